@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# One command for each thing a developer does; bare `make` lists them. Everything runs from .venv, made on first use.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint conformance benchmark setup lock clean
+
+BIN := .venv/bin
+JOBS ?= 2
+UV ?= uv
+LOCKS := packaging/locks
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+help: # read from the comments below
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: setup ## a simulated charging station on this machine (ONCE=1: one charge, then stop; PROFILE=name)
+	$(BIN)/python -m tools.demo $(if $(ONCE),--once) $(if $(PROFILE),--profile $(PROFILE))
+
+test: lint ## lint, then every test (JOBS=2 at a time)
+	$(BIN)/python -m pytest -n $(JOBS)
+
+lint: setup ## style, format, types, who may import whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+conformance: setup ## the test cases of OCPP 2.0.1 part 6; reports in build/conformance
+	$(BIN)/baywatt conformance --report build/conformance
+
+benchmark: setup ## measured times, memory and CPU beside the design's numbers
+	$(BIN)/python -m tools.benchmark
+
+setup: ## .venv with the locked libraries (every verb above does this first)
+	@sh tools/setup.sh
+
+lock: ## packaging/locks/ from pyproject.toml (needs uv; UPGRADE=1 takes the newest versions)
+	$(COMPILE) --group build --output-file $(LOCKS)/build.txt
+	$(COMPILE) pyproject.toml --extra bench --group build -c $(LOCKS)/build.txt --output-file $(LOCKS)/bench.txt
+	$(COMPILE) pyproject.toml --extra hardware -c $(LOCKS)/bench.txt --output-file $(LOCKS)/device.txt
+
+clean: ## remove everything the verbs above made, .venv too
+	rm -rf .venv .run build report baywatt.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `baywatt`: finds the verb and hands over the rest of the line.
+
+Each verb is a module with `main(argv: list[str]) -> int`, imported only when it is asked for, so that no verb pays
+for another's imports. A verb that this installation does not have is not offered.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+__all__ = ["VERBS", "main"]
+
+VERBS = {
+    "rig": ("tools.rig.cli", "a simulated station, and the driver, car and weather around it"),
+    "csms": ("tools.csms.cli", "a bench CSMS to connect stations to"),
+    "conformance": ("tools.conformance.cli", "the test cases of OCPP 2.0.1 part 6 that apply to the product"),
+    "image": ("tools.image.cli", "firmware images for the board"),
+}
+"""Verb -> module, what it is for."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one verb; the exit code is the verb's, 2 if there is no such verb."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
+    verb, *rest = arguments
+    if verb == "--version":
+        print(_version())
+        return 0
+    if verb not in VERBS or not _is_installed(verb):
+        print(f"baywatt: no such verb: {verb} (`baywatt --help` lists them)", file=sys.stderr)
+        return 2
+    exit_code: int = import_module(VERBS[verb][0]).main(rest)
+    return exit_code
+
+
+def _usage() -> str:
+    lines = [f"  {verb:<12} {purpose}" for verb, (_, purpose) in VERBS.items() if _is_installed(verb)]
+    return "\n".join(["usage: baywatt VERB ... (`baywatt VERB --help` for more)", "", *lines, "", "  --version"])
+
+
+def _is_installed(verb: str) -> bool:
+    try:
+        return find_spec(VERBS[verb][0]) is not None
+    except ModuleNotFoundError:  # not even the package that would hold it
+        return False
+
+
+def _version() -> str:
+    from importlib.metadata import version  # takes as long to import as all the rest
+
+    return f"baywatt {version('baywatt')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

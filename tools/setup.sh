@@ -1,0 +1,105 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Makes .venv in this checkout: locked build tools, locked libraries, the project itself (editable). Every make verb
+# runs it.
+#
+# - It ends at once when the stamp of an earlier run fits. The stamp stands for everything the result depends on: the
+#   checkout's place (the programs in .venv/bin hold their own path), the locks, pyproject.toml, this script.
+# - The stamp is written last. A .venv without one was interrupted, one with a stamp of another place was moved: both
+#   are made anew. One that is only outdated is brought up to date.
+# - PYTHON=/path/to/python3 chooses the interpreter.
+set -eu
+CDPATH='' cd -- "$(dirname -- "$0")/.."
+
+locks=packaging/locks
+stamp_here=.stamp-$(pwd | cksum | tr ' ' '-')
+stamp=.venv/$stamp_here-$(cat $locks/build.txt $locks/bench.txt pyproject.toml tools/setup.sh | cksum | tr ' ' '-')
+log=
+
+fail() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+# Runs a command; shows what it printed only if it fails.
+quietly() {
+    "$@" >"$log" 2>&1 || {
+        tail -n 25 "$log" >&2
+        fail "this failed: $*"
+    }
+}
+
+is_ready() {
+    # The import fails when the interpreter behind .venv was removed or became another version.
+    [ -e "$stamp" ] && .venv/bin/python -c 'import msgspec' 2>/dev/null
+}
+
+can_make_venv() {
+    # Debian keeps ensurepip, which venv needs, in a package of its own.
+    "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+find_python() {
+    for candidate in ${PYTHON:-python3 python3.11 python3.12 python3.13 python3.14 /usr/bin/python3}; do
+        if can_make_venv "$candidate"; then
+            python=$candidate
+            return 0
+        fi
+    done
+    return 1
+}
+
+install_python() {
+    [ -z "${PYTHON:-}" ] || fail "$PYTHON is not a Python 3.11 or newer with the modules venv and ensurepip"
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        fail "needs Python 3.11 or newer that can make virtual environments. On Debian or Ubuntu:" \
+            "apt-get install python3 python3-venv (as root)"
+    fi
+    echo "[0/3] python3 and python3-venv from the distribution"
+    export DEBIAN_FRONTEND=noninteractive
+    quietly apt-get update
+    quietly apt-get install -y --no-install-recommends python3 python3-venv
+    find_python || fail "the distribution's python3 is older than 3.11; install a newer one and set PYTHON to it"
+}
+
+make_venv() {
+    had_stamp=$(find .venv -maxdepth 1 -name "$stamp_here-*" 2>/dev/null || true)
+    if [ -n "$had_stamp" ] && .venv/bin/python -m pip --version >/dev/null 2>&1; then
+        echo "[1/3] .venv is there, to be brought up to date"
+        rm -f .venv/.stamp-*
+        return
+    fi
+    find_python || install_python
+    echo "[1/3] .venv with $("$python" --version)"
+    rm -rf .venv
+    quietly "$python" -m venv .venv
+}
+
+pip_install() {
+    quietly .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-deps "$@"
+}
+
+if is_ready; then
+    exit 0
+fi
+
+# Two verbs started at once on a fresh checkout take turns (where flock exists); the second finds the work done.
+if command -v flock >/dev/null; then
+    exec 9<tools/setup.sh
+    flock -n 9 || { echo "setup: waiting for another set-up of this checkout" && flock 9; } || true
+    if is_ready; then
+        exit 0
+    fi
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+trap 'exit 130' INT TERM HUP
+
+make_venv
+pip_install --require-hashes -r $locks/build.txt
+echo "[2/3] libraries of $locks/bench.txt (the first time some 80 MB are fetched)"
+pip_install --require-hashes --no-build-isolation -r $locks/bench.txt
+echo "[3/3] baywatt itself, editable"
+pip_install --no-build-isolation -e .
+: >"$stamp"
