@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The closed list of hardware faults, and what each does to charging."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+__all__ = ["Fault"]
+
+
+class Fault(str, Enum):
+    """A hardware fault; `mrec` is its ChargeX minimum required error code where one exists.
+
+    A fault without an EVSE is of the whole station. `stops_charging` faults end energy transfer and make
+    the connector Faulted; the others are reported and charging goes on.
+    """
+
+    EMERGENCY_STOP = "emergency_stop"
+    GROUND_FAULT = "ground_fault"
+    ISOLATION = "isolation"
+    OVER_TEMPERATURE = "over_temperature"
+    OVER_CURRENT = "over_current"
+    OVER_VOLTAGE = "over_voltage"
+    UNDER_VOLTAGE = "under_voltage"
+    CONTACTOR_WELDED = "contactor_welded"
+    CONTACTOR_FAILED = "contactor_failed"
+    PILOT = "pilot"
+    PROXIMITY = "proximity"
+    CONNECTOR_LOCK = "connector_lock"
+    CABLE_CHECK = "cable_check"
+    PRECHARGE = "precharge"
+    POWER_MODULE = "power_module"
+    METER = "meter"
+    VEHICLE_LINK = "vehicle_link"
+    DOOR_OPEN = "door_open"
+    POWER_LOSS = "power_loss"
+    CARD_READER = "card_reader"
+    SCREEN = "screen"
+
+    @property
+    def stops_charging(self) -> bool:
+        return self not in _HARMLESS
+
+    @property
+    def mrec(self) -> str | None:
+        """ChargeX code such as `CX008`, or None."""
+        return _MREC.get(self)
+
+
+_HARMLESS = frozenset({Fault.CARD_READER, Fault.SCREEN})
+
+_MREC = {
+    Fault.GROUND_FAULT: "CX002",
+    Fault.OVER_TEMPERATURE: "CX003",
+    Fault.OVER_CURRENT: "CX004",
+    Fault.OVER_VOLTAGE: "CX005",
+    Fault.UNDER_VOLTAGE: "CX006",
+    Fault.EMERGENCY_STOP: "CX008",
+    Fault.PILOT: "CX014",
+    Fault.POWER_LOSS: "CX015",
+    Fault.CONTACTOR_FAILED: "CX017",
+    Fault.CONTACTOR_WELDED: "CX017",
+    Fault.PROXIMITY: "CX023",
+    Fault.CONNECTOR_LOCK: "CX025",
+}

@@ -1,0 +1,427 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The messages of the socket between the HAL and its clients, typed; the README beside this is their law.
+
+Every message is one JSON object with a `kind`. Electrical values are SI floats with the unit in the name.
+Stamps are `mono_s` (CLOCK_MONOTONIC, the same for every process of one boot) and `utc_s` (seconds since 1970,
+as the board's clock had it when the thing happened).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TypeAlias
+
+from msgspec import Struct, field
+
+from firmware.contract.faults import Fault
+
+__all__ = [
+    "BILLING_EVENTS",
+    "CONTRACT_VERSION",
+    "Acknowledge",
+    "Answer",
+    "BoardClock",
+    "BootCause",
+    "CardPresented",
+    "CardProblem",
+    "CardUnreadable",
+    "Cause",
+    "ClockChanged",
+    "Command",
+    "ContactorChanged",
+    "Done",
+    "EnergyFlow",
+    "EnergyFlowChanged",
+    "Event",
+    "EvseSelected",
+    "EvseStatus",
+    "FaultCleared",
+    "FaultRaised",
+    "FromClient",
+    "FromHal",
+    "Greeting",
+    "LatchChanged",
+    "LinkChanged",
+    "MeterContext",
+    "MeterReading",
+    "Permit",
+    "Phase",
+    "PhaseChanged",
+    "Plugged",
+    "Problem",
+    "Reboot",
+    "Refused",
+    "Request",
+    "Role",
+    "ScreenShown",
+    "SetLimit",
+    "Show",
+    "Snapshot",
+    "Stamped",
+    "StopPressed",
+    "Unplugged",
+    "VehicleIdentified",
+    "Withdraw",
+]
+
+CONTRACT_VERSION = 1
+
+
+class Role(str, Enum):
+    """What a client may do: one `service` at a time commands and acknowledges; `observer`s only listen."""
+
+    SERVICE = "service"
+    OBSERVER = "observer"
+
+
+class Phase(str, Enum):
+    """Where one EVSE is in its charging sequence."""
+
+    IDLE = "idle"
+    PLUGGED = "plugged"
+    AUTHORISED = "authorised"
+    CABLE_CHECK = "cable_check"
+    PRECHARGE = "precharge"
+    CHARGING = "charging"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    FINISHED = "finished"
+    FAULTED = "faulted"
+
+
+class Cause(str, Enum):
+    """Why a phase was entered."""
+
+    DRIVER = "driver"
+    VEHICLE = "vehicle"
+    SERVICE = "service"
+    LEASE = "lease"
+    FAULT = "fault"
+    TIMEOUT = "timeout"
+    SEQUENCE = "sequence"
+
+
+class EnergyFlow(str, Enum):
+    """Whether energy flows, and who holds it back when it does not."""
+
+    NONE = "none"
+    FLOWING = "flowing"
+    SUSPENDED_BY_VEHICLE = "suspended_by_vehicle"
+    SUSPENDED_BY_STATION = "suspended_by_station"
+
+
+class MeterContext(str, Enum):
+    """Why a reading was taken; `start` and `stop` frame the energy of one delivery and are billing events."""
+
+    PERIODIC = "periodic"
+    START = "start"
+    STOP = "stop"
+
+
+class CardProblem(str, Enum):
+    """Why a card in the field gave no identity."""
+
+    SEVERAL_CARDS = "several_cards"
+    UNREADABLE = "unreadable"
+
+
+class BootCause(str, Enum):
+    """What the board's reset register says of this boot."""
+
+    POWER_UP = "power_up"
+    LOCAL_RESET = "local_reset"
+    REQUESTED = "requested"
+    WATCHDOG = "watchdog"
+    UNKNOWN = "unknown"
+
+
+class Problem(str, Enum):
+    """Why the HAL did not do what it was asked: the closed list."""
+
+    BAD_REQUEST = "bad_request"
+    UNKNOWN_EVSE = "unknown_evse"
+    NOT_ALLOWED = "not_allowed"
+    FAULTED = "faulted"
+    NO_HARDWARE = "no_hardware"
+    DEVICE_FAILED = "device_failed"
+    BUSY = "busy"
+
+
+# --- both ways ---------------------------------------------------------------------------------------
+
+
+class Greeting(Struct, frozen=True, tag="greeting", tag_field="kind", forbid_unknown_fields=True):
+    """First message of each end. The HAL closes when the version differs, after having sent its own."""
+
+    version: int
+    role: Role = Role.OBSERVER
+    software: str = ""
+
+
+# --- HAL to client: what happened ----------------------------------------------------------------------
+
+
+class _Event(Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
+    pass
+
+
+class PhaseChanged(_Event, frozen=True, tag="phase_changed"):
+    evse: int
+    phase: Phase
+    cause: Cause
+
+
+class Plugged(_Event, frozen=True, tag="plugged"):
+    """The cable is in a vehicle."""
+
+    evse: int
+
+
+class Unplugged(_Event, frozen=True, tag="unplugged"):
+    """The cable left the vehicle; `forced` when it was under energy."""
+
+    evse: int
+    forced: bool = False
+
+
+class CardPresented(_Event, frozen=True, tag="card_presented"):
+    """A card came into the field; `uid` is upper-case hex, 4, 7 or 10 bytes."""
+
+    uid: str
+
+
+class CardUnreadable(_Event, frozen=True, tag="card_unreadable"):
+    problem: CardProblem
+
+
+class EvseSelected(_Event, frozen=True, tag="evse_selected"):
+    """The driver touched this outlet's display."""
+
+    evse: int
+
+
+class StopPressed(_Event, frozen=True, tag="stop_pressed"):
+    """The driver touched stop on this outlet's display."""
+
+    evse: int
+
+
+class MeterReading(_Event, frozen=True, tag="meter_reading"):
+    """One reading of the outlet's meter. `energy_wh` is the register, which never runs backwards."""
+
+    evse: int
+    context: MeterContext
+    energy_wh: float
+    voltage_v: float
+    current_a: float
+    power_w: float
+    offered_a: float
+    offered_w: float
+    soc_percent: float | None = None
+
+
+class EnergyFlowChanged(_Event, frozen=True, tag="energy_flow_changed"):
+    evse: int
+    flow: EnergyFlow
+
+
+class ContactorChanged(_Event, frozen=True, tag="contactor_changed"):
+    evse: int
+    closed: bool
+
+
+class LatchChanged(_Event, frozen=True, tag="latch_changed"):
+    """The vehicle's inlet holds (or let go of) the plug."""
+
+    evse: int
+    locked: bool
+
+
+class VehicleIdentified(_Event, frozen=True, tag="vehicle_identified"):
+    """The vehicle's EVCCID, upper-case hex."""
+
+    evse: int
+    evcc_id: str
+
+
+class FaultRaised(_Event, frozen=True, tag="fault_raised"):
+    fault: Fault
+    evse: int | None = None
+    detail: str = ""
+
+
+class FaultCleared(_Event, frozen=True, tag="fault_cleared"):
+    fault: Fault
+    evse: int | None = None
+
+
+class LinkChanged(_Event, frozen=True, tag="link_changed"):
+    """A network interface of the board, by its OCPP name (`Wired0`, `Wireless0`)."""
+
+    interface: str
+    up: bool
+
+
+class ClockChanged(_Event, frozen=True, tag="clock_changed"):
+    """The board's clock stepped, was lost, or came under the control of a time server."""
+
+    is_set: bool
+    synchronised: bool
+
+
+class ScreenShown(_Event, frozen=True, tag="screen_shown"):
+    """A display now shows this page."""
+
+    screen: int
+    page: str
+    text: dict[str, str] = field(default_factory=dict)
+
+
+Event: TypeAlias = (
+    PhaseChanged
+    | Plugged
+    | Unplugged
+    | CardPresented
+    | CardUnreadable
+    | EvseSelected
+    | StopPressed
+    | MeterReading
+    | EnergyFlowChanged
+    | ContactorChanged
+    | LatchChanged
+    | VehicleIdentified
+    | FaultRaised
+    | FaultCleared
+    | LinkChanged
+    | ClockChanged
+    | ScreenShown
+)
+
+BILLING_EVENTS = (Plugged, Unplugged, CardPresented)
+"""Kept until acknowledged, with the meter readings of context `start` and `stop`."""
+
+
+class Stamped(Struct, frozen=True, tag="event", tag_field="kind", forbid_unknown_fields=True):
+    """An event with its place in the HAL's sequence; `replayed` when it was sent before and not acknowledged."""
+
+    seq: int
+    mono_s: float
+    utc_s: float
+    event: Event
+    keep: bool = False
+    replayed: bool = False
+
+
+class BoardClock(Struct, frozen=True, forbid_unknown_fields=True):
+    """The board's UTC at `mono_s`; `is_set` is false after the RTC lost its power."""
+
+    mono_s: float
+    utc_s: float
+    is_set: bool
+    synchronised: bool
+
+
+class EvseStatus(Struct, frozen=True, forbid_unknown_fields=True):
+    evse: int
+    connector: int
+    phase: Phase
+    plugged: bool
+    locked: bool
+    contactor_closed: bool
+    flow: EnergyFlow
+    session: str | None
+    lease_left_s: float
+    limit_w: float | None
+    reading: MeterReading | None
+    faults: list[Fault]
+    evcc_id: str | None = None
+
+
+class Snapshot(Struct, frozen=True, tag="snapshot", tag_field="kind", forbid_unknown_fields=True):
+    """The HAL's whole state at `seq`; sent once, after the greetings and before any event."""
+
+    seq: int
+    run_id: str
+    boot_id: str
+    boot_cause: BootCause
+    serial_number: str
+    clock: BoardClock
+    evses: list[EvseStatus]
+    faults: list[Fault]
+    links: dict[str, bool]
+    screens: list[ScreenShown]
+
+
+class Done(Struct, frozen=True, tag="done", tag_field="kind", forbid_unknown_fields=True):
+    id: int
+
+
+class Refused(Struct, frozen=True, tag="refused", tag_field="kind", forbid_unknown_fields=True):
+    id: int
+    problem: Problem
+    detail: str = ""
+
+
+Answer: TypeAlias = Done | Refused
+
+# --- client to HAL: what is asked ------------------------------------------------------------------------
+
+
+class _Command(Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
+    pass
+
+
+class Permit(_Command, frozen=True, tag="permit"):
+    """Energy may flow on this EVSE for `lease_s` seconds from now; repeated to renew.
+
+    `session` names the permission: renewing with another name while one is held is `not_allowed`.
+    """
+
+    evse: int
+    session: str
+    lease_s: float
+
+
+class Withdraw(_Command, frozen=True, tag="withdraw"):
+    """The permission ends: ramp down, open, check for welding. Done when accepted, not when over."""
+
+    evse: int
+
+
+class SetLimit(_Command, frozen=True, tag="set_limit"):
+    """Cap the power of an EVSE in W; 0 suspends it, None lifts the cap."""
+
+    evse: int
+    power_w: float | None
+
+
+class Show(_Command, frozen=True, tag="show"):
+    """Put a page on a display."""
+
+    screen: int
+    page: str
+    text: dict[str, str] = field(default_factory=dict)
+
+
+class Reboot(_Command, frozen=True, tag="reboot"):
+    """Restart the board in an orderly way; contactors are opened first."""
+
+
+Command: TypeAlias = Permit | Withdraw | SetLimit | Show | Reboot
+
+
+class Request(Struct, frozen=True, tag="request", tag_field="kind", forbid_unknown_fields=True):
+    """A command with the id by which it is answered, once."""
+
+    id: int
+    command: Command
+
+
+class Acknowledge(Struct, frozen=True, tag="acknowledge", tag_field="kind", forbid_unknown_fields=True):
+    """Every kept event up to and including `seq` is safe with the service."""
+
+    seq: int
+
+
+FromHal: TypeAlias = Greeting | Snapshot | Stamped | Done | Refused
+FromClient: TypeAlias = Greeting | Request | Acknowledge

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One end of one Unix-socket connection: bounded in both directions, closed once, with a reason.
+
+Nobody here ever waits for the peer. What it has not read is held up to `MAX_UNSENT_BYTES`; beyond that the
+connection is cut. A long backlog (`send_backlog`) goes out as fast as the peer reads, a few lines in each turn of
+the loop so that nothing else is held up; what is sent meanwhile follows it and counts against the bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, Protocol, TypeVar
+
+from firmware.errors import ContractError
+from firmware.ipc.framing import LineSplitter
+
+__all__ = ["MAX_UNSENT_BYTES", "Connection", "Credentials", "Handler", "peer_credentials"]
+
+MAX_UNSENT_BYTES = 1024 * 1024
+_HIGH_WATER_BYTES = 64 * 1024
+_BACKLOG_LINES_A_TURN = 64
+_LINGER_S = 1.0
+_UCRED = struct.Struct("iII")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who is at the other end, as the kernel says."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer_credentials(transport: asyncio.BaseTransport) -> Credentials:
+    """The peer as it was when it connected (SO_PEERCRED)."""
+    raw = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    return Credentials(*_UCRED.unpack(raw))
+
+
+class Handler(Protocol[_T]):
+    """What a connection tells its owner, in this order: open, messages, closed."""
+
+    def on_open(self, connection: Connection[_T]) -> None: ...
+
+    def on_message(self, connection: Connection[_T], message: _T) -> None:
+        """May raise `ContractError`: the connection is then closed for that reason."""
+
+    def on_closed(self, connection: Connection[_T], reason: str) -> None:
+        """Once, whoever closed it."""
+
+
+class Connection(asyncio.Protocol, Generic[_T]):
+    """A connection that receives messages of `_T` and sends lines."""
+
+    def __init__(
+        self, decode: Callable[[bytes], _T], handler: Handler[_T], *, max_unsent_bytes: int = MAX_UNSENT_BYTES
+    ) -> None:
+        self._decode = decode
+        self._handler = handler
+        self._max_unsent = max_unsent_bytes
+        self._loop = asyncio.get_running_loop()
+        self._splitter = LineSplitter()
+        self._transport: asyncio.Transport | None = None
+        self._reason: str | None = None
+        self._linger: asyncio.TimerHandle | None = None
+        self._paused = False
+        self._backlog: Iterator[bytes] | None = None
+        self._behind: list[bytes] = []
+        self._behind_bytes = 0
+        self.finished: asyncio.Future[str] = self._loop.create_future()
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The transport; only after `on_open`."""
+        assert self._transport is not None
+        return self._transport
+
+    @property
+    def closing(self) -> bool:
+        return self._reason is not None
+
+    def send(self, line: bytes) -> None:
+        """Queue a line; without effect once closing. Cuts the connection when too much is unread."""
+        if self.closing:
+            return
+        if self._backlog is None:
+            self.transport.write(line)
+        else:
+            self._behind.append(line)
+            self._behind_bytes += len(line)
+        unsent = self.transport.get_write_buffer_size() + self._behind_bytes
+        if unsent > self._max_unsent:
+            self.abort(f"the peer left {unsent} bytes unread")
+
+    def send_backlog(self, lines: Iterator[bytes]) -> None:
+        """Send `lines` at the peer's pace and before all that is sent from now on; once for a connection."""
+        self._backlog = lines
+        self._pump()
+
+    def _pump(self) -> None:
+        if self._backlog is None or self._paused or self.closing:
+            return
+        lines = b"".join(islice(self._backlog, _BACKLOG_LINES_A_TURN))
+        if lines:
+            self.transport.write(lines)
+            self._loop.call_soon(self._pump)
+            return
+        self._backlog = None
+        self.transport.write(b"".join(self._behind))
+        self._behind.clear()
+        self._behind_bytes = 0
+
+    def close(self, reason: str) -> None:
+        """Send what is queued, then close; cuts after a second if the peer does not read."""
+        if self.closing or self._transport is None:
+            return
+        self._reason = reason
+        self._transport.close()
+        self._linger = self._loop.call_later(_LINGER_S, self._transport.abort)
+
+    def abort(self, reason: str) -> None:
+        """Close now; what is queued is lost."""
+        if self._reason is None:
+            self._reason = reason
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- asyncio.Protocol ---------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
+        self._handler.on_open(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for line in self._splitter.feed(data):
+                if self.closing:
+                    return
+                self._handler.on_message(self, self._decode(line))
+        except ContractError as error:
+            self.close(str(error))
+
+    def eof_received(self) -> None:
+        if self._reason is None and self._splitter.pending:
+            self._reason = "the peer closed in the middle of a line"
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
+        if self._reason is None:
+            self._reason = f"connection lost: {exc}" if exc else "the peer closed"
+        self._backlog = None
+        self._behind.clear()
+        if not self.finished.done():
+            self.finished.set_result(self._reason)
+        self._handler.on_closed(self, self._reason)

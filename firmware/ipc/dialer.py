@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connects to a Unix socket and reconnects for ever.
+
+The pause starts at 50 ms and doubles to 1 s. The owner calls `proven` when a connection turned out to be good: its end
+is then the owner's to log, and if it lasted a while the pauses start anew (a peer that ends each one at once is not to
+be pestered). Why no good one can be had is logged when the reason changes, not at each attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from firmware.ipc.connection import Connection, Handler
+
+__all__ = ["FIRST_RETRY_S", "MAX_RETRY_S", "STABLE_S", "Backoff", "Dialer"]
+
+FIRST_RETRY_S = 0.05
+MAX_RETRY_S = 1.0
+STABLE_S = 5.0
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+class Backoff:
+    """The pauses between attempts, in seconds."""
+
+    def __init__(self, first_s: float = FIRST_RETRY_S, max_s: float = MAX_RETRY_S) -> None:
+        self._first = first_s
+        self._max = max_s
+        self._next = first_s
+        self._once: float | None = None
+
+    def reset(self) -> None:
+        self._next = self._first
+
+    def once(self, pause_s: float) -> None:
+        """The next pause is this long; those after it go on as they would have."""
+        self._once = pause_s
+
+    def next(self) -> float:
+        if self._once is not None:
+            pause, self._once = self._once, None
+            return pause
+        pause = self._next
+        self._next = min(self._max, pause * 2)
+        return pause
+
+
+class Dialer(Generic[_T]):
+    """Keeps one connection to `path` for `handler`."""
+
+    def __init__(
+        self,
+        path: Path,
+        decode: Callable[[bytes], _T],
+        handler: Handler[_T],
+        *,
+        backoff: Backoff | None = None,
+        stable_s: float = STABLE_S,
+    ) -> None:
+        self._path = path
+        self._decode = decode
+        self._handler = handler
+        self._backoff = backoff or Backoff()
+        self._stable_s = stable_s
+        self._proven = False
+        self._reported: str | None = None
+
+    def proven(self) -> None:
+        """The connection is good: it says what it should."""
+        self._proven = True
+
+    def pause_once(self, pause_s: float) -> None:
+        """Wait this long before the next attempt: the peer is there but of no use."""
+        self._backoff.once(pause_s)
+
+    async def run(self) -> None:
+        """Connect, follow, reconnect; ends only when it is cancelled, and then cuts the connection."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._proven = False
+            started = loop.time()
+            self._report(await self._follow())
+            if self._proven and loop.time() - started >= self._stable_s:
+                self._backoff.reset()
+            await asyncio.sleep(self._backoff.next())
+
+    async def _follow(self) -> str:
+        """One connection from its beginning to its end; says why there is none any more."""
+        loop = asyncio.get_running_loop()
+        try:
+            # A relative path is resolved at each attempt: the directory may come later than we do.
+            _, connection = await loop.create_unix_connection(
+                lambda: Connection(self._decode, self._handler), str(self._path)
+            )
+        except OSError as error:
+            return error.strerror or str(error)
+        try:
+            return await asyncio.shield(connection.finished)
+        finally:
+            connection.abort("we are stopping")
+
+    def _report(self, reason: str) -> None:
+        if self._proven:
+            self._reported = None
+        elif reason != self._reported:
+            self._reported = reason
+            _log.warning("%s: no connection: %s", self._path, reason)

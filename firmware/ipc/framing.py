@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lines of typed JSON, without I/O: bytes to lines, lines to messages, messages to bytes.
+
+A line is at most 64 KiB, its newline included. What the peer got wrong is a `ContractError`; what we would send
+wrong is a `ValueError`, because that is our own mistake. Nothing here repeats more than a little of what came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from firmware.errors import ContractError
+
+__all__ = ["MAX_LINE_BYTES", "Decoder", "LineSplitter", "encode"]
+
+MAX_LINE_BYTES = 64 * 1024
+_MAX_REASON_CHARS = 200
+
+_T = TypeVar("_T")
+_encoder = msgspec.json.Encoder()
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """The line for `message`; raises `ValueError` for one that may not be sent (too long, not UTF-8)."""
+    line = _encoder.encode(message) + b"\n"
+    if len(line) > MAX_LINE_BYTES:
+        raise ValueError(f"a {type(message).__name__} of {len(line)} bytes is over {MAX_LINE_BYTES}")
+    return line
+
+
+class Decoder(Generic[_T]):
+    """Lines to messages of one union, which is given as `kind` (mypy can't say `type of a union`)."""
+
+    def __init__(self, kind: Any) -> None:
+        self._decode = msgspec.json.Decoder(kind).decode
+
+    def __call__(self, line: bytes) -> _T:
+        """The message in `line`; raises `ContractError` that says what is wrong and where in it."""
+        try:
+            message: _T = self._decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ContractError(f"not a message of the contract: {str(error)[:_MAX_REASON_CHARS]}") from error
+        return message
+
+
+class LineSplitter:
+    """Cuts a stream into lines and keeps the rest, which never passes one line's length."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+
+    @property
+    def pending(self) -> bool:
+        """Whether the stream stopped in the middle of a line."""
+        return bool(self._tail)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The lines that `data` completes; raises `ContractError` at the first that is too long."""
+        *lines, self._tail = (self._tail + data).split(b"\n")
+        for line in lines:
+            _check_length(line)
+            yield line
+        _check_length(self._tail)
+
+
+def _check_length(line: bytes) -> None:
+    if len(line) >= MAX_LINE_BYTES:
+        raise ContractError(f"a line of more than {MAX_LINE_BYTES} bytes")

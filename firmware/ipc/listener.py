@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serves a Unix socket file to the peers that may have it.
+
+A lock file beside the socket (`NAME.lock`, held for as long as we serve; the kernel lets go of it with the process)
+tells a socket file left by a dead process, which is replaced, from a live one, which is never taken over. The file
+has its mode before anyone can connect. A peer whose uid is not welcome is closed without a word and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import socket
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from firmware.errors import ConfigError
+from firmware.ipc.connection import Connection, Credentials, Handler, peer_credentials
+
+__all__ = ["MAX_CLIENTS", "UnixListener"]
+
+MAX_CLIENTS = 32
+_SUN_PATH_BYTES = 107
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+class UnixListener(Generic[_T]):
+    """Listens on `path` and gives each welcome connection to `handler`.
+
+    Our own uid, root's and `allowed_uids` are welcome. The file's mode is 0600, or 0660 when others are welcome too
+    (the directory's group decides which). At most `max_clients` are connected at once.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        decode: Callable[[bytes], _T],
+        handler: Handler[_T],
+        *,
+        allowed_uids: frozenset[int] = frozenset(),
+        credentials: Callable[[asyncio.BaseTransport], Credentials] = peer_credentials,
+        max_clients: int = MAX_CLIENTS,
+    ) -> None:
+        self._path = path
+        self._decode = decode
+        self._handler = handler
+        self._welcome = allowed_uids | {0, os.geteuid()}
+        self._mode = 0o660 if allowed_uids - {0, os.geteuid()} else 0o600
+        self._credentials = credentials
+        self._max_clients = max_clients
+        self._clients: set[Connection[_T]] = set()
+        self._lock: int | None = None
+        self._server: asyncio.Server | None = None
+
+    @property
+    def clients(self) -> int:
+        return len(self._clients)
+
+    async def start(self) -> None:
+        """Listen; raises `ConfigError` when the path is unusable or another process serves there."""
+        lock = _take_lock(self._path)
+        try:
+            listening = _bind(self._path, self._mode)
+            self._server = await asyncio.get_running_loop().create_unix_server(self._connection, sock=listening)
+        except BaseException:
+            os.close(lock)
+            raise
+        self._lock = lock
+        _log.info("listening on %s", self._path)
+
+    async def close(self) -> None:
+        """Stop listening, close every client after what is queued for it, and remove the socket file."""
+        if self._server is None or self._lock is None:
+            return
+        server, lock = self._server, self._lock
+        self._server = self._lock = None
+        server.close()
+        try:
+            clients = list(self._clients)
+            for client in clients:
+                client.close("we are stopping")
+            if clients:
+                await asyncio.wait([client.finished for client in clients])
+        finally:
+            self._path.unlink(missing_ok=True)
+            os.close(lock)
+
+    def _connection(self) -> Connection[_T]:
+        return Connection(self._decode, self)
+
+    # --- Handler ------------------------------------------------------------------------------------
+
+    def on_open(self, connection: Connection[_T]) -> None:
+        peer = self._credentials(connection.transport)
+        if self._server is None:
+            connection.abort("we are stopping")
+        elif peer.uid not in self._welcome:
+            _log.warning("%s: uid %d (pid %d) is not welcome", self._path, peer.uid, peer.pid)
+            connection.abort("not welcome")
+        elif len(self._clients) >= self._max_clients:
+            _log.warning("%s: no room for pid %d beside %d clients", self._path, peer.pid, self._max_clients)
+            connection.abort("too many clients")
+        else:
+            self._clients.add(connection)
+            self._handler.on_open(connection)
+
+    def on_message(self, connection: Connection[_T], message: _T) -> None:
+        self._handler.on_message(connection, message)
+
+    def on_closed(self, connection: Connection[_T], reason: str) -> None:
+        if connection in self._clients:
+            self._clients.remove(connection)
+            self._handler.on_closed(connection, reason)
+
+
+def _take_lock(path: Path) -> int:
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise ConfigError(f"{lock_path}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise ConfigError(f"{path}: another process serves there") from error
+    return lock
+
+
+def _bind(path: Path, mode: int) -> socket.socket:
+    if len(os.fsencode(path)) > _SUN_PATH_BYTES:
+        raise ConfigError(f"{path}: a socket's path has at most {_SUN_PATH_BYTES} bytes")
+    _remove_stale(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # The file takes its mode from the unbound socket (less the umask): it is never more open than asked for.
+        os.fchmod(listening.fileno(), mode)
+        listening.bind(os.fspath(path))
+        path.chmod(mode)
+    except OSError as error:
+        listening.close()
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    return listening
+
+
+def _remove_stale(path: Path) -> None:
+    """We hold the lock: a socket file that is there belongs to a process that is gone."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise ConfigError(f"{path}: in the way, and not a socket")
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    _log.info("%s: removed what a dead process left", path)

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a daemon: start, being ready, staying healthy, an orderly stop.
+
+    async def main(life: Lifecycle) -> None:
+        server = Server(...)
+        await server.start()
+        life.on_stop("server", server.close)
+        life.critical("link", link.run())
+        life.watch(server.is_healthy)
+        life.ready("serving")
+
+    sys.exit(run(main))
+
+`main` starts things and returns (or goes on as long as it likes). SIGTERM or SIGINT stops: what was started last is
+stopped first, tasks and callbacks alike, each within its time. A critical task that ends unasked, or a callback of
+the loop that raises, stops the process with exit code 1, and its supervisor restarts it: half a daemon is worse than
+none. systemd is told by sd_notify when it asks to be (NOTIFY_SOCKET, WATCHDOG_USEC).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+from firmware.errors import BaywattError, ConfigError
+
+__all__ = ["PARENT_VARIABLE", "STOP_STEP_TIMEOUT_S", "Lifecycle", "Notifier", "die_with_parent", "run", "supervise"]
+
+STOP_STEP_TIMEOUT_S = 5.0
+PARENT_VARIABLE = "BAYWATT_DIE_WITH_PARENT"
+"""Environment: pid of the parent with which the process is to die (the rig's children)."""
+
+_PR_SET_PDEATHSIG = 1
+_EXIT_OK, _EXIT_FAILED, _EXIT_CONFIG = 0, 1, 2
+_log = logging.getLogger(__name__)
+
+
+class Notifier:
+    """Tells systemd how the daemon stands; does nothing when nobody asked, and never fails."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._address = environment.get("NOTIFY_SOCKET", "")
+        self.watchdog_s = _watchdog_period(environment)
+
+    def send(self, state: str) -> None:
+        """Send `READY=1`, `STATUS=...`, `STOPPING=1`, `WATCHDOG=1`."""
+        if not self._address:
+            return
+        try:
+            _notify(self._address, state)
+        except OSError as error:
+            _log.warning("systemd can't be told %s: %s", state, error)
+
+
+def _watchdog_period(environment: Mapping[str, str]) -> float | None:
+    """The period in s within which systemd wants a sign of life; None when it wants none from us."""
+    usec = environment.get("WATCHDOG_USEC", "")
+    pid = environment.get("WATCHDOG_PID", "")
+    if not usec.isdecimal() or int(usec) == 0 or (pid and pid != str(os.getpid())):
+        return None
+    return int(usec) / 1e6
+
+
+def _notify(address: str, state: str) -> None:
+    try:
+        from systemd import daemon  # type: ignore[attr-defined, unused-ignore]
+    except ImportError:
+        name = "\0" + address[1:] if address.startswith("@") else address
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+            notify.setblocking(False)
+            notify.sendto(state.encode(), name)
+    else:
+        daemon.notify(state)
+
+
+class Lifecycle:
+    """What a daemon's `main` is given."""
+
+    def __init__(self, group: asyncio.TaskGroup, notifier: Notifier) -> None:
+        self._group = group
+        self._notifier = notifier
+        self._steps: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._asked = asyncio.Event()
+        self._health: Callable[[], bool] | None = None
+        self._healthy = True
+        self.exit_code = _EXIT_OK
+
+    @property
+    def stopping(self) -> bool:
+        return self._asked.is_set()
+
+    def on_stop(self, name: str, close: Callable[[], Awaitable[None]]) -> None:
+        """Await `close()` when stopping, after everything that was started later has stopped."""
+        self._steps.append((name, close))
+
+    def critical(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` until we stop (it is then cancelled in its turn); if it ends before, the process ends."""
+        task = self._group.create_task(self._guard(name, work), name=name)
+        # A task that is cancelled before its first step never gets into `_guard`.
+        task.add_done_callback(lambda _: work.close())
+        task.add_done_callback(self._on_task_done)
+        self._tasks.append(task)
+        self.on_stop(name, lambda: _cancel(task))
+        return task
+
+    def watch(self, health: Callable[[], bool]) -> None:
+        """Feed systemd's watchdog, if there is one, for as long as `health()` is true."""
+        self._health = health
+        if self._notifier.watchdog_s is not None:
+            self.critical("watchdog", self._feed_watchdog(self._notifier.watchdog_s / 2))
+
+    def ready(self, status: str = "") -> None:
+        """Everything is started; tells systemd, with one line for people."""
+        if self.stopping:
+            return
+        _log.info("ready %s", status)
+        self._notifier.send(f"READY=1\nSTATUS={status}")
+
+    def status(self, text: str) -> None:
+        """One line for `systemctl status`."""
+        self._notifier.send(f"STATUS={text}")
+
+    def stop(self, reason: str) -> None:
+        """Stop in an orderly way, with the exit code so far."""
+        if not self.stopping:
+            _log.info("stopping: %s", reason)
+            self._asked.set()
+
+    def fail(self, reason: str, exit_code: int = _EXIT_FAILED) -> None:
+        """Stop in an orderly way, with this exit code; too late for that when we are stopping already."""
+        if not self.stopping:
+            self.exit_code = exit_code
+        self.stop(reason)
+
+    async def stopped(self) -> None:
+        """Wait until someone wants us to stop."""
+        await self._asked.wait()
+
+    async def _guard(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            _log.exception("critical task %s failed", name)
+            self.fail(f"critical task {name} failed")
+        else:
+            if not self.stopping:
+                _log.error("critical task %s ended unasked", name)
+                self.fail(f"critical task {name} ended unasked")
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() and not self.stopping:
+            self.fail(f"critical task {task.get_name()} was cancelled")
+
+    async def _feed_watchdog(self, period_s: float) -> None:
+        while True:
+            assert self._health is not None
+            healthy = self._health()
+            if healthy:
+                self._notifier.send("WATCHDOG=1")
+            if healthy != self._healthy:
+                self._healthy = healthy
+                _log.log(logging.INFO if healthy else logging.ERROR, "health: %s", "good" if healthy else "bad")
+            await asyncio.sleep(period_s)
+
+    async def _stop_all(self, step_timeout_s: float) -> bool:
+        """Take every step, the last first; False when a task is left that will not end."""
+        self._notifier.send("STOPPING=1")
+        while self._steps:
+            name, close = self._steps.pop()
+            try:
+                async with asyncio.timeout(step_timeout_s):
+                    await close()
+            except TimeoutError:
+                _log.error("%s did not stop within %g s", name, step_timeout_s)
+            except Exception:
+                _log.exception("%s could not be stopped", name)
+        return all(task.done() for task in self._tasks)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def supervise(
+    main: Callable[[Lifecycle], Awaitable[None]],
+    *,
+    notifier: Notifier | None = None,
+    step_timeout_s: float = STOP_STEP_TIMEOUT_S,
+    abandon: Callable[[], None] = lambda: os._exit(_EXIT_FAILED),
+) -> int:
+    """`run` inside a loop that exists; the exit code. The loop's signal and exception handlers become ours.
+
+    `abandon` is called when a task will not be cancelled, because no loop ends before its tasks do.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as group:
+        life = Lifecycle(group, notifier or Notifier())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, life.stop, signal.Signals(number).name)
+        loop.set_exception_handler(lambda _, context: _on_loop_error(life, context))
+        starting = group.create_task(_start(main, life), name="main")
+        await life.stopped()
+        await _cancel(starting)
+        if not await life._stop_all(step_timeout_s):
+            abandon()
+    _log.info("stopped, exit code %d", life.exit_code)
+    return life.exit_code
+
+
+async def _start(main: Callable[[Lifecycle], Awaitable[None]], life: Lifecycle) -> None:
+    """A `BaywattError` is told in one line, because it is somebody else's fault; anything else with its traceback."""
+    try:
+        await main(life)
+    except ConfigError as error:
+        _log.error("can't start: %s", error)
+        life.fail("wrong settings", _EXIT_CONFIG)
+    except BaywattError as error:
+        _log.error("can't start: %s: %s", type(error).__name__, error)
+        life.fail("can't start")
+    except Exception:
+        _log.exception("can't start")
+        life.fail("can't start")
+
+
+def _on_loop_error(life: Lifecycle, context: dict[str, Any]) -> None:
+    """A callback that raised is our own mistake, like a critical task that did; the rest is only told.
+
+    asyncio also reports here what nobody fetched (a forgotten future's exception) and its own troubles (`OSError`),
+    which no restart would mend.
+    """
+    error = context.get("exception")
+    _log.error("%s", context.get("message"), exc_info=error)
+    raised_in_callback = "handle" in context or "protocol" in context
+    if raised_in_callback and isinstance(error, Exception) and not isinstance(error, OSError):
+        life.fail(f"a callback raised {type(error).__name__}")
+
+
+def run(main: Callable[[Lifecycle], Awaitable[None]], *, step_timeout_s: float = STOP_STEP_TIMEOUT_S) -> int:
+    """Run a daemon to its end.
+
+    Returns:
+        The exit code: 0 when it was asked to stop, 2 when `main` raised `ConfigError`, 1 for any other failure.
+    """
+    parent = os.environ.get(PARENT_VARIABLE, "")
+    if parent.isdecimal():
+        die_with_parent(int(parent))
+    return asyncio.run(supervise(main, step_timeout_s=step_timeout_s))
+
+
+def die_with_parent(parent_pid: int, signal_number: int = signal.SIGKILL) -> None:
+    """Have the kernel send us `signal_number` when the parent ends, however it ends.
+
+    Exits at once when the parent is gone already. Only that thread of the parent counts that started us.
+    """
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal_number), 0, 0, 0) != 0:
+        _log.warning("can't be tied to the parent: %s", os.strerror(ctypes.get_errno()))
+    if os.getppid() != parent_pid:
+        raise SystemExit(_EXIT_FAILED)

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The firmware's version, as BootNotification reports it."""
+
+VERSION = "1.0.0"

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serves `firmware/contract/README.md` on the HAL's socket.
+
+The server knows the contract and nothing of charging: the cabinet gives the snapshot, executes commands and publishes
+events. Everything runs on the loop's thread, and nothing waits for a client. An event is encoded once for all clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from firmware.clock import Clock
+from firmware.contract.messages import (
+    CONTRACT_VERSION,
+    Acknowledge,
+    Answer,
+    Command,
+    Done,
+    Event,
+    FromClient,
+    FromHal,
+    Greeting,
+    Permit,
+    Problem,
+    Refused,
+    Request,
+    Role,
+    SetLimit,
+    Snapshot,
+    Stamped,
+)
+from firmware.errors import ContractError
+from firmware.ipc.connection import Connection, Credentials, peer_credentials
+from firmware.ipc.framing import Decoder, encode
+from firmware.ipc.listener import UnixListener
+from hal.journal import Journal
+
+__all__ = ["GREETING_TIMEOUT_S", "MAX_LEASE_S", "Cabinet", "HalServer"]
+
+GREETING_TIMEOUT_S = 2.0
+MAX_LEASE_S = 60.0
+_MAX_ID = 2**53
+_MAX_DETAIL_CHARS = 500
+_decode: Decoder[FromClient] = Decoder(FromClient)
+_decode_own: Decoder[FromHal] = Decoder(FromHal)
+_log = logging.getLogger(__name__)
+
+
+class Cabinet(Protocol):
+    """What the server needs of the charger; called and calling on the loop's thread only."""
+
+    def snapshot(self, seq: int, run_id: str) -> Snapshot:
+        """The whole state, with the effect of every published event."""
+
+    def execute(self, command: Command) -> tuple[Problem, str] | None:
+        """Do it or say why not; None is `done`. May publish events meanwhile."""
+
+    def listen(self, publish: Callable[[Event], None]) -> None:
+        """Called once, before anything else: whom to tell what happens, right after the state has changed."""
+
+
+class _Client:
+    """A connection with what it said of itself; no role before its greeting."""
+
+    def __init__(self, connection: Connection[FromClient], timer: asyncio.TimerHandle) -> None:
+        self.connection = connection
+        self.timer = timer
+        self.role: Role | None = None
+        self.software = ""
+
+
+class HalServer:
+    """The HAL's socket at `path`.
+
+    Args:
+        cabinet: what is served.
+        path: the socket file.
+        clock: gives the events' `mono_s`.
+        utc: gives their `utc_s`, as the board's clock has it.
+        allowed_uids: who may connect besides our own uid and root.
+        software: our name and version, for the greeting.
+        run_id: this run's name; a random one unless given.
+        greeting_timeout_s: how long a client may keep silent.
+        credentials: reads who the peer is.
+    """
+
+    def __init__(
+        self,
+        cabinet: Cabinet,
+        *,
+        path: Path,
+        clock: Clock,
+        utc: Callable[[], float],
+        allowed_uids: frozenset[int] = frozenset(),
+        software: str = "baywatt-hal",
+        run_id: str | None = None,
+        journal: Journal | None = None,
+        greeting_timeout_s: float = GREETING_TIMEOUT_S,
+        credentials: Callable[[asyncio.BaseTransport], Credentials] = peer_credentials,
+    ) -> None:
+        self._cabinet = cabinet
+        self._clock = clock
+        self._utc = utc
+        self._greeting = encode(Greeting(version=CONTRACT_VERSION, role=Role.SERVICE, software=software))
+        self._run_id = run_id or os.urandom(8).hex()
+        self._journal = journal or Journal()
+        self._greeting_timeout_s = greeting_timeout_s
+        self._clients: dict[Connection[FromClient], _Client] = {}
+        self._service: _Client | None = None
+        self._listener: UnixListener[FromClient] = UnixListener(
+            path, _decode, self, allowed_uids=allowed_uids, credentials=credentials
+        )
+        cabinet.listen(self.publish)
+
+    @property
+    def run_id(self) -> str:
+        return self._run_id
+
+    @property
+    def has_service(self) -> bool:
+        """Whether the OCPP service is connected and greeted."""
+        return self._service is not None
+
+    async def start(self) -> None:
+        """Listen; raises `ConfigError`."""
+        await self._listener.start()
+
+    async def close(self) -> None:
+        await self._listener.close()
+
+    # --- events -------------------------------------------------------------------------------------
+
+    def publish(self, event: Event) -> None:
+        """Number, stamp and send `event`, which has just happened.
+
+        An event that the contract can't carry (a NaN from a driver, a text that is too long) is lost with a log
+        line: ending the HAL for it would open every contactor.
+        """
+        if not self._fits(event):
+            return
+        stamped = self._journal.record(event, self._clock.monotonic(), self._utc())
+        line = encode(stamped)
+        for client in tuple(self._clients.values()):
+            if client.role is not None:
+                client.connection.send(line)
+
+    def _fits(self, event: Event) -> bool:
+        try:
+            _checked(Stamped(seq=0, mono_s=0.0, utc_s=0.0, event=event))
+        except ValueError as error:
+            _log.error("%s can't be told: %s", type(event).__name__, error)
+            return False
+        return True
+
+    # --- clients ------------------------------------------------------------------------------------
+
+    def on_open(self, connection: Connection[FromClient]) -> None:
+        connection.send(self._greeting)
+        timer = asyncio.get_running_loop().call_later(
+            self._greeting_timeout_s, connection.close, f"no greeting within {self._greeting_timeout_s} s"
+        )
+        self._clients[connection] = _Client(connection, timer)
+
+    def on_closed(self, connection: Connection[FromClient], reason: str) -> None:
+        client = self._clients.pop(connection)
+        client.timer.cancel()
+        if client is self._service:
+            self._service = None
+        _log.info("%s %s gone: %s", client.role.value if client.role else "client", client.software, reason)
+
+    def on_message(self, connection: Connection[FromClient], message: FromClient) -> None:
+        client = self._clients[connection]
+        if isinstance(message, Greeting):
+            self._handle_greeting(client, message)
+        elif client.role is None:
+            raise ContractError(f"{type(message).__name__.lower()} before the greeting")
+        elif isinstance(message, Request):
+            connection.send(encode(self._handle_request(client, message)))
+        else:
+            self._handle_acknowledge(client, message)
+
+    def _handle_greeting(self, client: _Client, greeting: Greeting) -> None:
+        if client.role is not None:
+            raise ContractError("a second greeting")
+        if greeting.version != CONTRACT_VERSION:
+            raise ContractError(f"{greeting.software} speaks version {greeting.version}, we {CONTRACT_VERSION}")
+        if greeting.role is Role.SERVICE:
+            if self._service is not None:
+                raise ContractError(f"{greeting.software} comes as a second service beside {self._service.software}")
+            self._service = client
+        client.role = greeting.role
+        client.software = greeting.software
+        client.timer.cancel()
+        _log.info("%s %s connected", client.role.value, client.software)
+        self._send_state(client)
+
+    def _send_state(self, client: _Client) -> None:
+        try:
+            line = _checked(self._cabinet.snapshot(self._journal.last_seq, self._run_id))
+        except ValueError as error:
+            _log.error("the snapshot can't be told: %s", error)
+            client.connection.close("no snapshot")
+            return
+        client.connection.send(line)
+        if client.role is Role.SERVICE:
+            client.connection.send_backlog(encode(stamped) for stamped in self._journal.unacknowledged())
+
+    def _handle_acknowledge(self, client: _Client, message: Acknowledge) -> None:
+        if client.role is not Role.SERVICE:
+            raise ContractError("an observer acknowledges")
+        self._journal.acknowledge(message.seq)
+
+    def _handle_request(self, client: _Client, request: Request) -> Answer:
+        if not 0 <= request.id <= _MAX_ID:
+            raise ContractError("a request id out of range")
+        problem = self._problem(client, request.command)
+        if problem is None:
+            return Done(id=request.id)
+        _log.info("%s refused: %s %s", type(request.command).__name__, problem[0].value, problem[1])
+        return Refused(id=request.id, problem=problem[0], detail=problem[1][:_MAX_DETAIL_CHARS])
+
+    def _problem(self, client: _Client, command: Command) -> tuple[Problem, str] | None:
+        if client.role is not Role.SERVICE:
+            return Problem.NOT_ALLOWED, "an observer may not command"
+        reason = _out_of_range(command)
+        if reason is not None:
+            return Problem.BAD_REQUEST, reason
+        return self._cabinet.execute(command)
+
+
+def _checked(message: Snapshot | Stamped) -> bytes:
+    """The line for `message`; raises `ValueError` when it would break the contract at the other end."""
+    try:
+        line = encode(message)
+        _decode_own(line)
+    except (ValueError, TypeError, OverflowError, ContractError) as error:
+        raise ValueError(str(error)) from error
+    return line
+
+
+def _out_of_range(command: Command) -> str | None:
+    """What the contract says of the values, whatever the cabinet makes of them."""
+    if isinstance(command, Permit):
+        if not 0 < command.lease_s <= MAX_LEASE_S:
+            return f"a lease lasts at most {MAX_LEASE_S:g} s and more than 0"
+        if not command.session:
+            return "a permit names its session"
+    if isinstance(command, SetLimit) and command.power_w is not None and not 0 <= command.power_w < math.inf:
+        return "a limit is not negative"
+    return None

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A clock that a test moves by hand."""
+
+from __future__ import annotations
+
+__all__ = ["ManualClock"]
+
+
+class ManualClock:
+    """`firmware.clock.Clock`: monotonic and UTC seconds that stand still until told otherwise."""
+
+    def __init__(self, start: float = 1000.0, *, utc: float = 1_800_000_000.0) -> None:
+        self._monotonic = start
+        self._utc = utc
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def utc(self) -> float:
+        return self._utc
+
+    def advance(self, seconds: float) -> float:
+        """Both clocks go on; returns the new monotonic time."""
+        if seconds < 0.0:
+            raise ValueError("monotonic time does not run backwards")
+        self._monotonic += seconds
+        self._utc += seconds
+        return self._monotonic
+
+    def step_utc(self, seconds: float) -> None:
+        """Somebody sets the board's clock: UTC jumps, intervals do not notice."""
+        self._utc += seconds

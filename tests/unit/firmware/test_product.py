@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Product files: what they hold, how they extend one another, and what is wrong in a wrong one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from firmware.errors import ConfigError
+from firmware.product import Product, VariableRow, load
+
+
+@pytest.fixture(params=["c7am-400-cc", "full"])
+def product(request: pytest.FixtureRequest) -> Product:
+    return load(request.param)
+
+
+def rows(product: Product) -> dict[str, VariableRow]:
+    """By `Component.Variable`; of those that are there for several EVSEs or instances, the last."""
+    return {f"{row.component}.{row.variable}": row for row in product.device_model.variables}
+
+
+def test_the_certified_product() -> None:
+    """Rows of the certificate that other parts rely on."""
+    product = load("c7am-400-cc")
+    assert (product.identity.model, product.identity.vendor_name) == ("C7AM-400-CC", "XCharge Group")
+    assert [(evse.id, evse.connector[0].type) for evse in product.hardware.evse] == [(1, "cTesla"), (2, "cCCS1")]
+    assert product.hardware.max_power_w == 400_000  # HFS-11
+    assert product.features.tx_start_points == product.features.tx_stop_points == ["Authorized"]  # C-09, C-10
+    assert not product.features.auth_cache  # C-49
+    assert not product.features.reset_per_evse  # C-13
+    assert product.features.queue_all_messages  # C-21
+    assert product.features.security_profiles == [1, 2, 3]  # C-61
+    assert len(product.features.trigger_messages) == 6  # C-29
+    assert product.features.cipher_suites == [  # C-41
+        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    ]
+    assert (product.limits.heartbeat_min_s, product.limits.heartbeat_max_s) == (60, 120)  # ORS-11, ORS-12
+    assert product.limits.file_transfer == ["HTTPS", "FTP"]  # ORS-24
+    assert product.lab.evse_selected_before_authorization  # AQ-8
+
+
+def test_references_are_resolved(product: Product) -> None:
+    variables = rows(product)
+    assert variables["OCPPCommCtrlr.WebSocketPingInterval"].value == "20"
+    assert variables["OCPPCommCtrlr.WebSocketPingInterval"].max == 60
+    assert variables["TxCtrlr.TxStartPoint"].values == product.features.tx_start_points
+    assert variables["OCPPCommCtrlr.FileTransferProtocols"].value == "HTTPS,FTP"
+    assert variables["EVSE.AllowReset"].value == ("true" if product.features.reset_per_evse else "false")
+    assert not any(row.value.startswith("@") for row in product.device_model.variables)
+
+
+@pytest.mark.parametrize(
+    ("feature", "variable"),
+    [
+        ("auth_cache", "AuthCacheCtrlr.Enabled"),
+        ("auth_cache_life_time", "AuthCacheCtrlr.LifeTime"),
+        ("auth_cache_policies", "AuthCacheCtrlr.Policy"),
+        ("auth_cache_disable_post_authorize", "AuthCacheCtrlr.DisablePostAuthorize"),
+        ("offline_unknown_ids", "AuthCtrlr.OfflineTxForUnknownIdEnabled"),
+        ("disable_remote_authorization", "AuthCtrlr.DisableRemoteAuthorization"),
+        ("max_energy_on_invalid_id", "TxCtrlr.MaxEnergyOnInvalidId"),
+        ("sessions_pending_firmware_update", "ChargingStation.AllowNewSessionsPendingFirmwareUpdate"),
+        ("queue_all_messages", "OCPPCommCtrlr.QueueAllMessages"),
+        ("time_offset", "ClockCtrlr.TimeOffset"),
+        ("time_zone", "ClockCtrlr.TimeZone"),
+        ("send_during_idle", "AlignedDataCtrlr.SendDuringIdle"),
+        ("signed_meter_values", "SampledDataCtrlr.SignReadings"),
+        ("certificate_signed_timeout", "SecurityCtrlr.CertSigningWaitMinimum"),
+        ("certificate_signed_timeout", "SecurityCtrlr.CertSigningRepeatTimes"),
+        ("minimum_status_duration", "EVSE.MinimumStatusDuration"),
+        ("local_auth_list", "LocalAuthListCtrlr.Available"),
+        ("reservation", "ReservationCtrlr.Available"),
+        ("smart_charging", "SmartChargingCtrlr.Available"),
+        ("iso15118", "ISO15118Ctrlr.ContractValidationOffline"),
+        ("device_management", "MonitoringCtrlr.Available"),
+    ],
+)
+def test_a_feature_is_advertised_if_it_is_there(product: Product, feature: str, variable: str) -> None:
+    assert bool(getattr(product.features, feature)) == (variable in rows(product))
+
+
+def test_choices_of_both_ways_can_be_written(product: Product) -> None:
+    """C-06, C-48, C-51, C-52: a variable that has only one value that works is ReadOnly."""
+    features, variables = product.features, rows(product)
+    both = features.keep_authorization_on_unplug and features.end_authorization_on_unplug
+    assert (variables["TxCtrlr.StopTxOnEVSideDisconnect"].mutability == "ReadWrite") == both
+    both = features.authorize_remote_start and features.remote_start_without_authorize
+    assert (variables["AuthCtrlr.AuthorizeRemoteStart"].mutability == "ReadWrite") == both
+    assert (variables["TxCtrlr.TxStartPoint"].mutability == "ReadWrite") == features.tx_start_point_writable
+    assert (variables["TxCtrlr.TxStopPoint"].mutability == "ReadWrite") == features.tx_stop_point_writable
+
+
+def test_hardware_and_variables_agree(product: Product) -> None:
+    for evse in product.hardware.evse:
+        for connector in evse.connector:
+            assert any(
+                (row.variable, row.evse, row.connector, row.value)
+                == ("ConnectorType", evse.id, connector.id, connector.type)
+                for row in product.device_model.variables
+            )
+        assert rows(product)["EVSE.Power"].max == evse.max_power_w
+    slots = rows(product)["OCPPCommCtrlr.NetworkConfigurationPriority"].values
+    assert slots == [str(slot) for slot in range(1, product.limits.network_slots + 1)]
+
+
+def test_full_is_the_same_station_with_more() -> None:
+    base, full = load("c7am-400-cc"), load("full")
+    assert full.hardware == base.hardware
+    assert set(rows(base)) < set(rows(full))
+    assert rows(full)["TxCtrlr.StopTxOnEVSideDisconnect"].mutability == "ReadWrite"
+    assert len(full.device_model.variables) == len({str(row) for row in full.device_model.variables})
+
+
+def written(tmp_path: Path, text: str, name: str = "product.toml") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        extends = "c7am-400-cc"
+        [limits]
+        heartbeat_max_s = 90
+        [[device_model.variables]]
+        component = "TxCtrlr"
+        variable = "EVConnectionTimeOut"
+        value = "10"
+        """,
+    )
+    product = load(path)
+    assert rows(product)["OCPPCommCtrlr.HeartbeatInterval"].max == 90
+    assert rows(product)["TxCtrlr.EVConnectionTimeOut"].value == "10"
+    assert rows(product)["TxCtrlr.EVConnectionTimeOut"].mutability == "ReadWrite", "the rest of the row stays"
+
+
+def test_extending_a_file_beside(tmp_path: Path) -> None:
+    written(tmp_path, 'extends = "full"\n[identity]\nmodel = "Base"\n', "base.toml")
+    assert load(written(tmp_path, 'extends = "base.toml"\n')).identity.model == "Base"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('extends = "c7am-400-cc"\nnonsense = 1', "nonsense"),
+        ('extends = "c7am-400-cc"\n[features]\nnonsense = true', "nonsense"),
+        ('extends = "c7am-400-cc"\n[features]\nauth_cache = "yes"', "auth_cache"),
+        ('extends = "nothing"', "no such product file"),
+        ('extends = "product.toml"', "no circle"),
+        ("[identity]", "device_model"),
+        ("x = ", "Invalid"),
+        (
+            'extends = "c7am-400-cc"\n[[device_model.variables]]\ncomponent = "X"\nvariable = "Y"\nvalue = "@limits.z"',
+            "@limits.z refers to nothing",
+        ),
+        (
+            'extends = "c7am-400-cc"\n[[device_model.variables]]\ncomponent = "X"\nvariable = "Y"\nevse = 3',
+            "X.Y: there is no EVSE 3",
+        ),
+        (
+            'extends = "c7am-400-cc"\n[[device_model.variables]]\ncomponent = "X"\nvariable = "Y"\nconnector = 1',
+            "X.Y: a connector without an EVSE",
+        ),
+        (
+            'extends = "c7am-400-cc"\n[[device_model.variables]]\ncomponent = "X"\nvariable = "Y"\nmutability = "Any"',
+            "mutability",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, text: str, words: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError) as problem:
+        load(path)
+    assert words in str(problem.value)
+    assert "product" in str(problem.value)
+
+
+def test_an_unknown_name_names_those_that_exist() -> None:
+    with pytest.raises(ConfigError, match="c7am-400-cc, full"):
+        load("c8")
