@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads a product file: what it extends, its references, and whether it fits together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from firmware.config import convert, read_toml
+from firmware.errors import ConfigError
+from firmware.product.model import Product, VariableRow
+
+__all__ = ["load"]
+
+_HERE = Path(__file__).parent
+_KEY = ("component", "component_instance", "evse", "connector", "variable", "instance")
+_MOST_EXTENDS = 4
+
+
+def load(name_or_path: str | Path) -> Product:
+    """The product of a name (`c7am-400-cc`) or of a file (anything with a `/` or `.toml`).
+
+    A file that `extends` another takes over all of it; tables are merged by key and rows of the device model by
+    what they address, so that it only names what differs. Raises `ConfigError`.
+    """
+    path = _find(name_or_path, Path())
+    product = convert(_resolve(_read(path, _MOST_EXTENDS), path), Product, path)
+    _check(product, path)
+    return product
+
+
+def _find(name_or_path: str | Path, relative_to: Path) -> Path:
+    text = str(name_or_path)
+    path = relative_to / text if "/" in text or text.endswith(".toml") else _HERE / f"{text}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in _HERE.glob("*.toml")))
+        raise ConfigError(f"{path}: no such product file (known products: {known})")
+    return path
+
+
+def _read(path: Path, most_extends: int) -> dict[str, Any]:
+    data = read_toml(path)
+    base = data.pop("extends", None)
+    if base is None:
+        return data
+    if not isinstance(base, str) or most_extends == 0:
+        raise ConfigError(f"{path}: extends: expected the name of a product, and no circle")
+    return _merge(_read(_find(base, path.parent), most_extends - 1), data)
+
+
+def _merge(base: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in data.items():
+        if key == "variables":
+            merged[key] = _merge_rows(base.get(key, []), value)
+        elif isinstance(value, dict) and isinstance(base.get(key), dict):
+            merged[key] = _merge(base[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _merge_rows(base: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    merged = {_address(row): row for row in base}
+    for row in rows:
+        merged[_address(row)] = {**merged.get(_address(row), {}), **row}
+    return list(merged.values())
+
+
+def _address(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row.get(key) for key in _KEY)
+
+
+def _resolve(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Replaces references in the variable rows by what they refer to."""
+    model = data.get("device_model", {})
+    if not isinstance(model, dict) or not isinstance(model.get("variables"), list):
+        raise ConfigError(f"{path}: device_model: expected a table with a list `variables`")
+    rows = []
+    for row in model["variables"]:
+        row = {key: _refer(value, data, path) for key, value in row.items()}
+        if "value" in row:
+            row["value"] = _text(row["value"])
+        rows.append(row)
+    return {**data, "device_model": {**model, "variables": rows}}
+
+
+def _text(value: Any) -> Any:
+    """A value as OCPP writes it; it may have come from a typed reference."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value) if isinstance(value, int) else value
+
+
+def _refer(value: Any, data: dict[str, Any], path: Path) -> Any:
+    if not isinstance(value, str) or not value.startswith("@"):
+        return value
+    section, _, name = value[1:].partition(".")
+    try:
+        return data[section][name]
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: device_model: {value} refers to nothing") from error
+
+
+def _check(product: Product, path: Path) -> None:
+    """What types can't say."""
+    seen: set[tuple[Any, ...]] = set()
+    for row in product.device_model.variables:
+        place = f"{path}: {row.component}.{row.variable}"
+        if _row_address(row) in seen:
+            raise ConfigError(f"{place}: stands twice")
+        seen.add(_row_address(row))
+        if row.connector is not None and row.evse is None:
+            raise ConfigError(f"{place}: a connector without an EVSE")
+        if isinstance(row.evse, int) and row.evse not in {evse.id for evse in product.hardware.evse}:
+            raise ConfigError(f"{place}: there is no EVSE {row.evse}")
+    if [evse.id for evse in product.hardware.evse] != list(range(1, len(product.hardware.evse) + 1)):
+        raise ConfigError(f"{path}: hardware.evse: ids must be 1, 2, 3 ... (part 1, section 2.2)")
+
+
+def _row_address(row: VariableRow) -> tuple[Any, ...]:
+    return tuple(getattr(row, key) for key in _KEY)

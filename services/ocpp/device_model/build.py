@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the variables of a product from its rows and the facts of the standard, with their factory values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from firmware.config import FactoryVariable
+from firmware.errors import ConfigError
+from firmware.product import Product, VariableRow
+from services.ocpp.device_model.values import Characteristics, DataType, Refusal
+from services.ocpp.device_model.variable import ACTUAL, Address, Attribute, Variable
+
+__all__ = ["Fact", "apply_factory", "build", "standard"]
+
+GENERIC = "*"
+
+
+class Fact(msgspec.Struct, frozen=True, array_like=True):
+    """What the standard says of a variable; `*` stands for any component or instance."""
+
+    component: str
+    variable: str
+    instance: str
+    required: bool
+    data_type: DataType
+    unit: str
+
+
+@cache
+def standard() -> dict[tuple[str, str, str], Fact]:
+    """Every standardised variable by component, variable and instance, as tools/device_model wrote them."""
+    text = Path(__file__).with_name("standard.json").read_bytes()
+    facts = msgspec.json.decode(text, type=list[Fact])
+    return {(fact.component, fact.variable, fact.instance): fact for fact in facts}
+
+
+def build(product: Product) -> list[Variable]:
+    """The product's variables with its values. Raises `ConfigError` when a row contradicts itself or the standard."""
+    return [_variable(row, address) for row in product.device_model.variables for address in _addresses(row, product)]
+
+
+def apply_factory(
+    variables: dict[Address, Variable], factory: Sequence[FactoryVariable], where: str = "factory settings"
+) -> None:
+    """Lets factory values replace the product's, checked as the CSMS's would be.
+
+    Raises `ConfigError` with the place.
+    """
+    for number, row in enumerate(factory, 1):
+        address = Address(
+            row.component, row.component_instance, row.evse or 0, row.connector or 0, row.variable, row.instance
+        )
+        place = f"{where}: variable {number} ({address})"
+        variable = variables.get(address.folded())
+        if variable is None:
+            raise ConfigError(f"{place}: this product has no such variable")
+        if row.mutability is not None:
+            _override_mutability(variable.actual, row.mutability)
+        _set_default(variable, variable.actual, row.value, place)
+
+
+def _override_mutability(attribute: Attribute, mutability: str) -> None:
+    attribute.mutability = mutability
+    if attribute.writable:
+        attribute.persistent = True
+        attribute.constant = False
+
+
+def _set_default(variable: Variable, attribute: Attribute, text: str, place: str) -> None:
+    attribute.default = text
+    try:
+        variable.accept(attribute, text)
+    except Refusal as refusal:
+        raise ConfigError(f"{place}: {refusal.text}") from refusal
+
+
+def _addresses(row: VariableRow, product: Product) -> Iterator[Address]:
+    for evse in product.hardware.evse:
+        if row.evse in (None, "each", evse.id):
+            for connector in evse.connector:
+                if row.connector in (None, "each", connector.id):
+                    yield Address(
+                        row.component,
+                        row.component_instance,
+                        0 if row.evse is None else evse.id,
+                        0 if row.connector is None else connector.id,
+                        row.variable,
+                        row.instance,
+                    )
+                if row.connector is None:
+                    break
+        if row.evse is None:
+            break
+
+
+def _variable(row: VariableRow, address: Address) -> Variable:
+    variable = Variable(address, _characteristics(row), {}, reboot=row.reboot, secret=row.secret)
+    writable = row.mutability != "ReadOnly"
+    # Part 2, chapter 2 of the referenced variables: what can be written SHALL be persistent.
+    actual = Attribute(ACTUAL, row.mutability, row.persistent or row.constant or writable, row.constant, row.value)
+    if writable and row.constant:
+        raise ConfigError(f"product: {address}: constant, and can be written")
+    variable.attributes[ACTUAL] = actual
+    for further in row.attributes:
+        persistent = further.mutability != "ReadOnly"
+        variable.attributes[further.type] = Attribute(
+            further.type, further.mutability, persistent, False, further.value
+        )
+    for attribute in variable.attributes.values():
+        if attribute.default:
+            _set_default(variable, attribute, attribute.default, f"product: {address} {attribute.type}")
+        else:
+            variable.clear(attribute)
+    return variable
+
+
+def _characteristics(row: VariableRow) -> Characteristics:
+    place = f"product: {row.component}.{row.variable}"
+    fact = _fact(row)
+    if fact is None and row.type is None:
+        raise ConfigError(f"{place}: not standardised, so its type has to be given")
+    if fact is not None and row.type not in (None, fact.data_type.value):
+        raise ConfigError(f"{place}: the standard says {fact.data_type.value}, not {row.type}")
+    data_type = fact.data_type if fact else DataType(row.type)
+    listed = data_type in (DataType.OPTION_LIST, DataType.SEQUENCE_LIST, DataType.MEMBER_LIST)
+    if listed != bool(row.values):
+        raise ConfigError(f"{place}: {data_type.value} and `values` go together")  # TC_B_53
+    return Characteristics(
+        data_type=data_type,
+        unit=row.unit or (fact.unit if fact else None) or None,
+        minimum=_whole(row.min),
+        maximum=_whole(row.max),
+        choices=tuple(row.values),
+        format=row.format,
+        required=row.required,
+    )
+
+
+def _fact(row: VariableRow) -> Fact | None:
+    facts = standard()
+    for component in (row.component, GENERIC):
+        for instance in (row.instance, GENERIC, ""):
+            if fact := facts.get((component, row.variable, instance)):
+                return fact
+    return None
+
+
+def _whole(limit: float | None) -> float | None:
+    """Whole numbers are reported without a point."""
+    return int(limit) if limit is not None and limit == int(limit) else limit

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What passes between the model and who listens to it: changes by the CSMS, and cross-checks before them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.ocpp.device_model.keys import Key
+from services.ocpp.device_model.values import Refusal
+from services.ocpp.device_model.variable import ACTUAL, Address
+
+__all__ = ["Change", "Validator"]
+
+Validator = Callable[[Address, Any], "str | Refusal | None"]
+"""Checks what the characteristics can't say: gets the address (names in lower case) and the parsed value; answers why
+not, in words without the value or as a `Refusal` with a reason code of its own, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A variable that the CSMS set to a value, new or not; reads as its address, never as its value."""
+
+    address: Address
+    value: Any = field(repr=False)
+    attribute: str = ACTUAL
+
+    def of(self, key: Key[Any]) -> bool:
+        """Is it the variable of this key (of any EVSE)?"""
+        return key.names(self.address)

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The device model in memory: typed reading and writing for our code, write-through of what has to survive.
+
+Three layers make a value: the product's, the factory's (kept at the first start, so that a factory file that changes
+later changes nothing), and what the CSMS or the station wrote since. Only the last two are in the database. Writing
+joins the open unit of work; the shell commits before an answer leaves.
+
+The CSMS's requests are in `requests.py`, its reports in `reports.py`; `DeviceModel` passes them on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar, cast
+
+import msgspec
+
+from firmware.config import FactoryVariable
+from firmware.product import Product
+from services.ocpp.device_model import keys, reports, requests
+from services.ocpp.device_model.build import apply_factory, build
+from services.ocpp.device_model.change import Change, Validator
+from services.ocpp.device_model.keys import Key
+from services.ocpp.device_model.values import Refusal, Value, to_text
+from services.ocpp.device_model.variable import ACTUAL, Address, Attribute, Variable
+
+__all__ = ["DeviceModel", "Store"]
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+_FACTORY = "device_model.factory"
+_AVAILABILITY = keys.AVAILABILITY_STATE
+_FREEST_FIRST = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
+_UPSERT = "INSERT INTO variables VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+
+
+class Store(Protocol):
+    """What the model needs of the database (`services/ocpp/storage`)."""
+
+    def write(self, sql: str, *params: Any) -> int: ...
+
+    def read(self, sql: str, *params: Any) -> list[tuple[Any, ...]]: ...
+
+    def fact(self, key: str) -> bytes | None: ...
+
+    def put_fact(self, key: str, value: bytes | None) -> None: ...
+
+    def on_replaced(self, rewrite: Callable[[], None]) -> None: ...
+
+
+class DeviceModel:
+    """All variables of one product; see the module."""
+
+    def __init__(
+        self,
+        product: Product,
+        store: Store,
+        *,
+        factory: Sequence[FactoryVariable] = (),
+        where: str = "factory settings",
+    ) -> None:
+        """Raises `ConfigError` when the product or, at the first start, a factory value (`where`) is impossible."""
+        self._store = store
+        self.variables: dict[Address, Variable] = {variable.address.folded(): variable for variable in build(product)}
+        """Every variable by its folded address, in the product's order. Read only."""
+        self.components = {_component(address) for address in self.variables}
+        self.validators: dict[tuple[str, str, str, str], list[Validator]] = {}
+        self._factory = self._load_factory(factory)
+        apply_factory(self.variables, self._factory, where)
+        self._load()
+        self._derive_station_state()
+        store.on_replaced(self.rewrite)
+
+    # --- for our code --------------------------------------------------------------------------------------
+
+    def get(self, key: Key[T], *, evse: int = 0, connector: int = 0) -> T:
+        """The value of a variable that every product has. `KeyError`: it has not, which is our mistake."""
+        attribute = self.variables[key.at(evse, connector)].attributes[ACTUAL]
+        return cast("T", attribute.value if attribute.source is None else attribute.source())
+
+    def find(self, key: Key[T], *, evse: int = 0, connector: int = 0) -> T | None:
+        """The value of a variable that only some products have; None: not this one."""
+        return self.get(key, evse=evse, connector=connector) if self.has(key, evse=evse, connector=connector) else None
+
+    def has(self, key: Key[Any], *, evse: int = 0, connector: int = 0) -> bool:
+        """Does this product have the variable?"""
+        return key.at(evse, connector) in self.variables
+
+    def put(self, key: Key[T], value: T, *, evse: int = 0, connector: int = 0) -> bool:
+        """The station's own writing: neither mutability nor limits matter; whether the value is a new one.
+
+        It is written to the database if the variable is persistent. `TypeError`: not a value of the variable's type.
+        """
+        variable = self.variables[key.at(evse, connector)]
+        attribute = variable.attributes[ACTUAL]
+        text = to_text(cast("Value", value), variable.kind.data_type)
+        if text == attribute.text:
+            return False
+        variable.store(attribute, text, text if isinstance(value, str) else cast("Value", value))
+        if attribute.persistent:
+            self.persist(variable, attribute)
+        return True
+
+    def provide(self, key: Key[T], source: Callable[[], T], *, evse: int = 0, connector: int = 0) -> None:
+        """Lets `source` be asked whenever the variable is read, for values like the time of day."""
+        variable = self.variables[key.at(evse, connector)]
+        variable.actual.source = source
+        variable.changed()
+
+    def check(self, key: Key[Any], validator: Validator) -> None:
+        """Registers a cross-check for what the CSMS sets."""
+        self.validators.setdefault(key.folded, []).append(validator)
+
+    def set_choices(self, key: Key[Any], choices: Sequence[str], *, evse: int = 0, connector: int = 0) -> None:
+        """Replaces the valuesList, where it depends on the station's state (slots of network profiles)."""
+        variable = self.variables[key.at(evse, connector)]
+        variable.kind = replace(variable.kind, choices=tuple(choices))
+        variable.changed()
+
+    # --- for the CSMS ----------------------------------------------------------------------------------------
+
+    def get_variables(self, data: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """GetVariablesRequest.getVariableData to GetVariablesResponse.getVariableResult (B06)."""
+        return requests.get_variables(self, data)
+
+    def set_variables(self, data: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Change]]:
+        """SetVariablesRequest.setVariableData to setVariableResult, and what was set (B05)."""
+        return requests.set_variables(self, data)
+
+    def base_report(self, kind: str) -> list[dict[str, Any]]:
+        """ReportData of a ReportBaseEnumType (B07); not to be changed."""
+        return reports.base_report(self.variables.values(), kind)
+
+    def custom_report(
+        self, criteria: Sequence[str] | None, component_variables: Sequence[dict[str, Any]] | None
+    ) -> list[dict[str, Any]]:
+        """ReportData that a GetReportRequest asks for (B08); empty: EmptyResultSet. Not to be changed."""
+        return reports.custom_report(self.variables, criteria, component_variables)
+
+    def _derive_station_state(self) -> None:
+        """The station is as free as the freest of its EVSEs; nobody has to write it."""
+        states = [
+            variable.actual for variable in self.variables.values() if _AVAILABILITY.names(variable.address.folded())
+        ]
+        if states and self.has(keys.STATION_AVAILABILITY_STATE):
+            self.provide(
+                keys.STATION_AVAILABILITY_STATE,
+                lambda: min((state.text for state in states), key=_FREEST_FIRST.index),
+            )
+
+    # --- the database ------------------------------------------------------------------------------------------
+
+    def persist(self, variable: Variable, attribute: Attribute) -> None:
+        """Writes one value through."""
+        self._store.write(_UPSERT, *variable.address, attribute.type, attribute.text)
+
+    def rewrite(self) -> None:
+        """Writes everything again that has to survive; the store asks for it when it was replaced."""
+        self._store.put_fact(_FACTORY, msgspec.json.encode(self._factory))
+        self._store.write("DELETE FROM variables")
+        for variable, attribute in self._persistent():
+            if attribute.text != attribute.default:
+                self.persist(variable, attribute)
+
+    def _persistent(self) -> Iterator[tuple[Variable, Attribute]]:
+        for variable in self.variables.values():
+            for attribute in variable.attributes.values():
+                if attribute.persistent:
+                    yield variable, attribute
+
+    def _load_factory(self, factory: Sequence[FactoryVariable]) -> list[FactoryVariable]:
+        kept = self._store.fact(_FACTORY)
+        if kept is not None:
+            return msgspec.json.decode(kept, type=list[FactoryVariable])
+        return list(factory)
+
+    def _load(self) -> None:
+        """Takes the values of the last run; one that this firmware no longer allows gives way to the default."""
+        if self._store.fact(_FACTORY) is None:
+            self._store.put_fact(_FACTORY, msgspec.json.encode(self._factory))
+        for *place, name, text in self._store.read("SELECT * FROM variables"):
+            address = Address(*place)
+            variable = self.variables.get(address.folded())
+            attribute = variable.attributes.get(name) if variable else None
+            if variable is None or attribute is None or not attribute.persistent:
+                _log.info("%s %s is kept in the database, but not part of this product", address, name)
+                continue
+            try:
+                variable.accept(attribute, text)
+            except Refusal as refusal:
+                _log.warning("%s: the stored value is no longer allowed (%s)", address, refusal.text)
+
+
+def _component(address: Address) -> tuple[str, str, int, int]:
+    return address[:4]

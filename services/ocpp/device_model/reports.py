@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""B07 base reports and B08 custom reports, as lists of ReportDataType, and their division into messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from services.ocpp.device_model.variable import ACTUAL, Address, Variable
+
+__all__ = ["base_report", "custom_report", "paged"]
+
+_encode = msgspec.json.Encoder().encode
+
+_AVAILABILITY = "availabilitystate"
+_ABNORMAL = ("problem", "tripped", "overload", "fallback")
+
+
+def base_report(variables: Iterable[Variable], kind: str) -> list[dict[str, Any]]:
+    """ReportData of `FullInventory`, `ConfigurationInventory` or `SummaryInventory`; `ValueError` for another."""
+    if kind == "FullInventory":  # B07.FR.08, B07.FR.11
+        return [variable.report() for variable in variables]
+    if kind == "ConfigurationInventory":
+        return [report for variable in variables if (report := _configuration(variable)) is not None]
+    if kind == "SummaryInventory":
+        return _summary(list(variables))
+    raise ValueError(kind)
+
+
+def custom_report(
+    variables: Mapping[Address, Variable],
+    criteria: Sequence[str] | None,
+    component_variables: Sequence[dict[str, Any]] | None,
+) -> list[dict[str, Any]]:
+    """ReportData of the variables that a GetReportRequest names, in the model's order, each once.
+
+    A criterion selects components, and all variables of theirs are reported (B08.FR.07 to FR.10); given both, the
+    criteria and the names limit the report together (B08.FR.05).
+    """
+    chosen = [address for address in variables if _named(address, component_variables)]
+    if criteria:
+        matching = {
+            component
+            for component in {address[:4] for address in chosen}
+            if any(_meets(variables, component, criterion) for criterion in criteria)  # B08.FR.13
+        }
+        chosen = [address for address in chosen if address[:4] in matching]
+    return [variables[address].report() for address in chosen]
+
+
+def paged(report: Sequence[dict[str, Any]], items: int, size: int) -> list[list[dict[str, Any]]]:
+    """The report in parts of at most `items` elements and `size` bytes of JSON; an element that is larger goes alone.
+
+    An empty report has one empty part, so that the last message can say so.
+    """
+    pages: list[list[dict[str, Any]]] = [[]]
+    used = 2  # the brackets
+    for element in report:
+        length = len(_encode(element)) + 1  # and a comma
+        if pages[-1] and (len(pages[-1]) == items or used + length > size):
+            pages.append([])
+            used = 2
+        pages[-1].append(element)
+        used += length
+    return pages
+
+
+def _configuration(variable: Variable) -> dict[str, Any] | None:
+    """What the operator can set (B07.FR.07): only the attributes that can be written (TC_B_12)."""
+    writable = [attribute for attribute in variable.attributes.values() if attribute.writable]
+    if not writable:
+        return None
+    return variable.report() if len(writable) == len(variable.attributes) else variable.report_of(writable)
+
+
+def _summary(variables: list[Variable]) -> list[dict[str, Any]]:
+    """B07.FR.09: whether and where one can charge, and what is wrong."""
+    states = {
+        variable.address.evse: variable.actual.text
+        for variable in variables
+        if variable.address.variable.lower() == _AVAILABILITY and variable.address.component == "EVSE"
+    }
+    return [variable.report() for variable in variables if _is_in_summary(variable, states)]
+
+
+def _is_in_summary(variable: Variable, evse_states: dict[int, str]) -> bool:
+    name = variable.address.variable.lower()
+    if name == _AVAILABILITY:
+        # A connector's state is reported if it differs from its EVSE's.
+        return not variable.address.connector or variable.actual.text != evse_states.get(variable.address.evse)
+    return name in _ABNORMAL and variable.actual.value is True
+
+
+def _named(address: Address, component_variables: Sequence[dict[str, Any]] | None) -> bool:
+    return not component_variables or any(_matches(address, asked) for asked in component_variables)
+
+
+def _matches(address: Address, asked: dict[str, Any]) -> bool:
+    """Does a ComponentVariableType mean this variable? What it leaves out matches everything.
+
+    B08.FR.24 is read as the counterpart of B08.FR.25: an instance that is given is the only one reported.
+    """
+    component = asked["component"]
+    if component["name"].lower() != address.component:
+        return False
+    if component.get("instance") and component["instance"].lower() != address.component_instance:
+        return False
+    evse = component.get("evse")
+    if evse and (evse["id"] != address.evse or evse.get("connectorId", address.connector) != address.connector):
+        return False  # B08.FR.22, B08.FR.23
+    variable = asked.get("variable")
+    if not variable:
+        return True  # B08.FR.20
+    if variable["name"].lower() != address.variable:
+        return False
+    return not variable.get("instance") or variable["instance"].lower() == address.instance  # B08.FR.21
+
+
+def _meets(variables: Mapping[Address, Variable], component: tuple[str, str, int, int], criterion: str) -> bool:
+    """B08.FR.07 to FR.10: the variable is true, or absent; only a problem has to be there."""
+    variable = variables.get(Address(*component, criterion.lower(), ""))
+    if variable is None:
+        return criterion != "Problem"
+    return variable.read(variable.attributes[ACTUAL]) == "true"

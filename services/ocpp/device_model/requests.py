@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""B05 SetVariables and B06 GetVariables: what is asked, in OCPP's own dictionaries, to what is answered.
+
+The requests have passed the JSON schema. One answer for each element, in the same order, with component and variable
+as they were sent (B05.FR.01 to FR.03, B06.FR.01 to FR.03).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from services.ocpp.device_model import keys
+from services.ocpp.device_model.change import Change, Validator
+from services.ocpp.device_model.keys import Key
+from services.ocpp.device_model.values import Refusal, Value, parse
+from services.ocpp.device_model.variable import ACTUAL, Address, Attribute, Variable
+
+if TYPE_CHECKING:
+    from services.ocpp.device_model.model import DeviceModel
+
+__all__ = ["address_of", "get_variables", "request_problem", "set_variables"]
+
+_log = logging.getLogger(__name__)
+
+_LIMITS: dict[str, tuple[Key[int], Key[int]]] = {
+    "GetReport": (keys.ITEMS_GET_REPORT, keys.BYTES_GET_REPORT),
+    "GetVariables": (keys.ITEMS_GET_VARIABLES, keys.BYTES_GET_VARIABLES),
+    "SetVariables": (keys.ITEMS_SET_VARIABLES, keys.BYTES_SET_VARIABLES),
+}
+
+
+def request_problem(model: DeviceModel, action: str, *, items: int, size: int) -> tuple[str, str] | None:
+    """The CALLERROR (code, description) of a request with too many elements or too many bytes (the whole frame).
+
+    B06.FR.16 and FR.17, B08.FR.17 and FR.18; for SetVariables the limits are the CSMS's duty alone (B05.FR.11), and
+    it gets the same answer.
+    """
+    most_items, most_bytes = (model.get(key) for key in _LIMITS[action])
+    if items > most_items:
+        return "OccurrenceConstraintViolation", f"{items} elements, at most {most_items} are allowed"
+    if size > most_bytes:
+        return "FormatViolation", f"{size} bytes, at most {most_bytes} are allowed"
+    return None
+
+
+def address_of(component: dict[str, Any], variable: dict[str, Any]) -> Address:
+    """Where ComponentType and VariableType point to, folded; an empty instance is none (B06.FR.15)."""
+    evse = component.get("evse")
+    return Address(
+        component["name"].lower(),
+        component.get("instance", "").lower(),
+        evse["id"] if evse else 0,
+        evse.get("connectorId", 0) if evse else 0,
+        variable["name"].lower(),
+        variable.get("instance", "").lower(),
+    )
+
+
+def get_variables(model: DeviceModel, data: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """See `DeviceModel.get_variables`."""
+    return [_get(model, item) for item in data]
+
+
+def set_variables(model: DeviceModel, data: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Change]]:
+    """See `DeviceModel.set_variables`. All writing is in the open unit of work."""
+    changes: list[Change] = []
+    return [_set(model, item, changes) for item in data], changes
+
+
+def _get(model: DeviceModel, item: dict[str, Any]) -> dict[str, Any]:
+    found = _look_up(model, item)
+    if isinstance(found, str):
+        return _result(item, found)
+    variable, attribute = found
+    if not attribute.readable:  # B06.FR.09
+        return _result(item, "Rejected", Refusal("WriteOnly", "can't be read"))
+    result = _result(item, "Accepted")
+    result["attributeValue"] = variable.read(attribute)  # B06.FR.10; empty if there is none: B06.FR.13
+    return result
+
+
+def _set(model: DeviceModel, item: dict[str, Any], changes: list[Change]) -> dict[str, Any]:
+    found = _look_up(model, item)
+    if isinstance(found, str):
+        return _result(item, found)
+    variable, attribute = found
+    try:
+        value = _checked(model, variable, attribute, item["attributeValue"])
+    except Refusal as refusal:
+        _log.info("%s not set by the CSMS: %s", variable.address, refusal.text)
+        return _result(item, "Rejected", refusal)
+    changes.append(_take(model, variable, attribute, item["attributeValue"], value))
+    return _result(item, "RebootRequired" if variable.reboot else "Accepted")  # B05.FR.10
+
+
+def _checked(model: DeviceModel, variable: Variable, attribute: Attribute, text: str) -> Value:
+    """The value that may be set; raises `Refusal`."""
+    if not attribute.writable:  # B05.FR.09
+        raise Refusal("ReadOnly", "can't be set")
+    if len(text) > model.get(keys.CONFIGURATION_VALUE_SIZE):
+        raise Refusal("TooLargeElement", "longer than ConfigurationValueSize")
+    value = parse(text, variable.kind)  # B05.FR.07, B05.FR.08
+    if attribute.type == "Target":
+        _check_set_limits(variable, value)
+    address = variable.address.folded()
+    names = (address.component, address.component_instance, address.variable, address.instance)
+    for validator in model.validators.get(names, ()):
+        _ask(validator, address, value)
+    return value
+
+
+def _check_set_limits(variable: Variable, value: Value) -> None:
+    """A target stays within MinSet and MaxSet (part 1, 4.3)."""
+    for name, outside in _OUTSIDE.items():
+        attribute = variable.attributes.get(name)
+        bound = attribute.value if attribute else None
+        if isinstance(bound, (int, float)) and isinstance(value, (int, float)) and outside(value, bound):
+            raise Refusal("ValueOutOfRange", f"outside {name}")
+
+
+_OUTSIDE: dict[str, Callable[[float, float], bool]] = {
+    "MinSet": lambda value, bound: value < bound,
+    "MaxSet": lambda value, bound: value > bound,
+}
+
+
+def _ask(validator: Validator, address: Address, value: Value) -> None:
+    answer = validator(address, value)
+    if isinstance(answer, Refusal):
+        raise answer
+    if answer is not None:
+        raise Refusal("InvalidValue", answer)
+
+
+def _take(model: DeviceModel, variable: Variable, attribute: Attribute, text: str, value: Value) -> Change:
+    if text != attribute.text:
+        variable.store(attribute, text, value)
+        model.persist(variable, attribute)
+    _log.info("%s set by the CSMS", variable.address)
+    return Change(variable.address.folded(), value, attribute.type)
+
+
+def _look_up(model: DeviceModel, item: dict[str, Any]) -> tuple[Variable, Attribute] | str:
+    """The attribute meant, or the status that says what is unknown."""
+    address = address_of(item["component"], item["variable"])
+    variable = model.variables.get(address)
+    if variable is None:
+        # B05.FR.04, FR.05, B06.FR.06, FR.07, FR.14, FR.15
+        return "UnknownVariable" if address[:4] in model.components else "UnknownComponent"
+    attribute = variable.attributes.get(item.get("attributeType", ACTUAL))
+    if attribute is None:  # B05.FR.06, B06.FR.08
+        return "NotSupportedAttributeType"
+    return variable, attribute
+
+
+def _result(item: dict[str, Any], status: str, refusal: Refusal | None = None) -> dict[str, Any]:
+    result = {
+        "attributeStatus": status,
+        "attributeType": item.get("attributeType", ACTUAL),  # B05.FR.12, B06.FR.11
+        "component": item["component"],
+        "variable": item["variable"],
+    }
+    if refusal is not None:
+        result["attributeStatusInfo"] = {"reasonCode": refusal.reason[:20], "additionalInfo": refusal.text[:512]}
+    return result

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One variable of a component with its attributes, as it lies in memory and as reports show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from services.ocpp.device_model.values import Characteristics, Value, empty_value, parse, to_text
+
+__all__ = ["ACTUAL", "Address", "Attribute", "Variable"]
+
+ACTUAL = "Actual"
+
+
+class Address(NamedTuple):
+    """Where a variable is. 0 and "" stand for none; names are case-insensitive (part 2, 2.16, 2.53)."""
+
+    component: str
+    component_instance: str
+    evse: int
+    connector: int
+    variable: str
+    instance: str
+
+    def folded(self) -> Address:
+        """The address under which it is looked up."""
+        component, component_instance, evse, connector, variable, instance = self
+        return Address(
+            component.lower(), component_instance.lower(), evse, connector, variable.lower(), instance.lower()
+        )
+
+    def __str__(self) -> str:
+        place = f"@{self.evse}" if self.evse else ""
+        place += f".{self.connector}" if self.connector else ""
+        component = f"{self.component}[{self.component_instance}]" if self.component_instance else self.component
+        variable = f"{self.variable}[{self.instance}]" if self.instance else self.variable
+        return f"{component}{place}.{variable}"
+
+
+@dataclass(slots=True)
+class Attribute:
+    """A value and what may be done with it. `default` is the product's or the factory's text."""
+
+    type: str
+    mutability: str
+    persistent: bool
+    constant: bool
+    default: str
+    text: str = field(default="", repr=False)
+    value: Value = field(default=None, repr=False)
+    source: Callable[[], Any] | None = None
+    """Asked for the value at each reading, if there is one; only of Actual."""
+
+    @property
+    def writable(self) -> bool:
+        return self.mutability != "ReadOnly"
+
+    @property
+    def readable(self) -> bool:
+        return self.mutability != "WriteOnly"
+
+
+@dataclass(slots=True)
+class Variable:
+    """A variable; `report` keeps its ReportDataType until something in it changes."""
+
+    address: Address
+    kind: Characteristics
+    attributes: dict[str, Attribute]
+    reboot: bool = False
+    secret: bool = False
+    _report: dict[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def actual(self) -> Attribute:
+        return self.attributes[ACTUAL]
+
+    def read(self, attribute: Attribute) -> str:
+        """The attribute's text now."""
+        if attribute.source is None:
+            return attribute.text
+        return to_text(attribute.source(), self.kind.data_type)
+
+    def accept(self, attribute: Attribute, text: str) -> None:
+        """Takes `text` if it is allowed; raises `Refusal`."""
+        self.store(attribute, text, parse(text, self.kind))
+
+    def clear(self, attribute: Attribute) -> None:
+        """Takes the value away."""
+        self.store(attribute, "", empty_value(self.kind.data_type))
+
+    def store(self, attribute: Attribute, text: str, value: Value) -> None:
+        """Takes a value that was checked before."""
+        attribute.text = text
+        attribute.value = value
+        self._report = None
+
+    def changed(self) -> None:
+        """Something else that reports show has changed."""
+        self._report = None
+
+    def report(self) -> dict[str, Any]:
+        """ReportDataType with every attribute (B07.FR.11). Shared by all callers: not to be changed."""
+        if self._report is None:
+            report = self.report_of(list(self.attributes.values()))
+            if self.actual.source is not None:
+                return report
+            self._report = report
+        return self._report
+
+    def report_of(self, attributes: list[Attribute]) -> dict[str, Any]:
+        """ReportDataType with these attributes."""
+        return {
+            "component": _component(self.address),
+            "variable": _named(self.address.variable, self.address.instance),
+            "variableAttribute": [self._report_attribute(attribute) for attribute in attributes],
+            "variableCharacteristics": _characteristics(self.kind),
+        }
+
+    def _report_attribute(self, attribute: Attribute) -> dict[str, Any]:
+        shown: dict[str, Any] = {"type": attribute.type}
+        if attribute.readable:  # B07.FR.03, B08.FR.03: a WriteOnly value is left out
+            shown["value"] = self.read(attribute)
+        shown["mutability"] = attribute.mutability
+        shown["persistent"] = attribute.persistent
+        shown["constant"] = attribute.constant
+        return shown
+
+
+def _component(address: Address) -> dict[str, Any]:
+    component: dict[str, Any] = _named(address.component, address.component_instance)
+    if address.evse:
+        component["evse"] = {"id": address.evse}
+        if address.connector:
+            component["evse"]["connectorId"] = address.connector
+    return component
+
+
+def _named(name: str, instance: str) -> dict[str, Any]:
+    return {"name": name, "instance": instance} if instance else {"name": name}
+
+
+def _characteristics(kind: Characteristics) -> dict[str, Any]:
+    shown: dict[str, Any] = {"dataType": kind.data_type.value, "supportsMonitoring": False}
+    if kind.unit:
+        shown["unit"] = kind.unit
+    if kind.minimum is not None:
+        shown["minLimit"] = kind.minimum
+    if kind.maximum is not None:
+        shown["maxLimit"] = kind.maximum
+    if kind.choices:
+        shown["valuesList"] = ",".join(kind.choices)
+    return shown

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening SQLite the way this station needs it, its migrations, and what its errors mean.
+
+WAL with `synchronous=FULL`: one fsync a commit, and what was committed survives a power cut. The lock is held for the
+process's whole life (`locking_mode=EXCLUSIVE`): nobody else can make a commit wait, and no shared-memory file is
+needed, so that a database can be read even on a disk that is full from the start.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from enum import Enum
+from pathlib import Path
+
+from firmware.errors import StorageError
+
+__all__ = ["CHECKPOINT_PAGES", "PAGE_SIZE", "Trouble", "connect", "migrate", "rollback", "trouble_of"]
+
+PAGE_SIZE = 4096
+CHECKPOINT_PAGES = 1000
+"""The log is copied into the database when it has this many pages (4 MiB), see `database.py`."""
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_BUSY_S = 5.0
+
+
+class Trouble(Enum):
+    """What an error of SQLite means for us."""
+
+    UNWRITABLE = "unwritable"  # disk full, I/O error, read-only: nothing is lost, but nothing can be written now
+    DAMAGED = "damaged"  # what is in the file is no database any more
+    BUSY = "busy"  # another process holds it
+    OURS = "ours"  # a wrong statement: our mistake
+
+
+_TROUBLES = {
+    sqlite3.SQLITE_FULL: Trouble.UNWRITABLE,
+    sqlite3.SQLITE_IOERR: Trouble.UNWRITABLE,
+    sqlite3.SQLITE_READONLY: Trouble.UNWRITABLE,
+    sqlite3.SQLITE_CANTOPEN: Trouble.UNWRITABLE,
+    sqlite3.SQLITE_PERM: Trouble.UNWRITABLE,
+    sqlite3.SQLITE_NOMEM: Trouble.UNWRITABLE,
+    sqlite3.SQLITE_CORRUPT: Trouble.DAMAGED,
+    sqlite3.SQLITE_NOTADB: Trouble.DAMAGED,
+    sqlite3.SQLITE_IOERR_SHORT_READ: Trouble.DAMAGED,  # the file was cut
+    sqlite3.SQLITE_IOERR_CORRUPTFS: Trouble.DAMAGED,
+    sqlite3.SQLITE_BUSY: Trouble.BUSY,
+    sqlite3.SQLITE_LOCKED: Trouble.BUSY,
+}
+
+
+def trouble_of(error: sqlite3.Error) -> Trouble:
+    """The kind of trouble; the low byte of an extended code is its primary code."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return Trouble.OURS
+    return _TROUBLES.get(code) or _TROUBLES.get(code & 0xFF, Trouble.OURS)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Opens and checks the database at `path`, which is made if need be; `migrate` is the next step.
+
+    Raises `sqlite3.Error` (see `trouble_of`), `OSError` when the file can't be made, and `StorageError` when
+    another process has it.
+    """
+    _prepare(path)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S)
+    try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        # After a checkpoint the log is cut to what it holds: it never stays at its largest size.
+        connection.execute("PRAGMA journal_size_limit=0")
+        _check(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        if trouble_of(error) is Trouble.BUSY:
+            raise StorageError(f"{path}: another process has it open") from error
+        raise
+    return connection
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Brings the schema up to date, each step in one transaction.
+
+    Steps only add. A database that is newer than this firmware is used as it is: after a failed update the older
+    image has to go on with it.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, script in _steps():
+        if number > version:
+            try:
+                connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version={number};\nCOMMIT;")
+            except sqlite3.Error:
+                rollback(connection)
+                raise
+
+
+def rollback(connection: sqlite3.Connection) -> None:
+    """Ends an open transaction without a trace; SQLite may have done so itself."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _steps() -> list[tuple[int, str]]:
+    files = sorted(_MIGRATIONS.glob("[0-9]*.sql"))
+    return [(int(file.name.split("_", 1)[0]), file.read_text(encoding="utf-8")) for file in files]
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    """Raises what SQLite would raise later, when a damaged page was needed."""
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        error = sqlite3.DatabaseError(verdict)
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+
+def _prepare(path: Path) -> None:
+    """Makes directory and file for our eyes only; the log inherits the file's mode."""
+    if not path.parent.exists():
+        path.parent.mkdir(mode=0o700, parents=True)
+    new = not path.exists()
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    if new:
+        directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    elif path.stat().st_mode & 0o077:
+        path.chmod(0o600)

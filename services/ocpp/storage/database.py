@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The station's database: units of work that survive a power cut, a full disk and a damaged file.
+
+Rules
+- `write` opens a unit of work, `commit` makes all of it durable with one fsync. The shell commits before anything
+  that depends on it leaves the process: nobody hears of a state that a power cut could undo.
+- A disk that is full or failing never raises. The database goes on in memory (`degraded`), with everything that was on
+  the disk and the open unit; statements are kept in order, and each `commit` first tries to bring them to the disk, in
+  one transaction, at growing intervals. Until that has worked, `commit` returns False.
+- A damaged database is set aside, what can be read is copied into a new one, and the owners that registered with
+  `on_replaced` write their memory again. They must use statements that may be repeated (upsert, delete by key), and
+  take a change into memory when `write` has returned, not before, unless its statement may be repeated.
+- Nothing here waits for another process or reads the time by itself.
+
+Wear: a commit appends each changed page once to the log (4 KiB and 24 bytes). When the log has 1000 pages, SQLite
+copies the latest version of each page into the database and starts the log anew, so that a page that is changed each
+minute is copied once in hours. `journal_size_limit=0` cuts the file then: the log stays near 4 MiB, apart from one
+larger unit. A unit of one small row costs 4 to 12 KiB; write what can be lost less often than it changes.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from firmware.clock import Clock
+from firmware.errors import StorageError
+from services.ocpp.storage.connection import PAGE_SIZE, Trouble, connect, migrate, rollback, trouble_of
+from services.ocpp.storage.damaged import TABLES, salvage, set_aside
+
+__all__ = ["Database", "Incident"]
+
+_log = logging.getLogger(__name__)
+
+_JOURNAL_LIMIT = 5000  # statements; with more, the whole of memory is copied to the disk instead
+_RETRY_FIRST_S = 0.1
+_RETRY_MOST_S = 5.0
+_ATTEMPTS = 3
+
+
+class Incident(NamedTuple):
+    """One thing that happened to the database."""
+
+    kind: Literal["unwritable", "written again", "damaged"]
+    detail: str
+
+
+_Statement = tuple[str, tuple[Any, ...]]
+
+
+class Database:
+    """One SQLite file; see the module for its rules. Use it from one thread.
+
+    Raises `StorageError` at opening when another process has the file. Whatever else is wrong with the disk shows
+    in `degraded` and `incidents`.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._owners: list[Callable[[], None]] = []
+        self._disk: sqlite3.Connection | None = None
+        self._memory: sqlite3.Connection | None = None
+        self._unit: list[_Statement] = []
+        self._journal: list[_Statement] | None = []
+        self._retry_at = 0.0
+        self._retry_s = _RETRY_FIRST_S
+        self._log_size = 0
+        self.incidents: list[Incident] = []
+        """What happened to the disk; for security events and diagnostics. The reader may clear it."""
+        self.bytes_written = 0
+        """An estimate of what this process gave the disk: log and checkpoints."""
+        self.replaced = False
+        """The file was damaged, at opening or later, and a new one stands in its place."""
+        self._open()
+
+    @property
+    def degraded(self) -> bool:
+        """The disk can't be written: everything since is in memory only."""
+        return self._memory is not None
+
+    @property
+    def open_statements(self) -> int:
+        """How many statements the open unit of work has."""
+        return len(self._unit)
+
+    def on_replaced(self, rewrite: Callable[[], None]) -> None:
+        """`rewrite` is called when a damaged database was replaced, to write its owner's state again."""
+        self._owners.append(rewrite)
+
+    def write(self, sql: str, *params: Any) -> int:
+        """Executes `sql` within the open unit of work, or a new one; the row id of an INSERT."""
+        statement = (sql, params)
+        for _ in range(_ATTEMPTS):
+            if self._memory is not None:
+                return self._write_memory(self._memory, statement)
+            try:
+                return self._write_disk(statement)
+            except sqlite3.Error as error:
+                self._handle(error)
+        self._degrade("damaged again and again")
+        return self.write(sql, *params)
+
+    def read(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query; sees the open unit of work."""
+        try:
+            return self._active().execute(sql, params).fetchall()
+        except sqlite3.Error as error:
+            self._handle(error)
+        return self._active().execute(sql, params).fetchall()
+
+    def commit(self) -> bool:
+        """Makes the open unit of work durable. False: the disk can't be written, and it is kept in memory."""
+        for _ in range(_ATTEMPTS):
+            if self._memory is not None:
+                return self._recover()
+            try:
+                self._commit_disk()
+            except sqlite3.Error as error:
+                self._handle(error)
+            else:
+                return True
+        self._degrade("damaged again and again")
+        return False
+
+    def verify(self) -> bool:
+        """Looks for damage in the whole file (tens of milliseconds for some MiB); False: it was replaced.
+
+        A database this small lives in SQLite's cache, so damage on the disk would show at the next start only.
+        """
+        if self.degraded:
+            return True
+        try:
+            self._active().execute("PRAGMA shrink_memory")
+            (verdict,) = self._active().execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.Error as error:
+            self._handle(error)
+            return False
+        if verdict != "ok":
+            self._replace(str(verdict))
+        return bool(verdict == "ok")
+
+    def fact(self, key: str) -> bytes | None:
+        """A small thing to remember, by name."""
+        rows = self.read("SELECT value FROM facts WHERE key = ?", key)
+        return bytes(rows[0][0]) if rows else None
+
+    def put_fact(self, key: str, value: bytes | None) -> None:
+        """Remembers `value` under `key`, or forgets it (None)."""
+        if value is None:
+            self.write("DELETE FROM facts WHERE key = ?", key)
+        else:
+            self.write("INSERT INTO facts VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", key, value)
+
+    def close(self) -> None:
+        """Commits, empties the log into the database and lets go of the file."""
+        if self._disk is not None or self._memory is not None:
+            self._retry_at = 0.0
+            self.commit()
+        for connection in (self._disk, self._memory):
+            if connection is not None:
+                connection.close()
+        self._disk = self._memory = None
+
+    # --- the disk --------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        try:
+            self._disk = connect(self._path)
+            migrate(self._disk)
+        except OSError as error:
+            self._degrade(error.strerror or "can't be opened")
+        except sqlite3.Error as error:
+            self._handle(error)
+        self._log_size = self._log_bytes()
+
+    def _active(self) -> sqlite3.Connection:
+        connection = self._memory or self._disk
+        if connection is None:
+            raise StorageError("the database is closed")
+        return connection
+
+    def _write_disk(self, statement: _Statement) -> int:
+        disk = self._active()
+        if not disk.in_transaction:
+            disk.execute("BEGIN IMMEDIATE")
+        row_id = disk.execute(*statement).lastrowid
+        self._unit.append(statement)
+        return row_id or 0
+
+    def _commit_disk(self) -> None:
+        disk = self._active()
+        if disk.in_transaction:
+            disk.execute("COMMIT")
+            self._count()
+        self._unit.clear()
+
+    def _count(self) -> None:
+        """The log only shrinks when it was copied into the database: at most each of its pages once."""
+        size = self._log_bytes()
+        if size < self._log_size:
+            self.bytes_written += min(self._log_size, _size(self._path)) + size
+        else:
+            self.bytes_written += max(size - self._log_size, PAGE_SIZE)
+        self._log_size = size
+
+    def _log_bytes(self) -> int:
+        return _size(Path(f"{self._path}-wal"))
+
+    def _handle(self, error: sqlite3.Error) -> None:
+        """Makes the database usable again after `error`; raises it when it is our own mistake."""
+        trouble = trouble_of(error)
+        if trouble is Trouble.DAMAGED:
+            self._replace(str(error))
+        elif trouble is Trouble.UNWRITABLE and not self.degraded:
+            self._degrade(str(error))
+        else:
+            raise error
+
+    # --- a full or failing disk --------------------------------------------------------------------------
+
+    def _degrade(self, why: str) -> None:
+        """Goes on in memory with what is on the disk and the open unit."""
+        _log.error("database: %s; going on in memory", why)
+        self.incidents.append(Incident("unwritable", why))
+        memory = sqlite3.connect(":memory:", isolation_level=None)
+        copied = self._copy_to(memory)
+        migrate(memory)
+        for statement in self._unit:
+            memory.execute(*statement)
+        self._journal = list(self._unit)
+        self._unit.clear()
+        self._memory = memory
+        self._retry_at = self._clock.monotonic()
+        self._retry_s = _RETRY_FIRST_S
+        if not copied:
+            self._let_owners_rewrite()
+
+    def _copy_to(self, memory: sqlite3.Connection) -> bool:
+        """Copies the disk's content; False: there was a database, and it can't be read any more."""
+        if self._disk is None:
+            return True
+        try:
+            rollback(self._disk)
+            self._disk.backup(memory)
+            return True
+        except sqlite3.Error as error:
+            _log.error("database: can't be read either: %s", error)
+            self._disk.close()
+            self._disk = None
+            return False
+
+    def _write_memory(self, memory: sqlite3.Connection, statement: _Statement) -> int:
+        row_id = memory.execute(*statement).lastrowid
+        if self._journal is not None:
+            self._journal.append(statement)
+            if len(self._journal) > _JOURNAL_LIMIT and self._disk is not None:
+                self._journal = None
+        return row_id or 0
+
+    def _recover(self) -> bool:
+        """Brings what is in memory to the disk, if it is time to try; whether that worked."""
+        now = self._clock.monotonic()
+        if now < self._retry_at:
+            return False
+        self._retry_at = now + self._retry_s
+        self._retry_s = min(2 * self._retry_s, _RETRY_MOST_S)
+        try:
+            self._bring_to_disk()
+        except (sqlite3.Error, OSError, StorageError) as error:
+            _log.debug("database: still %s", error)
+            return False
+        self._end_memory()
+        self.incidents.append(Incident("written again", ""))
+        _log.info("database: on the disk again")
+        self._count()
+        return True
+
+    def _bring_to_disk(self) -> None:
+        if self._disk is None:
+            self._disk = self._connect_empty()
+        disk = self._disk
+        migrate(disk)  # the disk may have been full already when the firmware was new
+        try:
+            if self._journal is None:
+                self._active().backup(disk)
+                return
+            disk.execute("BEGIN IMMEDIATE")
+            for statement in self._journal:
+                disk.execute(*statement)
+            disk.execute("COMMIT")
+        finally:
+            rollback(disk)
+
+    def _connect_empty(self) -> sqlite3.Connection:
+        """A disk that could not be read when we started: ours to fill, unless it now shows rows of an earlier run.
+
+        What is in memory was written without knowing these, and ids would clash. They wait for the next start.
+        """
+        disk = connect(self._path)
+        try:
+            migrate(disk)
+            if any(disk.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in TABLES):  # noqa: S608 (ours)
+                raise StorageError("readable again, with data of an earlier run: waiting for a restart")
+        except (sqlite3.Error, StorageError):
+            disk.close()
+            raise
+        return disk
+
+    def _end_memory(self) -> None:
+        if self._memory is not None:
+            self._memory.close()
+        self._memory = None
+        self._journal = []
+
+    # --- a damaged database --------------------------------------------------------------------------------
+
+    def _replace(self, why: str) -> None:
+        """Puts a new database in the place of the damaged one."""
+        _log.error("database damaged: %s", why)
+        if self._disk is not None:
+            self._disk.close()
+            self._disk = None
+        self._end_memory()
+        self._unit.clear()
+        self.replaced = True
+        try:
+            aside = set_aside(self._path, self._clock.utc())
+            self.incidents.append(Incident("damaged", f"{why}, set aside as {aside.name}"))
+            self._disk = connect(self._path)
+            migrate(self._disk)
+            _log.warning("database: %d rows saved from %s", salvage(aside, self._disk), aside.name)
+        except (sqlite3.Error, OSError) as error:
+            self._degrade(str(error))
+        self._log_size = self._log_bytes()
+        self._let_owners_rewrite()
+
+    def _let_owners_rewrite(self) -> None:
+        for rewrite in self._owners:
+            rewrite()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

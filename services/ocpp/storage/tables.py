@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The outbox, the open transactions and the small facts, as their owners see them on the database.
+
+Every write is part of the open unit of work; every statement may be repeated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from services.ocpp.outbox import OutboxRow
+from services.ocpp.storage.database import Database
+
+__all__ = ["FactTable", "OutboxTable", "TransactionTable"]
+
+_ROW = "SELECT id, action, transaction_id, payload, attempts, boot_id, clock_offset FROM outbox"
+
+
+class OutboxTable:
+    """`outbox.OutboxStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, row: OutboxRow) -> None:
+        self._database.write(
+            "INSERT OR REPLACE INTO outbox (id, action, transaction_id, payload, attempts, boot_id, clock_offset)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            row.id,
+            row.action,
+            row.transaction_id,
+            msgspec.json.encode(row.payload),
+            row.attempts,
+            row.boot_id,
+            row.clock_offset,
+        )
+
+    def remove(self, row_id: int) -> None:
+        self._database.write("DELETE FROM outbox WHERE id = ?", row_id)
+
+    def set_attempts(self, row_id: int, attempts: int) -> None:
+        self._database.write("UPDATE outbox SET attempts = ? WHERE id = ?", attempts, row_id)
+
+    def read(self, after: int, limit: int) -> list[OutboxRow]:
+        rows = self._database.read(f"{_ROW} WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+        return [
+            OutboxRow(row_id, action, transaction_id, msgspec.json.decode(payload), attempts, boot_id, clock_offset)
+            for row_id, action, transaction_id, payload, attempts, boot_id, clock_offset in rows
+        ]
+
+    def census(self) -> tuple[int, dict[str, int]]:
+        rows = self._database.read("SELECT ifnull(transaction_id, ''), count(*) FROM outbox GROUP BY 1")
+        last = self._database.read("SELECT ifnull(max(id), 0) FROM outbox")[0][0]
+        return last, dict(rows)
+
+    def thin(self, limit: int) -> list[tuple[str, int]]:
+        total = self._database.read("SELECT count(*) FROM outbox")[0][0]
+        dropped: dict[str, int] = {}
+        while total > limit:
+            victims = self._every_other_update()[: total - limit]
+            if not victims:
+                break
+            for row_id, transaction_id in victims:
+                self.remove(row_id)
+                dropped[transaction_id] = dropped.get(transaction_id, 0) + 1
+            total -= len(victims)
+        return list(dropped.items())
+
+    def _every_other_update(self) -> list[tuple[int, str]]:
+        """E04.FR.08: the 1st, 3rd, 5th ... Updated message that is queued; not the head: it may be on the wire."""
+        rows = self._database.read(
+            "SELECT id, transaction_id FROM outbox"
+            " WHERE transaction_id IS NOT NULL AND id > (SELECT min(id) FROM outbox)"
+            " AND json_extract(payload, '$.eventType') = 'Updated' ORDER BY id"
+        )
+        return [(row_id, transaction_id) for row_id, transaction_id in rows[::2]]
+
+
+class TransactionTable:
+    """`context.TransactionStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, tuple[int, bytes]] = {}
+        database.on_replaced(self._rewrite)
+
+    def load(self) -> list[bytes]:
+        rows = self._database.read("SELECT id, evse, state FROM transactions")
+        self._known = {transaction_id: (evse, bytes(state)) for transaction_id, evse, state in rows}
+        return [state for _evse, state in self._known.values()]
+
+    def save(self, transaction_id: str, evse: int, state: bytes) -> None:
+        self._known[transaction_id] = (evse, state)
+        self._write(transaction_id, evse, state)
+
+    def drop(self, transaction_id: str) -> None:
+        self._known.pop(transaction_id, None)
+        self._database.write("DELETE FROM transactions WHERE id = ?", transaction_id)
+
+    def _write(self, transaction_id: str, evse: int, state: bytes) -> None:
+        self._database.write(
+            "INSERT OR REPLACE INTO transactions (id, evse, state) VALUES (?, ?, ?)", transaction_id, evse, state
+        )
+
+    def _rewrite(self) -> None:
+        for transaction_id, (evse, state) in self._known.items():
+            self._write(transaction_id, evse, state)
+
+
+class FactTable:
+    """`context.Facts`: JSON values by name, all in memory."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        rows = database.read("SELECT key, value FROM facts")
+        self._facts: dict[str, Any] = {key: msgspec.json.decode(value) for key, value in rows}
+        database.on_replaced(self._rewrite)
+
+    def get(self, key: str) -> Any:
+        return self._facts.get(key)
+
+    def put(self, key: str, value: Any) -> None:
+        if value is None:
+            self._facts.pop(key, None)
+            self._database.write("DELETE FROM facts WHERE key = ?", key)
+        elif self._facts.get(key) != value:
+            self._facts[key] = value
+            self._write(key, value)
+
+    def _write(self, key: str, value: Any) -> None:
+        self._database.write("INSERT OR REPLACE INTO facts (key, value) VALUES (?, ?)", key, msgspec.json.encode(value))
+
+    def _rewrite(self) -> None:
+        for key, value in self._facts.items():
+            self._write(key, value)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the HAL reports shows in the device model."""
+
+from __future__ import annotations
+
+import pytest
+
+from firmware.contract.faults import Fault
+from firmware.contract.messages import (
+    ContactorChanged,
+    FaultCleared,
+    FaultRaised,
+    LatchChanged,
+    LinkChanged,
+    MeterContext,
+    MeterReading,
+    Plugged,
+    ScreenShown,
+    Unplugged,
+)
+from services.ocpp.device_model import DeviceModel, Hardware, keys
+from services.ocpp.device_model.hardware import COMPONENT_OF_FAULT
+
+
+@pytest.fixture
+def hardware(model: DeviceModel) -> Hardware:
+    return Hardware(model)
+
+
+def reading(evse: int, power_w: float) -> MeterReading:
+    return MeterReading(evse, MeterContext.PERIODIC, 1234.56, 400.0, 100.0, power_w, 500.0, 400000.0)
+
+
+def test_readings(model: DeviceModel, hardware: Hardware) -> None:
+    hardware.reflect(reading(1, 40000.04))
+    hardware.reflect(reading(2, 10000.0))
+    assert model.get(keys.POWER, evse=1) == 40000.0
+    assert model.get(keys.STATION_POWER) == 50000.0
+    assert model.get(keys.ENERGY_IMPORT_REGISTER, evse=2) == 1234.6
+
+
+def test_switches(model: DeviceModel, hardware: Hardware) -> None:
+    hardware.reflect(Plugged(1))
+    hardware.reflect(ContactorChanged(1, True))
+    hardware.reflect(LatchChanged(2, True))
+    hardware.reflect(LinkChanged("Wired0", True))
+    hardware.reflect(LinkChanged("Wireless3", True))
+    hardware.reflect(ScreenShown(1, "idle"))
+    assert model.get(keys.CONNECTED_EV_AVAILABLE, evse=1)
+    assert model.get(keys.CONTACTOR_ACTIVE, evse=1)
+    assert not model.get(keys.CONTACTOR_ACTIVE, evse=2)
+    assert model.get(keys.RETENTION_LOCK_ACTIVE, evse=2)
+    assert model.get(keys.data_link_active("Wired0"))
+    hardware.reflect(Unplugged(1))
+    assert not model.get(keys.CONNECTED_EV_AVAILABLE, evse=1)
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_every_fault_shows_in_the_summary(model: DeviceModel, hardware: Hardware, fault: Fault) -> None:
+    sound = model.base_report("SummaryInventory")
+    hardware.reflect(FaultRaised(fault, None))
+    troubled = model.base_report("SummaryInventory")
+    assert COMPONENT_OF_FAULT[fault] in {row["component"]["name"] for row in troubled}
+    hardware.reflect(FaultCleared(fault, None))
+    assert model.base_report("SummaryInventory") == sound
+
+
+def test_a_fault_of_one_evse_is_of_that_evse(model: DeviceModel, hardware: Hardware) -> None:
+    hardware.reflect(FaultRaised(Fault.CONTACTOR_WELDED, 2))
+    assert model.get(keys.problem("PowerContactor"), evse=2)
+    assert not model.get(keys.problem("PowerContactor"), evse=1)
+
+
+def test_a_component_is_well_when_its_last_fault_is_cleared(model: DeviceModel, hardware: Hardware) -> None:
+    hardware.reflect(FaultRaised(Fault.CONTACTOR_WELDED, 1))
+    hardware.reflect(FaultRaised(Fault.CONTACTOR_FAILED, 1))
+    hardware.reflect(FaultCleared(Fault.CONTACTOR_FAILED, 1))
+    assert model.get(keys.problem("PowerContactor"), evse=1)
+    hardware.reflect(FaultCleared(Fault.CONTACTOR_WELDED, 1))
+    assert not model.get(keys.problem("PowerContactor"), evse=1)
+
+
+def test_a_snapshot_replaces_what_was_known(model: DeviceModel, hardware: Hardware) -> None:
+    hardware.reflect(FaultRaised(Fault.EMERGENCY_STOP, None))
+    assert model.get(keys.EMERGENCY_STOP_ACTIVE)
+    hardware.reset_faults([(Fault.METER, 1)])
+    assert not model.get(keys.EMERGENCY_STOP_ACTIVE)
+    assert not model.get(keys.problem("EmergencyStopSensor"))
+    assert model.get(keys.problem("FiscalMetering"), evse=1)

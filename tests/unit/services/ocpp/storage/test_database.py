@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Units of work, migrations, file modes, wear."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from firmware.errors import StorageError
+from services.ocpp.storage import Database
+
+OUTBOX = "INSERT INTO outbox(transaction_id, action, payload, boot_id) VALUES (?, 'A', ?, 'b')"
+
+
+class Clock:
+    """Time that moves when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def utc(self) -> float:
+        return 1_800_000_000.0 + self.now
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "station.db"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    database = Database(path, clock=Clock())
+    yield database
+    database.close()
+
+
+def reopened(path: Path) -> Database:
+    return Database(path, clock=Clock())
+
+
+def test_what_was_committed_is_there_after_a_restart(database: Database, path: Path) -> None:
+    database.put_fact("clock", b"1")
+    assert database.commit()
+    database.close()
+    assert reopened(path).fact("clock") == b"1"
+
+
+def test_what_was_not_committed_is_not(database: Database, path: Path, tmp_path: Path) -> None:
+    database.put_fact("a", b"1")
+    database.commit()
+    database.put_fact("a", b"2")
+    assert database.fact("a") == b"2", "the unit sees itself"
+    for file in path.parent.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert reopened(tmp_path / path.name).fact("a") == b"1"
+
+
+def test_a_fact_is_forgotten(database: Database) -> None:
+    database.put_fact("a", b"1")
+    database.put_fact("a", None)
+    assert database.fact("a") is None
+
+
+def test_our_own_mistakes_are_raised(database: Database) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        database.write("INSERT INTO nowhere VALUES (1)")
+    with pytest.raises(sqlite3.IntegrityError):
+        database.write("INSERT INTO facts VALUES (NULL, x'00')")
+    with pytest.raises(sqlite3.OperationalError):
+        database.read("SELECT * FROM nowhere")
+    assert not database.degraded
+
+
+def test_only_the_owner_may_read(database: Database, path: Path) -> None:
+    database.put_fact("a", b"1")
+    database.commit()
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+
+
+def test_a_file_that_others_can_read_is_closed_to_them(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch(mode=0o644)
+    reopened(path).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_newer_database_is_used_as_it_is(database: Database, path: Path) -> None:
+    """After a failed update the older image goes on (migrations only add)."""
+    database.put_fact("a", b"1")
+    database.write("ALTER TABLE facts ADD COLUMN later TEXT")
+    database.write("PRAGMA user_version = 99")
+    database.commit()
+    database.close()
+    older = reopened(path)
+    assert older.fact("a") == b"1"
+    assert not older.replaced
+
+
+def test_the_log_does_not_grow_without_bound(database: Database, path: Path) -> None:
+    largest = 0
+    for number in range(3000):
+        database.put_fact("big", bytes([number % 256]) * 3000)
+        database.commit()
+        largest = max(largest, path.with_name("station.db-wal").stat().st_size)
+    assert largest < 5 * 1024 * 1024
+    assert path.stat().st_size < 1024 * 1024
+
+
+def test_written_bytes_are_counted(database: Database) -> None:
+    database.commit()
+    nothing = database.bytes_written
+    database.put_fact("a", b"x")
+    database.commit()
+    one = database.bytes_written - nothing
+    assert 4096 <= one <= 4 * 4200
+    for number in range(3000):
+        database.put_fact("a", b"%d" % number)
+        database.commit()
+    assert 3000 * 4096 <= database.bytes_written <= 3000 * 2 * 4200
+
+
+def _open_and_tell(path: str, results: multiprocessing.SimpleQueue[str]) -> None:
+    try:
+        Database(Path(path), clock=Clock())
+        results.put("opened")
+    except StorageError as error:
+        results.put(str(error))
+
+
+def test_a_second_process_is_turned_away(database: Database, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.ocpp.storage.connection._BUSY_S", 0.05)
+    database.put_fact("a", b"1")
+    database.commit()
+    context = multiprocessing.get_context("fork")
+    results: multiprocessing.SimpleQueue[str] = context.SimpleQueue()
+    child = context.Process(target=_open_and_tell, args=(str(path), results))
+    child.start()
+    assert "another process" in results.get()
+    child.join()
+
+
+def test_the_directory_can_be_missing_several_levels(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "station.db"
+    reopened(path).close()
+    assert os.access(path, os.R_OK)

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A disk that can't be written: nothing raises, nothing is lost while the process lives, all comes to the disk later.
+
+The full disk is a limit on file sizes (RLIMIT_FSIZE) in a child process: each write beyond it fails with EFBIG.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from services.ocpp.storage import Database
+
+INSERT = "INSERT INTO outbox(transaction_id, action, payload, boot_id) VALUES (?, 'A', ?, 'b')"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def utc(self) -> float:
+        return 1_800_000_000.0
+
+
+def full(is_full: bool) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0 if is_full else resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def in_child(test: Callable[[], None]) -> None:
+    """Runs `test` in a process of its own; its traceback is the assertion's text."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reader)
+            try:
+                test()
+            except BaseException:
+                full(False)
+                os.write(writer, traceback.format_exc().encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as lines:
+        problem = lines.read()
+    os.waitpid(child, 0)
+    assert not problem, problem
+
+
+def messages(database: Database) -> list[str]:
+    return [row[0] for row in database.read("SELECT transaction_id FROM outbox ORDER BY id")]
+
+
+def test_units_written_on_a_full_disk_come_to_it_later(tmp_path: Path) -> None:
+    def scenario() -> None:
+        clock = Clock()
+        path = tmp_path / "station.db"
+        database = Database(path, clock=clock)
+        first = database.write(INSERT, "m1", b"1")
+        assert database.commit()
+        full(True)
+        second = database.write(INSERT, "m2", b"2" * 9000)
+        assert not database.commit()
+        assert database.degraded
+        assert messages(database) == ["m1", "m2"], "reading goes on"
+        assert database.write(INSERT, "m3", b"3") == second + 1 == first + 2
+        database.write("DELETE FROM outbox WHERE id = ?", first)
+        clock.now += 10
+        assert not database.commit()
+        full(False)
+        clock.now += 10
+        assert database.commit()
+        assert not database.degraded
+        assert messages(database) == ["m2", "m3"]
+        assert database.write(INSERT, "m4", b"4") == second + 2
+        database.commit()
+        database.close()
+        again = Database(path, clock=clock)
+        assert [row[0] for row in again.read("SELECT id FROM outbox")] == [second, second + 1, second + 2]
+        assert database.incidents[0].kind == "unwritable"
+        assert database.incidents[1].kind == "written again"
+
+    in_child(scenario)
+
+
+def test_the_open_unit_is_kept_whole(tmp_path: Path) -> None:
+    """A write that no longer fits into SQLite's cache meets the full disk before the commit does."""
+
+    def scenario() -> None:
+        clock = Clock()
+        database = Database(tmp_path / "station.db", clock=clock)
+        database.put_fact("before", b"1")
+        full(True)
+        for number in range(4000):
+            database.write(INSERT, f"m{number}", b"x" * 2000)
+        assert database.fact("before") == b"1"
+        assert not database.commit()
+        full(False)
+        clock.now += 10
+        assert database.commit()
+        database.close()
+        again = Database(tmp_path / "station.db", clock=clock)
+        assert len(messages(again)) == 4000
+        assert again.fact("before") == b"1"
+
+    in_child(scenario)
+
+
+def test_tries_are_spaced(tmp_path: Path) -> None:
+    """A long journal on a disk that stays full must not be tried with each message."""
+
+    def scenario() -> None:
+        clock = Clock()
+        database = Database(tmp_path / "station.db", clock=clock)
+        full(True)
+        database.put_fact("a", b"1")
+        assert not database.commit()
+        full(False)
+        assert not database.commit(), "too soon"
+        clock.now += 1
+        assert database.commit()
+
+    in_child(scenario)
+
+
+def test_full_at_the_first_start(tmp_path: Path) -> None:
+    def scenario() -> None:
+        clock = Clock()
+        full(True)
+        database = Database(tmp_path / "station.db", clock=clock)
+        assert database.degraded
+        assert not database.replaced
+        message = database.write(INSERT, "m1", b"1")
+        assert not database.commit()
+        full(False)
+        clock.now += 10
+        assert database.commit()
+        database.close()
+        assert Database(tmp_path / "station.db", clock=clock).read("SELECT id FROM outbox") == [(message,)]
+
+    in_child(scenario)
+
+
+def test_full_at_a_later_start(tmp_path: Path) -> None:
+    """The queue of yesterday is there, though nothing can be written."""
+
+    def scenario() -> None:
+        clock = Clock()
+        database = Database(tmp_path / "station.db", clock=clock)
+        database.write(INSERT, "m1", b"1")
+        database.commit()
+        os._exit(0)  # like a kill: what was committed is still in the log
+
+    in_child(scenario)
+
+    def later() -> None:
+        clock = Clock()
+        full(True)
+        database = Database(tmp_path / "station.db", clock=clock)
+        assert messages(database) == ["m1"]
+        database.write("DELETE FROM outbox WHERE transaction_id = 'm1'")
+        database.write(INSERT, "m2", b"2")
+        assert not database.commit()
+        assert messages(database) == ["m2"]
+        full(False)
+        clock.now += 10
+        assert database.commit()
+        assert messages(database) == ["m2"]
+
+    in_child(later)
+
+
+def test_a_long_outage_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.ocpp.storage.database._JOURNAL_LIMIT", 10)
+
+    def scenario() -> None:
+        clock = Clock()
+        database = Database(tmp_path / "station.db", clock=clock)
+        database.put_fact("before", b"1")
+        database.commit()
+        full(True)
+        for number in range(50):
+            database.put_fact("state", b"%d" % number)
+            database.commit()
+        full(False)
+        clock.now += 10
+        assert database.commit()
+        database.put_fact("after", b"1")
+        assert database.commit()
+        database.close()
+        again = Database(tmp_path / "station.db", clock=clock)
+        assert [again.fact(key) for key in ("before", "state", "after")] == [b"1", b"49", b"1"]
+        assert again.read("PRAGMA journal_mode") == [("wal",)]
+
+    in_child(scenario)
+
+
+def test_a_database_that_cant_be_made_at_all(tmp_path: Path) -> None:
+    """A path that is a folder: the station serves from memory, and says so."""
+    (tmp_path / "station.db").mkdir()
+    database = Database(tmp_path / "station.db", clock=Clock())
+    database.put_fact("a", b"1")
+    assert not database.commit()
+    assert database.fact("a") == b"1"
+    assert database.incidents
+
+
+def test_a_disk_that_comes_back_with_old_data_is_left_alone(tmp_path: Path) -> None:
+    """What could not be read at the start is not mixed with what was written without knowing it."""
+    clock = Clock()
+    path = tmp_path / "station.db"
+    old = Database(path, clock=clock)
+    old.write(INSERT, "old", b"1")
+    old.close()
+    path.rename(tmp_path / "away")
+    path.mkdir()
+    database = Database(path, clock=clock)
+    database.write(INSERT, "new", b"2")
+    assert not database.commit()
+    path.rmdir()
+    (tmp_path / "away").rename(path)
+    clock.now += 10
+    assert not database.commit()
+    assert messages(database) == ["new"]
+    database.close()
+    assert messages(Database(path, clock=clock)) == ["old"]
+
+
+def test_a_disk_that_dies_leaves_what_the_owners_know(tmp_path: Path) -> None:
+    database = Database(tmp_path / "station.db", clock=Clock())
+    database.put_fact("owned", b"1")
+    database.put_fact("not owned", b"1")
+    database.commit()
+    database.on_replaced(lambda: database.put_fact("owned", b"1"))
+    database.put_fact("open unit", b"1")
+    assert database._disk is not None
+    database._disk.close()  # from now on nothing can be read
+    database._degrade("dead")
+    assert database.degraded
+    assert [database.fact(key) for key in ("owned", "not owned", "open unit")] == [b"1", None, b"1"]
