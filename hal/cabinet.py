@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The heart of the HAL: all outlets, the ports they share, the faults, the displays; ten times a second a `tick`.
+
+`tick(now)` reads the inputs, lets every outlet look and step, shares the modules and feeds the board's watchdog. It is
+plain code without waiting; `run()` is the loop round it. What can't wait for a tick comes by callback: the stop button
+opens every contactor in its own edge, and a vehicle that changes its mind is looked at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from functools import partial
+
+from firmware.clock import Clock
+from firmware.contract import (
+    BoardClock,
+    CardPresented,
+    CardProblem,
+    CardUnreadable,
+    ClockChanged,
+    Command,
+    Event,
+    EvseSelected,
+    Fault,
+    LinkChanged,
+    Permit,
+    Problem,
+    Reboot,
+    ScreenShown,
+    SetLimit,
+    Show,
+    Snapshot,
+    StopPressed,
+    Withdraw,
+)
+from firmware.errors import DriverError
+from hal.evse.model import NO_OFFER, LimitSet, Look, Offer, Permitted, Withdrawn
+from hal.evse.outlet import Outlet, OutletPorts
+from hal.evse.states import RUNNING, Stage
+from hal.fault_book import FaultBook
+from hal.hardware import Hardware, OutletHardware, ScreenHardware
+from hal.ports import InputsReading, Vehicle
+from hal.power_sharing import Demand, Wish, allocate, demand_of
+from hal.safety import Pulse, StationWatch
+
+__all__ = ["PAGES", "StationCabinet"]
+
+PERIOD_S = 0.1
+FEED_S = 0.4
+MAX_LEASE_S = 60.0
+REBOOT_PATIENCE_S = 5.0
+CLOSE_PATIENCE_S = 3.0
+
+PAGES = frozenset(
+    {
+        "idle",
+        "select",
+        "plug_in",
+        "authorising",
+        "authorised",
+        "preparing",
+        "charging",
+        "suspended",
+        "finished",
+        "rejected",
+        "unavailable",
+        "faulted",
+        "offline",
+    }
+)
+_ENDING = (Stage.ASK_STOP, Stage.RAMP_DOWN)
+_POWERED = (Stage.AUTHORISED, *RUNNING, *_ENDING)
+"""The stages in which an outlet needs modules; what ends gets no more of them."""
+_log = logging.getLogger(__name__)
+
+
+class StationCabinet:
+    """The charger as the socket's server sees it (`hal.server.Cabinet`)."""
+
+    def __init__(self, hardware: Hardware, clock: Clock) -> None:
+        self._hardware = hardware
+        self._clock = clock
+        self._listeners: list[Callable[[Event], None]] = []
+        self._book = FaultBook(self._publish)
+        self.pulse = Pulse()
+        started = clock.monotonic()
+        self._station_watch = StationWatch(started)
+        self._outlets = {each.evse: self._outlet(each, started) for each in hardware.outlets}
+        self._screens = {each.screen: each for each in hardware.screens}
+        self._shown = {each.screen: ScreenShown(screen=each.screen, page="idle") for each in hardware.screens}
+        self._wishes: dict[int, Wish] = {}
+        self._groups: dict[int, int] = {}
+        self._assigned: dict[int, int] | None = None
+        self._inputs: InputsReading | None = None
+        self._links: dict[str, bool] = {}
+        self._fed_at = -math.inf
+        self._rebooting_since: float | None = None
+
+    def _outlet(self, hardware: OutletHardware, started: float) -> Outlet:
+        ports = OutletPorts(
+            self._hardware.shelf, hardware.meter, hardware.insulation, hardware.contactor, hardware.vehicle
+        )
+        return Outlet(
+            hardware.evse,
+            hardware.connector,
+            hardware.rating,
+            ports=ports,
+            book=self._book,
+            publish=self._publish,
+            started=started,
+        )
+
+    # --- life ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Bring everything to its safe value, listen to the ports, take a first look.
+
+        Call it before `listen`: how things stand at the start is in the snapshot and no news.
+        """
+        for outlet in self._outlets.values():
+            outlet.open_contactor()
+            outlet.switch_off()
+            outlet.reset_vehicle_link()
+        self._hardware.inputs.listen(self._on_inputs)
+        for each in self._hardware.outlets:
+            each.vehicle.listen(partial(self._on_vehicle, self._outlets[each.evse]))
+        self._links = dict(self._hardware.links.links())
+        self._hardware.links.listen(self._on_link)
+        self._hardware.board.listen(self._on_clock, self._on_board_fault)
+        if self._hardware.card_reader is not None:
+            self._hardware.card_reader.listen(self._on_card, self._on_card_problem)
+        for screen in self._hardware.screens:
+            self._listen_to(screen)
+        self.tick(self._clock.monotonic())
+
+    async def run(self) -> None:
+        """Tick for ever, ten times a second."""
+        while True:
+            self.tick(self._clock.monotonic())
+            await asyncio.sleep(PERIOD_S)
+
+    async def close(self) -> None:
+        """End every session in the orderly way if there is time, then open whatever is closed."""
+        now = until = self._clock.monotonic()
+        until += CLOSE_PATIENCE_S
+        self._withdraw_all(now)
+        while now < until and not self._all_open():
+            await asyncio.sleep(PERIOD_S)
+            now = self._clock.monotonic()
+            self.tick(now)
+        self._cut()
+        for port in self._hardware.ports():
+            try:
+                port.close()
+            except DriverError as error:
+                _log.warning("%s does not close: %s", type(port).__name__, error)
+
+    def tick(self, now: float) -> None:
+        """One round of the control loop."""
+        self._inputs = self._read_inputs(now)
+        self._book.replace("station", None, self._station_watch.check(self._inputs, now))
+        for outlet in self._outlets.values():
+            self._look(outlet, now)
+        self._share_modules(now)
+        self._go_on_rebooting(now)
+        self.pulse.beat("control", now)
+        if now - self._fed_at >= FEED_S and self.pulse.all_alive(now):
+            self._feed_watchdog(now)
+
+    def _feed_watchdog(self, now: float) -> None:
+        self._fed_at = now
+        try:
+            self._hardware.board.feed_watchdog()
+        except DriverError as error:
+            _log.error("the board's watchdog can't be fed: %s", error)
+
+    def _look(self, outlet: Outlet, now: float) -> None:
+        temperature = self._inputs.plug_temp_c.get(outlet.evse) if self._inputs is not None else None
+        view = outlet.observe(temperature, self._share_of(outlet), now)
+        outlet.refresh_faults(now)
+        outlet.apply(Look(view), now)
+
+    def _read_inputs(self, now: float) -> InputsReading | None:
+        inputs = self._hardware.inputs
+        try:
+            reading = inputs.reading()
+        except DriverError:
+            return None
+        return reading if now - reading.mono_s <= inputs.stale_after_s else None
+
+    # --- power -----------------------------------------------------------------------------------------------
+
+    def _share_of(self, outlet: Outlet) -> Offer:
+        shelf, groups = self._hardware.shelf, self._groups.get(outlet.evse, 0)
+        return Offer(groups * shelf.group_current_a, groups * shelf.group_power_w) if groups else NO_OFFER
+
+    def _share_modules(self, now: float) -> None:
+        shelf = self._hardware.shelf
+        demands = {
+            evse: self._demand(outlet) for evse, outlet in self._outlets.items() if outlet.state.stage in _POWERED
+        }
+        self._wishes, self._groups = allocate(
+            self._wishes, demands, now, groups=shelf.groups, group_power_w=shelf.group_power_w
+        )
+        wanted = {evse: self._groups.get(evse, 0) for evse in self._outlets}
+        for evse, had in (self._assigned or {}).items():
+            if self._outlets[evse].state.stage in _ENDING:
+                wanted[evse] = min(wanted[evse], had)
+        if wanted == self._assigned:
+            return
+        try:
+            shelf.assign(wanted)
+        except DriverError as error:
+            _log.warning("modules can't be assigned: %s", error)
+        else:
+            _log.info("module groups: %s", wanted)
+            self._assigned = wanted
+
+    def _demand(self, outlet: Outlet) -> Demand:
+        shelf = self._hardware.shelf
+        return demand_of(
+            outlet.state,
+            outlet.view.vehicle if outlet.view is not None else None,
+            groups=shelf.groups,
+            group=Offer(shelf.group_current_a, shelf.group_power_w),
+        )
+
+    # --- what the ports tell ------------------------------------------------------------------------------------
+
+    def _on_inputs(self, reading: InputsReading) -> None:
+        """Within 10 ms of the edge: first every contactor's coil, then the modules, then everything else."""
+        if not (reading.emergency_stop or reading.door_open):
+            return
+        self._cut()
+        now = self._clock.monotonic()
+        self._inputs = reading
+        self._book.replace("station", None, self._station_watch.check(reading, now))
+        self._refresh_faults(now)
+
+    def _cut(self) -> None:
+        for outlet in self._outlets.values():
+            outlet.open_contactor()
+        for outlet in self._outlets.values():
+            outlet.switch_off()
+
+    def _on_vehicle(self, outlet: Outlet, _vehicle: Vehicle) -> None:
+        if not outlet.busy:
+            self._look(outlet, self._clock.monotonic())
+
+    def _on_link(self, interface: str, up: bool) -> None:
+        if self._links.get(interface) is not up:
+            self._links[interface] = up
+            _log.info("link %s %s", interface, "up" if up else "down")
+            self._publish(LinkChanged(interface=interface, up=up))
+
+    def _on_clock(self, clock: BoardClock) -> None:
+        self._publish(ClockChanged(is_set=clock.is_set, synchronised=clock.synchronised))
+
+    def _on_board_fault(self, fault: Fault, evse: int | None, present: bool, detail: str) -> None:
+        if present:
+            self._book.add("board", fault, evse, detail=detail)
+        else:
+            self._book.remove("board", fault, evse)
+        self._refresh_faults(self._clock.monotonic())
+
+    def _refresh_faults(self, now: float) -> None:
+        """At once, but for an outlet whose own action led here: it is told with the next tick."""
+        for outlet in self._outlets.values():
+            if not outlet.busy:
+                outlet.refresh_faults(now)
+
+    def _on_card(self, uid: str) -> None:
+        self._publish(CardPresented(uid=uid))
+
+    def _on_card_problem(self, problem: CardProblem) -> None:
+        self._publish(CardUnreadable(problem=problem))
+
+    def _listen_to(self, screen: ScreenHardware) -> None:
+        screen.port.listen(
+            lambda: self._publish(EvseSelected(evse=screen.evse)),
+            lambda: self._publish(StopPressed(evse=screen.evse)),
+        )
+
+    # --- what the socket asks -------------------------------------------------------------------------------------
+
+    def listen(self, publish: Callable[[Event], None]) -> None:
+        """From now on `publish` gets every event."""
+        self._listeners.append(publish)
+
+    def _publish(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+    def execute(self, command: Command) -> tuple[Problem, str] | None:
+        """Carry a command out, or say why not."""
+        now = self._clock.monotonic()
+        if isinstance(command, Show):
+            return self._show(command)
+        if isinstance(command, Reboot):
+            return self._reboot(now)
+        outlet = self._outlets.get(command.evse)
+        if outlet is None:
+            return Problem.UNKNOWN_EVSE, f"no EVSE {command.evse}"
+        match command:
+            case Permit():
+                return self._permit(outlet, command, now)
+            case Withdraw():
+                outlet.apply(Withdrawn(), now)
+            case SetLimit(power_w=power_w):
+                if power_w is not None and not 0.0 <= power_w < math.inf:
+                    return Problem.BAD_REQUEST, "a limit is not negative"
+                outlet.apply(LimitSet(power_w), now)
+        return None
+
+    def _permit(self, outlet: Outlet, command: Permit, now: float) -> tuple[Problem, str] | None:
+        held = outlet.state.session
+        if not command.session or not 0.0 < command.lease_s <= MAX_LEASE_S:
+            return Problem.BAD_REQUEST, f"a permit has a session and a lease of up to {MAX_LEASE_S:.0f} s"
+        if held is not None and held != command.session:
+            return Problem.NOT_ALLOWED, f"session {held} holds the permission"
+        stopping = sorted(fault.value for fault in self._book.touching(outlet.evse) if fault.stops_charging)
+        if stopping or outlet.state.stage is Stage.FAULTED:
+            return Problem.FAULTED, ", ".join(stopping) or "recovering"
+        if self._rebooting_since is not None:
+            return Problem.BUSY, "the station restarts"
+        outlet.apply(Permitted(command.session, command.lease_s), now)
+        return None
+
+    def _show(self, command: Show) -> tuple[Problem, str] | None:
+        if not self._screens:
+            return Problem.NO_HARDWARE, "no displays"
+        screen = self._screens.get(command.screen)
+        if screen is None:
+            return Problem.UNKNOWN_EVSE, f"no screen {command.screen}"
+        if command.page not in PAGES:
+            return Problem.BAD_REQUEST, f"no page {command.page}"
+        source = f"screen {screen.screen}"
+        try:
+            screen.port.show(command.page, command.text)
+        except DriverError as error:
+            self._book.add(source, Fault.SCREEN, screen.evse, detail=str(error))
+            return Problem.DEVICE_FAILED, str(error)
+        self._book.remove(source, Fault.SCREEN, screen.evse)
+        shown = ScreenShown(screen=screen.screen, page=command.page, text=command.text)
+        if shown != self._shown[screen.screen]:
+            self._shown[screen.screen] = shown
+            self._publish(shown)
+        return None
+
+    def snapshot(self, seq: int, run_id: str) -> Snapshot:
+        """Everything, as it stands after event `seq`."""
+        board, now = self._hardware.board, self._clock.monotonic()
+        return Snapshot(
+            seq=seq,
+            run_id=run_id,
+            boot_id=board.boot_id,
+            boot_cause=board.boot_cause,
+            serial_number=board.serial_number,
+            clock=self.board_clock(),
+            evses=[outlet.status(now) for outlet in self._outlets.values()],
+            faults=self._book.own(None),
+            links=dict(self._links),
+            screens=list(self._shown.values()),
+        )
+
+    def board_clock(self) -> BoardClock:
+        """The board's clock; one that can't be read is not set."""
+        try:
+            return self._hardware.board.clock()
+        except DriverError:
+            return BoardClock(self._clock.monotonic(), self._clock.utc(), is_set=False, synchronised=False)
+
+    def utc(self) -> float:
+        """Seconds since 1970 as the board's clock has it now."""
+        clock = self.board_clock()
+        return clock.utc_s + (self._clock.monotonic() - clock.mono_s)
+
+    # --- restarting the board ----------------------------------------------------------------------------------
+
+    def _reboot(self, now: float) -> tuple[Problem, str] | None:
+        if self._rebooting_since is not None:
+            return Problem.BUSY, "the station restarts"
+        _log.info("reboot asked for: contactors open first")
+        self._rebooting_since = now
+        self._withdraw_all(now)
+        return None
+
+    def _withdraw_all(self, now: float) -> None:
+        for outlet in self._outlets.values():
+            outlet.apply(Withdrawn(), now)
+
+    def _all_open(self) -> bool:
+        return all(outlet.is_open for outlet in self._outlets.values())
+
+    def _go_on_rebooting(self, now: float) -> None:
+        since = self._rebooting_since
+        if since is None or (not self._all_open() and now - since < REBOOT_PATIENCE_S):
+            return
+        self._cut()
+        try:
+            self._hardware.board.reboot()
+        except DriverError as error:
+            _log.error("the board does not restart: %s", error)
+        self._rebooting_since = None

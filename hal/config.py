@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The HAL's settings file: its socket, and which driver stands behind each port.
+
+    socket = "run/hal.sock"
+
+    [bus.world]                     # a bus: the driver's name, then its own options
+    driver = "simulated"
+    path = "run/world.sock"
+
+    [shelf]                         # a device: driver, the bus it is on (if any), then its own options
+    driver = "simulated"
+    bus = "world"
+
+    [[evse]]
+    evse = 1
+    connector = 1
+    max_voltage_v = 1000.0
+    min_voltage_v = 150.0
+    max_current_a = 500.0
+    max_power_w = 400000.0
+    meter = { driver = "simulated", bus = "world" }
+    insulation = { driver = "simulated", bus = "world" }
+    contactor = { driver = "simulated", bus = "world" }
+    vehicle = { driver = "simulated", bus = "world" }
+
+    [[screen]]
+    screen = 1
+    evse = 1
+    driver = "simulated"
+    bus = "world"
+
+and `[board]`, `[inputs]`, `[links]` and, if there is one, `[card_reader]` like `[shelf]`. Which options a device has is
+its driver's affair, which rejects those it does not know; every other key is checked here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import Meta, Struct, field
+
+from hal.evse.model import Rating
+
+__all__ = ["DeviceSpec", "EvseConfig", "HalConfig", "ScreenSpec", "Table", "device"]
+
+Table: TypeAlias = dict[str, Any]
+_Positive = Annotated[float, Meta(gt=0)]
+_Number = Annotated[int, Meta(ge=1, le=99)]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpec:
+    """A device or bus of the file: its driver's name, the bus it is on, the driver's own options."""
+
+    driver: str
+    bus: str | None
+    options: Table
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenSpec:
+    screen: int
+    evse: int
+    device: DeviceSpec
+
+
+class EvseConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One outlet: its numbers in OCPP, the rating of the weakest part of its path, its devices."""
+
+    evse: _Number
+    connector: _Number
+    max_voltage_v: _Positive
+    min_voltage_v: _Positive
+    max_current_a: _Positive
+    max_power_w: _Positive
+    meter: Table
+    insulation: Table
+    contactor: Table
+    vehicle: Table
+
+    def __post_init__(self) -> None:
+        if self.min_voltage_v >= self.max_voltage_v:
+            raise ValueError("min_voltage_v is not below max_voltage_v")
+
+    @property
+    def rating(self) -> Rating:
+        return Rating(self.max_voltage_v, self.min_voltage_v, self.max_current_a, self.max_power_w)
+
+
+class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file; relative paths are relative to the working directory."""
+
+    shelf: Table
+    board: Table
+    inputs: Table
+    links: Table
+    evse: Annotated[list[EvseConfig], Meta(min_length=1)]
+    bus: dict[str, Table] = field(default_factory=dict)
+    card_reader: Table | None = None
+    screen: list[Table] = field(default_factory=list)
+    socket: str = "/run/baywatt/hal.sock"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_file: str | None = None
+    allowed_uids: list[Annotated[int, Meta(ge=0)]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        _only_once("evse", [each.evse for each in self.evse])
+        _only_once("screen", [each.screen for each in self.screens()])
+        for name, table in self.bus.items():
+            device(table, f"bus.{name}")
+        for where, table in self._devices():
+            bus = device(table, where).bus
+            if bus is not None and bus not in self.bus:
+                raise ValueError(f"{where}: no bus {bus!r}")
+
+    def screens(self) -> list[ScreenSpec]:
+        """The displays; raises `ValueError` for one without its numbers or of an EVSE that does not exist."""
+        found = []
+        for index, table in enumerate(self.screen):
+            screen, evse = (_integer(table, key, f"screen[{index}]") for key in ("screen", "evse"))
+            if all(evse != each.evse for each in self.evse):
+                raise ValueError(f"screen[{index}]: no EVSE {evse}")
+            found.append(ScreenSpec(screen, evse, device(table, f"screen[{index}]")))
+        return found
+
+    def _devices(self) -> list[tuple[str, Table]]:
+        found = [("shelf", self.shelf), ("board", self.board), ("inputs", self.inputs), ("links", self.links)]
+        if self.card_reader is not None:
+            found.append(("card_reader", self.card_reader))
+        for each in self.evse:
+            for port in ("meter", "insulation", "contactor", "vehicle"):
+                found.append((f"evse {each.evse} {port}", getattr(each, port)))
+        return found + [(f"screen[{index}]", table) for index, table in enumerate(self.screen)]
+
+
+def device(table: Table, where: str) -> DeviceSpec:
+    """A table as a device; raises `ValueError` when `driver` or `bus` is missing or no text."""
+    driver, bus = table.get("driver"), table.get("bus")
+    if not isinstance(driver, str) or not driver:
+        raise ValueError(f"{where}: `driver` is missing")
+    if bus is not None and not isinstance(bus, str):
+        raise ValueError(f"{where}: `bus` is no name")
+    return DeviceSpec(driver, bus, {key: value for key, value in table.items() if key not in ("driver", "bus")})
+
+
+def _integer(table: Table, key: str, where: str) -> int:
+    value = table.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{where}: `{key}` is no number from 1")
+    return value
+
+
+def _only_once(what: str, numbers: list[int]) -> None:
+    if len(set(numbers)) != len(numbers):
+        raise ValueError(f"{what}: a number is used twice")

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One charging point with its ports: reads them, keeps the state, carries the actions out.
+
+A port that fails while an action is carried out becomes a fault of this EVSE, which stands until the port obeys
+again. A contactor that could not be told to open is told again with every look.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, assert_never
+
+from firmware.contract import Event, EvseStatus, Fault, PhaseChanged
+from firmware.errors import DriverError
+from hal.evse.limits import ceiling
+from hal.evse.model import (
+    Action,
+    AnnounceLimits,
+    AuthoriseVehicle,
+    ClearSessionFaults,
+    CloseContactor,
+    EmergencyStop,
+    EnableInsulation,
+    EvseEvent,
+    FaultsChanged,
+    FinishCableCheck,
+    Offer,
+    OpenContactor,
+    Publish,
+    RaiseFault,
+    Rating,
+    ReportOutput,
+    RequestVehicleStop,
+    SetOutput,
+    StartSelfTest,
+    State,
+    SwitchOff,
+    View,
+)
+from hal.evse.step import step
+from hal.fault_book import FaultBook
+from hal.ports import Contactor, InsulationMonitor, Meter, PowerShelf, VehicleLink
+from hal.safety import EvseWatch
+
+__all__ = ["Outlet", "OutletPorts"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OutletPorts:
+    """The devices of one outlet; the shelf is shared."""
+
+    shelf: PowerShelf
+    meter: Meter
+    insulation: InsulationMonitor
+    contactor: Contactor
+    vehicle: VehicleLink
+
+
+class _Dated(Protocol):
+    @property
+    def mono_s(self) -> float: ...
+
+
+_R = TypeVar("_R", bound=_Dated)
+
+_FAULT_OF: dict[type, Fault] = {
+    CloseContactor: Fault.CONTACTOR_FAILED,
+    OpenContactor: Fault.CONTACTOR_FAILED,
+    SetOutput: Fault.POWER_MODULE,
+    SwitchOff: Fault.POWER_MODULE,
+    EnableInsulation: Fault.ISOLATION,
+    StartSelfTest: Fault.ISOLATION,
+}
+"""The fault when the action's port fails; the vehicle link for the rest."""
+
+
+class Outlet:
+    """State and ports of one EVSE."""
+
+    def __init__(
+        self,
+        evse: int,
+        connector: int,
+        rating: Rating,
+        *,
+        ports: OutletPorts,
+        book: FaultBook,
+        publish: Callable[[Event], None],
+        started: float,
+    ) -> None:
+        self.evse = evse
+        self.connector = connector
+        self.state = State(evse=evse, rating=rating, next_reading=started, since=started)
+        self.view: View | None = None
+        self.busy = False
+        self._ports = ports
+        self._book = book
+        self._publish = publish
+        self._watch = EvseWatch(started)
+        self._mirror = False
+        self._outlet_v = 0.0
+        self._reopen = False
+
+    # --- reading -------------------------------------------------------------------------------------------
+
+    def observe(self, plug_temp_c: float | None, share: Offer, now: float) -> View:
+        """Read every port and let the watch judge; what it finds is in the fault book afterwards."""
+        ports = self._ports
+        self._read_contactor()
+        if self._reopen:
+            self._carry_out(OpenContactor())
+        self.view = view = View(
+            vehicle=_fresh(ports.vehicle.vehicle, ports.vehicle.stale_after_s, now),
+            power=_fresh(lambda: ports.shelf.reading(self.evse), ports.shelf.stale_after_s, now),
+            meter=_fresh(ports.meter.sample, ports.meter.stale_after_s, now),
+            insulation=_fresh(ports.insulation.reading, ports.insulation.stale_after_s, now),
+            contactor_closed=self._mirror,
+            outlet_v=self._outlet_v,
+            ceiling=ceiling(self.state.rating, plug_temp_c, share),
+        )
+        found = self._watch.check(self.state, view, plug_temp_c, now)
+        self._book.replace("watch", self.evse, [finding for finding in found if not finding.latched])
+        for finding in found:
+            if finding.latched and self.state.plugged:
+                self._book.add("session", finding.fault, self.evse, detail=finding.detail)
+        return view
+
+    def _read_contactor(self) -> None:
+        """A contactor that does not answer keeps its last reading, with a fault: it may well be closed."""
+        try:
+            self._mirror = self._ports.contactor.is_closed()
+            self._outlet_v = self._ports.contactor.outlet_voltage_v()
+        except DriverError as error:
+            self._book.add("contactor", Fault.CONTACTOR_FAILED, self.evse, detail=str(error))
+        else:
+            self._book.remove("contactor", Fault.CONTACTOR_FAILED, self.evse)
+
+    # --- acting ----------------------------------------------------------------------------------------------
+
+    def apply(self, event: EvseEvent, now: float) -> None:
+        """One step of the charging point, and what it asks for."""
+        self.busy = True
+        try:
+            self.state, actions = step(self.state, event, now)
+            for action in actions:
+                self._carry_out(action)
+        finally:
+            self.busy = False
+
+    def refresh_faults(self, now: float) -> None:
+        """Tell the charging point which faults stand, if that changed."""
+        faults = self._book.touching(self.evse)
+        if faults != self.state.faults:
+            self.apply(FaultsChanged(faults), now)
+
+    def open_contactor(self) -> None:
+        """The coil's supply off, whatever state we are in."""
+        self._carry_out(OpenContactor())
+
+    def switch_off(self) -> None:
+        self._carry_out(SwitchOff())
+
+    def reset_vehicle_link(self) -> None:
+        """As the HAL starts: in service, and no vehicle authorised by an earlier run."""
+        try:
+            self._ports.vehicle.set_available(True)
+            self._ports.vehicle.authorise(False)
+        except DriverError as error:
+            self._book.add("driver", Fault.VEHICLE_LINK, self.evse, detail=str(error))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether coil and mirror contact are both off, and nothing is owed to the meter's stop reading."""
+        return not (self.state.commanded or self._mirror or self.state.owes_stop)
+
+    def _carry_out(self, action: Action) -> None:
+        fault = _FAULT_OF.get(type(action), Fault.VEHICLE_LINK)
+        try:
+            self._perform(action)
+        except DriverError as error:
+            self._book.add("driver", fault, self.evse, detail=f"{type(action).__name__}: {error}")
+            self._reopen = self._reopen or isinstance(action, OpenContactor)
+        else:
+            if not isinstance(action, Publish | RaiseFault | ClearSessionFaults):
+                self._book.remove("driver", fault, self.evse)
+            if isinstance(action, OpenContactor):
+                self._reopen = False
+
+    def _perform(self, action: Action) -> None:
+        if isinstance(action, Publish):
+            self._tell(action.event)
+        elif isinstance(action, RaiseFault):
+            self._book.add("session", action.fault, self.evse, detail=action.detail)
+        elif isinstance(action, ClearSessionFaults):
+            self._book.replace("session", self.evse, ())
+        elif isinstance(action, SetOutput | SwitchOff | CloseContactor | OpenContactor):
+            self._power(action)
+        elif isinstance(action, EnableInsulation):
+            self._ports.insulation.enable(action.active)
+        elif isinstance(action, StartSelfTest):
+            self._ports.insulation.start_self_test()
+        else:
+            self._speak(action)
+
+    def _power(self, action: SetOutput | SwitchOff | CloseContactor | OpenContactor) -> None:
+        match action:
+            case SetOutput(voltage_v, current_a):
+                self._ports.shelf.set_output(self.evse, voltage_v, current_a)
+            case SwitchOff():
+                self._ports.shelf.switch_off(self.evse)
+            case CloseContactor():
+                self._ports.contactor.command(True)
+            case OpenContactor():
+                self._ports.contactor.command(False)
+            case _:
+                assert_never(action)
+
+    def _speak(
+        self,
+        action: AuthoriseVehicle
+        | AnnounceLimits
+        | ReportOutput
+        | FinishCableCheck
+        | RequestVehicleStop
+        | EmergencyStop,
+    ) -> None:
+        vehicle = self._ports.vehicle
+        match action:
+            case AuthoriseVehicle(granted):
+                vehicle.authorise(granted)
+            case AnnounceLimits(voltage_v, current_a, power_w):
+                vehicle.announce_limits(voltage_v, current_a, power_w)
+            case ReportOutput(voltage_v, current_a):
+                vehicle.report_output(voltage_v, current_a)
+            case FinishCableCheck(passed):
+                vehicle.finish_cable_check(passed)
+            case RequestVehicleStop():
+                vehicle.request_stop()
+            case EmergencyStop():
+                vehicle.emergency_stop()
+            case _:
+                assert_never(action)
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, PhaseChanged):
+            _log.info("EVSE %d %s by %s", self.evse, event.phase.value, event.cause.value)
+        self._publish(event)
+
+    # --- telling ---------------------------------------------------------------------------------------------
+
+    def status(self, now: float) -> EvseStatus:
+        state = self.state
+        return EvseStatus(
+            evse=self.evse,
+            connector=self.connector,
+            phase=state.phase,
+            plugged=state.plugged,
+            locked=state.locked,
+            contactor_closed=state.closed,
+            flow=state.flow,
+            session=state.session,
+            lease_left_s=max(0.0, state.lease_until - now) if state.session is not None else 0.0,
+            limit_w=state.limit_w,
+            reading=state.reading,
+            faults=self._book.own(self.evse),
+            evcc_id=state.evcc_id,
+        )
+
+
+def _fresh(read: Callable[[], _R], stale_after_s: float, now: float) -> _R | None:
+    """The reading, unless the device is lost or it is too old to be believed."""
+    try:
+        reading = read()
+    except DriverError:
+        return None
+    return reading if now - reading.mono_s <= stale_after_s else None

@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done in each stage, one function a stage: look at the ports, act, and fire a trigger when it is over.
+
+At most one trigger is fired per look, because the view is older than what a stage has just commanded. Limits are those
+of IEC 61851-23:2023 and ISO 15118 as charger builders use them; where the vehicle is the one that misbehaves the
+fault's detail says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from firmware.contract import Cause, Fault
+from hal.evse.limits import PRECHARGE_A, TEST_A, cable_check_voltage
+from hal.evse.metering import settle_meter
+from hal.evse.model import Rating, View
+from hal.evse.run import Run
+from hal.evse.states import TIME_LIMIT_S, Stage, StopKind, Trigger
+from hal.ports import Pilot, Vehicle, VehicleStage
+
+__all__ = ["HANDLERS", "INSULATION_KOHM", "QUIET_A", "QUIET_S", "SAFE_V", "insulation_limit_kohm"]
+
+SAFE_V = 60.0
+INSULATION_KOHM = 100.0
+"""Least insulation resistance (IEC 61851-23:2023, 6.3.1.105)."""
+SAMPLES_NEEDED = 3
+TEST_WITHIN_V = 10.0
+SHORT_CIRCUIT_A = 5.0
+CLOSE_WITHIN_V = 20.0
+QUIET_A = 0.5
+"""A vehicle that asks for less asks for nothing; the same holds for what a station gives."""
+QUIET_S = 1.0
+ODD_V = 5.0
+ODD_S = 0.4
+"""Over-voltage of less than 200 ms must be borne, of more than 400 ms must not; so with a request for it."""
+STOP_A_PER_S = 250.0
+PART_A = 1.0
+PART_IN_ERROR_A = 5.0
+"""The current below which contacts may part: a vehicle waits for 1 A; after a fault 5 A has to do."""
+PART_IN_ERROR_S = 0.5
+SELF_TEST_LATENCY_S = 1.5
+
+_CHECKING = frozenset({VehicleStage.CABLE_CHECK})
+_STAYS: dict[Stage, frozenset[VehicleStage]] = {
+    **dict.fromkeys(
+        (Stage.DISCHARGE, Stage.CLOSE, Stage.TEST_VOLTAGE, Stage.SELF_TEST, Stage.SAMPLES, Stage.BLEED), _CHECKING
+    ),
+    Stage.CHECKED: _CHECKING | {VehicleStage.PRECHARGE},
+    Stage.PRECHARGE: frozenset({VehicleStage.PRECHARGE, VehicleStage.CHARGE}),
+    Stage.CHARGING: frozenset({VehicleStage.CHARGE}),
+    Stage.PAUSED: frozenset({VehicleStage.CHARGE}),
+}
+"""What the vehicle asks for while it goes along; anything else means that it has left."""
+
+
+def insulation_limit_kohm(voltage_v: float) -> float:
+    """100 kΩ, or 100 Ω/V where that is more."""
+    return max(INSULATION_KOHM, 0.1 * voltage_v)
+
+
+# --- at rest -------------------------------------------------------------------------------------------------
+
+
+def _in_idle(run: Run, _view: View) -> None:
+    if run.state.plugged:
+        run.fire(Trigger.PLUG, Cause.DRIVER)
+
+
+def _in_plugged(run: Run, _view: View) -> None:
+    if run.state.session is not None:
+        run.fire(Trigger.PERMIT, Cause.SERVICE)
+
+
+def _in_authorised(run: Run, view: View) -> None:
+    if view.ceiling.current_a > 0.0 or run.state.limit_w == 0.0:
+        run.follow_limits(view)
+    if view.vehicle is not None and view.vehicle.stage is VehicleStage.CABLE_CHECK:
+        run.fire(Trigger.BEGIN, Cause.VEHICLE)
+
+
+def _in_finished(run: Run, _view: View) -> None:
+    if run.state.fresh:
+        run.fire(Trigger.PERMIT, Cause.SERVICE)
+
+
+def _in_faulted(run: Run, _view: View) -> None:
+    if not any(fault.stops_charging for fault in run.state.faults):
+        run.fire(Trigger.CLEAR if run.state.plugged else Trigger.EMPTY, Cause.SEQUENCE)
+
+
+# --- cable check ---------------------------------------------------------------------------------------------
+
+
+def _in_discharge(run: Run, view: View) -> None:
+    vehicle = _partner(run, view)
+    if vehicle is None:
+        return
+    modules_v = view.power.voltage_v if view.power is not None else 0.0
+    if view.outlet_v >= SAFE_V or modules_v >= SAFE_V:
+        _bound(run, Fault.CABLE_CHECK, f"output at {max(view.outlet_v, modules_v):.0f} V before the cable check")
+    elif vehicle.pilot is not Pilot.C:
+        _bound(run, Fault.CABLE_CHECK, "vehicle asks for a cable check but its pilot does not")
+    elif not vehicle.locked:
+        _bound(run, Fault.CONNECTOR_LOCK, "plug is not held by the vehicle")
+    elif view.power is None or view.power.groups < 1:
+        _bound(run, Fault.POWER_MODULE, "no modules joined to the outlet")
+    elif view.contactor_closed:
+        _bound(run, Fault.CONTACTOR_WELDED, "mirror contact closed before the coil")
+    else:
+        run.fire(Trigger.DONE, Cause.SEQUENCE)
+
+
+def _in_close(run: Run, view: View) -> None:
+    if _partner(run, view) is None:
+        return
+    if view.contactor_closed:
+        run.fire(Trigger.DONE, Cause.SEQUENCE)
+    else:
+        _bound(run, Fault.CONTACTOR_FAILED, "mirror contact does not follow")
+
+
+def _in_test_voltage(run: Run, view: View) -> None:
+    vehicle = _partner(run, view)
+    if vehicle is None:
+        return
+    wanted = cable_check_voltage(run.state.rating, vehicle.max_voltage_v)
+    run.drive(wanted, TEST_A)
+    if _shorted(run, view):
+        run.fail(Fault.CABLE_CHECK, "short circuit")
+    elif view.power is not None and abs(view.power.voltage_v - wanted) <= TEST_WITHIN_V:
+        run.fire(Trigger.DONE, Cause.SEQUENCE)
+    else:
+        _bound(run, Fault.CABLE_CHECK, f"test voltage of {wanted:.0f} V not reached")
+
+
+def _in_self_test(run: Run, view: View) -> None:
+    vehicle = _partner(run, view)
+    if vehicle is None:
+        return
+    run.drive(cable_check_voltage(run.state.rating, vehicle.max_voltage_v), TEST_A)
+    result = view.insulation.self_test_passed if view.insulation is not None else None
+    if result is None:
+        run.set(tested=run.state.tested or view.insulation is not None)
+    if result is None or not (run.state.tested or run.spent_s >= SELF_TEST_LATENCY_S):
+        # A result that was there before the monitor was seen busy may be that of the session before.
+        _bound(run, Fault.CABLE_CHECK, "self test of the insulation monitor does not end")
+    elif result:
+        run.fire(Trigger.DONE, Cause.SEQUENCE)
+    else:
+        run.fail(Fault.CABLE_CHECK, "self test of the insulation monitor failed")
+
+
+def _in_samples(run: Run, view: View) -> None:
+    vehicle = _partner(run, view)
+    if vehicle is None:
+        return
+    run.drive(cable_check_voltage(run.state.rating, vehicle.max_voltage_v), TEST_A)
+    reading, state = view.insulation, run.state
+    if reading is not None and reading.valid and reading.mono_s > max(state.sampled_at, state.since):
+        good = reading.resistance_kohm >= insulation_limit_kohm(state.output_v)
+        run.set(
+            sampled_at=reading.mono_s,
+            good_samples=state.good_samples + 1 if good else 0,
+            bad_samples=0 if good else state.bad_samples + 1,
+        )
+    if run.state.good_samples >= SAMPLES_NEEDED:
+        run.fire(Trigger.DONE, Cause.SEQUENCE)
+    elif run.state.bad_samples >= SAMPLES_NEEDED and reading is not None:
+        run.fail(Fault.ISOLATION, f"{reading.resistance_kohm:.0f} kOhm in the cable check")
+    else:
+        _bound(run, Fault.CABLE_CHECK, "no valid reading of the insulation monitor")
+
+
+def _in_bleed(run: Run, view: View) -> None:
+    if _partner(run, view) is None:
+        return
+    if view.outlet_v < SAFE_V:
+        run.fire(Trigger.DONE, Cause.SEQUENCE)
+    else:
+        _bound(run, Fault.CABLE_CHECK, f"output stays at {view.outlet_v:.0f} V after the cable check")
+
+
+def _in_checked(run: Run, view: View) -> None:
+    vehicle = _partner(run, view)
+    if vehicle is None:
+        return
+    if vehicle.stage is VehicleStage.PRECHARGE:
+        run.fire(Trigger.DONE, Cause.VEHICLE)
+    elif run.spent_s >= TIME_LIMIT_S[Stage.CHECKED]:
+        run.stop(Trigger.LEAVE, Cause.TIMEOUT, StopKind.NORMAL)
+
+
+def _shorted(run: Run, view: View) -> bool:
+    return view.power is not None and view.power.current_a >= SHORT_CIRCUIT_A and run.spent_s >= 1.0
+
+
+# --- energy ------------------------------------------------------------------------------------------------
+
+
+def _in_precharge(run: Run, view: View) -> None:
+    vehicle = _partner(run, view)
+    if vehicle is None or _asks_too_much(run, vehicle):
+        return
+    run.follow_limits(view)
+    if vehicle.stage is VehicleStage.PRECHARGE and vehicle.target_voltage_v < run.state.rating.min_voltage_v:
+        _bound(run, Fault.PRECHARGE, f"vehicle asks for {vehicle.target_voltage_v:.0f} V")
+        return
+    voltage = view.power.voltage_v if view.power is not None else view.outlet_v
+    matched = abs(voltage - run.state.output_v) <= CLOSE_WITHIN_V
+    if vehicle.stage is VehicleStage.CHARGE and matched:
+        run.fire(Trigger.DONE, Cause.VEHICLE)
+    elif vehicle.stage is VehicleStage.CHARGE:
+        run.fail(Fault.PRECHARGE, f"vehicle closed at {voltage:.0f} V of {run.state.output_v:.0f} V")
+    else:
+        run.drive(_allowed_voltage(run.state.rating, vehicle), PRECHARGE_A)
+        _bound(run, Fault.PRECHARGE, "vehicle does not close" if matched else "voltage not reached")
+
+
+def _in_charging(run: Run, view: View) -> None:
+    vehicle = _partner(run, view)
+    if vehicle is None or _asks_too_much(run, vehicle):
+        return
+    run.follow_limits(view)
+    offered = _offered(run, view, vehicle)
+    run.drive_towards(_allowed_voltage(run.state.rating, vehicle), min(vehicle.target_current_a, offered))
+    quiet = vehicle.target_current_a < QUIET_A
+    since = run.now if run.state.quiet_since is None else run.state.quiet_since
+    run.set(quiet_since=since if quiet else None)
+    if offered < QUIET_A:
+        run.fire(Trigger.SUSPEND, Cause.SERVICE if run.state.limit_w is not None else Cause.SEQUENCE)
+    elif quiet and run.now - since >= QUIET_S:
+        run.fire(Trigger.SUSPEND, Cause.VEHICLE)
+
+
+def _in_paused(run: Run, view: View) -> None:
+    vehicle = _partner(run, view)
+    if vehicle is None or _asks_too_much(run, vehicle):
+        return
+    run.follow_limits(view)
+    run.drive(_allowed_voltage(run.state.rating, vehicle), 0.0)
+    offered = _offered(run, view, vehicle)
+    since = run.now if run.state.quiet_since is None else run.state.quiet_since
+    # A vehicle that was offered nothing gets its time to ask again before the pause counts as its own.
+    run.set(quiet_since=since if offered >= QUIET_A and vehicle.target_current_a < QUIET_A else None)
+    # Twice the limit on the way back, so that a request at its edge does not flutter.
+    if offered >= 2 * QUIET_A and vehicle.target_current_a >= 2 * QUIET_A:
+        run.fire(Trigger.RESUME, Cause.SEQUENCE)
+
+
+def _offered(run: Run, view: View, vehicle: Vehicle) -> float:
+    """The current that the limits allow at the voltage there is."""
+    measured = view.power.voltage_v if view.power is not None else 0.0
+    return run.state.offer.current_at(measured if measured > SAFE_V else vehicle.target_voltage_v)
+
+
+def _allowed_voltage(rating: Rating, vehicle: Vehicle) -> float:
+    """What the vehicle asks for, within what it said that it stands and what the outlet is built for."""
+    return min(vehicle.target_voltage_v, _highest(rating, vehicle))
+
+
+def _highest(rating: Rating, vehicle: Vehicle) -> float:
+    own = vehicle.max_voltage_v if vehicle.max_voltage_v > 0.0 else rating.max_voltage_v
+    return min(own, rating.max_voltage_v)
+
+
+def _asks_too_much(run: Run, vehicle: Vehicle) -> bool:
+    """A voltage above both limits is never delivered; when the vehicle insists, the session fails."""
+    if vehicle.target_voltage_v <= _highest(run.state.rating, vehicle) + ODD_V:
+        run.set(odd_since=None)
+        return False
+    since = run.now if run.state.odd_since is None else run.state.odd_since
+    run.set(odd_since=since)
+    if run.now - since < ODD_S:
+        return False
+    limit = _highest(run.state.rating, vehicle)
+    run.fail(Fault.OVER_VOLTAGE, f"vehicle asks for {vehicle.target_voltage_v:.0f} V, limit {limit:.0f} V")
+    return True
+
+
+# --- stopping ------------------------------------------------------------------------------------------------
+
+
+def _in_ask_stop(run: Run, view: View) -> None:
+    """The vehicle may take its time for 1.5 s; the current goes down meanwhile whether it likes it or not."""
+    elapsed = max(0.0, run.now - run.state.output_at)
+    run.drive(run.state.output_v, max(0.0, run.state.output_a - STOP_A_PER_S * elapsed))
+    vehicle = view.vehicle
+    gone = vehicle is None or vehicle.pilot is not Pilot.C or vehicle.stage is not VehicleStage.CHARGE
+    if gone or run.spent_s >= TIME_LIMIT_S[Stage.ASK_STOP]:
+        run.fire(Trigger.DONE, Cause.SEQUENCE)
+
+
+def _in_ramp_down(run: Run, view: View) -> None:
+    normal = run.state.kind is StopKind.NORMAL
+    current = _current(view)
+    enough = current is not None and current < (PART_A if normal else PART_IN_ERROR_A)
+    if enough or run.spent_s >= (TIME_LIMIT_S[Stage.RAMP_DOWN] if normal else PART_IN_ERROR_S):
+        run.fire(Trigger.DONE, Cause.SEQUENCE)
+
+
+def _in_open(run: Run, view: View) -> None:
+    if not view.contactor_closed:
+        run.fire(Trigger.DONE, Cause.SEQUENCE)
+    elif run.spent_s >= TIME_LIMIT_S[Stage.OPEN]:
+        # The modules are off and stay off; the safety watch raises the fault and keeps it until the contact opens.
+        run.fire(Trigger.DONE, Cause.TIMEOUT)
+
+
+def _in_welding(run: Run, view: View) -> None:
+    settle_meter(run, view)
+    if run.state.owes_stop or (view.outlet_v >= SAFE_V and run.spent_s < TIME_LIMIT_S[Stage.WELDING]):
+        return
+    # A vehicle that keeps its own contactors closed holds the outlet up; that proves ours open, unless the modules'
+    # side, which is off and bled, is held up with it.
+    if view.outlet_v >= SAFE_V and view.power is not None and view.power.voltage_v >= SAFE_V:
+        run.fail_at_rest(Fault.CONTACTOR_WELDED, f"{view.power.voltage_v:.0f} V behind the open contactor")
+    if any(fault.stops_charging for fault in run.state.faults):
+        run.fire(Trigger.FAULT, Cause.FAULT)
+    else:
+        run.fire(Trigger.DONE if run.state.plugged else Trigger.EMPTY, Cause.SEQUENCE)
+
+
+def _current(view: View) -> float | None:
+    """The output current; the modules know it sooner than the meter."""
+    if view.power is not None:
+        return abs(view.power.current_a)
+    return abs(view.meter.current_a) if view.meter is not None else None
+
+
+# --- common --------------------------------------------------------------------------------------------------
+
+
+def _partner(run: Run, view: View) -> Vehicle | None:
+    """The vehicle, if it still goes along; else the way out of the sequence is taken and None is the answer."""
+    vehicle, stage = view.vehicle, run.state.stage
+    if vehicle is None:
+        # The safety watch raises `vehicle_link` on the same reading.
+        run.stop(Trigger.LEAVE, Cause.FAULT, StopKind.ERROR)
+    elif vehicle.stage not in _STAYS[stage]:
+        run.stop(Trigger.LEAVE, Cause.VEHICLE, StopKind.NORMAL)
+    elif vehicle.pilot is not Pilot.C and stage is not Stage.DISCHARGE:
+        run.fail(Fault.PILOT, f"pilot {vehicle.pilot.value} under energy")
+    elif run.now >= run.state.check_until and stage in _CHECK_BOUND:
+        run.fail(Fault.CABLE_CHECK, "not done in 40 s")
+    else:
+        return vehicle
+    return None
+
+
+def _bound(run: Run, fault: Fault, detail: str) -> None:
+    if run.spent_s >= TIME_LIMIT_S[run.state.stage]:
+        run.fail(fault, detail)
+
+
+_CHECK_BOUND = (Stage.DISCHARGE, Stage.CLOSE, Stage.TEST_VOLTAGE, Stage.SELF_TEST, Stage.SAMPLES, Stage.BLEED)
+
+_Handler: TypeAlias = Callable[[Run, View], None]
+
+HANDLERS: dict[Stage, _Handler] = {
+    Stage.IDLE: _in_idle,
+    Stage.PLUGGED: _in_plugged,
+    Stage.AUTHORISED: _in_authorised,
+    Stage.DISCHARGE: _in_discharge,
+    Stage.CLOSE: _in_close,
+    Stage.TEST_VOLTAGE: _in_test_voltage,
+    Stage.SELF_TEST: _in_self_test,
+    Stage.SAMPLES: _in_samples,
+    Stage.BLEED: _in_bleed,
+    Stage.CHECKED: _in_checked,
+    Stage.PRECHARGE: _in_precharge,
+    Stage.CHARGING: _in_charging,
+    Stage.PAUSED: _in_paused,
+    Stage.ASK_STOP: _in_ask_stop,
+    Stage.RAMP_DOWN: _in_ramp_down,
+    Stage.OPEN: _in_open,
+    Stage.WELDING: _in_welding,
+    Stage.FINISHED: _in_finished,
+    Stage.FAULTED: _in_faulted,
+}

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One step in the making: the state as it becomes, the actions so far, and what stages have in common.
+
+A `Run` lives for the length of one `step` call. Its methods are the only ones that change stage, so that a stage is
+never entered without its entry actions and never without the table's leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from firmware.contract import Cause, Event, Fault, PhaseChanged
+from hal.evse.limits import merge, ramp
+from hal.evse.model import (
+    NO_OFFER,
+    Action,
+    AnnounceLimits,
+    AuthoriseVehicle,
+    CloseContactor,
+    EmergencyStop,
+    EnableInsulation,
+    FinishCableCheck,
+    Offer,
+    OpenContactor,
+    Publish,
+    RaiseFault,
+    RequestVehicleStop,
+    SetOutput,
+    StartSelfTest,
+    State,
+    SwitchOff,
+    View,
+)
+from hal.evse.states import CABLE_CHECK, RUNNING, TRANSITIONS, Stage, StopKind, Trigger, kind_of
+
+__all__ = ["CABLE_CHECK_S", "Run"]
+
+CABLE_CHECK_S = 40.0
+ANNOUNCE_LEAD_S = 1.0
+"""A lower limit is told to the vehicle this long before less is delivered: some end the session otherwise."""
+
+
+class Run:
+    """State, view and actions of one step."""
+
+    __slots__ = ("actions", "now", "state")
+
+    def __init__(self, state: State, now: float) -> None:
+        self.state = state
+        self.now = now
+        self.actions: list[Action] = []
+
+    def set(self, **changes: Any) -> None:
+        self.state = replace(self.state, **changes)
+
+    def do(self, *actions: Action) -> None:
+        self.actions.extend(actions)
+
+    def publish(self, event: Event) -> None:
+        self.actions.append(Publish(event))
+
+    @property
+    def spent_s(self) -> float:
+        """How long the present stage has lasted."""
+        return self.now - self.state.since
+
+    # --- moving between stages ---------------------------------------------------------------------------
+
+    def fire(self, trigger: Trigger, cause: Cause) -> None:
+        """Go where the table says; a pair that is not in it is a mistake of ours and raises `KeyError`."""
+        before = self.state
+        self.set(stage=TRANSITIONS[before.stage, trigger], since=self.now)
+        if self.state.phase is not before.phase:
+            self.publish(PhaseChanged(evse=before.evse, phase=self.state.phase, cause=cause))
+        _leave(self, before.stage)
+        entry = _ENTRY.get(self.state.stage)
+        if entry is not None:
+            entry(self)
+
+    def stop(self, trigger: Trigger, cause: Cause, kind: StopKind) -> None:
+        """Leave a running or stopping stage; an emergency cuts, whatever was asked."""
+        self.set(kind=max(kind, self.state.kind, key=lambda each: each.value))
+        self.fire(Trigger.CUT if kind is StopKind.EMERGENCY else trigger, cause)
+
+    def fail(self, fault: Fault, detail: str) -> None:
+        """The session broke in this stage: raise its fault and stop as fast as the fault needs."""
+        self.fail_at_rest(fault, detail)
+        self.drop_permission()
+        self.stop(Trigger.FAULT, Cause.FAULT, max(kind_of(fault), StopKind.ERROR, key=lambda each: each.value))
+
+    def fail_at_rest(self, fault: Fault, detail: str) -> None:
+        """Raise a fault where there is nothing left to stop."""
+        self.do(RaiseFault(fault, detail))
+        self.set(faults=self.state.faults | {fault})
+
+    def drop_permission(self) -> None:
+        self.set(session=None, lease_until=0.0, fresh=False)
+
+    def authorise(self, granted: bool) -> None:
+        """Tell the vehicle, if it was told otherwise before."""
+        if self.state.authorised is not granted:
+            self.do(AuthoriseVehicle(granted))
+            self.set(authorised=granted)
+
+    # --- output --------------------------------------------------------------------------------------------
+
+    def drive(self, voltage_v: float, current_a: float) -> None:
+        """Ask the modules for this much; with an open mirror contact they are asked for nothing."""
+        if not self.state.closed:
+            self.switch_off()
+            return
+        self.do(SetOutput(voltage_v, current_a))
+        self.set(output_v=voltage_v, output_a=current_a, output_at=self.now)
+
+    def drive_towards(self, voltage_v: float, wanted_a: float) -> None:
+        """The same, rising no faster than the ramp."""
+        self.drive(voltage_v, ramp(self.state.output_a, wanted_a, self.now - self.state.output_at))
+
+    def switch_off(self) -> None:
+        self.do(SwitchOff())
+        self.set(output_v=0.0, output_a=0.0, output_at=self.now)
+
+    def open_contactor(self) -> None:
+        self.do(OpenContactor())
+        self.set(commanded=False)
+
+    def follow_limits(self, view: View) -> None:
+        """Announce what may be given now; a lower limit comes into force when the vehicle follows, or after 1 s."""
+        wanted, state = merge(view.ceiling, self.state.limit_w), self.state
+        if _moved(wanted, state.announced):
+            self.do(AnnounceLimits(state.rating.max_voltage_v, wanted.current_a, wanted.power_w))
+            self.set(announced=wanted)
+        if wanted.current_a >= state.offer.current_a and wanted.power_w >= state.offer.power_w:
+            self.set(offer=wanted, lower_since=None)
+            return
+        since = self.now if state.lower_since is None else state.lower_since
+        if self.now - since >= ANNOUNCE_LEAD_S or _follows(view, wanted):
+            self.set(offer=wanted, lower_since=None)
+        else:
+            self.set(lower_since=since)
+
+
+def _moved(new: Offer, old: Offer) -> bool:
+    """Whether a limit changed by more than noise; any change from or to nothing counts."""
+    pairs = ((new.current_a, old.current_a), (new.power_w, old.power_w))
+    return any((a == 0.0) != (b == 0.0) or abs(a - b) > 0.005 * max(a, b) for a, b in pairs)
+
+
+def _follows(view: View, offer: Offer) -> bool:
+    vehicle = view.vehicle
+    return vehicle is not None and vehicle.target_current_a <= offer.current_at(vehicle.target_voltage_v)
+
+
+# --- what happens on the way out of a stage, and on the way in -----------------------------------------------
+
+
+def _leave(run: Run, stage: Stage) -> None:
+    """A cable check that ends early is answered `failed`; a vehicle is told of a stop that it did not start."""
+    if stage in CABLE_CHECK and run.state.stage not in RUNNING and stage is not Stage.CHECKED:
+        run.do(FinishCableCheck(False))
+    if run.state.stage is Stage.OPEN and run.state.kind is StopKind.EMERGENCY:
+        run.do(EmergencyStop())
+    elif run.state.stage in (Stage.RAMP_DOWN, Stage.OPEN) and stage in RUNNING:
+        run.do(RequestVehicleStop())
+
+
+def _enter_idle(run: Run) -> None:
+    run.authorise(False)
+    run.set(kind=StopKind.NORMAL, offer=NO_OFFER, announced=NO_OFFER)
+
+
+def _enter_authorised(run: Run) -> None:
+    run.authorise(True)
+    run.set(kind=StopKind.NORMAL, fresh=False, offer=NO_OFFER, announced=NO_OFFER, lower_since=None)
+
+
+def _enter_discharge(run: Run) -> None:
+    run.switch_off()
+    run.do(EnableInsulation(True))
+    run.set(check_until=run.now + CABLE_CHECK_S, odd_since=None, quiet_since=None)
+
+
+def _enter_close(run: Run) -> None:
+    run.do(CloseContactor())
+    run.set(commanded=True)
+
+
+def _enter_self_test(run: Run) -> None:
+    run.do(StartSelfTest())
+    run.set(tested=False, good_samples=0, bad_samples=0)
+
+
+def _enter_checked(run: Run) -> None:
+    run.do(FinishCableCheck(True))
+
+
+def _enter_charging(run: Run) -> None:
+    """The first time of a session the meter owes a `start` reading; coming back from a pause it does not."""
+    run.set(owes_start=not run.state.owes_stop, quiet_since=None)
+
+
+def _enter_ask_stop(run: Run) -> None:
+    run.do(RequestVehicleStop())
+
+
+def _enter_open(run: Run) -> None:
+    run.switch_off()
+    run.open_contactor()
+
+
+def _enter_finished(run: Run) -> None:
+    run.authorise(run.state.session is not None and not run.state.fresh)
+    run.set(kind=StopKind.NORMAL, offer=NO_OFFER)
+
+
+def _enter_faulted(run: Run) -> None:
+    run.authorise(False)
+    run.drop_permission()
+    run.set(offer=NO_OFFER)
+
+
+_ENTRY: dict[Stage, Callable[[Run], None]] = {
+    Stage.IDLE: _enter_idle,
+    Stage.PLUGGED: _enter_idle,
+    Stage.AUTHORISED: _enter_authorised,
+    Stage.DISCHARGE: _enter_discharge,
+    Stage.CLOSE: _enter_close,
+    Stage.SELF_TEST: _enter_self_test,
+    Stage.BLEED: Run.switch_off,
+    Stage.CHECKED: _enter_checked,
+    Stage.CHARGING: _enter_charging,
+    Stage.ASK_STOP: _enter_ask_stop,
+    Stage.RAMP_DOWN: Run.switch_off,
+    Stage.OPEN: _enter_open,
+    Stage.FINISHED: _enter_finished,
+    Stage.FAULTED: _enter_faulted,
+}

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One charging point as a table: its stages, what moves it between them, and how long each may last.
+
+A *stage* is what the power side is doing; the contract's *phase* is what the rest of the station sees of it
+(`PHASE_OF`). A *trigger* is something that happened; `TRANSITIONS[stage, trigger]` is the stage it leads to, and a
+pair that is not in the table is a mistake of ours and raises. `step.py` finds out which trigger fires, `phases.py`
+what is done inside a stage; neither knows the way from one stage to another.
+
+    idle ── plug ──> plugged ── permit ──> authorised ── begin ──┐
+                        ^                      │ end             v            cable check, 40 s in all
+                        └──────────────────────┘        discharge         output below 60 V, pilot C, plug held
+                                                             v
+                                                           close           contactor, mirror contact within 5 s
+                                                             v
+                                                        test_voltage       2 A at most, within 10 V in 10 s
+                                                             v
+                                                         self_test         of the insulation monitor, 30 s
+                                                             v
+                                                          samples          three good ones in a row
+                                                             v
+                                                           bleed           below 60 V again, then `passed` is told
+                                                             v
+                                                          checked          until the vehicle asks for pre-charge
+                                                             v
+                                                         precharge         10 s; within 20 V when the vehicle closes
+                                                             v
+                                               paused <──> charging        suspend / resume
+
+Out of the running stages lead four ways, by how much time there is:
+- `end` (permission withdrawn or lapsed, or a fault that leaves time): `ask_stop` tells the vehicle and takes the
+  current down, then `ramp_down`;
+- `leave` (the vehicle ends it): `ramp_down`, modules off, wait for zero current;
+- `fault` (error shutdown): `ramp_down` as well, with a shorter wait and a higher current at which contacts part;
+- `cut` (emergency: stop button, door, pilot lost, plug pulled): `open` at once, load or no load.
+From `discharge`, where nothing is closed yet, all of them lead to `open`.
+
+All of them pass `open` (the mirror contact must follow) and `welding` (the outlet's voltage must fall; the `stop`
+reading of the meter is taken), and come to rest in `finished`, in `idle` when the plug is gone by then, or in
+`faulted`. `faulted` is left only when every fault that stops charging is gone: to `plugged`, or to `idle`.
+
+Two things hold in every stage. The contactor is closed, and current is asked of the modules, only between `close` and
+`ramp_down`. And every stage that has the contactor closed has a bound, except `charging` and `paused`, whose bound is
+the lease.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from firmware.contract import Fault, Phase
+
+__all__ = [
+    "CABLE_CHECK",
+    "CLOSED",
+    "PHASE_OF",
+    "RESTING",
+    "RUNNING",
+    "TIME_LIMIT_S",
+    "TRANSITIONS",
+    "Stage",
+    "StopKind",
+    "Trigger",
+    "kind_of",
+]
+
+
+class Stage(Enum):
+    """What the power side of one EVSE is doing."""
+
+    IDLE = "idle"
+    PLUGGED = "plugged"
+    AUTHORISED = "authorised"
+    DISCHARGE = "discharge"
+    CLOSE = "close"
+    TEST_VOLTAGE = "test_voltage"
+    SELF_TEST = "self_test"
+    SAMPLES = "samples"
+    BLEED = "bleed"
+    CHECKED = "checked"
+    PRECHARGE = "precharge"
+    CHARGING = "charging"
+    PAUSED = "paused"
+    ASK_STOP = "ask_stop"
+    RAMP_DOWN = "ramp_down"
+    OPEN = "open"
+    WELDING = "welding"
+    FINISHED = "finished"
+    FAULTED = "faulted"
+
+
+class Trigger(Enum):
+    """What happened."""
+
+    PLUG = "plug"
+    UNPLUG = "unplug"
+    PERMIT = "permit"
+    BEGIN = "begin"
+    DONE = "done"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    END = "end"
+    LEAVE = "leave"
+    FAULT = "fault"
+    CUT = "cut"
+    EMPTY = "empty"
+    CLEAR = "clear"
+
+
+class StopKind(Enum):
+    """How much time a stop leaves; ordered by severity."""
+
+    NORMAL = 0
+    ERROR = 1
+    EMERGENCY = 2
+
+
+CABLE_CHECK = (
+    Stage.DISCHARGE,
+    Stage.CLOSE,
+    Stage.TEST_VOLTAGE,
+    Stage.SELF_TEST,
+    Stage.SAMPLES,
+    Stage.BLEED,
+    Stage.CHECKED,
+)
+RUNNING = (*CABLE_CHECK, Stage.PRECHARGE, Stage.CHARGING, Stage.PAUSED)
+RESTING = (Stage.IDLE, Stage.PLUGGED, Stage.AUTHORISED, Stage.FINISHED)
+CLOSED = (*RUNNING[1:], Stage.ASK_STOP, Stage.RAMP_DOWN)
+"""The stages in which the contactor is commanded closed, and no other."""
+
+_STOPPING = (Stage.ASK_STOP, Stage.RAMP_DOWN, Stage.OPEN, Stage.WELDING)
+
+PHASE_OF: dict[Stage, Phase] = {
+    Stage.IDLE: Phase.IDLE,
+    Stage.PLUGGED: Phase.PLUGGED,
+    Stage.AUTHORISED: Phase.AUTHORISED,
+    **dict.fromkeys(CABLE_CHECK, Phase.CABLE_CHECK),
+    Stage.PRECHARGE: Phase.PRECHARGE,
+    Stage.CHARGING: Phase.CHARGING,
+    Stage.PAUSED: Phase.PAUSED,
+    **dict.fromkeys(_STOPPING, Phase.STOPPING),
+    Stage.FINISHED: Phase.FINISHED,
+    Stage.FAULTED: Phase.FAULTED,
+}
+
+TRANSITIONS: dict[tuple[Stage, Trigger], Stage] = {
+    (Stage.IDLE, Trigger.PLUG): Stage.PLUGGED,
+    (Stage.PLUGGED, Trigger.UNPLUG): Stage.IDLE,
+    (Stage.PLUGGED, Trigger.PERMIT): Stage.AUTHORISED,
+    (Stage.AUTHORISED, Trigger.UNPLUG): Stage.IDLE,
+    (Stage.AUTHORISED, Trigger.END): Stage.PLUGGED,
+    (Stage.AUTHORISED, Trigger.BEGIN): Stage.DISCHARGE,
+    (Stage.DISCHARGE, Trigger.DONE): Stage.CLOSE,
+    (Stage.CLOSE, Trigger.DONE): Stage.TEST_VOLTAGE,
+    (Stage.TEST_VOLTAGE, Trigger.DONE): Stage.SELF_TEST,
+    (Stage.SELF_TEST, Trigger.DONE): Stage.SAMPLES,
+    (Stage.SAMPLES, Trigger.DONE): Stage.BLEED,
+    (Stage.BLEED, Trigger.DONE): Stage.CHECKED,
+    (Stage.CHECKED, Trigger.DONE): Stage.PRECHARGE,
+    (Stage.PRECHARGE, Trigger.DONE): Stage.CHARGING,
+    (Stage.CHARGING, Trigger.SUSPEND): Stage.PAUSED,
+    (Stage.PAUSED, Trigger.RESUME): Stage.CHARGING,
+    **{(Stage.DISCHARGE, trigger): Stage.OPEN for trigger in (Trigger.END, Trigger.LEAVE, Trigger.FAULT)},
+    **{(stage, Trigger.END): Stage.RAMP_DOWN for stage in (*CABLE_CHECK[1:], Stage.PRECHARGE)},
+    (Stage.CHARGING, Trigger.END): Stage.ASK_STOP,
+    (Stage.PAUSED, Trigger.END): Stage.ASK_STOP,
+    **{(stage, Trigger.LEAVE): Stage.RAMP_DOWN for stage in RUNNING[1:]},
+    **{(stage, Trigger.FAULT): Stage.RAMP_DOWN for stage in (*RUNNING[1:], Stage.ASK_STOP)},
+    **{(stage, Trigger.CUT): Stage.OPEN for stage in (*RUNNING, Stage.ASK_STOP, Stage.RAMP_DOWN)},
+    (Stage.ASK_STOP, Trigger.DONE): Stage.RAMP_DOWN,
+    (Stage.RAMP_DOWN, Trigger.DONE): Stage.OPEN,
+    (Stage.OPEN, Trigger.DONE): Stage.WELDING,
+    (Stage.WELDING, Trigger.DONE): Stage.FINISHED,
+    (Stage.WELDING, Trigger.EMPTY): Stage.IDLE,
+    (Stage.WELDING, Trigger.FAULT): Stage.FAULTED,
+    (Stage.FINISHED, Trigger.PERMIT): Stage.AUTHORISED,
+    (Stage.FINISHED, Trigger.UNPLUG): Stage.IDLE,
+    **{(stage, Trigger.FAULT): Stage.FAULTED for stage in RESTING},
+    (Stage.FAULTED, Trigger.CLEAR): Stage.PLUGGED,
+    (Stage.FAULTED, Trigger.EMPTY): Stage.IDLE,
+}
+
+TIME_LIMIT_S: dict[Stage, float] = {
+    Stage.DISCHARGE: 10.0,
+    Stage.CLOSE: 5.0,
+    Stage.TEST_VOLTAGE: 10.0,
+    Stage.SELF_TEST: 30.0,
+    Stage.SAMPLES: 15.0,
+    Stage.BLEED: 10.0,
+    Stage.CHECKED: 60.0,
+    Stage.PRECHARGE: 10.0,
+    Stage.ASK_STOP: 1.5,
+    Stage.RAMP_DOWN: 2.0,
+    Stage.OPEN: 0.5,
+    Stage.WELDING: 5.0,
+}
+"""After this long in a stage something is wrong; what follows is decided in `phases.py`."""
+
+_EMERGENCIES = frozenset(
+    {
+        Fault.EMERGENCY_STOP,
+        Fault.DOOR_OPEN,
+        Fault.GROUND_FAULT,
+        Fault.PILOT,
+        Fault.PROXIMITY,
+        Fault.CONTACTOR_FAILED,
+    }
+)
+
+
+def kind_of(fault: Fault) -> StopKind:
+    """How a fault ends a session: a lost meter leaves time for an orderly end, a pressed stop button none."""
+    if fault in _EMERGENCIES:
+        return StopKind.EMERGENCY
+    return StopKind.NORMAL if fault is Fault.METER else StopKind.ERROR

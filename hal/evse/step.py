@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`step(state, event, now) -> (state, actions)`: the whole charging point, without I/O, clock or waiting.
+
+What concerns every stage is here (plug, permission, lease, limit, faults, flow); what is done inside one is in
+`phases.py`, the order of stages in `states.py`. The caller carries the actions out in their order.
+"""
+
+from __future__ import annotations
+
+from firmware.contract import (
+    Cause,
+    ContactorChanged,
+    EnergyFlow,
+    EnergyFlowChanged,
+    Fault,
+    LatchChanged,
+    Plugged,
+    Unplugged,
+    VehicleIdentified,
+)
+from hal.evse.metering import read_meter
+from hal.evse.model import (
+    Action,
+    AuthoriseVehicle,
+    ClearSessionFaults,
+    EvseEvent,
+    FaultsChanged,
+    LimitSet,
+    Look,
+    Permitted,
+    ReportOutput,
+    State,
+    View,
+    Withdrawn,
+)
+from hal.evse.phases import HANDLERS, QUIET_A, QUIET_S
+from hal.evse.run import Run
+from hal.evse.states import CABLE_CHECK, CLOSED, RESTING, RUNNING, TIME_LIMIT_S, Stage, StopKind, Trigger, kind_of
+from hal.ports import Pilot, Vehicle, VehicleStage
+
+__all__ = ["next_deadline", "step"]
+
+UNREADY_S = 3.0
+"""A vehicle that has not begun this long after it was authorised is the one who holds energy back."""
+_SEVERITY = {kind: kind.value for kind in StopKind}
+
+
+def step(state: State, event: EvseEvent, now: float) -> tuple[State, tuple[Action, ...]]:
+    """What the charging point becomes by `event` at `now` (monotonic seconds), and what is to be done."""
+    run = Run(state, now)
+    match event:
+        case Look(view):
+            _look(run, view)
+        case Permitted(session, lease_s):
+            _permitted(run, session, lease_s)
+        case Withdrawn():
+            _end_permission(run, Cause.SERVICE)
+        case LimitSet(power_w):
+            run.set(limit_w=power_w)
+        case FaultsChanged(faults):
+            _faults_changed(run, faults)
+    return run.state, tuple(run.actions)
+
+
+def next_deadline(state: State) -> float | None:
+    """When something is due even if nothing happens: end of lease, of a stage's time, or the next reading."""
+    due = [state.next_reading]
+    if state.session is not None:
+        due.append(state.lease_until)
+    if state.stage in TIME_LIMIT_S:
+        due.append(state.since + TIME_LIMIT_S[state.stage])
+    if state.stage in CABLE_CHECK:
+        due.append(state.check_until)
+    return min(due)
+
+
+# --- what was asked ------------------------------------------------------------------------------------------
+
+
+def _permitted(run: Run, session: str, lease_s: float) -> None:
+    anew = run.state.session is None
+    run.set(session=session, lease_until=run.now + lease_s)
+    if not anew:
+        return
+    if run.state.stage in (Stage.PLUGGED, Stage.FINISHED):
+        run.fire(Trigger.PERMIT, Cause.SERVICE)
+    elif run.state.stage not in RESTING:
+        run.set(fresh=True)
+
+
+def _end_permission(run: Run, cause: Cause) -> None:
+    """Withdrawn or lapsed: the orderly way out of whatever is under way."""
+    run.drop_permission()
+    if run.state.stage is Stage.AUTHORISED or run.state.stage in RUNNING:
+        run.fire(Trigger.END, cause)
+    elif run.state.stage in RESTING:
+        run.authorise(False)
+
+
+def _faults_changed(run: Run, faults: frozenset[Fault]) -> None:
+    run.set(faults=faults)
+    stopping = [fault for fault in faults if fault.stops_charging]
+    stage = run.state.stage
+    if not stopping or stage in (Stage.OPEN, Stage.WELDING, Stage.FAULTED):
+        return
+    run.drop_permission()
+    kind = max((kind_of(fault) for fault in stopping), key=_SEVERITY.__getitem__)
+    if stage in RESTING:
+        run.fire(Trigger.FAULT, Cause.FAULT)
+    elif kind is StopKind.EMERGENCY:
+        run.stop(Trigger.CUT, Cause.FAULT, kind)
+    elif kind is StopKind.ERROR and stage is not Stage.RAMP_DOWN:
+        run.stop(Trigger.FAULT, Cause.FAULT, kind)
+    elif stage in RUNNING:
+        run.stop(Trigger.END, Cause.FAULT, kind)
+
+
+# --- a look at the ports --------------------------------------------------------------------------------------
+
+
+def _look(run: Run, view: View) -> None:
+    if view.contactor_closed is not run.state.closed:
+        run.set(closed=view.contactor_closed)
+        run.publish(ContactorChanged(evse=run.state.evse, closed=view.contactor_closed))
+    if view.vehicle is not None:
+        _connection(run, view.vehicle)
+    if run.state.session is not None and run.now >= run.state.lease_until:
+        _end_permission(run, Cause.LEASE)
+    HANDLERS[run.state.stage](run, view)
+    if view.power is not None and run.state.plugged:
+        run.do(ReportOutput(view.power.voltage_v, view.power.current_a))
+    _flow(run)
+    read_meter(run, view)
+
+
+def _connection(run: Run, vehicle: Vehicle) -> None:
+    """Plug, latch, identity, and what the vehicle has come to want."""
+    evse = run.state.evse
+    # A plug that comes back before the last session is wound up is seen when it is.
+    settled = run.state.stage not in (Stage.OPEN, Stage.WELDING)
+    if vehicle.pilot in (Pilot.B, Pilot.C) and not run.state.plugged and settled:
+        run.set(plugged=True)
+        run.publish(Plugged(evse=evse))
+        if run.state.stage is Stage.IDLE:
+            run.fire(Trigger.PLUG, Cause.DRIVER)
+    elif vehicle.pilot is Pilot.A and run.state.plugged:
+        _unplugged(run)
+    if vehicle.locked is not run.state.locked:
+        run.set(locked=vehicle.locked)
+        run.publish(LatchChanged(evse=evse, locked=vehicle.locked))
+    if vehicle.evcc_id is not None and vehicle.evcc_id != run.state.evcc_id and run.state.plugged:
+        run.set(evcc_id=vehicle.evcc_id)
+        run.publish(VehicleIdentified(evse=evse, evcc_id=vehicle.evcc_id))
+    if vehicle.stage is not run.state.vehicle_stage:
+        run.set(vehicle_stage=vehicle.stage)
+        _vehicle_moved(run, vehicle.stage)
+
+
+def _unplugged(run: Run) -> None:
+    """The plug is out; under energy that is an emergency, whoever pulled it."""
+    stage = run.state.stage
+    forced = stage in CLOSED
+    run.set(plugged=False, evcc_id=None)
+    run.publish(Unplugged(evse=run.state.evse, forced=forced))
+    run.do(ClearSessionFaults())
+    if forced or stage is Stage.DISCHARGE:
+        run.stop(Trigger.CUT, Cause.DRIVER, StopKind.EMERGENCY)
+    elif stage in RESTING:
+        run.fire(Trigger.UNPLUG, Cause.DRIVER)
+
+
+def _vehicle_moved(run: Run, wants: VehicleStage) -> None:
+    """A vehicle that asks for authorisation again is told again, and may start over while the permission lasts."""
+    stage = run.state.stage
+    if stage is Stage.AUTHORISED and wants is VehicleStage.WAITING_AUTHORISATION:
+        run.do(AuthoriseVehicle(True))
+    elif stage is Stage.FINISHED and run.state.session is not None and wants in _STARTS_OVER:
+        run.fire(Trigger.PERMIT, Cause.VEHICLE)
+
+
+_STARTS_OVER = (VehicleStage.WAITING_AUTHORISATION, VehicleStage.CABLE_CHECK)
+
+
+def _flow(run: Run) -> None:
+    flow = _flow_of(run.state, run.now)
+    if flow is not run.state.flow:
+        run.set(flow=flow)
+        run.publish(EnergyFlowChanged(evse=run.state.evse, flow=flow))
+
+
+def _flow_of(state: State, now: float) -> EnergyFlow:
+    """Who holds energy back; the station first, because a vehicle that is offered nothing asks for nothing.
+
+    A vehicle that ended its session while the permission lasts may come back for more: it is the one who waits.
+    """
+    if state.stage is Stage.CHARGING:
+        return EnergyFlow.FLOWING
+    if state.stage is Stage.PAUSED:
+        return _flow_in_pause(state, now)
+    waiting = state.stage is Stage.AUTHORISED
+    if waiting and state.limit_w == 0.0:
+        return EnergyFlow.SUSPENDED_BY_STATION
+    ended = state.stage is Stage.FINISHED and state.session is not None and not state.fresh
+    if ended or (waiting and now - state.since >= UNREADY_S):
+        return EnergyFlow.SUSPENDED_BY_VEHICLE
+    return EnergyFlow.NONE
+
+
+def _flow_in_pause(state: State, now: float) -> EnergyFlow:
+    if state.offer.current_at(state.output_v) < QUIET_A:
+        return EnergyFlow.SUSPENDED_BY_STATION
+    if state.quiet_since is not None and now - state.quiet_since >= QUIET_S:
+        return EnergyFlow.SUSPENDED_BY_VEHICLE
+    return state.flow

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which faults stand, and who says so: raised once for the first that reports it, cleared once after the last.
+
+A source is a name such as `watch` (what the readings show now), `session` (stands until the plug is out), `board` or
+`driver`. `evse` is None for a fault of the whole station.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from firmware.contract import Event, Fault, FaultCleared, FaultRaised
+from hal.safety import Finding
+
+__all__ = ["FaultBook"]
+
+_log = logging.getLogger(__name__)
+
+
+class FaultBook:
+    """The faults of the station and of each EVSE."""
+
+    def __init__(self, publish: Callable[[Event], None]) -> None:
+        self._publish = publish
+        self._sources: dict[tuple[Fault, int | None], set[str]] = {}
+
+    def add(self, source: str, fault: Fault, evse: int | None, *, detail: str = "") -> None:
+        """`source` reports the fault; told to the world if it is news."""
+        sources = self._sources.get((fault, evse))
+        if sources is not None:
+            sources.add(source)
+            return
+        self._sources[fault, evse] = {source}
+        _log.warning("fault %s of %s: %s", fault.value, _whose(evse), detail)
+        self._publish(FaultRaised(fault=fault, evse=evse, detail=detail))
+
+    def remove(self, source: str, fault: Fault, evse: int | None) -> None:
+        """`source` reports it no longer; nothing happens if it never did."""
+        sources = self._sources.get((fault, evse))
+        if sources is None or source not in sources:
+            return
+        sources.discard(source)
+        if not sources:
+            del self._sources[fault, evse]
+            _log.info("fault %s of %s cleared", fault.value, _whose(evse))
+            self._publish(FaultCleared(fault=fault, evse=evse))
+
+    def replace(self, source: str, evse: int | None, found: Iterable[Finding]) -> None:
+        """All that `source` reports of this EVSE now; what it reported before and does not any more is over."""
+        present = {finding.fault: finding.detail for finding in found}
+        for fault in self._reported(source, evse):
+            if fault not in present:
+                self.remove(source, fault, evse)
+        for fault, detail in present.items():
+            self.add(source, fault, evse, detail=detail)
+
+    def own(self, evse: int | None) -> list[Fault]:
+        """The faults of this EVSE alone, or of the station."""
+        return [fault for fault, whose in self._sources if whose == evse]
+
+    def touching(self, evse: int) -> frozenset[Fault]:
+        """What concerns this EVSE: its own faults and the station's."""
+        return frozenset(fault for fault, whose in self._sources if whose is None or whose == evse)
+
+    def _reported(self, source: str, evse: int | None) -> list[Fault]:
+        return [fault for (fault, whose), sources in self._sources.items() if whose == evse and source in sources]
+
+
+def _whose(evse: int | None) -> str:
+    return "the station" if evse is None else f"EVSE {evse}"

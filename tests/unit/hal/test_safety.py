@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the watches find in public readings, and how long a condition has to last before it counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from firmware.contract import Fault
+from hal.evse.model import NO_OFFER, Rating, State, View
+from hal.evse.states import Stage
+from hal.ports import InputsReading, InsulationReading, MeterSample, Pilot, PowerReading, Vehicle, VehicleStage
+from hal.safety import START_GRACE_S, EvseWatch, Finding, Hold, Pulse, StationWatch
+
+RATING = Rating(1000.0, 150.0, 500.0, 400_000.0)
+VEHICLE = Vehicle(
+    mono_s=0.0,
+    pilot=Pilot.C,
+    stage=VehicleStage.CHARGE,
+    target_voltage_v=400.0,
+    target_current_a=100.0,
+    max_voltage_v=450.0,
+    max_current_a=300.0,
+    max_power_w=120_000.0,
+    soc_percent=20.0,
+    evcc_id=None,
+    locked=True,
+)
+GOOD = View(
+    vehicle=VEHICLE,
+    power=PowerReading(0.0, 400.0, 100.0, 4),
+    meter=MeterSample(0.0, 0.0, 400.0, 100.0, 40_000.0),
+    insulation=InsulationReading(0.0, 5000.0, True, True),
+    contactor_closed=True,
+    outlet_v=400.0,
+    ceiling=NO_OFFER,
+)
+
+
+class Watched:
+    """A watch with the state and view it is asked about; charging for a minute at the start."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.watch = EvseWatch(0.0)
+        self.state = State(evse=1, rating=RATING, stage=Stage.CHARGING, since=0.0, commanded=True, output_a=100.0)
+        self.view = GOOD
+        self.temp_c: float | None = 25.0
+        self.ask()
+
+    def ask(self) -> set[Fault]:
+        return {finding.fault for finding in self.findings()}
+
+    def findings(self) -> list[Finding]:
+        return self.watch.check(self.state, self.view, self.temp_c, self.now)
+
+    def after(self, seconds: float) -> set[Fault]:
+        """What stands after so long, asked ten times a second."""
+        found: set[Fault] = set()
+        for _ in range(round(seconds * 10)):
+            self.now += 0.1
+            found = self.ask()
+        return found
+
+    def see(self, **fields: Any) -> None:
+        self.view = replace(self.view, **fields)
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+def test_nothing_is_found_when_all_is_well(watched: Watched) -> None:
+    assert watched.after(20.0) == set()
+
+
+# what is seen, how long it is borne, and the fault after that
+CONDITIONS = [
+    pytest.param({"vehicle": None}, 0.0, Fault.VEHICLE_LINK, id="vehicle link silent"),
+    pytest.param({"vehicle": replace(VEHICLE, pilot=Pilot.E)}, 0.0, Fault.PILOT, id="pilot shorted"),
+    pytest.param({"power": None}, 0.0, Fault.POWER_MODULE, id="modules silent"),
+    pytest.param(
+        {"power": PowerReading(0, 400.0, 100.0, 4, failed_modules=1)}, 1.0, Fault.POWER_MODULE, id="module failed"
+    ),
+    pytest.param({"meter": None}, 5.0, Fault.METER, id="meter silent"),
+    pytest.param({"meter": MeterSample(0, 0, 400.0, 120.0, 0)}, 5.0, Fault.METER, id="meter disagrees"),
+    pytest.param({"insulation": None}, 3.0, Fault.ISOLATION, id="monitor silent"),
+    pytest.param({"insulation": InsulationReading(0, 60.0, True, True)}, 2.0, Fault.ISOLATION, id="60 kOhm"),
+    pytest.param({"contactor_closed": False}, 0.5, Fault.CONTACTOR_FAILED, id="contact dropped"),
+    pytest.param({"outlet_v": 460.0}, 0.4, Fault.OVER_VOLTAGE, id="above the vehicle's limit"),
+    pytest.param({"outlet_v": 560.0}, 0.0, Fault.OVER_VOLTAGE, id="above the table"),
+    pytest.param({"power": PowerReading(0, 400.0, 130.0, 4)}, 1.0, Fault.OVER_CURRENT, id="more than was asked"),
+]
+
+
+@pytest.mark.parametrize(("seen", "borne_s", "fault"), CONDITIONS)
+def test_condition_counts_after_its_time(watched: Watched, seen: dict[str, Any], borne_s: float, fault: Fault) -> None:
+    watched.see(**seen)
+    if borne_s:
+        assert fault not in watched.after(borne_s - 0.1)
+    assert fault in watched.after(0.3)
+
+
+@pytest.mark.parametrize(("seen", "borne_s", "fault"), [case for case in CONDITIONS if case.values[1]])
+def test_condition_that_comes_and_goes_never_counts(
+    watched: Watched, seen: dict[str, Any], borne_s: float, fault: Fault
+) -> None:
+    for _ in range(10):
+        watched.view = replace(GOOD, **seen)
+        assert fault not in watched.after(min(borne_s - 0.1, 3.0))
+        watched.view = GOOD
+        watched.after(0.2 if fault is not Fault.OVER_CURRENT else 3.0)
+
+
+def test_meter_gap_of_3_s_is_no_fault_and_no_other_error_either(watched: Watched) -> None:
+    watched.see(meter=None)
+    assert watched.after(3.0) == set()
+    watched.view = GOOD
+    assert watched.after(3.0) == set()
+
+
+def test_meter_that_lags_behind_a_ramp_agrees(watched: Watched) -> None:
+    """25 A/s and a value that is a second old."""
+    for tenth in range(120):
+        amps = 100.0 + 2.5 * tenth
+        watched.state = replace(watched.state, output_a=amps)
+        stale = 100.0 + 25.0 * max(0, tenth // 10 - 1)
+        watched.see(power=PowerReading(0, 400.0, amps, 4), meter=MeterSample(0, 0, 400.0, stale, 0))
+        assert watched.after(0.1) == set()
+
+
+def test_spurious_insulation_value_at_ramp_up_is_borne(watched: Watched) -> None:
+    watched.state = replace(watched.state, since=watched.now)
+    watched.see(insulation=InsulationReading(0, 10.0, True, True))
+    assert watched.after(4.5) == set()
+    watched.view = GOOD
+    assert watched.after(5.0) == set()
+
+
+def test_insulation_is_judged_by_valid_values_only(watched: Watched) -> None:
+    watched.see(insulation=InsulationReading(0, 10.0, False, True))
+    assert watched.after(10.0) == set()
+
+
+@pytest.mark.parametrize("stage", [Stage.IDLE, Stage.PLUGGED, Stage.CLOSE, Stage.PRECHARGE, Stage.WELDING])
+def test_insulation_and_currents_are_judged_during_transfer_only(watched: Watched, stage: Stage) -> None:
+    watched.state = replace(watched.state, stage=stage, commanded=stage in (Stage.CLOSE, Stage.PRECHARGE))
+    watched.see(
+        contactor_closed=watched.state.commanded,
+        insulation=InsulationReading(0, 10.0, True, True),
+        meter=MeterSample(0, 0, 0, 50.0, 0),
+        power=PowerReading(0, 400.0, 300.0, 4),
+    )
+    assert watched.after(10.0) == set()
+
+
+def test_contact_that_stays_closed_is_welded_until_it_opens(watched: Watched) -> None:
+    watched.state = replace(watched.state, stage=Stage.FINISHED, commanded=False)
+    assert watched.after(0.4) == set()
+    assert watched.after(0.3) == {Fault.CONTACTOR_WELDED}
+    watched.see(contactor_closed=False)
+    assert watched.after(0.1) == set()
+
+
+def test_fall_of_the_request_is_no_over_current(watched: Watched) -> None:
+    """The modules take a moment to follow; so does their reading."""
+    watched.after(3.0)
+    watched.state = replace(watched.state, output_a=10.0)
+    assert Fault.OVER_CURRENT not in watched.after(1.5)
+    assert Fault.OVER_CURRENT in watched.after(3.0)
+
+
+@pytest.mark.parametrize(("temp_c", "found"), [(89.0, set()), (91.0, {Fault.OVER_TEMPERATURE}), (None, set())])
+def test_plug_temperature(watched: Watched, temp_c: float | None, found: set[Fault]) -> None:
+    watched.temp_c = temp_c
+    assert watched.after(2.0) == found
+
+
+def test_hot_plug_cools_with_hysteresis(watched: Watched) -> None:
+    watched.temp_c = 95.0
+    watched.after(2.0)
+    watched.temp_c = 88.0
+    assert watched.after(5.0) == {Fault.OVER_TEMPERATURE}
+    watched.temp_c = None
+    assert watched.after(5.0) == {Fault.OVER_TEMPERATURE}
+    watched.temp_c = 86.0
+    assert watched.after(0.1) == set()
+
+
+def test_device_never_heard_of_has_the_grace_of_a_start() -> None:
+    watch = EvseWatch(0.0)
+    state = State(evse=1, rating=RATING)
+    silent = replace(GOOD, vehicle=None, power=None, meter=None, insulation=None, contactor_closed=False, outlet_v=0.0)
+    assert watch.check(state, silent, 25.0, START_GRACE_S - 0.1) == []
+    late = {finding.fault for finding in watch.check(state, silent, 25.0, START_GRACE_S)}
+    assert late == {Fault.VEHICLE_LINK, Fault.POWER_MODULE, Fault.METER}
+
+
+def test_what_vanishes_by_its_own_consequence_is_latched(watched: Watched) -> None:
+    watched.see(outlet_v=560.0)
+    assert [finding.latched for finding in watched.findings()] == [True]
+    watched.view = replace(GOOD, vehicle=None)
+    assert [finding.latched for finding in watched.findings()] == [False]
+
+
+# --- station -------------------------------------------------------------------------------------------------
+
+
+def inputs(*, stop: bool = False, door: bool = False) -> InputsReading:
+    return InputsReading(0.0, stop, door, {})
+
+
+def test_stop_button_and_door() -> None:
+    watch = StationWatch(0.0)
+    assert watch.check(inputs(), 1.0) == []
+    assert [each.fault for each in watch.check(inputs(stop=True), 1.1)] == [Fault.EMERGENCY_STOP]
+    assert [each.fault for each in watch.check(inputs(door=True), 1.2)] == [Fault.DOOR_OPEN]
+    assert len(watch.check(inputs(stop=True, door=True), 1.3)) == 2
+    assert watch.check(inputs(), 1.4) == []
+
+
+def test_silent_inputs_read_as_pressed() -> None:
+    watch = StationWatch(0.0)
+    assert watch.check(None, 1.0) == []
+    assert [each.fault for each in watch.check(None, START_GRACE_S)] == [Fault.EMERGENCY_STOP]
+    watch.check(inputs(), 6.0)
+    assert [each.fault for each in watch.check(None, 6.1)] == [Fault.EMERGENCY_STOP]
+
+
+# --- helpers -------------------------------------------------------------------------------------------------
+
+
+def test_hold_starts_anew_after_a_gap() -> None:
+    hold = Hold(1.0)
+    assert not hold(True, 0.0)
+    assert hold(True, 1.0)
+    assert not hold(False, 1.1)
+    assert not hold(True, 1.2)
+    assert hold(True, 2.2)
+
+
+def test_pulse_needs_every_loop() -> None:
+    pulse = Pulse()
+    pulse.beat("control", 0.0)
+    pulse.beat("other", 0.0)
+    assert pulse.all_alive(1.0)
+    pulse.beat("control", 1.5)
+    assert not pulse.all_alive(1.5)
+    pulse.beat("other", 1.6)
+    assert pulse.all_alive(1.6)
