@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which network profile to dial next, and when (B10 with the errata of 2025-01 and 2025-04; part 4, section 5.3).
+
+- After a start: the first slot of NetworkConfigurationPriority, at once (`B10.FR.04`). Each slot gets
+  NetworkProfileConnectionAttempts attempts, then the next one has its turn, round and round (`B10.FR.03`, `.08`,
+  `.09`: never stop).
+- After the loss of a connection the slot that carried it comes first, as it is the proven one.
+- Between attempts lies the back-off: RetryBackOffWaitMinimum plus a random part of at most RetryBackOffRandomRange
+  seconds; after each failure it is doubled and gets a new random part, RetryBackOffRepeatTimes times; then it stays.
+  A connection that comes up starts it afresh (erratum of 2025-04). It goes on over a change of slot: the slots of a
+  station often lead to one and the same overloaded CSMS.
+- Slots whose interface is down are passed over, unless all are: a wrong report must not strand a station. When an
+  interface comes up, the back-off starts afresh.
+
+Pure: time and chance are passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["Attempt", "ConnectionPolicy", "RetryRules"]
+
+_SHORTEST_WAIT_S: Final = 0.1  # a station set to wait 0 s must not spin
+_LONGEST_WAIT_S: Final = 86_400.0  # nor one set to double for ever be lost
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """The variables of OCPPCommCtrlr that this module obeys; odd values are read as the nearest sensible ones."""
+
+    attempts_per_slot: int = 3
+    """NetworkProfileConnectionAttempts"""
+    wait_minimum_s: float = 10.0
+    """RetryBackOffWaitMinimum"""
+    random_range_s: float = 10.0
+    """RetryBackOffRandomRange"""
+    repeat_times: int = 3
+    """RetryBackOffRepeatTimes"""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Dial `slot`, not before `at` (monotonic seconds)."""
+
+    slot: int
+    at: float
+
+
+class ConnectionPolicy:
+    """Tell it what happened, ask it `next`. `random` gives a number of [0, 1)."""
+
+    def __init__(self, random: Callable[[], float], rules: RetryRules | None = None) -> None:
+        self._random = random
+        self._rules = rules or RetryRules()
+        self._order: tuple[int, ...] = ()
+        self._current: int | None = None
+        self._attempts = 0
+        self._proven: int | None = None
+        self._back_off_s: float | None = None
+        self._doublings = 0
+        self._since = 0.0
+        self._due = float("-inf")
+
+    def configure(self, order: tuple[int, ...], rules: RetryRules) -> None:
+        """The slots in order of priority and the rules that hold from the next failure on."""
+        self._order = order
+        self._rules = rules
+
+    def next(self, usable: Collection[int]) -> Attempt | None:
+        """The next attempt; None without any slot. `usable`: the slots whose interface is not known to be down.
+
+        Only looks: the answer stays the same until something is reported.
+        """
+        if not self._order:
+            return None
+        slot = self._starting_slot()
+        if slot == self._current and self._attempts >= max(1, self._rules.attempts_per_slot):
+            slot = self._after(slot)
+        for _ in self._order:
+            if slot in usable:
+                break
+            slot = self._after(slot)  # all of them down: once around, back where it began
+        return Attempt(slot, self._due)
+
+    def failed(self, slot: int, now: float) -> None:
+        """An attempt to connect to `slot` came to nothing."""
+        if slot != self._current:
+            self._current, self._attempts = slot, 0
+        self._attempts += 1
+        self._wait(now)
+
+    def connected(self, slot: int) -> None:
+        """The WebSocket is open."""
+        self._current = self._proven = slot
+        self._attempts = 0
+        self._forget_back_off()
+
+    def lost(self, now: float) -> None:
+        """An open connection has ended, other than by `restart`."""
+        self._attempts = 0
+        self._wait(now)
+
+    def restart(self, slot: int | None = None) -> None:
+        """Dial at once: `slot` if it is given and known, else the proven one, else the first."""
+        self._current = slot if slot in self._order else self._proven
+        self._attempts = 0
+        self._forget_back_off()
+        self._due = float("-inf")
+
+    def link_up(self, now: float) -> None:
+        """An interface has come up: there is reason to hope, but a flapping one must not make us hammer the CSMS."""
+        if self._due <= now:
+            return
+        due = self._due
+        self._forget_back_off()
+        self._wait(self._since)
+        self._due = min(due, max(now, self._due))
+
+    def _starting_slot(self) -> int:
+        if self._current in self._order:
+            return self._current
+        return self._proven if self._proven in self._order else self._order[0]
+
+    def _after(self, slot: int) -> int:
+        return self._order[(self._order.index(slot) + 1) % len(self._order)]
+
+    def _wait(self, now: float) -> None:
+        if self._back_off_s is None:
+            self._back_off_s = max(0.0, self._rules.wait_minimum_s) + self._random_part()
+        elif self._doublings < self._rules.repeat_times:
+            self._back_off_s = min(2.0 * self._back_off_s + self._random_part(), _LONGEST_WAIT_S)
+            self._doublings += 1
+        self._since = now
+        self._due = now + max(_SHORTEST_WAIT_S, self._back_off_s)
+
+    def _random_part(self) -> float:
+        return self._random() * max(0.0, self._rules.random_range_s)
+
+    def _forget_back_off(self) -> None:
+        self._back_off_s = None
+        self._doublings = 0

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One attempt to reach a CSMS: URL, credentials, TLS, WebSocket handshake, and what a failure means.
+
+Security profiles (block A, A00): 0 no authentication, for the laboratory; 1 HTTP Basic over `ws:`; 2 HTTP Basic over
+`wss:`; 3 client certificate over `wss:`. A URL whose scheme belongs to another profile is not dialled (`A00.FR.003`):
+a password must not leave on an open line because of a typing error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
+from websockets.typing import Subprotocol
+
+from firmware.config import NetworkProfile
+from firmware.errors import BaywattError
+from services.ocpp.connection_policy import RetryRules
+
+__all__ = [
+    "MAX_FRAME_BYTES",
+    "DialError",
+    "FailureKind",
+    "LinkSettings",
+    "connection_url",
+    "dial",
+    "security_event",
+    "tls_context",
+]
+
+FailureKind = Literal["refused", "unauthorised", "tls", "timeout", "protocol", "dns"]
+
+MAX_FRAME_BYTES: Final = 256 * 1024
+"""A larger message is answered by closing the connection with 1009 (RFC 6455, section 7.4.1)."""
+
+_SUBPROTOCOL: Final = Subprotocol("ocpp2.0.1")
+_CLOSE_TIMEOUT_S: Final = 2.0
+_CIPHERS: Final = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384"  # A00.FR.319, A00.FR.422
+
+# What OpenSSL says when the CSMS offers only old versions (A00.FR.316) or only weak suites (A00.FR.323).
+_VERSION_ERRORS: Final = (
+    "UNSUPPORTED_PROTOCOL",
+    "TLSV1_ALERT_PROTOCOL_VERSION",
+    "WRONG_SSL_VERSION",
+    "VERSION_TOO_LOW",
+)
+_CIPHER_ERRORS: Final = (
+    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+    "TLSV1_ALERT_INSUFFICIENT_SECURITY",
+    "WRONG_CIPHER_RETURNED",
+    "UNKNOWN_CIPHER_RETURNED",
+    "NO_CIPHERS_AVAILABLE",
+)
+_SECURITY_EVENTS: Final = ("InvalidCsmsCertificate", "InvalidTLSVersion", "InvalidTLSCipherSuite")
+
+# At DEBUG the library writes every header and frame, with the passwords in them.
+_library_log = logging.getLogger("services.ocpp.csms_link.websockets")
+_library_log.setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkSettings:
+    """What the link needs to know; asked for anew before each attempt.
+
+    `profiles` are in order of NetworkConfigurationPriority. `tls` makes the context for one attempt with a profile 2
+    or 3; without it the files are used. Password and identity never appear in `repr`.
+    """
+
+    identity: str
+    profiles: tuple[NetworkProfile, ...]
+    basic_auth_password: str | None = None
+    ping_interval_s: float = 20.0
+    """WebSocketPingInterval; 0 or less: no pings."""
+    pong_timeout_s: float = 10.0
+    open_timeout_s: float = 20.0
+    retry: RetryRules = field(default_factory=RetryRules)
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    tls: Callable[[NetworkProfile], ssl.SSLContext] | None = None
+
+    def __repr__(self) -> str:
+        return f"LinkSettings(slots={[profile.slot for profile in self.profiles]})"
+
+
+class DialError(Exception):
+    """The attempt came to nothing; caught by the link, never seen outside."""
+
+    def __init__(self, kind: FailureKind, reason: str) -> None:
+        super().__init__(f"{kind}: {reason}")
+        self.kind: FailureKind = kind
+        self.reason = reason
+
+
+def connection_url(url: str, identity: str) -> str:
+    """The endpoint URL with the percent-encoded identity as last part of the path (part 4, section 3.1.1).
+
+    A slash at the end is not doubled. User and password in the URL are dropped: credentials have their own variables.
+    """
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, path=f"{parts.path.rstrip('/')}/{quote(identity, safe='*=@')}").geturl()
+
+
+def security_event(reason: str) -> str | None:
+    """The security event that a failure of kind `tls` calls for (`A00.FR.310`, `.316`, `.323`), if any."""
+    name = reason.partition(":")[0]
+    return name if name in _SECURITY_EVENTS else None
+
+
+def tls_context(settings: LinkSettings, profile: NetworkProfile) -> ssl.SSLContext:
+    """The context made of the settings' files: TLS 1.2 or newer, host name checked (`A00.FR.308`, `.309`, `.313`)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION  # A00.FR.321
+    context.set_ciphers(_CIPHERS)
+    if settings.ca_file is not None:
+        context.load_verify_locations(settings.ca_file)
+    if profile.security_profile == 3:
+        if settings.cert_file is None:
+            raise DialError("tls", "no charging station certificate is installed")
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    return context
+
+
+async def dial(settings: LinkSettings, profile: NetworkProfile, dial_via: str | None = None) -> ClientConnection:
+    """An open WebSocket with subprotocol `ocpp2.0.1`, or `DialError`; leaves nothing behind when it fails.
+
+    `dial_via`: a Unix socket that stands for the network of a rig: it is told host, port and interface in a line of
+    JSON and then carries the bytes.
+    """
+    try:
+        async with asyncio.timeout(settings.open_timeout_s):
+            connection = await _open(settings, profile, dial_via)
+    except (OSError, InvalidHandshake, InvalidURI, ValueError) as error:
+        raise _classified(error, settings.open_timeout_s) from error
+    if connection.subprotocol != _SUBPROTOCOL:  # part 4, section 3.2: the CSMS then closes, but not all do
+        connection.transport.abort()
+        raise DialError("protocol", "the CSMS did not agree on ocpp2.0.1")
+    _detect_dead_peers(connection)
+    return connection
+
+
+async def _open(settings: LinkSettings, profile: NetworkProfile, dial_via: str | None) -> ClientConnection:
+    url = connection_url(profile.url, settings.identity)
+    options = _tls_options(settings, profile)
+    if dial_via is None:
+        options["happy_eyeballs_delay"] = 0.25
+    else:
+        options["sock"] = await _reach_relay(dial_via, url, profile.interface)
+    try:
+        return await _Connect(
+            url,
+            subprotocols=[_SUBPROTOCOL],
+            compression=None,
+            additional_headers=_headers(settings, profile),
+            user_agent_header="baywatt",
+            proxy=None,
+            open_timeout=None,
+            ping_interval=None,
+            close_timeout=_CLOSE_TIMEOUT_S,
+            max_size=MAX_FRAME_BYTES,
+            logger=_library_log,
+            **options,
+        )
+    except BaseException:
+        if dial_via is not None:
+            options["sock"].close()
+        raise
+
+
+class _Connect(connect):
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Redirects are not followed: only SetNetworkProfile says where the CSMS is."""
+        return exc
+
+
+def _headers(settings: LinkSettings, profile: NetworkProfile) -> dict[str, str]:
+    """HTTP Basic with the identity as user name (`A00.FR.203`, `.204`, `.205`), for profiles 1 and 2 only."""
+    if profile.security_profile not in (1, 2):
+        return {}
+    if settings.basic_auth_password is None:
+        raise DialError("unauthorised", "no BasicAuthPassword is set")
+    credentials = f"{settings.identity}:{settings.basic_auth_password}".encode()
+    return {"Authorization": "Basic " + base64.b64encode(credentials).decode()}
+
+
+def _tls_options(settings: LinkSettings, profile: NetworkProfile) -> dict[str, Any]:
+    secure = profile.url.startswith("wss:")
+    if secure != (profile.security_profile >= 2):
+        raise DialError("tls", f"security profile {profile.security_profile} does not go with this URL's scheme")
+    if not secure:
+        return {}
+    make = settings.tls
+    try:
+        return {"ssl": tls_context(settings, profile) if make is None else make(profile)}
+    except (OSError, BaywattError) as error:  # ssl.SSLError is an OSError
+        raise DialError("tls", f"certificates are not usable: {_short(error)}") from error
+
+
+async def _reach_relay(path: str, url: str, interface: str) -> socket.socket:
+    parts = urlsplit(url)
+    request = {
+        "host": parts.hostname,
+        "port": parts.port or (443 if parts.scheme == "wss" else 80),
+        "interface": interface,
+    }
+    loop = asyncio.get_running_loop()
+    relay = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        relay.setblocking(False)
+        await loop.sock_connect(relay, path)
+        await loop.sock_sendall(relay, msgspec.json.encode(request) + b"\n")
+    except BaseException:
+        relay.close()
+        raise
+    return relay
+
+
+def _detect_dead_peers(connection: ClientConnection) -> None:
+    """Even with pings off, a peer that is gone without a word is noticed: by TCP, within a few minutes."""
+    connected = connection.transport.get_extra_info("socket")
+    if connected is None or connected.family == socket.AF_UNIX:
+        return
+    for level, option, value in (
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000),
+    ):
+        connected.setsockopt(level, option, value)
+
+
+def _classified(error: Exception, open_timeout_s: float) -> DialError:
+    match error:
+        case ssl.SSLError():
+            return DialError("tls", _tls_reason(error))
+        case TimeoutError():
+            return DialError("timeout", f"no connection within {open_timeout_s:g} s")
+        case socket.gaierror():
+            return DialError("dns", _short(error))
+        case InvalidStatus():
+            status = error.response.status_code
+            return DialError("unauthorised" if status in (401, 403) else "refused", f"HTTP {status}")
+        case InvalidMessage() if isinstance(error.__cause__, EOFError):
+            return DialError("refused", "closed during the handshake")
+        case OSError():
+            return DialError("refused", _short(error))
+        case _:
+            return DialError("protocol", _short(error))
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    name = error.reason or ""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"InvalidCsmsCertificate: {error.verify_message}"
+    if name in _VERSION_ERRORS:
+        return f"InvalidTLSVersion: {name}"
+    if name in _CIPHER_ERRORS:
+        return f"InvalidTLSCipherSuite: {name}"
+    return name or _short(error)
+
+
+def _short(error: Exception) -> str:
+    """The cause in a few words; no more, because what a peer sent may be in it."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+    return text[:120]

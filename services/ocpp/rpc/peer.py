@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One end of an OCPP-J connection, without I/O: frames and time in, events and frames out.
+
+Rules (part 4, section 4):
+
+- at most one CALL of ours is outstanding; it ends as `Answered` or `Failed`, exactly once, at the latest by its
+  time-out. An answer that comes later, or to nothing, is dropped;
+- every CALL of the other side that reaches the caller is valid by its schema; the rest is refused here with the error
+  code of table 8. The caller answers each `CallReceived` once, with `answer` or `refuse`;
+- whoever owns the peer sends, after `receive`, what `take_frames` gives, before frames of his own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from services.ocpp.messages import ACTIONS
+from services.ocpp.rpc import codec
+from services.ocpp.rpc.codec import Call, CallError, CallResult, Malformed
+from services.ocpp.rpc.validation import ErrorCode, check_request, check_response
+
+__all__ = ["CONNECTION_LOST", "TIMED_OUT", "Answered", "CallReceived", "Event", "Failed", "RpcPeer"]
+
+TIMED_OUT: Final = "TimedOut"
+"""`Failed.code` of a call without an answer in time; never on the wire."""
+CONNECTION_LOST: Final = "ConnectionLost"
+"""`Failed.code` of a call that was outstanding when the connection went; never on the wire."""
+
+_MAX_OPEN_CALLS: Final = 64
+_MAX_NONSENSE: Final = 16
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CallReceived:
+    """The other side asks; the payload is valid by its schema."""
+
+    message_id: str
+    action: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Our call was answered; the payload is valid by its schema."""
+
+    message_id: str
+    action: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Our call was not answered: a code of part 4, table 8 (from the other side, or from us about an answer that broke
+    its schema), or `TIMED_OUT`, or `CONNECTION_LOST`."""
+
+    message_id: str
+    action: str
+    code: str
+    description: str
+    timed_out: bool = False
+
+
+Event: TypeAlias = CallReceived | Answered | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Outstanding:
+    message_id: str
+    action: str
+    deadline: float
+
+
+class RpcPeer:
+    """See the module. `timeout_s` (the network profile's message time-out) may be set at any time and holds for the
+    calls made from then on. `supported`: the actions that the caller handles; other known ones are refused here as
+    `NotSupported`; None: all known actions reach the caller."""
+
+    def __init__(self, *, timeout_s: float = 30.0, supported: Collection[str] | None = None) -> None:
+        self.timeout_s = timeout_s
+        self._supported = supported
+        self._outstanding: _Outstanding | None = None
+        self._open: set[str] = set()
+        self._frames: list[str] = []
+        self._nonsense = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call of ours is outstanding, so that `call` must wait (part 4, section 4.1.1)."""
+        return self._outstanding is not None
+
+    def call(self, message_id: str, action: str, payload: Any, now: float) -> str:
+        """The frame of a CALL, which is outstanding from now on; only if not `busy`.
+
+        The message id is the caller's: new for each message, the same again only for a retry of the same message
+        after a time-out (part 4, section 4.1.4, erratum of 2024-09).
+        """
+        if self._outstanding is not None:
+            raise AssertionError(f"{self._outstanding.action} is outstanding, {action} has to wait")
+        frame = codec.encode_call(message_id, action, payload)
+        self._outstanding = _Outstanding(message_id, action, now + self.timeout_s)
+        return frame
+
+    def answer(self, message_id: str, payload: Any) -> str:
+        """The frame of a CALLRESULT."""
+        self._open.discard(message_id)
+        return codec.encode_result(message_id, payload)
+
+    def refuse(self, message_id: str, code: ErrorCode, description: str = "", details: Any = None) -> str:
+        """The frame of a CALLERROR."""
+        self._open.discard(message_id)
+        return codec.encode_error(message_id, code, description, details)
+
+    def is_open(self, message_id: str) -> bool:
+        """Whether this call waits for its answer; no longer after `reset`: such an answer is not to be sent."""
+        return message_id in self._open
+
+    def receive(self, frame: str | bytes, now: float) -> list[Event]:
+        """What a frame means; never raises, whatever is in it. Then `take_frames`."""
+        message = codec.decode(frame)
+        match message:
+            case Malformed():
+                return self._on_malformed(message)
+            case Call():
+                self._nonsense = 0
+                return self._on_call(message)
+            case CallResult() | CallError():
+                self._nonsense = 0
+                return self._on_answer(message)
+
+    def take_frames(self) -> list[str]:
+        """The CALLERRORs to send at once; each is given out once."""
+        frames, self._frames = self._frames, []
+        return frames
+
+    def next_deadline(self) -> float | None:
+        """When `on_time` is due; None: nothing is outstanding."""
+        return None if self._outstanding is None else self._outstanding.deadline
+
+    def on_time(self, now: float) -> list[Event]:
+        """The outstanding call's end, if its time is over."""
+        if self._outstanding is None or now < self._outstanding.deadline:
+            return []
+        return [self._fail(self._outstanding, TIMED_OUT, "no answer in time", timed_out=True)]
+
+    def reset(self) -> Failed | None:
+        """The connection is gone: forgets the calls of both sides; gives the end of ours, if there is one."""
+        self._open.clear()
+        self._frames.clear()
+        self._nonsense = 0
+        if self._outstanding is None:
+            return None
+        return self._fail(self._outstanding, CONNECTION_LOST, "the connection was lost")
+
+    def _on_malformed(self, message: Malformed) -> list[Event]:
+        _log.warning("malformed frame: %s", message.description)
+        if not message.answerable:
+            outstanding = self._match(message.message_id)
+            return [] if outstanding is None else [self._fail(outstanding, message.code, message.description)]
+        self._nonsense += 1
+        if self._nonsense <= _MAX_NONSENSE:  # a peer that answers each error with nonsense would keep us busy for ever
+            self._frames.append(codec.encode_error(message.message_id, message.code, message.description))
+        return []
+
+    def _on_call(self, call: Call) -> list[Event]:
+        refusal = self._refusal(call)
+        if refusal is not None:
+            _log.warning("%.50r refused: %s", call.action, refusal[0])
+            self._frames.append(codec.encode_error(call.message_id, *refusal))
+            return []
+        self._open.add(call.message_id)
+        return [CallReceived(call.message_id, call.action, call.payload)]
+
+    def _refusal(self, call: Call) -> tuple[ErrorCode, str, dict[str, Any]] | None:
+        if call.message_id in self._open:
+            return "RpcFrameworkError", "a call with this message id is being handled", {}
+        if len(self._open) >= _MAX_OPEN_CALLS:
+            return "GenericError", "too many calls at once", {}
+        if call.action not in ACTIONS:
+            return "NotImplemented", "unknown action", {}
+        if self._supported is not None and call.action not in self._supported:
+            return "NotSupported", f"{call.action} is not supported", {}
+        violation = check_request(call.action, call.payload)
+        return None if violation is None else (violation.code, violation.description, violation.details)
+
+    def _on_answer(self, message: CallResult | CallError) -> list[Event]:
+        outstanding = self._match(message.message_id)
+        if outstanding is None:
+            return []
+        if isinstance(message, CallError):
+            return [self._fail(outstanding, message.code, message.description)]
+        violation = check_response(outstanding.action, message.payload)
+        if violation is not None:
+            return [self._fail(outstanding, violation.code, violation.description)]
+        self._outstanding = None
+        return [Answered(outstanding.message_id, outstanding.action, message.payload)]
+
+    def _match(self, message_id: str) -> _Outstanding | None:
+        if self._outstanding is not None and self._outstanding.message_id == message_id:
+            return self._outstanding
+        _log.debug("answer to nothing, or too late")
+        return None
+
+    def _fail(self, call: _Outstanding, code: str, description: str, *, timed_out: bool = False) -> Failed:
+        self._outstanding = None
+        return Failed(call.message_id, call.action, code, description, timed_out)

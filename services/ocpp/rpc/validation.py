@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Payloads against the JSON schemas of OCPP 2.0.1, and the error code of part 4, table 8, for what is wrong.
+
+The schema files are those of the installed package `ocpp`, which is found but not imported (its import costs some
+200 ms). A validator is compiled when its message first appears. Texts name places and limits, never values: a
+payload may hold a password or an id token.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import jsonschema_rs
+import msgspec
+
+from firmware.clock import parse_utc
+
+__all__ = ["ErrorCode", "Violation", "check_request", "check_response", "schema_folder"]
+
+ErrorCode = Literal[
+    "FormatViolation",
+    "GenericError",
+    "InternalError",
+    "MessageTypeNotSupported",
+    "NotImplemented",
+    "NotSupported",
+    "OccurrenceConstraintViolation",
+    "PropertyConstraintViolation",
+    "ProtocolError",
+    "RpcFrameworkError",
+    "SecurityError",
+    "TypeConstraintViolation",
+]
+"""Part 4, table 8."""
+
+_MAX_DESCRIPTION: Final = 255
+_MAX_ERRORS: Final = 50
+_MAX_PATH: Final = 200
+_INTEGER_LIMIT: Final = 2**31
+
+# In order of gravity: of several errors in a payload the first of this list is told, because the later ones often
+# only follow from it (a wrong type is also a value that is not in the enumeration).
+_CODES: Final[dict[str, ErrorCode]] = {
+    "additionalProperties": "FormatViolation",
+    "required": "OccurrenceConstraintViolation",
+    "minItems": "OccurrenceConstraintViolation",
+    "maxItems": "OccurrenceConstraintViolation",
+    "type": "TypeConstraintViolation",
+    "enum": "PropertyConstraintViolation",
+    "format": "PropertyConstraintViolation",
+    "maxLength": "PropertyConstraintViolation",
+    "minimum": "PropertyConstraintViolation",
+    "maximum": "PropertyConstraintViolation",
+}
+_GRAVITY: Final = {kind: rank for rank, kind in enumerate(_CODES)}
+
+_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Why a payload is refused: what goes into a CALLERROR (part 4, section 4.2.3)."""
+
+    code: ErrorCode
+    description: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def check_request(action: str, payload: object) -> Violation | None:
+    """What is wrong with the payload of a CALL; `action` is one of `messages.ACTIONS`, else `KeyError`."""
+    return _check(f"{action}Request", payload)
+
+
+def check_response(action: str, payload: object) -> Violation | None:
+    """What is wrong with the payload of the CALLRESULT to `action`; `KeyError` as above."""
+    return _check(f"{action}Response", payload)
+
+
+@cache
+def schema_folder() -> Path:
+    """The folder of the schema files; raises `RuntimeError` if the package is missing."""
+    spec = importlib.util.find_spec("ocpp")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("package ocpp is not installed")
+    return Path(spec.origin).parent / "v201" / "schemas"
+
+
+def _check(message: str, payload: object) -> Violation | None:
+    validator = _validator(message)
+    if validator.is_valid(payload):
+        return None
+    errors = islice(validator.iter_errors(payload), _MAX_ERRORS)
+    return _violation(min(errors, key=lambda error: _GRAVITY.get(error.kind.name, len(_GRAVITY))))
+
+
+@cache
+def _validator(message: str) -> jsonschema_rs.Draft6Validator:
+    path = schema_folder() / f"{message}.json"
+    try:
+        schema = msgspec.json.decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    except FileNotFoundError:
+        raise KeyError(message) from None
+    _bound_integers(schema)
+    return jsonschema_rs.Draft6Validator(
+        schema, validate_formats=True, formats={"date-time": _is_date_time}, mask="value"
+    )
+
+
+def _bound_integers(schema: Any) -> None:
+    """An OCPP integer has 32 bits (part 2, section 2.1.4), which the schemas leave out and a database insists on."""
+    if isinstance(schema, list):
+        for item in schema:
+            _bound_integers(item)
+    elif isinstance(schema, dict):
+        if schema.get("type") == "integer":
+            schema.setdefault("minimum", -_INTEGER_LIMIT)
+            schema.setdefault("maximum", _INTEGER_LIMIT - 1)
+        for item in schema.values():
+            _bound_integers(item)
+
+
+def _is_date_time(text: str) -> bool:
+    """RFC 3339, and a moment that `parse_utc` can read: the standard also allows leap seconds and a year 0."""
+    if _DATE_TIME.fullmatch(text) is None:
+        return False
+    try:
+        parse_utc(text)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _violation(error: jsonschema_rs.ValidationError) -> Violation:
+    kind = error.kind.name
+    path = _path(error.instance_path)
+    code = _CODES.get(kind, "FormatViolation")
+    if kind == "type" and not path:
+        code = "FormatViolation"  # no object, so no payload of any action
+    text = f"{path or 'payload'}: {error.message}"
+    return Violation(code, text[:_MAX_DESCRIPTION], {"path": path, "constraint": kind})
+
+
+def _path(parts: list[str | int]) -> str:
+    """`setVariableData[0].component.name`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return text.removeprefix(".")[:_MAX_PATH]

@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The line to the CSMS, against a real server on the loopback that does everything a CSMS should not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import ssl
+import weakref
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware.clock import SystemClock
+from firmware.config import NetworkProfile
+from services.ocpp.connection_policy import RetryRules
+from services.ocpp.csms_dial import FailureKind, LinkSettings
+from services.ocpp.csms_link import CsmsLink
+from tests.support.csms import Fault, ScriptedCsms
+from tests.support.tls import make_files, server_context
+
+HEARTBEAT = '[2,"1","Heartbeat",{}]'
+QUICK = RetryRules(attempts_per_slot=2, wait_minimum_s=0.01, random_range_s=0.0, repeat_times=0)
+
+
+@pytest.fixture(scope="module")
+def tls_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_files(tmp_path_factory.mktemp("tls"))
+
+
+class _Listener:
+    """Writes down what it is told, and can be waited for."""
+
+    def __init__(self) -> None:
+        self.ups: list[int] = []
+        self.downs: list[str] = []
+        self.frames: list[str | bytes] = []
+        self.failures: list[tuple[int, str, str]] = []
+        self._changed = asyncio.Event()
+
+    def on_link_up(self, profile: NetworkProfile) -> None:
+        self.ups.append(profile.slot)
+        self._changed.set()
+
+    def on_link_frame(self, frame: str | bytes) -> None:
+        self.frames.append(frame)
+        self._changed.set()
+
+    def on_link_down(self, reason: str) -> None:
+        self.downs.append(reason)
+        self._changed.set()
+
+    def on_link_failed(self, profile: NetworkProfile, reason: str, kind: FailureKind) -> None:
+        self.failures.append((profile.slot, reason, kind))
+        self._changed.set()
+
+    async def until(self, met: Callable[[], Any]) -> None:
+        async with asyncio.timeout(5.0):
+            while not met():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+class _Bench:
+    """A link, what it heard, and the settings that a test may change on the way."""
+
+    def __init__(self, *profiles: NetworkProfile, dial_via: str | None = None, **settings: Any) -> None:
+        self.settings = LinkSettings(
+            identity="CP001",
+            profiles=profiles,
+            **{"basic_auth_password": "0123456789abcdef", "ping_interval_s": 0.0, "retry": QUICK, **settings},
+        )
+        self.heard = _Listener()
+        self.link = CsmsLink(
+            lambda: self.settings, self.heard, clock=SystemClock(), random=lambda: 0.5, dial_via=dial_via
+        )
+
+    async def up(self, count: int = 1) -> None:
+        """Until the link says for the so manieth time that it is up; the CSMS knows a moment earlier."""
+        await self.heard.until(lambda: len(self.heard.ups) >= count)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        running = asyncio.ensure_future(self.link.run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+
+def _profile(csms: ScriptedCsms, slot: int = 1, **fields: Any) -> NetworkProfile:
+    return NetworkProfile(slot=slot, url=csms.url, **fields)
+
+
+@contextlib.asynccontextmanager
+async def _connected(**settings: Any) -> AsyncIterator[tuple[_Bench, ScriptedCsms]]:
+    async with ScriptedCsms() as csms:
+        bench = _Bench(_profile(csms), **settings)
+        async with bench.running():
+            await bench.up()
+            yield bench, csms
+
+
+async def test_frames_go_both_ways_in_order() -> None:
+    async with _connected() as (bench, csms):
+        for number in range(50):
+            bench.link.send(json.dumps([2, str(number), "Heartbeat", {}]))
+        await bench.heard.until(lambda: len(bench.heard.frames) == 50)
+        assert [json.loads(frame)[1] for frame in bench.heard.frames] == [str(number) for number in range(50)]
+        assert [call.message_id for call in csms.received] == [str(number) for number in range(50)]
+        assert bench.link.profile is not None
+
+
+async def test_the_loss_of_a_connection_is_told_once_and_mended() -> None:
+    async with _connected() as (bench, csms):
+        for attempt in range(2, 5):
+            csms.cut()
+            await bench.up(attempt)
+        assert len(bench.heard.downs) == 3
+        assert bench.heard.ups == [1, 1, 1, 1]
+
+
+async def test_a_clean_close_by_the_csms_is_followed_by_a_new_connection() -> None:
+    async with _connected() as (bench, csms):
+        await csms.close(1012, "restarting")
+        await bench.up(2)
+        assert bench.heard.downs == ["closed by the CSMS with 1012"]
+
+
+async def test_without_a_pong_the_connection_is_dropped_and_made_anew() -> None:
+    """A half-open link: nothing is closed, nothing comes through."""
+    async with _connected(ping_interval_s=0.05, pong_timeout_s=0.1, open_timeout_s=0.2) as (bench, csms):
+        async with csms.blackhole():
+            await bench.heard.until(lambda: bench.heard.downs)
+            await bench.heard.until(lambda: bench.heard.failures)
+        assert bench.heard.downs == ["no pong in time"]
+        assert bench.heard.failures[0][2] == "timeout"
+        await bench.up(2)
+        bench.link.send(HEARTBEAT)
+        await csms.expect("Heartbeat")
+
+
+async def test_pongs_keep_the_connection() -> None:
+    async with _connected(ping_interval_s=0.01, pong_timeout_s=1.0) as (bench, csms):
+        for number in range(20):
+            bench.link.send(json.dumps([2, str(number), "Heartbeat", {}]))
+            await csms.expect("Heartbeat")
+            await asyncio.sleep(0.01)
+        assert bench.heard.downs == []
+
+
+async def test_a_ping_interval_of_zero_means_no_pings() -> None:
+    async with _connected(ping_interval_s=0.0, pong_timeout_s=0.01) as (bench, csms), csms.blackhole():
+        await asyncio.sleep(0.1)
+        assert bench.heard.downs == []
+
+
+async def test_a_large_frame_is_accepted_and_a_larger_one_closes_with_1009() -> None:
+    async with _connected() as (bench, csms):
+        await csms.send_raw("x" * 256 * 1024)
+        await bench.heard.until(lambda: bench.heard.frames)
+        await csms.send_raw("x" * (256 * 1024 + 1))
+        await bench.heard.until(lambda: bench.heard.downs)
+        assert "1009" in bench.heard.downs[0]
+        assert len(bench.heard.frames) == 1
+        await bench.up(2)
+
+
+async def test_text_that_is_no_utf8_closes_with_1007() -> None:
+    async with _connected() as (bench, csms):
+        csms.fail(Fault.BAD_UTF8, times=1)
+        bench.link.send(HEARTBEAT)
+        await bench.heard.until(lambda: bench.heard.downs)
+        assert "1007" in bench.heard.downs[0]
+        await bench.up(2)
+
+
+async def test_a_binary_frame_arrives_as_bytes() -> None:
+    async with _connected() as (bench, csms):
+        await csms.send_raw(b"[3]")
+        await bench.heard.until(lambda: bench.heard.frames)
+        assert bench.heard.frames == [b"[3]"]
+
+
+def _large(message_id: int) -> str:
+    return json.dumps([2, str(message_id), "DataTransfer", {"vendorId": "test", "data": "x" * 100_000}])
+
+
+async def test_a_csms_that_takes_no_frames_is_let_go_and_spared_them_later() -> None:
+    async with _connected() as (bench, csms):
+        async with csms.blackhole():
+            for number in range(1000):
+                bench.link.send(_large(number))
+                await asyncio.sleep(0)
+                if bench.heard.downs:
+                    break
+            assert bench.heard.downs == ["the CSMS takes no more frames"]
+        await bench.up(2)
+        bench.link.send(HEARTBEAT)
+        await csms.expect("Heartbeat")
+        assert len(csms.received) < number - 250  # what was still waiting
+
+
+async def test_disconnecting_delivers_all_that_was_sent() -> None:
+    async with _connected() as (bench, csms):
+        for number in range(200):
+            bench.link.send(_large(number))
+        bench.link.disconnect("rebooting")
+        await bench.heard.until(lambda: bench.heard.downs)
+        await csms.until(lambda: not csms.connected, "the end of the connection")
+        assert len(csms.received) == 200
+
+
+async def test_frames_without_a_connection_are_dropped() -> None:
+    async with ScriptedCsms() as csms:
+        bench = _Bench(_profile(csms))
+        bench.link.send(HEARTBEAT)
+        async with bench.running():
+            await bench.up()
+            bench.link.send('[2,"2","Heartbeat",{}]')
+            await csms.expect("Heartbeat")
+        assert [call.message_id for call in csms.received] == ["2"]
+
+
+async def test_disconnecting_delivers_what_was_sent_and_stays_away() -> None:
+    async with _connected() as (bench, csms):
+        bench.link.send(HEARTBEAT)
+        bench.link.disconnect("rebooting")
+        await csms.expect("Heartbeat")
+        await bench.heard.until(lambda: bench.heard.downs)
+        assert bench.heard.downs == ["rebooting"]
+        await asyncio.sleep(0.1)  # ten times the back-off
+        assert csms.attempts == 1
+        bench.link.reconnect()
+        await bench.up(2)
+
+
+async def test_reconnecting_uses_the_new_settings_at_once() -> None:
+    async with _connected(retry=RetryRules(wait_minimum_s=60.0)) as (bench, csms):
+        bench.settings = replace(bench.settings, basic_auth_password="fedcba9876543210")
+        bench.link.send(HEARTBEAT)
+        bench.link.reconnect()
+        await bench.up(2)
+        await csms.expect("Heartbeat")
+        first, second = (handshake.headers["authorization"] for handshake in csms.handshakes)
+        assert first != second
+        assert bench.heard.downs == ["reconnecting"]
+
+
+async def test_disconnecting_from_a_dead_csms_is_quick() -> None:
+    async with _connected() as (bench, csms), csms.blackhole():
+        async with asyncio.timeout(4.5):
+            bench.link.disconnect("rebooting")
+            await bench.heard.until(lambda: bench.heard.downs)
+
+
+async def test_a_reconnect_interrupts_an_attempt() -> None:
+    async with ScriptedCsms() as dead, ScriptedCsms() as alive:
+        dead.fail(Fault.STALL_HANDSHAKE)
+        bench = _Bench(_profile(dead, 1), _profile(alive, 2))
+        async with bench.running():
+            await dead.until(lambda: dead.attempts == 1, "a visitor")
+            bench.link.reconnect(2)
+            await bench.up()
+        assert bench.heard.ups == [2]
+        assert bench.heard.failures == []
+
+
+async def test_slots_take_turns_until_one_answers() -> None:
+    """B10.FR.03"""
+    async with ScriptedCsms() as first, ScriptedCsms() as second:
+        first.fail(Fault.REFUSE_503)
+        second.fail(Fault.REFUSE_503, times=3)
+        bench = _Bench(_profile(first, 1), _profile(second, 7))
+        async with bench.running():
+            await bench.up()
+        assert [slot for slot, _, _ in bench.heard.failures] == [1, 1, 7, 7, 1, 1, 7]
+        assert bench.heard.ups == [7]
+
+
+async def test_after_a_loss_the_slot_that_worked_comes_first() -> None:
+    async with ScriptedCsms() as first, ScriptedCsms() as second:
+        first.fail(Fault.REFUSE_503, times=2)
+        bench = _Bench(_profile(first, 1), _profile(second, 2))
+        async with bench.running():
+            await bench.up(1)
+            second.cut()
+            await bench.up(2)
+        assert bench.heard.ups == [2, 2]
+
+
+async def test_a_slot_whose_interface_is_down_is_passed_over_and_left() -> None:
+    async with ScriptedCsms() as wired, ScriptedCsms() as wireless:
+        bench = _Bench(_profile(wired, 1), _profile(wireless, 2, interface="Wireless0"))
+        bench.link.links_changed({"Wired0": False, "Wireless0": True})
+        async with bench.running():
+            await bench.up(1)
+            bench.link.links_changed({"Wired0": True, "Wireless0": False})
+            await bench.up(2)
+        assert bench.heard.ups == [2, 1]
+        assert bench.heard.downs[0] == "Wireless0 is down"
+
+
+async def test_a_link_that_comes_up_ends_a_long_wait() -> None:
+    async with ScriptedCsms() as csms:
+        csms.fail(Fault.REFUSE_503, times=1)
+        rules = RetryRules(wait_minimum_s=60.0, random_range_s=0.0)
+        bench = _Bench(_profile(csms), retry=rules)
+        bench.link.links_changed({"Wired0": False})
+        async with bench.running():
+            await bench.heard.until(lambda: bench.heard.failures)
+            bench.settings = replace(bench.settings, retry=QUICK)
+            bench.link.links_changed({"Wired0": True})
+            await bench.up()
+
+
+async def test_without_profiles_it_waits_to_be_told() -> None:
+    async with ScriptedCsms() as csms:
+        bench = _Bench()
+        async with bench.running():
+            await asyncio.sleep(0)
+            bench.settings = replace(bench.settings, profiles=(_profile(csms),))
+            bench.link.reconnect()
+            await bench.up()
+
+
+async def test_stopping_leaves_no_connection_and_no_task() -> None:
+    async with ScriptedCsms() as csms:
+        bench = _Bench(_profile(csms))
+        async with bench.running():
+            await bench.up()
+        await csms.until(lambda: not csms.connected, "the end of the connection")
+        assert bench.heard.downs == ["stopping"]
+        assert not [task for task in asyncio.all_tasks() if "services/ocpp/csms_" in repr(task)]
+
+
+async def test_a_mistake_of_the_listener_is_not_swallowed() -> None:
+    async with ScriptedCsms() as csms:
+        bench = _Bench(_profile(csms))
+        bench.heard.on_link_frame = lambda frame: 1 / 0  # type: ignore[method-assign, assignment]
+        running = asyncio.ensure_future(bench.link.run())
+        await csms.send_raw("x")
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(running, 5.0)
+
+
+async def test_failed_attempts_leave_nothing_behind(tls_files: Path) -> None:
+    contexts: list[weakref.ref[ssl.SSLContext]] = []
+
+    def context(profile: NetworkProfile) -> ssl.SSLContext:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody
+        contexts.append(weakref.ref(made))
+        return made
+
+    async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
+        bench = _Bench(_profile(csms, security_profile=2), tls=context)
+        async with bench.running():
+            await bench.heard.until(lambda: len(bench.heard.failures) >= 8)
+            gc.collect()
+            assert len(contexts) >= 8
+            assert len([made for made in contexts if made() is not None]) <= 2
+
+
+async def test_no_password_in_any_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("services").setLevel(logging.DEBUG)
+    async with _connected() as (bench, csms):
+        bench.link.send('[2,"1","DataTransfer",{"vendorId":"secret-in-a-frame"}]')
+        await csms.expect("DataTransfer")
+        token = csms.handshakes[0].headers["authorization"].removeprefix("Basic ")
+        ours = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("services"))
+        assert ours
+        for secret in ("0123456789abcdef", token, "secret-in-a-frame"):
+            assert secret not in ours
+        assert "0123456789abcdef" not in repr(bench.settings)
+
+
+async def test_a_failure_that_repeats_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with ScriptedCsms() as csms:
+        csms.fail(Fault.REFUSE_404, times=6)
+        bench = _Bench(_profile(csms))
+        async with bench.running():
+            await bench.up()
+    assert [record.getMessage() for record in caplog.records if "no connection" in record.message] == [
+        "no connection, slot 1: refused: HTTP 404"
+    ]
+
+
+async def test_over_the_relay_of_a_rig(tmp_path: Path) -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = json.loads(await reader.readline())
+        asked.append(request)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", request["port"])
+
+        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(OSError):
+                while data := await source.read(4096):
+                    sink.write(data)
+            sink.close()
+
+        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+
+    path = str(tmp_path / "relay.sock")
+    async with ScriptedCsms() as csms, await asyncio.start_unix_server(relay, path):
+        bench = _Bench(_profile(csms, interface="Wireless0"), dial_via=path)
+        async with bench.running():
+            await bench.up()
+            bench.link.send(HEARTBEAT)
+            await csms.expect("Heartbeat")
+        assert asked == [{"host": "127.0.0.1", "port": csms.port, "interface": "Wireless0"}]
+        await csms.until(lambda: not csms.connected, "the end of the connection")
+
+
+async def test_a_relay_that_is_not_there_is_a_refusal(tmp_path: Path) -> None:
+    async with ScriptedCsms() as csms:
+        bench = _Bench(_profile(csms), dial_via=str(tmp_path / "none.sock"))
+        async with bench.running():
+            await bench.heard.until(lambda: bench.heard.failures)
+        assert bench.heard.failures[0][2] == "refused"
