@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware.errors import StorageError
+from tools.csms.desk import Desk, shortened
+from tools.csms.feed import Feed
+from tools.csms.ledger import Verdict
+from tools.csms.settings import Behaviour
+from tools.csms.store import Limits, MessageRow, Store, Token
+
+
+class _Clock:
+    def monotonic(self) -> float:
+        return 0.0
+
+    def utc(self) -> float:
+        return 1_795_435_200.0
+
+
+class _Link:
+    async def close(self, code: int, reason: str) -> None:
+        """Nothing to close."""
+
+
+def _desk(path: Path, limits: Limits | None = None, **behaviour: Any) -> Desk:
+    return Desk(Store(path / "db", limits), Feed(), _Clock(), Behaviour(**behaviour))
+
+
+def _joined(desk: Desk, station: str = "CP001") -> _Link:
+    link = _Link()
+    desk.attach(station, link, remote="127.0.0.1", security_profile=1)
+    return link
+
+
+def _event(seq_no: int, kind: str = "Updated", wh: float = 0.0) -> dict[str, Any]:
+    stamp = f"2026-11-23T12:00:{seq_no:02}Z"
+    return {
+        "eventType": kind,
+        "timestamp": stamp,
+        "triggerReason": "MeterValuePeriodic",
+        "seqNo": seq_no,
+        "transactionInfo": {"transactionId": "t1"},
+        "meterValue": [{"timestamp": stamp, "sampledValue": [{"value": wh}]}],
+    }
+
+
+def test_a_restart_forgets_nothing_of_a_transaction(tmp_path: Path) -> None:
+    desk = _desk(tmp_path)
+    _joined(desk)
+    desk.on_transaction_event("CP001", _event(0, "Started", 100.0))
+    desk.on_transaction_event("CP001", _event(2, wh=150.0))
+    desk.on_transaction_event("CP001", _event(2, wh=150.0))
+    desk.on_transaction_event("CP001", _event(2, wh=151.0))
+    before = desk.transactions()
+
+    again = _desk(tmp_path)
+    _joined(again)
+    assert again.transactions() == before
+    assert again.on_transaction_event("CP001", _event(2, wh=150.0)) is Verdict.REPEATED
+    again.on_transaction_event("CP001", _event(3, "Ended", 175.0))
+    (summary,) = again.transactions()
+    assert (summary.events, summary.repeated, summary.conflicts, summary.missing) == (3, 2, 1, 1)
+    assert summary.energy_wh == 75.0
+    series = again.series("CP001", "t1")
+    assert series is not None
+    assert [point.energy_wh for point in series] == [100.0, 150.0, 175.0]
+
+
+def test_an_event_that_is_not_kept_is_not_counted(tmp_path: Path) -> None:
+    desk = _desk(tmp_path)
+    _joined(desk)
+    desk.on_transaction_event("CP001", _event(0, "Started"))
+    with pytest.raises(StorageError):
+        desk.on_transaction_event("CP001", _event(1) | {"seqNo": 2**70})
+    assert desk.on_transaction_event("CP001", _event(1)) is Verdict.NEW
+    (summary,) = desk.transactions()
+    assert (summary.events, summary.seq_ok) == (2, True)
+
+
+def test_the_newer_connection_is_the_stations(tmp_path: Path) -> None:
+    desk = _desk(tmp_path)
+    older = _joined(desk)
+    newer = _Link()
+    assert desk.attach("CP001", newer, remote="127.0.0.1", security_profile=0) is older
+    desk.detach("CP001", older, "replaced")
+    record = desk.station("CP001")
+    assert record is not None
+    assert (record.connected, record.replaced, desk.link("CP001")) == (True, 1, newer)
+    desk.detach("CP001", newer, "gone")
+    assert not record.connected
+
+
+@pytest.mark.parametrize(
+    ("id_token", "kind", "accept_unknown", "status"),
+    [
+        ("04a1b2c3d4e580", "ISO14443", False, "Accepted"),
+        ("DEADBEEF", "ISO14443", True, "Blocked"),
+        ("1234", "ISO14443", False, "Invalid"),
+        ("1234", "ISO14443", True, "Accepted"),
+        ("", "NoAuthorization", False, "Accepted"),
+    ],
+)
+def test_who_may_charge(tmp_path: Path, id_token: str, kind: str, accept_unknown: bool, status: str) -> None:
+    desk = _desk(tmp_path, accept_unknown=accept_unknown)
+    assert desk.authorize({"idToken": id_token, "type": kind}).status == status
+
+
+def test_groups_are_kept(tmp_path: Path) -> None:
+    desk = _desk(tmp_path)
+    desk.put_token(Token("aa", "ISO14443", "Accepted", "FLEET"))
+    assert desk.authorize({"idToken": "AA", "type": "ISO14443"}).group_id_token == "FLEET"
+
+
+def test_status_comes_by_notify_event_too(tmp_path: Path) -> None:
+    desk = _desk(tmp_path)
+    _joined(desk)
+    component = {"name": "Connector", "evse": {"id": 2, "connectorId": 1}}
+    event = {"component": component, "variable": {"name": "AvailabilityState"}, "actualValue": "Occupied"}
+    desk.on_events("CP001", {"eventData": [event | {"timestamp": "2026-11-23T12:00:00Z"}]})
+    record = desk.station("CP001")
+    assert record is not None
+    assert [(at.evse, at.connector, at.status) for at in record.connectors] == [(2, 1, "Occupied")]
+
+
+def test_names_do_not_pile_up(tmp_path: Path) -> None:
+    desk = _desk(tmp_path, Limits(stations=3, transactions=2))
+    for number in range(10):
+        station = f"CP{number}"
+        desk.detach(station, _joined(desk, station), "gone")
+        desk.on_transaction_event(station, _event(0, "Started"))
+    assert len(desk.stations()) == 3
+    assert [summary.station for summary in desk.transactions()] == ["CP9", "CP8"]
+
+
+def test_long_texts_are_shortened_for_the_page() -> None:
+    row = MessageRow(1, "t", "CP001", "in", "call", None, None, "x" * 50)
+    assert shortened(row, 50) is row
+    assert shortened(row, 10).text == "x" * 10

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from tools.csms.feed import Feed
+
+
+async def test_readers_get_what_is_published_while_they_listen() -> None:
+    feed = Feed()
+    feed.publish("early", {})
+    with feed.subscribe() as reader:
+        feed.publish("station", {"id": "CP001"})
+        assert await reader.get() == b'event: station\ndata: {"id":"CP001"}\n\n'
+    assert len(feed) == 0
+
+
+async def test_a_slow_reader_is_told_to_start_again() -> None:
+    feed = Feed()
+    with feed.subscribe() as reader:
+        for number in range(2001):
+            feed.publish("n", number)
+        assert await reader.get() == b"event: resync\ndata: {}\n\n"
+
+
+async def test_the_end_reaches_every_reader() -> None:
+    feed = Feed()
+    with feed.subscribe() as reader:
+        feed.close()
+        assert await reader.get() is None

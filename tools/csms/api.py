@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The JSON API. Every error is `{"error": CODE, "detail": TEXT}` with a status of its own.
+
+GET    /api                            what this is: version, addresses, behaviour
+GET    /api/stations                   [station, ...];   /api/stations/{id}   one, with its active transactions
+POST   /api/stations/{id}/call         {"action", "payload", "raw", "timeout_s"} -> the station's answer
+GET    /api/transactions               [summary, ...] the newest first; ?station= ?active=true
+GET    /api/transactions/detail        ?station= &id= -> summary, events, series
+GET    /api/messages                   ?station= &after= &before= &limit= &max_text=;   /api/messages/{number}   one
+GET    /api/tokens                     PUT and DELETE /api/tokens/{id_token}
+GET    /api/behaviour                  PUT: how stations are answered
+GET    /api/actions                    what can be sent, with templates
+GET    /api/events                     server-sent events: station, transaction, message, token, behaviour
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from firmware.errors import StorageError
+from tools.csms import schemas
+from tools.csms.desk import Desk, shortened
+from tools.csms.feed import Feed
+from tools.csms.frames import Result
+from tools.csms.rpc import Answer, BadAnswer, Busy, LinkLost, NoAnswer
+from tools.csms.settings import Behaviour, Settings
+from tools.csms.station import Station
+from tools.csms.store import MessageRow, Token
+
+__all__ = ["DESK", "FEED", "ROUTES", "SETTINGS", "errors_as_json", "templates"]
+
+DESK = web.AppKey("desk", Desk)
+FEED = web.AppKey("feed", Feed)
+SETTINGS = web.AppKey("settings", Settings)
+
+_MAX_READERS = 32
+_KEEP_ALIVE_S = 15.0
+_MAX_TIMEOUT_S = 600.0
+
+_T = TypeVar("_T")
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ApiError(Exception):
+    """What a caller of the API did wrong, or what the station did not do."""
+
+    def __init__(self, status: int, code: str, detail: str, **more: object) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.body = {"error": code, "detail": detail, **more}
+
+
+class CallRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`raw` sends what it is given: any action, any payload."""
+
+    action: str
+    payload: dict[str, Any] = msgspec.field(default_factory=dict)
+    raw: bool = False
+    timeout_s: float | None = None
+
+
+class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    status: str = "Accepted"
+    type: str = "ISO14443"
+    group_id_token: str | None = None
+
+
+def _json(data: Any, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(data), status=status, content_type="application/json")
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Turns every error of the API into its JSON."""
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return _json(error.body, error.status)
+    except StorageError as error:
+        return _json({"error": "storage", "detail": str(error)}, 507)
+    except web.HTTPException as error:
+        if not request.path.startswith("/api") or error.status < 400:
+            raise
+        return _json({"error": error.reason.lower().replace(" ", "_"), "detail": str(error.text)}, error.status)
+
+
+async def _body(request: web.Request, kind: type[_T]) -> _T:
+    if request.content_type != "application/json":
+        # A form of another site can't send this type without asking first.
+        raise ApiError(415, "not_json", "send Content-Type: application/json")
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ApiError(400, "malformed", str(error)) from None
+
+
+def _number(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name, "")
+    if not text:
+        return None
+    if not text.isdecimal() or len(text) > 15:
+        raise ApiError(400, "malformed", f"{name} is a whole number, not {text[:40]!r}")
+    return int(text)
+
+
+# Stations
+
+
+def _described(desk: Desk, station: str) -> dict[str, Any]:
+    record = desk.station(station)
+    if record is None:
+        raise ApiError(404, "unknown_station", f"{station[:60]} never connected")
+    active = [summary for summary in desk.transactions() if summary.station == station and summary.active]
+    return {**msgspec.to_builtins(record), "active_transactions": msgspec.to_builtins(active)}
+
+
+async def _about(request: web.Request) -> web.Response:
+    scheme = "wss" if request.secure else "ws"
+    about = {
+        "csms": "baywatt bench",
+        "ocpp": f"{scheme}://{request.host}/ocpp",
+        "behaviour": request.app[DESK].behaviour,
+        "stations_with_password": sorted(request.app[SETTINGS].passwords),
+    }
+    return _json(about)
+
+
+async def _stations(request: web.Request) -> web.Response:
+    desk = request.app[DESK]
+    return _json([_described(desk, record.id) for record in desk.stations()])
+
+
+async def _station(request: web.Request) -> web.Response:
+    return _json(_described(request.app[DESK], request.match_info["station"]))
+
+
+async def _call(request: web.Request) -> web.Response:
+    asked = await _body(request, CallRequest)
+    station = _connected(request.app[DESK], request.match_info["station"], raw=asked.raw)
+    if not asked.raw:
+        _check_call(asked)
+    timeout_s = asked.timeout_s or request.app[SETTINGS].call_timeout_s
+    if not 0 < timeout_s <= _MAX_TIMEOUT_S:
+        raise ApiError(400, "malformed", f"timeout_s is above 0 and at most {_MAX_TIMEOUT_S:g}")
+    try:
+        answer = await station.request(asked.action, asked.payload, timeout_s=timeout_s)
+    except NoAnswer as error:
+        raise ApiError(504, "no_answer", str(error)) from None
+    except Busy as error:
+        raise ApiError(429, "busy", str(error)) from None
+    except LinkLost as error:
+        raise ApiError(409, "not_connected", str(error)) from None
+    except BadAnswer as error:
+        raise ApiError(502, "bad_answer", str(error)) from None
+    return _json(_answered(asked.action, answer))
+
+
+def _connected(desk: Desk, station: str, *, raw: bool) -> Station:
+    record = _described(desk, station)
+    link = desk.link(station)
+    if not isinstance(link, Station):
+        raise ApiError(409, "not_connected", f"{station} is not connected")
+    if record["registration"] == "Rejected" and not raw:
+        # B03.FR.03; `raw` is how an engineer breaks the rule on purpose.
+        raise ApiError(409, "rejected", f"{station} was rejected: nothing is sent to it, unless raw")
+    return link
+
+
+def _check_call(asked: CallRequest) -> None:
+    if asked.action not in schemas.CSMS_ACTIONS:
+        raise ApiError(400, "unknown_action", f"{asked.action[:60]!r} is no request that a CSMS sends")
+    problem = schemas.check(asked.action, "Request", asked.payload)
+    if problem:
+        raise ApiError(422, "schema", str(problem), path=problem.path)
+
+
+def _answered(action: str, answer: Answer) -> dict[str, Any]:
+    frame = answer.frame
+    common = {"action": action, "message_id": frame.message_id, "took_ms": answer.took_ms}
+    if isinstance(frame, Result):
+        return {**common, "result": frame.payload, "problem": answer.problem}
+    told = {"code": frame.code, "description": frame.description, "details": frame.details}
+    return {**common, "call_error": told}
+
+
+# Transactions and messages
+
+
+async def _transactions(request: web.Request) -> web.Response:
+    station, active = request.query.get("station"), request.query.get("active")
+    found = [
+        summary
+        for summary in request.app[DESK].transactions()
+        if station in (None, "", summary.station) and active in (None, "", str(summary.active).lower())
+    ]
+    return _json(found)
+
+
+async def _transaction(request: web.Request) -> web.Response:
+    desk = request.app[DESK]
+    station, transaction_id = request.query.get("station", ""), request.query.get("id", "")
+    for summary in desk.transactions():
+        if (summary.station, summary.id) == (station, transaction_id):
+            series = desk.series(station, transaction_id)
+            return _json({"transaction": summary, "events": desk.events(station, transaction_id), "series": series})
+    raise ApiError(404, "unknown_transaction", f"{station[:60]} told of no transaction {transaction_id[:60]!r}")
+
+
+async def _messages(request: web.Request) -> web.Response:
+    limit = min(_number(request, "limit") or 200, 1000)
+    after, before = _number(request, "after"), _number(request, "before")
+    rows = request.app[DESK].messages(request.query.get("station") or None, after, before=before, limit=limit)
+    max_text = _number(request, "max_text")
+    return _json(rows if max_text is None else [shortened(row, max_text) for row in rows])
+
+
+async def _message(request: web.Request) -> web.Response:
+    number = request.match_info["number"]
+    row: MessageRow | None = request.app[DESK].message(int(number)) if len(number) < 16 else None
+    if row is None:
+        raise ApiError(404, "unknown_message", f"no message {number[:20]} is kept")
+    return _json(row)
+
+
+# Tokens and behaviour
+
+
+async def _tokens(request: web.Request) -> web.Response:
+    return _json(request.app[DESK].tokens())
+
+
+async def _put_token(request: web.Request) -> web.Response:
+    asked = await _body(request, TokenRequest)
+    token = Token(request.match_info["id_token"], asked.type, asked.status, asked.group_id_token)
+    _check_token(token)
+    return _json(request.app[DESK].put_token(token))
+
+
+def _check_token(token: Token) -> None:
+    choices = {
+        "status": (token.status, schemas.enumeration("Authorize", "Response", "AuthorizationStatusEnumType")),
+        "type": (token.type, schemas.enumeration("Authorize", "Response", "IdTokenEnumType")),
+    }
+    for name, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise ApiError(422, "malformed", f"{name} is one of {', '.join(allowed)}")
+    if max(len(token.id_token), len(token.group_id_token or "")) > 36:
+        raise ApiError(422, "malformed", "an id token has at most 36 characters")
+
+
+async def _delete_token(request: web.Request) -> web.Response:
+    id_token = request.match_info["id_token"]
+    if not request.app[DESK].delete_token(id_token):
+        raise ApiError(404, "unknown_token", f"there is no token {id_token[:40]}")
+    return _json({"deleted": id_token})
+
+
+async def _behaviour(request: web.Request) -> web.Response:
+    return _json(request.app[DESK].behaviour)
+
+
+async def _put_behaviour(request: web.Request) -> web.Response:
+    desk = request.app[DESK]
+    asked = await _body(request, dict[str, Any])
+    try:
+        desk.set_behaviour(msgspec.convert({**msgspec.to_builtins(desk.behaviour), **asked}, Behaviour))
+    except msgspec.ValidationError as error:
+        raise ApiError(422, "malformed", str(error)) from None
+    return _json(desk.behaviour)
+
+
+@cache
+def templates() -> list[dict[str, Any]]:
+    """Requests to begin from: `{"group", "action", "title", "payload"}`; `$name` texts are filled in by the page."""
+    text = (Path(__file__).parent / "templates.json").read_bytes()
+    return msgspec.json.decode(text, type=list[dict[str, Any]])
+
+
+async def _actions(_request: web.Request) -> web.Response:
+    return _json(templates())
+
+
+# Live
+
+
+async def _events(request: web.Request) -> web.StreamResponse:
+    feed = request.app[FEED]
+    if len(feed) >= _MAX_READERS:
+        raise ApiError(503, "too_many_readers", f"{_MAX_READERS} pages are open already")
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    with feed.subscribe() as reader:
+        await response.prepare(request)
+        await response.write(b"retry: 1000\nevent: hello\ndata: {}\n\n")
+        while True:
+            try:
+                event = await asyncio.wait_for(reader.get(), _KEEP_ALIVE_S)
+            except TimeoutError:
+                event = b": still here\n\n"
+            if event is None:
+                return response
+            try:
+                await response.write(event)
+            except ConnectionError:
+                return response
+
+
+ROUTES = [
+    web.get("/api", _about),
+    web.get("/api/stations", _stations),
+    web.get("/api/stations/{station}", _station),
+    web.post("/api/stations/{station}/call", _call),
+    web.get("/api/transactions", _transactions),
+    web.get("/api/transactions/detail", _transaction),
+    web.get("/api/messages", _messages),
+    web.get(r"/api/messages/{number:\d+}", _message),
+    web.get("/api/tokens", _tokens),
+    web.put("/api/tokens/{id_token}", _put_token),
+    web.delete("/api/tokens/{id_token}", _delete_token),
+    web.get("/api/behaviour", _behaviour),
+    web.put("/api/behaviour", _put_behaviour),
+    web.get("/api/actions", _actions),
+    web.get("/api/events", _events),
+]

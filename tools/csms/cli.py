@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`baywatt csms`: start the bench CSMS, and ask one that runs.
+
+Exit codes: 0 done; 1 the station answered with a CALLERROR or the bench refused; 2 the command line is wrong;
+3 no bench or no answer of the station.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from firmware.errors import BaywattError, ConfigError
+from tools.csms.client import ApiRefused, Client, Unreachable
+from tools.csms.settings import Behaviour, Settings, read_passwords
+
+__all__ = ["main"]
+
+_DEFAULT_URL = "http://127.0.0.1:9000"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except ConfigError as error:
+        return _complain(error, 2)
+    except Unreachable as error:
+        return _complain(error, 3)
+    except ApiRefused as error:
+        return _complain(error, 3 if error.status in (409, 502, 504) else 1)
+    except BaywattError as error:
+        return _complain(error, 1)
+
+
+def _complain(error: Exception, code: int) -> int:
+    print(f"baywatt csms: {error}", file=sys.stderr)
+    return code
+
+
+# The command line
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="baywatt csms", description="the bench CSMS: OCPP 2.0.1 without accounts")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_up(commands)
+    call = _add(commands, "call", _call, "send a request to a station")
+    call.add_argument("station")
+    call.add_argument("action", help="such as GetVariables")
+    call.add_argument("payload", nargs="?", default="{}", help="a JSON object; {} if left out")
+    call.add_argument("--raw", action="store_true", help="send it whatever the schema says")
+    call.add_argument("--timeout", type=float, metavar="S", help="how long the station may take")
+    stations = _add(commands, "stations", _stations, "who is there")
+    stations.add_argument("station", nargs="?", help="all about one")
+    transactions = _add(commands, "transactions", _transactions, "what was charged")
+    transactions.add_argument("--station")
+    messages = _add(commands, "messages", _messages, "the log of messages")
+    messages.add_argument("--station")
+    messages.add_argument("--after", type=int, metavar="N", help="from number N + 1 on")
+    messages.add_argument("--limit", type=int, default=50)
+    tokens = _add(commands, "tokens", _tokens, "who may charge; set or delete a token")
+    tokens.add_argument("change", nargs="?", choices=["set", "delete"])
+    tokens.add_argument("id_token", nargs="?")
+    tokens.add_argument("--status", default="Accepted", help="such as Accepted, Blocked, Expired")
+    tokens.add_argument("--type", default="ISO14443")
+    tokens.add_argument("--group", help="the group's id token")
+    return parser
+
+
+def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
+    parser.add_argument("--url", default=_DEFAULT_URL, help=f"of the bench CSMS ({_DEFAULT_URL})")
+    parser.add_argument("--json", action="store_true", help="print JSON, not columns")
+    return parser
+
+
+def _add_up(commands: Any) -> None:
+    text = "start the bench CSMS"
+    up = commands.add_parser("up", help=text, description=text)
+    up.set_defaults(run=_up)
+    up.add_argument("--port", type=int, default=9000, help="0 takes any free port (9000)")
+    up.add_argument("--host", default="127.0.0.1", help="there are no accounts: think before you change it (127.0.0.1)")
+    up.add_argument("--state", type=Path, metavar="DIR", default=Path("csms-state"), help="where all is kept")
+    up.add_argument("--db", type=Path, metavar="FILE", help="the database, if not DIR/csms.sqlite3")
+    up.add_argument("--boot", choices=["Accepted", "Pending", "Rejected"], default="Accepted", help="BootNotification")
+    up.add_argument("--interval", type=int, default=60, metavar="S", help="of heartbeats and of boot retries (60)")
+    up.add_argument("--accept-unknown", action="store_true", help="accept id tokens that are not on the list")
+    up.add_argument("--passwords", type=Path, metavar="FILE", help='TOML, identity = "password"; others come with any')
+    up.add_argument("--call-timeout", type=float, default=30.0, metavar="S", help="for an answer of a station (30)")
+    up.add_argument("--ping", type=float, default=30.0, metavar="S", help="WebSocket ping interval, 0 for none (30)")
+    up.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
+
+
+# up
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    logging.basicConfig(
+        level=arguments.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    settings = _settings(arguments)
+    if not settings.passwords:
+        print("baywatt csms: stations may connect with any password, or none", file=sys.stderr)
+    try:
+        asyncio.run(_serve(settings))
+    except OSError as error:
+        return _complain(ConfigError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"), 2)
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    database: Path = arguments.db or arguments.state / "csms.sqlite3"
+    if not 0 <= arguments.port <= 65535:
+        raise ConfigError(f"--port is 0 to 65535, not {arguments.port}")
+    if not 0 <= arguments.interval <= 86_400:
+        raise ConfigError(f"--interval is 0 to 86400 s, not {arguments.interval}")
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(f"{database.parent}: {error.strerror}") from error
+    return Settings(
+        database=database,
+        host=arguments.host,
+        port=arguments.port,
+        behaviour=Behaviour(arguments.boot, arguments.interval, arguments.accept_unknown),
+        passwords=read_passwords(arguments.passwords) if arguments.passwords else {},
+        call_timeout_s=arguments.call_timeout,
+        ping_interval_s=arguments.ping,
+    )
+
+
+async def _serve(settings: Settings) -> None:
+    # Imported here: `call` and the lists need neither a server nor the OCPP library.
+    from tools.csms.server import running
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    async with running(settings) as bench:
+        ready = {"csms": "ready", "url": bench.url, "ocpp": bench.ocpp_url, "pid": os.getpid()}
+        print(msgspec.json.encode(ready).decode(), flush=True)
+        await stop.wait()
+
+
+# Asking a bench that runs
+
+
+def _call(arguments: argparse.Namespace) -> int:
+    try:
+        payload = msgspec.json.decode(arguments.payload, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"the payload is no JSON object: {error}") from None
+    client = Client(arguments.url, timeout_s=(arguments.timeout or 60.0) + 30.0)
+    answer = client.call(arguments.station, arguments.action, payload, raw=arguments.raw, timeout_s=arguments.timeout)
+    shown = answer if arguments.json else answer.get("result", answer.get("call_error"))
+    _print_json(shown)
+    if answer.get("problem"):
+        print(f"baywatt csms: the answer breaks its schema: {answer['problem']}", file=sys.stderr)
+    return 1 if "call_error" in answer else 0
+
+
+def _stations(arguments: argparse.Namespace) -> int:
+    client = Client(arguments.url)
+    if arguments.station:
+        found = [record for record in client.get("/api/stations") if record["id"] == arguments.station]
+        _print_json(found[0] if found else None)
+        return 0 if found else 1
+    rows = client.get("/api/stations")
+    for row in rows:
+        row["connectors"] = " ".join(f"{at['evse']}:{at['status']}" for at in row["connectors"]) or None
+        row["charging"] = len(row.pop("active_transactions"))
+    return _show(arguments, rows, "id connected registration connectors charging last_seen remote")
+
+
+def _transactions(arguments: argparse.Namespace) -> int:
+    rows = Client(arguments.url).get("/api/transactions", station=arguments.station)
+    columns = "station id evse id_token started ended stopped_reason events seq_ok energy_wh soc_percent"
+    return _show(arguments, rows, columns)
+
+
+def _messages(arguments: argparse.Namespace) -> int:
+    client = Client(arguments.url)
+    rows = client.get("/api/messages", station=arguments.station, after=arguments.after, limit=arguments.limit)
+    if arguments.json:
+        _print_json(rows)
+        return 0
+    for row in rows:
+        arrow = "--" if row["kind"] == "link" else "->" if row["direction"] == "in" else "<-"
+        problem = f"  ! {row['problem']}" if row["problem"] else ""
+        print(f"{row['id']:>6} {row['t']} {row['station']} {arrow} {row['text']}{problem}")
+    return 0
+
+
+def _tokens(arguments: argparse.Namespace) -> int:
+    client = Client(arguments.url)
+    if arguments.change and not arguments.id_token:
+        raise ConfigError(f"tokens {arguments.change} needs an id token")
+    if arguments.change == "set":
+        client.put_token(
+            arguments.id_token, status=arguments.status, type=arguments.type, group_id_token=arguments.group
+        )
+    elif arguments.change == "delete":
+        client.delete_token(arguments.id_token)
+    return _show(arguments, client.get("/api/tokens"), "id_token type status group_id_token")
+
+
+def _print_json(data: object) -> None:
+    print(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
+
+
+def _show(arguments: argparse.Namespace, rows: list[dict[str, Any]], columns: str) -> int:
+    if arguments.json:
+        _print_json(rows)
+        return 0
+    names = columns.split()
+    cells = [names, *([_cell(row[name]) for name in names] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
+    for line in cells:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    return 0
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the back office knows of its stations and decides about them.
+
+Rules: a transaction event is on disk before its answer leaves; a message that can't be written to the log is
+dropped from the log, not from the conversation; the newest connection of an identity is the station's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+import msgspec
+from msgspec import Struct, field
+
+from firmware.clock import Clock, format_utc
+from firmware.errors import StorageError
+from tools.csms.feed import Feed
+from tools.csms.ledger import Ledger, TransactionSummary, Verdict
+from tools.csms.metering import Point, merge, readings
+from tools.csms.settings import Behaviour, Registration
+from tools.csms.store import MessageRow, Store, StoredEvent, Token
+
+__all__ = ["Desk", "Link", "StationRecord", "shortened"]
+
+_log = logging.getLogger(__name__)
+_MAX_CONNECTORS = 64
+_MAX_LEDGERS = 64
+_SHOWN_TEXT = 20_000
+
+
+class Link(Protocol):
+    """A connection, as far as the desk cares."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Ends the connection."""
+
+
+class ConnectorRecord(Struct):
+    """What a station said about one connector."""
+
+    evse: int
+    connector: int
+    status: str
+    since: str
+    meter: Point | None = None
+
+
+class StationRecord(Struct):
+    """What is known of a station; also its JSON in the API and on disk."""
+
+    id: str
+    connected: bool = False
+    connected_since: str | None = None
+    disconnected_since: str | None = None
+    last_seen: str | None = None
+    remote: str | None = None
+    security_profile: int | None = None
+    registration: Registration | None = None
+    boots: int = 0
+    boot: dict[str, Any] = field(default_factory=dict)
+    boot_reason: str | None = None
+    firmware_status: str | None = None
+    log_status: str | None = None
+    connections: int = 0
+    replaced: int = 0
+    received: int = 0
+    malformed: int = 0
+    connectors: list[ConnectorRecord] = field(default_factory=list)
+
+
+class ShortRow(MessageRow, frozen=True):
+    """A line of the log whose text is not whole."""
+
+    cut: bool = True
+
+
+def shortened(row: MessageRow, max_text: int) -> MessageRow:
+    """The row, with at most so many characters of text."""
+    if len(row.text) <= max_text:
+        return row
+    return ShortRow(**msgspec.structs.asdict(row) | {"text": row.text[:max_text]})
+
+
+class Desk:
+    """The back office itself; one object, one event loop, no waiting inside."""
+
+    def __init__(self, store: Store, feed: Feed, clock: Clock, behaviour: Behaviour) -> None:
+        self._store = store
+        self._feed = feed
+        self._clock = clock
+        self.behaviour = behaviour
+        self._links: dict[str, Link] = {}
+        self._ledgers: dict[tuple[str, str], Ledger] = {}
+        self._stations: dict[str, StationRecord] = {}
+        for data in store.stations():
+            record = msgspec.json.decode(data, type=StationRecord)
+            record.connected = False
+            self._stations[record.id] = record
+        self._transactions: dict[tuple[str, str], TransactionSummary] = {}
+        for data in store.transactions():
+            summary = msgspec.json.decode(data, type=TransactionSummary)
+            self._transactions[summary.station, summary.id] = summary
+
+    def now(self) -> str:
+        """The time as stations and people read it."""
+        return format_utc(self._clock.utc())
+
+    # Stations and their connections
+
+    def stations(self) -> list[StationRecord]:
+        return sorted(self._stations.values(), key=lambda record: record.id)
+
+    def station(self, station: str) -> StationRecord | None:
+        return self._stations.get(station)
+
+    def link(self, station: str) -> Link | None:
+        return self._links.get(station)
+
+    def links(self) -> list[Link]:
+        return list(self._links.values())
+
+    def attach(self, station: str, link: Link, *, remote: str, security_profile: int) -> Link | None:
+        """A station connected. Returns the older connection that it replaces, which the caller closes."""
+        old = self._links.get(station)
+        self._links[station] = link
+        record = self._known(station)
+        record.connected, record.connected_since, record.disconnected_since = True, self.now(), None
+        record.remote, record.security_profile = remote, security_profile
+        record.connections += 1
+        record.replaced += old is not None
+        how = "connected, replacing an older connection that was still open" if old else "connected"
+        self.note(station, f"{how}, from {remote}, security profile {security_profile}")
+        self._changed(record)
+        return old
+
+    def _known(self, station: str) -> StationRecord:
+        if station not in self._stations and len(self._stations) >= self._store.limits.stations:
+            absent = (record.id for record in self._stations.values() if not record.connected)
+            self._stations.pop(next(absent, ""), None)
+        return self._stations.setdefault(station, StationRecord(station))
+
+    def detach(self, station: str, link: Link, why: str) -> None:
+        """A connection ended; if it was replaced before, the station stays connected."""
+        if self._links.get(station) is not link:
+            self.note(station, f"the replaced connection is closed: {why}")
+            return
+        del self._links[station]
+        record = self._stations[station]
+        record.connected, record.disconnected_since = False, self.now()
+        self.note(station, f"disconnected: {why}")
+        self._changed(record)
+
+    def _changed(self, record: StationRecord) -> None:
+        try:
+            self._store.put_station(record.id, msgspec.json.encode(record))
+        except StorageError as error:
+            _log.error("station %s is not kept: %s", record.id, error)
+        self._feed.publish("station", record)
+
+    # The log of messages
+
+    def journal(
+        self,
+        station: str,
+        direction: Literal["in", "out"],
+        kind: str,
+        *,
+        text: str,
+        action: str | None = None,
+        message_id: str | None = None,
+        problem: str | None = None,
+        took_ms: float | None = None,
+    ) -> None:
+        """Keeps a message as it was on the wire and shows it."""
+        if direction == "in" and kind != "link":
+            record = self._stations[station]
+            record.last_seen = self.now()
+            record.received += 1
+            record.malformed += kind == "malformed"
+        row = MessageRow(0, self.now(), station, direction, kind, action, message_id, text, problem, took_ms)
+        try:
+            row = self._store.add_message(row)
+        except StorageError as error:
+            _log.error("a message of %s is not kept: %s", station, error)
+        self._feed.publish("message", shortened(row, _SHOWN_TEXT))
+
+    def note(self, station: str, text: str) -> None:
+        """A line of the log that is no message."""
+        _log.info("%s: %s", station, text)
+        self.journal(station, "in", "link", text=text)
+
+    def messages(
+        self, station: str | None, after: int | None, *, before: int | None = None, limit: int = 200
+    ) -> list[MessageRow]:
+        return self._store.messages(station, after, before=before, limit=limit)
+
+    def message(self, number: int) -> MessageRow | None:
+        return self._store.message(number)
+
+    # What stations tell
+
+    def on_boot(self, station: str, request: Mapping[str, Any]) -> Behaviour:
+        """BootNotification (B01): the answer is what the bench is set to."""
+        record = self._stations[station]
+        record.boots += 1
+        record.boot = dict(request["chargingStation"])
+        record.boot_reason = request["reason"]
+        record.registration = self.behaviour.boot_status
+        self._changed(record)
+        return self.behaviour
+
+    def on_status(self, station: str, request: Mapping[str, Any]) -> None:
+        """StatusNotification (G01)."""
+        found = self._connector(station, request["evseId"], request["connectorId"])
+        if found is not None:
+            found.status, found.since = request["connectorStatus"], request["timestamp"]
+            self._changed(self._stations[station])
+
+    def on_events(self, station: str, request: Mapping[str, Any]) -> None:
+        """NotifyEvent (N07): the connector's AvailabilityState may come this way instead (G01)."""
+        for event in request["eventData"]:
+            evse = event["component"].get("evse", {})
+            named = event["component"]["name"] == "Connector" and event["variable"]["name"] == "AvailabilityState"
+            if named and "id" in evse and "connectorId" in evse:
+                told = {"evseId": evse["id"], "connectorId": evse["connectorId"]}
+                status = {"connectorStatus": event["actualValue"], "timestamp": event["timestamp"]}
+                self.on_status(station, told | status)
+
+    def on_progress(self, station: str, kind: Literal["firmware_status", "log_status"], status: str) -> None:
+        """FirmwareStatusNotification (L01) and LogStatusNotification (N01)."""
+        setattr(self._stations[station], kind, status)
+        self._changed(self._stations[station])
+
+    def on_meter_values(self, station: str, request: Mapping[str, Any]) -> None:
+        """MeterValues outside a transaction (J01): the last reading of each connector of the EVSE is shown."""
+        points: dict[str, Point] = {}
+        for reading in readings(request["meterValue"]):
+            merge(points, reading)
+        for connector in self._stations[station].connectors:
+            if points and connector.evse == request["evseId"]:
+                connector.meter = list(points.values())[-1]
+        self._changed(self._stations[station])
+
+    def _connector(self, station: str, evse: int, connector: int) -> ConnectorRecord | None:
+        connectors = self._stations[station].connectors
+        for known in connectors:
+            if (known.evse, known.connector) == (evse, connector):
+                return known
+        if len(connectors) >= _MAX_CONNECTORS:
+            return None
+        connectors.append(ConnectorRecord(evse, connector, "Unknown", self.now()))
+        connectors.sort(key=lambda known: (known.evse, known.connector))
+        return next(known for known in connectors if (known.evse, known.connector) == (evse, connector))
+
+    # Tokens
+
+    def authorize(self, id_token: Mapping[str, Any]) -> Token:
+        """Whether a token may charge (C01). `NoAuthorization` always may (C02.FR.02 of the station's side)."""
+        known = self._store.token(id_token["idToken"])
+        if known is not None:
+            return known
+        free = self.behaviour.accept_unknown or id_token["type"] == "NoAuthorization"
+        return Token(id_token["idToken"], id_token["type"], "Accepted" if free else "Invalid")
+
+    def tokens(self) -> list[Token]:
+        return self._store.tokens()
+
+    def put_token(self, token: Token) -> Token:
+        token = self._store.put_token(token)
+        self._feed.publish("token", token)
+        return token
+
+    def delete_token(self, id_token: str) -> bool:
+        found = self._store.delete_token(id_token)
+        self._feed.publish("token", {"id_token": id_token.upper(), "status": None})
+        return found
+
+    def set_behaviour(self, behaviour: Behaviour) -> None:
+        """Holds from the next request on; a registered station stays what it is until it boots again."""
+        self.behaviour = behaviour
+        self._feed.publish("behaviour", behaviour)
+
+    # Transactions
+
+    def transactions(self) -> list[TransactionSummary]:
+        """The newest first."""
+        return list(self._transactions.values())[::-1]
+
+    def series(self, station: str, transaction_id: str) -> list[Point] | None:
+        """What was measured in a transaction, or None when it is unknown."""
+        known = (station, transaction_id) in self._transactions
+        return self._ledger(station, transaction_id).series() if known else None
+
+    def events(self, station: str, transaction_id: str) -> list[StoredEvent]:
+        return self._store.events(station, transaction_id)
+
+    def on_transaction_event(self, station: str, request: Mapping[str, Any]) -> Verdict:
+        """TransactionEvent (E): counted once, however often it comes. Raises `StorageError`: not to be answered."""
+        transaction_id: str = request["transactionInfo"]["transactionId"]
+        ledger = self._ledger(station, transaction_id)
+        verdict = ledger.add(request)
+        try:
+            self._keep_event(station, transaction_id, request, verdict)
+        except StorageError:
+            del self._ledgers[station, transaction_id]
+            raise
+        summary = ledger.summary()
+        self._store.put_transaction(station, transaction_id, msgspec.json.encode(summary))
+        self._remember(summary)
+        points = ledger.points_of(request) if verdict is Verdict.NEW else []
+        self._feed.publish("transaction", {"transaction": summary, "points": points})
+        return verdict
+
+    def _keep_event(self, station: str, transaction_id: str, request: Mapping[str, Any], verdict: Verdict) -> None:
+        seq_no: int = request["seqNo"]
+        if verdict is Verdict.NEW:
+            payload = msgspec.Raw(msgspec.json.encode(request))
+            self._store.add_event(station, transaction_id, StoredEvent(seq_no, self.now(), payload, 0, 0))
+        else:
+            conflict = verdict is Verdict.CONFLICT
+            self._store.count_event_again(station, transaction_id, seq_no, conflict=conflict)
+            if conflict:
+                self.note(station, f"transaction {transaction_id}: seqNo {seq_no} came again with other content")
+
+    def _remember(self, summary: TransactionSummary) -> None:
+        self._transactions[summary.station, summary.id] = summary
+        while len(self._transactions) > self._store.limits.transactions:
+            del self._transactions[next(iter(self._transactions))]
+
+    def _ledger(self, station: str, transaction_id: str) -> Ledger:
+        key = (station, transaction_id)
+        ledger = self._ledgers.pop(key, None) or self._replayed(station, transaction_id)
+        self._ledgers[key] = ledger
+        while len(self._ledgers) > _MAX_LEDGERS:
+            del self._ledgers[next(iter(self._ledgers))]
+        return ledger
+
+    def _replayed(self, station: str, transaction_id: str) -> Ledger:
+        ledger = Ledger(station, transaction_id)
+        for event in self._store.events(station, transaction_id):
+            ledger.add(msgspec.json.decode(event.payload))
+            ledger.count_again(event.repeated, [event.seq_no] * event.conflicts)
+        return ledger

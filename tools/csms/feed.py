@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fan-out of what happens to the open pages. A reader that does not keep up is told to load everything again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+__all__ = ["Feed", "Subscription"]
+
+_MAX_BACKLOG = 2000
+
+
+class Subscription:
+    """One reader: server-sent events, already encoded."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    def put(self, event: bytes) -> None:
+        if self._queue.qsize() >= _MAX_BACKLOG:
+            while not self._queue.empty():
+                self._queue.get_nowait()
+            event = _encoded("resync", {})
+        self._queue.put_nowait(event)
+
+    def end(self) -> None:
+        self._queue.put_nowait(None)
+
+    async def get(self) -> bytes | None:
+        """The next event, or None when there will be no more."""
+        return await self._queue.get()
+
+
+class Feed:
+    """Where the desk says what changed."""
+
+    def __init__(self) -> None:
+        self._readers: set[Subscription] = set()
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    @contextmanager
+    def subscribe(self) -> Iterator[Subscription]:
+        reader = Subscription()
+        self._readers.add(reader)
+        try:
+            yield reader
+        finally:
+            self._readers.discard(reader)
+
+    def publish(self, kind: str, data: Any) -> None:
+        """Tells every reader; costs nothing when there is none."""
+        if self._readers:
+            event = _encoded(kind, data)
+            for reader in self._readers:
+                reader.put(event)
+
+    def close(self) -> None:
+        """Ends every subscription."""
+        for reader in self._readers:
+            reader.end()
+
+
+def _encoded(kind: str, data: Any) -> bytes:
+    return b"event: " + kind.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+# mypy: disallow-untyped-decorators=False, disallow-subclassing-any=False
+"""The handlers: one for every request that a station may send, in the order of the specification's blocks.
+
+A handler reads the request as it was on the wire (`self.request_payload`), tells the desk and returns the answer.
+What needs no decision is only acknowledged: the message log has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ocpp.routing import on
+from ocpp.v201 import call_result
+from ocpp.v201.enums import Action
+
+from tools.csms.desk import Desk
+from tools.csms.rpc import Answer, RpcLink, Transport
+from tools.csms.store import Token
+
+__all__ = ["Station"]
+
+# Reports that GetBaseReport and GetReport ask for (B02.FR.09).
+_REPORTING = {"GetBaseReport": "NotifyReport", "GetReport": "NotifyReport"}
+
+
+def _handles(action: Action) -> Any:
+    # The request has been checked against its schema before, and faster.
+    return on(action, skip_schema_validation=True)
+
+
+class Station(RpcLink):
+    """A station's connection with all its handlers."""
+
+    def __init__(self, identity: str, transport: Transport, desk: Desk) -> None:
+        super().__init__(identity, transport, desk)
+        self._asked_for: set[str] = set()
+
+    @property
+    def request_payload(self) -> Mapping[str, Any]:
+        """The request that is being handled; only to be read inside a handler."""
+        assert self._handling is not None
+        return self._handling.payload
+
+    def may_send(self, action: str) -> bool:
+        """While Pending a station sends what it was asked for, while Rejected nothing (B01.FR.10, B03.FR.07).
+
+        A station that never booted here is taken for accepted: it may have booted before this bench began.
+        """
+        record = self.desk.station(self.identity)
+        registration = record.registration if record else None
+        if action == "BootNotification" or registration in (None, "Accepted"):
+            return True
+        return registration == "Pending" and action in self._asked_for
+
+    async def request(self, action: str, payload: dict[str, Any], *, timeout_s: float) -> Answer:
+        # Before the answer, as a quick station's report may overtake our reading of it.
+        asked = payload.get("requestedMessage") if action == "TriggerMessage" else _REPORTING.get(action)
+        if isinstance(asked, str):
+            self._asked_for.add(asked)
+        return await super().request(action, payload, timeout_s=timeout_s)
+
+    # A. Security
+
+    @_handles(Action.security_event_notification)
+    def on_security_event(self, **_: Any) -> Any:
+        return call_result.SecurityEventNotification()
+
+    @_handles(Action.sign_certificate)
+    def on_sign_certificate(self, **_: Any) -> Any:
+        # The bench has no certificate authority.
+        return call_result.SignCertificate(status="Rejected")
+
+    # B. Provisioning
+
+    @_handles(Action.boot_notification)
+    def on_boot_notification(self, **_: Any) -> Any:
+        behaviour = self.desk.on_boot(self.identity, self.request_payload)
+        self._asked_for.clear()
+        return call_result.BootNotification(
+            current_time=self.desk.now(), interval=behaviour.heartbeat_interval_s, status=behaviour.boot_status
+        )
+
+    @_handles(Action.notify_report)
+    def on_notify_report(self, **_: Any) -> Any:
+        return call_result.NotifyReport()
+
+    # C. Authorization
+
+    @_handles(Action.authorize)
+    def on_authorize(self, **_: Any) -> Any:
+        return call_result.Authorize(id_token_info=self._id_token_info())
+
+    def _id_token_info(self) -> dict[str, Any]:
+        token: Token = self.desk.authorize(self.request_payload["idToken"])
+        info: dict[str, Any] = {"status": token.status}
+        if token.group_id_token:
+            info["group_id_token"] = {"id_token": token.group_id_token, "type": "Central"}
+        return info
+
+    # E. Transactions
+
+    @_handles(Action.transaction_event)
+    def on_transaction_event(self, **_: Any) -> Any:
+        self.desk.on_transaction_event(self.identity, self.request_payload)
+        if "idToken" in self.request_payload:
+            # E01.FR.11 and .12: the token is checked again, as the station may have relied on old data.
+            return call_result.TransactionEvent(id_token_info=self._id_token_info())
+        return call_result.TransactionEvent()
+
+    # G. Availability
+
+    @_handles(Action.status_notification)
+    def on_status_notification(self, **_: Any) -> Any:
+        self.desk.on_status(self.identity, self.request_payload)
+        return call_result.StatusNotification()
+
+    @_handles(Action.heartbeat)
+    def on_heartbeat(self, **_: Any) -> Any:
+        return call_result.Heartbeat(current_time=self.desk.now())
+
+    # H. Reservation
+
+    @_handles(Action.reservation_status_update)
+    def on_reservation_status_update(self, **_: Any) -> Any:
+        return call_result.ReservationStatusUpdate()
+
+    # J. Metering
+
+    @_handles(Action.meter_values)
+    def on_meter_values(self, **_: Any) -> Any:
+        self.desk.on_meter_values(self.identity, self.request_payload)
+        return call_result.MeterValues()
+
+    # K. Smart charging
+
+    @_handles(Action.cleared_charging_limit)
+    def on_cleared_charging_limit(self, **_: Any) -> Any:
+        return call_result.ClearedChargingLimit()
+
+    @_handles(Action.notify_charging_limit)
+    def on_notify_charging_limit(self, **_: Any) -> Any:
+        return call_result.NotifyChargingLimit()
+
+    @_handles(Action.notify_ev_charging_needs)
+    def on_notify_ev_charging_needs(self, **_: Any) -> Any:
+        # The bench makes no charging schedules of its own.
+        return call_result.NotifyEVChargingNeeds(status="Rejected")
+
+    @_handles(Action.notify_ev_charging_schedule)
+    def on_notify_ev_charging_schedule(self, **_: Any) -> Any:
+        return call_result.NotifyEVChargingSchedule(status="Accepted")
+
+    @_handles(Action.report_charging_profiles)
+    def on_report_charging_profiles(self, **_: Any) -> Any:
+        return call_result.ReportChargingProfiles()
+
+    # L. Firmware management
+
+    @_handles(Action.firmware_status_notification)
+    def on_firmware_status(self, **_: Any) -> Any:
+        self.desk.on_progress(self.identity, "firmware_status", self.request_payload["status"])
+        return call_result.FirmwareStatusNotification()
+
+    @_handles(Action.publish_firmware_status_notification)
+    def on_publish_firmware_status(self, **_: Any) -> Any:
+        return call_result.PublishFirmwareStatusNotification()
+
+    # M. Certificates
+
+    @_handles(Action.get_15118_ev_certificate)
+    def on_get_15118_ev_certificate(self, **_: Any) -> Any:
+        return call_result.Get15118EVCertificate(status="Failed", exi_response="")
+
+    @_handles(Action.get_certificate_status)
+    def on_get_certificate_status(self, **_: Any) -> Any:
+        return call_result.GetCertificateStatus(status="Failed")
+
+    # N. Diagnostics
+
+    @_handles(Action.log_status_notification)
+    def on_log_status(self, **_: Any) -> Any:
+        self.desk.on_progress(self.identity, "log_status", self.request_payload["status"])
+        return call_result.LogStatusNotification()
+
+    @_handles(Action.notify_customer_information)
+    def on_notify_customer_information(self, **_: Any) -> Any:
+        return call_result.NotifyCustomerInformation()
+
+    @_handles(Action.notify_event)
+    def on_notify_event(self, **_: Any) -> Any:
+        self.desk.on_events(self.identity, self.request_payload)
+        return call_result.NotifyEvent()
+
+    @_handles(Action.notify_monitoring_report)
+    def on_notify_monitoring_report(self, **_: Any) -> Any:
+        return call_result.NotifyMonitoringReport()
+
+    # O. Display messages
+
+    @_handles(Action.notify_display_messages)
+    def on_notify_display_messages(self, **_: Any) -> Any:
+        return call_result.NotifyDisplayMessages()
+
+    # P. Data transfer
+
+    @_handles(Action.data_transfer)
+    def on_data_transfer(self, **_: Any) -> Any:
+        # P02: no vendor of this bench's own.
+        return call_result.DataTransfer(status="UnknownVendorId")
