@@ -199,6 +199,7 @@ class CsmsLink:
             self._profile = None
             self._waiting.clear()
             if not self._asked:
+                self._configure()  # the CSMS may have set other back-off times meanwhile
                 self._policy.lost(self._clock.monotonic())
             connection.transport.abort()
             _log.info("disconnected: %s", reason)

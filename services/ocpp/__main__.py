@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m services.ocpp --config FILE`: the OCPP service's composition root."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from firmware import config, lifecycle, log, product
+from firmware.clock import SystemClock
+from firmware.errors import BaywattError
+from firmware.version import VERSION
+from services.ocpp.service import Service
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="baywatt-ocpp", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="TOML file of firmware.config.ServiceConfig")
+    arguments = parser.parse_args(argv)
+    try:
+        settings = config.load(arguments.config, config.ServiceConfig)
+        log.setup(settings.log_level, Path(settings.log_file) if settings.log_file else None)
+        factory = config.load(Path(settings.factory), config.FactorySettings)
+        service = Service(
+            settings,
+            factory,
+            product.load(factory.product),
+            clock=SystemClock(),
+            firmware_version=VERSION,
+            dial_via=os.environ.get("BAYWATT_DIAL_VIA"),
+        )
+    except BaywattError as error:
+        print(f"baywatt-ocpp: {error}", file=sys.stderr)
+        return 2
+    return lifecycle.run(service.start)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

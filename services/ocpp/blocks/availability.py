@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""G Availability: connector status, and what the CSMS may change of it.
+
+A connector's status is decided from four facts, strongest first: a fault, Inoperative by request, a vehicle, nothing.
+It is decided once for each event, so that no passing status is ever reported. Availability set by the CSMS is kept at
+station, EVSE and connector level separately (G03.FR.07, G04.FR.08) and survives a reboot (G03.FR.08, G04.FR.09).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+from firmware.clock import parse_utc
+from firmware.contract import Event
+from services.ocpp import signals
+from services.ocpp.context import Block, Context, Failure, TriggerAnswer
+from services.ocpp.device_model import keys
+
+if TYPE_CHECKING:
+    from services.ocpp.evses import Evse
+    from services.ocpp.messages import (
+        Action,
+        ChangeAvailabilityRequest,
+        ChangeAvailabilityResponse,
+        ConnectorStatusEnumType,
+        HeartbeatResponse,
+        MessageTriggerEnumType,
+        OperationalStatusEnumType,
+        StatusNotificationRequest,
+    )
+
+__all__ = ["Availability"]
+
+_log = logging.getLogger(__name__)
+
+_FACT = "availability"
+_STATION = "station"
+
+
+class Availability(Block):
+    letter = "G"
+    handles = ("ChangeAvailability",)
+    asks = ("StatusNotification", "Heartbeat")
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._inoperative: set[str] = set()
+        self._scheduled: dict[str, OperationalStatusEnumType] = {}
+        self._reported: dict[int, str] = {}
+        self._heartbeat_at: float | None = None
+        self._last_heartbeat = 0.0
+
+    def start(self, now: float) -> None:
+        kept = self.context.facts.get(_FACT) or {}
+        self._inoperative = set(kept.get("inoperative", ()))
+        self._scheduled = dict(kept.get("scheduled", {}))
+        self._decide(now)
+
+    # --- G03, G04 --------------------------------------------------------------------------------------------
+
+    def on_call(self, action: Action, request: ChangeAvailabilityRequest, now: float) -> ChangeAvailabilityResponse:
+        target = self._target(request)
+        if target is None:
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "UnknownEvse"}}
+        wanted = request["operationalStatus"]
+        self._scheduled.pop(target, None)
+        busy = [evse for evse in self._covered(target) if evse.transaction_id is not None]
+        if (target in self._inoperative) == (wanted == "Inoperative"):
+            self._keep()
+            for evse in self._covered(target):  # who asks again is told again (TC_G_13_CS)
+                self._reported.pop(evse.evse, None)
+            self._decide(now)  # a scheduled change that is taken back may have closed an EVSE
+            return {"status": "Accepted"}  # G03.FR.03, G04.FR.04
+        if busy:
+            self._scheduled[target] = wanted
+            self._keep()
+            self._decide(now)  # the EVSEs without a transaction change now
+            return {"status": "Scheduled"}  # G03.FR.05, G04.FR.06
+        self._apply(target, wanted, now)
+        return {"status": "Accepted"}
+
+    def _target(self, request: ChangeAvailabilityRequest) -> str | None:
+        """The level that the request is about, by the name under which it is kept; None when there is no such EVSE."""
+        if "evse" not in request or request["evse"]["id"] == 0:
+            return _STATION  # G04.FR.01
+        evse = self.context.hal.evses.get(request["evse"]["id"])
+        connector = request["evse"].get("connectorId")
+        if evse is None or connector not in (None, evse.connector):
+            return None
+        return f"evse {evse.evse}" if connector is None else f"connector {evse.evse}.{connector}"
+
+    def _covered(self, target: str) -> list[Evse]:
+        return [evse for evse in self.context.hal.evses.values() if target in _levels(evse)]
+
+    def _apply(self, target: str, wanted: OperationalStatusEnumType, now: float) -> None:
+        (self._inoperative.add if wanted == "Inoperative" else self._inoperative.discard)(target)
+        _log.info("%s is now %s", target, wanted)
+        self._keep()
+        self._decide(now)
+
+    def _keep(self) -> None:
+        self.context.facts.put(_FACT, {"inoperative": sorted(self._inoperative), "scheduled": self._scheduled})
+
+    def _run_scheduled(self, now: float) -> None:
+        """A transaction ended: carry out what waited for it."""
+        for target, wanted in list(self._scheduled.items()):
+            if not any(evse.transaction_id for evse in self._covered(target)):
+                del self._scheduled[target]
+                self._apply(target, wanted, now)
+
+    # --- G01 ---------------------------------------------------------------------------------------------------
+
+    def _decide(self, now: float) -> None:
+        for evse in self.context.hal.evses.values():
+            evse.operative = self._is_operative(evse)
+            status = self._status(evse)
+            if status != evse.status:
+                _log.info("EVSE %d: %s", evse.evse, status)
+                evse.status = status
+                self._mirror(evse)
+            if self.context.registration.online and self._reported.get(evse.evse) != status:
+                self._notify(evse, now)
+
+    def _is_operative(self, evse: Evse) -> bool:
+        if _levels(evse) & self._inoperative:
+            return False
+        leaving = {target for target, wanted in self._scheduled.items() if wanted == "Inoperative"}
+        return not (_levels(evse) & leaving and evse.transaction_id is None)
+
+    def _status(self, evse: Evse) -> ConnectorStatusEnumType:
+        if self.context.hal.is_faulted(evse):
+            return "Faulted"
+        if not evse.operative and evse.transaction_id is None:
+            return "Unavailable"  # G03.FR.06, G04.FR.07
+        return "Occupied" if evse.plugged else "Available"  # G01.FR.03, G01.FR.04
+
+    def _mirror(self, evse: Evse) -> None:
+        """The device model says the same as StatusNotification."""
+        model = self.context.model
+        model.put(keys.CONNECTOR_AVAILABILITY_STATE, evse.status, evse=evse.evse, connector=evse.connector)
+        model.put(keys.AVAILABILITY_STATE, evse.status, evse=evse.evse)
+
+    def _notify(self, evse: Evse, now: float, *, early: bool = False) -> None:
+        self._reported[evse.evse] = evse.status
+        request: StatusNotificationRequest = {
+            "timestamp": self.context.time.text(now),
+            "connectorStatus": evse.status,
+            "evseId": evse.evse,
+            "connectorId": evse.connector,
+        }
+        self.context.outbox.send("StatusNotification", request, early=early)
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def on_hal_up(self, *, same_run: bool, now: float) -> None:
+        self._decide(now)
+
+    def on_hal_down(self, now: float) -> None:
+        self._decide(now)
+
+    def on_hal_event(self, event: Event, now: float) -> None:
+        self._decide(now)
+
+    def on_signal(self, signal: signals.Signal, now: float) -> None:
+        match signal:
+            case signals.TransactionChanged(change="ended"):
+                self._run_scheduled(now)
+                self._decide(now)
+            case signals.TransactionChanged():
+                self._decide(now)
+            case signals.Registered():
+                self._registered(signal, now)
+            case signals.WentOffline():
+                self._heartbeat_at = None
+            case signals.VariablesChanged():
+                self._plan_heartbeat(now)
+            case signals.Triggered(message="Heartbeat"):
+                self._heartbeat(now, early=True)
+            case signals.Triggered(message="StatusNotification"):
+                evse = self.context.hal.evses.get(signal.evse or 0)
+                if evse is not None:
+                    self._notify(evse, now, early=True)
+
+    def _registered(self, signal: signals.Registered, now: float) -> None:
+        """B01.FR.05 all after a boot; B04.FR.01 all after a long outage; B04.FR.02 else only what changed."""
+        if signal.booted or signal.offline_s > self.context.model.get(keys.OFFLINE_THRESHOLD):
+            self._reported.clear()
+        self._decide(now)
+        self._last_heartbeat = now
+        self._plan_heartbeat(now)
+
+    def triggers(
+        self, message: MessageTriggerEnumType, evse: int | None, connector: int | None
+    ) -> TriggerAnswer | None:
+        if message == "Heartbeat":
+            return "Accepted"
+        if message != "StatusNotification":
+            return None
+        known = self.context.hal.evses.get(evse or 0)
+        return "Accepted" if known is not None and connector == known.connector else "Rejected"  # F06.FR.12
+
+    # --- G02 Heartbeat -----------------------------------------------------------------------------------------------
+
+    def _heartbeat(self, now: float, *, early: bool = False) -> None:
+        self._last_heartbeat = now
+        self.context.outbox.send("Heartbeat", {}, early=early)
+
+    def _plan_heartbeat(self, now: float) -> None:
+        interval = self.context.model.get(keys.HEARTBEAT_INTERVAL)
+        online = self.context.registration.online
+        self._heartbeat_at = max(self._last_heartbeat + interval, now) if online and interval > 0 else None
+
+    def on_answer(self, action: Action, request: Any, answer: Any, now: float) -> None:
+        if action == "Heartbeat" and not isinstance(answer, Failure):
+            self.context.time.hear("Heartbeat", parse_utc(cast("HeartbeatResponse", answer)["currentTime"]), now)
+        elif action == "StatusNotification" and isinstance(answer, Failure):
+            self._reported.pop(request["evseId"], None)  # told again with the next change or connection
+
+    def next_deadline(self) -> float | None:
+        return self._heartbeat_at
+
+    def on_time(self, now: float) -> None:
+        if self._heartbeat_at is not None and now >= self._heartbeat_at:
+            self._heartbeat(now)
+            self._plan_heartbeat(now)
+
+
+def _levels(evse: Evse) -> set[str]:
+    return {_STATION, f"evse {evse.evse}", f"connector {evse.evse}.{evse.connector}"}

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""J Meter values outside transactions: clock-aligned samples and values on demand.
+
+Sampled values of a transaction belong to the transaction (block E); clock-aligned ones are timed here for both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from services.ocpp import signals
+from services.ocpp.context import Block, Context, TriggerAnswer
+from services.ocpp.device_model import keys
+from services.ocpp.metering import meter_value, until_aligned
+
+if TYPE_CHECKING:
+    from services.ocpp.evses import Evse
+    from services.ocpp.messages import (
+        MessageTriggerEnumType,
+        MeterValuesRequest,
+        MeterValueType,
+        ReadingContextEnumType,
+    )
+
+__all__ = ["MeterValues"]
+
+
+class MeterValues(Block):
+    letter = "J"
+    asks = ("MeterValues",)
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._aligned_at: float | None = None
+
+    def start(self, now: float) -> None:
+        self._plan(now)
+
+    def on_signal(self, signal: signals.Signal, now: float) -> None:
+        match signal:
+            case signals.VariablesChanged() | signals.Registered():
+                self._plan(now)
+            case signals.Triggered(message="MeterValues"):
+                for evse in self._wanted(signal.evse):
+                    self._send(evse, "Trigger", now, early=True)  # F06.FR.06
+
+    def triggers(
+        self, message: MessageTriggerEnumType, evse: int | None, connector: int | None
+    ) -> TriggerAnswer | None:
+        if message != "MeterValues":
+            return None
+        return "Accepted" if self._wanted(evse) else "Rejected"
+
+    def _wanted(self, evse: int | None) -> list[Evse]:
+        """F06.FR.11: without an evse, all of them; but only where there is something to tell (F06.FR.10)."""
+        return [
+            each
+            for each in self.context.hal.evses.values()
+            if evse in (None, 0, each.evse) and self._value(each, "Trigger", "") is not None
+        ]
+
+    def next_deadline(self) -> float | None:
+        return self._aligned_at
+
+    def on_time(self, now: float) -> None:
+        if self._aligned_at is None or now < self._aligned_at:
+            return
+        self._plan(now)
+        evses = self.context.hal.evses.values()
+        if self.context.model.find(keys.ALIGNED_SEND_DURING_IDLE) and any(evse.transaction_id for evse in evses):
+            return  # J01.FR.20
+        for evse in evses:
+            if evse.transaction_id is None:  # J01.FR.14
+                self._send(evse, "Sample.Clock", now)
+        self.context.emit(signals.MeterSampled(self.context.time.utc(now)))  # J01.FR.22
+
+    def _plan(self, now: float) -> None:
+        interval = self.context.model.get(keys.ALIGNED_INTERVAL)
+        self._aligned_at = now + until_aligned(self.context.time.utc(now), interval) if interval > 0 else None
+
+    def _send(self, evse: Evse, context: ReadingContextEnumType, now: float, *, early: bool = False) -> None:
+        value = self._value(evse, context, self.context.time.text(now))
+        if value is not None:
+            request: MeterValuesRequest = {"evseId": evse.evse, "meterValue": [value]}  # J01.FR.02
+            self.context.outbox.send("MeterValues", request, early=early)
+
+    def _value(self, evse: Evse, context: ReadingContextEnumType, timestamp: str) -> MeterValueType | None:
+        measurands = self.context.model.get(keys.ALIGNED_MEASURANDS)
+        if evse.reading is None:
+            return None
+        return meter_value(evse.reading, cast("Any", measurands), context=context, timestamp=timestamp)

@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0
+"""B Provisioning: registration, the device model's messages, network profiles and reset.
+
+After a boot nothing but BootNotification leaves until the CSMS has accepted us (B01.FR.08, B02.FR.02). A reset waits
+for the transactions that it ends, and for the CSMS to have heard of them, before the board is restarted (B12).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from firmware.clock import parse_utc
+from firmware.contract import Reboot
+from firmware.errors import ConfigError
+from services.ocpp import network_profiles, signals
+from services.ocpp.context import Block, Context, Failure, LinkOrder, TriggerAnswer
+from services.ocpp.device_model import keys, paged
+
+if TYPE_CHECKING:
+    from services.ocpp.device_model import Address
+    from services.ocpp.messages import (
+        Action,
+        BootNotificationRequest,
+        BootNotificationResponse,
+        BootReasonEnumType,
+        GetBaseReportRequest,
+        GetBaseReportResponse,
+        GetReportRequest,
+        GetReportResponse,
+        GetVariableResultType,
+        GetVariablesRequest,
+        GetVariablesResponse,
+        MessageTriggerEnumType,
+        NotifyReportRequest,
+        ReportDataType,
+        ResetRequest,
+        ResetResponse,
+        SetNetworkProfileRequest,
+        SetNetworkProfileResponse,
+        SetVariableResultType,
+        SetVariablesRequest,
+        SetVariablesResponse,
+    )
+
+__all__ = ["Provisioning"]
+
+_log = logging.getLogger(__name__)
+
+_OWN_BOOT_INTERVAL_S = 60.0
+"""Between BootNotifications when the CSMS left it to us (B02.FR.07, B03.FR.05) or did not answer."""
+_LAST_WORDS_S = 0.5
+"""From the last answer to the reboot: time for the frames to leave."""
+
+_BOOT_REASON: dict[str, BootReasonEnumType] = {
+    "power_up": "PowerUp",
+    "local_reset": "LocalReset",
+    "watchdog": "Watchdog",
+    "requested": "LocalReset",
+    "application": "ApplicationReset",
+}
+
+
+@dataclass(slots=True)
+class _Reset:
+    """A reset that was accepted or scheduled."""
+
+    reason: BootReasonEnumType
+    give_up_at: float | None = None
+    """Set when all transactions have ended: when the reboot no longer waits for the CSMS to have heard of the ended transactions (B12.FR.05)."""
+    reboot_at: float | None = None
+
+
+class Provisioning(Block):
+    letter = "B"
+    handles = (
+        "GetVariables",
+        "SetVariables",
+        "GetBaseReport",
+        "GetReport",
+        "SetNetworkProfile",
+        "Reset",
+    )
+    asks = ("BootNotification",)
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._boot_at: float | None = None
+        self._boot_pending = False
+        self._slot: int | None = None
+        self._reason: BootReasonEnumType = "Unknown"
+        self._reset: _Reset | None = None
+
+    def start(self, now: float) -> None:
+        planned = self.context.facts.get("planned_boot")
+        self._reason = cast("BootReasonEnumType", planned) or _BOOT_REASON.get(self.context.boot_cause, "Unknown")
+        self.context.facts.put("planned_boot", None)
+        self.context.model.check(keys.NETWORK_CONFIGURATION_PRIORITY, self._priority_refused)
+        _log.info("started: %s", self._reason)
+        if self.context.boot_cause != "application":  # A04.FR.01
+            kind = "ResetOrReboot" if planned else "StartupOfTheDevice"
+            self.context.emit(signals.SecurityEvent(kind, self._reason))
+
+    # --- B01, B02, B03: registration ---------------------------------------------------------------------------
+
+    def link_up(self, now: float) -> None:
+        """The link to the CSMS is established."""
+        registration = self.context.registration
+        registration.link_up = True
+        self.context.model.put(keys.SECURITY_PROFILE, registration.security_profile or 0)
+        self.context.model.put(keys.ACTIVE_NETWORK_PROFILE, registration.slot or 0)
+        if registration.slot != self._slot:  # B10.FR.10: perhaps another CSMS
+            self._slot, registration.status, self._boot_at = registration.slot, None, None
+        if registration.status == "Accepted":
+            self._online(booted=False, now=now)
+        elif self._boot_at is None or now >= self._boot_at:  # else the interval goes on (B02.FR.04, B03.FR.02)
+            self._boot(self._reason)
+
+    def link_down(self, now: float) -> None:
+        registration = self.context.registration
+        if registration.online:
+            registration.offline_since = now
+        registration.link_up = False
+        self._boot_pending = False
+        self.context.emit(signals.WentOffline())
+
+    def _online(self, *, booted: bool, now: float) -> None:
+        offline_s = now - self.context.registration.offline_since
+        self.context.outbox.go_online()
+        self.context.emit(signals.Registered(booted, offline_s))
+
+    def _boot(self, reason: BootReasonEnumType) -> None:
+        if self._boot_pending:
+            return
+        identity = self.context.product.identity
+        request: BootNotificationRequest = {
+            "reason": reason,  # B01.FR.09
+            "chargingStation": {
+                "model": identity.model,
+                "vendorName": identity.vendor_name,
+                "serialNumber": self.context.serial_number[:25],
+                "firmwareVersion": self.context.model.get(keys.FIRMWARE_VERSION)[:50],
+            },
+        }
+        self._boot_at, self._boot_pending = None, True
+        self.context.outbox.send("BootNotification", request, early=True)
+
+    def on_answer(self, action: Action, request: Any, answer: Any, now: float) -> None:
+        self._boot_pending = False
+        if isinstance(answer, Failure):
+            if answer.code != "offline":
+                self._boot_at = now + _OWN_BOOT_INTERVAL_S
+            return
+        response: BootNotificationResponse = answer
+        self.context.time.hear("Heartbeat", parse_utc(response["currentTime"]), now)  # B01.FR.06
+        status, interval = response["status"], response["interval"]
+        self.context.registration.status = status
+        _log.info("registration: %s, interval %d s", status, interval)
+        if status == "Accepted":
+            if interval > 0:  # B01.FR.04
+                self.context.model.put(keys.HEARTBEAT_INTERVAL, interval)
+            self._online(booted=True, now=now)
+        else:  # B02.FR.04, B02.FR.08, B03.FR.06; B02.FR.07, B03.FR.05
+            self._boot_at = now + (interval if interval > 0 else _OWN_BOOT_INTERVAL_S)
+        if status == "Rejected":
+            self.context.outbox.forget_early()
+
+    def triggers(
+        self, message: MessageTriggerEnumType, evse: int | None, connector: int | None
+    ) -> TriggerAnswer | None:
+        if message != "BootNotification":
+            return None
+        return "Rejected" if self.context.registration.status == "Accepted" else "Accepted"  # F06.FR.17
+
+    def on_signal(self, signal: signals.Signal, now: float) -> None:
+        match signal:
+            case signals.Triggered(message="BootNotification"):
+                self._boot("Triggered")
+            case signals.TransactionChanged(change="ended"):
+                self._advance_reset(now)
+            case signals.VariablesChanged():
+                if any(change.of(keys.TIME_SOURCE) for change in signal.changes):
+                    self.context.time.use(tuple(self.context.model.get(keys.TIME_SOURCE)))
+                if any(change.of(keys.BASIC_AUTH_PASSWORD) for change in signal.changes):
+                    self.context.link_orders.append(LinkOrder("redial", "new password"))  # A01.FR.03
+
+    # --- B05, B06, B07, B08 ---------------------------------------------------------------------------------------
+
+    def on_call(self, action: Action, request: Any, now: float) -> Any:
+        match action:
+            case "GetVariables":
+                return self._get_variables(request)
+            case "SetVariables":
+                return self._set_variables(request)
+            case "GetBaseReport":
+                return self._base_report(request, now)
+            case "GetReport":
+                return self._report(request, now)
+            case "SetNetworkProfile":
+                return self._set_network_profile(request)
+            case _:
+                return self._handle_reset(request, now)
+
+    def _get_variables(self, request: GetVariablesRequest) -> GetVariablesResponse:
+        results = self.context.model.get_variables(cast("list[dict[str, Any]]", request["getVariableData"]))
+        return {"getVariableResult": cast("list[GetVariableResultType]", results)}
+
+    def _set_variables(self, request: SetVariablesRequest) -> SetVariablesResponse:
+        results, changes = self.context.model.set_variables(cast("list[dict[str, Any]]", request["setVariableData"]))
+        if changes:
+            self.context.emit(signals.VariablesChanged(tuple(changes)))
+        return {"setVariableResult": cast("list[SetVariableResultType]", results)}
+
+    def _base_report(self, request: GetBaseReportRequest, now: float) -> GetBaseReportResponse:
+        kind = request["reportBase"]
+        if kind == "SummaryInventory" and not self.context.product.features.summary_inventory:
+            return {"status": "NotSupported"}  # B07.FR.02
+        report = self.context.model.base_report(kind)
+        self._send_report(request["requestId"], report, now)
+        return {"status": "Accepted"}
+
+    def _report(self, request: GetReportRequest, now: float) -> GetReportResponse:
+        report = self.context.model.custom_report(
+            request.get("componentCriteria"), cast("list[dict[str, Any]] | None", request.get("componentVariable"))
+        )
+        if not report:
+            return {"status": "EmptyResultSet"}  # B08.FR.15
+        self._send_report(request["requestId"], report, now)
+        return {"status": "Accepted"}
+
+    def _send_report(self, request_id: int, report: list[Any], now: float) -> None:
+        """B07.FR.03, B07.FR.10: the parts, numbered from 0; the response leaves before them."""
+        model = self.context.model
+        pages = paged(report, model.get(keys.ITEMS_GET_REPORT), model.get(keys.BYTES_GET_REPORT))
+        for number, page in enumerate(pages):
+            part: NotifyReportRequest = {
+                "requestId": request_id,  # B07.FR.04, B08.FR.04
+                "generatedAt": self.context.time.text(now),
+                "seqNo": number,
+                "tbc": number + 1 < len(pages),
+                "reportData": cast("list[ReportDataType]", page),
+            }
+            self.context.outbox.send("NotifyReport", part, early=True)
+
+    # --- B09, B10 -------------------------------------------------------------------------------------------------
+
+    def _set_network_profile(self, request: SetNetworkProfileRequest) -> SetNetworkProfileResponse:
+        slot, data = request["configurationSlot"], request["connectionData"]
+        if not 1 <= slot <= self.context.product.limits.network_slots:
+            return _profile_rejected("InvalidConfSlot", "no such configuration slot")  # B09.FR.05
+        if not self._may_go_to(data["securityProfile"]):
+            return _profile_rejected("NoSecurityDowngrade", "the security profile may not be lowered")  # B09.FR.04
+        try:
+            profile = network_profiles.parse(slot, data)
+        except ConfigError as error:
+            return _profile_rejected("InvalidNetworkConf", str(error))  # B09.FR.02
+        self.context.profiles[slot] = profile
+        network_profiles.store(self.context.facts, self.context.profiles)
+        return {"status": "Accepted"}  # B09.FR.01
+
+    def _priority_refused(self, _address: Address, slots: tuple[str, ...]) -> str | None:
+        """B10.FR.01, B10.FR.02: every slot named must hold a profile, and none of lower security (A05.FR.04)."""
+        profiles = self.context.profiles
+        unknown = [slot for slot in slots if not slot.isdigit() or int(slot) not in profiles]
+        if unknown:
+            return f"no profile in slot {', '.join(unknown)}"
+        lower = [slot for slot in slots if not self._may_go_to(profiles[int(slot)].security_profile)]
+        return f"lower security in slot {', '.join(lower)}" if lower else None
+
+    def _may_go_to(self, security_profile: int) -> bool:
+        """A00.FR.005, B09.FR.31: only from 3 to 2, and only if that is allowed."""
+        current = self.context.registration.security_profile or 0
+        if security_profile >= current:
+            return True
+        allowed = self.context.model.find(keys.ALLOW_SECURITY_PROFILE_DOWNGRADE)
+        return bool(allowed) and security_profile >= 2
+
+    # --- B11, B12: reset ------------------------------------------------------------------------------------------
+
+    def _handle_reset(self, request: ResetRequest, now: float) -> ResetResponse:
+        if "evseId" in request and request["evseId"] != 0:
+            # B11.FR.09, B12.FR.09: this hardware resets as a whole.
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedRequest"}}
+        running = [evse for evse in self.context.hal.evses.values() if evse.transaction_id is not None]
+        if not self.context.hal.present:
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}}  # B11.FR.06
+        if request["type"] == "OnIdle" and running:
+            self._reset = _Reset("ScheduledReset")
+            return {"status": "Scheduled"}  # B12.FR.01
+        self._reset = _Reset("RemoteReset")
+        for evse in running:  # B12.FR.04
+            self.context.emit(signals.StopWanted(evse.evse, "ResetCommand", "ImmediateReset"))
+        self._advance_reset(now)
+        return {"status": "Accepted"}  # B12.FR.02, B11.FR.03
+
+    def _advance_reset(self, now: float) -> None:
+        """Reboot once every transaction has ended and the CSMS knows, or can't be told in time."""
+        reset = self._reset
+        if reset is None or reset.reboot_at is not None:
+            return
+        if any(evse.transaction_id is not None for evse in self.context.hal.evses.values()):
+            return
+        if reset.give_up_at is None:
+            reset.give_up_at = now + self.context.model.get(keys.MESSAGE_TIMEOUT)
+        told = not self.context.outbox.has_messages() or not self.context.registration.online
+        if told or now >= reset.give_up_at:
+            reset.reboot_at = now + _LAST_WORDS_S
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        deadlines = [self._boot_at]
+        if self._reset is not None:
+            deadlines += [self._reset.reboot_at or self._reset.give_up_at]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def settle(self, now: float) -> None:
+        self.context.registration.leaving = self._reset is not None
+        self._advance_reset(now)
+
+    def on_time(self, now: float) -> None:
+        if self._boot_at is not None and now >= self._boot_at:
+            self._boot_at = None
+            if self.context.registration.link_up:
+                self._boot(self._reason)
+        reset = self._reset
+        if reset is None:
+            return
+        self._advance_reset(now)
+        if reset.reboot_at is not None and now >= reset.reboot_at:
+            if not self.context.hal.present:
+                reset.reboot_at = now + _LAST_WORDS_S  # nobody there who could restart the board
+                return
+            self._reset = None
+            self.context.facts.put("planned_boot", reset.reason)
+            self.context.link_orders.append(LinkOrder("stop", "reset"))
+            self.context.hal.ask(Reboot())
+
+
+def _profile_rejected(code: str, why: str) -> SetNetworkProfileResponse:
+    return {"status": "Rejected", "statusInfo": {"reasonCode": code, "additionalInfo": why[:512]}}

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""F Remote control: start, stop and unlock by request, and messages on demand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from services.ocpp import signals
+from services.ocpp.context import Block
+from services.ocpp.device_model import keys
+
+if TYPE_CHECKING:
+    from services.ocpp.evses import Evse
+    from services.ocpp.messages import (
+        Action,
+        RequestStartTransactionRequest,
+        RequestStartTransactionResponse,
+        RequestStopTransactionRequest,
+        RequestStopTransactionResponse,
+        TriggerMessageRequest,
+        TriggerMessageResponse,
+        UnlockConnectorRequest,
+        UnlockConnectorResponse,
+    )
+
+__all__ = ["RemoteControl"]
+
+
+class RemoteControl(Block):
+    letter = "F"
+    handles = ("RequestStartTransaction", "RequestStopTransaction", "UnlockConnector", "TriggerMessage")
+
+    def on_call(self, action: Action, request: Any, now: float) -> Any:
+        match action:
+            case "RequestStartTransaction":
+                return self._start(request)
+            case "RequestStopTransaction":
+                return self._stop(request)
+            case "UnlockConnector":
+                return self._unlock(request)
+            case _:
+                return self._trigger(request)
+
+    # --- F01, F02 ------------------------------------------------------------------------------------------
+
+    def _start(self, request: RequestStartTransactionRequest) -> RequestStartTransactionResponse:
+        """A chargingProfile is ignored: this product has no Smart Charging (F01.FR.12, F02.FR.20)."""
+        if self.context.registration.status != "Accepted":  # B02.FR.05
+            return {"status": "Rejected"}
+        evse = self._choose(request.get("evseId"))
+        if evse is None or not self._may_start(evse):
+            return {"status": "Rejected"}
+        id_token, remote_start_id = request["idToken"], request["remoteStartId"]
+        needs_check = self.context.model.get(keys.AUTHORIZE_REMOTE_START)
+        if needs_check and id_token["type"] not in ("Central", "NoAuthorization"):  # C05.FR.01
+            self.context.emit(signals.AuthorisationWanted(evse.evse, id_token, remote_start_id))  # F01.FR.01
+        else:
+            self.context.emit(signals.Authorised(evse.evse, id_token, None, remote_start_id))  # F01.FR.02
+        response: RequestStartTransactionResponse = {"status": "Accepted"}
+        if evse.transaction_id is not None:  # F01.FR.13
+            response["transactionId"] = evse.transaction_id
+        return response
+
+    def _choose(self, evse_id: int | None) -> Evse | None:
+        """F01.FR.20: without an evseId prefer an EVSE with a vehicle waiting, then a free one."""
+        evses = self.context.hal.evses
+        if evse_id is not None:
+            return evses.get(evse_id)
+        free = [evse for evse in evses.values() if self._may_start(evse)]
+        return next((evse for evse in free if evse.plugged), free[0] if free else None)
+
+    def _may_start(self, evse: Evse) -> bool:
+        if self.context.hal.is_faulted(evse) or not evse.operative or self.context.registration.leaving:  # F01.FR.23
+            return False
+        free = evse.id_token is None and evse.starter is None and not evse.stopping  # F01.FR.24
+        return free and not evse.authorising
+
+    # --- F03 ------------------------------------------------------------------------------------------------------
+
+    def _stop(self, request: RequestStopTransactionRequest) -> RequestStopTransactionResponse:
+        if self.context.registration.status != "Accepted":  # B02.FR.05
+            return {"status": "Rejected"}
+        for evse in self.context.hal.evses.values():
+            if evse.transaction_id == request["transactionId"]:
+                self.context.emit(signals.StopWanted(evse.evse, "RemoteStop", "Remote"))  # F03.FR.03
+                return {"status": "Accepted"}  # F03.FR.07
+        return {"status": "Rejected"}  # F03.FR.08
+
+    # --- F05 ------------------------------------------------------------------------------------------------------
+
+    def _unlock(self, request: UnlockConnectorRequest) -> UnlockConnectorResponse:
+        evse = self.context.hal.evses.get(request["evseId"])
+        if evse is None or evse.connector != request["connectorId"]:  # F05.FR.03
+            return {"status": "UnknownConnector"}
+        if evse.id_token is not None and evse.transaction_id is not None:  # F05.FR.02
+            return {"status": "OngoingAuthorizedTransaction"}
+        # F05.FR.05: the cable is fixed and the lock is the vehicle's; there is nothing here to unlock.
+        return {"status": "UnlockFailed", "statusInfo": {"reasonCode": "FixedCable"}}
+
+    # --- F06 ------------------------------------------------------------------------------------------------------
+
+    def _trigger(self, request: TriggerMessageRequest) -> TriggerMessageResponse:
+        message, evse = request["requestedMessage"], request.get("evse", {})
+        evse_id, connector = evse.get("id"), evse.get("connectorId")
+        status = self.context.ask_trigger(message, evse_id, connector)
+        if status == "Accepted":  # F06.FR.04: the signal is handled after this response has been queued
+            self.context.emit(signals.Triggered(message, evse_id, connector))
+        return {"status": status}

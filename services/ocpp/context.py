@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every functional block is given, and what it must offer.
+
+A block is logic without I/O: plain methods, `now` (monotonic seconds) with every event, no waiting. What it wants
+done it puts into the context (`outbox`, `hal`, `emit`, `board`), and the station carries it out after the
+database has committed. A block names its next deadline; the station keeps the one timer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from firmware.contract import Event
+from firmware.errors import CsmsError
+
+if TYPE_CHECKING:
+    import random
+
+    from firmware.config import NetworkProfile
+    from firmware.product import Product
+    from services.ocpp.device_model import DeviceModel
+    from services.ocpp.evses import HalView
+    from services.ocpp.jobs import Job, JobNews
+    from services.ocpp.messages import Action, MessageTriggerEnumType, RegistrationStatusEnumType
+    from services.ocpp.outbox import Outbox
+    from services.ocpp.signals import Signal
+    from services.ocpp.station_time import StationTime
+
+__all__ = ["Block", "Context", "Facts", "Failure", "Refusal", "Registration", "TriggerAnswer"]
+
+TriggerAnswer = Literal["Accepted", "Rejected", "NotImplemented"]
+
+
+class Refusal(CsmsError):
+    """A CALL that is answered with a CALLERROR; `code` is one of part 4's."""
+
+    def __init__(self, code: str, description: str = "", details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(f"{code}: {description}")
+        self.code = code
+        self.description = description
+        self.details = dict(details or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a request of ours got no result: `timeout`, `offline`, or the CSMS's CALLERROR code."""
+
+    code: str
+    description: str = ""
+
+
+class Facts(Protocol):
+    """Small durable facts by name (pending reset, availability, last boot), JSON values."""
+
+    def get(self, key: str) -> Any: ...
+
+    def put(self, key: str, value: Any) -> None:
+        """Durable with the unit of work of the event that is being handled; None removes."""
+
+
+@dataclass(slots=True)
+class Registration:
+    """Where we stand with the CSMS; owner: provisioning (B)."""
+
+    link_up: bool = False
+    status: RegistrationStatusEnumType | None = None
+    slot: int | None = None
+    security_profile: int | None = None
+    offline_since: float = 0.0
+    last_contact: float | None = None
+    leaving: bool = False
+    """A reset is pending: no new session begins."""
+
+    @property
+    def online(self) -> bool:
+        """May we send anything? (B01.FR.08, B02.FR.02)"""
+        return self.link_up and self.status == "Accepted"
+
+
+@dataclass(slots=True)
+class Context:
+    """The world as blocks see it."""
+
+    product: Product
+    model: DeviceModel
+    facts: Facts
+    store: TransactionStore
+    outbox: Outbox
+    hal: HalView
+    time: StationTime
+    random: random.Random
+    new_id: Callable[[], str]
+    """A fresh UUID."""
+    boot_cause: str
+    serial_number: str
+    profiles: dict[int, NetworkProfile]
+    """Configuration slots; owner: provisioning (B)."""
+    registration: Registration = field(default_factory=Registration)
+    signals: list[Signal] = field(default_factory=list)
+    link_orders: list[LinkOrder] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    ask_trigger: Callable[[MessageTriggerEnumType, int | None, int | None], TriggerAnswer] = field(
+        default=lambda _message, _evse, _connector: "NotImplemented"
+    )
+
+    def emit(self, signal: Signal) -> None:
+        self.signals.append(signal)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOrder:
+    """What the link to the CSMS shall do: stay down (before a reboot), or dial again."""
+
+    action: Literal["stop", "redial"]
+    reason: str
+
+
+class TransactionStore(Protocol):
+    """Open transactions on disk; written in the unit of work of the event that is being handled."""
+
+    def load(self) -> list[bytes]: ...
+
+    def save(self, transaction_id: str, evse: int, state: bytes) -> None: ...
+
+    def drop(self, transaction_id: str) -> None: ...
+
+
+class Block:
+    """One functional block. Subclasses override what concerns them."""
+
+    letter: ClassVar[str]
+    handles: ClassVar[tuple[Action, ...]] = ()
+    """The CSMS's requests that this block answers."""
+    asks: ClassVar[tuple[Action, ...]] = ()
+    """Our requests whose answers this block wants."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def start(self, now: float) -> None:
+        """Once, before any event: restore what was kept."""
+
+    def on_call(self, action: Action, request: Any, now: float) -> Any:
+        """The response's payload; raises `Refusal` for a CALLERROR."""
+        raise NotImplementedError
+
+    def on_answer(self, action: Action, request: Any, answer: Any, now: float) -> None:
+        """A request of ours was answered; `answer` is the response's payload or a `Failure`."""
+
+    def on_hal_up(self, *, same_run: bool, now: float) -> None:
+        """The HAL is (back) with us and its snapshot is in `context.hal`; `same_run` when it had not restarted."""
+
+    def on_hal_down(self, now: float) -> None:
+        """The HAL is gone."""
+
+    def on_hal_event(self, event: Event, now: float) -> None:
+        """`context.hal` already holds the event's effect."""
+
+    def on_signal(self, signal: Signal, now: float) -> None: ...
+
+    def triggers(
+        self, message: MessageTriggerEnumType, evse: int | None, connector: int | None
+    ) -> TriggerAnswer | None:
+        """F06: can this block send `message` now? None when the message is not its own."""
+        return None
+
+    def on_job(self, news: JobNews, now: float) -> None:
+        """A job goes on or is over; for every block, whoever asked."""
+
+    def settle(self, now: float) -> None:
+        """Everything that followed from an event has been done; the outbox may have moved."""
+
+    def next_deadline(self) -> float | None:
+        """When `on_time` wants to be called next."""
+        return None
+
+    def on_time(self, now: float) -> None: ...

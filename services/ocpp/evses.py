@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The EVSEs as the HAL last reported them, and what the blocks agree on about each.
+
+`HalView` is the one place that turns contract events into state. Blocks read it; only the fields marked with an
+owner are written, by that block alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from firmware.contract import (
+    Cause,
+    Command,
+    EnergyFlow,
+    EnergyFlowChanged,
+    Event,
+    Fault,
+    FaultCleared,
+    FaultRaised,
+    LatchChanged,
+    LinkChanged,
+    MeterReading,
+    Phase,
+    PhaseChanged,
+    Plugged,
+    Snapshot,
+    Unplugged,
+    VehicleIdentified,
+)
+
+if TYPE_CHECKING:
+    from services.ocpp.messages import ChargingStateEnumType, ConnectorStatusEnumType, IdTokenType
+
+__all__ = ["Evse", "HalView"]
+
+_ACTIVE = frozenset({Phase.CABLE_CHECK, Phase.PRECHARGE, Phase.CHARGING, Phase.PAUSED, Phase.STOPPING})
+
+
+@dataclass(slots=True)
+class Evse:
+    """One EVSE; all our EVSEs have one connector, number 1."""
+
+    evse: int
+    connector: int
+    plugged: bool = False
+    phase: Phase = Phase.IDLE
+    cause: Cause = Cause.SEQUENCE
+    flow: EnergyFlow = EnergyFlow.NONE
+    locked: bool = False
+    reading: MeterReading | None = None
+    reading_mono: float = 0.0
+    faults: set[Fault] = field(default_factory=set)
+    evcc_id: str | None = None
+    permission: str | None = None
+    """The HAL's permission when its snapshot was taken."""
+
+    operative: bool = True
+    """Whether EVSE, connector and station are Operative; owner: availability (G)."""
+    status: ConnectorStatusEnumType = "Available"
+    """Connector status last decided; owner: availability (G)."""
+    authorising: bool = False
+    """The CSMS is being asked about a token for this EVSE; owner: authorization (C)."""
+    transaction_id: str | None = None
+    """The running transaction; owner: transactions (E)."""
+    id_token: IdTokenType | None = None
+    """The token that holds the authorisation; owner: transactions (E)."""
+    starter: IdTokenType | None = None
+    """The token that authorised the running transaction, kept after its authorisation ended; owner: E."""
+    group: IdTokenType | None = None
+    """That token's group; owner: transactions (E)."""
+    charging_state: ChargingStateEnumType | None = None
+    """As last reported for the transaction; owner: transactions (E)."""
+    stopping: bool = False
+    """Authorisation has ended and the energy is being brought to zero; owner: transactions (E)."""
+
+    @property
+    def faulted(self) -> bool:
+        return any(fault.stops_charging for fault in self.faults)
+
+    @property
+    def power_active(self) -> bool:
+        """The HAL is somewhere between the closing and the opening of the contactors."""
+        return self.phase in _ACTIVE
+
+    @property
+    def state_of_charging(self) -> ChargingStateEnumType:
+        """E01.FR.18: what chargingState is true now."""
+        if not self.plugged:
+            return "Idle"
+        if self.stopping:
+            return "EVConnected"
+        match self.flow:
+            case EnergyFlow.FLOWING:
+                return "Charging"
+            case EnergyFlow.SUSPENDED_BY_VEHICLE:
+                return "SuspendedEV"
+            case EnergyFlow.SUSPENDED_BY_STATION:
+                return "SuspendedEVSE"
+            case _:
+                return "EVConnected"
+
+
+class HalView:
+    """The HAL's state and the commands for it.
+
+    While the HAL is away every EVSE is faulted: nobody vouches for the contactors.
+    """
+
+    def __init__(self, evses: Iterable[tuple[int, int]]) -> None:
+        self.evses = {evse: Evse(evse, connector) for evse, connector in evses}
+        self.station_faults: set[Fault] = set()
+        self.links: dict[str, bool] = {}
+        self.present = False
+        self.run_id: str | None = None
+        self.commands: list[Command] = []
+        """Asked for during this unit of work; the station takes them."""
+
+    def ask(self, command: Command) -> None:
+        """Queue a command; dropped while the HAL is away, because its snapshot will start us anew."""
+        if self.present:
+            self.commands.append(command)
+
+    def is_faulted(self, evse: Evse) -> bool:
+        return not self.present or evse.faulted or any(fault.stops_charging for fault in self.station_faults)
+
+    def faults_of(self, evse: Evse) -> set[Fault]:
+        return evse.faults | self.station_faults
+
+    def take_snapshot(self, snapshot: Snapshot, now: float) -> None:
+        self.present = True
+        self.run_id = snapshot.run_id
+        self.links = dict(snapshot.links)
+        self.station_faults = set(snapshot.faults)
+        for status in snapshot.evses:
+            evse = self.evses.get(status.evse)
+            if evse is None:
+                continue
+            evse.plugged, evse.phase, evse.flow = status.plugged, status.phase, status.flow
+            evse.locked, evse.faults, evse.evcc_id = status.locked, set(status.faults), status.evcc_id
+            evse.permission = status.session
+            if status.reading is not None:
+                evse.reading, evse.reading_mono = status.reading, now
+
+    def lose(self) -> None:
+        """The HAL went away. The last readings stay; the power does not."""
+        self.present = False
+        for evse in self.evses.values():
+            evse.flow, evse.phase = EnergyFlow.NONE, Phase.FAULTED
+
+    def take_event(self, event: Event, mono_s: float) -> None:
+        """Fold one event in. Events for an EVSE that this product lacks are ignored."""
+        match event:
+            case FaultRaised(evse=None):
+                self.station_faults.add(event.fault)
+                return
+            case FaultCleared(evse=None):
+                self.station_faults.discard(event.fault)
+                return
+            case LinkChanged():
+                self.links[event.interface] = event.up
+                return
+        evse = self.evses.get(getattr(event, "evse", 0))
+        if evse is not None:
+            _fold(evse, event, mono_s)
+
+
+def _fold(evse: Evse, event: Event, mono_s: float) -> None:
+    match event:
+        case Plugged():
+            evse.plugged = True
+        case Unplugged():
+            evse.plugged, evse.evcc_id = False, None
+        case PhaseChanged():
+            evse.phase, evse.cause = event.phase, event.cause
+        case EnergyFlowChanged():
+            evse.flow = event.flow
+        case LatchChanged():
+            evse.locked = event.locked
+        case MeterReading():
+            evse.reading, evse.reading_mono = event, mono_s
+        case VehicleIdentified():
+            evse.evcc_id = event.evcc_id
+        case FaultRaised():
+            evse.faults.add(event.fault)
+        case FaultCleared():
+            evse.faults.discard(event.fault)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network connection profiles: the configuration slots of B09 and B10.
+
+A changed slot or priority takes effect at the next boot (B10.FR.04): until then the link uses what it booted with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from firmware.config import NetworkProfile
+from firmware.errors import ConfigError
+
+if TYPE_CHECKING:
+    from services.ocpp.context import Facts
+    from services.ocpp.messages import NetworkConnectionProfileType
+
+__all__ = ["FACT", "in_priority", "load", "parse", "store"]
+
+FACT = "network_profiles"
+
+
+def load(facts: Facts, factory: Iterable[NetworkProfile]) -> dict[int, NetworkProfile]:
+    """The slots as kept, or as the factory set them."""
+    kept = facts.get(FACT)
+    if kept is None:
+        return {profile.slot: profile for profile in factory}
+    return {profile.slot: profile for profile in msgspec.convert(kept, list[NetworkProfile])}
+
+
+def store(facts: Facts, profiles: dict[int, NetworkProfile]) -> None:
+    facts.put(FACT, msgspec.to_builtins(list(profiles.values())))
+
+
+def in_priority(profiles: dict[int, NetworkProfile], priority: Iterable[str]) -> tuple[NetworkProfile, ...]:
+    """The usable slots in the order of NetworkConfigurationPriority."""
+    return tuple(profiles[int(slot)] for slot in priority if slot.isdigit() and int(slot) in profiles)
+
+
+def parse(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:
+    """The profile of a SetNetworkProfileRequest; raises `ConfigError` with what is wrong (B09.FR.02)."""
+    if data["ocppVersion"] != "OCPP20" or data["ocppTransport"] != "JSON":
+        raise ConfigError("only OCPP 2.0.1 over JSON is spoken here")
+    profile = _profile(slot, data)
+    secure = profile.url.startswith("wss://")
+    if secure != (profile.security_profile >= 2):
+        raise ConfigError("the URL's scheme does not fit the security profile")
+    return profile
+
+
+def _profile(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:
+    values: dict[str, Any] = {
+        "slot": slot,
+        "url": data["ocppCsmsUrl"],
+        "security_profile": data["securityProfile"],
+        "interface": data["ocppInterface"],
+        "message_timeout_s": data["messageTimeout"],
+    }
+    try:
+        return msgspec.convert(values, NetworkProfile)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error)) from error

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shell round the station's core: the only part of the service that owns a loop, a socket, a file or a timer.
+
+Everything that comes in goes the same way: the core is told, the database commits, and only then do frames, commands
+and acknowledgements leave. The HAL's first snapshot tells what kind of boot this is, so the station is started when it
+has come, or after `_HAL_PATIENCE_S` without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from firmware.contract import Answer, BootCause, Command, LinkChanged, Refused, Snapshot, Stamped
+from firmware.errors import ContractError
+from firmware.ipc.hal_core import LinkState
+from services.ocpp import network_profiles
+from services.ocpp.connection_policy import RetryRules
+from services.ocpp.context import Context, LinkOrder
+from services.ocpp.csms_link import CsmsLink, LinkSettings, security_event
+from services.ocpp.device_model import DeviceModel, keys
+from services.ocpp.evses import HalView
+from services.ocpp.hal_client import HalClient
+from services.ocpp.jobs import JobRunner
+from services.ocpp.outbox import Outbox, RetryRule
+from services.ocpp.signals import SecurityEvent
+from services.ocpp.station import Station, Step
+from services.ocpp.station_time import StationTime
+from services.ocpp.status import notice, status
+from services.ocpp.status_feed import StatusFeed
+from services.ocpp.storage import Database
+from services.ocpp.storage.tables import FactTable, OutboxTable, TransactionTable
+
+if TYPE_CHECKING:
+    from firmware.clock import Clock
+    from firmware.config import FactorySettings, NetworkProfile, ServiceConfig
+    from firmware.contract.status import ServiceStatus
+    from firmware.lifecycle import Lifecycle
+    from firmware.product import Product
+    from services.ocpp.csms_link import FailureKind
+
+__all__ = ["Service"]
+
+_log = logging.getLogger(__name__)
+
+_HAL_PATIENCE_S = 3.0
+_RETRY_COMMIT_S = 1.0
+_VERIFY_S = 300.0
+_COUNTERS_S = 0.2
+_SECURITY_EVENTS = {"unwritable": "MemoryExhaustion", "damaged": "DatabaseReplaced"}
+"""The appendix has no event for a damaged database: that name is ours."""
+_KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Service:
+    """`baywatt-ocpp`; implements the listeners of the HAL client and of the CSMS link."""
+
+    def __init__(
+        self,
+        config: ServiceConfig,
+        factory: FactorySettings,
+        product: Product,
+        *,
+        clock: Clock,
+        firmware_version: str,
+        dial_via: str | None = None,
+    ) -> None:
+        self._clock = clock
+        self._factory = factory
+        self._product = product
+        self._firmware_version = firmware_version
+        self._database = Database(Path(config.database), clock=clock)
+        self._facts = FactTable(self._database)
+        self._model = DeviceModel(product, self._database, factory=factory.variable, where=config.factory)
+        self._take_factory_settings()
+        self._booted_profiles = network_profiles.load(self._facts, factory.network_profile)
+        self._feed = StatusFeed(Path(config.status_socket))
+        self._hal = HalClient(Path(config.hal_socket), self, clock=clock, software=f"ocpp {firmware_version}")
+        self._link = CsmsLink(self._link_settings, self, clock=clock, random=random.random, dial_via=dial_via)
+        self._jobs = JobRunner({}, lambda news: self._tell(lambda station, now: station.on_job(news, now)))
+        self._station: Station | None = None
+        self._early: list[Callable[[Station, float], None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._published: ServiceStatus | None = None
+        self._counting: asyncio.TimerHandle | None = None
+
+    async def start(self, life: Lifecycle) -> None:
+        """Start everything; `life` stops it in the reverse order."""
+        await self._feed.start()
+        life.on_stop("status feed", self._feed.close)
+        life.on_stop("jobs", self._jobs.close)
+        life.critical("HAL client", self._hal.run())
+        life.critical("CSMS link", self._link.run())
+        life.critical("database check", self._verify_database())
+        life.watch(lambda: True)
+        asyncio.get_running_loop().call_later(_HAL_PATIENCE_S, self._start_without_hal)
+        life.ready("waiting for the HAL")
+
+    def _take_factory_settings(self) -> None:
+        """At the first start; from then on the device model is right and the factory file is history."""
+        if self._facts.get("first_start_done"):
+            return
+        model, factory = self._model, self._factory
+        model.put(keys.IDENTITY, factory.identity)
+        if factory.basic_auth_password is not None:
+            model.put(keys.BASIC_AUTH_PASSWORD, factory.basic_auth_password)
+        named = any(row.variable == "NetworkConfigurationPriority" for row in factory.variable)
+        if factory.network_profile and not named:
+            slots = tuple(str(profile.slot) for profile in factory.network_profile)
+            model.put(keys.NETWORK_CONFIGURATION_PRIORITY, slots)
+        self._facts.put("first_start_done", True)
+
+    # --- starting the station ---------------------------------------------------------------------------------
+
+    def _start_without_hal(self) -> None:
+        if self._station is None:
+            _log.error("no HAL within %g s: starting without it", _HAL_PATIENCE_S)
+            self._start_station(_KERNEL_BOOT_ID.read_text().strip(), BootCause.UNKNOWN, "")
+
+    def _start_station(self, boot_id: str, cause: BootCause, serial_number: str) -> None:
+        now = self._clock.monotonic()
+        context = self._context(boot_id, cause, serial_number, now)
+        context.outbox.load()
+        self._database.on_replaced(context.outbox.rewrite)
+        self._station = Station(context)
+        self._station.start(now)
+        early, self._early = self._early, []
+        for event in early:
+            event(self._station, now)
+        self._finish(now)
+
+    def _context(self, boot_id: str, cause: BootCause, serial_number: str, now: float) -> Context:
+        model, facts = self._model, self._facts
+        same_boot = facts.get("boot_id") == boot_id
+        facts.put("boot_id", boot_id)
+        if serial_number:
+            model.put(keys.SERIAL_NUMBER, serial_number)
+        model.put(keys.FIRMWARE_VERSION, self._firmware_version)
+        time = StationTime(board_offset=self._clock.utc() - now)
+        time.use(tuple(model.get(keys.TIME_SOURCE)))
+        model.provide(keys.DATE_TIME, lambda: time.utc(self._clock.monotonic()))
+        return Context(
+            product=self._product,
+            model=model,
+            facts=facts,
+            store=TransactionTable(self._database),
+            outbox=Outbox(
+                OutboxTable(self._database),
+                boot_id,
+                retry_rule=lambda: RetryRule(
+                    model.get(keys.MESSAGE_ATTEMPTS), model.get(keys.MESSAGE_ATTEMPT_INTERVAL)
+                ),
+                queue_all=lambda: model.get(keys.QUEUE_ALL_MESSAGES),
+            ),
+            hal=HalView(self._evses()),
+            time=time,
+            random=random.Random(),
+            new_id=lambda: str(uuid.uuid4()),
+            boot_cause="application" if same_boot else cause.value,
+            serial_number=serial_number or model.get(keys.SERIAL_NUMBER),
+            profiles=network_profiles.load(facts, self._factory.network_profile),
+        )
+
+    def _evses(self) -> list[tuple[int, int]]:
+        return [(evse.id, evse.connector[0].id) for evse in self._product.hardware.evse]
+
+    # --- the one way in -----------------------------------------------------------------------------------------
+
+    def _tell(self, event: Callable[[Station, float], None]) -> None:
+        """One unit of work; kept for later while the station has not started."""
+        if self._station is None:
+            self._early.append(event)
+            return
+        now = self._clock.monotonic()
+        event(self._station, now)
+        self._finish(now)
+
+    def _finish(self, now: float) -> None:
+        station = self._station
+        if station is None:
+            return
+        step, outbox = station.take_step(), station.context.outbox
+        if self._database.open_statements == outbox.removals:
+            # Nothing but "the CSMS has this one": the next message need not wait for the disk to learn it, since a
+            # power cut a moment earlier, before the answer, would have the message sent again just the same.
+            self._send(step)
+        outbox.removals = 0
+        durable = self._database.commit()
+        if durable:
+            outbox.flushed()
+        self._carry_out(step, durable=durable)
+        self._publish_status(station)
+        if self._database.incidents:
+            asyncio.get_running_loop().call_soon(self._report_incidents)
+        self._set_timer(station, now, retry_commit=not durable)
+
+    def _publish_status(self, station: Station) -> None:
+        """At once when something happened; when only counters moved, a little later and all together."""
+        now = status(station, firmware_version=self._firmware_version)
+        events = replace(now, queued_messages=0, last_contact_mono_s=None)
+        if events != self._published:
+            self._published = events
+            self._feed.publish(now)
+        elif self._counting is None:
+            self._counting = asyncio.get_running_loop().call_later(_COUNTERS_S, self._publish_counters)
+
+    def _publish_counters(self) -> None:
+        self._counting = None
+        if self._station is not None:
+            self._feed.publish(status(self._station, firmware_version=self._firmware_version))
+
+    def _report_incidents(self) -> None:
+        """Trouble with the disk is a security event."""
+        incidents, self._database.incidents = self._database.incidents, []
+        for incident in incidents:
+            kind = _SECURITY_EVENTS.get(incident.kind)
+            if kind is not None:
+                self._report(SecurityEvent(kind, incident.detail))
+
+    def _report(self, event: SecurityEvent) -> None:
+        self._tell(lambda station, now: station.on_security_event(event, now))
+
+    async def _verify_database(self) -> None:
+        """Damage on the disk hides behind SQLite's cache; look for it now and then."""
+        while True:
+            await asyncio.sleep(_VERIFY_S)
+            self._database.verify()
+            self._tell(lambda station, now: station.on_time(now))
+
+    def _send(self, step: Step) -> None:
+        for frame in step.frames:
+            self._link.send(frame)
+        step.frames = []
+
+    def _carry_out(self, step: Step, *, durable: bool) -> None:
+        self._send(step)
+        for command in step.commands:
+            self._ask_hal(command)
+        for happened in step.notices:
+            self._feed.publish(notice(happened))
+        if step.acknowledge is not None and durable and self._hal.state is LinkState.UP:
+            self._hal.acknowledge(step.acknowledge)
+        for job in step.jobs:
+            self._jobs.start(job)
+        for order in step.orders:
+            self._order(order)
+
+    def _ask_hal(self, command: Command) -> None:
+        if self._hal.state is not LinkState.UP:
+            return
+        try:
+            self._hal.request(command)
+        except ContractError as error:
+            _log.warning("the HAL could not be asked: %s", error)
+
+    def _order(self, order: LinkOrder) -> None:
+        if order.action == "stop":
+            self._link.disconnect(order.reason)
+        else:
+            self._link.reconnect()
+
+    def _set_timer(self, station: Station, now: float, *, retry_commit: bool) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = station.next_deadline()
+        if retry_commit:
+            deadline = min(deadline or now + _RETRY_COMMIT_S, now + _RETRY_COMMIT_S)
+        if deadline is None:
+            self._timer = None
+            return
+        delay = max(0.0, deadline - self._clock.monotonic())
+        self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._tell(lambda station, now: station.on_time(now))
+
+    # --- HalListener ------------------------------------------------------------------------------------------------
+
+    def on_hal_up(self, snapshot: Snapshot) -> None:
+        if self._station is None:
+            self._start_station(snapshot.boot_id, snapshot.boot_cause, snapshot.serial_number)
+        self._tell(lambda station, now: station.on_hal_up(snapshot, now))
+        self._link.links_changed(dict(snapshot.links))
+
+    def on_hal_event(self, stamped: Stamped) -> None:
+        self._tell(lambda station, now: station.on_hal_event(stamped, now))
+        if isinstance(stamped.event, LinkChanged) and self._station is not None:
+            self._link.links_changed(dict(self._station.context.hal.links))
+
+    def on_hal_answer(self, request_id: int, answer: Answer) -> None:
+        if isinstance(answer, Refused):
+            _log.warning("the HAL refused: %s %s", answer.problem.value, answer.detail)
+
+    def on_hal_down(self, reason: str) -> None:
+        self._tell(lambda station, now: station.on_hal_down(now))
+
+    # --- LinkListener -----------------------------------------------------------------------------------------------
+
+    def on_link_up(self, profile: NetworkProfile) -> None:
+        self._tell(lambda station, now: station.on_link_up(profile, now))
+
+    def on_link_frame(self, frame: str | bytes) -> None:
+        self._tell(lambda station, now: station.on_frame(frame, now))
+
+    def on_link_down(self, reason: str) -> None:
+        self._tell(lambda station, now: station.on_link_down(now))
+
+    def on_link_failed(self, profile: NetworkProfile, reason: str, kind: FailureKind) -> None:
+        kind_of_event = security_event(reason) if kind == "tls" else None
+        if kind_of_event is not None:
+            self._report(SecurityEvent(kind_of_event, reason))
+
+    def _link_settings(self) -> LinkSettings:
+        model = self._model
+        return LinkSettings(
+            identity=self._factory.identity,
+            profiles=network_profiles.in_priority(
+                self._booted_profiles, model.get(keys.NETWORK_CONFIGURATION_PRIORITY)
+            ),
+            basic_auth_password=model.get(keys.BASIC_AUTH_PASSWORD) or None,
+            ping_interval_s=model.get(keys.WEB_SOCKET_PING_INTERVAL),
+            retry=RetryRules(
+                attempts_per_slot=model.get(keys.NETWORK_PROFILE_CONNECTION_ATTEMPTS),
+                wait_minimum_s=model.get(keys.RETRY_BACK_OFF_WAIT_MINIMUM),
+                random_range_s=model.get(keys.RETRY_BACK_OFF_RANDOM_RANGE),
+                repeat_times=model.get(keys.RETRY_BACK_OFF_REPEAT_TIMES),
+            ),
+        )

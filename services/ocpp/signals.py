@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the functional blocks tell one another: plain facts and requests, delivered by the station.
+
+A block never calls another. It emits one of these through `Context.emit`; when the event being handled is
+done, the station hands each signal, in the order they were emitted, to every block that listens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from services.ocpp.device_model import Change
+    from services.ocpp.messages import (
+        IdTokenInfoType,
+        IdTokenType,
+        MessageTriggerEnumType,
+        ReasonEnumType,
+        TriggerReasonEnumType,
+    )
+
+__all__ = [
+    "AuthorisationWanted",
+    "Authorised",
+    "BootWanted",
+    "CardOutcome",
+    "Invalidated",
+    "MeterSampled",
+    "ProfilesChanged",
+    "Registered",
+    "SecurityEvent",
+    "Signal",
+    "StopWanted",
+    "TransactionChanged",
+    "Triggered",
+    "VariablesChanged",
+    "WentOffline",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The CSMS is reachable and has accepted us. `booted` right after a BootNotification; otherwise the link
+    came back after `offline_s` seconds."""
+
+    booted: bool
+    offline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WentOffline:
+    """The link to the CSMS is gone, or registration was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootWanted:
+    """Send a BootNotification now (F06)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorisationWanted:
+    """Authorise this token for the EVSE as if it had been presented there (F01.FR.01)."""
+
+    evse: int
+    id_token: IdTokenType
+    remote_start_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Authorised:
+    """The driver may charge at this EVSE."""
+
+    evse: int
+    id_token: IdTokenType
+    info: IdTokenInfoType | None = None
+    remote_start_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopWanted:
+    """End the authorisation on this EVSE; whether that ends the transaction is for TxStopPoint to say."""
+
+    evse: int
+    trigger: TriggerReasonEnumType
+    reason: ReasonEnumType
+    id_token: IdTokenType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invalidated:
+    """The CSMS answered a TransactionEvent with an idToken status other than Accepted (E05)."""
+
+    evse: int
+    info: IdTokenInfoType
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionChanged:
+    """A TransactionEvent was made. `change` is `started`, `updated` or `ended`."""
+
+    evse: int
+    transaction_id: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
+class Triggered:
+    """The CSMS was told that this message will come; now it has to (F06.FR.10)."""
+
+    message: MessageTriggerEnumType
+    evse: int | None
+    connector: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class VariablesChanged:
+    """Variables were written by the CSMS or changed by the station."""
+
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilesChanged:
+    """A network connection profile or their priority changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterSampled:
+    """The sample of a clock-aligned interval is due (J01); EVSEs in a transaction report it themselves."""
+
+    utc: float
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityEvent:
+    """Something of the appendix's list of security events happened (A04.FR.01)."""
+
+    type: str
+    tech_info: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CardOutcome:
+    """What came of a card, for the display and local observers."""
+
+    uid: str
+    outcome: str
+    evse: int | None = None
+
+
+Signal: TypeAlias = (
+    Registered
+    | WentOffline
+    | BootWanted
+    | AuthorisationWanted
+    | Authorised
+    | StopWanted
+    | Invalidated
+    | TransactionChanged
+    | Triggered
+    | VariablesChanged
+    | ProfilesChanged
+    | MeterSampled
+    | SecurityEvent
+    | CardOutcome
+)

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The station's core: frames, HAL events and time in; frames, commands and orders out. No I/O.
+
+One `on_…` call is one unit of work. The blocks are told, then the signals they emitted are delivered until none is
+left, then the outbox is asked for the next message. What is to leave the process waits in `Step` until the caller has
+committed the database: nobody hears of a state that a power cut could undo.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from firmware.contract import ClockChanged, Command, Fault, Snapshot, Stamped
+from services.ocpp.blocks import BLOCKS
+from services.ocpp.blocks.authorization import Authorization
+from services.ocpp.blocks.provisioning import Provisioning
+from services.ocpp.context import Block, Context, Failure, LinkOrder, Refusal, TriggerAnswer
+from services.ocpp.device_model import Hardware, request_problem
+from services.ocpp.display import Display
+from services.ocpp.rpc.peer import CONNECTION_LOST, Answered, CallReceived, Failed, RpcPeer
+from services.ocpp.rpc.validation import check_request, check_response
+from services.ocpp.signals import CardOutcome, SecurityEvent, Signal, TransactionChanged
+
+if TYPE_CHECKING:
+    from firmware.config import NetworkProfile
+    from services.ocpp.jobs import Job, JobNews
+    from services.ocpp.messages import Action, MessageTriggerEnumType
+    from services.ocpp.outbox import Item
+    from services.ocpp.rpc.validation import ErrorCode
+
+__all__ = ["Station", "Step"]
+
+_log = logging.getLogger(__name__)
+
+_KEPT_EVENTS_SEEN = "hal_seen"
+_COUNTED = {"GetVariables": "getVariableData", "SetVariables": "setVariableData", "GetReport": "componentVariable"}
+
+
+@dataclass(slots=True)
+class Step:
+    """What one unit of work wants done, in this order, once the database has committed."""
+
+    frames: list[str] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+    orders: list[LinkOrder] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    notices: list[TransactionChanged | CardOutcome] = field(default_factory=list)
+    acknowledge: int | None = None
+
+
+class Station:
+    """The blocks, the peer and the outbox, wired."""
+
+    def __init__(self, context: Context, blocks: Sequence[type[Block]] = BLOCKS) -> None:
+        self.context = context
+        self.blocks = [block(context) for block in blocks]
+        self._handlers = {action: block for block in self.blocks for action in block.handles}
+        self._askers = {action: block for block in self.blocks for action in block.asks}
+        # Connector status first: the CSMS hears of a cable before it hears what that means (E02, E03).
+        self._hal_listeners = sorted(self.blocks, key=lambda block: block.letter != "G")
+        self._peer = RpcPeer(timeout_s=30.0, supported=self._handlers)
+        self._in_flight: Item | None = None
+        self._display = Display(context, dict(enumerate(context.hal.evses, start=1)))
+        self._hardware = Hardware(context.model)
+        self._step = Step()
+        context.ask_trigger = self._ask_trigger
+
+    def block(self, kind: type[Block]) -> Any:
+        """The block of a class."""
+        return next(block for block in self.blocks if isinstance(block, kind))
+
+    @property
+    def selected(self) -> int | None:
+        """The EVSE that the driver chose."""
+        return cast("Authorization", self.block(Authorization)).selected
+
+    def start(self, now: float) -> None:
+        self.context.registration.offline_since = now
+        self.context.time.doubt_board(now)
+        for block in self.blocks:
+            block.start(now)
+        self._settle(now)
+
+    def take_step(self) -> Step:
+        """What is to be done; call once after each unit of work, after the commit."""
+        step, self._step = self._step, Step()
+        context = self.context
+        step.commands, context.hal.commands = context.hal.commands, []
+        step.orders, context.link_orders = context.link_orders, []
+        step.jobs, context.jobs = context.jobs, []
+        return step
+
+    # --- the CSMS ------------------------------------------------------------------------------------------
+
+    def on_link_up(self, profile: NetworkProfile, now: float) -> None:
+        registration = self.context.registration
+        registration.slot, registration.security_profile = profile.slot, profile.security_profile
+        registration.last_contact = now
+        self._peer.timeout_s = float(profile.message_timeout_s)
+        cast("Provisioning", self.block(Provisioning)).link_up(now)
+        self._settle(now)
+
+    def on_link_down(self, now: float) -> None:
+        failed = self._peer.reset()
+        if failed is not None:
+            self._answered(failed, now)
+        cast("Provisioning", self.block(Provisioning)).link_down(now)
+        for item in self.context.outbox.go_offline():
+            self._tell_asker(item, Failure("offline"), now)
+        self._settle(now)
+
+    def on_frame(self, frame: str | bytes, now: float) -> None:
+        self.context.registration.last_contact = now
+        events = self._peer.receive(frame, now)
+        self._step.frames += self._peer.take_frames()
+        for event in events:
+            if isinstance(event, CallReceived):
+                self._called(event, len(frame), now)
+            else:
+                self._answered(event, now)
+        self._settle(now)
+
+    def _called(self, call: CallReceived, size: int, now: float) -> None:
+        emitted = len(self.context.signals)
+        try:
+            response = self._respond(call, size, now)
+        except Refusal as refusal:
+            self._refuse(call, refusal)
+            return
+        except Exception:
+            # A mistake of ours must not let one request of the CSMS take the station down.
+            _log.exception("%s could not be handled", call.action)
+            del self.context.signals[emitted:]
+            self._refuse(call, Refusal("InternalError", "the request could not be handled"))
+            return
+        violation = check_response(call.action, response)
+        if violation is not None:
+            _log.error("our %sResponse breaks its schema: %s", call.action, violation.description)
+        self._step.frames.append(self._peer.answer(call.message_id, response))
+
+    def _respond(self, call: CallReceived, size: int, now: float) -> Any:
+        if self.context.registration.status == "Rejected":  # B03.FR.08
+            raise Refusal("SecurityError", "this station has been rejected")
+        self._check_size(call, size)
+        action = cast("Action", call.action)
+        return self._handlers[action].on_call(action, call.payload, now)
+
+    def _check_size(self, call: CallReceived, size: int) -> None:
+        """B06.FR.16, B06.FR.17, B08.FR.17, B08.FR.18: more than this station takes in one message."""
+        member = _COUNTED.get(call.action)
+        if member is None:
+            return
+        items = len(call.payload.get(member, ()))
+        problem = request_problem(self.context.model, call.action, items=items, size=size)
+        if problem is not None:
+            raise Refusal(*problem)
+
+    def _refuse(self, call: CallReceived, refusal: Refusal) -> None:
+        code = cast("ErrorCode", refusal.code)
+        self._step.frames.append(self._peer.refuse(call.message_id, code, refusal.description, refusal.details))
+
+    def _answered(self, event: Answered | Failed, now: float) -> None:
+        item, self._in_flight = self._in_flight, None
+        if item is None:
+            return
+        outbox = self.context.outbox
+        if isinstance(event, Answered):
+            outbox.done(item)
+            self._tell_asker(item, event.payload, now)
+        elif event.code == CONNECTION_LOST:
+            if outbox.interrupted(item):
+                self._tell_asker(item, Failure("offline"), now)
+        else:
+            code = "timeout" if event.timed_out else event.code
+            _log.warning("%s failed: %s %s", item.action, code, event.description)
+            if outbox.failed(item, now):
+                self._tell_asker(item, Failure(code, event.description), now)
+
+    def _tell_asker(self, item: Item, answer: Any, now: float) -> None:
+        asker = self._askers.get(item.action)
+        if asker is not None:
+            asker.on_answer(item.action, item.payload, answer, now)
+
+    # --- the HAL ---------------------------------------------------------------------------------------------
+
+    def on_job(self, news: JobNews, now: float) -> None:
+        """A job of a block goes on or is over."""
+        for block in self.blocks:
+            block.on_job(news, now)
+        self._settle(now)
+
+    def on_security_event(self, event: SecurityEvent, now: float) -> None:
+        """Something of the security list happened outside the blocks."""
+        self.context.emit(event)
+        self._settle(now)
+
+    def on_hal_up(self, snapshot: Snapshot, now: float) -> None:
+        hal, time = self.context.hal, self.context.time
+        same_run = hal.run_id == snapshot.run_id
+        hal.take_snapshot(snapshot, now)
+        self._display.forget()
+        faults: list[tuple[Fault, int | None]] = [(fault, None) for fault in snapshot.faults]
+        faults += [(fault, status.evse) for status in snapshot.evses for fault in status.faults]
+        self._hardware.reset_faults(faults)
+        self._hear_board(
+            snapshot.clock.utc_s, snapshot.clock.mono_s, snapshot.clock.is_set, snapshot.clock.synchronised
+        )
+        _log.info("HAL is up (%s run), time %s", "same" if same_run else "new", time.text(now))
+        for block in self._hal_listeners:
+            block.on_hal_up(same_run=same_run, now=now)
+        self._settle(now)
+
+    def on_hal_down(self, now: float) -> None:
+        self.context.hal.lose()
+        for block in self._hal_listeners:
+            block.on_hal_down(now)
+        self._settle(now)
+
+    def on_hal_event(self, stamped: Stamped, now: float) -> None:
+        """An event as it happened; kept ones are noted with their consequences and acknowledged after the commit."""
+        if stamped.keep and not self._is_new(stamped):
+            self._step.acknowledge = stamped.seq
+            return
+        if isinstance(stamped.event, ClockChanged):
+            self._hear_board(stamped.utc_s, stamped.mono_s, stamped.event.is_set, stamped.event.synchronised)
+        self.context.hal.take_event(stamped.event, stamped.mono_s)
+        self._hardware.reflect(stamped.event)
+        happened = min(stamped.mono_s, now)
+        for block in self._hal_listeners:
+            block.on_hal_event(stamped.event, happened)
+        if stamped.keep:
+            self.context.facts.put(_KEPT_EVENTS_SEEN, [self.context.hal.run_id, stamped.seq])
+            self._step.acknowledge = stamped.seq
+        self._settle(now)
+
+    def _is_new(self, stamped: Stamped) -> bool:
+        """Kept events come again when we died between the commit and the acknowledgement."""
+        seen = self.context.facts.get(_KEPT_EVENTS_SEEN)
+        return not seen or seen[0] != self.context.hal.run_id or stamped.seq > seen[1]
+
+    def _hear_board(self, utc: float, mono: float, is_set: bool, synchronised: bool) -> None:
+        time = self.context.time
+        if is_set:
+            time.hear("RealTimeClock", utc, mono)
+        else:
+            time.forget("RealTimeClock")
+        if synchronised:
+            time.hear("NTP", utc, mono)
+        else:
+            time.forget("NTP")
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        deadlines = [block.next_deadline() for block in self.blocks]
+        deadlines += [self._peer.next_deadline(), self._display.next_deadline()]
+        if self._in_flight is None and self.context.registration.online:
+            deadlines.append(self.context.outbox.next_deadline())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def on_time(self, now: float) -> None:
+        for event in self._peer.on_time(now):
+            if not isinstance(event, CallReceived):
+                self._answered(event, now)
+        for block in self.blocks:
+            deadline = block.next_deadline()
+            if deadline is not None and now >= deadline:
+                block.on_time(now)
+        self._settle(now)
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _ask_trigger(self, message: MessageTriggerEnumType, evse: int | None, connector: int | None) -> TriggerAnswer:
+        """F06.FR.05, F06.FR.08: the block that owns the message says whether it will come."""
+        answers = (block.triggers(message, evse, connector) for block in self.blocks)
+        return next((answer for answer in answers if answer is not None), "NotImplemented")
+
+    def _settle(self, now: float) -> None:
+        self._deliver(now)
+        for block in self.blocks:
+            block.settle(now)
+        self._deliver(now)
+        self._display.update(now, selected=self.selected)
+        self._pump(now)
+
+    def _deliver(self, now: float) -> None:
+        queue: list[Signal] = self.context.signals
+        while queue:
+            signal = queue.pop(0)
+            if isinstance(signal, TransactionChanged | CardOutcome):
+                self._step.notices.append(signal)
+            if isinstance(signal, CardOutcome):
+                self._display.card(signal, now)
+            for block in self.blocks:
+                block.on_signal(signal, now)
+
+    def _pump(self, now: float) -> None:
+        """FR.01: one request at a time."""
+        context = self.context
+        if self._peer.busy or not context.registration.link_up:
+            return
+        item = context.outbox.next(now, registered=context.registration.online)
+        if item is None:
+            return
+        offset = context.time.utc(now) - now if context.time.is_known else None
+        payload = context.outbox.payload(item, clock_offset=offset)
+        violation = check_request(item.action, payload)
+        if violation is not None:
+            _log.error("our %sRequest breaks its schema: %s", item.action, violation.description)
+        self._in_flight = item
+        self._step.frames.append(self._peer.call(context.new_id(), item.action, payload, now))

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The service's state for local observers (`firmware/contract/status.py`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from firmware.contract.status import CardNotice, EvseService, ServiceStatus, TransactionNotice
+from services.ocpp.signals import CardOutcome, TransactionChanged
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from services.ocpp.station import Station
+
+__all__ = ["notice", "status"]
+
+
+def status(station: Station, *, firmware_version: str) -> ServiceStatus:
+    """How things stand now. `last_contact_mono_s` is rounded to the second, so that it changes rarely."""
+    context, registration = station.context, station.context.registration
+    contact = registration.last_contact
+    return ServiceStatus(
+        connected=registration.link_up,
+        registration=registration.status,
+        slot=registration.slot if registration.link_up else None,
+        security_profile=registration.security_profile if registration.link_up else None,
+        queued_messages=len(context.outbox),
+        last_contact_mono_s=None if contact is None else float(int(contact)),
+        firmware_version=firmware_version,
+        evses=[
+            EvseService(
+                evse=evse.evse,
+                connector=evse.connector,
+                availability="Operative" if evse.operative else "Inoperative",
+                status=evse.status,
+                selected=station.selected == evse.evse,
+                transaction_id=evse.transaction_id,
+                charging_state=evse.charging_state,
+                id_token=evse.id_token["idToken"] if evse.id_token else None,
+            )
+            for evse in context.hal.evses.values()
+        ],
+    )
+
+
+def notice(happened: TransactionChanged | CardOutcome) -> TransactionNotice | CardNotice:
+    if isinstance(happened, CardOutcome):
+        return CardNotice(happened.uid, happened.outcome)
+    change = cast("Literal['started', 'updated', 'ended']", happened.change)
+    return TransactionNotice(happened.evse, happened.transaction_id, change)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tells local observers how the OCPP service stands (`firmware/contract/status.py`).
+
+A new connection gets the last status first, then everything that is published. Nothing is read from it: a peer
+that speaks is closed. Slow readers are closed too; they come back and get the status again.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from msgspec import Struct
+
+from firmware.contract.status import FromService, ServiceStatus
+from firmware.errors import ContractError
+from firmware.ipc.connection import Connection
+from firmware.ipc.framing import encode
+from firmware.ipc.listener import UnixListener
+
+__all__ = ["StatusFeed"]
+
+_log = logging.getLogger(__name__)
+
+
+def _refuse(line: bytes) -> Struct:
+    raise ContractError("the status feed takes no messages")
+
+
+class StatusFeed:
+    """The feed at `path`, for our own uid, root and `allowed_uids`."""
+
+    def __init__(self, path: Path, *, allowed_uids: frozenset[int] = frozenset()) -> None:
+        self._listener: UnixListener[Struct] = UnixListener(path, _refuse, self, allowed_uids=allowed_uids)
+        self._connections: set[Connection[Struct]] = set()
+        self._status: ServiceStatus | None = None
+
+    async def start(self) -> None:
+        """Listen; raises `ConfigError`."""
+        await self._listener.start()
+
+    async def close(self) -> None:
+        await self._listener.close()
+
+    def publish(self, message: FromService) -> None:
+        """Tell everyone; a status like the last one is not repeated. Works before `start` and without observers."""
+        if isinstance(message, ServiceStatus):
+            if message == self._status:
+                return
+            self._status = message
+        if not self._connections:
+            return
+        line = encode(message)
+        for connection in tuple(self._connections):
+            connection.send(line)
+
+    # --- Handler ------------------------------------------------------------------------------------
+
+    def on_open(self, connection: Connection[Struct]) -> None:
+        self._connections.add(connection)
+        if self._status is not None:
+            connection.send(encode(self._status))
+
+    def on_message(self, connection: Connection[Struct], message: Struct) -> None:
+        """Never called: `_refuse` lets nothing through."""
+
+    def on_closed(self, connection: Connection[Struct], reason: str) -> None:
+        self._connections.discard(connection)
+        _log.debug("an observer of the status feed is gone: %s", reason)

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The service's door against the real server, over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from firmware.contract.messages import (
+    Answer,
+    CardPresented,
+    Done,
+    Event,
+    EvseSelected,
+    Permit,
+    Plugged,
+    Problem,
+    Refused,
+    Role,
+    SetLimit,
+    Show,
+    Snapshot,
+    Stamped,
+    Withdraw,
+)
+from firmware.errors import ContractError
+from hal.server import HalServer
+from services.ocpp.hal_client import HalClient, LinkState
+from tests.support.sockets import FakeCabinet, FixedClock, eventually
+
+PERMIT = Permit(evse=1, session="s", lease_s=10.0)
+
+
+class Listener:
+    """Remembers; `on_up` is asked at once when the link is up."""
+
+    def __init__(self) -> None:
+        self.snapshots: list[Snapshot] = []
+        self.events: list[Stamped] = []
+        self.answers: list[tuple[int, Answer]] = []
+        self.reasons: list[str] = []
+
+    def on_hal_up(self, snapshot: Snapshot) -> None:
+        self.snapshots.append(snapshot)
+
+    def on_hal_event(self, stamped: Stamped) -> None:
+        self.events.append(stamped)
+
+    def on_hal_answer(self, request_id: int, answer: Answer) -> None:
+        self.answers.append((request_id, answer))
+
+    def on_hal_down(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "h"
+
+
+@pytest.fixture
+def cabinet() -> FakeCabinet:
+    return FakeCabinet()
+
+
+def new_server(cabinet: FakeCabinet, path: Path) -> HalServer:
+    return HalServer(cabinet, path=path, clock=FixedClock(), utc=lambda: 0.0)
+
+
+@pytest.fixture
+async def server(cabinet: FakeCabinet, path: Path) -> AsyncIterator[HalServer]:
+    running = new_server(cabinet, path)
+    await running.start()
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+async def client(path: Path, listener: Listener) -> AsyncIterator[HalClient]:
+    following = HalClient(path, listener, clock=FixedClock(), software="ocpp 1")
+    task = asyncio.create_task(following.run())
+    yield following
+    await stopped(task)
+
+
+async def stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def up(client: HalClient) -> None:
+    await eventually(lambda: client.state is LinkState.UP)
+
+
+async def test_up_with_the_snapshot(client: HalClient, server: HalServer, listener: Listener) -> None:
+    await up(client)
+    assert server.has_service
+    assert [snapshot.run_id for snapshot in listener.snapshots] == [server.run_id] == [client.run_id]
+
+
+async def test_requests_are_answered_by_id(
+    client: HalClient, server: HalServer, listener: Listener, cabinet: FakeCabinet
+) -> None:
+    await up(client)
+    first, second = client.request(PERMIT), client.request(Permit(evse=9, session="s", lease_s=1.0))
+    assert listener.answers == []
+    await eventually(lambda: len(listener.answers) == 2)
+    assert listener.answers[0] == (first, Done(id=first))
+    assert listener.answers[1] == (
+        second,
+        Refused(id=second, problem=Problem.UNKNOWN_EVSE, detail="there is no EVSE 9"),
+    )
+    assert cabinet.commands[0] == PERMIT
+
+
+async def test_asking_while_down_is_an_error(path: Path, listener: Listener) -> None:
+    client = HalClient(path, listener, clock=FixedClock())
+    assert client.state is LinkState.DOWN
+    with pytest.raises(ContractError, match="down"):
+        client.request(PERMIT)
+    with pytest.raises(ContractError, match="down"):
+        client.acknowledge(1)
+
+
+async def test_what_may_not_be_sent_is_not_sent(client: HalClient, server: HalServer, listener: Listener) -> None:
+    await up(client)
+    with pytest.raises(ValueError):
+        client.request(SetLimit(evse=1, power_w=float("nan")))
+    with pytest.raises(ValueError):
+        client.request(Show(screen=1, page="idle", text={"pad": "x" * 70_000}))
+    request = client.request(Withdraw(evse=1))
+    await eventually(lambda: listener.answers)
+    assert listener.answers == [(request, Done(id=request))]
+
+
+async def test_events_come_in_order_and_acknowledged_ones_once(
+    client: HalClient, server: HalServer, listener: Listener, cabinet: FakeCabinet, path: Path
+) -> None:
+    await up(client)
+    for event in (Plugged(evse=1), EvseSelected(evse=1), CardPresented(uid="04AA")):
+        cabinet.publish(event)
+    await eventually(lambda: len(listener.events) == 3)
+    assert [stamped.seq for stamped in listener.events] == [1, 2, 3]
+    client.acknowledge(2, run_id=client.run_id)
+    client.acknowledge(3, run_id="an earlier run")  # its 3 was another event
+    client.request(PERMIT)
+    await eventually(lambda: listener.answers)
+    assert [stamped.seq for stamped in server._journal.unacknowledged()] == [3]
+
+
+async def test_the_hal_goes_and_comes_back_with_another_run(
+    client: HalClient, listener: Listener, cabinet: FakeCabinet, path: Path
+) -> None:
+    first = new_server(cabinet, path)
+    await first.start()
+    await up(client)
+    cabinet.publish(Plugged(evse=1))
+    await eventually(lambda: listener.events)
+    await first.close()
+    await eventually(lambda: listener.reasons)
+    assert listener.reasons == ["the peer closed"]
+    with pytest.raises(ContractError):
+        client.request(PERMIT)
+    second = new_server(cabinet, path)
+    await second.start()
+    await up(client)
+    assert [snapshot.run_id for snapshot in listener.snapshots] == [first.run_id, second.run_id]
+    assert listener.snapshots[-1].seq == 0
+    await second.close()
+
+
+async def test_an_observer_is_refused(path: Path, server: HalServer, listener: Listener) -> None:
+    observer = HalClient(path, listener, clock=FixedClock(), role=Role.OBSERVER)
+    task = asyncio.create_task(observer.run())
+    await up(observer)
+    observer.request(PERMIT)
+    await eventually(lambda: listener.answers)
+    answer = listener.answers[0][1]
+    assert isinstance(answer, Refused)
+    assert answer.problem is Problem.NOT_ALLOWED
+    assert not server.has_service
+    await stopped(task)
+
+
+async def test_a_second_service_waits_its_turn(
+    path: Path, server: HalServer, client: HalClient, listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await up(client)
+    waiting = Listener()
+    second = HalClient(path, waiting, clock=FixedClock(), software="intruder")
+    task = asyncio.create_task(second.run())
+    await eventually(lambda: caplog.text.count("intruder comes as a second service beside ocpp 1") >= 2)
+    assert (waiting.snapshots, listener.reasons) == ([], [])
+    await stopped(task)
+
+
+class Life:
+    """One life of a service process: what it has seen is lost with it, what is `safe` is not."""
+
+    def __init__(self, path: Path) -> None:
+        self.listener = Listener()
+        self.client = HalClient(path, self.listener, clock=FixedClock())
+        self.task = asyncio.create_task(self.client.run())
+
+    def write(self, safe: list[int]) -> None:
+        seen = [stamped.seq for stamped in self.listener.events]
+        assert seen == sorted(set(seen))
+        safe.extend(stamped.seq for stamped in self.listener.events if stamped.keep and stamped.seq not in safe)
+
+    async def end(self, server: HalServer) -> None:
+        await stopped(self.task)
+        await eventually(lambda: not server.has_service)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_service_that_dies_at_random_misses_no_kept_event(
+    path: Path, server: HalServer, cabinet: FakeCabinet, seed: int
+) -> None:
+    chance = random.Random(seed)
+    kept: list[int] = []
+    safe: list[int] = []
+    life = Life(path)
+    for number in range(1, 301):
+        event: Event = Plugged(evse=number) if chance.random() < 0.5 else EvseSelected(evse=number)
+        cabinet.publish(event)
+        kept.extend([number] if isinstance(event, Plugged) else [])
+        if chance.random() < 0.3:
+            await asyncio.sleep(0)
+        if chance.random() < 0.05:
+            await up(life.client)
+            life.write(safe)
+            if safe and chance.random() < 0.7:
+                life.client.acknowledge(safe[-1])
+                await asyncio.sleep(0)
+            await life.end(server)
+            life = Life(path)
+    await eventually(lambda: kept[-1] in [stamped.seq for stamped in life.listener.events] + safe)
+    life.write(safe)
+    assert safe == kept
+    await life.end(server)

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The outbox over a real database: order, durability, retries, and a model that can disagree."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from services.ocpp.outbox import Outbox, RetryRule
+from services.ocpp.storage import Database
+from services.ocpp.storage.tables import OutboxTable
+from tests.support.clock import ManualClock
+
+
+def make(
+    database: Database, *, boot: str = "boot", queue_all: bool = False, attempts: int = 3, limit: int = 50_000
+) -> Outbox:
+    outbox = Outbox(OutboxTable(database), boot, lambda: RetryRule(attempts, 10.0), lambda: queue_all, limit=limit)
+    outbox.load()
+    return outbox
+
+
+def event(number: int, kind: str = "Updated") -> dict[str, Any]:
+    return {"eventType": kind, "seqNo": number, "timestamp": "2026-11-23T10:00:00.000Z"}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "station.db", clock=ManualClock())
+
+
+def drain(outbox: Outbox, now: float = 0.0) -> list[int]:
+    sent = []
+    while (item := outbox.next(now, registered=True)) is not None:
+        sent.append(item.payload["seqNo"])
+        outbox.done(item)
+    return sent
+
+
+def test_ten_thousand_messages_leave_in_order_with_a_small_window(database: Database) -> None:
+    outbox = make(database)
+    for number in range(10_000):
+        outbox.send_durable("TransactionEvent", event(number), "tx")
+        if number % 100 == 0 and database.commit():
+            outbox.flushed()
+    database.commit()
+    outbox.flushed()
+    assert len(outbox._window) + len(outbox._tail) <= 400
+    outbox.go_online()
+    assert drain(outbox) == list(range(10_000))
+    assert len(outbox) == 0
+
+
+def test_what_was_queued_survives_and_is_offline(database: Database) -> None:
+    first = make(database)
+    first.send_durable("TransactionEvent", event(0), "tx")
+    database.commit()
+    again = make(database)
+    again.go_online()
+    again.send_durable("TransactionEvent", event(1), "tx")
+    old = again.next(0.0, registered=True)
+    assert old is not None
+    assert again.payload(old, clock_offset=0.0)["offline"] is True
+    again.done(old)
+    fresh = again.next(0.0, registered=True)
+    assert fresh is not None
+    assert "offline" not in again.payload(fresh, clock_offset=0.0)
+
+
+def test_what_was_on_the_wire_when_the_link_broke_is_sent_again_as_offline(database: Database) -> None:
+    outbox = make(database)
+    outbox.go_online()
+    outbox.send_durable("TransactionEvent", event(0), "tx")
+    item = outbox.next(0.0, registered=True)
+    assert item is not None
+    assert outbox.interrupted(item) is False
+    outbox.go_offline()
+    outbox.go_online()
+    again = outbox.next(0.0, registered=True)
+    assert again is item
+    assert outbox.payload(item, clock_offset=0.0)["offline"] is True  # E11.FR.07
+
+
+def test_a_card_does_not_wait_behind_the_backlog(database: Database) -> None:
+    outbox = make(database)
+    outbox.send_durable("TransactionEvent", event(0), "tx")
+    outbox.go_online()
+    outbox.send("Authorize", {"seqNo": -1})
+    assert drain(outbox) == [-1, 0]
+
+
+def test_fresh_messages_of_both_lanes_keep_their_order(database: Database) -> None:
+    outbox = make(database)
+    outbox.go_online()
+    outbox.send("StatusNotification", {"seqNo": 1})
+    outbox.send_durable("TransactionEvent", event(2), "tx")
+    outbox.send("MeterValues", {"seqNo": 3})
+    assert drain(outbox) == [1, 2, 3]
+
+
+def test_before_acceptance_only_what_was_asked_for_leaves(database: Database) -> None:
+    outbox = make(database)
+    outbox.send_durable("TransactionEvent", event(0), "tx")
+    assert outbox.next(0.0, registered=False) is None
+    outbox.send("NotifyReport", {"seqNo": 9}, early=True)
+    item = outbox.next(0.0, registered=False)
+    assert item is not None
+    assert item.action == "NotifyReport"  # B02.FR.02
+
+
+def test_retry_interval_grows_with_the_transmissions_and_ends(database: Database) -> None:
+    outbox = make(database)
+    outbox.go_online()
+    outbox.send_durable("TransactionEvent", event(0), "tx")
+    outbox.send_durable("TransactionEvent", event(1), "tx")
+    item = outbox.next(0.0, registered=True)
+    assert item is not None
+    assert outbox.failed(item, 0.0) is False
+    assert outbox.next(9.9, registered=True) is None  # nothing overtakes it
+    assert outbox.next(10.0, registered=True) is item
+    assert outbox.failed(item, 10.0) is False
+    assert outbox.next(29.9, registered=True) is None  # E13.FR.03
+    assert outbox.failed(item, 30.0) is True  # E13.FR.04
+    assert drain(outbox, 30.0) == [1]
+
+
+def test_attempts_survive_a_restart(database: Database) -> None:
+    outbox = make(database)
+    outbox.go_online()
+    outbox.send_durable("TransactionEvent", event(0), "tx")
+    item = outbox.next(0.0, registered=True)
+    assert item is not None
+    outbox.failed(item, 0.0)
+    database.commit()
+    again = make(database)
+    again.go_online()
+    item = again.next(0.0, registered=True)
+    assert item is not None
+    assert again.failed(item, 0.0) is False
+    assert again.failed(item, 0.0) is True
+
+
+def test_a_full_queue_gives_up_every_other_update_and_keeps_the_ends(database: Database) -> None:
+    outbox = make(database, limit=20)
+    outbox.send_durable("TransactionEvent", event(0, "Started"), "tx")
+    for number in range(1, 30):
+        outbox.send_durable("TransactionEvent", event(number), "tx")
+    outbox.send_durable("TransactionEvent", event(30, "Ended"), "tx")
+    assert len(outbox) <= 20
+    outbox.go_online()
+    left = drain(outbox)
+    assert left[0] == 0
+    assert left[-1] == 30
+    assert left == sorted(left)
+    assert 29 in left or 28 in left  # what is new is not what goes first (E04.FR.08)
+
+
+def test_queue_all_keeps_other_messages_on_disk(database: Database) -> None:
+    outbox = make(database, queue_all=True)
+    outbox.send("MeterValues", {"seqNo": 5})
+    outbox.send("StatusNotification", {"seqNo": 6})
+    database.commit()
+    again = make(database)
+    again.go_online()
+    assert drain(again) == [5]
+
+
+def test_time_stamps_are_corrected_once_the_time_is_known(database: Database) -> None:
+    outbox = make(database)
+    outbox.send_durable("TransactionEvent", event(0), "tx", clock_offset=100.0)
+    outbox.go_online()
+    item = outbox.next(0.0, registered=True)
+    assert item is not None
+    assert outbox.payload(item, clock_offset=3700.0)["timestamp"] == "2026-11-23T11:00:00.000Z"
+
+
+def test_another_boots_unknown_time_is_left_alone(database: Database) -> None:
+    make(database, boot="one").send_durable("TransactionEvent", event(0), "tx", clock_offset=100.0)
+    outbox = make(database, boot="two")
+    outbox.go_online()
+    item = outbox.next(0.0, registered=True)
+    assert item is not None
+    assert outbox.payload(item, clock_offset=3700.0)["timestamp"] == "2026-11-23T10:00:00.000Z"
+
+
+def copy_as_after_a_power_cut(path: Path) -> Path:
+    """What the disk holds at this instant, in a folder of its own; closing the original would commit."""
+    folder = Path(tempfile.mkdtemp(dir=path.parent))
+    for file in path.parent.glob("station.db*"):
+        shutil.copy(file, folder)
+    return folder / path.name
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    """Any order of messages, outages, failures, commits and power cuts; the CSMS sees each committed message at least
+    once, in order, never a later one before an earlier one is settled, and nothing that was not committed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "station.db"
+        self.database = Database(self.path, clock=ManualClock())
+        self.outbox = make(self.database, attempts=1000)
+        self.online = False
+        self.now = 0.0
+        self.made = 0
+        self.committed: list[int] = []
+        self.open: list[int] = []
+        self.settled: list[int] = []
+        self.wire: Any = None
+
+    def teardown(self) -> None:
+        self.database.close()
+        self.folder.cleanup()
+
+    @rule(count=st.integers(1, 450))
+    def make_messages(self, count: int) -> None:
+        for _ in range(count):
+            self.outbox.send_durable("TransactionEvent", event(self.made), "tx")
+            self.open.append(self.made)
+            self.made += 1
+        self.commit()
+
+    def commit(self) -> None:
+        assert self.database.commit()
+        self.outbox.flushed()
+        self.committed = list(self.open)
+
+    @rule()
+    def go_online(self) -> None:
+        if not self.online:
+            self.online = True
+            self.outbox.go_online()
+
+    @precondition(lambda self: self.online)
+    @rule()
+    def go_offline(self) -> None:
+        self.online = False
+        if self.wire is not None:
+            assert self.outbox.interrupted(self.wire) is False
+            self.wire = None
+        self.outbox.go_offline()
+
+    @precondition(lambda self: self.online and self.wire is None)
+    @rule()
+    def transmit(self) -> None:
+        self.now += 1e6
+        self.wire = self.outbox.next(self.now, registered=True)
+        if self.open:
+            assert self.wire is not None
+            assert self.wire.payload["seqNo"] == self.open[0]
+        else:
+            assert self.wire is None
+
+    @precondition(lambda self: self.wire is not None)
+    @rule()
+    def answer(self) -> None:
+        self.outbox.done(self.wire)
+        self.settled.append(self.open.pop(0))
+        self.wire = None
+        self.commit()
+
+    @precondition(lambda self: self.online)
+    @rule(count=st.integers(1, 300))
+    def exchange(self, count: int) -> None:
+        for _ in range(count):
+            if self.wire is None:
+                self.transmit()
+            if self.wire is not None:
+                self.answer()
+
+    @precondition(lambda self: self.wire is not None)
+    @rule()
+    def refuse(self) -> None:
+        assert self.outbox.failed(self.wire, self.now) is False
+        self.wire = None
+        self.commit()
+
+    @rule(uncommitted=st.integers(0, 3))
+    def power_cut(self, uncommitted: int) -> None:
+        for _ in range(uncommitted):
+            self.outbox.send_durable("TransactionEvent", event(10**6 + self.made), "tx")
+        self.path = copy_as_after_a_power_cut(self.path)
+        self.database.close()
+        self.database = Database(self.path, clock=ManualClock())
+        self.outbox = make(self.database, attempts=1000)
+        self.open = list(self.committed)
+        self.online, self.wire = False, None
+
+    @invariant()
+    def counted(self) -> None:
+        assert len(self.outbox) == len(self.open)
+
+    @invariant()
+    def settled_in_order(self) -> None:
+        assert self.settled == sorted(set(self.settled))
+
+
+OutboxMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestOutbox = OutboxMachine.TestCase

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The status feed, and the client that follows it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from firmware.contract.status import CardNotice, EvseService, FromService, ServiceStatus, TransactionNotice
+from firmware.ipc.status import StatusClient
+from services.ocpp.status_feed import StatusFeed
+from tests.support.sockets import RawPeer, eventually
+
+STATUS = ServiceStatus(
+    connected=True,
+    registration="Accepted",
+    slot=1,
+    security_profile=1,
+    queued_messages=0,
+    last_contact_mono_s=1.5,
+    firmware_version="1.0.0",
+    evses=[
+        EvseService(
+            evse=1,
+            connector=1,
+            availability="Operative",
+            status="Available",
+            selected=False,
+            transaction_id=None,
+            charging_state=None,
+            id_token=None,
+        )
+    ],
+)
+OFFLINE = replace(STATUS, connected=False)
+CARD = CardNotice(uid="04AA", outcome="started")
+STARTED = TransactionNotice(evse=1, id="t", change="started")
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.messages: list[FromService] = []
+        self.reasons: list[str] = []
+
+    def on_service_message(self, message: FromService) -> None:
+        self.messages.append(message)
+
+    def on_service_down(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "s"
+
+
+@pytest.fixture
+async def feed(path: Path) -> AsyncIterator[StatusFeed]:
+    running = StatusFeed(path)
+    await running.start()
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+def watcher() -> Watcher:
+    return Watcher()
+
+
+@pytest.fixture
+async def client(path: Path, watcher: Watcher) -> AsyncIterator[StatusClient]:
+    following = StatusClient(path, watcher)
+    task = asyncio.create_task(following.run())
+    yield following
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_the_last_status_comes_first(path: Path, feed: StatusFeed) -> None:
+    for message in (STATUS, CARD, OFFLINE):
+        feed.publish(message)
+    peer = await RawPeer.connect(path)
+    first = await peer.hear()
+    assert (first["kind"], first["connected"]) == ("status", False)
+    feed.publish(CARD)
+    assert await peer.hear() == {"kind": "card", "uid": "04AA", "outcome": "started"}
+    await peer.close()
+
+
+async def test_only_changes_are_sent(feed: StatusFeed, client: StatusClient, watcher: Watcher) -> None:
+    feed.publish(STATUS)
+    await eventually(lambda: watcher.messages)
+    for message in (replace(STATUS), STARTED, STARTED, replace(STATUS), OFFLINE, CARD):
+        feed.publish(message)
+    await eventually(lambda: watcher.messages[-1] == CARD)
+    assert watcher.messages == [STATUS, STARTED, STARTED, OFFLINE, CARD]
+    assert client.status == OFFLINE
+
+
+async def test_a_status_before_start_is_remembered(path: Path) -> None:
+    feed = StatusFeed(path)
+    feed.publish(STATUS)
+    await feed.start()
+    peer = await RawPeer.connect(path)
+    assert (await peer.hear())["firmware_version"] == "1.0.0"
+    await feed.close()
+    await peer.close()
+
+
+async def test_the_client_waits_for_the_service_and_follows_it_through_a_restart(
+    path: Path, client: StatusClient, watcher: Watcher
+) -> None:
+    for status in (STATUS, OFFLINE):
+        feed = StatusFeed(path)
+        feed.publish(status)
+        await feed.start()
+        await eventually(lambda status=status: client.status == status)  # type: ignore[misc]
+        reasons = len(watcher.reasons)
+        await feed.close()
+        await eventually(lambda reasons=reasons: len(watcher.reasons) == reasons + 1)  # type: ignore[misc]
+        assert client.status is None
+    assert watcher.messages == [STATUS, OFFLINE]
+
+
+async def test_who_speaks_is_closed_and_the_others_are_not(
+    path: Path, feed: StatusFeed, client: StatusClient, watcher: Watcher
+) -> None:
+    feed.publish(STATUS)
+    await eventually(lambda: watcher.messages)
+    peer = await RawPeer.connect(path)
+    await peer.hear()
+    peer.send(b'{"kind":"status"}\n')
+    assert await peer.line() == b""
+    feed.publish(CARD)
+    await eventually(lambda: watcher.messages[-1] == CARD)
+    await peer.close()
+
+
+async def test_a_slow_reader_holds_up_nobody(
+    path: Path, feed: StatusFeed, client: StatusClient, watcher: Watcher
+) -> None:
+    slow = await RawPeer.connect(path)
+    slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await eventually(lambda: len(feed._connections) == 2)
+    notice = CardNotice(uid="0" * 10_000, outcome="rejected")
+    for _ in range(500):
+        feed.publish(notice)
+        await asyncio.sleep(0)
+        if len(feed._connections) == 1:
+            break
+    assert len(feed._connections) == 1
+    feed.publish(CARD)
+    await eventually(lambda: watcher.messages[-1:] == [CARD])
+    assert watcher.reasons == []
+    await slow.close()
+
+
+@pytest.mark.parametrize(("uids", "mode"), [(frozenset(), 0o600), (frozenset({54321}), 0o660)])
+async def test_it_is_for_the_same_user_unless_others_are_named(path: Path, uids: frozenset[int], mode: int) -> None:
+    feed = StatusFeed(path, allowed_uids=uids)
+    await feed.start()
+    assert stat.S_IMODE(os.stat(path).st_mode) == mode
+    await feed.close()
