@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The measuring end: a WebSocket server that answers from a table and notes when each frame came."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from firmware.clock import format_utc
+
+__all__ = ["BenchCsms", "listening"]
+
+
+class BenchCsms:
+    """One station's CSMS. `seen` holds (monotonic seconds, action, payload) of each request."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, str, Any]] = []
+        self.port = 0
+        self.refusing = False
+        self._connection: ServerConnection | None = None
+        self._answers: dict[str, asyncio.Future[float]] = {}
+        self._ids = itertools.count(1)
+        self._news = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ocpp"
+
+    async def handle(self, connection: ServerConnection) -> None:
+        self._connection = connection
+        with contextlib.suppress(ConnectionClosed):
+            await self._serve(connection)
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        async for frame in connection:
+            now = time.monotonic()
+            message = json.loads(frame)
+            if message[0] == 2:
+                await connection.send(json.dumps([3, message[1], self._answer(message[2], message[3])]))
+                self.seen.append((now, message[2], message[3]))
+            elif message[1] in self._answers:
+                self._answers.pop(message[1]).set_result(now)
+            self._news.set()
+
+    def _answer(self, action: str, payload: Any) -> Any:
+        stamp = format_utc(time.time())
+        match action:
+            case "BootNotification":
+                return {"status": "Accepted", "currentTime": stamp, "interval": 3600}
+            case "Heartbeat":
+                return {"currentTime": stamp}
+            case "Authorize":
+                return {"idTokenInfo": {"status": "Accepted"}}
+            case "TransactionEvent" if "idToken" in payload:
+                return {"idTokenInfo": {"status": "Accepted"}}
+            case _:
+                return {}
+
+    async def call(self, action: str, payload: Any) -> float:
+        """Seconds from the request to its answer."""
+        message_id = str(next(self._ids))
+        answer = self._answers[message_id] = asyncio.get_running_loop().create_future()
+        if self._connection is None:
+            raise RuntimeError("no station is connected")
+        sent = time.monotonic()
+        await self._connection.send(json.dumps([2, message_id, action, payload]))
+        answered: float = await asyncio.wait_for(answer, 60.0)
+        return answered - sent
+
+    async def count(self, total: int, within: float = 120.0) -> None:
+        """Wait until so many requests have come in all."""
+        async with asyncio.timeout(within):
+            while len(self.seen) < total:
+                self._news.clear()
+                await self._news.wait()
+
+    async def wait(self, action: str, *, after: int, within: float = 60.0, **fields: Any) -> float:
+        """When (monotonic seconds) the first such request after the `after`th frame came; members by equality."""
+        position = after
+        async with asyncio.timeout(within):
+            while True:
+                for at, name, payload in itertools.islice(self.seen, position, None):
+                    position += 1
+                    if name == action and all(payload.get(key) == value for key, value in fields.items()):
+                        return at
+                self._news.clear()
+                await self._news.wait()
+
+
+@asynccontextmanager
+async def listening(port: int = 0) -> AsyncIterator[BenchCsms]:
+    csms = BenchCsms()
+    async with serve(
+        csms.handle, "127.0.0.1", port, subprotocols=[Subprotocol("ocpp2.0.1")], compression=None, ping_interval=None
+    ) as server:
+        csms.port = next(iter(server.sockets)).getsockname()[1]
+        yield csms

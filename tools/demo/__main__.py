@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make run`: a bench CSMS and a simulated station on this machine, one session played, then yours to play with."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from firmware.errors import BaywattError
+from tools.csms.client import Client
+from tools.demo.bench import Child, DemoFailed, start
+from tools.demo.session import CARD, Summary, play
+from tools.rig.client import RigClient
+
+_FACTORY = Path(__file__).with_name("station.toml")
+_HOME = Path(".run")
+_PORT = 9000
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="end after the session")
+    parser.add_argument("--profile", type=int, default=1, help="OCPP security profile")
+    arguments = parser.parse_args(argv)
+    if arguments.profile != 1:
+        print(f"make run: security profile {arguments.profile} is not available here yet", file=sys.stderr)
+        return 2
+    try:
+        asyncio.run(_run(once=arguments.once))
+    except BaywattError as error:
+        print(f"\nsession failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print()
+    return 0
+
+
+async def _run(*, once: bool) -> None:
+    _HOME.mkdir(exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix="once-", dir=_HOME)) if once else _HOME
+    try:
+        await _bench(home, once=once)
+    finally:
+        if once:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+async def _bench(home: Path, *, once: bool) -> None:
+    port = 0 if once or not _is_free(_PORT) else _PORT
+    print("[1/3] starting the bench CSMS", flush=True)
+    async with start(
+        "the bench CSMS", "csms", "up", f"--port={port}", f"--state={home / 'csms'}", log=home / "csms.log"
+    ) as csms:
+        print(f"      {csms.ready['url']}  (open it in a browser)", flush=True)
+        print("[2/3] starting the station: HAL, OCPP service, simulated cabinet and cars", flush=True)
+        factory = home / "factory.toml"
+        factory.write_text(_FACTORY.read_text().replace("{url}", csms.ready["ocpp"]))
+        shutil.rmtree(home / "rig", ignore_errors=True)
+        rig_up = start(
+            "the rig", "rig", "up", "--state", str(home / "rig"), "--station", str(factory), log=home / "rig.log"
+        )
+        async with rig_up as rig_process, await RigClient.connect(Path(rig_process.ready["control"])) as rig:
+            print("[3/3] one session: select EVSE 2, card, plug in, charge (60 times faster), card, unplug", flush=True)
+            summary = await _play_or_die(rig, csms, rig_process)
+            print(f"\n{summary}", flush=True)
+            if not once:
+                await _stay(csms.ready["url"])
+
+
+async def _play_or_die(rig: RigClient, csms: Child, rig_process: Child) -> Summary:
+    """The session, unless one of the processes ends before it does."""
+    session = asyncio.create_task(play(rig, Client(csms.ready["url"]), _Line().show))
+    ends = {asyncio.create_task(child.process.wait()): child for child in (csms, rig_process)}
+    done, _pending = await asyncio.wait({session, *ends}, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
+    if session in done:
+        return session.result()
+    session.cancel()
+    raise DemoFailed(f"{next(child.name for end, child in ends.items() if end in done)} ended")
+
+
+class _Line:
+    """One line that is written over and over on a terminal, and only when the phase changes elsewhere."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+        self._last = ""
+
+    def show(self, evse: dict[str, Any]) -> None:
+        soc = evse["soc_percent"]
+        bar = "" if soc is None else f"  [{'#' * int(soc / 5):<20}] {soc:3.0f} %"
+        figures = f"{evse['power_kw']:6.1f} kW  {evse['energy_wh'] / 1000:7.2f} kWh"
+        line = f"      EVSE {evse['evse']}  {evse['phase']:<12}{figures}{bar}"
+        if self._live:
+            print(f"\r{line:<{shutil.get_terminal_size().columns - 1}}", end="", flush=True)
+        elif evse["phase"] != self._last:
+            print(line, flush=True)
+        self._last = evse["phase"]
+
+
+async def _stay(url: str) -> None:
+    baywatt = os.path.relpath(Path(sys.executable).with_name("baywatt"))
+    print(
+        f"""
+The station stays up. In another terminal, in this folder:
+    {baywatt} rig plug 1            a car comes to EVSE 1 (unplug 1 takes it away)
+    {baywatt} rig card {CARD} --evse 1
+    {baywatt} rig state             everything there is to know; `rig --help` for the rest
+    {baywatt} csms call CP001 GetVariables ...     any request of OCPP 2.0.1
+and in the browser {url}
+Ctrl-C ends it.""",
+        flush=True,
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def _is_free(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

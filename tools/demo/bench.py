@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bench CSMS and a rig as child processes, for the demonstration and the benchmark."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from firmware.errors import BaywattError
+
+__all__ = ["Child", "DemoFailed", "start"]
+
+_READY_S = 20.0
+_STOP_S = 10.0
+
+
+class DemoFailed(BaywattError):
+    """Something that the demonstration relies on did not happen; the text is for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process that said it is ready, and what it said."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    ready: dict[str, Any]
+
+
+@asynccontextmanager
+async def start(name: str, *arguments: str, log: Path) -> AsyncIterator[Child]:
+    """`baywatt ARGUMENTS` until the block ends; its standard error goes to `log`.
+
+    Raises `DemoFailed` with the end of the log when it does not become ready.
+    """
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tools.cli", *arguments, stdout=asyncio.subprocess.PIPE, stderr=errors
+        )
+    try:
+        yield Child(name, process, await _ready(name, process, log))
+    finally:
+        await _stop(process)
+
+
+async def _ready(name: str, process: asyncio.subprocess.Process, log: Path) -> dict[str, Any]:
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(_READY_S):
+            line = await process.stdout.readline()
+    except TimeoutError:
+        line = b""
+    if not line:
+        lines = log.read_text(errors="replace").strip().splitlines()
+        raise DemoFailed(f"{name} did not start: {lines[-1] if lines else 'it said nothing'}")
+    ready: dict[str, Any] = json.loads(line)
+    return ready
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(_STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One charging session as a driver lives it, and what the three parties say of it afterwards.
+
+The energy is told three times: by the meter's register, by the station's TransactionEvents as the CSMS sums them,
+and by the summary. They must agree, or the demonstration has failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tools.csms.client import Client
+from tools.demo.bench import DemoFailed
+from tools.rig.client import RigClient
+
+__all__ = ["CARD", "Summary", "play"]
+
+CARD = "04A1B2C3D4E580"
+_EVSE = 2
+_ENERGY_WH = 20_000.0
+_PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    evse: int
+    energy_wh: float
+    events: int
+    queued: int
+
+    def __str__(self) -> str:
+        return (
+            f"session complete: EVSE {self.evse}, {self.energy_wh / 1000:.1f} kWh,"
+            f" {self.events} TransactionEvents, {self.queued} queued"
+        )
+
+
+async def play(rig: RigClient, csms: Client, show: Callable[[dict[str, Any]], None]) -> Summary:
+    """Select EVSE 2, card, plug in, charge, card again, unplug; `show` gets the EVSE's state as it changes."""
+    watcher = asyncio.create_task(_watch(rig, show))
+    try:
+        return await _play(rig, csms)
+    finally:
+        watcher.cancel()
+
+
+async def _watch(rig: RigClient, show: Callable[[dict[str, Any]], None]) -> None:
+    while True:
+        show(await rig.evse(_EVSE))
+        await asyncio.sleep(0.2)
+
+
+async def _play(rig: RigClient, csms: Client) -> Summary:
+    await _until(rig, lambda state: state["ocpp"]["registration"] == "Accepted", "the CSMS did not accept the station")
+    before = (await rig.evse(_EVSE))["energy_wh"]
+    await rig.op("select_evse", evse=_EVSE)
+    await rig.op("present_card", uid=CARD)
+    state = await _until(rig, _transaction, "the card started no transaction")
+    transaction = _evse(state)["transaction_id"]
+    await rig.op("plug_in", evse=_EVSE)
+    await _until(rig, lambda state: _evse(state)["phase"] == "charging", "no energy flowed")
+    await _until(rig, lambda state: _evse(state)["energy_wh"] - before >= _ENERGY_WH, "the car charged too slowly")
+    await rig.op("present_card", uid=CARD, evse=_EVSE)
+    await _until(rig, lambda state: not _transaction(state), "the second card did not stop the transaction")
+    await _until(rig, lambda state: not _evse(state)["locked"], "the car did not let go of the plug")
+    await rig.op("plug_out", evse=_EVSE)
+    await _until(rig, lambda state: _evse(state)["status"] == "Available", "the outlet did not become free")
+    state = await _until(rig, lambda state: state["ocpp"]["queued_messages"] == 0, "messages are left in the queue")
+    return await _compare(csms, transaction, _evse(state)["energy_wh"] - before, state["ocpp"]["queued_messages"])
+
+
+async def _compare(csms: Client, transaction: str, metered_wh: float, queued: int) -> Summary:
+    rows = await asyncio.to_thread(csms.get, "/api/transactions")
+    found = [row for row in rows if row["id"] == transaction]
+    if not found:
+        raise DemoFailed("the CSMS does not know the transaction")
+    row = found[0]
+    if row["ended"] is None or not row["seq_ok"]:
+        raise DemoFailed("the CSMS is missing events of the transaction")
+    if abs(row["energy_wh"] - metered_wh) > 0.11:  # the register is reported in tenths of a Wh
+        raise DemoFailed(f"the CSMS counts {row['energy_wh']:.1f} Wh, the meter {metered_wh:.1f} Wh")
+    return Summary(_EVSE, row["energy_wh"], row["events"], queued)
+
+
+async def _until(rig: RigClient, holds: Callable[[dict[str, Any]], bool], otherwise: str) -> dict[str, Any]:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _PATIENCE_S
+    while loop.time() < deadline:
+        state = await rig.state()
+        if holds(state):
+            return state
+        await asyncio.sleep(0.1)
+    raise DemoFailed(otherwise)
+
+
+def _evse(state: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(evse for evse in state["evses"] if evse["evse"] == _EVSE)
+    return found
+
+
+def _transaction(state: dict[str, Any]) -> bool:
+    return _evse(state)["transaction_id"] is not None
