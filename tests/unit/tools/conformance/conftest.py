@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small charging station to try the runner on: enough of OCPP for a boot, variables, a reset and a session.
+
+It can be told to misbehave, by name: each fault is one that a check of the runner must notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+import tomllib
+import uuid
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from firmware.clock import format_utc
+from tools.conformance.bench import Bench, Facts
+from tools.conformance.csms import Csms
+from tools.conformance.setup import Setup
+from tools.conformance.transcript import Transcript
+
+_UNSET = object()
+
+
+class FakeStation:
+    """Implements the runner's `Station` over a real WebSocket. `faults` names what it does wrong."""
+
+    own = True
+
+    def __init__(self, *faults: str) -> None:
+        self.faults = set(faults)
+        self.variables: dict[tuple[str, str], str] = {
+            ("TxCtrlr", "TxStartPoint"): "Authorized",
+            ("TxCtrlr", "TxStopPoint"): "Authorized",
+            ("AuthCtrlr", "AuthorizeRemoteStart"): "true",
+            ("OCPPCommCtrlr", "OfflineThreshold"): "60",
+        }
+        self.plugged: set[int] = set()
+        self.done: list[tuple[str, dict[str, Any]]] = []
+        self._transactions: dict[int, dict[str, Any]] = {}
+        self._factory: dict[str, Any] = {}
+        self._ws: ClientConnection | None = None
+        self._answers: dict[str, asyncio.Future[Any]] = {}
+        self._lock = asyncio.Lock()
+        self._life: asyncio.Task[None] | None = None
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._reason = "PowerUp"
+
+    async def start(self, factory: str | None, *, power: bool) -> None:
+        self._factory = tomllib.loads(factory or "")
+        if power:
+            self._boot()
+
+    def _boot(self) -> None:
+        self._life = asyncio.create_task(self._live())
+
+    async def stop(self) -> None:
+        for task in [self._life, *self._jobs]:
+            if task is not None:
+                task.cancel()
+        if self._ws is not None:
+            await self._ws.close()
+
+    async def manual(self, op: str, **fields: Any) -> dict[str, Any]:
+        self.done.append((op, fields))
+        if op in ("power_cycle", "reboot"):
+            self._later(self._restart("PowerUp"))
+        elif op == "power_on":
+            self._boot()
+        elif op == "plug_in":
+            self.plugged.add(fields["evse"])
+            self._later(self._plugged_in(fields["evse"]))
+        elif op == "plug_out":
+            self.plugged.discard(fields["evse"])
+            self._later(self.status(fields["evse"]))
+        elif op == "present_card":
+            self._later(self._card(fields["uid"], fields["evse"]))
+        return {"ok": True, "state": {}}
+
+    def _later(self, work: Any) -> None:
+        job = asyncio.create_task(work)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+
+    async def _restart(self, reason: str) -> None:
+        await asyncio.sleep(0.01)
+        self._reason = reason
+        if self._life is not None:
+            self._life.cancel()
+        if self._ws is not None:
+            await self._ws.close()
+        self._boot()
+
+    async def _live(self) -> None:
+        profile = self._factory["network_profile"][0]
+        name, password = self._factory["identity"], self._factory["basic_auth_password"]
+        if "wrong_password" in self.faults:
+            password = "f" * 16
+        token = base64.b64encode(f"{name}:{password}".encode()).decode()
+        rebooted = True
+        while True:
+            try:
+                async with connect(
+                    f"{profile['url']}/{name}",
+                    subprotocols=["ocpp2.0.1"],  # type: ignore[list-item]
+                    additional_headers={"Authorization": f"Basic {token}"},
+                    compression=None,
+                ) as self._ws:
+                    self._later(self._greet() if rebooted else asyncio.sleep(0))
+                    rebooted = False
+                    async for frame in self._ws:
+                        self._later(self._frame(json.loads(frame)))
+            except (OSError, ConnectionClosed, InvalidHandshake):
+                pass
+            await asyncio.sleep(0.05)
+
+    async def _greet(self) -> None:
+        status = ""
+        while status != "Accepted":
+            answer = await self.call(
+                "BootNotification",
+                {"reason": self._reason, "chargingStation": {"model": "M", "vendorName": "V"}},
+            )
+            status = answer.get("status", "")
+            if status != "Accepted":
+                await asyncio.sleep(0.05)
+        for evse in (1, 2):
+            if not ("silent_evse_2" in self.faults and evse == 2):
+                await self.status(evse)
+        if "no_security_event" not in self.faults:
+            await self.call(
+                "SecurityEventNotification", {"type": "StartupOfTheDevice", "timestamp": format_utc(time.time())}
+            )
+
+    async def status(self, evse: int) -> None:
+        status = "Occupied" if evse in self.plugged else "Available"
+        payload = {"timestamp": format_utc(time.time()), "connectorStatus": status, "evseId": evse, "connectorId": 1}
+        await self.call("StatusNotification", payload)
+
+    async def _plugged_in(self, evse: int) -> None:
+        await self.status(evse)
+        if evse in self._transactions:
+            await self._event(evse, "Updated", "CablePluggedIn", "EVConnected")
+            await self._event(evse, "Updated", "ChargingStateChanged", "SuspendedEVSE")
+            await self._event(evse, "Updated", "ChargingStateChanged", "Charging")
+
+    async def _card(self, uid: str, evse: int) -> None:
+        token = {"idToken": uid.lower(), "type": "ISO14443"}
+        if evse in self._transactions:
+            await self._event(evse, "Ended", "StopAuthorized", "EVConnected", stoppedReason="Local")
+            del self._transactions[evse]
+            return
+        answer = await self.call("Authorize", {"idToken": token})
+        if answer["idTokenInfo"]["status"] == "Accepted":
+            self._transactions[evse] = {"id": str(uuid.uuid4()), "seq": 0, "token": token}
+            await self._event(evse, "Started", "Authorized", "Idle", token=token)
+
+    async def _event(
+        self, evse: int, kind: str, trigger: str, state: str, *, token: dict[str, str] | None = None, **info: Any
+    ) -> None:
+        transaction = self._transactions[evse]
+        payload = {
+            "eventType": kind,
+            "triggerReason": trigger,
+            "seqNo": transaction["seq"],
+            "timestamp": format_utc(time.time()),
+            "transactionInfo": {"transactionId": transaction["id"], "chargingState": state, **info},
+            "evse": {"id": evse, "connectorId": 1},
+        }
+        if token is not None:
+            payload["idToken"] = token
+        transaction["seq"] += 2 if "seq_gaps" in self.faults else 1
+        await self.call("TransactionEvent", payload)
+
+    async def call(self, action: str, payload: Any) -> Any:
+        async with self._lock:
+            return await self.call_at_once(action, payload)
+
+    async def call_at_once(self, action: str, payload: Any) -> Any:
+        """Sends without waiting for its turn."""
+        uid = str(uuid.uuid4())
+        answered = self._answers[uid] = asyncio.get_running_loop().create_future()
+        assert self._ws is not None
+        await self._ws.send(json.dumps([2, uid, action, payload]))
+        return await answered
+
+    async def send(self, frame: object) -> None:
+        assert self._ws is not None
+        await self._ws.send(frame if isinstance(frame, str) else json.dumps(frame))
+
+    async def _frame(self, frame: list[Any]) -> None:
+        if frame[0] != 2:
+            self._answers.pop(frame[1]).set_result(frame[2] if frame[0] == 3 else {"error": frame[2]})
+            return
+        if "deaf" in self.faults:
+            return
+        answer = self._respond(frame[2], frame[3])
+        await self.send([3, frame[1], answer] if answer is not None else [4, frame[1], "NotImplemented", "", {}])
+
+    def _respond(self, action: str, payload: dict[str, Any]) -> dict[str, Any] | None:
+        if action == "Reset":
+            self._later(self._restart("RemoteReset"))
+            return {"status": "Accepted"}
+        if action == "GetVariables":
+            return {"getVariableResult": [self._get(item) for item in payload["getVariableData"]]}
+        if action == "SetVariables":
+            return {"setVariableResult": [self._set(item) for item in payload["setVariableData"]]}
+        if action == "RequestStartTransaction":
+            return {"status": "surely"} if "bad_schema" in self.faults else {"status": "Rejected"}
+        return None
+
+    def _get(self, item: dict[str, Any]) -> dict[str, Any]:
+        value = self.variables.get((item["component"]["name"], item["variable"]["name"]))
+        found = {"attributeStatus": "Accepted", "attributeValue": value} if value else {}
+        return {"attributeStatus": "UnknownVariable", **found, **_named(item)}
+
+    def _set(self, item: dict[str, Any]) -> dict[str, Any]:
+        key = item["component"]["name"], item["variable"]["name"]
+        if key not in self.variables:
+            return {"attributeStatus": "UnknownVariable", **_named(item)}
+        self.variables[key] = item["attributeValue"]
+        return {"attributeStatus": "Accepted", **_named(item)}
+
+
+def _named(item: dict[str, Any]) -> dict[str, Any]:
+    return {"component": item["component"], "variable": item["variable"]}
+
+
+@pytest.fixture
+def facts() -> Facts:
+    return Facts(product="c7am-400-cc", identity="CP001", password="0123456789abcdef", transaction_s=0.01)
+
+
+@pytest.fixture
+def fake() -> Callable[..., FakeStation]:
+    return FakeStation
+
+
+@pytest.fixture
+async def make_bench(facts: Facts, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+    """Makes a bench whose station has booted: `t = await make_bench("fault", ...)`."""
+    benches: list[Bench] = []
+
+    async def make(*faults: str, settled: bool = True) -> Bench:
+        csms = Csms(Transcript(time.monotonic), lambda *_: None, time.monotonic, facts.identity)
+        station = FakeStation(*faults)
+        bench = Bench(station, csms, facts, setup=Setup(), folder=tmp_path, patience=0.2)
+        benches.append(bench)
+        bench.tokens({facts.card: {"status": "Accepted"}, facts.card2: {"status": "Accepted"}})
+        endpoint = await csms.open_endpoint("main", password=facts.password)
+        factory = (
+            f'identity = "{facts.identity}"\nbasic_auth_password = "{facts.password}"\n'
+            f'[[network_profile]]\nslot = 1\nurl = "{endpoint.url}"\n'
+        )
+        await station.start(factory, power=True)
+        if settled:
+            await bench.settle()
+        return bench
+
+    yield make
+    for bench in benches:
+        await bench.station.stop()
+        await bench.csms.close()

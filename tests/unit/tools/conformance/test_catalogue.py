@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from tools.conformance.catalogue import HOME_PRODUCT, Entry, load, rule, select
+from tools.conformance.conditions import Answers, evaluate
+from tools.conformance.product import product_under_test
+
+ANSWERS: Answers = {
+    "C-30": True,
+    "C-06.1": False,
+    "C-35": False,
+    "AQ-2": False,
+    "HFS-8": 2,
+    "HFS-9": "",
+    "profile-smart-charging": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("condition", "value"),
+    [
+        ("", True),
+        ("C-30", True),
+        ("NOT C-30", False),
+        ("C-30 and NOT AQ-2", True),
+        ("AQ-2 or C-30", True),
+        ("NOT AQ-2 and (AQ-2 or C-30)", True),
+        ("HFS-8 > 1", True),
+        ("HFS-8 > 2", False),
+        ("HFS-9", False),
+        ("C.06.1 or C35", False),
+        ("NOT Smart Charging", True),
+        ("C-99", None),
+        ("C-99 and C-30", None),
+        ("C-99 and AQ-2", False),
+        ("C-99 or C-30", True),
+        ("NOT C-99", None),
+        ("C-30 - C-31", True),
+        ("See column 3/4", None),
+        ("(C-30", None),
+        ("CSMS: C-99 Charging Station: NOT AQ-2", True),
+        ("NOT AQ-2 (errata 5.7)", True),
+    ],
+)
+def test_conditions_have_three_values(condition: str, value: bool | None) -> None:
+    assert evaluate(condition, ANSWERS) is value
+
+
+def test_the_grammar_agrees_with_the_table_for_our_product() -> None:
+    answers = product_under_test(None).answers
+    other = [e.id for e in load() if e.status == "C" and evaluate(e.condition, answers) is not e.applies]
+    assert other == ["TC_F_06_CS"]  # its condition points into the printed table
+
+
+def test_there_are_230_cases_and_their_ids_are_unique() -> None:
+    entries = load()
+    assert len(entries) == len({entry.id for entry in entries}) == 230
+    assert sum(entry.applies for entry in entries) == 153
+
+
+def test_select_knows_globs_short_names_and_blocks() -> None:
+    entries = load()
+    assert [e.id for e in select(entries, "B_01")] == ["TC_B_01_CS"]
+    assert {e.block for e in select(entries, "P")} == {"P"}
+    assert {e.id for e in select(entries, "TC_B_2?_CS, F_08")} >= {"TC_B_20_CS", "TC_F_08_CS"}
+    assert select(entries, "X_*") == []
+
+
+def entry(status: str, condition: str, applies: bool) -> Entry:
+    return Entry("TC_X_01_CS", "Core", "group", "name", status, condition, applies, "why it is so")
+
+
+def test_our_product_follows_the_table_and_another_its_answers() -> None:
+    conditional = entry("C", "NOT C-30", True)
+    assert rule(conditional, HOME_PRODUCT, ANSWERS).why == "why it is so"
+    assert rule(conditional, HOME_PRODUCT, ANSWERS).applies
+    assert not rule(conditional, "full", ANSWERS).applies
+    assert rule(entry("M", "C-44", True), "full", ANSWERS).applies
+
+
+def test_what_another_product_does_not_answer_is_skipped_with_the_condition() -> None:
+    ruling = rule(entry("C", "C-99", True), "full", ANSWERS)
+    assert not ruling.applies
+    assert "C-99" in ruling.why

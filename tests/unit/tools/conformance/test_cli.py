@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools.conformance.catalogue import load
+from tools.conformance.cli import main
+from tools.conformance.registry import case, collect
+
+
+def test_list_says_what_applies_and_what_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list", "--cases", "B"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 40
+    assert lines[0].split()[:2] == ["ready", "TC_B_01_CS"]
+    assert any(line.startswith("skip     TC_B_25_CS") and line.endswith("(C-13 is No)") for line in lines)
+
+
+def test_cases_that_do_not_apply_are_skipped_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--cases", "B_25,B_26"]) == 0
+    out = capsys.readouterr().out
+    assert "SKIP TC_B_25_CS Reset EVSE - Without ongoing transaction: C-13 is No\n" in out
+    assert out.endswith("0 passed, 0 failed, 2 skipped\n")
+
+
+def test_bad_arguments_exit_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--cases", "TC_Q_*"]) == 2
+    assert main(["--station-file", str(tmp_path / "none.toml")]) == 2
+    assert main(["--nonsense"]) == 2
+    (tmp_path / "station.toml").write_text('identity = "CP001"\nproduct = "nobody"\n')
+    assert main(["--station-file", str(tmp_path / "station.toml")]) == 2
+    assert "nobody" in capsys.readouterr().err
+
+
+def test_another_product_is_ruled_by_its_own_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other.toml").write_text('extends = "c7am-400-cc"\n[features]\nreset_per_evse = true\n')
+    (tmp_path / "station.toml").write_text('identity = "CP001"\nproduct = "other.toml"\n')
+    assert main(["--list", "--cases", "B_25,B_28", "--station-file", str(tmp_path / "station.toml")]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert not first.startswith("skip")
+    assert second.startswith("skip     TC_B_28_CS")
+
+
+def test_every_case_of_block_b_is_written() -> None:
+    written = collect()
+    assert [e.id for e in load() if e.applies and e.block == "B" and e.id not in written] == []
+
+
+def test_every_written_case_is_in_the_catalogue_and_says_what_turns_it_red() -> None:
+    known = {entry.id for entry in load()}
+    for id, written in collect().items():
+        assert id in known
+        assert (written.run.__doc__ or "").startswith("Red when"), id
+
+
+def test_a_case_is_written_once() -> None:
+    collect()
+    with pytest.raises(ValueError, match="written twice"):
+        case("TC_B_01_CS")(_other)
+
+
+async def _other(t: object) -> None:
+    """Another function of the same id."""

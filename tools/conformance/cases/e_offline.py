@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Block E, transactions: what happens while there is no connection (E08, E11), and GetTransactionStatus about it (E14).
+
+The test system asks for the status the moment the connection is there, while the station has begun to empty its queue.
+So that there is a queue to ask about, the first TransactionEvent is answered only after the question was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from firmware.clock import parse_utc
+from tools.conformance import states
+from tools.conformance.answers import Payload
+from tools.conformance.bench import Bench, Session
+from tools.conformance.csms import Answer
+from tools.conformance.endpoint import Door
+from tools.conformance.registry import case
+from tools.conformance.transcript import Message
+from tools.conformance.values import ABSENT, PRESENT
+
+_BACK_OFF_S = 5
+"""RetryBackOffWaitMinimum."""
+_SAMPLE_S = 2
+"""TxUpdatedInterval where the queue is to hold meter values; shorter than the time offline."""
+_SETTLED_S = 1.0
+
+
+async def _configure(t: Bench, *, offline_s: int = _BACK_OFF_S, sampling: bool = True) -> None:
+    """The Configuration State that the cases share; every wait on the way back is `offline_s`."""
+    settings = {
+        "OCPPCommCtrlr.OfflineThreshold": str(offline_s + 60),
+        "OCPPCommCtrlr.RetryBackOffWaitMinimum": str(offline_s),
+        "OCPPCommCtrlr.RetryBackOffRandomRange": "0",
+    }
+    if sampling:
+        settings["SampledDataCtrlr.TxUpdatedMeasurands"] = "Energy.Active.Import.Register"
+        settings["SampledDataCtrlr.TxUpdatedInterval"] = str(_SAMPLE_S)
+        await t.configure({"SampledDataCtrlr.Enabled": "true"}, if_implemented=True)
+    await t.configure(settings)
+
+
+async def _back_online(t: Bench) -> None:
+    """The test system takes connections again, and the station is connected."""
+    t.door(Door.OPEN)
+    await t.connected(within=4 * _BACK_OFF_S + 20, req="OCPP-J 5.3")
+
+
+async def _offline_while_charging(t: Bench) -> Session:
+    """Energy flows; steps 1 and 2: offline for RetryBackOffWaitMinimum."""
+    await _configure(t)
+    session = await states.energy_transfer_started(t)
+    t.step(1)
+    await t.hang_up(Door.REFUSE)
+    t.step(2)
+    await asyncio.sleep(_BACK_OFF_S)
+    return session
+
+
+async def _ask(t: Bench, *, transaction_id: str | None) -> Answer:
+    """GetTransactionStatus the moment the connection is there; the queue is kept until it is answered."""
+    asked = asyncio.Event()
+
+    async def after_that(message: Message) -> Payload:
+        await asked.wait()
+        return t.csms.replies.default(message)
+
+    t.answer("TransactionEvent", after_that)
+    await _back_online(t)
+    answer = await t.call("GetTransactionStatus", {"transactionId": transaction_id} if transaction_id else {})
+    asked.set()
+    return answer
+
+
+async def _queued(t: Bench) -> list[Message]:
+    """The events that were made before the present connection, once all of them are here."""
+    await t.quiet(_SETTLED_S)
+    connected = time.time() - (t.elapsed - t.csms.attempts[-1].at)
+    return [
+        message
+        for message in t.messages
+        if message.action == "TransactionEvent"
+        and message.connection == t.csms.connections
+        and parse_utc(message.get("timestamp")) < connected
+    ]
+
+
+async def _check_queued_samples(t: Bench, requirement: str) -> None:
+    """All that waited are updates with meter values, and say that they were made offline."""
+    queue = await _queued(t)
+    t.check(queue, requirement, "no TransactionEvent was queued while offline")
+    for message in queue:
+        message.taken = True
+        t.match(message, {"eventType": "Updated", "meterValue": PRESENT, "offline": True}, requirement)
+
+
+@case("TC_E_29_CS")
+async def tc_e_29_cs(t: Bench) -> None:
+    """Red when: the event that was sent and not answered yet does not count as waiting."""
+    session = await _offline_while_charging(t)
+    t.step(3)
+    answer = await _ask(t, transaction_id=session.transaction_id)
+    t.match(answer, {"ongoingIndicator": True}, "E14.FR.02")
+    t.match(answer, {"messagesInQueue": True}, "E14.FR.04")
+    t.step(5)
+    await _check_queued_samples(t, "E11.FR.02")
+
+
+@case("TC_E_33_CS")
+async def tc_e_33_cs(t: Bench) -> None:
+    """Red when: the answer has an ongoingIndicator, or only messages of ended transactions count as waiting."""
+    await _offline_while_charging(t)
+    t.step(3)
+    answer = await _ask(t, transaction_id=None)
+    t.match(answer, {"ongoingIndicator": ABSENT}, "E14.FR.06")
+    t.match(answer, {"messagesInQueue": True}, "E14.FR.07")
+    t.step(5)
+    await _check_queued_samples(t, "E11.FR.02")
+
+
+@case("TC_E_40_CS")
+async def tc_e_40_cs(t: Bench) -> None:
+    """Red when: no meter values are taken while offline, or they are sent without the offline flag."""
+    await _offline_while_charging(t)
+    await _back_online(t)
+    t.step(3)
+    await _check_queued_samples(t, "E11.FR.02")
+
+
+async def _stop_while_offline(t: Bench) -> None:
+    """The driver stops with the card and takes the cable."""
+    await t.hang_up(Door.REFUSE)
+    await t.present()
+    await t.unplug()
+
+
+@case("TC_E_31_CS", limit_s=120)
+async def tc_e_31_cs(t: Bench) -> None:
+    """Red when: a transaction that has ended while offline counts as ongoing until the CSMS has heard of it."""
+    await _configure(t, offline_s=_BACK_OFF_S + round(t.facts.transaction_s))
+    session = await states.energy_transfer_started(t)
+    await _stop_while_offline(t)
+    await asyncio.sleep(t.facts.transaction_s)
+    t.step(1)
+    answer = await _ask(t, transaction_id=session.transaction_id)
+    t.match(answer, {"ongoingIndicator": False}, "E14.FR.03")
+    t.match(answer, {"messagesInQueue": True}, "E14.FR.04")
+    t.step(3)
+    await _check_queued_stop(t, session)
+
+
+async def _check_queued_stop(t: Bench, session: Session) -> None:
+    """The events of StopAuthorized, EVConnectedPostSession and EVDisconnected, the last of which ends the transaction.
+
+    Which of them there are, depends on TxStopPoint.
+    """
+    _, stop = await states.tx_points(t)
+    first = {"triggerReason": "StopAuthorized", **session.card.fields(), "offline": True}
+    event = await states.transaction_event(t, t.evse, first, req="E08.FR.04")
+    expected = [("ChargingStateChanged", "EVConnected"), ("EVCommunicationLost", "Idle")]
+    for trigger, charging_state in expected:
+        if session.ended:
+            break
+        check = {"triggerReason": trigger, "transactionInfo.chargingState": charging_state, "offline": True}
+        event = await states.transaction_event(t, t.evse, check, req="E06.FR.02")
+    t.match(event, {"eventType": "Ended"}, "E08.FR.04")
+    if stop & {"Authorized", "PowerPathClosed", "EnergyTransfer"}:
+        in_time = event.get("triggerReason") != "EVCommunicationLost"
+        t.check(in_time, "E06.FR.03", "the transaction ended with the cable, not with the stop", event)
+
+
+@case("TC_E_44_CS", limit_s=120)
+async def tc_e_44_cs(t: Bench) -> None:
+    """Red when: the end of the transaction is not told after an outage, or told without the offline flag."""
+    await _configure(t, sampling=False)
+    await states.energy_transfer_started(t)
+    t.step(1)
+    await _stop_while_offline(t)
+    t.step(2)
+    await _back_online(t)
+    t.step(3)
+    queue = await _queued(t)
+    for message in queue:
+        message.taken = True
+        t.match(message, {"offline": True}, "E08.FR.07")
+    t.check(any(message.get("eventType") == "Ended" for message in queue), "E08.FR.04", "no queued event is Ended")

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Block E, transactions: how they start (E01, E02, E03, F02)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from tools.conformance import states
+from tools.conformance.bench import Bench
+from tools.conformance.registry import case
+from tools.conformance.setup import Setup
+
+_TIMEOUT_S = 6
+"""EVConnectionTimeOut where a case waits for it."""
+_EARLY_S = 0.5
+"""How much earlier than EVConnectionTimeOut its event may seem to come, for the ways the messages have to go."""
+_LATE_S = 5.0
+
+_LOCAL = {"AuthCtrlr.Enabled": "true", "AuthCtrlr.DisableRemoteAuthorization": "false"}
+"""Local authorization is possible; part 6 sets these where a station has them."""
+
+
+async def _start_at_authorized(t: Bench) -> None:
+    """The Configuration State of the two cases with TxStartPoint Authorized."""
+    await t.configure({"TxCtrlr.TxStartPoint": "Authorized"})
+    await t.configure(_LOCAL, if_implemented=True)
+
+
+@case("TC_E_03_CS")
+async def tc_e_03_cs(t: Bench) -> None:
+    """Red when: a card at an EVSE with a cable plugged in starts no transaction, or no energy flows after it."""
+    await t.configure(_LOCAL, if_implemented=True)
+    await states.ev_connected_pre_session(t)
+    t.step(1)
+    await states.authorized(t)
+    t.step(2)
+    await states.energy_transfer_started(t)
+
+
+@case("TC_E_04_CS")
+async def tc_e_04_cs(t: Bench) -> None:
+    """Red when: the event after plugging in does not name EVSE and connector, or no energy flows after it."""
+    await t.configure(_LOCAL, if_implemented=True)
+    t.step(1)
+    await states.authorized(t)
+    t.step(2)
+    await states.energy_transfer_started(t)
+
+
+@case("TC_E_10_CS")
+async def tc_e_10_cs(t: Bench) -> None:
+    """Red when: the transaction starts with the cable instead of the card, or its first event has no idToken."""
+    await _start_at_authorized(t)
+    t.step(1)
+    await states.authorized(t)
+    t.step(2)
+    await states.ev_connected_pre_session(t)
+    t.step(3)
+    await states.energy_transfer_started(t)
+
+
+@case("TC_E_13_CS")
+async def tc_e_13_cs(t: Bench) -> None:
+    """Red when: the transaction's first event says Authorized instead of RemoteStart, or lacks the remoteStartId."""
+    await _start_at_authorized(t)
+    t.step(1)
+    await states.authorized(t, how="remote")
+    t.step(2)
+    await states.ev_connected_pre_session(t)
+    t.step(3)
+    await states.energy_transfer_started(t)
+
+
+async def _connection_times_out(t: Bench, check: Mapping[str, Any]) -> None:
+    """Authorized, and no cable for EVConnectionTimeOut: a transaction that runs already says so."""
+    session, started = await states.authorized(t), t.elapsed
+    t.step(1)
+    if session.transaction_id is None:
+        await asyncio.sleep(_TIMEOUT_S + _LATE_S)
+    else:
+        check = {"triggerReason": "EVConnectTimeout", **check}
+        event = await states.transaction_event(t, t.evse, check, req="E03.FR.05", within=_TIMEOUT_S + _LATE_S)
+        waited = event.at - started
+        text = f"EVConnectTimeout came after {waited:.1f} s, not {_TIMEOUT_S}"
+        t.check(waited >= _TIMEOUT_S - _EARLY_S, "E03.FR.05", text, event)
+    session.authorized = False
+    if session.ended:
+        t.sessions.pop(t.evse)
+
+
+@case("TC_E_05_CS")
+async def tc_e_05_cs(t: Bench) -> None:
+    """Red when: EVConnectionTimeOut is not heeded, or the EVSE takes no card after it."""
+    await t.configure({"TxCtrlr.EVConnectionTimeOut": str(_TIMEOUT_S), "AuthCtrlr.LocalPreAuthorize": "false"})
+    await t.configure({**_LOCAL, "AuthCacheCtrlr.Enabled": "false"}, if_implemented=True)
+    _, stop = await states.tx_points(t)
+    ends = {"eventType": "Ended", "transactionInfo.stoppedReason": "Timeout"}
+    await _connection_times_out(t, ends if "Authorized" in stop else {"eventType": "Updated"})
+    t.step(3)
+    await states.authorized(t)
+    t.step(4)
+    await states.energy_transfer_started(t)
+
+
+@case("TC_E_38_CS")
+async def tc_e_38_cs(t: Bench) -> None:
+    """Red when: a car that takes no energy is reported as Charging, or as SuspendedEVSE."""
+    await states.authorized(t)
+    t.step(1)
+    await states.ev_connected_pre_session(t, ready=False)
+    t.step(2)
+    check = {"triggerReason": "ChargingStateChanged", "transactionInfo.chargingState": "SuspendedEV"}
+    await states.transaction_event(t, t.evse, check, req="E02.FR.13", within=60)
+
+
+@case("TC_E_39_CS", setup=Setup(message_timeout_s=6))
+async def tc_e_39_cs(t: Bench) -> None:
+    """Red when: the transaction goes on after EVConnectionTimeOut, or a cable plugged in later starts energy."""
+    await t.configure({"TxCtrlr.TxStopPoint": "Authorized", "TxCtrlr.EVConnectionTimeOut": str(_TIMEOUT_S)})
+    await t.configure(_LOCAL, if_implemented=True)
+    await _connection_times_out(t, {"eventType": "Ended", "transactionInfo.stoppedReason": "Timeout"})
+    await t.manual("plug_in", evse=t.evse)
+    t.step(3)
+    occupied = await t.expect_status("Occupied")
+    t.step(5)
+    charging = {"transactionInfo.chargingState": "Charging"}
+    await t.never("TransactionEvent", t.setup.message_timeout_s, where=charging, since=occupied.index, req="C01.FR.26")

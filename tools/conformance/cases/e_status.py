@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Block E, transactions: GetTransactionStatus with nothing waiting to be sent (E14)."""
+
+from __future__ import annotations
+
+import uuid
+
+from tools.conformance import states
+from tools.conformance.bench import Bench
+from tools.conformance.registry import case
+from tools.conformance.values import ABSENT
+
+_SETTLED_S = 0.5
+"""So long without a message: the station has had the answer to its last one."""
+
+
+@case("TC_E_28_CS")
+async def tc_e_28_cs(t: Bench) -> None:
+    """Red when: a transaction that never was is said to be ongoing."""
+    t.step(1)
+    check = {"ongoingIndicator": False, "messagesInQueue": False}
+    await t.call("GetTransactionStatus", {"transactionId": str(uuid.uuid4())}, check, req="E14.FR.01")
+
+
+@case("TC_E_30_CS")
+async def tc_e_30_cs(t: Bench) -> None:
+    """Red when: the transaction that runs is said not to be ongoing, or a message that was answered to be waiting."""
+    session = await states.energy_transfer_started(t)
+    await t.quiet(_SETTLED_S)
+    t.step(1)
+    answer = await t.call("GetTransactionStatus", {"transactionId": session.transaction_id})
+    t.match(answer, {"ongoingIndicator": True}, "E14.FR.02")
+    t.match(answer, {"messagesInQueue": False}, "E14.FR.05")
+
+
+@case("TC_E_32_CS", limit_s=120)
+async def tc_e_32_cs(t: Bench) -> None:
+    """Red when: a transaction that has ended is said to be ongoing, or to have messages waiting."""
+    session = await states.energy_transfer_started(t)
+    await states.stop_authorized(t)
+    await states.ev_connected_post_session(t)
+    await states.ev_disconnected(t)
+    await t.quiet(_SETTLED_S)
+    t.step(1)
+    answer = await t.call("GetTransactionStatus", {"transactionId": session.transaction_id})
+    t.match(answer, {"ongoingIndicator": False}, "E14.FR.03")
+    t.match(answer, {"messagesInQueue": False}, "E14.FR.05")
+
+
+@case("TC_E_34_CS")
+async def tc_e_34_cs(t: Bench) -> None:
+    """Red when: the answer about no transaction in particular has an ongoingIndicator, or says that messages wait."""
+    t.step(1)
+    answer = await t.call("GetTransactionStatus", {})
+    t.match(answer, {"ongoingIndicator": ABSENT}, "E14.FR.06")
+    t.match(answer, {"messagesInQueue": False}, "E14.FR.08")

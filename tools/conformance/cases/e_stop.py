@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Block E, transactions: how the driver (E06, E07) or the CSMS (F03) stops them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tools.conformance import states
+from tools.conformance.bench import Bench
+from tools.conformance.registry import case
+
+_STOP_WITHIN_S = 30.0
+_LOCAL = {"AuthCtrlr.Enabled": "true", "AuthCtrlr.DisableRemoteAuthorization": "false"}
+
+
+@case("TC_E_06_CS", limit_s=120)
+async def tc_e_06_cs(t: Bench) -> None:
+    """Red when: the CSMS is asked about the driver's own card, or the event says another cause than StopAuthorized."""
+    await t.configure(_LOCAL, if_implemented=True)
+    await states.energy_transfer_started(t)
+    t.step(1)
+    await states.stop_authorized(t)
+    t.step(2)
+    await states.ev_connected_post_session(t)
+    t.step(3)
+    await states.ev_disconnected(t)
+
+
+@case("TC_E_15_CS")
+async def tc_e_15_cs(t: Bench) -> None:
+    """Red when: the stop by card is told in an Updated event, or the stoppedReason is not Local."""
+    await t.configure({"TxCtrlr.TxStopPoint": "Authorized"})
+    await states.energy_transfer_started(t)
+    await asyncio.sleep(t.facts.transaction_s)
+    await t.present()
+    t.step(1)
+    check = {
+        "triggerReason": "StopAuthorized",
+        "transactionInfo.stoppedReason": "Local",
+        "eventType": "Ended",
+    }
+    await states.transaction_event(t, t.evse, check, req="E06.FR.03", within=_STOP_WITHIN_S)
+
+
+@case("TC_E_21_CS")
+async def tc_e_21_cs(t: Bench) -> None:
+    """Red when: the stop by request is told in an Updated event, or the stoppedReason is not Remote."""
+    await t.configure({"TxCtrlr.TxStopPoint": "Authorized"})
+    session = await states.energy_transfer_started(t)
+    t.step(1)
+    payload = {"transactionId": session.transaction_id}
+    await t.call("RequestStopTransaction", payload, {"status": "Accepted"}, req="F03.FR.07")
+    t.step(3)
+    check = {
+        "triggerReason": "RemoteStop",
+        "transactionInfo.stoppedReason": "Remote",
+        "eventType": "Ended",
+    }
+    await states.transaction_event(t, t.evse, check, req="F03.FR.03", within=_STOP_WITHIN_S)

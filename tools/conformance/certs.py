@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Certificates for a case: root authorities, server and station certificates, all ECDSA P-256 and made on the spot."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+__all__ = ["Authority", "Issued", "server_context"]
+
+
+class Issued:
+    """A certificate with its key."""
+
+    def __init__(
+        self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, issuer: x509.Certificate
+    ) -> None:
+        self.certificate = certificate
+        self.key = key
+        self.issuer = issuer
+
+    @property
+    def pem(self) -> str:
+        return _pem(self.certificate)
+
+    @property
+    def key_pem(self) -> str:
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _name(common_name: str, organization: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+class Authority:
+    """A root certificate authority called `name`."""
+
+    def __init__(self, name: str) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        subject = _name(name, "baywatt conformance")
+        self.certificate = (
+            _builder(subject, subject, self.key.public_key(), timedelta(days=1), timedelta(days=3650))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=2), critical=True)
+            .add_extension(_usage(authority=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+
+    @property
+    def pem(self) -> str:
+        return _pem(self.certificate)
+
+    def server(self, host: str = "localhost", *, expired: bool = False) -> Issued:
+        """A server certificate for `host` (and the loopback address)."""
+        names: list[x509.GeneralName] = [x509.DNSName(host)]
+        if host == "localhost":
+            names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        return self._issue(_name(host, "baywatt conformance"), ExtendedKeyUsageOID.SERVER_AUTH, names, expired=expired)
+
+    def client(self, common_name: str, organization: str) -> Issued:
+        """A charging station certificate (A00.FR.403 to 406: O and CN)."""
+        return self._issue(_name(common_name, organization), ExtendedKeyUsageOID.CLIENT_AUTH, [])
+
+    def sign_request(self, csr_pem: str, *, days: float = 365) -> str:
+        """The certificate for a CSR, as PEM; raises `ValueError` when the CSR is none or its signature is wrong."""
+        request = x509.load_pem_x509_csr(csr_pem.encode())
+        if not request.is_signature_valid:
+            raise ValueError("the CSR's signature is wrong")
+        span = timedelta(days=days)
+        builder = _builder(request.subject, self.certificate.subject, request.public_key(), timedelta(hours=1), span)
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        return _pem(builder.add_extension(usage, critical=False).sign(self.key, hashes.SHA256()))
+
+    def _issue(
+        self, subject: x509.Name, usage: x509.ObjectIdentifier, names: list[x509.GeneralName], *, expired: bool = False
+    ) -> Issued:
+        key = ec.generate_private_key(ec.SECP256R1())
+        span = timedelta(hours=-1) if expired else timedelta(days=365)
+        builder = (
+            _builder(subject, self.certificate.subject, key.public_key(), timedelta(days=2), span)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(authority=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return Issued(builder.sign(self.key, hashes.SHA256()), key, self.certificate)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: object, before: timedelta, after: timedelta
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)  # type: ignore[arg-type]
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - before)
+        .not_valid_after(now + after)
+    )
+
+
+def _usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=not authority,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def server_context(server: Issued, folder: Path, *, clients: Authority | None = None) -> ssl.SSLContext:
+    """What an endpoint needs to speak TLS 1.2 or newer; `clients` asks for a station certificate of that root."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    chain, key = folder / f"{id(server)}.pem", folder / f"{id(server)}.key"
+    chain.write_text(server.pem)
+    key.write_text(server.key_pem)
+    key.chmod(0o600)
+    context.load_cert_chain(chain, key)
+    if clients is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=clients.pem)
+    return context

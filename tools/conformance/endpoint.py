@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One URL of the scripted CSMS: the listening socket, who may come in, and whether anybody may.
+
+The door decides about new connections: `OPEN`; `REFUSE` (HTTP 503); `DROP` (TCP closed without an answer); `HANG`
+(the handshake is never answered). Every attempt is kept with its time and its HTTP headers.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+
+__all__ = ["Attempt", "Door", "Endpoint"]
+
+SUBPROTOCOL = "ocpp2.0.1"
+
+# A refused or dropped handshake is what a case asked for, not an error of the tool.
+_quiet = logging.getLogger("tools.conformance.websockets")
+_quiet.setLevel(logging.CRITICAL)
+
+
+class Door(Enum):
+    """What happens to a new connection."""
+
+    OPEN = "open"
+    REFUSE = "refuse"
+    DROP = "drop"
+    HANG = "hang"
+
+
+@dataclass(eq=False)
+class Attempt:
+    """One try of the station to connect; `at` is seconds since the case began."""
+
+    endpoint: str
+    path: str
+    headers: dict[str, str]
+    outcome: str
+    problem: str = ""
+    requirement: str = ""
+    at: float = 0.0
+    tls_version: str | None = None
+    cipher: str | None = None
+    client_certificate: bytes | None = field(default=None, repr=False)
+    """DER, when the station showed one."""
+
+
+class Endpoint:
+    """See the module's text. `attempted` hears of each try, `serve` gets each connection that was let in."""
+
+    def __init__(
+        self,
+        name: str,
+        identity: str,
+        password: str | None,
+        *,
+        tls: ssl.SSLContext | None,
+        host: str,
+        attempted: Callable[[Attempt], None],
+        serve: Callable[[Endpoint, ServerConnection], Awaitable[None]],
+    ) -> None:
+        self.name = name
+        self.identity = identity
+        self.password = password
+        self.tls = tls
+        self.host = host
+        self.port = 0
+        self.door = Door.OPEN
+        self._attempted = attempted
+        self._serve = serve
+        self._server: Server | None = None
+        self._hanging: set[ServerConnection] = set()
+
+    @property
+    def url(self) -> str:
+        """What a network connection profile names; the station appends its identity."""
+        scheme, host = ("wss", "localhost") if self.tls else ("ws", self.host)
+        return f"{scheme}://{host}:{self.port}/ocpp"
+
+    async def open(self, port: int = 0) -> None:
+        """Listens; on any free port when `port` is 0."""
+        self._server = await serve(
+            self._handle,
+            self.host,
+            port,
+            ssl=self.tls,
+            subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
+            process_request=self._process_request,
+            compression=None,
+            ping_interval=None,
+            close_timeout=2,
+            open_timeout=None,
+            logger=_quiet,
+        )
+        self.port = next(iter(self._server.sockets)).getsockname()[1]
+
+    async def close(self) -> None:
+        """Stops listening and ends every connection, the hanging ones too."""
+        for connection in list(self._hanging):
+            connection.transport.abort()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        await self._serve(self, connection)
+
+    async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        attempt = self._describe(connection, request)
+        self._attempted(attempt)
+        if attempt.outcome == "drop":
+            connection.transport.abort()
+            await connection.wait_closed()
+        elif attempt.outcome == "hang":
+            self._hanging.add(connection)
+            await connection.wait_closed()
+            self._hanging.discard(connection)
+        elif attempt.outcome == "refuse":
+            return connection.respond(503, "not now\n")
+        elif attempt.outcome != "open":
+            return connection.respond(int(attempt.outcome), attempt.problem + "\n")
+        return None
+
+    def _describe(self, connection: ServerConnection, request: Request) -> Attempt:
+        headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        attempt = Attempt(self.name, request.path, headers, self.door.value)
+        tls = connection.transport.get_extra_info("ssl_object")
+        if tls is not None:
+            attempt.tls_version = tls.version()
+            attempt.cipher = (tls.cipher() or ("",))[0]
+            attempt.client_certificate = tls.getpeercert(binary_form=True)
+        if self.door is Door.OPEN:
+            self._authenticate(attempt)
+        return attempt
+
+    def _authenticate(self, attempt: Attempt) -> None:
+        if not attempt.path.endswith("/" + self.identity):
+            attempt.outcome, attempt.requirement = "404", "OCPP-J 3.1.1"
+            attempt.problem = f"the path {attempt.path!r} does not end with the station's identity"
+        elif self.password is not None and attempt.headers.get("authorization") != self._credentials():
+            attempt.outcome, attempt.requirement = "401", "A00.FR.205"
+            attempt.problem = "the Authorization header is not Basic with the station's identity and password"
+
+    def _credentials(self) -> str:
+        pair = f"{self.identity}:{self.password}".encode()
+        return "Basic " + base64.b64encode(pair).decode()
