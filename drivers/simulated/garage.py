@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cars that drive up when nobody says which: one for each outlet of the product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drivers.simulated.battery import Battery
+from drivers.simulated.car import Car
+
+__all__ = ["CarOrder", "make_car"]
+
+TARGET_SOC = 80.0
+"""Drivers leave at 80 per cent; who arrives with more wants to be full."""
+
+
+@dataclass(frozen=True, slots=True)
+class CarOrder:
+    """What of the outlet's usual car shall be different; None keeps it."""
+
+    soc_percent: float | None = None
+    target_soc_percent: float | None = None
+    capacity_kwh: float | None = None
+    max_kw: float | None = None
+    max_v: float | None = None
+    max_a: float | None = None
+    evcc_id: str | None = None
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    capacity_kwh: float
+    max_kw: float
+    max_v: float
+    max_a: float
+    evcc_id: str
+
+
+_400_V = _Model(capacity_kwh=75.0, max_kw=250.0, max_v=420.0, max_a=600.0, evcc_id="02BA7700A001")
+_800_V = _Model(capacity_kwh=90.0, max_kw=270.0, max_v=840.0, max_a=400.0, evcc_id="02BA7700B002")
+_MODELS = {1: _400_V, 2: _800_V}
+
+
+def make_car(evse: int, order: CarOrder) -> Car:
+    """The outlet's usual car with what the order changes."""
+    model = _MODELS.get(evse, _800_V)
+    soc = 20.0 if order.soc_percent is None else order.soc_percent
+    battery = Battery(
+        capacity_wh=(order.capacity_kwh or model.capacity_kwh) * 1000,
+        max_voltage_v=order.max_v or model.max_v,
+        soc_percent=soc,
+    )
+    return Car(
+        battery=battery,
+        max_kw=model.max_kw if order.max_kw is None else order.max_kw,
+        max_a=model.max_a if order.max_a is None else order.max_a,
+        evcc_id=order.evcc_id or model.evcc_id,
+        target_soc_percent=order.target_soc_percent or target_soc(soc),
+        ready=order.ready,
+    )
+
+
+def target_soc(soc_percent: float) -> float:
+    """Where a driver who arrives with this much wants to leave."""
+    return TARGET_SOC if soc_percent < TARGET_SOC else 100.0

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The insulation monitor of one outlet: settles after it is switched on, tests itself when asked.
+
+A real self test takes up to 30 s and settling about 10 s; here both are short, so that a bench session starts in
+seconds. The rules are kept: no valid reading while settling or testing, and no passed test without voltage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drivers.simulated.messages import MonitorLevels
+
+__all__ = ["Monitor"]
+
+SETTLE_S = 0.3
+SELF_TEST_S = 0.8
+TEST_NEEDS_V = 50.0
+
+
+@dataclass(slots=True)
+class Monitor:
+    """State of one monitor; `resistance_kohm` is what the outlet and the car on it really have to earth."""
+
+    resistance_kohm: float = 20_000.0
+    active: bool = False
+    passed: bool | None = None
+    _on_s: float = 0.0
+    _testing_s: float | None = None
+
+    def enable(self, active: bool) -> None:
+        if active and not self.active:
+            self._on_s = 0.0
+        self.active = active
+        if not active:
+            self.passed = None
+            self._testing_s = None
+
+    def start_self_test(self) -> None:
+        if self.active:
+            self.passed = None
+            self._testing_s = 0.0
+
+    def step(self, dt: float, outlet_v: float) -> None:
+        if not self.active:
+            return
+        self._on_s += dt
+        if self._testing_s is not None:
+            self._testing_s += dt
+            if self._testing_s >= SELF_TEST_S:
+                self._testing_s = None
+                self.passed = outlet_v >= TEST_NEEDS_V
+
+    def levels(self) -> MonitorLevels:
+        valid = self.active and self._on_s >= SETTLE_S and self._testing_s is None
+        return MonitorLevels(
+            resistance_kohm=round(self.resistance_kohm, 1) if valid else 0.0,
+            valid=valid,
+            self_test_passed=self.passed,
+        )

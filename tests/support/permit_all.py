@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process that stands in for the OCPP service in tests of the rig: it permits energy to every car that is plugged in.
+
+It speaks both of the service's local sockets, so that the rig sees a whole station: the HAL's as its `service`, and the
+status feed. A card on the reader stops every session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from firmware import log
+from firmware.clock import SystemClock
+from firmware.config import ServiceConfig, load
+from firmware.contract import Acknowledge, CardPresented, Permit, Plugged, Role, Snapshot, Stamped, Withdraw
+from firmware.contract.status import CardNotice, EvseService, FromService, ServiceStatus
+from firmware.errors import ContractError
+from firmware.ipc.connection import Connection
+from firmware.ipc.framing import encode
+from firmware.ipc.hal_link import HalLink
+from firmware.ipc.listener import UnixListener
+from firmware.lifecycle import Lifecycle, run
+
+LEASE_S = 5.0
+
+
+class PermitAll:
+    """The service: HAL watcher and status feed in one."""
+
+    def __init__(self, config: ServiceConfig) -> None:
+        self.link = HalLink(
+            Path(config.hal_socket), self, clock=SystemClock(), role=Role.SERVICE, software="permit_all"
+        )
+        self.feed: UnixListener[FromService] = UnixListener(Path(config.status_socket), _no_message, self)
+        self.plugged: set[int] = set()
+        self._clients: set[Connection[FromService]] = set()
+
+    async def renew(self) -> None:
+        while True:
+            for evse in self.plugged:
+                self._permit(evse)
+            await asyncio.sleep(1.0)
+
+    def _permit(self, evse: int) -> None:
+        self._ask(Permit(evse=evse, session=f"session-{evse}", lease_s=LEASE_S))
+
+    def _ask(self, command: Permit | Withdraw) -> None:
+        connection = self.link._connection
+        if connection is not None and self.link.run_id is not None:
+            self.link._send(encode(self.link._core.request(command)))
+
+    # --- HalWatcher -------------------------------------------------------------------------------------------
+
+    def on_hal_up(self, snapshot: Snapshot) -> None:
+        self.plugged = {each.evse for each in snapshot.evses if each.plugged}
+
+    def on_hal_event(self, stamped: Stamped) -> None:
+        match stamped.event:
+            case Plugged(evse=evse):
+                self.plugged.add(evse)
+                self._permit(evse)
+            case CardPresented(uid=uid):
+                for evse in self.plugged:
+                    self._ask(Withdraw(evse=evse))
+                self.plugged.clear()
+                self._tell(CardNotice(uid=uid, outcome="stopped"))
+        if stamped.keep:
+            self.link._send(encode(Acknowledge(seq=stamped.seq)))
+
+    def on_hal_down(self, reason: str) -> None:
+        self.plugged.clear()
+
+    # --- status feed ------------------------------------------------------------------------------------------
+
+    def _tell(self, message: CardNotice | ServiceStatus) -> None:
+        for client in self._clients:
+            client.send(encode(message))
+
+    def on_open(self, connection: Connection[FromService]) -> None:
+        self._clients.add(connection)
+        connection.send(encode(_STATUS))
+
+    def on_message(self, connection: Connection[FromService], message: FromService) -> None:
+        """Nobody tells us anything here."""
+
+    def on_closed(self, connection: Connection[FromService], reason: str) -> None:
+        self._clients.discard(connection)
+
+
+_STATUS = ServiceStatus(
+    connected=True,
+    registration="Accepted",
+    slot=1,
+    security_profile=1,
+    queued_messages=0,
+    last_contact_mono_s=None,
+    firmware_version="9.9.9",
+    evses=[
+        EvseService(
+            evse=evse,
+            connector=1,
+            availability="Operative",
+            status="Available",
+            selected=False,
+            transaction_id=None,
+            charging_state=None,
+            id_token=None,
+        )
+        for evse in (1, 2)
+    ],
+)
+
+
+def _no_message(line: bytes) -> FromService:
+    raise ContractError("nothing is read from the status feed")
+
+
+async def _serve(life: Lifecycle) -> None:
+    config = load(Path(sys.argv[sys.argv.index("--config") + 1]), ServiceConfig)
+    log.setup(config.log_level, None if config.log_file is None else Path(config.log_file))
+    service = PermitAll(config)
+    await service.feed.start()
+    life.on_stop("feed", service.feed.close)
+    life.critical("hal", service.link.run())
+    life.critical("renew", service.renew())
+    life.ready()
+
+
+if __name__ == "__main__":
+    sys.exit(run(_serve))

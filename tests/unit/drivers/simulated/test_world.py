@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The world as a whole: energy is neither made nor lost, the safety chain holds, cars go their way."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers.simulated.car import PRECHARGE_LIMIT_S, Misbehaviour
+from drivers.simulated.garage import CarOrder
+from drivers.simulated.world import ContactorMoved, WorldRefused
+from firmware.contract import Fault
+from hal.ports import Pilot, VehicleStage
+from tests.support.bench import TICK_S, Bench, PoliteStation
+
+
+def charging(order: CarOrder | None = None, *, evse: int = 2, speed: float = 1.0) -> tuple[Bench, PoliteStation]:
+    bench = Bench(evse, speed=speed)
+    station = PoliteStation(bench)
+    station.charge(order)
+    return bench, station
+
+
+# --- a session -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("evse", "volts"), [(1, 420), (2, 840)])
+def test_usual_car_reaches_its_power_within_seconds(evse: int, volts: int) -> None:
+    bench, _ = charging(evse=evse)
+    sample = bench.meter.sample()
+    assert 150_000 < sample.power_w <= 275_000
+    assert sample.voltage_v <= volts
+    assert bench.vehicle.vehicle().locked
+
+
+def test_stages_come_in_their_order_and_in_real_time() -> None:
+    bench = Bench(speed=100.0)
+    seen: list[VehicleStage] = []
+    bench.vehicle.listen(lambda vehicle: seen.append(vehicle.stage))
+    station = PoliteStation(bench)
+    bench.world.plug_in(2, CarOrder(soc_percent=79.5))
+    start = bench.bus.mono_s
+    station.run_until(VehicleStage.CHARGE)
+    assert 2.0 < bench.bus.mono_s - start < 6.0
+    station.run_until(VehicleStage.ENDED)
+    stages = list(dict.fromkeys(seen))
+    assert stages == [
+        VehicleStage.NEGOTIATING,
+        VehicleStage.WAITING_AUTHORISATION,
+        VehicleStage.CABLE_CHECK,
+        VehicleStage.PRECHARGE,
+        VehicleStage.CHARGE,
+        VehicleStage.STOP,
+        VehicleStage.WELDING_DETECTION,
+        VehicleStage.ENDED,
+    ]
+    assert not bench.vehicle.vehicle().locked
+    assert bench.outlet.contactor.openings_under_load == 0
+
+
+@pytest.mark.parametrize("speed", [1.0, 60.0])
+def test_register_is_the_integral_of_power_times_speed(speed: float) -> None:
+    bench, station = charging(CarOrder(capacity_kwh=200), speed=speed)
+    register, soc = bench.outlet.energy_wh, bench.outlet.car.battery.soc_percent  # type: ignore[union-attr]
+    integral = 0.0
+    for _ in range(200):
+        station.play(TICK_S)
+        integral += bench.outlet.power_w * TICK_S / 3600 * speed
+    gained = bench.outlet.energy_wh - register
+    stored = (bench.outlet.car.battery.soc_percent - soc) / 100 * 200_000  # type: ignore[union-attr]
+    assert gained == pytest.approx(integral, rel=0.01)
+    assert 0.93 * gained < stored < gained, "the rest is heat in the pack"
+
+
+@settings(max_examples=12)
+@given(
+    soc=st.floats(5, 75),
+    max_kw=st.floats(20, 350),
+    max_a=st.floats(20, 500),
+    max_v=st.floats(300, 900),
+    seed=st.integers(0, 1000),
+)
+def test_whatever_car_comes_nothing_impossible_is_measured(
+    soc: float, max_kw: float, max_a: float, max_v: float, seed: int
+) -> None:
+    bench = Bench(2, seed=seed)
+    station = PoliteStation(bench, groups=6)
+    bench.world.plug_in(2, CarOrder(soc_percent=soc, max_kw=max_kw, max_a=max_a, max_v=max_v))
+    register = 0.0
+    for _ in range(160):
+        station.play(TICK_S)
+        sample = bench.meter.sample()
+        assert sample.energy_wh >= register
+        register = sample.energy_wh
+        assert 0 <= sample.current_a <= max_a * 1.01
+        assert sample.power_w <= min(max_kw * 1000, 240_000) * 1.01
+        assert bench.outlet.car is not None
+        if bench.outlet.car.contactor_closed:
+            assert sample.voltage_v <= max_v * 1.01
+    assert register > 0
+    assert bench.outlet.contactor.openings_under_load == 0
+
+
+def test_car_asks_for_less_as_it_fills_and_leaves_at_its_target() -> None:
+    bench, station = charging(CarOrder(soc_percent=45), speed=20.0)
+    bench.world.speed = 200.0
+    full = bench.vehicle.vehicle().target_current_a
+    while bench.outlet.car is not None and bench.outlet.car.battery.soc_percent < 75:
+        station.play(TICK_S)
+    assert bench.vehicle.vehicle().target_current_a < 0.75 * full
+    station.run_until(VehicleStage.ENDED)
+    assert bench.outlet.car is not None
+    assert bench.outlet.car.battery.soc_percent >= 80
+
+
+def test_what_is_zero_is_measured_as_zero() -> None:
+    bench = Bench()
+    bench.advance(1.0)
+    sample = bench.meter.sample()
+    assert (sample.current_a, sample.voltage_v, sample.power_w) == (0.0, 0.0, 0.0)
+
+
+def test_announced_limit_is_kept_by_the_car() -> None:
+    bench, station = charging()
+    bench.vehicle.announce_limits(1000, 500, 50_000)
+    station.play(2.0)
+    assert bench.meter.sample().power_w == pytest.approx(50_000, rel=0.02)
+    bench.vehicle.announce_limits(1000, 500, 0)
+    station.play(1.0)
+    assert bench.meter.sample().current_a == 0
+    assert bench.vehicle.vehicle().stage is VehicleStage.CHARGE
+
+
+# --- cars that are not so polite --------------------------------------------------------------------------------
+
+
+def test_car_that_is_not_ready_stays_in_b_and_comes_when_it_is() -> None:
+    bench = Bench()
+    station = PoliteStation(bench)
+    bench.world.plug_in(2, CarOrder(ready=False))
+    station.play(5.0)
+    vehicle = bench.vehicle.vehicle()
+    assert (vehicle.pilot, vehicle.stage) == (Pilot.B, VehicleStage.WAITING_AUTHORISATION)
+    assert bench.outlet.car is not None
+    bench.outlet.car.ready = True
+    station.run_until(VehicleStage.CHARGE)
+    bench.outlet.car.ready = False
+    station.run_until(VehicleStage.ENDED)
+    bench.outlet.car.ready = True
+    station.run_until(VehicleStage.CHARGE)
+
+
+def test_suspended_car_asks_for_nothing_and_stays() -> None:
+    bench, station = charging()
+    assert bench.outlet.car is not None
+    bench.outlet.car.suspended = True
+    station.play(2.0)
+    vehicle = bench.vehicle.vehicle()
+    assert (vehicle.stage, vehicle.target_current_a) == (VehicleStage.CHARGE, 0.0)
+    assert bench.meter.sample().current_a == 0
+    bench.outlet.car.suspended = False
+    station.play(2.0)
+    assert bench.meter.sample().current_a > 100
+
+
+def test_new_grant_on_the_same_plug_wakes_the_car() -> None:
+    bench, station = charging()
+    bench.vehicle.request_stop()
+    station.run_until(VehicleStage.ENDED)
+    station.play(3.0)
+    assert bench.vehicle.vehicle().stage is VehicleStage.ENDED, "the old grant is used up"
+    bench.vehicle.authorise(False)
+    bench.vehicle.authorise(True)
+    station.run_until(VehicleStage.CHARGE)
+
+
+def test_grant_taken_back_ends_the_session() -> None:
+    bench, station = charging()
+    bench.vehicle.authorise(False)
+    station.run_until(VehicleStage.ENDED)
+
+
+def test_refused_precharge_ends_after_the_cars_patience() -> None:
+    bench = Bench()
+    station = PoliteStation(bench)
+    bench.world.plug_in(2, CarOrder())
+    assert bench.outlet.car is not None
+    bench.outlet.car.misbehave = Misbehaviour.REFUSE_PRECHARGE
+    station.run_until(VehicleStage.PRECHARGE)
+    station.play(PRECHARGE_LIMIT_S - 1)
+    assert bench.vehicle.vehicle().stage is VehicleStage.PRECHARGE
+    station.run_until(VehicleStage.ENDED, limit_s=2.0)
+
+
+def test_over_voltage_request_is_above_what_the_car_stands() -> None:
+    bench, station = charging()
+    assert bench.outlet.car is not None
+    bench.outlet.car.misbehave = Misbehaviour.OVER_VOLTAGE_REQUEST
+    station.play(0.1)
+    vehicle = bench.vehicle.vehicle()
+    assert vehicle.target_voltage_v > vehicle.max_voltage_v
+
+
+def test_dropped_pilot_under_load_comes_back_when_mended() -> None:
+    bench, station = charging()
+    assert bench.outlet.car is not None
+    bench.outlet.car.misbehave = Misbehaviour.DROP_PILOT
+    bench.advance(0.1)
+    assert bench.vehicle.vehicle().pilot is Pilot.A
+    assert bench.meter.sample().current_a == 0
+    bench.outlet.car.misbehave = Misbehaviour.NONE
+    bench.advance(0.1)
+    assert bench.vehicle.vehicle().pilot is Pilot.B
+    station.run_until(VehicleStage.CHARGE)
+
+
+def test_held_current_at_stop_ends_only_by_the_station() -> None:
+    bench, station = charging()
+    assert bench.outlet.car is not None
+    bench.outlet.car.misbehave = Misbehaviour.HOLD_CURRENT
+    bench.vehicle.request_stop()
+    bench.advance(2.0)
+    assert bench.vehicle.vehicle().stage is VehicleStage.STOP
+    assert bench.vehicle.vehicle().target_current_a > 100
+    assert bench.meter.sample().current_a > 100
+    bench.shelf.switch_off(2)
+    station.run_until(VehicleStage.ENDED)
+
+
+def test_failed_cable_check_ends_the_session() -> None:
+    bench = Bench()
+    bench.world.plug_in(2, CarOrder())
+    station = PoliteStation(bench)
+    station.run_until(VehicleStage.CABLE_CHECK)
+    bench.vehicle.finish_cable_check(False)
+    bench.advance(0.1)
+    assert bench.vehicle.vehicle().stage is VehicleStage.ENDED
+
+
+def test_outlet_out_of_service_shows_pilot_f_and_starts_no_session() -> None:
+    bench = Bench()
+    bench.vehicle.set_available(False)
+    bench.world.plug_in(2, CarOrder())
+    bench.advance(3.0)
+    vehicle = bench.vehicle.vehicle()
+    assert (vehicle.pilot, vehicle.stage) == (Pilot.F, VehicleStage.NONE)
+
+
+# --- plugs ------------------------------------------------------------------------------------------------------
+
+
+def test_one_plug_holds_one_car() -> None:
+    bench = Bench()
+    bench.world.plug_in(2, CarOrder())
+    with pytest.raises(WorldRefused, match="already has a car"):
+        bench.world.plug_in(2, CarOrder())
+    bench.world.plug_out(2, force=False)
+    with pytest.raises(WorldRefused, match="no car"):
+        bench.world.plug_out(2, force=False)
+
+
+def test_latch_holds_under_load_and_breaks_by_force() -> None:
+    bench, _ = charging()
+    with pytest.raises(WorldRefused, match="holds the plug"):
+        bench.world.plug_out(2, force=False)
+    bench.world.plug_out(2, force=True)
+    bench.advance(0.1)
+    assert bench.vehicle.vehicle().pilot is Pilot.A
+    assert bench.meter.sample().current_a == 0
+
+
+# --- the safety chain ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [Fault.EMERGENCY_STOP, Fault.DOOR_OPEN])
+def test_hard_wired_chain_needs_no_hal(fault: Fault) -> None:
+    bench, _ = charging()
+    bench.world.accidents.set(fault, None, True)
+    bench.advance(0.2)
+    assert not bench.contactor.is_closed()
+    assert bench.shelf.reading(2).current_a == 0
+    bench.contactor.command(True)
+    bench.shelf.set_output(2, 400, 10)
+    bench.advance(1.0)
+    assert not bench.contactor.is_closed(), "nothing closes while the chain is open"
+    assert bench.shelf.reading(2).voltage_v < 60
+
+
+def test_released_button_closes_nothing_by_itself() -> None:
+    bench, _ = charging()
+    bench.world.accidents.set(Fault.EMERGENCY_STOP, None, True)
+    bench.advance(0.5)
+    bench.world.accidents.set(Fault.EMERGENCY_STOP, None, False)
+    bench.advance(2.0)
+    assert not bench.contactor.is_closed()
+
+
+def test_unfed_watchdog_opens_contactors_in_little_more_than_a_second() -> None:
+    bench, _ = charging()
+    for _ in range(26):
+        bench.bus.advance(TICK_S)
+    assert not bench.contactor.is_closed()
+    assert bench.shelf.reading(2).current_a == 0
+
+
+def test_stalled_simulation_is_no_stalled_hal() -> None:
+    bench, _ = charging()
+    bench.bus.advance(1.9)
+    assert bench.contactor.is_closed()
+
+
+def test_hal_that_leaves_stops_everything_and_the_register_stays() -> None:
+    bench, _ = charging()
+    register = bench.outlet.register_wh
+    bench.bus.close()
+    for step in range(20):
+        bench.world.step(bench.bus.mono_s + step * TICK_S)
+    assert not bench.outlet.contactor.closed
+    assert bench.outlet.car is not None
+    assert bench.outlet.car.stage is VehicleStage.ENDED
+    assert bench.outlet.register_wh >= register > 0
+
+
+def test_power_cut_takes_displays_and_contactors() -> None:
+    bench, _ = charging()
+    bench.world.power_off()
+    bench.world.step(bench.bus.mono_s + 0.5)
+    assert not bench.outlet.contactor.closed
+    assert {display.page for display in bench.world.displays.values()} == {"off"}
+    assert ContactorMoved(2, False) in bench.world.happened
+
+
+def test_welded_contactor_stays_closed_and_mended_opens() -> None:
+    bench = Bench()
+    bench.world.accidents.set(Fault.CONTACTOR_WELDED, 2, True)
+    bench.advance(0.1)
+    assert bench.contactor.is_closed()
+    bench.world.accidents.set(Fault.CONTACTOR_WELDED, 2, False)
+    bench.advance(0.1)
+    assert not bench.contactor.is_closed()
+
+
+def test_opening_under_load_is_remembered() -> None:
+    bench, _ = charging()
+    bench.contactor.command(False)
+    bench.advance(0.5)
+    assert bench.outlet.contactor.openings_under_load == 1

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the station says, folded: the picture, and which of it is news."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from firmware.contract import (
+    BoardClock,
+    BootCause,
+    Cause,
+    EnergyFlow,
+    Event,
+    EvseStatus,
+    Fault,
+    FaultCleared,
+    FaultRaised,
+    LatchChanged,
+    MeterContext,
+    MeterReading,
+    Phase,
+    PhaseChanged,
+    Plugged,
+    Snapshot,
+    Stamped,
+    Unplugged,
+)
+from firmware.contract.status import CardNotice, EvseService, ServiceStatus, TransactionNotice
+from tools.rig.view import StationView
+
+
+class Seen:
+    """The view, and what it emitted."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.view = StationView([1, 2], self._emit)
+
+    def _emit(self, name: str, mono_s: float | None, **fields: Any) -> None:
+        self.events.append({"event": name, **fields})
+
+    def take(self) -> list[dict[str, Any]]:
+        events, self.events = self.events, []
+        return events
+
+    def happen(self, event: Event, *, replayed: bool = False) -> None:
+        self.view.on_hal_event(Stamped(seq=1, mono_s=5.0, utc_s=0.0, event=event, replayed=replayed))
+
+
+def evse(number: int, phase: Phase = Phase.IDLE, faults: list[Fault] | None = None) -> EvseStatus:
+    return EvseStatus(
+        evse=number,
+        connector=1,
+        phase=phase,
+        plugged=phase is not Phase.IDLE,
+        locked=False,
+        contactor_closed=False,
+        flow=EnergyFlow.NONE,
+        session=None,
+        lease_left_s=0,
+        limit_w=None,
+        reading=None,
+        faults=faults or [],
+    )
+
+
+def snapshot(*evses: EvseStatus, faults: list[Fault] | None = None) -> Snapshot:
+    return Snapshot(
+        seq=0,
+        run_id="r",
+        boot_id="b",
+        boot_cause=BootCause.POWER_UP,
+        serial_number="1",
+        clock=BoardClock(mono_s=0, utc_s=0, is_set=True, synchronised=False),
+        evses=list(evses),
+        faults=faults or [],
+        links={},
+        screens=[],
+    )
+
+
+STATUS = ServiceStatus(
+    connected=True,
+    registration="Accepted",
+    slot=1,
+    security_profile=2,
+    queued_messages=3,
+    last_contact_mono_s=90.0,
+    firmware_version="1.2.3",
+    evses=[
+        EvseService(
+            evse=1,
+            connector=1,
+            availability="Operative",
+            status="Available",
+            selected=True,
+            transaction_id=None,
+            charging_state=None,
+            id_token=None,
+        )
+    ],
+)
+
+
+def test_phases_faults_and_plug_follow_events() -> None:
+    seen = Seen()
+    seen.view.on_hal_up(snapshot(evse(1), evse(2)))
+    assert seen.take() == []
+    seen.happen(Plugged(evse=1))
+    seen.happen(PhaseChanged(evse=1, phase=Phase.PLUGGED, cause=Cause.DRIVER))
+    seen.happen(LatchChanged(evse=1, locked=True))
+    seen.happen(FaultRaised(fault=Fault.METER, evse=1, detail="gone"))
+    seen.happen(FaultRaised(fault=Fault.DOOR_OPEN))
+    reading = MeterReading(1, MeterContext.PERIODIC, 0, 0, 0, 0, offered_a=10, offered_w=5000)
+    seen.happen(reading)
+    view = seen.view.evses[1]
+    assert (view.plugged, view.locked, view.phase, view.offered_w) == (True, True, Phase.PLUGGED, 5000)
+    assert (view.faults, seen.view.faults) == ({Fault.METER}, {Fault.DOOR_OPEN})
+    assert seen.take() == [
+        {"event": "phase", "evse": 1, "phase": "plugged"},
+        {"event": "fault", "code": "meter", "evse": 1, "detail": "gone"},
+        {"event": "fault", "code": "door_open", "evse": None, "detail": ""},
+    ]
+    seen.happen(FaultCleared(fault=Fault.METER, evse=1))
+    seen.happen(Unplugged(evse=1))
+    assert (view.faults, view.plugged) == (set(), False)
+    assert seen.take() == [{"event": "fault_cleared", "code": "meter", "evse": 1}]
+
+
+def test_replayed_events_are_no_news() -> None:
+    seen = Seen()
+    seen.happen(Plugged(evse=1), replayed=True)
+    assert not seen.view.evses[1].plugged
+
+
+def test_new_run_of_the_hal_tells_only_what_differs() -> None:
+    seen = Seen()
+    seen.view.on_hal_up(snapshot(evse(1, Phase.CHARGING, [Fault.METER]), evse(2), faults=[Fault.DOOR_OPEN]))
+    seen.take()
+    seen.view.on_hal_down("killed")
+    assert not seen.view.hal_up
+    seen.view.on_hal_up(snapshot(evse(1, Phase.PLUGGED), evse(2)))
+    assert seen.take() == [
+        {"event": "fault_cleared", "code": "door_open", "evse": None},
+        {"event": "fault_cleared", "code": "meter", "evse": 1},
+        {"event": "phase", "evse": 1, "phase": "plugged"},
+    ]
+
+
+def test_service_status_is_told_by_its_differences() -> None:
+    seen = Seen()
+    seen.view.on_service_message(STATUS)
+    assert seen.take() == [
+        {"event": "connected", "slot": 1, "security_profile": 2},
+        {"event": "registration", "status": "Accepted"},
+        {"event": "status", "evse": 1, "connector": 1, "status": "Available"},
+    ]
+    seen.view.on_service_message(STATUS)
+    assert seen.take() == []
+    occupied = msgspec.structs.replace(STATUS.evses[0], status="Occupied")
+    seen.view.on_service_message(msgspec.structs.replace(STATUS, connected=False, evses=[occupied]))
+    assert seen.take() == [
+        {"event": "disconnected"},
+        {"event": "status", "evse": 1, "connector": 1, "status": "Occupied"},
+    ]
+
+
+def test_service_that_restarts_repeats_no_status() -> None:
+    seen = Seen()
+    seen.view.on_service_message(STATUS)
+    seen.take()
+    seen.view.on_service_down("killed")
+    assert seen.view.service(1) is None
+    seen.view.on_service_message(STATUS)
+    assert [each["event"] for each in seen.take()] == ["disconnected", "connected", "registration"]
+    assert seen.view.service(1) is not None
+
+
+def test_notices_pass_through() -> None:
+    seen = Seen()
+    seen.view.on_service_message(TransactionNotice(evse=1, id="t1", change="started"))
+    seen.view.on_service_message(CardNotice(uid="AB", outcome="rejected"))
+    assert seen.take() == [
+        {"event": "transaction", "evse": 1, "id": "t1", "kind": "started"},
+        {"event": "card", "uid": "AB", "outcome": "rejected"},
+    ]
+
+
+def test_ocpp_part_counts_from_the_last_contact() -> None:
+    seen = Seen()
+    assert seen.view.ocpp(100.0)["connected"] is False
+    seen.view.on_service_message(STATUS)
+    assert seen.view.ocpp(100.0) == {
+        "connected": True,
+        "registration": "Accepted",
+        "slot": 1,
+        "security_profile": 2,
+        "queued_messages": 3,
+        "last_contact_s": 10.0,
+    }
+
+
+def test_power_cut_forgets_everything_but_the_version() -> None:
+    seen = Seen()
+    seen.view.on_hal_up(snapshot(evse(1, Phase.CHARGING, [Fault.METER]), evse(2)))
+    seen.view.on_service_message(STATUS)
+    seen.view.forget()
+    assert not seen.view.hal_up
+    assert seen.view.evses[1].phase is Phase.IDLE
+    assert seen.view.service(1) is None
+    assert seen.view.firmware_version == "1.2.3"

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`baywatt rig`: `up` starts a simulated station; the other verbs drive one that is up.
+
+`up` starts the station's processes before it imports what it needs itself: a cold start has two seconds, and the
+processes can read their Python meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from firmware.errors import ConfigError
+
+__all__ = ["main"]
+
+CONTROL_VARIABLE = "BAYWATT_CONTROL"
+USUAL_CONTROL = Path(".run/rig/control.sock")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, Sequence[str]] | None = None) -> int:
+    """The exit code: 0, 1 when the rig refused, 2 for a bad argument or a bad file.
+
+    `commands` are the processes to run instead of the station's own, by name (`hal`, `ocpp`).
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        args = _parse(arguments)
+        if args.verb == "up":
+            return _up(args, commands or _commands())
+    except _BadArgument as error:
+        print(error, file=sys.stderr)
+        return 2
+    except ConfigError as error:
+        print(f"baywatt rig up: {error}", file=sys.stderr)
+        return 2
+    from tools.rig import verbs
+
+    return verbs.run(args, _control(args.control))
+
+
+class _BadArgument(Exception):
+    pass
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a mistake, instead of the usage and a line."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise _BadArgument(f"{self.prog}: {message}")
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = _Parser(prog="baywatt rig", description="A simulated station, and the driver, car and weather around it.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
+    up = verbs.add_parser("up", help="start a station")
+    up.add_argument("--state", type=Path, required=True, metavar="DIR", help="everything that the station keeps")
+    up.add_argument("--station", type=Path, metavar="FILE", help="factory settings, used if DIR is empty")
+    up.add_argument("--control", type=Path, metavar="PATH", help="control socket, default DIR/control.sock")
+    up.add_argument("--off", action="store_true", help="do not switch it on yet")
+    up.add_argument("--log-level", type=str.upper, choices=LEVELS, default="INFO", metavar="LEVEL")
+    if arguments[:1] != ["up"]:
+        control = _Parser(add_help=False)
+        control.add_argument("--control", type=Path, metavar="PATH", help=f"default: ${CONTROL_VARIABLE}")
+        from tools.rig.verbs import add_verbs
+
+        add_verbs(verbs, control)
+    return parser.parse_args(arguments)
+
+
+def _control(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    return Path(os.environ.get(CONTROL_VARIABLE) or USUAL_CONTROL)
+
+
+def _up(args: argparse.Namespace, commands: Mapping[str, Sequence[str]]) -> int:
+    from tools.rig.sockets import listen_unix
+    from tools.rig.station_dir import DIAL_SOCKET, WORLD_SOCKET, StationDir
+    from tools.rig.supervisor import Supervisor
+
+    directory = args.state.absolute()
+    control_path = (args.control or directory / "control.sock").absolute()
+    factory = None if args.station is None else args.station.absolute()
+    station = StationDir.open(directory, factory, args.log_level)
+    os.chdir(directory)
+    world, dial, control = listen_unix(WORLD_SOCKET), listen_unix(DIAL_SOCKET), listen_unix(control_path)
+    supervisor = Supervisor(commands, directory, _environment())
+    if not args.off:
+        station.clear_sockets()
+        supervisor.spawn()
+    from tools.rig.daemon import Listening, run
+
+    listening = Listening(world, dial, control, control_path)
+    return run(station, supervisor, listening, powered=not args.off, log_level=args.log_level)
+
+
+def _commands() -> dict[str, list[str]]:
+    """The processes as they run in the field; `-P` keeps the state directory out of the import path."""
+    return {
+        "hal": [sys.executable, "-P", "-m", "hal", "--config", "etc/hal.toml"],
+        "ocpp": [sys.executable, "-P", "-m", "services.ocpp", "--config", "etc/ocpp.toml"],
+    }
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with the packages on the import path, and the way to the network that the rig can take away."""
+    path = os.pathsep.join(each for each in (str(_ROOT), os.environ.get("PYTHONPATH", "")) if each)
+    return {**os.environ, "PYTHONPATH": path, "BAYWATT_DIAL_VIA": "run/network.sock"}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

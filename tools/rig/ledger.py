@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of the simulated hardware outlives the rig: meter registers, the clock's error, the count of boots, the label.
+
+Written whole or not at all, and before a higher register is told to anyone: a meter that counted less after a
+restart than it had shown would be a fault that no real meter has.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from drivers.simulated.board import BoardState
+from drivers.simulated.world import World
+
+__all__ = ["Ledger", "Memory"]
+
+_log = logging.getLogger(__name__)
+
+
+class Memory(msgspec.Struct, forbid_unknown_fields=True):
+    """The file's content."""
+
+    serial_number: str
+    boots: int = 0
+    clock_offset_s: float = 0.0
+    clock_lost: bool = False
+    registers: dict[int, float] = msgspec.field(default_factory=dict)
+
+
+class Ledger:
+    """Keeps a world's memory in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._kept = self._load()
+        self.memory = self._kept
+
+    def board(self) -> BoardState:
+        """The board as it was left, without power."""
+        memory = self.memory
+        return BoardState(
+            serial_number=memory.serial_number,
+            boots=memory.boots,
+            clock_offset_s=memory.clock_offset_s,
+            clock_lost=memory.clock_lost,
+        )
+
+    def restore(self, world: World) -> None:
+        for evse, outlet in world.outlets.items():
+            outlet.energy_wh = self.memory.registers.get(evse, 0.0)
+
+    def keep(self, world: World) -> None:
+        """Write what changed since the last time."""
+        board = world.board
+        memory = Memory(
+            serial_number=board.serial_number,
+            boots=board.boots,
+            clock_offset_s=board.clock_offset_s,
+            clock_lost=board.clock_lost,
+            registers={evse: outlet.energy_wh for evse, outlet in world.outlets.items()},
+        )
+        if memory == self._kept:
+            return
+        new = self._path.with_name(self._path.name + ".new")
+        try:
+            new.write_bytes(msgspec.json.encode(memory))
+            os.replace(new, self._path)
+        except OSError as error:
+            _log.error("%s: %s", self._path, error.strerror)
+        else:
+            self._kept = memory
+
+    def _load(self) -> Memory:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Memory)
+        except FileNotFoundError:
+            pass
+        except (OSError, msgspec.DecodeError) as error:
+            _log.warning("%s: starting with a new cabinet: %s", self._path, error)
+        return Memory(serial_number=f"BW{secrets.randbelow(10**8):08d}")

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operations of the control socket, typed: what a line may ask for, and what is wrong with one that may not.
+
+`parse` is the only door: it yields an `Ask` with a typed operation, or raises `OperationError` with a code of the
+closed list and words for a person. Numbers are finite and in a range in which the world stays a world.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from drivers.simulated.car import Misbehaviour
+from firmware.contract import Fault
+
+__all__ = [
+    "OPERATIONS",
+    "Ask",
+    "Car",
+    "ClearFault",
+    "Clock",
+    "ErrorCode",
+    "Firmware",
+    "MeterChange",
+    "Network",
+    "Operation",
+    "OperationError",
+    "PlugIn",
+    "PlugOut",
+    "PowerCycle",
+    "PowerOff",
+    "PowerOn",
+    "PresentCard",
+    "PressStop",
+    "Process",
+    "RaiseFault",
+    "Reboot",
+    "SelectEvse",
+    "State",
+    "Storage",
+    "Subscribe",
+    "parse",
+]
+
+ErrorCode: TypeAlias = Literal["bad_request", "unknown_op", "unsupported", "refused", "powered_off"]
+
+
+class OperationError(Exception):
+    """Why an operation was not carried out; `request_id` is its id as far as that could be read."""
+
+    def __init__(self, code: ErrorCode, detail: str, request_id: int | str | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.request_id = request_id
+
+
+Evse: TypeAlias = Annotated[int, Meta(ge=1, le=99)]
+Percent: TypeAlias = Annotated[float, Meta(ge=0, le=100)]
+Uid: TypeAlias = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){1,10}$")]
+Capacity: TypeAlias = Annotated[float, Meta(ge=1, le=2000)]
+Kilowatts: TypeAlias = Annotated[float, Meta(ge=0, le=2000)]
+Amperes: TypeAlias = Annotated[float, Meta(ge=0, le=2000)]
+Volts: TypeAlias = Annotated[float, Meta(ge=50, le=1500)]
+Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=3600)]
+
+
+class _Operation(Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class State(_Operation, frozen=True):
+    pass
+
+
+class Subscribe(_Operation, frozen=True):
+    pass
+
+
+class PowerOff(_Operation, frozen=True):
+    pass
+
+
+class PowerOn(_Operation, frozen=True):
+    pass
+
+
+class PowerCycle(_Operation, frozen=True):
+    off_s: Seconds = 0.2
+
+
+class Reboot(_Operation, frozen=True):
+    pass
+
+
+class SelectEvse(_Operation, frozen=True):
+    evse: Evse
+
+
+class PresentCard(_Operation, frozen=True):
+    uid: Uid
+    evse: Evse | None = None
+    hold_s: Seconds = 0.5
+
+
+class PressStop(_Operation, frozen=True):
+    evse: Evse
+
+
+class NewCar(_Operation, frozen=True):
+    """The car that comes; what is not named is that of the outlet's usual car."""
+
+    soc_percent: Percent | None = None
+    target_soc_percent: Percent | None = None
+    capacity_kwh: Capacity | None = None
+    max_kw: Kilowatts | None = None
+    max_v: Volts | None = None
+    max_a: Amperes | None = None
+    evcc_id: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{1,40}$")] | None = None
+    ready: bool = True
+
+
+class PlugIn(_Operation, frozen=True):
+    evse: Evse
+    car: NewCar = NewCar()
+
+
+class PlugOut(_Operation, frozen=True):
+    evse: Evse
+    force: bool = False
+
+
+class Car(_Operation, frozen=True):
+    evse: Evse
+    ready: bool | UnsetType = UNSET
+    suspended: bool | UnsetType = UNSET
+    soc_percent: Percent | UnsetType = UNSET
+    target_soc_percent: Percent | UnsetType = UNSET
+    max_kw: Kilowatts | UnsetType = UNSET
+    max_a: Amperes | UnsetType = UNSET
+    insulation_kohm: Annotated[float, Meta(ge=0, le=1e6)] | UnsetType = UNSET
+    plug_temp_c: Annotated[float, Meta(ge=-60, le=300)] | UnsetType | None = UNSET
+    """None: the plug's sensor is not connected."""
+    misbehave: Misbehaviour | UnsetType = UNSET
+
+
+class MeterChange(_Operation, frozen=True):
+    evse: Evse
+    energy_wh: Annotated[float, Meta(ge=0, le=1e12)] | UnsetType = UNSET
+    failed: bool | UnsetType = UNSET
+
+
+class RaiseFault(_Operation, frozen=True):
+    code: Fault
+    evse: Evse | None = None
+
+
+class ClearFault(_Operation, frozen=True):
+    code: Fault
+    evse: Evse | None = None
+
+
+class Network(_Operation, frozen=True):
+    mode: Literal["up", "down", "refuse", "blackhole", "close"] | UnsetType = UNSET
+    latency_ms: Annotated[float, Meta(ge=0, le=60_000)] | UnsetType = UNSET
+    interface: Annotated[str, Meta(max_length=20)] | None = None
+    """None: all of them."""
+
+
+class Clock(_Operation, frozen=True):
+    offset_s: Annotated[float, Meta(ge=-4e9, le=4e9)] | UnsetType = UNSET
+    lost: Literal[True] | bool | UnsetType = UNSET
+    synchronised: bool | UnsetType = UNSET
+
+
+class Storage(_Operation, frozen=True):
+    full: bool | UnsetType = UNSET
+    corrupt: Literal["database"] | UnsetType = UNSET
+
+
+class Process(_Operation, frozen=True):
+    kill: Literal["hal", "ocpp", "commissioning"]
+
+
+class Firmware(_Operation, frozen=True):
+    next: Literal["ok", "install_fails", "boot_fails", "needs_reboot_first"]
+
+
+Operation: TypeAlias = (
+    State
+    | Subscribe
+    | PowerOff
+    | PowerOn
+    | PowerCycle
+    | Reboot
+    | SelectEvse
+    | PresentCard
+    | PressStop
+    | PlugIn
+    | PlugOut
+    | Car
+    | MeterChange
+    | RaiseFault
+    | ClearFault
+    | Network
+    | Clock
+    | Storage
+    | Process
+    | Firmware
+)
+
+OPERATIONS: dict[str, type[Operation]] = {
+    "state": State,
+    "subscribe": Subscribe,
+    "power_off": PowerOff,
+    "power_on": PowerOn,
+    "power_cycle": PowerCycle,
+    "reboot": Reboot,
+    "select_evse": SelectEvse,
+    "present_card": PresentCard,
+    "press_stop": PressStop,
+    "plug_in": PlugIn,
+    "plug_out": PlugOut,
+    "car": Car,
+    "meter": MeterChange,
+    "fault": RaiseFault,
+    "clear_fault": ClearFault,
+    "network": Network,
+    "clock": Clock,
+    "storage": Storage,
+    "process": Process,
+    "firmware": Firmware,
+}
+
+
+class Ask(Struct, frozen=True):
+    """One request."""
+
+    id: int | str | None
+    operation: Operation
+
+
+def parse(line: bytes) -> Ask:
+    """The request in a line; raises `OperationError`."""
+    fields = _object(line)
+    request_id = fields.pop("id", None)
+    if isinstance(request_id, bool) or not isinstance(request_id, int | str | None) or _too_long(request_id):
+        raise OperationError("bad_request", "`id` must be an integer or a short string")
+    name = fields.pop("op", None)
+    if not isinstance(name, str):
+        raise OperationError("bad_request", "`op` is missing or no string", request_id)
+    kind = OPERATIONS.get(name)
+    if kind is None:
+        raise OperationError("unknown_op", f"no operation {name[:40]!r}", request_id)
+    try:
+        operation = msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise OperationError("bad_request", f"{name}: {error}", request_id) from error
+    _check(name, operation, request_id)
+    return Ask(request_id, operation)
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise OperationError("bad_request", f"no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise OperationError("bad_request", "a request is a JSON object")
+    return value
+
+
+def _too_long(request_id: int | str | None) -> bool:
+    return len(str(request_id)) > 64
+
+
+def _check(name: str, operation: Operation, request_id: int | str | None) -> None:
+    """What types can't say: how many of the optional fields there must be."""
+    given = {
+        field
+        for field in operation.__struct_fields__
+        if field not in ("evse", "interface") and getattr(operation, field) is not UNSET
+    }
+    if isinstance(operation, Car | MeterChange | Network | Clock | Storage) and not given:
+        raise OperationError("bad_request", f"{name}: nothing to change", request_id)
+    if isinstance(operation, Storage) and len(given) != 1:
+        raise OperationError("bad_request", "storage: either `full` or `corrupt`", request_id)
+    if isinstance(operation, Clock) and operation.lost is True and operation.offset_s is not UNSET:
+        raise OperationError("bad_request", "clock: either `offset_s` or `lost`", request_id)

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The station's state directory: its folders, its factory settings, its processes' settings, and one rig at a time.
+
+    station.toml   factory settings, paths made absolute; written once, when the directory is empty
+    etc/           hal.toml, ocpp.toml: written anew at each start
+    run/           sockets; relative in the settings, because a socket's path may be 107 bytes long at most
+    data/          the OCPP service's database
+    log/           one file a process
+    world.json     what of the simulated hardware outlives the rig (`ledger.py`)
+    rig.lock       held for as long as a rig uses the directory
+
+Importing this must stay cheap: the rig starts the station's processes before it loads what it needs itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from firmware.config import FactorySettings, NetworkProfile, load
+from firmware.errors import ConfigError
+from tools.rig.settings_file import to_toml
+
+__all__ = ["DEFAULT_SETTINGS", "DIAL_SOCKET", "HAL_SOCKET", "STATUS_SOCKET", "WORLD_SOCKET", "StationDir"]
+
+WORLD_SOCKET = Path("run/world.sock")
+DIAL_SOCKET = Path("run/network.sock")
+HAL_SOCKET = Path("run/hal.sock")
+STATUS_SOCKET = Path("run/status.sock")
+
+DEFAULT_SETTINGS = FactorySettings(
+    identity="CP001",
+    basic_auth_password="0123456789abcdef",
+    network_profile=[NetworkProfile(slot=1, url="ws://127.0.0.1:9000/ocpp")],
+)
+"""A station for a laptop that was not told what to be: it looks for the bench CSMS beside it."""
+
+EVSES = ((1, "cTesla"), (2, "cCCS1"))
+RATING = {"max_voltage_v": 1000.0, "min_voltage_v": 150.0, "max_current_a": 500.0, "max_power_w": 400_000.0}
+_PRODUCTS = Path(__file__).resolve().parents[2] / "firmware" / "product"
+
+
+class StationDir:
+    """One station's directory; `open` makes it ready, and it is ours until the process ends."""
+
+    def __init__(self, path: Path, settings: FactorySettings, *, fresh: bool, lock: int) -> None:
+        self.path = path
+        self.settings = settings
+        self.fresh = fresh
+        """Whether the factory settings were written by this start."""
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path, factory_file: Path | None, log_level: str) -> StationDir:
+        """Take the directory; an empty one becomes a new station. Raises `ConfigError`."""
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = _take_lock(path)
+            for name in ("etc", "run", "data", "log"):
+                (path / name).mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{error.filename or path}: {error.strerror}") from error
+        try:
+            return cls._filled(path, factory_file, log_level, lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @classmethod
+    def _filled(cls, path: Path, factory_file: Path | None, log_level: str, lock: int) -> StationDir:
+        kept = path / "station.toml"
+        fresh = not kept.exists()
+        if fresh:
+            settings = DEFAULT_SETTINGS if factory_file is None else _read_factory_file(factory_file)
+            _write(kept, to_toml(msgspec.to_builtins(settings)))
+        settings = load(kept, FactorySettings)
+        _refuse_what_is_missing(settings, kept if factory_file is None or not fresh else factory_file)
+        _write(path / "etc" / "hal.toml", to_toml(_hal_settings(log_level)))
+        _write(path / "etc" / "ocpp.toml", to_toml(_ocpp_settings(log_level)))
+        return cls(path, settings, fresh=fresh, lock=lock)
+
+    def clear_sockets(self) -> None:
+        """Before the processes start: what those of the last boot left would be taken for theirs."""
+        for name in (HAL_SOCKET, STATUS_SOCKET):
+            (self.path / name).unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Another rig may have it; the end of the process does the same."""
+        os.close(self._lock)
+
+    def forget_settings(self) -> None:
+        """The factory settings turned out to be of no use: the next start may bring others."""
+        (self.path / "station.toml").unlink(missing_ok=True)
+
+
+def _take_lock(path: Path) -> int:
+    lock = os.open(path / "rig.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise ConfigError(f"{path}: another rig uses this directory") from error
+    return lock
+
+
+def _read_factory_file(path: Path) -> FactorySettings:
+    """The settings with every path absolute: relative ones are relative to the file."""
+    settings = load(path, FactorySettings)
+    base = path.resolve().parent
+    files = settings.certificates
+    absolute = msgspec.structs.replace(
+        files,
+        csms_root=[_existing(base / name, path, "csms_root") for name in files.csms_root],
+        manufacturer_root=[_existing(base / name, path, "manufacturer_root") for name in files.manufacturer_root],
+        station_chain=None if files.station_chain is None else _existing(base / files.station_chain, path, "chain"),
+        station_key=None if files.station_key is None else _existing(base / files.station_key, path, "station_key"),
+    )
+    product = settings.product
+    if not _is_product_name(product):
+        product = _existing(base / product, path, "product")
+    settings = msgspec.structs.replace(settings, certificates=absolute, product=product)
+    _refuse_what_is_missing(settings, path)
+    _refuse_wrong_values(settings, path)
+    return settings
+
+
+def _refuse_wrong_values(settings: FactorySettings, where: Path) -> None:
+    """Values of variables are checked as the CSMS's would be; what that needs is imported only when there are any."""
+    if not settings.variable and _is_product_name(settings.product):
+        return
+    from firmware import product
+    from services.ocpp.device_model.build import apply_factory, build
+
+    variables = {variable.address.folded(): variable for variable in build(product.load(settings.product))}
+    apply_factory(variables, settings.variable, str(where))
+
+
+def _is_product_name(product: str) -> bool:
+    return "/" not in product and not product.endswith(".toml")
+
+
+def _existing(file: Path, where: Path, key: str) -> str:
+    if not file.is_file():
+        raise ConfigError(f"{where}: {key}: no file {file}")
+    return str(file)
+
+
+def _refuse_what_is_missing(settings: FactorySettings, where: Path) -> None:
+    if settings.rig.wire:
+        raise ConfigError(f"{where}: rig.wire: wire-level device simulators are not available yet")
+    if _is_product_name(settings.product) and not (_PRODUCTS / f"{settings.product}.toml").is_file():
+        known = ", ".join(sorted(file.stem for file in _PRODUCTS.glob("*.toml")))
+        raise ConfigError(f"{where}: product: no product {settings.product!r}; there are {known or 'none'}")
+    slots = [profile.slot for profile in settings.network_profile]
+    if len(set(slots)) < len(slots):
+        raise ConfigError(f"{where}: network_profile: a slot is given twice")
+
+
+def _hal_settings(log_level: str) -> dict[str, Any]:
+    """Simulated drivers for every port, all on one bus to the world."""
+
+    def device() -> dict[str, Any]:
+        return {"driver": "simulated", "bus": "world"}
+
+    return {
+        "socket": str(HAL_SOCKET),
+        "log_level": log_level,
+        "log_file": "log/hal.log",
+        "bus": {"world": {"driver": "simulated", "path": str(WORLD_SOCKET)}},
+        "shelf": device(),
+        "evse": [
+            {
+                "evse": evse,
+                "connector": 1,
+                **RATING,
+                "meter": device(),
+                "insulation": device(),
+                "contactor": device(),
+                "vehicle": device(),
+            }
+            for evse, _ in EVSES
+        ],
+        "card_reader": device(),
+        "inputs": device(),
+        "links": device(),
+        "board": device(),
+        "screen": [{"screen": evse, "evse": evse, **device()} for evse, _ in EVSES],
+    }
+
+
+def _ocpp_settings(log_level: str) -> dict[str, Any]:
+    return {
+        "factory": "station.toml",
+        "database": "data/station.db",
+        "hal_socket": str(HAL_SOCKET),
+        "status_socket": str(STATUS_SOCKET),
+        "log_level": log_level,
+        "log_file": "log/ocpp.log",
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all, readable by us alone: there are passwords in it."""
+    new = path.with_name(path.name + ".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(new, path)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the station says of itself, folded into one picture: the HAL's events and the OCPP service's status.
+
+Pure: messages go in, the picture changes, and what is news comes out of `on_event` as the control socket's events. A
+process that is away leaves no stale promises: its part of the picture falls back to what an onlooker would say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from firmware.contract import (
+    Fault,
+    FaultCleared,
+    FaultRaised,
+    LatchChanged,
+    MeterReading,
+    Phase,
+    PhaseChanged,
+    Plugged,
+    Snapshot,
+    Stamped,
+    Unplugged,
+)
+from firmware.contract.status import CardNotice, EvseService, FromService, ServiceStatus, TransactionNotice
+from firmware.version import VERSION
+
+__all__ = ["EvseView", "StationView"]
+
+Emit = Callable[..., None]
+
+
+@dataclass(slots=True)
+class EvseView:
+    """One EVSE as the HAL has it."""
+
+    connector: int = 1
+    phase: Phase = Phase.IDLE
+    plugged: bool = False
+    locked: bool = False
+    offered_w: float = 0.0
+    faults: set[Fault] = field(default_factory=set)
+
+
+class StationView:
+    """The picture. `emit(name, t=None, **fields)` is called for each event; `t` None means now."""
+
+    def __init__(self, evses: list[int], emit: Emit) -> None:
+        self.evses = {evse: EvseView() for evse in evses}
+        self.faults: set[Fault] = set()
+        self.hal_up = False
+        self.status: ServiceStatus | None = None
+        self.firmware_version = VERSION
+        self._emit = emit
+        self._statuses: dict[tuple[int, int], str] = {}
+
+    def forget(self) -> None:
+        """The power is gone: nobody says anything any more, and nothing of it is news."""
+        self.hal_up = False
+        self.evses = {evse: EvseView() for evse in self.evses}
+        self.faults = set()
+        self._statuses.clear()
+        self._service_gone()
+
+    def service(self, evse: int) -> EvseService | None:
+        """The EVSE as OCPP has it; None while the service is away."""
+        entries = self.status.evses if self.status is not None else []
+        return next((each for each in entries if each.evse == evse), None)
+
+    # --- the HAL (firmware.ipc.hal_link.HalWatcher) -------------------------------------------------------
+
+    def on_hal_up(self, snapshot: Snapshot) -> None:
+        self.hal_up = True
+        self._set_faults(None, set(snapshot.faults))
+        for status in snapshot.evses:
+            view = self.evses.setdefault(status.evse, EvseView())
+            view.connector = status.connector
+            view.plugged, view.locked = status.plugged, status.locked
+            view.offered_w = status.reading.offered_w if status.reading is not None else 0.0
+            self._set_faults(status.evse, set(status.faults))
+            self._set_phase(status.evse, status.phase, None)
+
+    def on_hal_event(self, stamped: Stamped) -> None:
+        if stamped.replayed:
+            return
+        match stamped.event:
+            case PhaseChanged(evse=evse, phase=phase):
+                self._set_phase(evse, phase, stamped.mono_s)
+            case Plugged(evse=evse):
+                self.evses[evse].plugged = True
+            case Unplugged(evse=evse):
+                self.evses[evse].plugged = False
+            case LatchChanged(evse=evse, locked=locked):
+                self.evses[evse].locked = locked
+            case MeterReading(evse=evse, offered_w=offered_w):
+                self.evses[evse].offered_w = offered_w
+            case FaultRaised(fault=fault, evse=evse, detail=detail):
+                self._faults_of(evse).add(fault)
+                self._emit("fault", stamped.mono_s, code=fault.value, evse=evse, detail=detail)
+            case FaultCleared(fault=fault, evse=evse):
+                self._faults_of(evse).discard(fault)
+                self._emit("fault_cleared", stamped.mono_s, code=fault.value, evse=evse)
+
+    def on_hal_down(self, reason: str) -> None:
+        self.hal_up = False
+
+    def _faults_of(self, evse: int | None) -> set[Fault]:
+        return self.faults if evse is None else self.evses[evse].faults
+
+    def _set_faults(self, evse: int | None, now: set[Fault]) -> None:
+        faults = self._faults_of(evse)
+        for fault in sorted(now - faults):
+            self._emit("fault", None, code=fault.value, evse=evse, detail="")
+        for fault in sorted(faults - now):
+            self._emit("fault_cleared", None, code=fault.value, evse=evse)
+        faults.clear()
+        faults.update(now)
+
+    def _set_phase(self, evse: int, phase: Phase, mono_s: float | None) -> None:
+        view = self.evses[evse]
+        if view.phase is not phase:
+            view.phase = phase
+            self._emit("phase", mono_s, evse=evse, phase=phase.value)
+
+    # --- the OCPP service (firmware.ipc.status.StatusWatcher) ---------------------------------------------
+
+    def on_service_message(self, message: FromService) -> None:
+        if isinstance(message, TransactionNotice):
+            self._emit("transaction", None, evse=message.evse, id=message.id, kind=message.change)
+        elif isinstance(message, CardNotice):
+            self._emit("card", None, uid=message.uid, outcome=message.outcome)
+        elif isinstance(message, ServiceStatus):
+            self._on_status(message)
+
+    def on_service_down(self, reason: str) -> None:
+        self._service_gone()
+
+    def _service_gone(self) -> None:
+        if self.status is not None and self.status.connected:
+            self._emit("disconnected", None)
+        self.status = None
+
+    def _on_status(self, status: ServiceStatus) -> None:
+        before, self.status = self.status, status
+        self.firmware_version = status.firmware_version
+        was_connected = before is not None and before.connected
+        if status.connected and not was_connected:
+            self._emit("connected", None, slot=status.slot, security_profile=status.security_profile)
+        elif was_connected and not status.connected:
+            self._emit("disconnected", None)
+        if status.registration is not None and (before is None or before.registration != status.registration):
+            self._emit("registration", None, status=status.registration)
+        for each in status.evses:
+            key = (each.evse, each.connector)
+            if self._statuses.get(key) != each.status:
+                self._statuses[key] = each.status
+                self._emit("status", None, evse=each.evse, connector=each.connector, status=each.status)
+
+    # --- for `state` --------------------------------------------------------------------------------------
+
+    def ocpp(self, now: float) -> dict[str, Any]:
+        """The `ocpp` part of the snapshot."""
+        status = self.status
+        if status is None:
+            return {
+                "connected": False,
+                "registration": None,
+                "slot": None,
+                "security_profile": None,
+                "queued_messages": 0,
+                "last_contact_s": None,
+            }
+        heard = status.last_contact_mono_s
+        return {
+            "connected": status.connected,
+            "registration": status.registration,
+            "slot": status.slot,
+            "security_profile": status.security_profile,
+            "queued_messages": status.queued_messages,
+            "last_contact_s": None if heard is None else round(max(0.0, now - heard), 3),
+        }
