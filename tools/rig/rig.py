@@ -99,6 +99,7 @@ class Rig:
     def execute(self, operation: op.Operation) -> dict[str, Any]:
         """Carry out an operation; what the answer holds besides `ok`. Raises `OperationError`."""
         if isinstance(operation, op.State):
+            self.ledger.keep(self.world)  # before a higher register is told
             return {"state": state_of(self)}
         self._check_evse(getattr(operation, "evse", None))
         if isinstance(operation, _NEED_POWER) and not self.world.board.powered:

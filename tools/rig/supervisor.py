@@ -67,7 +67,7 @@ class Supervisor:
         self._stop_s = stop_s
         self._environment = {**environment, PARENT_VARIABLE: str(os.getpid())}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._wanted = False
+        self._wanted = self._stopping = False
         self._storage_full: set[str] = set()
         self._when_clear: Callable[[], None] | None = None
         self._kill_timer: asyncio.TimerHandle | None = None
@@ -105,10 +105,13 @@ class Supervisor:
         self._kill_rest()
 
     def stop_all(self) -> None:
-        """SIGTERM, and SIGKILL for whoever is still there after 3 s."""
+        """SIGTERM, the last started first as systemd does it, and SIGKILL for whoever is still there after 3 s.
+
+        The HAL goes last: a service that sees it go would report a fault that is none.
+        """
         self._give_up()
-        for child in self._children.values():
-            self._signal(child, signal.SIGTERM)
+        self._stopping = True
+        self._stop_next()
         if self._loop is not None and not self.clear:
             self._kill_timer = self._loop.call_later(self._stop_s, self._kill_rest)
 
@@ -128,6 +131,11 @@ class Supervisor:
         if child.pid is not None:
             self._limit_files(child)
 
+    def _stop_next(self) -> None:
+        running = [child for child in self._children.values() if child.process is not None]
+        if running:
+            self._signal(running[-1], signal.SIGTERM)
+
     def _kill_rest(self) -> None:
         for child in self._children.values():
             self._signal(child, signal.SIGKILL)
@@ -135,7 +143,7 @@ class Supervisor:
     # --- processes -------------------------------------------------------------------------------------------
 
     def _give_up(self) -> None:
-        self._wanted = False
+        self._wanted = self._stopping = False
         self._when_clear = None
         if self._kill_timer is not None:
             self._kill_timer.cancel()
@@ -182,6 +190,8 @@ class Supervisor:
             self._restart_later(child)
         else:
             _log.info("%s ended with %d", child.name, code)
+        if self._stopping:
+            self._stop_next()
         self.on_exit(child.name, code, child.runs == 1)
         self._maybe_clear()
 
