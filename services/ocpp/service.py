@@ -286,6 +286,10 @@ class Service:
     def on_hal_up(self, snapshot: Snapshot) -> None:
         if self._station is None:
             self._start_station(snapshot.boot_id, snapshot.boot_cause, snapshot.serial_number)
+        elif self._station.context.outbox.boot_id != snapshot.boot_id:
+            # We had to start without it: from now on this is the boot that a restart of ours is compared with.
+            self._station.context.outbox.boot_id = snapshot.boot_id
+            self._facts.put("boot_id", snapshot.boot_id)
         self._tell(lambda station, now: station.on_hal_up(snapshot, now))
         self._link.links_changed(dict(snapshot.links))
 

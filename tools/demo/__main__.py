@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -46,12 +47,24 @@ def main(argv: list[str]) -> int:
 
 async def _run(*, once: bool) -> None:
     _HOME.mkdir(exist_ok=True)
-    home = Path(tempfile.mkdtemp(prefix="once-", dir=_HOME)) if once else _HOME
+    with (_HOME / "lock").open("w") as lock:
+        home = _HOME
+        if once or not _is_ours(lock.fileno()):
+            home = Path(tempfile.mkdtemp(prefix="run-", dir=_HOME))
+        try:
+            await _bench(home, once=once)
+        finally:
+            if home is not _HOME:
+                shutil.rmtree(home, ignore_errors=True)
+
+
+def _is_ours(lock: int) -> bool:
+    """The usual folder belongs to one demonstration at a time; others live in folders of their own."""
     try:
-        await _bench(home, once=once)
-    finally:
-        if once:
-            shutil.rmtree(home, ignore_errors=True)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 async def _bench(home: Path, *, once: bool) -> None:
@@ -73,7 +86,7 @@ async def _bench(home: Path, *, once: bool) -> None:
             summary = await _play_or_die(rig, csms, rig_process)
             print(f"\n{summary}", flush=True)
             if not once:
-                await _stay(csms.ready["url"])
+                await _stay(csms.ready["url"], "" if home is _HOME else f" --control {home / 'rig' / 'control.sock'}")
 
 
 async def _play_or_die(rig: RigClient, csms: Child, rig_process: Child) -> Summary:
@@ -108,14 +121,14 @@ class _Line:
         self._last = evse["phase"]
 
 
-async def _stay(url: str) -> None:
+async def _stay(url: str, control: str) -> None:
     baywatt = os.path.relpath(Path(sys.executable).with_name("baywatt"))
     print(
         f"""
 The station stays up. In another terminal, in this folder:
-    {baywatt} rig plug 1            a car comes to EVSE 1 (unplug 1 takes it away)
-    {baywatt} rig card {CARD} --evse 1
-    {baywatt} rig state             everything there is to know; `rig --help` for the rest
+    {baywatt} rig plug 1{control}            a car comes to EVSE 1 (unplug 1 takes it away)
+    {baywatt} rig card {CARD} --evse 1{control}
+    {baywatt} rig state{control}             everything there is to know; `rig --help` for the rest
     {baywatt} csms call CP001 GetVariables ...     any request of OCPP 2.0.1
 and in the browser {url}
 Ctrl-C ends it.""",

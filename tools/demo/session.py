@@ -55,6 +55,7 @@ async def _watch(rig: RigClient, show: Callable[[dict[str, Any]], None]) -> None
 
 async def _play(rig: RigClient, csms: Client) -> Summary:
     await _until(rig, lambda state: state["ocpp"]["registration"] == "Accepted", "the CSMS did not accept the station")
+    await _until(rig, lambda state: _evse(state)["status"] == "Available", "the outlet is not available")
     before = (await rig.evse(_EVSE))["energy_wh"]
     await rig.op("select_evse", evse=_EVSE)
     await rig.op("present_card", uid=CARD)
