@@ -25,7 +25,7 @@ Maker: TypeAlias = "Callable[[Message], Payload | Reply | Awaitable[Payload | Re
 
 @dataclass(frozen=True)
 class Reply:
-    """One way to answer: `payload` (or a function that makes it, or another `Reply`), or `error`, or neither: silence."""
+    """One way to answer: `payload` (or a function that makes it, or a `Reply`), or `error`, or neither: silence."""
 
     payload: Payload | Maker | None = None
     error: str | None = None

@@ -52,7 +52,9 @@ class Bench(Listener):
         self.folder = folder
         """For the case's files; cleared away after it."""
         self.csms_root: Authority | None = None
-        """Who signed the main endpoint's certificate, with security profile 2 or 3."""
+        """Who signed the main endpoint's certificate, with security profile 2 or 3, and the file server's."""
+        self.manufacturer: Authority | None = None
+        """Who signs for firmware signers, with `Setup.updates`."""
         self.known: dict[str, str] = {}
         """Values of variables that were read or set, by name."""
         self._changed: dict[str, str] = {}

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-__all__ = ["Authority", "Issued", "server_context"]
+__all__ = ["Authority", "Issued", "server_context", "show"]
 
 
 class Issued:
@@ -53,11 +53,12 @@ def _name(common_name: str, organization: str) -> x509.Name:
 class Authority:
     """A root certificate authority called `name`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, expired: bool = False) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(name, "baywatt conformance")
+        span = timedelta(hours=-1) if expired else timedelta(days=3650)
         self.certificate = (
-            _builder(subject, subject, self.key.public_key(), timedelta(days=1), timedelta(days=3650))
+            _builder(subject, subject, self.key.public_key(), timedelta(days=1), span)
             .add_extension(x509.BasicConstraints(ca=True, path_length=2), critical=True)
             .add_extension(_usage(authority=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
@@ -68,16 +69,22 @@ class Authority:
     def pem(self) -> str:
         return _pem(self.certificate)
 
-    def server(self, host: str = "localhost", *, expired: bool = False) -> Issued:
-        """A server certificate for `host` (and the loopback address)."""
+    def server(self, host: str = "localhost", *, expired: bool = False, future: bool = False) -> Issued:
+        """A server certificate for `host` (and the loopback address); `future`: valid from tomorrow on."""
         names: list[x509.GeneralName] = [x509.DNSName(host)]
         if host == "localhost":
             names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
-        return self._issue(_name(host, "baywatt conformance"), ExtendedKeyUsageOID.SERVER_AUTH, names, expired=expired)
+        subject = _name(host, "baywatt conformance")
+        return self._issue(subject, ExtendedKeyUsageOID.SERVER_AUTH, names, expired=expired, future=future)
 
     def client(self, common_name: str, organization: str) -> Issued:
         """A charging station certificate (A00.FR.403 to 406: O and CN)."""
         return self._issue(_name(common_name, organization), ExtendedKeyUsageOID.CLIENT_AUTH, [])
+
+    def firmware_signer(self, *, expired: bool = False) -> Issued:
+        """A firmware signing certificate, of a manufacturer root."""
+        name = _name("firmware signing", "baywatt conformance")
+        return self._issue(name, ExtendedKeyUsageOID.CODE_SIGNING, [], expired=expired)
 
     def sign_request(self, csr_pem: str, *, days: float = 365) -> str:
         """The certificate for a CSR, as PEM; raises `ValueError` when the CSR is none or its signature is wrong."""
@@ -90,12 +97,19 @@ class Authority:
         return _pem(builder.add_extension(usage, critical=False).sign(self.key, hashes.SHA256()))
 
     def _issue(
-        self, subject: x509.Name, usage: x509.ObjectIdentifier, names: list[x509.GeneralName], *, expired: bool = False
+        self,
+        subject: x509.Name,
+        usage: x509.ObjectIdentifier,
+        names: list[x509.GeneralName],
+        *,
+        expired: bool = False,
+        future: bool = False,
     ) -> Issued:
         key = ec.generate_private_key(ec.SECP256R1())
+        before = timedelta(days=-1) if future else timedelta(days=2)
         span = timedelta(hours=-1) if expired else timedelta(days=365)
         builder = (
-            _builder(subject, self.certificate.subject, key.public_key(), timedelta(days=2), span)
+            _builder(subject, self.certificate.subject, key.public_key(), before, span)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
@@ -139,12 +153,17 @@ def server_context(server: Issued, folder: Path, *, clients: Authority | None = 
     """What an endpoint needs to speak TLS 1.2 or newer; `clients` asks for a station certificate of that root."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    show(context, server, folder)
+    if clients is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=clients.pem)
+    return context
+
+
+def show(context: ssl.SSLContext, server: Issued, folder: Path) -> None:
+    """From the next handshake on the endpoint with this context presents `server`."""
     chain, key = folder / f"{id(server)}.pem", folder / f"{id(server)}.key"
     chain.write_text(server.pem)
     key.write_text(server.key_pem)
     key.chmod(0o600)
     context.load_cert_chain(chain, key)
-    if clients is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(cadata=clients.pem)
-    return context

@@ -2,11 +2,13 @@
 """One URL of the scripted CSMS: the listening socket, who may come in, and whether anybody may.
 
 The door decides about new connections: `OPEN`; `REFUSE` (HTTP 503); `DROP` (TCP closed without an answer); `HANG`
-(the handshake is never answered). Every attempt is kept with its time and its HTTP headers.
+(the handshake is never answered). Every attempt is kept with its time and its HTTP headers; one that ends in the TLS
+handshake, or right after it, has the outcome `tls` and no headers.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import ssl
@@ -50,6 +52,10 @@ class Attempt:
     cipher: str | None = None
     client_certificate: bytes | None = field(default=None, repr=False)
     """DER, when the station showed one."""
+    shared_ciphers: tuple[str, ...] = ()
+    """The suites, by OpenSSL's names, that both sides have."""
+    tls_failure: str = ""
+    """What ended the TLS handshake, in OpenSSL's words."""
 
 
 class Endpoint:
@@ -77,6 +83,7 @@ class Endpoint:
         self._serve = serve
         self._server: Server | None = None
         self._hanging: set[ServerConnection] = set()
+        self._handshakes: set[asyncio.Future[None]] = set()
 
     @property
     def url(self) -> str:
@@ -90,7 +97,7 @@ class Endpoint:
             self._handle,
             self.host,
             port,
-            ssl=self.tls,
+            create_connection=self._connection_class(),
             subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
             process_request=self._process_request,
             compression=None,
@@ -105,15 +112,60 @@ class Endpoint:
         """Stops listening and ends every connection, the hanging ones too."""
         for connection in list(self._hanging):
             connection.transport.abort()
+        for handshake in list(self._handshakes):
+            handshake.cancel()
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
             self._server = None
 
+    def _connection_class(self) -> type[ServerConnection]:
+        """TLS by our own hand: asyncio's server does not say when a handshake fails."""
+        endpoint = self
+
+        class _Connection(ServerConnection):
+            asked = False
+            secured = endpoint.tls is None
+
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                assert isinstance(transport, asyncio.Transport)
+                if endpoint.tls is None:
+                    super().connection_made(transport)
+                    return
+                transport.pause_reading()  # the client's first bytes belong to TLS
+                task = asyncio.ensure_future(self._start_tls(transport, endpoint.tls))
+                endpoint._handshakes.add(task)
+                task.add_done_callback(endpoint._handshakes.discard)
+
+            async def _start_tls(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
+                loop = asyncio.get_running_loop()
+                try:
+                    secured = await loop.start_tls(transport, self, context, server_side=True)
+                except OSError as error:  # ssl.SSLError is one
+                    endpoint._tls_failed(getattr(error, "reason", None) or "closed by the station")
+                    transport.abort()
+                    return
+                if secured is not None:
+                    self.secured = True
+                    super().connection_made(secured)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                if not self.secured:
+                    return  # `_start_tls` has said so
+                if endpoint.tls is not None and not self.asked:
+                    endpoint._tls_failed("closed by the station")
+                super().connection_lost(exc)
+
+        return _Connection
+
+    def _tls_failed(self, why: str) -> None:
+        self._attempted(Attempt(self.name, "", {}, "tls", tls_failure=why))
+
     async def _handle(self, connection: ServerConnection) -> None:
         await self._serve(self, connection)
 
     async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        connection.asked = True  # type: ignore[attr-defined]
         attempt = self._describe(connection, request)
         self._attempted(attempt)
         if attempt.outcome == "drop":
@@ -136,6 +188,7 @@ class Endpoint:
         if tls is not None:
             attempt.tls_version = tls.version()
             attempt.cipher = (tls.cipher() or ("",))[0]
+            attempt.shared_ciphers = tuple(name for name, _, _ in tls.shared_ciphers() or ())
             attempt.client_certificate = tls.getpeercert(binary_form=True)
         if self.door is Door.OPEN:
             self._authenticate(attempt)

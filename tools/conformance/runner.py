@@ -144,6 +144,8 @@ async def _prepare(bench: Bench, options: Options) -> None:
     certificates: dict[str, str | list[str]] = {}
     if setup.security_profile >= 2:
         tls, certificates = _tls(bench, setup.security_profile)
+    if setup.updates:
+        certificates |= _updates(bench)
     password = facts.password if setup.security_profile in (1, 2) else None
     endpoint = await bench.csms.open_endpoint("main", password=password, tls=tls)
     factory = factory_toml(
@@ -171,10 +173,19 @@ def _tls(bench: Bench, profile: int) -> tuple[ssl.SSLContext, dict[str, str | li
     return server_context(root.server(), bench.folder, clients=root if profile == 3 else None), certificates
 
 
+def _updates(bench: Bench) -> dict[str, str | list[str]]:
+    """The roots of file server and manufacturer, in the factory settings."""
+    bench.manufacturer = Authority("manufacturer root")
+    (bench.folder / "manufacturer.pem").write_text(bench.manufacturer.pem)
+    bench.csms_root = bench.csms_root or Authority("CSMS root 1")
+    (bench.folder / "csms-root.pem").write_text(bench.csms_root.pem)
+    return {"csms_root": ["csms-root.pem"], "manufacturer_root": ["manufacturer.pem"]}
+
+
 async def _prepare_attached(bench: Bench, options: Options) -> None:
     """A station that keeps its settings: it connects when it likes, and gets the case's variables by SetVariables."""
     setup = bench.setup
-    if setup.security_profile != 1 or setup.mutability or not setup.power:
+    if setup.security_profile != 1 or setup.updates or setup.mutability or not setup.power:
         raise CaseSkipped("needs factory settings of its own")
     await bench.csms.open_endpoint("main", password=options.facts.password, host=options.host, port=options.port)
     await bench.station.start(None, power=True)

@@ -24,13 +24,15 @@ class Setup:
     """A case's preconditions.
 
     `variables` are factory values (`"TxCtrlr.EVConnectionTimeOut": "3"`); `mutability` overrides that of a variable;
-    `security_profile` is the one of the first connection; `power` false leaves the station off until the case
-    switches it on; `speed` is how much faster cars charge than in life.
+    `security_profile` is the one of the first connection; with `updates` the station trusts the manufacturer
+    `t.manufacturer` and, whatever the security profile, `t.csms_root`, who signs for file servers, too; `power` false
+    leaves the station off until the case switches it on; `speed` is how much faster cars charge than in life.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
     mutability: Mapping[str, str] = field(default_factory=dict)
     security_profile: int = 1
+    updates: bool = False
     message_timeout_s: int = 30
     power: bool = True
     speed: float = 1.0

@@ -32,6 +32,8 @@ __all__ = [
     "ev_connected_post_session",
     "ev_connected_pre_session",
     "ev_disconnected",
+    "id_token_cached",
+    "offline",
     "optional_event",
     "start_offline_transaction",
     "statuses_after_boot",
@@ -45,6 +47,9 @@ __all__ = [
 _ENDS_ON_STOP = frozenset({"Authorized", "PowerPathClosed", "EnergyTransfer"})
 _CHARGING_WITHIN_S = 60.0
 _STOP_WITHIN_S = 30.0
+_NOTICED_S = 0.3
+_CARD_AWAY_S = 0.6
+"""Until a card that was shown is gone from the reader, which refuses two at once."""
 
 
 # -- the station -----------------------------------------------------------------------------------------------------
@@ -190,7 +195,8 @@ async def ev_connected_pre_session(t: Bench, evse: int | None = None, **car: Any
     """EVConnectedPreSession: the cable goes into the car; `car` are fields of the rig's `plug_in`."""
     session, (start, _) = t.session(evse), await tx_points(t)
     await _plug_in(t, session, car)
-    if session.transaction_id is not None or "EVConnected" in start:
+    path_closed = session.authorized and "PowerPathClosed" in start
+    if session.transaction_id is not None or "EVConnected" in start or path_closed:
         states = ("EVConnected", "SuspendedEVSE", "Charging") if session.authorized else "EVConnected"
         await _plugged_event(t, session, ("CablePluggedIn", "ChargingStateChanged", "RemoteStart"), states)
     return session
@@ -216,14 +222,17 @@ async def _plugged_event(t: Bench, session: Session, triggers: Any, states: Any)
     )
 
 
-async def authorized(t: Bench, evse: int | None = None, *, how: str = "local", card: Card | None = None) -> Session:
-    """Authorized: by a card at the reader, or by RequestStartTransaction."""
+async def authorized(
+    t: Bench, evse: int | None = None, *, how: str = "local", card: Card | None = None, cached: bool = False
+) -> Session:
+    """Authorized: by a card at the reader (`cached`: the station need not ask), or by RequestStartTransaction."""
     session, (start, _) = t.session(evse), await tx_points(t)
     session.card = card or t.card
     session.token_due = True
     if how == "local":
         await t.present(session.card, evse=session.evse)
-        await t.expect("Authorize", session.card.fields(), req="C01.FR.02")
+        if not cached:
+            await t.expect("Authorize", session.card.fields(), req="C01.FR.02")
     else:
         await _request_start(t, session)
     session.authorized = True
@@ -378,13 +387,36 @@ async def deauthorized(t: Bench, evse: int | None = None) -> Session:
     return session
 
 
+async def id_token_cached(t: Bench, card: Card, evse: int | None = None, *, accepted: bool = True) -> None:
+    """IdTokenCached (erratum 6.2.120): the station has asked about `card`, and charged with it when it is `accepted`.
+
+    What the CSMS says of the card is told before, by `t.tokens`.
+    """
+    if accepted:
+        await authorized(t, evse, card=card)
+        await ev_connected_pre_session(t, evse)
+        await energy_transfer_started(t, evse)
+        await stop_authorized(t, evse)
+        await ev_disconnected(t, evse)
+    else:
+        await t.present(card, evse=evse)
+        await t.expect("Authorize", card.fields(), req="C01.FR.02")
+    await asyncio.sleep(_CARD_AWAY_S)
+
+
 # -- offline ---------------------------------------------------------------------------------------------------------
+
+
+async def offline(t: Bench) -> None:
+    """The connection is closed and none is accepted. Gives the station the moment that it needs to notice."""
+    await t.hang_up(Door.REFUSE)
+    await asyncio.sleep(_NOTICED_S)
 
 
 async def start_offline_transaction(t: Bench, evse: int | None = None, card: Card | None = None) -> None:
     """StartOfflineTransaction: connection closed, card, cable, connection accepted again."""
     number = t.evse if evse is None else evse
-    await t.hang_up(Door.REFUSE)
+    await offline(t)
     await t.present(card, evse=number)
     await t.manual("plug_in", evse=number)
     t.door(Door.OPEN)
@@ -394,7 +426,7 @@ async def start_offline_transaction(t: Bench, evse: int | None = None, card: Car
 async def transaction_events_in_queue_ended(t: Bench, evse: int | None = None, card: Card | None = None) -> None:
     """TransactionEventsInQueueEnded: a whole session while the connection is gone; the queue is for the case."""
     number = t.evse if evse is None else evse
-    await t.hang_up(Door.REFUSE)
+    await offline(t)
     await t.manual("plug_in", evse=number)
     await t.present(card, evse=number)
     await asyncio.sleep(t.facts.transaction_s)

@@ -137,3 +137,43 @@ async def tc_b_29_cs(t: Bench) -> None:
     t.step(2)
     await _reset(t, "OnIdle", "Rejected", "B12.FR.09", t.evse)
     await t.never("TransactionEvent", 2.0, where={"eventType": "Ended"}, req="B12.FR.09")
+
+
+@case("TC_B_25_CS")
+async def tc_b_25_cs(t: Bench) -> None:
+    """Red when: the Reset of an idle EVSE is not Accepted, or the whole station reboots."""
+    t.step(2)
+    await _reset(t, "OnIdle", "Accepted", "B11.FR.08", t.evse)
+    await t.never("BootNotification", 2.0, req="B11.FR.08")
+
+
+@case("TC_B_26_CS", limit_s=150)
+async def tc_b_26_cs(t: Bench) -> None:
+    """Red when: the Reset of an EVSE ends its transaction although it was to wait for it."""
+    session = await states.energy_transfer_started(t)
+    t.step(2)
+    await _reset(t, "OnIdle", "Scheduled", "B12.FR.01", t.evse)
+    await t.never("TransactionEvent", 1.0, where={"eventType": "Ended"}, req="B12.FR.07")
+    t.step(3)
+    await states.stop_authorized(t)
+    if not session.ended:
+        t.step(4)
+        await states.ev_connected_post_session(t)
+    t.step(5)
+    await states.ev_disconnected(t)
+
+
+@case("TC_B_27_CS", limit_s=150)
+async def tc_b_27_cs(t: Bench) -> None:
+    """Red when: the transaction's last event says another reason than ResetCommand and ImmediateReset."""
+    await states.energy_transfer_started(t)
+    t.step(2)
+    await _reset(t, "Immediate", "Accepted", "B12.FR.02", t.evse)
+    t.step(3)
+    check = {
+        "eventType": "Ended",
+        "triggerReason": "ResetCommand",
+        "transactionInfo.chargingState": "EVConnected",
+        "transactionInfo.stoppedReason": "ImmediateReset",
+    }
+    await states.transaction_event(t, t.evse, check, req="B12.FR.08", within=_BOOT_WITHIN_S)

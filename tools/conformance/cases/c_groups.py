@@ -82,9 +82,7 @@ async def tc_c_42_cs(t: Bench) -> None:
 @case("TC_C_45_CS", setup=_MESSAGE_TIMEOUT)
 async def tc_c_45_cs(t: Bench) -> None:
     """Red when: a card of the master pass group starts a transaction."""
-    await t.configure(
-        {"TxCtrlr.TxStartPoint": "Authorized", "AuthCtrlr.MasterPassGroupId": _MASTER_GROUP["idToken"]}
-    )
+    await t.configure({"TxCtrlr.TxStartPoint": "Authorized", "AuthCtrlr.MasterPassGroupId": _MASTER_GROUP["idToken"]})
     t.tokens({_MASTER_CARD: _member("Accepted", _MASTER_GROUP)})
     await t.present(_MASTER_CARD)
     t.step(1)
@@ -111,7 +109,9 @@ async def tc_c_49_cs(t: Bench) -> None:
     for evse in evses:
         await states.transaction_event(t, evse, check, req="C16.FR.07", within=30)
         t.session(evse).stopping = True
-    for number, state in enumerate((states.ev_connected_post_session, states.ev_disconnected), 5):
-        t.step(number)
-        for evse in evses:
-            await state(t, evse)
+    t.step(5)
+    for evse in evses:
+        await states.ev_connected_post_session(t, evse)
+    t.step(6)
+    for evse in evses:
+        await states.ev_disconnected(t, evse)

@@ -62,7 +62,7 @@ async def tc_c_04_cs(t: Bench) -> None:
     await t.present(other)
     t.step(1)
     asked = await t.expect("Authorize", other.fields(), req="C01.FR.02")
-    carries_token = {"idToken": PRESENT}
-    await t.never("TransactionEvent", t.setup.message_timeout_s, where=carries_token, since=asked.index, req="C01.FR.03")
+    timeout_s, with_token = t.setup.message_timeout_s, {"idToken": PRESENT}
+    await t.never("TransactionEvent", timeout_s, where=with_token, since=asked.index, req="C01.FR.03")
     ended = [m for m in t.messages if m.action == "TransactionEvent" and m.get("eventType") == "Ended"]
     t.post(not ended and not session.ended, "C01.FR.03", "the transaction has not ended")

@@ -25,6 +25,7 @@ _BACK_OFF_S = 5
 _SAMPLE_S = 2
 """TxUpdatedInterval where the queue is to hold meter values; shorter than the time offline."""
 _SETTLED_S = 1.0
+_STOP_WITHIN_S = 30.0
 
 
 async def _configure(t: Bench, *, offline_s: int = _BACK_OFF_S, sampling: bool = True) -> None:
@@ -130,7 +131,7 @@ async def tc_e_40_cs(t: Bench) -> None:
 
 async def _stop_while_offline(t: Bench) -> None:
     """The driver stops with the card and takes the cable."""
-    await t.hang_up(Door.REFUSE)
+    await states.offline(t)
     await t.present()
     await t.unplug()
 
@@ -180,8 +181,78 @@ async def tc_e_44_cs(t: Bench) -> None:
     t.step(2)
     await _back_online(t)
     t.step(3)
+    await _check_queued_end(t, "Ended")
+
+
+# -- for products that start or stop transactions without the CSMS ----------------------------------------------------
+
+
+async def _check_queued_end(t: Bench, *kinds: str) -> None:
+    """All that waited says that it was made offline, and events of these types are among it."""
     queue = await _queued(t)
     for message in queue:
         message.taken = True
         t.match(message, {"offline": True}, "E08.FR.07")
-    t.check(any(message.get("eventType") == "Ended" for message in queue), "E08.FR.04", "no queued event is Ended")
+    for kind in kinds:
+        t.check(any(message.get("eventType") == kind for message in queue), "E12.FR.01", f"no queued event is {kind}")
+
+
+async def _may_start_offline(t: Bench) -> None:
+    """The Configuration State and Memory State of a start without the CSMS, as far as the station has them."""
+    settings = {
+        "AuthCtrlr.OfflineTxForUnknownIdEnabled": "true",
+        "AuthCtrlr.LocalAuthorizeOffline": "true",
+        "AuthCtrlr.LocalPreAuthorize": "true",
+    }
+    await t.configure(settings, if_implemented=True)
+    if await t.get_variable("AuthCacheCtrlr.Enabled") is not None:
+        await states.id_token_cached(t, t.card)
+
+
+@case("TC_E_16_CS", limit_s=150)
+async def tc_e_16_cs(t: Bench) -> None:
+    """Red when: a transaction that started offline goes on although the CSMS does not accept its card."""
+    await t.configure({"TxCtrlr.TxStopPoint": "Authorized", "TxCtrlr.StopTxOnInvalidId": "true"})
+    await _may_start_offline(t)
+    t.tokens({t.card: {"status": "Invalid"}})
+    await states.start_offline_transaction(t)
+    t.step(1)
+    event = await states.transaction_event(t, t.evse, {"offline": True}, req="E12.FR.02")
+    while event.get("offline") is True:
+        event = await states.transaction_event(t, t.evse, within=_STOP_WITHIN_S)
+    t.step(3)
+    check = {
+        "eventType": "Ended",
+        "triggerReason": "Deauthorized",
+        "transactionInfo.stoppedReason": "DeAuthorized",
+    }
+    t.match(event, check, "C15.FR.04")
+
+
+@case("TC_E_43_CS", limit_s=150)
+async def tc_e_43_cs(t: Bench) -> None:
+    """Red when: of a transaction that began and ended offline only the end is told."""
+    await _may_start_offline(t)
+    await states.transaction_events_in_queue_ended(t)
+    t.step(1)
+    await _check_queued_end(t, "Started", "Ended")
+
+
+@case("TC_E_45_CS", limit_s=150)
+async def tc_e_45_cs(t: Bench) -> None:
+    """Red when: offline, a card of the same group that the station knows does not stop the transaction."""
+    await _configure(t, sampling=False)
+    other = t.facts.card2
+    info = {"status": "Accepted", "groupIdToken": {"idToken": "FAMILY-7", "type": "Central"}}
+    t.tokens({t.card: info, other: info})
+    await states.id_token_cached(t, other)
+    await states.authorized(t)
+    await states.energy_transfer_started(t)
+    t.step(1)
+    await states.offline(t)
+    await t.present(other)
+    await t.unplug()
+    t.step(2)
+    await _back_online(t)
+    t.step(3)
+    await _check_queued_end(t, "Ended")

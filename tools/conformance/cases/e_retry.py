@@ -93,7 +93,7 @@ async def _next_attempt(t: Bench, last: Message, wait_s: float) -> Message:
 
 @case("TC_E_41_CS", setup=_SETUP, limit_s=120)
 async def tc_e_41_cs(t: Bench) -> None:
-    """Red when: the interval does not grow with each attempt, or an unanswered message is sent once more than allowed."""
+    """Red when: the interval does not grow with each attempt, or an unanswered message is sent once too often."""
     await _repeated(t, silence(), waits_s=_MESSAGE_TIMEOUT_S)
 
 

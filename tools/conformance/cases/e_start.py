@@ -127,3 +127,14 @@ async def tc_e_39_cs(t: Bench) -> None:
     t.step(5)
     charging = {"transactionInfo.chargingState": "Charging"}
     await t.never("TransactionEvent", t.setup.message_timeout_s, where=charging, since=occupied.index, req="C01.FR.26")
+
+
+@case("TC_E_52_CS", setup=Setup(message_timeout_s=6))
+async def tc_e_52_cs(t: Bench) -> None:
+    """Red when: the CSMS is asked about a card although DisableRemoteAuthorization is true, or the card starts."""
+    await t.configure({"AuthCtrlr.Enabled": "true"}, if_implemented=True)
+    await t.configure({"AuthCtrlr.DisableRemoteAuthorization": "true"})
+    mark = t.mark()
+    await t.present()
+    t.step(1)
+    await t.never(None, t.setup.message_timeout_s, since=mark, allow=("Heartbeat",), req="part 2, 2.3.8")

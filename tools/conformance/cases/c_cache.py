@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Block C, authorization: the authorization cache while online (C09 to C12), for products that have one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tools.conformance import states
+from tools.conformance.bench import Bench, Card
+from tools.conformance.registry import case
+from tools.conformance.setup import Setup
+from tools.conformance.values import Rule
+
+_MESSAGE_TIMEOUT = Setup(message_timeout_s=6)
+"""Longer than a car takes from the card to the first energy, so that a wrong start is seen."""
+
+_DEAUTHORIZED_WITHIN_S = 5.0
+_BLOCKED_CARD = Card("04B10CBED0CA4D")
+_EXPIRED_CARD = Card("04E0E0E0E0E0E0")
+_GROUP = {"idToken": "FAMILY-7", "type": "Central"}
+_METERING = ("MeterValuePeriodic", "MeterValueClock")
+
+
+async def _use_cache(t: Bench, settings: dict[str, str] | None = None) -> None:
+    """The Configuration State of most cases; `settings` come after it."""
+    usual = {
+        "AuthCacheCtrlr.Enabled": "true",
+        "AuthCtrlr.LocalPreAuthorize": "true",
+        "AuthCacheCtrlr.DisablePostAuthorize": "false",
+    }
+    await t.configure(usual | (settings or {}), if_implemented=True)
+
+
+def _say(t: Bench, card: Card, status: str, group: dict[str, str] | None = None) -> None:
+    """What the CSMS says of `card` from now on."""
+    info: dict[str, Any] = {"status": status} | ({"groupIdToken": group} if group else {})
+    t.tokens({card: info})
+
+
+async def _known_as(t: Bench, card: Card, status: str, group: dict[str, str] | None = None) -> None:
+    """IdTokenCached for a card of this status."""
+    _say(t, card, status, group)
+    await states.id_token_cached(t, card, accepted=status == "Accepted")
+
+
+async def _asked_and_refused(t: Bench, card: Card, req: str) -> None:
+    """The station asks about a card that it knows, and does nothing more."""
+    await t.present(card)
+    asked = await t.expect("Authorize", card.fields(), req=req)
+    await t.never("TransactionEvent", t.setup.message_timeout_s, since=asked.index, req=req)
+
+
+async def _not_accepted(t: Bench, card: Card, status: str) -> None:
+    """The three cases with a card that the cache knows, and does not accept."""
+    await _use_cache(t)
+    await _known_as(t, card, status)
+    await states.ev_connected_pre_session(t)
+    t.step(1)
+    await _asked_and_refused(t, card, "C10.FR.03")
+
+
+@case("TC_C_08_CS", limit_s=120)
+async def tc_c_08_cs(t: Bench) -> None:
+    """Red when: the CSMS is asked about a card that the cache accepts."""
+    await _use_cache(t)
+    await _known_as(t, t.card, "Accepted")
+    await states.ev_connected_pre_session(t)
+    t.step(1)
+    await states.authorized(t, cached=True)
+    t.step(2)
+    await states.energy_transfer_started(t)
+
+
+@case("TC_C_09_CS", setup=_MESSAGE_TIMEOUT)
+async def tc_c_09_cs(t: Bench) -> None:
+    """Red when: a card that the cache knows as Invalid is refused without asking the CSMS."""
+    await _not_accepted(t, t.facts.bad_card, "Invalid")
+
+
+@case("TC_C_10_CS", setup=_MESSAGE_TIMEOUT)
+async def tc_c_10_cs(t: Bench) -> None:
+    """Red when: a card that the cache knows as Blocked is refused without asking the CSMS."""
+    await _not_accepted(t, _BLOCKED_CARD, "Blocked")
+
+
+@case("TC_C_11_CS", setup=_MESSAGE_TIMEOUT)
+async def tc_c_11_cs(t: Bench) -> None:
+    """Red when: a card that the cache knows as Expired is refused without asking the CSMS."""
+    await _not_accepted(t, _EXPIRED_CARD, "Expired")
+
+
+@case("TC_C_12_CS")
+async def tc_c_12_cs(t: Bench) -> None:
+    """Red when: a card that the cache knows as Invalid stays refused although the CSMS accepts it now."""
+    await _use_cache(t)
+    await _known_as(t, t.card, "Invalid")
+    _say(t, t.card, "Accepted")
+    await states.ev_connected_pre_session(t)
+    t.step(1)
+    await states.authorized(t)
+    t.step(5)
+    await states.energy_transfer_started(t)
+
+
+@case("TC_C_13_CS", limit_s=120)
+async def tc_c_13_cs(t: Bench) -> None:
+    """Red when: the CSMS is asked about a card that the cache accepts, or the card does not outlast the plugging in."""
+    await _use_cache(t)
+    await _known_as(t, t.card, "Accepted")
+    t.step(1)
+    await states.authorized(t, cached=True)
+    t.step(3)
+    await states.ev_connected_pre_session(t)
+    t.step(4)
+    await states.energy_transfer_started(t)
+
+
+@case("TC_C_57_CS", setup=_MESSAGE_TIMEOUT)
+async def tc_c_57_cs(t: Bench) -> None:
+    """Red when: the CSMS is asked about a card that the cache refuses, although DisablePostAuthorize is true."""
+    await _use_cache(t, {"AuthCacheCtrlr.DisablePostAuthorize": "true"})
+    card = t.facts.bad_card
+    await _known_as(t, card, "Invalid")
+    await states.ev_connected_pre_session(t)
+    t.step(1)
+    mark = t.mark()
+    await t.present(card)
+    await t.never(None, t.setup.message_timeout_s, since=mark, allow=("Heartbeat",), req="C10.FR.03")
+
+
+@case("TC_C_32_CS", limit_s=150)
+async def tc_c_32_cs(t: Bench) -> None:
+    """Red when: the cache is empty after a power cut."""
+    await _use_cache(t)
+    await _known_as(t, t.card, "Accepted")
+    t.step(1)
+    await states.booted(t)
+    t.step(2)
+    await states.authorized(t, cached=True)
+    t.step(4)
+    await states.ev_connected_pre_session(t)
+    t.step(5)
+    await states.energy_transfer_started(t)
+
+
+@case("TC_C_33_CS", limit_s=150)
+async def tc_c_33_cs(t: Bench) -> None:
+    """Red when: what AuthorizeResponse says of a card is not kept."""
+    await _use_cache(t, {"LocalAuthListCtrlr.Enabled": "true"})
+    await states.ev_connected_pre_session(t)
+    t.step(1)
+    await states.authorized(t)
+    t.step(5)
+    await states.energy_transfer_started(t)
+    t.step(6)
+    await states.ev_connected_post_session(t)
+    t.step(7)
+    await states.ev_disconnected(t)
+    t.step(10)
+    await states.ev_connected_pre_session(t)
+    _say(t, t.card, "Invalid")
+    t.step(12)
+    await states.authorized(t, cached=True)
+    await states.optional_event(t, t.evse, {"triggerReason": "Deauthorized"}, within=_DEAUTHORIZED_WITHIN_S)
+
+
+@case("TC_C_34_CS", setup=_MESSAGE_TIMEOUT, limit_s=150)
+async def tc_c_34_cs(t: Bench) -> None:
+    """Red when: what TransactionEventResponse says of a card is not kept, or does not end the transaction."""
+    await _use_cache(t, {"LocalAuthListCtrlr.Enabled": "true"})
+    stop = {"TxCtrlr.StopTxOnInvalidId": "true", "TxCtrlr.MaxEnergyOnInvalidId": "0"}
+    await t.configure(stop, if_implemented=True)
+    await _known_as(t, t.card, "Accepted")
+    _say(t, t.card, "Invalid")
+    t.step(1)
+    session = await states.authorized(t, cached=True)
+    t.step(2)
+    await states.deauthorized(t)
+    t.step(3)
+    if session.connected:
+        await states.ev_disconnected(t)
+    t.sessions.pop(t.evse, None)
+    t.step(6)
+    await _asked_and_refused(t, t.card, "C10.FR.05")
+
+
+@case("TC_C_36_CS", setup=_MESSAGE_TIMEOUT, limit_s=120)
+async def tc_c_36_cs(t: Bench) -> None:
+    """Red when: a card that the cache accepts starts a transaction unasked, although LocalPreAuthorize is false."""
+    await t.configure({"AuthCacheCtrlr.Enabled": "true", "AuthCtrlr.LocalPreAuthorize": "false"})
+    await _known_as(t, t.card, "Accepted")
+    _say(t, t.card, "Invalid")
+    t.step(1)
+    await _asked_and_refused(t, t.card, "C01.FR.02")
+
+
+@case("TC_C_37_CS", limit_s=120)
+async def tc_c_37_cs(t: Bench) -> None:
+    """Red when: the cache still knows a card after ClearCache."""
+    await _use_cache(t)
+    await _known_as(t, t.card, "Accepted")
+    t.step(1)
+    await t.call("ClearCache", {}, {"status": "Accepted"}, req="C11.FR.03")
+    t.step(4)
+    await states.ev_connected_pre_session(t)
+    t.step(5)
+    await states.authorized(t)
+    t.step(9)
+    await states.energy_transfer_started(t)
+
+
+@case("TC_C_38_CS", limit_s=120)
+async def tc_c_38_cs(t: Bench) -> None:
+    """Red when: ClearCache is accepted although the cache is off."""
+    await t.configure({"AuthCacheCtrlr.Enabled": "false"}, if_implemented=True)
+    await _known_as(t, t.card, "Accepted")
+    t.step(1)
+    await t.call("ClearCache", {}, {"status": "Rejected"}, req="C11.FR.04")
+
+
+@case("TC_C_41_CS", limit_s=180)
+async def tc_c_41_cs(t: Bench) -> None:
+    """Red when: a card of the same group that the cache accepts does not stop the transaction, or the CSMS is asked."""
+    await _use_cache(t)
+    other = t.facts.card2
+    for card in (t.card, other):
+        await _known_as(t, card, "Accepted", _GROUP)
+    await states.ev_connected_pre_session(t)
+    t.step(1)
+    await states.authorized(t, cached=True)
+    t.step(3)
+    await states.energy_transfer_started(t)
+    t.step(4)
+    await states.stop_authorized(t, card=other)
+    t.step(5)
+    await states.ev_connected_post_session(t)
+    t.step(6)
+    await states.ev_disconnected(t)
+
+
+@case("TC_C_44_CS", setup=_MESSAGE_TIMEOUT, limit_s=150)
+async def tc_c_44_cs(t: Bench) -> None:
+    """Red when: a card of the same group that the cache knows as Invalid stops the transaction."""
+    await _use_cache(t)
+    other = t.facts.bad_card
+    await _known_as(t, t.card, "Accepted", _GROUP)
+    await _known_as(t, other, "Invalid", _GROUP)
+    await states.ev_connected_pre_session(t)
+    t.step(1)
+    await states.authorized(t, cached=True)
+    t.step(3)
+    await states.energy_transfer_started(t)
+    await t.present(other)
+    t.step(4)
+    asked = await t.expect("Authorize", other.fields(), req="C09.FR.05")
+    no_metering = {"triggerReason": Rule("no meter values", lambda reason: reason not in _METERING)}
+    await t.never("TransactionEvent", t.setup.message_timeout_s, where=no_metering, since=asked.index, req="C09.FR.11")
+
+
+@case("TC_C_46_CS", limit_s=120)
+async def tc_c_46_cs(t: Bench) -> None:
+    """Red when: the cache still accepts a card after AuthCacheLifeTime."""
+    life_s = round(t.facts.transaction_s)
+    await _use_cache(t, {"AuthCacheCtrlr.LifeTime": str(life_s)})
+    await _known_as(t, t.card, "Accepted")
+    await states.ev_connected_pre_session(t)
+    t.step(1)
+    await asyncio.sleep(life_s + 0.5)
+    t.step(2)
+    await states.authorized(t)
