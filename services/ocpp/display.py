@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from firmware.contract import Show
+from firmware.contract import Phase, Show
 
 if TYPE_CHECKING:
     from services.ocpp.context import Context
@@ -85,6 +85,8 @@ class Display:
             return "authorising", {}
         if evse.id_token is not None:
             return ("authorised" if evse.plugged else "plug_in"), {}
+        if evse.plugged and evse.phase is Phase.FINISHED and selected != evse.evse:
+            return "finished", _figures(evse)  # until the driver unplugs, or touches the display for another session
         if evse.plugged or selected == evse.evse:
             return "select", {"prompt": "Hold your card to the reader."}
         return "idle", {}
@@ -108,7 +110,9 @@ def _figures(evse: Evse) -> dict[str, str]:
     reading = evse.reading
     if reading is None:
         return {}
-    figures = {"energy_kwh": f"{reading.energy_wh / 1000:.2f}", "power_kw": f"{reading.power_w / 1000:.1f}"}
+    figures = {"power_kw": f"{reading.power_w / 1000:.1f}"}
+    if evse.begin_wh is not None:
+        figures["energy_kwh"] = f"{(reading.energy_wh - evse.begin_wh) / 1000:.2f}"
     if reading.soc_percent is not None:
         figures["soc_percent"] = f"{reading.soc_percent:.0f}"
     return figures

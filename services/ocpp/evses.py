@@ -71,6 +71,8 @@ class Evse:
     """The token that authorised the running transaction, kept after its authorisation ended; owner: E."""
     group: IdTokenType | None = None
     """That token's group; owner: transactions (E)."""
+    begin_wh: float | None = None
+    """Register at the start of the running transaction, or of the last one; owner: transactions (E)."""
     charging_state: ChargingStateEnumType | None = None
     """As last reported for the transaction; owner: transactions (E)."""
     stopping: bool = False

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Action,
         AuthorizeRequest,
         AuthorizeResponse,
+        ClearCacheResponse,
         IdTokenInfoType,
         IdTokenType,
     )
@@ -48,6 +49,7 @@ class _Asked:
 
 class Authorization(Block):
     letter = "C"
+    handles = ("ClearCache",)
     asks = ("Authorize",)
 
     def __init__(self, context: Context) -> None:
@@ -55,6 +57,9 @@ class Authorization(Block):
         self.selected: int | None = None
         self._selected_until: float | None = None
         self._asked: list[_Asked] = []
+
+    def on_call(self, action: Action, request: Any, now: float) -> ClearCacheResponse:
+        return {"status": "Accepted" if self.context.cache.clear() else "Rejected"}  # C11.FR.03, C11.FR.04
 
     # --- the driver --------------------------------------------------------------------------------------
 
@@ -100,7 +105,7 @@ class Authorization(Block):
         if refusal is not None:
             self._outcome(uid, refusal, evse_id)
             return
-        self._ask(_Asked(id_token, evse_id, None, card=True))
+        self._authorise(_Asked(id_token, evse_id, None, card=True), now)
 
     def _evse_held_by(self, id_token: IdTokenType) -> Evse | None:
         """The EVSE that this token alone can mean when none was selected."""
@@ -117,8 +122,6 @@ class Authorization(Block):
                 return "faulted"
             if not evse.operative or self.context.registration.leaving:
                 return "unavailable"
-        if not self.context.registration.online:
-            return "offline"
         return None
 
     # --- asking the CSMS -------------------------------------------------------------------------------------
@@ -126,14 +129,47 @@ class Authorization(Block):
     def on_signal(self, signal: signals.Signal, now: float) -> None:
         match signal:
             case signals.AuthorisationWanted():
-                self._ask(_Asked(signal.id_token, signal.evse, signal.remote_start_id, card=False))
+                self._authorise(_Asked(signal.id_token, signal.evse, signal.remote_start_id, card=False), now)
+            case signals.TokenInformed():
+                self.context.cache.learn(signal.id_token, signal.info, now)
             case signals.TransactionChanged(change="started") if signal.evse == self.selected:
                 self._deselect()
 
-    def _ask(self, asked: _Asked) -> None:
-        if not self.context.registration.online:
+    def _authorise(self, asked: _Asked, now: float) -> None:
+        """By what is known here, where the CSMS wants it so; else by asking the CSMS."""
+        info = self._known(asked, now)
+        if info is not None:
+            self._decide(asked, info)
+        elif self.context.model.find(keys.DISABLE_REMOTE_AUTHORIZATION):  # part 2, 2.3.8
+            self._outcome(asked.id_token["idToken"], "rejected", asked.evse)
+        elif self.context.registration.online:
+            self._ask(asked)
+        else:
             self._outcome(asked.id_token["idToken"], "offline", asked.evse)
-            return
+
+    def _known(self, asked: _Asked, now: float) -> IdTokenInfoType | None:
+        """What decides without the CSMS, or None."""
+        model, cached = self.context.model, self.context.cache.find(asked.id_token, now)
+        if cached is not None and self._is_of_the_group(asked, cached):
+            return cached  # C01.FR.03, C09.FR.07
+        if self.context.registration.online:
+            if cached is None or not model.get(keys.LOCAL_PRE_AUTHORIZE):
+                return None
+            if cached["status"] == "Accepted" or model.find(keys.AUTH_CACHE_DISABLE_POST_AUTHORIZE):
+                return cached  # C12.FR.02
+            return None  # C10.FR.03, C12.FR.05
+        if cached is not None:
+            return cached if model.get(keys.LOCAL_AUTHORIZE_OFFLINE) else None
+        return {"status": "Accepted"} if model.find(keys.OFFLINE_TX_FOR_UNKNOWN_ID_ENABLED) else None  # C15.FR.08
+
+    def _is_of_the_group(self, asked: _Asked, info: IdTokenInfoType) -> bool:
+        """Is this an accepted token of the group that charges at the EVSE?"""
+        evse = self.context.hal.evses.get(asked.evse or 0)
+        if evse is None or evse.id_token is None or info["status"] != "Accepted":
+            return False
+        return same_token(info.get("groupIdToken"), evse.group)
+
+    def _ask(self, asked: _Asked) -> None:
         self._asked.append(asked)
         self._show_asked()
         self.context.outbox.send("Authorize", {"idToken": asked.id_token})  # C01.FR.02, C09.FR.05
@@ -153,6 +189,7 @@ class Authorization(Block):
             self._outcome(uid, "offline" if answer.code in ("offline", "timeout") else "error", asked.evse)
             return
         response: AuthorizeResponse = answer
+        self.context.cache.learn(asked.id_token, response["idTokenInfo"], now)  # C10.FR.04
         self._decide(asked, response["idTokenInfo"])
 
     def _decide(self, asked: _Asked, info: IdTokenInfoType) -> None:
@@ -169,7 +206,8 @@ class Authorization(Block):
             if evse is None:
                 self._outcome(uid, "no_evse_selected")
                 return
-        if evse.transaction_id is not None and evse.starter is not None and not _resumes(evse, asked.id_token):
+        taken = evse.id_token is not None or evse.starter is not None
+        if taken and not _resumes(evse, asked.id_token):
             self._use_on_running(asked, evse, group)
             return
         if not self._allowed_at(evse, info):  # C01.FR.21
@@ -183,7 +221,7 @@ class Authorization(Block):
         self.context.emit(signals.Authorised(evse.evse, asked.id_token, info, asked.remote_start_id))
 
     def _use_on_running(self, asked: _Asked, evse: Evse, group: IdTokenType | None) -> None:
-        """A valid token at an EVSE that another one started: the same group may stop it (C09.FR.03)."""
+        """A valid token at an EVSE that another one holds: the same group may stop it (C09.FR.03)."""
         uid = asked.id_token["idToken"]
         if asked.card and evse.id_token is not None and same_token(group, evse.group):
             self._stop(evse, asked.id_token, "Local")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from firmware.clock import parse_utc
-from firmware.contract import Reboot
+from firmware.contract import Reboot, SetLimit, Withdraw
 from firmware.errors import ConfigError
 from services.ocpp import network_profiles, signals
 from services.ocpp.context import Block, Context, Failure, LinkOrder, TriggerAnswer
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         MessageTriggerEnumType,
         NotifyReportRequest,
         ReportDataType,
+        ResetEnumType,
         ResetRequest,
         ResetResponse,
         SetNetworkProfileRequest,
@@ -91,6 +92,9 @@ class Provisioning(Block):
         self._slot: int | None = None
         self._reason: BootReasonEnumType = "Unknown"
         self._reset: _Reset | None = None
+        self._evses_to_reset: set[int] = set()
+        self._now = 0.0
+        """When the SetVariables that is being checked came."""
 
     def start(self, now: float) -> None:
         planned = self.context.facts.get("planned_boot")
@@ -108,14 +112,33 @@ class Provisioning(Block):
         """The link to the CSMS is established."""
         registration = self.context.registration
         registration.link_up = True
-        self.context.model.put(keys.SECURITY_PROFILE, registration.security_profile or 0)
         self.context.model.put(keys.ACTIVE_NETWORK_PROFILE, registration.slot or 0)
+        self._adopt_security_profile(registration.security_profile or 0)
+        self.context.emit(signals.Connected(registration.security_profile or 0))
         if registration.slot != self._slot:  # B10.FR.10: perhaps another CSMS
             self._slot, registration.status, self._boot_at = registration.slot, None, None
         if registration.status == "Accepted":
             self._online(booted=False, now=now)
         elif self._boot_at is None or now >= self._boot_at:  # else the interval goes on (B02.FR.04, B03.FR.02)
             self._boot(self._reason)
+
+    def _adopt_security_profile(self, security_profile: int) -> None:
+        """A05.FR.06: what is less secure than the connection that works is not gone back to."""
+        model, profiles = self.context.model, self.context.profiles
+        before = model.get(keys.SECURITY_PROFILE)
+        model.put(keys.SECURITY_PROFILE, security_profile)
+        if security_profile != before:
+            what = f"security profile {before} to {security_profile}"
+            self.context.emit(signals.SecurityEvent("ReconfigurationOfSecurityParameters", what))
+        lower = [slot for slot, profile in profiles.items() if profile.security_profile < security_profile]
+        if not lower:
+            return
+        for slot in lower:
+            del profiles[slot]
+        network_profiles.store(self.context.facts, profiles)
+        priority = [slot for slot in model.get(keys.NETWORK_CONFIGURATION_PRIORITY) if int(slot) in profiles]
+        model.put(keys.NETWORK_CONFIGURATION_PRIORITY, tuple(priority) or (str(self.context.registration.slot),))
+        _log.info("security profile %d: less secure network profiles removed", security_profile)
 
     def link_down(self, now: float) -> None:
         registration = self.context.registration
@@ -178,12 +201,15 @@ class Provisioning(Block):
             case signals.Triggered(message="BootNotification"):
                 self._boot("Triggered")
             case signals.TransactionChanged(change="ended"):
+                if signal.evse in self._evses_to_reset:
+                    self._restart(signal.evse)
                 self._advance_reset(now)
             case signals.VariablesChanged():
                 if any(change.of(keys.TIME_SOURCE) for change in signal.changes):
                     self.context.time.use(tuple(self.context.model.get(keys.TIME_SOURCE)))
-                if any(change.of(keys.BASIC_AUTH_PASSWORD) for change in signal.changes):
-                    self.context.link_orders.append(LinkOrder("redial", "new password"))  # A01.FR.03
+                new_password = any(change.of(keys.BASIC_AUTH_PASSWORD) for change in signal.changes)
+                if new_password and self.context.registration.security_profile != 3:  # A01.FR.03
+                    self.context.link_orders.append(LinkOrder("redial", "new password"))
 
     # --- B05, B06, B07, B08 ---------------------------------------------------------------------------------------
 
@@ -192,6 +218,7 @@ class Provisioning(Block):
             case "GetVariables":
                 return self._get_variables(request)
             case "SetVariables":
+                self._now = now
                 return self._set_variables(request)
             case "GetBaseReport":
                 return self._base_report(request, now)
@@ -266,7 +293,20 @@ class Provisioning(Block):
         if unknown:
             return f"no profile in slot {', '.join(unknown)}"
         lower = [slot for slot in slots if not self._may_go_to(profiles[int(slot)].security_profile)]
-        return f"lower security in slot {', '.join(lower)}" if lower else None
+        if lower:
+            return f"lower security in slot {', '.join(lower)}"
+        return self._missing_certificate(max(profiles[int(slot)].security_profile for slot in slots))
+
+    def _missing_certificate(self, highest: int) -> str | None:
+        """A05.FR.02, A05.FR.03: what a more secure profile than today's needs."""
+        if highest < 2 or highest <= (self.context.registration.security_profile or 0):
+            return None
+        store, utc = self.context.certificates, self.context.time.known_utc(self._now)
+        if not store.has_valid_root("CSMSRootCertificate", utc):
+            return "no valid CSMS root certificate is installed"
+        if highest == 3 and not store.has_valid_station_certificate(utc):
+            return "no valid charging station certificate is installed"
+        return None
 
     def _may_go_to(self, security_profile: int) -> bool:
         """A00.FR.005, B09.FR.31: only from 3 to 2, and only if that is allowed."""
@@ -280,8 +320,7 @@ class Provisioning(Block):
 
     def _handle_reset(self, request: ResetRequest, now: float) -> ResetResponse:
         if "evseId" in request and request["evseId"] != 0:
-            # B11.FR.09, B12.FR.09: this hardware resets as a whole.
-            return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedRequest"}}
+            return self._reset_evse(request["evseId"], request["type"])
         running = [evse for evse in self.context.hal.evses.values() if evse.transaction_id is not None]
         if not self.context.hal.present:
             return {"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}}  # B11.FR.06
@@ -293,6 +332,25 @@ class Provisioning(Block):
             self.context.emit(signals.StopWanted(evse.evse, "ResetCommand", "ImmediateReset"))
         self._advance_reset(now)
         return {"status": "Accepted"}  # B12.FR.02, B11.FR.03
+
+    def _reset_evse(self, evse_id: int, kind: ResetEnumType) -> ResetResponse:
+        """One EVSE starts its charging sequence from the beginning, once its transaction has ended."""
+        evse = self.context.hal.evses.get(evse_id)
+        if evse is None or not self.context.model.get(keys.ALLOW_RESET, evse=evse_id):  # B11.FR.09, B12.FR.09
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedRequest"}}
+        if evse.transaction_id is None:
+            self._restart(evse_id)  # B11.FR.08
+            return {"status": "Accepted"}
+        self._evses_to_reset.add(evse_id)
+        if kind == "OnIdle":  # B12.FR.07
+            return {"status": "Scheduled"}
+        self.context.emit(signals.StopWanted(evse_id, "ResetCommand", "ImmediateReset"))  # B12.FR.08
+        return {"status": "Accepted"}
+
+    def _restart(self, evse_id: int) -> None:
+        self._evses_to_reset.discard(evse_id)
+        self.context.hal.ask(Withdraw(evse_id))
+        self.context.hal.ask(SetLimit(evse_id, None))
 
     def _advance_reset(self, now: float) -> None:
         """Reboot once every transaction has ended and the CSMS knows, or can't be told in time."""

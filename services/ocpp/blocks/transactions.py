@@ -218,6 +218,7 @@ class Transactions(Block):
         info: IdTokenInfoType | None = None if isinstance(answer, Failure) else answer.get("idTokenInfo")
         if info is None or "idToken" not in request:
             return
+        self.context.emit(signals.TokenInformed(request["idToken"], info))
         session = self._session_of(request["transactionInfo"]["transactionId"])
         if session is None or session.transaction is None or not session.authorised:
             return
@@ -275,8 +276,9 @@ class Transactions(Block):
                     self._plan_samples(session, now)
 
     def _authorised(self, session: Session, signal: signals.Authorised, now: float) -> None:
+        if not session.authorised:
+            session.permission = self.context.new_id()
         session.authorised, session.token_due = True, True
-        session.permission = self.context.new_id()
         session.id_token = signal.id_token
         session.group = signal.info.get("groupIdToken") if signal.info else None
         session.remote_start_id = signal.remote_start_id
@@ -297,7 +299,9 @@ class Transactions(Block):
         """F06.FR.07."""
         for session in self._sessions.values():
             if session.transaction is not None and evse in (None, 0, session.evse):
-                values = self._values(session, keys.SAMPLED_TX_UPDATED_MEASURANDS, "Trigger", self.context.time.text(now))
+                values = self._values(
+                    session, keys.SAMPLED_TX_UPDATED_MEASURANDS, "Trigger", self.context.time.text(now)
+                )
                 self._event(session, "Updated", "Trigger", now, values=values)
 
     def _clock_aligned(self, now: float) -> None:
@@ -592,6 +596,7 @@ class Transactions(Block):
             connector=evse.connector,
             boot_id=self.context.outbox.boot_id,
             started_utc=utc,
+            begin_wh=evse.reading.energy_wh if evse.reading else None,
             last_utc=utc,
             held=self._points(session),
             id_token=cast("dict[str, Any] | None", session.id_token),
@@ -600,6 +605,7 @@ class Transactions(Block):
             permission=session.permission,
             hal_run=self.context.hal.run_id,
         )
+        session.transaction.ended_values = self._begin_values(session, self.context.time.text(now))
         self._event(session, "Started", trigger, now)
         self._plan_samples(session, now)
         self._permit(session, now)
@@ -640,7 +646,8 @@ class Transactions(Block):
         if kind == "Ended":
             request["transactionInfo"]["stoppedReason"] = transaction.stop_reason or reason or "Other"  # E06.FR.08
         self._add_identity(session, transaction, request, id_token)
-        if kind == "Started" or (evse.plugged and not transaction.evse_reported):  # E01.FR.16
+        # E01.FR.16; and whoever asks which transactions there are is told where (TC_F_14_CS).
+        if kind == "Started" or trigger == "Trigger" or (evse.plugged and not transaction.evse_reported):
             request["evse"] = {"id": session.evse, "connectorId": evse.connector}
             transaction.evse_reported = evse.plugged
         measured = self._measured(session, transaction, kind, stamp) if values is None else values
@@ -716,12 +723,13 @@ class Transactions(Block):
         values_begun = self._values(session, keys.SAMPLED_TX_STARTED_MEASURANDS, "Transaction.Begin", stamp)
         if values_begun:  # E02.FR.09
             transaction.begun = True
-            transaction.begin_wh = self._register(session)
-            transaction.ended_values = cast(
-                "list[dict[str, Any]]",
-                self._values(session, keys.SAMPLED_TX_ENDED_MEASURANDS, "Transaction.Begin", stamp),
-            )
+            transaction.ended_values = transaction.ended_values or self._begin_values(session, stamp)
         return values_begun
+
+    def _begin_values(self, session: Session, stamp: str) -> list[dict[str, Any]]:
+        """What the Ended event will tell of the start, even if nothing else does (E06.FR.11; part 2, J, 2.5)."""
+        values = self._values(session, keys.SAMPLED_TX_ENDED_MEASURANDS, "Transaction.Begin", stamp)
+        return cast("list[dict[str, Any]]", values)
 
     def _values(self, session: Session, measurands: Any, context: Any, stamp: str) -> list[MeterValueType]:
         reading = self._reading(session)
@@ -765,6 +773,8 @@ class Transactions(Block):
         evse.transaction_id = transaction.id if transaction else None
         evse.id_token = session.id_token if session.authorised else None
         evse.starter = session.id_token if transaction else None
+        if transaction is not None:
+            evse.begin_wh = transaction.begin_wh
         evse.group = session.group
         evse.charging_state = cast("Any", transaction.charging_state) if transaction else None
 

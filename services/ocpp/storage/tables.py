@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outbox, the open transactions and the small facts, as their owners see them on the database.
+"""The outbox, the open transactions, the authorization cache and the small facts, as their owners see them on the database.
 
 Every write is part of the open unit of work; every statement may be repeated.
 """
@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 
+from services.ocpp.authorization_cache import Entry
 from services.ocpp.outbox import OutboxRow
 from services.ocpp.storage.database import Database
 
-__all__ = ["FactTable", "OutboxTable", "TransactionTable"]
+__all__ = ["CacheTable", "FactTable", "OutboxTable", "TransactionTable"]
 
 _ROW = "SELECT id, action, transaction_id, payload, attempts, boot_id, clock_offset FROM outbox"
 
@@ -107,6 +108,42 @@ class TransactionTable:
     def _rewrite(self) -> None:
         for transaction_id, (evse, state) in self._known.items():
             self._write(transaction_id, evse, state)
+
+
+class CacheTable:
+    """`authorization_cache.CacheStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, Entry] = {}
+        database.on_replaced(self._rewrite)
+
+    def load(self) -> dict[str, Entry]:
+        rows = self._database.read("SELECT token, info, updated, used FROM auth_cache")
+        self._known = {token: Entry(msgspec.json.decode(info), updated, used) for token, info, updated, used in rows}
+        return dict(self._known)
+
+    def save(self, token: str, entry: Entry) -> None:
+        self._known[token] = entry
+        self._database.write(
+            "INSERT OR REPLACE INTO auth_cache (token, info, updated, used) VALUES (?, ?, ?, ?)",
+            token,
+            msgspec.json.encode(entry.info),
+            entry.updated,
+            entry.used,
+        )
+
+    def drop(self, token: str) -> None:
+        self._known.pop(token, None)
+        self._database.write("DELETE FROM auth_cache WHERE token = ?", token)
+
+    def clear(self) -> None:
+        self._known.clear()
+        self._database.write("DELETE FROM auth_cache")
+
+    def _rewrite(self) -> None:
+        for token, entry in list(self._known.items()):
+            self.save(token, entry)
 
 
 class FactTable:

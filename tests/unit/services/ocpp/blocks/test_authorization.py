@@ -256,6 +256,27 @@ def test_the_same_card_at_the_other_outlet_is_a_second_session(bench: Bench) -> 
     assert kinds(bench) == [("Started", "Authorized")] * 2
 
 
+def test_a_stranger_does_not_take_an_outlet_that_waits_for_its_cable(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
+    bench.up()
+    bench.card(CARD, 1)
+    bench.card(OTHER, 1)
+    assert outcomes(bench) == ["started", "not_yours"]
+    bench.plug(1)
+    assert bench.events[0]["idToken"]["idToken"] == CARD
+    assert bench.refused == []
+
+
+def test_the_card_that_waits_for_its_cable_can_give_up(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "PowerPathClosed"})
+    bench.up()
+    bench.card(CARD, 1)
+    bench.card(CARD, 1)
+    bench.plug(1)
+    assert bench.events == []
+    assert not bench.permitted(1)
+
+
 def test_two_drivers_at_two_outlets(bench: Bench) -> None:
     bench.card(CARD, 1)
     bench.card(OTHER, 2)

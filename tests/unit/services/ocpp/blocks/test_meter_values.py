@@ -114,3 +114,16 @@ def test_samples_taken_offline_are_lost_or_kept_as_configured(tmp_path: Path) ->
 )
 def test_alignment_starts_anew_at_midnight(since_midnight: float, interval: int, wait: float) -> None:
     assert until_aligned(86400.0 * 20000 + since_midnight, interval) == pytest.approx(wait, abs=0.01)
+
+
+def test_values_for_idle_times_alone(tmp_path: Path) -> None:
+    settings = {("AlignedDataCtrlr", "Interval"): "10", ("AlignedDataCtrlr", "SendDuringIdle"): "true"}
+    bench = Bench(tmp_path, product_name="full", variables=settings)
+    bench.up()
+    bench.advance(11)
+    assert len(bench.sent("MeterValues")) == 2
+    bench.card("04A1B2C3D4E580", 1)
+    before = len(bench.requests)
+    bench.advance(25)
+    assert not [name for name, _ in bench.requests[before:] if name == "MeterValues"]  # J01.FR.20
+    assert "MeterValueClock" not in [event["triggerReason"] for event in bench.events]

@@ -304,7 +304,7 @@ def test_trigger_boot_when_accepted(bench: Bench) -> None:
     assert trigger(bench, "BootNotification") == "Rejected"  # F06.FR.17
 
 
-@pytest.mark.parametrize("message", ["PublishFirmwareStatusNotification", "SignV2GCertificate", "SignCombinedCertificate"])
+@pytest.mark.parametrize("message", ["PublishFirmwareStatusNotification", "SignV2GCertificate"])
 def test_trigger_what_is_not_here(bench: Bench, message: str) -> None:
     assert trigger(bench, message) == "NotImplemented"  # F06.FR.08
     assert bench.errors == []

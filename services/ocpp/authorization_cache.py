@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The authorization cache (C10, C11, C12): what the CSMS last said of each token.
+
+Tokens are kept as hashes (C10.FR.12), entries survive a reboot (C10.FR.02), and room is made for a new one by dropping
+refused tokens first and then the one that was used longest ago (C10.FR.07). Nothing expires on a clock that is not set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from firmware.clock import parse_utc
+from services.ocpp.device_model import keys
+
+if TYPE_CHECKING:
+    from services.ocpp.device_model import DeviceModel
+    from services.ocpp.messages import IdTokenInfoType, IdTokenType
+    from services.ocpp.station_time import StationTime
+
+__all__ = ["AuthorizationCache", "CacheStore", "Entry"]
+
+_MOST_ENTRIES = 1000
+
+
+@dataclass(slots=True)
+class Entry:
+    """One token's latest information; `updated` and `used` are UTC seconds."""
+
+    info: IdTokenInfoType
+    updated: float
+    used: float
+
+
+class CacheStore(Protocol):
+    """The cache's disk; writes join the unit of work of the event being handled."""
+
+    def load(self) -> dict[str, Entry]: ...
+
+    def save(self, token: str, entry: Entry) -> None: ...
+
+    def drop(self, token: str) -> None: ...
+
+    def clear(self) -> None: ...
+
+
+class AuthorizationCache:
+    """`most`: how many tokens are remembered."""
+
+    def __init__(self, store: CacheStore, model: DeviceModel, time: StationTime, *, most: int = _MOST_ENTRIES) -> None:
+        self._store = store
+        self._model = model
+        self._time = time
+        self._most = most
+        self._entries = store.load() if self.available else {}
+        self._report_size()
+
+    @property
+    def available(self) -> bool:
+        """Does this product have a cache (C-49)?"""
+        return bool(self._model.find(keys.AUTH_CACHE_AVAILABLE))
+
+    @property
+    def enabled(self) -> bool:
+        """C10.FR.11."""
+        return self.available and bool(self._model.find(keys.AUTH_CACHE_ENABLED))
+
+    def find(self, id_token: IdTokenType, now: float) -> IdTokenInfoType | None:
+        """What is known of a token, or None; an entry whose time is over is forgotten (C10.FR.10, C10.FR.13)."""
+        name = _name(id_token)
+        entry = self._entries.get(name) if self.enabled else None
+        if entry is None:
+            return None
+        if self._is_over(entry, now):
+            self._drop(name)
+            return None
+        entry.used = self._time.utc(now)
+        return entry.info
+
+    def learn(self, id_token: IdTokenType, info: IdTokenInfoType, now: float) -> None:
+        """C10.FR.04, C10.FR.05: the CSMS said this of a token; tokens of type Central are not kept (C05.FR.02)."""
+        if not self.enabled or id_token["type"] in ("Central", "NoAuthorization"):
+            return
+        utc = self._time.utc(now)
+        entry = Entry(_kept(info), utc, utc)
+        name = _name(id_token)
+        if self._is_over(entry, now):
+            self._drop(name)
+            return
+        self._entries[name] = entry
+        self._store.save(name, entry)
+        if len(self._entries) > self._most:
+            self._make_room(name)
+        self._report_size()
+
+    def forget(self, id_token: IdTokenType) -> None:
+        """N10.FR.03: nothing is kept about this token any more, whether the cache is in use or not."""
+        self._drop(_name(id_token))
+
+    def clear(self) -> bool:
+        """C11.FR.03, C11.FR.04: False when the cache is not enabled."""
+        if not self.enabled:
+            return False
+        self._entries.clear()
+        self._store.clear()
+        self._report_size()
+        return True
+
+    def _is_over(self, entry: Entry, now: float) -> bool:
+        if not self._time.is_known:
+            return False
+        utc = self._time.utc(now)
+        until = entry.info.get("cacheExpiryDateTime")
+        if until is not None:
+            return utc > parse_utc(until)  # C10.FR.13
+        life_time = self._model.find(keys.AUTH_CACHE_LIFE_TIME)
+        return bool(life_time) and utc - entry.updated > (life_time or 0)  # C10.FR.10
+
+    def _make_room(self, newest: str) -> None:
+        others = [(entry.info["status"] == "Accepted", entry.used, name) for name, entry in self._entries.items()]
+        victim = min((other for other in others if other[2] != newest), default=None)
+        if victim is not None:
+            self._drop(victim[2])
+
+    def _drop(self, name: str) -> None:
+        if self._entries.pop(name, None) is not None:
+            self._store.drop(name)
+            self._report_size()
+
+    def _report_size(self) -> None:
+        if self._model.has(keys.AUTH_CACHE_STORAGE):
+            self._model.put(keys.AUTH_CACHE_STORAGE, len(self._entries))
+
+
+def _name(id_token: IdTokenType) -> str:
+    text = f"{id_token['type']}|{id_token['idToken'].casefold()}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _kept(info: IdTokenInfoType) -> IdTokenInfoType:
+    """Without messages to the driver, which belong to the moment (C10.FR.09)."""
+    kept: Any = {key: value for key, value in info.items() if key != "personalMessage"}
+    return kept  # type: ignore[no-any-return]

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Block G, driven through the whole station: connector status, availability, heartbeat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware.clock import format_utc
+from firmware.contract import Fault
+from services.ocpp.device_model import keys
+from tests.support.station import Bench, set_variables
+
+CARD = "04A1B2C3D4E580"
+
+
+def told(bench: Bench) -> list[tuple[int, str]]:
+    """(EVSE, status) of each StatusNotification since the last call."""
+    requests = [payload for action, payload in bench.requests if action == "StatusNotification"]
+    bench.requests.clear()
+    return [(request["evseId"], request["connectorStatus"]) for request in requests]
+
+
+def change(bench: Bench, status: str, evse: int | None = None, connector: int | None = None) -> str:
+    request: dict[str, Any] = {"operationalStatus": status}
+    if evse is not None:
+        request["evse"] = {"id": evse} if connector is None else {"id": evse, "connectorId": connector}
+    return str(bench.call("ChangeAvailability", request)["status"])
+
+
+# --- G01 ---------------------------------------------------------------------------------------------------------------
+
+
+def test_after_a_boot_every_connector_is_told(bench: Bench) -> None:
+    assert told(bench) == [(1, "Available"), (2, "Available")]  # B01.FR.05
+
+
+def test_a_vehicle_comes_and_goes(bench: Bench) -> None:
+    told(bench)
+    bench.plug(1)
+    assert told(bench) == [(1, "Occupied")]  # G01.FR.03, E02.FR.05
+    bench.unplug(1)
+    assert told(bench) == [(1, "Available")]  # G01.FR.04
+
+
+def test_the_status_is_told_before_the_transaction_event(bench: Bench) -> None:
+    bench.card(CARD, 1)
+    bench.requests.clear()
+    bench.plug(1)
+    assert [action for action, _ in bench.requests] == ["StatusNotification", "TransactionEvent"]
+
+
+def test_a_fault_and_its_end(bench: Bench) -> None:
+    told(bench)
+    bench.fault(Fault.GROUND_FAULT, 2)
+    assert told(bench) == [(2, "Faulted")]
+    bench.plug(2)
+    assert told(bench) == []
+    bench.clear_fault(Fault.GROUND_FAULT, 2)
+    assert told(bench) == [(2, "Occupied")]
+
+
+def test_a_fault_of_the_station_is_one_of_each_connector(bench: Bench) -> None:
+    told(bench)
+    bench.fault(Fault.EMERGENCY_STOP)
+    assert told(bench) == [(1, "Faulted"), (2, "Faulted")]
+    bench.clear_fault(Fault.EMERGENCY_STOP)
+    assert told(bench) == [(1, "Available"), (2, "Available")]
+
+
+@pytest.mark.parametrize("fault", [Fault.CARD_READER, Fault.SCREEN])
+def test_a_harmless_fault_changes_no_status(bench: Bench, fault: Fault) -> None:
+    told(bench)
+    bench.fault(fault)
+    assert told(bench) == []
+
+
+def test_the_device_model_says_the_same(bench: Bench) -> None:
+    bench.plug(1)
+    model = bench.context.model
+    assert model.get(keys.CONNECTOR_AVAILABILITY_STATE, evse=1, connector=1) == "Occupied"
+    assert model.get(keys.AVAILABILITY_STATE, evse=1) == "Occupied"
+    assert model.get(keys.AVAILABILITY_STATE, evse=2) == "Available"
+
+
+def test_a_notification_that_failed_is_made_again_at_the_next_connection(bench: Bench) -> None:
+    bench.answers["StatusNotification"] = "InternalError"
+    bench.plug(1)
+    del bench.answers["StatusNotification"]
+    told(bench)
+    bench.link_down()
+    bench.link_up()
+    assert (1, "Occupied") in told(bench)
+
+
+# --- B04 ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("offline_s", "expected"),
+    [
+        (61, [(1, "Available"), (2, "Occupied")]),  # B04.FR.01
+        (59, [(2, "Occupied")]),  # B04.FR.02
+    ],
+)
+def test_after_an_outage(bench: Bench, offline_s: float, expected: list[tuple[int, str]]) -> None:
+    told(bench)
+    bench.link_down()
+    bench.plug(2)
+    bench.advance(offline_s)
+    bench.link_up()
+    assert told(bench) == expected
+
+
+def test_what_changed_and_changed_back_during_a_short_outage_is_no_news(bench: Bench) -> None:
+    told(bench)
+    bench.link_down()
+    bench.plug(2)
+    bench.unplug(2)
+    bench.advance(10)
+    bench.link_up()
+    assert told(bench) == []
+
+
+# --- G03, G04 ----------------------------------------------------------------------------------------------------------
+
+LEVELS = [(None, None), (1, None), (1, 1)]
+
+
+@pytest.mark.parametrize(("evse", "connector"), LEVELS)
+def test_out_of_service_and_back(bench: Bench, evse: int | None, connector: int | None) -> None:
+    told(bench)
+    everywhere = [1, 2] if evse is None else [1]
+    assert change(bench, "Inoperative", evse, connector) == "Accepted"
+    assert told(bench) == [(each, "Unavailable") for each in everywhere]  # G03.FR.04, G03.FR.06, G04.FR.05, G04.FR.07
+    assert change(bench, "Inoperative", evse, connector) == "Accepted"  # G03.FR.03, G04.FR.04
+    told(bench)
+    assert change(bench, "Operative", evse, connector) == "Accepted"
+    assert told(bench) == [(each, "Available") for each in everywhere]  # G03.FR.07, G04.FR.08
+    assert change(bench, "Operative", evse, connector) == "Accepted"
+
+
+@pytest.mark.parametrize(("evse", "connector"), LEVELS)
+def test_out_of_service_survives_a_power_cut(bench: Bench, evse: int | None, connector: int | None) -> None:
+    change(bench, "Inoperative", evse, connector)
+    bench.power_cut()
+    told(bench)
+    bench.up()
+    expected = [(1, "Unavailable"), (2, "Unavailable" if evse is None else "Available")]
+    assert told(bench) == expected  # B01.FR.07, G01.FR.02, G03.FR.08, G04.FR.09
+    change(bench, "Operative", evse, connector)
+    bench.power_cut()
+    bench.requests.clear()
+    bench.up()
+    assert told(bench) == [(1, "Available"), (2, "Available")]
+
+
+def test_the_levels_are_independent(bench: Bench) -> None:
+    change(bench, "Inoperative", 1, 1)
+    change(bench, "Inoperative")
+    told(bench)
+    change(bench, "Operative")
+    assert told(bench) == [(2, "Available")]  # G04.FR.08: the connector had been taken out by itself
+    change(bench, "Operative", 1)
+    assert bench.context.hal.evses[1].status == "Unavailable"
+    change(bench, "Operative", 1, 1)
+    assert bench.context.hal.evses[1].status == "Available"
+
+
+@pytest.mark.parametrize(("evse", "connector"), LEVELS)
+def test_a_running_transaction_is_waited_for(bench: Bench, evse: int | None, connector: int | None) -> None:
+    bench.card(CARD, 1)
+    bench.plug(1)
+    bench.energy_on(1)
+    told(bench)
+    assert change(bench, "Inoperative", evse, connector) == "Scheduled"  # G03.FR.05, G04.FR.06
+    assert told(bench) == ([(2, "Unavailable")] if evse is None else [])
+    bench.card(CARD, 1)
+    bench.energy_off(1)
+    assert told(bench) == [(1, "Unavailable")]
+    bench.unplug(1)
+    assert told(bench) == []  # G01.FR.05: it was told before, and stays
+
+
+def test_what_is_scheduled_survives_a_power_cut(bench: Bench) -> None:
+    bench.card(CARD, 1)
+    bench.plug(1)
+    change(bench, "Inoperative", 1)
+    bench.power_cut()
+    told(bench)
+    bench.up()
+    assert told(bench) == [(1, "Unavailable"), (2, "Available")]
+
+
+def test_what_is_scheduled_can_be_taken_back(bench: Bench) -> None:
+    bench.card(CARD, 1)
+    bench.plug(1)
+    change(bench, "Inoperative")
+    told(bench)
+    assert change(bench, "Operative") == "Accepted"
+    assert (2, "Available") in told(bench)
+    bench.card(CARD, 1)
+    assert bench.context.hal.evses[1].status == "Occupied"
+
+
+def test_a_transaction_elsewhere_is_not_waited_for(bench: Bench) -> None:
+    bench.card(CARD, 1)
+    bench.plug(1)
+    assert change(bench, "Inoperative", 2) == "Accepted"
+
+
+def test_a_fault_is_stronger_than_out_of_service(bench: Bench) -> None:
+    change(bench, "Inoperative", 1)
+    bench.fault(Fault.GROUND_FAULT, 1)
+    told(bench)
+    assert bench.context.hal.evses[1].status == "Faulted"
+    bench.clear_fault(Fault.GROUND_FAULT, 1)
+    assert told(bench) == [(1, "Unavailable")]
+
+
+@pytest.mark.parametrize(("evse", "connector"), [(3, None), (1, 2), (-1, None), (2, 0)])
+def test_what_is_not_there_can_not_be_changed(bench: Bench, evse: int, connector: int | None) -> None:
+    told(bench)
+    assert change(bench, "Inoperative", evse, connector) == "Rejected"
+    assert told(bench) == []
+
+
+def test_evse_0_is_the_station(bench: Bench) -> None:
+    change(bench, "Inoperative", 0)
+    assert {evse.status for evse in bench.context.hal.evses.values()} == {"Unavailable"}
+
+
+def test_at_an_outlet_out_of_service_nobody_starts(bench: Bench) -> None:
+    change(bench, "Inoperative", 1)
+    bench.plug(1)
+    bench.card(CARD, 1)
+    assert bench.events == []
+    assert not bench.permitted(1)
+
+
+# --- G02 -----------------------------------------------------------------------------------------------------------------
+
+
+def heartbeats(bench: Bench, seconds: float) -> int:
+    count = len(bench.sent("Heartbeat"))
+    bench.advance(seconds)
+    return len(bench.sent("Heartbeat")) - count
+
+
+def boot_with(directory: Path, interval: int) -> Bench:
+    bench = Bench(directory, variables={("OCPPCommCtrlr", "HeartbeatInterval"): "90"})
+    bench.answers["BootNotification"] = lambda _: {
+        "status": "Accepted",
+        "currentTime": format_utc(bench.clock.utc()),
+        "interval": interval,
+    }
+    bench.up()
+    return bench
+
+
+@pytest.mark.parametrize(("interval", "beats"), [(20, 30), (0, 6), (-5, 6)])
+def test_the_interval_comes_with_the_boot(tmp_path: Path, interval: int, beats: int) -> None:
+    bench = boot_with(tmp_path, interval)
+    assert heartbeats(bench, 605) == beats  # B01.FR.04, G02.FR.01; 0 leaves it as it is
+
+
+def test_the_interval_can_be_set(bench: Bench) -> None:
+    bench.call("SetVariables", set_variables("OCPPCommCtrlr", "HeartbeatInterval", "100"))
+    assert heartbeats(bench, 405) == 4  # G02.FR.02
+
+
+def test_no_heartbeat_while_offline(bench: Bench) -> None:
+    bench.link_down()
+    assert heartbeats(bench, 1000) == 0
+    bench.link_up()
+    assert heartbeats(bench, 65) == 1
+
+
+def test_unanswered_heartbeats_do_not_pile_up(bench: Bench) -> None:
+    bench.answers["Heartbeat"] = None
+    heartbeats(bench, 1000)
+    assert len(bench.context.outbox) <= 2
+
+
+def test_a_heartbeat_sets_the_clock(bench: Bench) -> None:
+    bench.answers["Heartbeat"] = {"currentTime": "2027-06-01T00:00:00Z"}
+    bench.advance(61)
+    bench.plug(1)
+    assert bench.sent("StatusNotification")[-1]["timestamp"].startswith("2027-06-01T00:00:")  # G02.FR.06

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Block N: GetLog and CustomerInformation, driven through the whole station."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware.clock import format_utc
+from services.ocpp.blocks.diagnostics import Diagnostics
+from services.ocpp.device_model import keys
+from services.ocpp.jobs import Job, JobNews
+from services.ocpp.station import Station, Step
+from services.ocpp.transfer.rules import check_name
+from tests.support.station import Bench
+
+TOKEN = {"idToken": "04A1B2C3D4E580", "type": "ISO14443"}
+CERTIFICATE = {"hashAlgorithm": "SHA256", "issuerNameHash": "a", "issuerKeyHash": "b", "serialNumber": "c"}
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """What the station wants done outside."""
+    seen: list[Job] = []
+    take = Station.take_step
+
+    def noting(station: Station) -> Step:
+        step = take(station)
+        seen.extend(step.jobs)
+        return step
+
+    monkeypatch.setattr(Station, "take_step", noting)
+    return seen
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path, product_name="full")
+    bench.up()
+    return bench
+
+
+def get_log(bench: Bench, request_id: int = 7, log_type: str = "DiagnosticsLog", **log: Any) -> Any:
+    location = {"remoteLocation": "https://me:pw@files.example/logs/", **log}
+    return bench.call("GetLog", {"logType": log_type, "requestId": request_id, "log": location})
+
+
+def news(bench: Bench, job: Job, state: str, detail: Any = None) -> None:
+    bench.tell(lambda now: bench.station.on_job(JobNews(job.kind, job.id, state, detail), now))
+
+
+def told(bench: Bench) -> list[tuple[str, int | None]]:
+    return [(request["status"], request.get("requestId")) for request in bench.sent("LogStatusNotification")]
+
+
+def trigger(bench: Bench) -> None:
+    answer = bench.call("TriggerMessage", {"requestedMessage": "LogStatusNotification"})
+    assert answer == {"status": "Accepted"}
+
+
+def customer(bench: Bench, *, report: bool = False, clear: bool = False, **reference: Any) -> Any:
+    return bench.call("CustomerInformation", {"requestId": 9, "report": report, "clear": clear, **reference})
+
+
+def notified(bench: Bench) -> str:
+    return "".join(request["data"] for request in bench.sent("NotifyCustomerInformation"))
+
+
+# --- N01 ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("log_type", "suffix"), [("DiagnosticsLog", ".tar.gz"), ("SecurityLog", ".log")])
+def test_an_upload(bench: Bench, jobs: list[Job], log_type: str, suffix: str) -> None:
+    answer = get_log(bench, log_type=log_type)
+    assert answer["status"] == "Accepted"  # N01.FR.01
+    assert answer["filename"].endswith(f"-7{suffix}")
+    check_name(answer["filename"])
+    (job,) = jobs
+    assert job.order.name == answer["filename"]
+    assert job.order.security == (log_type == "SecurityLog")  # N01.FR.03, N01.FR.04
+    news(bench, job, "attempt")
+    news(bench, job, "done")
+    assert told(bench) == [("Uploading", 7), ("Uploaded", 7)]  # N01.FR.07, N01.FR.08, N01.FR.09
+
+
+def test_retries_are_the_csms_s_and_told_of_once(bench: Bench, jobs: list[Job]) -> None:
+    log = {"remoteLocation": "ftp://files.example/logs"}
+    request = {"logType": "DiagnosticsLog", "requestId": 1, "retries": 3, "retryInterval": 5, "log": log}
+    assert bench.call("GetLog", request)["status"] == "Accepted"
+    assert (jobs[0].order.retries, jobs[0].order.retry_interval_s) == (3, 5.0)
+    for state in ("attempt", "waiting", "attempt", "waiting", "attempt"):
+        news(bench, jobs[0], state)
+    news(bench, jobs[0], "failed", "not_found")
+    assert told(bench) == [("Uploading", 1), ("UploadFailure", 1)]  # N01.FR.10
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("permission", "PermissionDenied"),
+        ("scheme", "NotSupportedOperation"),
+        ("stalled", "UploadFailure"),
+        ("an error of ours", "UploadFailure"),
+    ],
+)
+def test_failures(bench: Bench, jobs: list[Job], kind: str, status: str) -> None:
+    get_log(bench)
+    news(bench, jobs[0], "failed", kind)
+    assert told(bench) == [(status, 7)]
+    assert get_log(bench, 8)["status"] == "Accepted"
+
+
+def test_a_second_request_is_refused_where_the_product_can_not_cancel(bench: Bench, jobs: list[Job]) -> None:
+    get_log(bench)
+    answer = get_log(bench, 8)
+    assert answer["status"] == "Rejected"  # C-57 is No
+    assert "filename" not in answer
+    assert len(jobs) == 1
+
+
+def test_a_second_request_cancels_the_first_where_it_can(full: Bench, jobs: list[Job]) -> None:
+    get_log(full, 1)
+    news(full, jobs[0], "attempt")
+    assert get_log(full, 2)["status"] == "AcceptedCanceled"  # N01.FR.12
+    assert (jobs[1].id, jobs[1].order) == (jobs[0].id, None)
+    news(full, jobs[0], "done")  # too late: nobody listens any more
+    news(full, jobs[2], "attempt")
+    assert told(full) == [("Uploading", 1), ("AcceptedCanceled", 1), ("Uploading", 2)]  # N01.FR.20
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["file:///etc/shadow", "http://files.example/x", "sftp://files.example/x", "https://", "x", "https://a/.."],
+)
+def test_urls_that_are_not_taken(bench: Bench, jobs: list[Job], location: str) -> None:
+    answer = get_log(bench, remoteLocation=location)
+    assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "InvalidURL")
+    assert jobs == []
+
+
+def test_a_period(bench: Bench, jobs: list[Job]) -> None:
+    get_log(bench, oldestTimestamp="2026-11-24T00:00:00Z", latestTimestamp="2026-11-24T02:00:00+01:00")
+    period = jobs[0].order.period
+    assert period.latest - period.oldest == 3600
+
+
+def test_a_period_that_ends_before_it_begins(bench: Bench, jobs: list[Job]) -> None:
+    answer = get_log(bench, oldestTimestamp="2026-11-24T02:00:00Z", latestTimestamp="2026-11-24T01:00:00Z")
+    assert answer["status"] == "Rejected"  # N01.FR.05
+    assert jobs == []
+
+
+@pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-11-24T01:00:00"])
+def test_times_at_the_end_of_time(bench: Bench, stamp: str) -> None:
+    answer = get_log(bench, oldestTimestamp=stamp)
+    assert isinstance(answer, list) or answer["status"] in ("Accepted", "Rejected")
+    assert bench.call("GetVariables", {"getVariableData": [{"component": {"name": "X"}, "variable": {"name": "Y"}}]})
+
+
+def test_not_before_we_are_accepted(tmp_path: Path, jobs: list[Job]) -> None:
+    bench = Bench(tmp_path)
+    bench.answers["BootNotification"] = {"status": "Pending", "currentTime": "2027-01-15T08:00:00Z", "interval": 100}
+    bench.up()
+    assert get_log(bench)["statusInfo"]["reasonCode"] == "CSNotAccepted"
+    assert told(bench) == []  # B02.FR.02
+
+
+def test_a_restart_ends_it(bench: Bench, jobs: list[Job]) -> None:
+    get_log(bench)
+    news(bench, jobs[0], "attempt")
+    bench.restart_service()
+    bench.up()
+    assert told(bench) == [("Uploading", 7), ("UploadFailure", 7)]
+    bench.restart_service()
+    bench.up()
+    assert len(told(bench)) == 2
+    trigger(bench)
+    assert told(bench)[-1] == ("Idle", None)
+
+
+def test_the_end_is_told_even_if_it_came_while_offline(bench: Bench, jobs: list[Job]) -> None:
+    get_log(bench)
+    bench.link_down()
+    news(bench, jobs[0], "attempt")
+    news(bench, jobs[0], "done")
+    bench.link_up()
+    assert told(bench) == [("Uploaded", 7)]
+
+
+def test_the_status_on_request(bench: Bench, jobs: list[Job]) -> None:
+    trigger(bench)
+    get_log(bench)
+    trigger(bench)
+    news(bench, jobs[0], "done")
+    trigger(bench)
+    assert told(bench) == [("Idle", None), ("Uploading", 7), ("Uploaded", 7), ("Idle", None)]  # F06.FR.14, F06.FR.15
+
+
+def test_no_secret_is_in_the_order(bench: Bench, jobs: list[Job], caplog: pytest.LogCaptureFixture) -> None:
+    bench.context.model.put(keys.BASIC_AUTH_PASSWORD, "0123456789abcdef")
+    bench.plug(1)
+    bench.card("04DEADBEEF0001", 1)
+    get_log(bench)
+    order = jobs[0].order
+    assert "0123456789abcdef" not in str(order.documents)
+    assert "0123456789abcdef" in order.secrets
+    assert "04DEADBEEF0001" not in str(order.documents)
+    assert "pw@" not in repr(order) + caplog.text
+    assert "0123456789abcdef" not in repr(order) + caplog.text
+
+
+def test_any_identity_makes_a_file_name(tmp_path: Path, jobs: list[Job]) -> None:
+    bench = Bench(tmp_path)
+    bench.up()
+    bench.context.model.put(keys.IDENTITY, "*CP|1@x+=" * 5)
+    check_name(get_log(bench)["filename"])
+
+
+# --- N09, N10 -----------------------------------------------------------------------------------------------------
+
+
+def test_cleared_without_a_report(bench: Bench) -> None:
+    assert customer(bench, clear=True, idToken=TOKEN) == {"status": "Accepted"}  # N10.FR.01
+    (request,) = bench.sent("NotifyCustomerInformation")  # N10.FR.06
+    assert (request["requestId"], request["seqNo"], request["tbc"]) == (9, 0, False)
+    assert "cleared" in request["data"]
+
+
+@pytest.mark.parametrize("clear", [False, True])
+def test_nothing_known(bench: Bench, clear: bool) -> None:
+    customer(bench, report=True, clear=clear, idToken=TOKEN)
+    assert "No data" in notified(bench)  # N09.FR.06, N10.FR.04
+
+
+def test_the_cache_is_reported_and_forgotten(full: Bench) -> None:
+    until = format_utc(full.clock.utc() + 3600)
+    full.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted", "cacheExpiryDateTime": until}}
+    full.card(TOKEN["idToken"], 1)
+    customer(full, report=True, idToken=TOKEN)
+    assert "status Accepted" in notified(full)  # N09.FR.05
+    assert until in notified(full)
+    full.requests.clear()
+    customer(full, report=True, clear=True, idToken={**TOKEN, "idToken": TOKEN["idToken"].lower()})
+    assert "status Accepted" in notified(full)  # N10.FR.03
+    full.requests.clear()
+    customer(full, report=True, idToken=TOKEN)
+    assert "cache" not in notified(full)
+
+
+def test_a_running_transaction_is_reported_and_goes_on(bench: Bench) -> None:
+    bench.plug(1)
+    bench.card(TOKEN["idToken"], 1)
+    transaction = bench.context.hal.evses[1].transaction_id
+    assert transaction is not None
+    customer(bench, report=True, clear=True, idToken=TOKEN)
+    assert transaction in notified(bench)
+    assert bench.context.hal.evses[1].transaction_id == transaction
+    bench.requests.clear()
+    customer(bench, report=True, idToken={"idToken": "04FF", "type": "ISO14443"})
+    assert transaction not in notified(bench)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [{}, {"idToken": TOKEN, "customerIdentifier": "x"}, {"idToken": TOKEN, "customerCertificate": CERTIFICATE}],
+)
+def test_one_reference_and_no_more(bench: Bench, reference: Any) -> None:
+    assert customer(bench, clear=True, **reference)["status"] == "Invalid"  # N09.FR.09
+    assert bench.sent("NotifyCustomerInformation") == []
+
+
+def test_neither_report_nor_clear(bench: Bench) -> None:
+    assert customer(bench, idToken=TOKEN)["status"] == "Rejected"  # N09.FR.07, N10.FR.07
+
+
+def test_customer_identifiers(bench: Bench) -> None:
+    assert customer(bench, report=True, customerIdentifier="x")["status"] == "Rejected"  # C-14 is No
+    assert bench.sent("NotifyCustomerInformation") == []
+
+
+def test_customer_identifiers_where_the_product_has_them(full: Bench) -> None:
+    assert customer(full, report=True, clear=True, customerIdentifier="x")["status"] == "Accepted"
+    assert "No data" in notified(full)
+
+
+def test_customer_certificates_are_accepted_and_nothing_is_known(bench: Bench) -> None:
+    assert customer(bench, report=True, customerCertificate=CERTIFICATE)["status"] == "Accepted"
+    assert "No data" in notified(bench)
+
+
+def test_long_reports_come_in_parts(bench: Bench) -> None:
+    block = bench.station.block(Diagnostics)
+    bench.tell(lambda now: block._notify(3, "x" * 1200, now))
+    bench.advance(0)
+    parts = bench.sent("NotifyCustomerInformation")
+    assert [(len(part["data"]), part["seqNo"], part["tbc"]) for part in parts] == [
+        (512, 0, True),
+        (512, 1, True),
+        (176, 2, False),
+    ]

@@ -1,0 +1,611 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Block B, driven through the whole station: registration, variables, reports, profiles, reset."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware.clock import format_utc
+from firmware.config import NetworkProfile
+from firmware.contract import BootCause, Reboot, SetLimit, Withdraw
+from services.ocpp.device_model import keys
+from tests.support.station import PROFILE, Bench, set_variables
+
+CARD = "04A1B2C3D4E580"
+
+
+def answer_boot(bench: Bench, status: str, interval: int) -> None:
+    bench.answers["BootNotification"] = lambda _: {
+        "status": status,
+        "currentTime": format_utc(bench.clock.utc()),
+        "interval": interval,
+    }
+
+
+def boots_sent(bench: Bench) -> int:
+    return len(bench.sent("BootNotification"))
+
+
+def charge(bench: Bench, evse: int, uid: str = CARD) -> None:
+    bench.card(uid, evse)
+    bench.plug(evse)
+    bench.energy_on(evse)
+
+
+# --- B01 -----------------------------------------------------------------------------------------------------------------
+
+
+def test_boot(bench: Bench) -> None:
+    (request,) = bench.sent("BootNotification")  # B01.FR.01
+    assert request["reason"] == "PowerUp"  # B01.FR.09
+    assert request["chargingStation"]["model"] == "C7AM-400-CC"
+    assert request["chargingStation"]["vendorName"] == "XCharge Group"
+    assert request["chargingStation"]["serialNumber"] == "SN-1"
+    assert bench.requests[0][0] == "BootNotification"
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        (BootCause.POWER_UP, "PowerUp"),
+        (BootCause.LOCAL_RESET, "LocalReset"),
+        (BootCause.WATCHDOG, "Watchdog"),
+        (BootCause.UNKNOWN, "Unknown"),
+    ],
+)
+def test_the_reason_of_a_boot(bench: Bench, cause: BootCause, reason: str) -> None:
+    bench.power_cut(cause=cause)
+    bench.up()
+    assert bench.sent("BootNotification")[-1]["reason"] == reason
+
+
+def test_a_restart_of_the_service_is_an_application_reset(bench: Bench) -> None:
+    bench.restart_service()
+    bench.up()
+    assert bench.sent("BootNotification")[-1]["reason"] == "ApplicationReset"
+
+
+def test_a_new_link_to_the_same_csms_is_no_boot(bench: Bench) -> None:
+    bench.link_down()
+    bench.advance(1000)
+    bench.link_up()
+    assert boots_sent(bench) == 1
+
+
+def test_a_new_link_by_another_profile_is_registered_anew(bench: Bench) -> None:
+    other = NetworkProfile(slot=2, url="ws://127.0.0.1:9/other", security_profile=1)
+    bench.link_down()
+    bench.card(CARD, 1)
+    bench.requests.clear()
+    bench.link_up(other)
+    assert bench.requests[0][0] == "BootNotification"  # B10.FR.10
+    assert len(bench.sent("StatusNotification")) == 2
+    bench.link_down()
+    bench.link_up(other)
+    assert boots_sent(bench) == 1
+
+
+def test_nothing_else_leaves_before_the_answer(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.answers["BootNotification"] = None
+    bench.up()
+    bench.plug(1)
+    bench.card(CARD)
+    bench.advance(29)
+    assert [action for action, _ in bench.requests] == ["BootNotification"]  # B01.FR.08
+
+
+@pytest.mark.parametrize("answer", [None, "InternalError", {"status": "Accepted"}])
+def test_a_boot_that_is_not_answered_is_tried_again(tmp_path: Path, answer: Any) -> None:
+    bench = Bench(tmp_path)
+    bench.answers["BootNotification"] = answer
+    bench.up()
+    bench.advance(100)
+    assert boots_sent(bench) == 2
+    del bench.answers["BootNotification"]
+    bench.advance(100)
+    assert bench.context.registration.online
+
+
+def test_a_boot_interrupted_by_the_link_is_sent_by_the_next(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.answers["BootNotification"] = None
+    bench.up()
+    bench.link_down()
+    del bench.answers["BootNotification"]
+    bench.link_up()
+    assert boots_sent(bench) == 2
+    assert bench.context.registration.online
+
+
+def test_the_csms_gives_the_time(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.answers["BootNotification"] = {"status": "Accepted", "currentTime": "2027-05-05T05:05:05Z", "interval": 60}
+    bench.up()
+    assert bench.sent("StatusNotification")[0]["timestamp"] == "2027-05-05T05:05:05.000Z"  # B01.FR.06
+
+
+# --- B02, B03 ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["Pending", "Rejected"])
+def test_the_interval_is_kept(tmp_path: Path, status: str) -> None:
+    bench = Bench(tmp_path)
+    answer_boot(bench, status, 100)
+    bench.up()
+    bench.advance(99)
+    assert boots_sent(bench) == 1  # B02.FR.04, B03.FR.02
+    bench.advance(2)
+    assert boots_sent(bench) == 2  # B02.FR.08, B03.FR.06
+
+
+@pytest.mark.parametrize("status", ["Pending", "Rejected"])
+@pytest.mark.parametrize("interval", [0, -10])
+def test_without_an_interval_the_csms_is_not_flooded(tmp_path: Path, status: str, interval: int) -> None:
+    bench = Bench(tmp_path)
+    answer_boot(bench, status, interval)
+    bench.up()
+    bench.advance(600)
+    assert 5 <= boots_sent(bench) <= 21  # B02.FR.07, B03.FR.05
+
+
+@pytest.mark.parametrize("status", ["Pending", "Rejected"])
+def test_a_new_link_does_not_shorten_the_interval(tmp_path: Path, status: str) -> None:
+    bench = Bench(tmp_path)
+    answer_boot(bench, status, 100)
+    bench.up()
+    for _ in range(3):
+        bench.link_down()
+        bench.advance(10)
+        bench.link_up()
+    assert boots_sent(bench) == 1  # B02.FR.04
+    bench.advance(71)
+    assert boots_sent(bench) == 2
+
+
+def test_an_interval_that_ends_without_a_link(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    answer_boot(bench, "Pending", 100)
+    bench.up()
+    bench.link_down()
+    bench.advance(200)
+    bench.link_up()
+    assert boots_sent(bench) == 2
+
+
+def test_while_pending_the_csms_may_look_and_set(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    answer_boot(bench, "Pending", 300)
+    bench.up()
+    assert bench.call("GetBaseReport", {"requestId": 5, "reportBase": "ConfigurationInventory"}) == {
+        "status": "Accepted"
+    }  # B02.FR.01
+    assert {action for action, _ in bench.requests} == {"BootNotification", "NotifyReport"}
+    result = bench.call("SetVariables", set_variables("OCPPCommCtrlr", "OfflineThreshold", "5"))
+    assert result["setVariableResult"][0]["attributeStatus"] == "Accepted"
+    bench.plug(1)
+    assert {action for action, _ in bench.requests} == {"BootNotification", "NotifyReport"}  # B02.FR.02
+
+
+def test_what_was_asked_for_while_pending_is_dropped_by_a_rejection(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    answer_boot(bench, "Pending", 10)
+    bench.up()
+    bench.answers["BootNotification"] = None
+    bench.advance(10)
+    boot = bench.frames[-1]
+    bench.call("GetBaseReport", {"requestId": 5, "reportBase": "FullInventory"})
+    rejected = {"status": "Rejected", "currentTime": format_utc(bench.clock.utc()), "interval": 300}
+    bench.frame(json.dumps([3, boot[1], rejected]))
+    bench.advance(290)
+    assert bench.sent("NotifyReport") == []  # B03.FR.02
+
+
+@pytest.mark.parametrize(
+    ("action", "payload"),
+    [
+        ("GetVariables", {"getVariableData": [{"component": {"name": "TxCtrlr"}, "variable": {"name": "TxStartPoint"}}]}),
+        ("Reset", {"type": "Immediate"}),
+        ("TriggerMessage", {"requestedMessage": "BootNotification"}),
+        ("RequestStartTransaction", {"idToken": {"idToken": "A", "type": "ISO14443"}, "remoteStartId": 1}),
+        ("DataTransfer", {"vendorId": "x"}),
+    ],
+)
+def test_whoever_rejected_us_may_not_ask(tmp_path: Path, action: str, payload: Any) -> None:
+    bench = Bench(tmp_path)
+    answer_boot(bench, "Rejected", 300)
+    bench.up()
+    frame = bench.call(action, payload)
+    assert frame[0] == 4
+    assert frame[2] == "SecurityError"  # B03.FR.08
+    bench.advance(200)
+    assert [name for name, _ in bench.requests] == ["BootNotification"]
+    assert not bench.rebooting
+
+
+# --- B05, B06 (the device model itself is tested with it) -------------------------------------------------------------
+
+
+def get_variables(bench: Bench, *names: tuple[str, str]) -> Any:
+    data = [{"component": {"name": component}, "variable": {"name": variable}} for component, variable in names]
+    return bench.call("GetVariables", {"getVariableData": data})
+
+
+def test_one_result_for_each_variable(bench: Bench) -> None:
+    answer = get_variables(bench, ("TxCtrlr", "TxStartPoint"), ("Nothing", "At"), ("TxCtrlr", "All"))
+    results = answer["getVariableResult"]  # B06.FR.01
+    assert [result["attributeStatus"] for result in results] == ["Accepted", "UnknownComponent", "UnknownVariable"]
+    assert results[0]["attributeValue"] == "Authorized"
+
+
+def test_more_than_a_message_may_hold(bench: Bench) -> None:
+    assert get_variables(bench, *[("A", "B")] * 50)["getVariableResult"][49]["attributeStatus"] == "UnknownComponent"
+    assert get_variables(bench, *[("A", "B")] * 51)[2] == "OccurrenceConstraintViolation"  # B06.FR.16
+    assert get_variables(bench, *[("A" * 50, "B" * 50)] * 40)[2] == "FormatViolation"  # B06.FR.17
+
+
+def test_what_was_set_survives_a_power_cut(bench: Bench) -> None:
+    bench.call("SetVariables", set_variables("TxCtrlr", "EVConnectionTimeOut", "33"))
+    bench.power_cut()
+    bench.up()
+    assert get_variables(bench, ("TxCtrlr", "EVConnectionTimeOut"))["getVariableResult"][0]["attributeValue"] == "33"
+
+
+def test_nobody_hears_of_what_was_not_written(bench: Bench) -> None:
+    bench.dies = "before the commit"
+    assert bench.call("SetVariables", set_variables("TxCtrlr", "EVConnectionTimeOut", "33")) is None
+    bench.restart_service()
+    bench.up()
+    assert bench.context.model.get(keys.EV_CONNECTION_TIME_OUT) == 60
+
+
+def test_a_new_password_is_used_at_once(bench: Bench) -> None:
+    answer = bench.call("SetVariables", set_variables("SecurityCtrlr", "BasicAuthPassword", "fedcba9876543210"))
+    assert answer["setVariableResult"][0]["attributeStatus"] == "Accepted"
+    assert bench.orders == ["redial"]  # A01.FR.03
+
+
+# --- B07, B08 ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", ["ConfigurationInventory", "FullInventory", "SummaryInventory"])
+def test_base_reports(bench: Bench, base: str) -> None:
+    bench.frames.clear()
+    assert bench.call("GetBaseReport", {"requestId": 9, "reportBase": base}) == {"status": "Accepted"}  # B07.FR.01
+    assert bench.frames[0][0] == 3
+    parts = bench.sent("NotifyReport")
+    assert [part["seqNo"] for part in parts] == list(range(len(parts)))  # B07.FR.10
+    assert {part["requestId"] for part in parts} == {9}  # B07.FR.04
+    assert [part["tbc"] for part in parts] == [True] * (len(parts) - 1) + [False]
+    assert all(part["reportData"] for part in parts)
+
+
+def test_summary_inventory_where_the_product_lacks_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(bench.context.product.features), "summary_inventory", False)
+    answer = bench.call("GetBaseReport", {"requestId": 9, "reportBase": "SummaryInventory"})
+    assert answer == {"status": "NotSupported"}  # B07.FR.02
+    assert bench.sent("NotifyReport") == []  # B07.FR.05
+
+
+def test_a_report_of_one_component(bench: Bench) -> None:
+    request = {"requestId": 3, "componentVariable": [{"component": {"name": "TxCtrlr"}}]}
+    assert bench.call("GetReport", request) == {"status": "Accepted"}
+    data = [item for part in bench.sent("NotifyReport") for item in part["reportData"]]
+    assert {item["component"]["name"] for item in data} == {"TxCtrlr"}  # B08.FR.11
+
+
+def test_a_report_of_nothing(bench: Bench) -> None:
+    request = {"requestId": 3, "componentVariable": [{"component": {"name": "Nothing"}}]}
+    assert bench.call("GetReport", request) == {"status": "EmptyResultSet"}  # B08.FR.15
+    assert bench.sent("NotifyReport") == []
+
+
+def test_a_csms_that_asks_for_reports_without_end(bench: Bench) -> None:
+    """It can't make the station forget that a driver is waiting, or that it has to register."""
+    bench.answers["NotifyReport"] = bench.answers["Authorize"] = None
+    bench.card(CARD, 1)
+    for number in range(60):
+        bench.call("GetBaseReport", {"requestId": number, "reportBase": "FullInventory"})
+    assert len(bench.context.outbox) <= 501
+    del bench.answers["NotifyReport"], bench.answers["Authorize"]
+    bench.advance(40)
+    bench.card(CARD, 1)
+    assert bench.events[-1]["eventType"] == "Started"
+
+
+# --- B09, B10 ------------------------------------------------------------------------------------------------------------
+
+
+def connection_data(**more: Any) -> Any:
+    return {
+        "messageTimeout": 20,
+        "ocppCsmsUrl": "ws://csms.example/ocpp",
+        "ocppInterface": "Wired0",
+        "ocppTransport": "JSON",
+        "ocppVersion": "OCPP20",
+        "securityProfile": 1,
+        **more,
+    }
+
+
+def set_profile(bench: Bench, slot: int = 2, **more: Any) -> tuple[str, str | None]:
+    request = {"configurationSlot": slot, "connectionData": connection_data(**more)}
+    answer = bench.call("SetNetworkProfile", request)
+    return answer["status"], answer.get("statusInfo", {}).get("reasonCode")
+
+
+def set_priority(bench: Bench, value: str) -> str:
+    answer = bench.call("SetVariables", set_variables("OCPPCommCtrlr", "NetworkConfigurationPriority", value))
+    return str(answer["setVariableResult"][0]["attributeStatus"])
+
+
+def test_a_profile_is_kept(bench: Bench) -> None:
+    assert set_profile(bench) == ("Accepted", None)  # B09.FR.01
+    bench.power_cut()
+    bench.up()
+    assert bench.context.profiles[2].url == "ws://csms.example/ocpp"
+    assert bench.context.profiles[1] == PROFILE
+
+
+@pytest.mark.parametrize("slot", [0, 7, -1])
+def test_a_slot_that_is_not_there(bench: Bench, slot: int) -> None:
+    assert set_profile(bench, slot) == ("Rejected", "InvalidConfSlot")  # B09.FR.05
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"ocppVersion": "OCPP16"},
+        {"ocppTransport": "SOAP"},
+        {"ocppCsmsUrl": "http://csms.example"},
+        {"ocppCsmsUrl": "ws://"},
+        {"ocppCsmsUrl": "wss://csms.example"},
+        {"securityProfile": 2},
+        {"securityProfile": 4},
+        {"messageTimeout": 0},
+        {"messageTimeout": -5},
+    ],
+)
+def test_profiles_that_can_not_work(bench: Bench, fault: dict[str, Any]) -> None:
+    assert set_profile(bench, 2, **fault) == ("Rejected", "InvalidNetworkConf")  # B09.FR.02
+    assert 2 not in bench.context.profiles
+
+
+def secure(directory: Path, product: str = "c7am-400-cc", profile: int = 2) -> Bench:
+    bench = Bench(directory, product_name=product)
+    bench.hal_up()
+    bench.link_up(NetworkProfile(slot=1, url="wss://127.0.0.1:9/ocpp", security_profile=profile))
+    return bench
+
+
+def test_security_is_not_lowered(tmp_path: Path) -> None:
+    bench = secure(tmp_path)
+    assert set_profile(bench, 2, securityProfile=1) == ("Rejected", "NoSecurityDowngrade")  # B09.FR.04
+    assert set_profile(bench, 2, securityProfile=0) == ("Rejected", "NoSecurityDowngrade")
+    assert set_profile(bench, 2, securityProfile=3, ocppCsmsUrl="wss://csms.example/x") == ("Accepted", None)
+
+
+def test_security_may_be_lowered_one_step_where_that_is_allowed(tmp_path: Path) -> None:
+    bench = secure(tmp_path, "full", 3)
+    wss = {"ocppCsmsUrl": "wss://csms.example/x"}
+    assert set_profile(bench, 2, securityProfile=2, **wss) == ("Rejected", "NoSecurityDowngrade")
+    bench.call("SetVariables", set_variables("SecurityCtrlr", "AllowSecurityProfileDowngrade", "true"))
+    assert set_profile(bench, 2, securityProfile=2, **wss) == ("Accepted", None)
+    assert set_profile(bench, 2, securityProfile=1) == ("Rejected", "NoSecurityDowngrade")  # B09.FR.31
+
+
+def test_priority(bench: Bench) -> None:
+    assert set_priority(bench, "2,1") == "Rejected"  # B10.FR.02
+    set_profile(bench)
+    assert set_priority(bench, "2,1") in ("Accepted", "RebootRequired")  # B10.FR.01
+    for nonsense in ("", "1,1", "9", "one", "1,"):
+        assert set_priority(bench, nonsense) == "Rejected"
+
+
+def test_priority_does_not_lower_security(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.up()
+    set_profile(bench)
+    bench.link_down()
+    bench.link_up(NetworkProfile(slot=1, url="wss://127.0.0.1:9/ocpp", security_profile=2))
+    assert set_priority(bench, "2") == "Rejected"  # A05.FR.04
+
+
+# --- B11, B12 ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["Immediate", "OnIdle"])
+def test_reset_without_a_transaction(bench: Bench, kind: str) -> None:
+    assert bench.call("Reset", {"type": kind}) == {"status": "Accepted"}  # B11.FR.01
+    assert not bench.rebooting
+    bench.advance(1)
+    assert bench.rebooting  # B11.FR.03
+    assert bench.orders == ["stop"]
+    bench.reboot()
+    bench.up()
+    assert bench.sent("BootNotification")[-1]["reason"] == "RemoteReset"  # B11.FR.04
+    bench.power_cut()
+    bench.up()
+    assert bench.sent("BootNotification")[-1]["reason"] == "PowerUp"
+
+
+@pytest.mark.parametrize("kind", ["Immediate", "OnIdle"])
+def test_reset_of_one_evse(bench: Bench, kind: str) -> None:
+    charge(bench, 1)
+    for evse in (1, 2, 3):
+        assert bench.call("Reset", {"type": kind, "evseId": evse})["status"] == "Rejected"  # B11.FR.09, B12.FR.09
+    bench.advance(60)
+    assert not bench.rebooting
+
+
+def test_reset_with_the_hal_away(bench: Bench) -> None:
+    bench.hal_down()
+    assert bench.call("Reset", {"type": "Immediate"})["status"] == "Rejected"  # B11.FR.06
+
+
+def test_reset_on_idle_waits_for_both_transactions(bench: Bench) -> None:
+    charge(bench, 1)
+    charge(bench, 2, "04FFEEDDCCBB80")
+    assert bench.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}  # B12.FR.01
+    bench.card(CARD, 1)
+    bench.energy_off(1)
+    bench.advance(10)
+    assert not bench.rebooting
+    bench.card("04FFEEDDCCBB80", 2)
+    bench.energy_off(2)
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Local"  # B12.FR.03
+    bench.advance(1)
+    assert bench.rebooting
+    bench.reboot()
+    bench.up()
+    assert bench.sent("BootNotification")[-1]["reason"] == "ScheduledReset"
+
+
+def test_no_new_session_while_a_reset_waits(bench: Bench) -> None:
+    charge(bench, 1)
+    bench.call("Reset", {"type": "OnIdle"})
+    bench.card("04FFEEDDCCBB80", 2)
+    start = {"idToken": {"idToken": "A", "type": "ISO14443"}, "remoteStartId": 1, "evseId": 2}
+    assert bench.call("RequestStartTransaction", start)["status"] == "Rejected"
+    assert {event["transactionInfo"]["transactionId"] for event in bench.events} == {
+        bench.events[0]["transactionInfo"]["transactionId"]
+    }
+
+
+def test_immediate_reset_ends_the_transactions_first(bench: Bench) -> None:
+    charge(bench, 1)
+    charge(bench, 2, "04FFEEDDCCBB80")
+    assert bench.call("Reset", {"type": "Immediate"}) == {"status": "Accepted"}  # B12.FR.02
+    bench.advance(5)
+    assert not bench.rebooting
+    bench.energy_off(1)
+    bench.energy_off(2)
+    ended = [event for event in bench.events if event["eventType"] == "Ended"]
+    assert len(ended) == 2  # B12.FR.04
+    assert {event["triggerReason"] for event in ended} == {"ResetCommand"}
+    assert {event["transactionInfo"]["stoppedReason"] for event in ended} == {"ImmediateReset"}
+    bench.advance(1)
+    assert bench.rebooting
+    assert isinstance(bench.commands[-1], Reboot)
+
+
+def test_immediate_reset_with_a_csms_that_does_not_answer(bench: Bench) -> None:
+    charge(bench, 1)
+    bench.answers["TransactionEvent"] = None
+    bench.call("Reset", {"type": "Immediate"})
+    bench.advance(20)
+    bench.energy_off(1)
+    ended = bench.events[-1]
+    bench.advance(29)
+    assert not bench.rebooting  # the time-out runs from the message
+    bench.advance(3)
+    assert bench.rebooting
+    del bench.answers["TransactionEvent"]
+    bench.reboot()
+    bench.up()
+    assert bench.events[-1] == {**ended, "offline": True}  # B12.FR.05
+
+
+def test_immediate_reset_with_a_csms_that_refuses(bench: Bench) -> None:
+    charge(bench, 1)
+    bench.answers["TransactionEvent"] = "InternalError"
+    bench.call("Reset", {"type": "Immediate"})
+    bench.energy_off(1)
+    bench.advance(32)
+    assert bench.rebooting
+
+
+def test_immediate_reset_without_a_final_reading(bench: Bench) -> None:
+    charge(bench, 1)
+    bench.call("Reset", {"type": "Immediate"})
+    bench.advance(35)
+    assert bench.events[-1]["eventType"] == "Ended"
+    assert bench.rebooting
+
+
+def test_immediate_reset_and_then_the_link_goes(bench: Bench) -> None:
+    charge(bench, 1)
+    bench.answers["TransactionEvent"] = None
+    bench.call("Reset", {"type": "Immediate"})
+    bench.energy_off(1)
+    bench.link_down()
+    bench.advance(1)
+    assert bench.rebooting
+
+
+def test_immediate_reset_overtakes_one_that_waits(bench: Bench) -> None:
+    charge(bench, 1)
+    bench.call("Reset", {"type": "OnIdle"})
+    assert bench.call("Reset", {"type": "Immediate"}) == {"status": "Accepted"}
+    bench.energy_off(1)
+    bench.advance(1)
+    assert bench.rebooting
+
+
+def test_a_reset_waits_for_a_hal_that_went_away(bench: Bench) -> None:
+    bench.call("Reset", {"type": "Immediate"})
+    bench.hal_down()
+    bench.advance(3)
+    assert bench.orders == []
+    bench.hal_up()
+    bench.advance(1)
+    assert bench.rebooting
+
+
+def test_out_of_service_survives_a_reset(bench: Bench) -> None:
+    bench.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 1}})
+    bench.call("Reset", {"type": "Immediate"})
+    bench.advance(1)
+    bench.reboot()
+    bench.requests.clear()
+    bench.up()
+    statuses = {each["evseId"]: each["connectorStatus"] for each in bench.sent("StatusNotification")}
+    assert statuses == {1: "Unavailable", 2: "Available"}  # B11.FR.02, B12.FR.06
+
+
+def test_a_late_answer_to_an_early_boot_changes_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.answers["BootNotification"] = None
+    bench.up()
+    call = bench.frames[-1]
+    bench.advance(31)
+    bench.frame(json.dumps([3, call[1], {"status": "Accepted", "currentTime": "2027-01-15T08:00:00Z", "interval": 5}]))
+    assert not bench.context.registration.online
+
+
+@pytest.fixture
+def full_bench(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path, product_name="full")
+    bench.up()
+    return bench
+
+
+def test_reset_of_an_idle_evse(full_bench: Bench) -> None:
+    assert full_bench.call("Reset", {"type": "OnIdle", "evseId": 1}) == {"status": "Accepted"}  # B11.FR.08
+    assert Withdraw(1) in full_bench.commands
+    assert Reboot() not in full_bench.commands
+
+
+def test_reset_of_an_evse_waits_for_its_transaction(full_bench: Bench) -> None:
+    full_bench.card("04A1B2C3D4E580", 1)
+    full_bench.commands.clear()
+    assert full_bench.call("Reset", {"type": "OnIdle", "evseId": 1}) == {"status": "Scheduled"}  # B12.FR.01
+    assert SetLimit(1, None) not in full_bench.commands
+    full_bench.card("04A1B2C3D4E580", 1)
+    assert SetLimit(1, None) in full_bench.commands  # B12.FR.07
+    assert full_bench.events[-1]["transactionInfo"]["stoppedReason"] == "Local"
+
+
+def test_immediate_reset_of_an_evse_ends_its_transaction_alone(full_bench: Bench) -> None:
+    full_bench.card("04A1B2C3D4E580", 1)
+    full_bench.card("04A1B2C3D4E581", 2)
+    assert full_bench.call("Reset", {"type": "Immediate", "evseId": 1}) == {"status": "Accepted"}  # B12.FR.08
+    ended = [event for event in full_bench.events if event["eventType"] == "Ended"]
+    assert [(event["triggerReason"], event["transactionInfo"]["stoppedReason"]) for event in ended] == [
+        ("ResetCommand", "ImmediateReset")
+    ]
+    assert Reboot() not in full_bench.commands

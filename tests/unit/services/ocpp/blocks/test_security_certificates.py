@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Block A: the station's own certificate (A02, A03) and security profiles (A05), driven through the whole station."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from firmware.config import NetworkProfile
+from services.ocpp.device_model import keys
+from tests.support.pki import Pki
+from tests.support.station import Bench, set_variables
+
+DAY = 86_400.0
+CSMS = "CSMSRootCertificate"
+TLS = NetworkProfile(slot=1, url="wss://csms/ocpp", security_profile=3)
+ROOT = Pki()
+ACCEPTED = {"SignCertificate": {"status": "Accepted"}}
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Bench:
+    return _secure(tmp_path)
+
+
+def _secure(folder: Path, product_name: str = "c7am-400-cc") -> Bench:
+    """Connected with profile 3, with a root, and a CSMS that accepts signing requests."""
+    bench = Bench(folder, product_name=product_name)
+    bench.answers.update(ACCEPTED)
+    bench.context.certificates.install_root(CSMS, ROOT.pem, None)
+    bench.hal_up()
+    bench.link_up(TLS)
+    return bench
+
+
+def trigger(bench: Bench, message: str = "SignChargingStationCertificate") -> Any:
+    return bench.call("TriggerMessage", {"requestedMessage": message})["status"]
+
+
+def signed(bench: Bench, chain: str, **fields: str) -> Any:
+    return bench.call("CertificateSigned", {"certificateChain": chain, **fields})["status"]
+
+
+def csr(bench: Bench) -> str:
+    return str(bench.sent("SignCertificate")[-1]["csr"])
+
+
+def renew(bench: Bench, **period: float) -> None:
+    assert trigger(bench) == "Accepted"
+    assert signed(bench, ROOT.sign_request(csr(bench), **period)) == "Accepted"
+
+
+def events(bench: Bench) -> list[str]:
+    return [request["type"] for request in bench.sent("SecurityEventNotification")]
+
+
+# -- A02 -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_request_says_who_we_are(secure: Bench) -> None:
+    assert trigger(secure) == "Accepted"
+    request = secure.sent("SignCertificate")[-1]
+    assert request["certificateType"] == "ChargingStationCertificate"  # A02.FR.13
+    subject = x509.load_pem_x509_csr(request["csr"].encode()).subject
+    assert subject.rfc4514_string() == "CN=SN-1,O=XCharge Group"  # A00.FR.509, A00.FR.511
+
+
+def test_a_combined_certificate_names_no_type(secure: Bench) -> None:
+    assert trigger(secure, "SignCombinedCertificate") == "Accepted"  # AQ-11
+    assert "certificateType" not in secure.sent("SignCertificate")[-1]
+    assert signed(secure, ROOT.sign_request(csr(secure))) == "Accepted"
+
+
+def test_v2g_certificates_are_not_implemented(secure: Bench) -> None:
+    assert trigger(secure, "SignV2GCertificate") == "NotImplemented"
+    assert signed(secure, ROOT.pem, certificateType="V2GCertificate") == "Rejected"
+
+
+def test_the_new_certificate_is_used_at_once(secure: Bench) -> None:
+    renew(secure)
+    assert secure.orders == ["redial"]  # A02.FR.08
+    assert secure.context.certificates.station_file is not None
+    assert secure.context.model.get(keys.CERTIFICATE_ENTRIES) == 2
+
+
+def test_with_a_password_there_is_no_need_to_reconnect(bench: Bench) -> None:
+    bench.answers.update(ACCEPTED)
+    bench.context.certificates.install_root(CSMS, ROOT.pem, None)
+    renew(bench)
+    assert bench.orders == []
+
+
+def test_a_bad_certificate_is_refused_and_told(secure: Bench) -> None:
+    trigger(secure)
+    assert signed(secure, Pki("Stranger").sign_request(csr(secure))) == "Rejected"  # A02.FR.07
+    assert events(secure)[-1] == "InvalidChargingStationCertificate"
+    assert secure.orders == []
+    assert secure.context.certificates.station_file is None
+
+
+def test_a_chain_beyond_the_limit_is_refused(secure: Bench) -> None:
+    trigger(secure)
+    assert signed(secure, ROOT.sign_request(csr(secure)).ljust(4097)) == "Rejected"  # A02.FR.16
+
+
+def test_while_pending_the_csms_can_give_a_certificate(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.answers.update(ACCEPTED)
+    bench.context.certificates.install_root(CSMS, ROOT.pem, None)
+    bench.answers["BootNotification"] = {"status": "Pending", "currentTime": "2027-01-15T08:00:00Z", "interval": 60}
+    bench.up()
+    renew(bench)  # A00.FR.806
+
+
+def test_the_one_that_works_stays(secure: Bench) -> None:
+    renew(secure)
+    renew(secure)
+    assert secure.context.model.get(keys.CERTIFICATE_ENTRIES) == 3
+    secure.link_down()
+    secure.link_up(TLS)
+    assert secure.context.model.get(keys.CERTIFICATE_ENTRIES) == 2  # A02.FR.10
+    assert "DiscardedRenewedClientCertificate" not in events(secure)
+
+
+def test_a_renewed_one_that_does_not_work_is_discarded_and_told(secure: Bench) -> None:
+    renew(secure)
+    renew(secure)
+    secure.link_down()
+    assert secure.context.certificates.alternate()
+    secure.link_up(TLS)
+    assert events(secure)[-1] == "DiscardedRenewedClientCertificate"  # A02.FR.29
+
+
+def test_a_rejected_request_is_not_repeated(secure: Bench) -> None:
+    secure.answers["SignCertificate"] = {"status": "Rejected"}
+    trigger(secure)
+    secure.advance(3 * DAY)
+    assert len(secure.sent("SignCertificate")) == 1
+
+
+def test_a_request_that_the_link_swallowed_comes_again(secure: Bench) -> None:
+    secure.answers["SignCertificate"] = None
+    trigger(secure)
+    secure.link_down()
+    secure.answers.update(ACCEPTED)
+    secure.link_up(TLS)
+    first, second = secure.sent("SignCertificate")
+    assert first == second
+
+
+# -- A02.FR.17 to .20 ----------------------------------------------------------------------------------------------------
+
+
+def test_the_request_is_repeated_with_doubling_waits(tmp_path: Path) -> None:
+    bench = _secure(tmp_path, "full")
+    bench.call("SetVariables", set_variables("SecurityCtrlr", "CertSigningWaitMinimum", "20"))
+    bench.call("SetVariables", set_variables("SecurityCtrlr", "CertSigningRepeatTimes", "1"))
+    trigger(bench)
+    counts = []
+    for seconds in (19, 2, 38, 3, 3 * DAY):
+        bench.advance(seconds)
+        counts.append(len(bench.sent("SignCertificate")))
+    assert counts == [1, 2, 2, 3, 3]  # A02.FR.17, A02.FR.18, A02.FR.19
+    assert trigger(bench) == "Accepted"
+    assert len(bench.sent("SignCertificate")) == 4
+
+
+def test_an_answer_ends_the_repetition(tmp_path: Path) -> None:
+    bench = _secure(tmp_path, "full")
+    renew(bench)
+    bench.advance(DAY)
+    assert len(bench.sent("SignCertificate")) == 1
+
+
+def test_a_bad_answer_ends_it_too(tmp_path: Path) -> None:
+    bench = _secure(tmp_path, "full")
+    trigger(bench)
+    signed(bench, "nonsense")
+    bench.advance(DAY)
+    assert len(bench.sent("SignCertificate")) == 1  # A02.FR.20
+
+
+# -- A03 -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_month_before_the_end_a_new_one_is_asked_for(secure: Bench) -> None:
+    renew(secure, days=60)
+    secure.link_down()
+    secure.link_up(TLS)
+    secure.advance(20 * DAY)
+    assert len(secure.sent("SignCertificate")) == 1
+    secure.advance(12 * DAY)
+    assert len(secure.sent("SignCertificate")) >= 2  # A03.FR.02
+    assert signed(secure, ROOT.sign_request(csr(secure), days=365)) == "Accepted"
+    asked = len(secure.sent("SignCertificate"))
+    secure.advance(20 * DAY)
+    assert len(secure.sent("SignCertificate")) == asked
+
+
+def test_an_unset_clock_asks_for_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.context.certificates.install_root(CSMS, ROOT.pem, None)
+    chain = ROOT.sign_request(bench.context.certificates.request("SN-1", "O"), days=10)
+    bench.context.certificates.install_chain(chain, None, "SN-1")
+    bench.clock_set = False
+    bench.answers["BootNotification"] = {"status": "Accepted", "currentTime": "2020-01-01T00:00:00Z", "interval": 60}
+    bench.answers["Heartbeat"] = {"currentTime": "2020-01-01T00:00:00Z"}
+    bench.hal_up()
+    bench.link_up(TLS)
+    bench.advance(DAY)
+    assert bench.sent("SignCertificate") == [] or bench.context.time.is_known
+
+
+# -- A05 -----------------------------------------------------------------------------------------------------------------------
+
+
+def _offer(bench: Bench, slot: int, profile: int) -> Any:
+    data = {
+        "ocppVersion": "OCPP20",
+        "ocppTransport": "JSON",
+        "ocppCsmsUrl": f"{'wss' if profile > 1 else 'ws'}://csms/ocpp",
+        "messageTimeout": 30,
+        "securityProfile": profile,
+        "ocppInterface": "Wired0",
+    }
+    return bench.call("SetNetworkProfile", {"configurationSlot": slot, "connectionData": data})["status"]
+
+
+def _prioritise(bench: Bench, value: str) -> Any:
+    answer = bench.call("SetVariables", set_variables("OCPPCommCtrlr", "NetworkConfigurationPriority", value))
+    return answer["setVariableResult"][0]["attributeStatus"]
+
+
+def test_tls_needs_a_root(bench: Bench) -> None:
+    assert _offer(bench, 2, 2) == "Accepted"
+    assert _prioritise(bench, "2,1") == "Rejected"  # A05.FR.02
+    bench.context.certificates.install_root(CSMS, ROOT.pem, None)
+    assert _prioritise(bench, "2,1") != "Rejected"  # A05.FR.04
+
+
+def test_profile_3_needs_a_certificate_of_our_own(bench: Bench) -> None:
+    bench.answers.update(ACCEPTED)
+    bench.context.certificates.install_root(CSMS, ROOT.pem, None)
+    assert _offer(bench, 2, 3) == "Accepted"
+    assert _prioritise(bench, "2,1") == "Rejected"  # A05.FR.03
+    renew(bench)
+    assert _prioritise(bench, "2,1") != "Rejected"
+
+
+def test_an_expired_root_is_none(bench: Bench) -> None:
+    bench.context.certificates.install_root(CSMS, ROOT.pem, None)
+    _offer(bench, 2, 2)
+    bench.advance(4000 * DAY)
+    assert _prioritise(bench, "2,1") == "Rejected"
+
+
+def test_what_is_less_secure_is_forgotten_once_the_better_works(bench: Bench) -> None:
+    bench.context.certificates.install_root(CSMS, ROOT.pem, None)
+    _offer(bench, 2, 2)
+    _prioritise(bench, "2,1")
+    bench.link_down()
+    bench.link_up(NetworkProfile(slot=2, url="wss://csms/ocpp", security_profile=2))
+    assert bench.context.model.get(keys.SECURITY_PROFILE) == 2  # A05.FR.06
+    assert bench.context.model.get(keys.NETWORK_CONFIGURATION_PRIORITY) == ("2",)
+    assert set(bench.context.profiles) == {2}
+    assert _offer(bench, 3, 1) == "Rejected"
+    bench.power_cut()
+    assert set(bench.context.profiles) == {2}
+
+
+def test_the_way_back_from_3_to_2_is_open_only_where_it_is_allowed(tmp_path: Path) -> None:
+    bench = _secure(tmp_path, "full")
+    assert _offer(bench, 2, 2) == "Rejected"  # A05.FR.10
+    bench.call("SetVariables", set_variables("SecurityCtrlr", "AllowSecurityProfileDowngrade", "true"))
+    assert _offer(bench, 2, 2) == "Accepted"  # A05.FR.08
+    assert _offer(bench, 2, 1) == "Rejected"  # A05.FR.09
+    assert _prioritise(bench, "2,1") != "Rejected"
+
+
+# -- A01, A04 --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_password_means_a_new_connection_and_no_word_of_it(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    secret = "a-Secret-of-20-chars"
+    bench.call("SetVariables", set_variables("SecurityCtrlr", "BasicAuthPassword", secret))
+    assert bench.orders == ["redial"]  # A01.FR.03
+    assert secret not in caplog.text + str(bench.frames)  # A01.FR.12
+
+
+def test_events_that_are_not_critical_stay_here(secure: Bench) -> None:
+    renew(secure)
+    assert "ReconfigurationOfSecurityParameters" not in events(secure)
