@@ -1,41 +1,247 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Security: security events (A04).
+"""A Security: the station's own certificate (A02, A03) and security events (A04).
 
-An event is queued durably from the moment it happens and leaves, in order, once the CSMS has accepted the station.
+An event is queued durably from the moment it happens and leaves, in order, once the CSMS has accepted the station;
+those that the appendix does not call critical stay in the security log.
+
+A new certificate is asked for when the CSMS says so, or a month before the present one ends. Nobody waits for the
+answer but the private key on disk: a CertificateSigned that comes after a restart is still good.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from firmware.contract import Event, Fault, FaultRaised
+from firmware.errors import StorageError
 from services.ocpp import signals
-from services.ocpp.context import Block
+from services.ocpp.certificates import CertificateError
+from services.ocpp.context import Block, Context, Failure, LinkOrder, TriggerAnswer
 from services.ocpp.device_model import keys
+from services.ocpp.security_log import Throttle, is_critical
 
 if TYPE_CHECKING:
-    from services.ocpp.messages import SecurityEventNotificationRequest
+    from services.ocpp.messages import (
+        Action,
+        CertificateSignedRequest,
+        CertificateSignedResponse,
+        MessageTriggerEnumType,
+        SecurityEventNotificationRequest,
+        SignCertificateRequest,
+    )
 
 __all__ = ["Security"]
 
 _log = logging.getLogger(__name__)
 
+_LOG_HEAD = "security_log"
+"""The fact that holds the security log's newest line, so that its end can't be cut off unseen."""
+_RENEWAL_S = 30 * 86_400.0
+"""A03.FR.02: one month."""
+_EXPIRY_CHECK_S = 86_400.0
+_FIRST_CHECK_S = 30.0
+"""From registration to the first look at the certificate: the start has other things to do."""
+
+
+@dataclass(slots=True)
+class _Signing:
+    """A signing request that the CSMS has not answered with a certificate."""
+
+    request: SignCertificateRequest
+    resends: int = 0
+    resend_at: float | None = None
+    lost: bool = False
+    """The link went down before the CSMS had it."""
+
 
 class Security(Block):
     letter = "A"
-    asks = ("SecurityEventNotification",)
+    handles = ("CertificateSigned",)
+    asks = ("SecurityEventNotification", "SignCertificate")
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._signing: _Signing | None = None
+        self._check_at: float | None = None
+        self._asked_to_stop = False
+        """A02.FR.19, A02.FR.20: no request of our own until the CSMS asks for one."""
+        self._throttle = Throttle()
+
+    def start(self, now: float) -> None:
+        log = self.context.security_log
+        verdict = log.check(self.context.facts.get(_LOG_HEAD)) if log is not None else None
+        if verdict is not None:
+            self._raise(signals.SecurityEvent(verdict.event, verdict.text), now)
+
+    def on_hal_event(self, event: Event, now: float) -> None:
+        """The door contact is the cabinet's tamper sensor."""
+        if isinstance(event, FaultRaised) and event.fault is Fault.DOOR_OPEN:
+            self._raise(signals.SecurityEvent("TamperDetectionActivated", "door open"), now)
 
     def on_signal(self, signal: signals.Signal, now: float) -> None:
-        if isinstance(signal, signals.SecurityEvent):
-            self._raise(signal, now)
+        match signal:
+            case signals.SecurityEvent():
+                self._raise(signal, now)
+            case signals.Triggered(message="SignChargingStationCertificate" | "SignCombinedCertificate"):
+                self._asked_to_stop = False
+                self._ask(combined=signal.message == "SignCombinedCertificate")
+            case signals.Connected():
+                self._settle_certificates(signal.security_profile)
+            case signals.Registered():
+                self._check_at = min(self._check_at or now + _FIRST_CHECK_S, now + _FIRST_CHECK_S)
+                if self._signing is not None and self._signing.lost:
+                    self._send_request(self._signing)
+            case signals.VariablesChanged():
+                if any(change.of(keys.BASIC_AUTH_PASSWORD) for change in signal.changes):  # A01.FR.11, A01.FR.12
+                    self._raise(signals.SecurityEvent("ReconfigurationOfSecurityParameters", "BasicAuthPassword"), now)
+
+    # --- A02, A03: asking for a certificate ----------------------------------------------------------------------
+
+    def triggers(
+        self, message: MessageTriggerEnumType, evse: int | None, connector: int | None
+    ) -> TriggerAnswer | None:
+        """A02.FR.02; without ISO 15118 SignV2GCertificate is not implemented."""
+        combined = message == "SignCombinedCertificate" and self.context.product.lab.combined_station_certificate
+        if message != "SignChargingStationCertificate" and not combined:
+            return None
+        return "Accepted" if self.context.model.get(keys.ORGANIZATION_NAME) else "Rejected"
+
+    def _ask(self, *, combined: bool) -> None:
+        """A new key pair and the request for it."""
+        try:
+            csr = self.context.certificates.request(self._name, self.context.model.get(keys.ORGANIZATION_NAME))
+        except (CertificateError, StorageError) as error:
+            _log.error("no certificate can be asked for: %s", error)
+            return
+        request: SignCertificateRequest = {"csr": csr}
+        if not combined:
+            request["certificateType"] = "ChargingStationCertificate"
+        self._signing = _Signing(request)
+        self._send_request(self._signing)
+
+    @property
+    def _name(self) -> str:
+        """A00.FR.511, B01.FR.11: the serial number, as the BootNotification gives it."""
+        return self.context.serial_number[:25] or self.context.model.get(keys.IDENTITY)
+
+    def _send_request(self, signing: _Signing) -> None:
+        signing.lost = False
+        signing.resend_at = None
+        self.context.outbox.send("SignCertificate", signing.request, early=True)
+
+    def on_answer(self, action: Action, request: Any, answer: Any, now: float) -> None:
+        signing = self._signing
+        if action != "SignCertificate" or signing is None or request != signing.request:
+            return
+        if isinstance(answer, Failure):
+            signing.lost = answer.code == "offline"
+            self._signing = signing if signing.lost else None
+        elif answer["status"] == "Accepted":
+            self._await_certificate(signing, now)
+        else:
+            _log.warning("the CSMS does not take our signing request")
+            self._signing = None
+
+    def _await_certificate(self, signing: _Signing, now: float) -> None:
+        """A02.FR.17 to .19: ask again after a while that doubles, so many times."""
+        model = self.context.model
+        wait, repeats = model.find(keys.CERT_SIGNING_WAIT_MINIMUM), model.find(keys.CERT_SIGNING_REPEAT_TIMES)
+        if wait is None or repeats is None:  # AS-3
+            self._signing = None
+        elif signing.resends <= repeats:
+            signing.resend_at = now + wait * 2**signing.resends
+        else:
+            self._signing, self._asked_to_stop = None, True
+
+    def on_call(self, action: Action, request: Any, now: float) -> CertificateSignedResponse:
+        return self._certificate_signed(request, now)
+
+    def _certificate_signed(self, request: CertificateSignedRequest, now: float) -> CertificateSignedResponse:
+        if request.get("certificateType") == "V2GCertificate":
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}}
+        utc = self.context.time.known_utc(now)
+        try:
+            self.context.certificates.install_chain(request["certificateChain"], utc, self._name)
+        except CertificateError as error:  # A02.FR.07, A02.FR.16
+            _log.warning("certificate chain refused: %s", error)
+            self._signing, self._asked_to_stop = None, True
+            self.context.emit(signals.SecurityEvent("InvalidChargingStationCertificate", str(error)))
+            return {"status": "Rejected", "statusInfo": {"reasonCode": error.code, "additionalInfo": str(error)[:512]}}
+        except StorageError as error:
+            _log.error("the certificate could not be kept: %s", error)
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
+        self._signing = None
+        self.context.emit(signals.CertificatesChanged())
+        self.context.emit(signals.SecurityEvent("ReconfigurationOfSecurityParameters", "station certificate"))
+        if self.context.registration.security_profile == 3:  # A02.FR.08
+            self.context.link_orders.append(LinkOrder("redial", "new station certificate"))
+        return {"status": "Accepted"}
+
+    def _settle_certificates(self, security_profile: int) -> None:
+        """A02.FR.10, A02.FR.29: of two certificates the one that works stays."""
+        if security_profile != 3:
+            return
+        try:
+            stayed = self.context.certificates.settle()
+        except StorageError as error:
+            _log.error("the other certificate could not be discarded: %s", error)
+            return
+        if stayed is not None:
+            self.context.emit(signals.CertificatesChanged())
+        if stayed == "former":
+            self.context.emit(signals.SecurityEvent("DiscardedRenewedClientCertificate"))
+
+    def _look_at_expiry(self, now: float) -> None:
+        """A03.FR.02: one month before the end, and every day from then on."""
+        utc, period = self.context.time.known_utc(now), self.context.certificates.station_period()
+        if utc is None or period is None or self._signing is not None or self._asked_to_stop:
+            return
+        if period[1] - utc < _RENEWAL_S:
+            _log.info("the station certificate ends in %.0f days: asking for a new one", (period[1] - utc) / 86_400)
+            self._ask(combined=False)
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        resend_at = self._signing.resend_at if self._signing else None
+        deadlines = (self._check_at, resend_at, self._throttle.next_deadline())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def on_time(self, now: float) -> None:
+        for kind, count in self._throttle.due(now):
+            self._write(kind, f"{count} more", now)
+        signing = self._signing
+        if signing is not None and signing.resend_at is not None and now >= signing.resend_at:
+            signing.resends += 1
+            self._send_request(signing)
+        if self._check_at is not None and now >= self._check_at:
+            self._check_at = now + _EXPIRY_CHECK_S
+            if self.context.registration.online:
+                self._look_at_expiry(now)
+
+    # --- A04: security events -----------------------------------------------------------------------------------------
 
     def _raise(self, event: signals.SecurityEvent, now: float) -> None:
+        if not self._throttle.admits(event.type, now):
+            return
+        _log.warning("security event %s", event.type)
+        self._write(event.type, event.tech_info, now)
+        if not is_critical(event.type):
+            return
         request: SecurityEventNotificationRequest = {"type": event.type, "timestamp": self.context.time.text(now)}
         if event.tech_info:
             request["techInfo"] = event.tech_info[:255]
-        _log.warning("security event %s", event.type)
         offset = self.context.time.provisional_offset(now)
         self.context.outbox.send_kept("SecurityEventNotification", request, clock_offset=offset)
+
+    def _write(self, kind: str, tech_info: str, now: float) -> None:
+        """A04.FR.04."""
+        log = self.context.security_log
+        if log is not None:
+            head = log.record(kind, time=self.context.time.text(now), tech_info=tech_info)
+            self.context.facts.put(_LOG_HEAD, head)
 
     def settle(self, now: float) -> None:
         """ClockCtrlr.TimeAdjustmentReportingThreshold (part 2, 2.1.32)."""

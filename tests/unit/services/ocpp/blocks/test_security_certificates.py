@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from cryptography import x509
@@ -15,7 +15,7 @@ from tests.support.pki import Pki
 from tests.support.station import Bench, set_variables
 
 DAY = 86_400.0
-CSMS = "CSMSRootCertificate"
+CSMS: Final = "CSMSRootCertificate"
 TLS = NetworkProfile(slot=1, url="wss://csms/ocpp", security_profile=3)
 ROOT = Pki()
 ACCEPTED = {"SignCertificate": {"status": "Accepted"}}
@@ -48,9 +48,15 @@ def csr(bench: Bench) -> str:
     return str(bench.sent("SignCertificate")[-1]["csr"])
 
 
-def renew(bench: Bench, **period: float) -> None:
+def renew(bench: Bench, **period: Any) -> None:
     assert trigger(bench) == "Accepted"
     assert signed(bench, ROOT.sign_request(csr(bench), **period)) == "Accepted"
+
+
+def leap(bench: Bench, seconds: float) -> None:
+    """Much time passes, without the heartbeats of a long wait; then a minute, for what is due."""
+    bench.clock.advance(seconds)
+    bench.advance(60)
 
 
 def events(bench: Bench) -> list[str]:
@@ -137,7 +143,7 @@ def test_a_renewed_one_that_does_not_work_is_discarded_and_told(secure: Bench) -
 def test_a_rejected_request_is_not_repeated(secure: Bench) -> None:
     secure.answers["SignCertificate"] = {"status": "Rejected"}
     trigger(secure)
-    secure.advance(3 * DAY)
+    leap(secure, 3 * DAY)
     assert len(secure.sent("SignCertificate")) == 1
 
 
@@ -151,7 +157,7 @@ def test_a_request_that_the_link_swallowed_comes_again(secure: Bench) -> None:
     assert first == second
 
 
-# -- A02.FR.17 to .20 ----------------------------------------------------------------------------------------------------
+# -- A02.FR.17 to .20 ------------------------------------------------------------------------------------------------
 
 
 def test_the_request_is_repeated_with_doubling_waits(tmp_path: Path) -> None:
@@ -160,7 +166,7 @@ def test_the_request_is_repeated_with_doubling_waits(tmp_path: Path) -> None:
     bench.call("SetVariables", set_variables("SecurityCtrlr", "CertSigningRepeatTimes", "1"))
     trigger(bench)
     counts = []
-    for seconds in (19, 2, 38, 3, 3 * DAY):
+    for seconds in (19, 2, 38, 3, 600):
         bench.advance(seconds)
         counts.append(len(bench.sent("SignCertificate")))
     assert counts == [1, 2, 2, 3, 3]  # A02.FR.17, A02.FR.18, A02.FR.19
@@ -171,7 +177,7 @@ def test_the_request_is_repeated_with_doubling_waits(tmp_path: Path) -> None:
 def test_an_answer_ends_the_repetition(tmp_path: Path) -> None:
     bench = _secure(tmp_path, "full")
     renew(bench)
-    bench.advance(DAY)
+    leap(bench, DAY)
     assert len(bench.sent("SignCertificate")) == 1
 
 
@@ -179,24 +185,24 @@ def test_a_bad_answer_ends_it_too(tmp_path: Path) -> None:
     bench = _secure(tmp_path, "full")
     trigger(bench)
     signed(bench, "nonsense")
-    bench.advance(DAY)
+    leap(bench, DAY)
     assert len(bench.sent("SignCertificate")) == 1  # A02.FR.20
 
 
-# -- A03 -----------------------------------------------------------------------------------------------------------------
+# -- A03 -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_month_before_the_end_a_new_one_is_asked_for(secure: Bench) -> None:
     renew(secure, days=60)
     secure.link_down()
     secure.link_up(TLS)
-    secure.advance(20 * DAY)
+    leap(secure, 20 * DAY)
     assert len(secure.sent("SignCertificate")) == 1
-    secure.advance(12 * DAY)
+    leap(secure, 12 * DAY)
     assert len(secure.sent("SignCertificate")) >= 2  # A03.FR.02
     assert signed(secure, ROOT.sign_request(csr(secure), days=365)) == "Accepted"
     asked = len(secure.sent("SignCertificate"))
-    secure.advance(20 * DAY)
+    leap(secure, 20 * DAY)
     assert len(secure.sent("SignCertificate")) == asked
 
 
@@ -210,11 +216,11 @@ def test_an_unset_clock_asks_for_nothing(tmp_path: Path) -> None:
     bench.answers["Heartbeat"] = {"currentTime": "2020-01-01T00:00:00Z"}
     bench.hal_up()
     bench.link_up(TLS)
-    bench.advance(DAY)
+    leap(bench, DAY)
     assert bench.sent("SignCertificate") == [] or bench.context.time.is_known
 
 
-# -- A05 -----------------------------------------------------------------------------------------------------------------------
+# -- A05 -------------------------------------------------------------------------------------------------------------
 
 
 def _offer(bench: Bench, slot: int, profile: int) -> Any:
@@ -253,7 +259,7 @@ def test_profile_3_needs_a_certificate_of_our_own(bench: Bench) -> None:
 def test_an_expired_root_is_none(bench: Bench) -> None:
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
     _offer(bench, 2, 2)
-    bench.advance(4000 * DAY)
+    leap(bench, 4000 * DAY)
     assert _prioritise(bench, "2,1") == "Rejected"
 
 
@@ -277,10 +283,10 @@ def test_the_way_back_from_3_to_2_is_open_only_where_it_is_allowed(tmp_path: Pat
     bench.call("SetVariables", set_variables("SecurityCtrlr", "AllowSecurityProfileDowngrade", "true"))
     assert _offer(bench, 2, 2) == "Accepted"  # A05.FR.08
     assert _offer(bench, 2, 1) == "Rejected"  # A05.FR.09
-    assert _prioritise(bench, "2,1") != "Rejected"
+    assert _prioritise(bench, "2") != "Rejected"
 
 
-# -- A01, A04 --------------------------------------------------------------------------------------------------------------------
+# -- A01, A04 --------------------------------------------------------------------------------------------------------
 
 
 def test_a_new_password_means_a_new_connection_and_no_word_of_it(

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""M Certificate management: root certificates installed, listed and deleted by the CSMS (M03, M04, M05).
+
+Without ISO 15118 there are no V2G and no MO certificates: they are neither taken nor found. The station's own
+certificate is block A's; here it can only not be deleted (M04.FR.06).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+from firmware.errors import StorageError
+from services.ocpp import signals
+from services.ocpp.certificates import CertificateError
+from services.ocpp.certificates.hashes import HashData
+from services.ocpp.context import Block
+from services.ocpp.device_model import keys
+
+if TYPE_CHECKING:
+    from services.ocpp.certificates import RootKind
+    from services.ocpp.messages import (
+        Action,
+        CertificateHashDataChainType,
+        DeleteCertificateRequest,
+        DeleteCertificateResponse,
+        GetInstalledCertificateIdsRequest,
+        GetInstalledCertificateIdsResponse,
+        InstallCertificateRequest,
+        InstallCertificateResponse,
+    )
+
+__all__ = ["Certificates"]
+
+_log = logging.getLogger(__name__)
+
+_KINDS: tuple[RootKind, ...] = ("CSMSRootCertificate", "ManufacturerRootCertificate")
+
+
+class Certificates(Block):
+    letter = "M"
+    handles = ("InstallCertificate", "GetInstalledCertificateIds", "DeleteCertificate")
+
+    def start(self, now: float) -> None:
+        self._count()
+
+    def on_signal(self, signal: signals.Signal, now: float) -> None:
+        if isinstance(signal, signals.CertificatesChanged):
+            self._count()
+
+    def on_call(self, action: Action, request: Any, now: float) -> Any:
+        match action:
+            case "InstallCertificate":
+                return self._install(request, now)
+            case "GetInstalledCertificateIds":
+                return self._list(request)
+            case _:
+                return self._delete(request)
+
+    def _install(self, request: InstallCertificateRequest, now: float) -> InstallCertificateResponse:
+        kind = request["certificateType"]
+        if kind not in _KINDS:
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}}
+        check = self.context.model.get(keys.ADDITIONAL_ROOT_CERTIFICATE_CHECK)
+        utc = self.context.time.known_utc(now)
+        try:
+            self.context.certificates.install_root(kind, request["certificate"], utc, signed_by_old=check)
+        except CertificateError as error:  # M05.FR.06, M05.FR.07, M05.FR.11
+            _log.warning("%s refused: %s", kind, error)
+            return {"status": "Rejected", "statusInfo": {"reasonCode": error.code, "additionalInfo": str(error)[:512]}}
+        except StorageError as error:  # M05.FR.03
+            _log.error("%s could not be kept: %s", kind, error)
+            return {"status": "Failed", "statusInfo": {"reasonCode": "OutOfStorage"}}
+        self._changed(f"{kind} installed")
+        return {"status": "Accepted"}  # M05.FR.02, M05.FR.17
+
+    def _list(self, request: GetInstalledCertificateIdsRequest) -> GetInstalledCertificateIdsResponse:
+        wanted = request.get("certificateType") or _KINDS
+        found: list[CertificateHashDataChainType] = []
+        for kind in _KINDS:
+            if kind in wanted:
+                for root in self.context.certificates.roots(kind):
+                    found.append({"certificateType": kind, "certificateHashData": _payload(root.hash_data())})
+        if not found:
+            return {"status": "NotFound"}  # M03.FR.02
+        return {"status": "Accepted", "certificateHashDataChain": found}  # M03.FR.03, M03.FR.04
+
+    def _delete(self, request: DeleteCertificateRequest) -> DeleteCertificateResponse:
+        data = request["certificateHashData"]
+        wanted = HashData(data["hashAlgorithm"], data["issuerNameHash"], data["issuerKeyHash"], data["serialNumber"])
+        status = self.context.certificates.delete(wanted)
+        if status == "Accepted":
+            self._changed("root certificate deleted")
+        return {"status": status}
+
+    def _changed(self, what: str) -> None:
+        self._count()
+        self.context.emit(signals.SecurityEvent("ReconfigurationOfSecurityParameters", what))
+
+    def _count(self) -> None:
+        self.context.model.put(keys.CERTIFICATE_ENTRIES, self.context.certificates.count)
+
+
+def _payload(data: HashData) -> Any:
+    return cast(
+        "Any",
+        {
+            "hashAlgorithm": data.algorithm,
+            "issuerNameHash": data.issuer_name_hash,
+            "issuerKeyHash": data.issuer_key_hash,
+            "serialNumber": data.serial_number,
+        },
+    )

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a certificate is not taken."""
+
+from __future__ import annotations
+
+from firmware.errors import CsmsError
+
+__all__ = ["CertificateError"]
+
+
+class CertificateError(CsmsError):
+    """A certificate, a chain or a request for one that is refused.
+
+    `code` is a reason code of the appendix (at most 20 characters), the text says precisely what is wrong; neither
+    holds anything of the certificate that could be secret.
+    """
+
+    def __init__(self, text: str, code: str = "InvalidCertificate") -> None:
+        super().__init__(text)
+        self.code = code

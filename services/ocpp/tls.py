@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS towards the CSMS for security profiles 2 and 3 (A00.FR.308 to .323, .411 to .426).
+
+TLS 1.2 with the product's cipher suites, and TLS 1.3; no compression, no renegotiation; keys and signatures of at
+least 112 bits (security level 2). The CSMS's chain has to end at an installed CSMS root, and its certificate has to
+name the host that we dialled: as DNS name, or, without any, as common name (A00.FR.309). A wildcard names nobody
+unless AllowCSMSTLSWildcards says so.
+
+Validity periods are judged by the station's clock, not by the operating system's: OpenSSL is told to leave time
+alone, and `_CheckedSocket` looks at the periods at the end of the handshake, before a byte of HTTP with its password
+leaves. While nobody has told the station the time, only what had ended before this firmware was made is refused.
+
+Contexts are kept, one a profile, until a certificate changes.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from firmware.clock import CLOCK_FLOOR
+from firmware.errors import ConfigError
+from services.ocpp.certificates.errors import CertificateError
+
+if TYPE_CHECKING:
+    from firmware.config import NetworkProfile
+    from services.ocpp.certificates.store import CertificateStore
+
+__all__ = ["CIPHERS", "TlsContexts"]
+
+_log = logging.getLogger(__name__)
+
+CIPHERS: Final = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
+}
+"""OpenSSL's names of the suites that A00.FR.319 and A00.FR.422 name."""
+_NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME; Python's `ssl` has no name for it
+_CERT_HAS_EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+_CERT_NOT_YET_VALID: Final = 9
+_HOSTNAME_MISMATCH: Final = 62
+
+
+class TlsContexts:
+    """`LinkSettings.tls`: the context for an attempt with a profile. `ciphers` are the product's, by IANA's names;
+    `utc` is the station's time, None while it is not known; `wildcards` says whether a wildcard will do."""
+
+    def __init__(
+        self,
+        store: CertificateStore,
+        ciphers: Iterable[str],
+        *,
+        utc: Callable[[], float | None],
+        wildcards: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Raises `ConfigError` for a cipher suite that the specification does not name."""
+        self._store = store
+        self._utc = utc
+        self._wildcards = wildcards
+        self._contexts: dict[bool, ssl.SSLContext] = {}
+        self._made_for = -1
+        self.verified_by: tuple[bytes, ...] = ()
+        """The CSMS's chain of the newest handshake, as DER; empty when this Python does not tell."""
+        unknown = [name for name in ciphers if name not in CIPHERS]
+        if unknown:
+            raise ConfigError(f"cipher suites that OCPP does not know: {', '.join(unknown)}")
+        self._ciphers = ":".join([*(CIPHERS[name] for name in ciphers), "@SECLEVEL=2"])  # A00.FR.501
+
+    def __call__(self, profile: NetworkProfile) -> ssl.SSLContext:
+        """Raises `CertificateError` when profile 3 has no station certificate to show (A00.FR.401)."""
+        if self._made_for != self._store.generation:
+            self._contexts.clear()
+            self._made_for = self._store.generation
+        client = profile.security_profile == 3
+        if client not in self._contexts:
+            self._contexts[client] = self._make(client=client)
+        return self._contexts[client]
+
+    def connected(self) -> None:
+        """The CSMS answered over the connection of the newest handshake: M05.FR.13, a replaced root has had its day."""
+        roots = self._store.roots("CSMSRootCertificate")
+        if not any(root.fallback for root in roots):
+            return
+        successors = {ssl.PEM_cert_to_DER_cert(root.pem.strip()) for root in roots if not root.fallback}
+        if successors.intersection(self.verified_by) and self._store.drop_fallback():
+            _log.info("the CSMS root that was replaced is removed")
+
+    def _make(self, *, client: bool) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2  # A00.FR.313
+        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION  # A00.FR.321
+        context.set_ciphers(self._ciphers)  # A00.FR.319
+        # A root that another one has signed is as good an end of the chain as one that has signed itself.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
+        for root in self._store.roots("CSMSRootCertificate"):
+            try:
+                context.load_verify_locations(cadata=root.pem)
+            except ssl.SSLError as error:
+                _log.error("%s is damaged and not used: %s", root.path, error.reason)
+        if client:
+            path = self._store.station_file
+            if path is None:
+                raise CertificateError("no charging station certificate is installed")
+            context.load_cert_chain(path)
+        context.sslobject_class = self._checked_class()
+        return context
+
+    def _checked_class(self) -> type[ssl.SSLObject]:
+        owner = self
+
+        class _CheckedSocket(ssl.SSLObject):
+            """Has the last word at the end of each handshake."""
+
+            def do_handshake(self) -> None:
+                super().do_handshake()
+                owner._judge(self)
+
+        return _CheckedSocket
+
+    def _judge(self, peer: ssl.SSLObject) -> None:
+        leaf = peer.getpeercert() or {}
+        utc = self._utc()
+        chain = _chain_of(peer)
+        self.verified_by = tuple(der for der, _ in chain)
+        for certificate in (leaf, *(info for _, info in chain)):
+            _check_period(certificate, utc)
+        if not self._wildcards() and not _named_literally(leaf, peer.server_hostname or ""):
+            raise _refused("only a wildcard of the certificate fits the host name", _HOSTNAME_MISMATCH)
+
+
+def _chain_of(peer: ssl.SSLObject) -> list[tuple[bytes, dict[str, Any]]]:
+    """The verified chain, as DER and in words. Python has no public way to the latter, nor any at all before 3.13."""
+    inner = getattr(peer, "_sslobj", None)
+    if inner is None or not hasattr(inner, "get_verified_chain"):
+        return []
+    return [(ssl.PEM_cert_to_DER_cert(one.public_bytes()), one.get_info()) for one in inner.get_verified_chain() or ()]
+
+
+def _check_period(certificate: dict[str, Any], utc: float | None) -> None:
+    """RFC 5280, 6.1.3 (a)(2), by the station's clock."""
+    if ssl.cert_time_to_seconds(certificate["notAfter"]) < (CLOCK_FLOOR if utc is None else utc):
+        raise _refused("certificate has expired", _CERT_HAS_EXPIRED)
+    if utc is not None and ssl.cert_time_to_seconds(certificate["notBefore"]) > utc:
+        raise _refused("certificate is not yet valid", _CERT_NOT_YET_VALID)
+
+
+def _named_literally(leaf: dict[str, Any], host: str) -> bool:
+    """OpenSSL has matched the host already; was there a name in it that is not a pattern?"""
+    alternatives = leaf.get("subjectAltName", ())
+    names = [value for kind, value in alternatives if kind in ("DNS", "IP Address")]
+    if not any(kind == "DNS" for kind, _ in alternatives):
+        names += [value for rdn in leaf.get("subject", ()) for kind, value in rdn if kind == "commonName"]
+    if any(kind == "IP Address" for kind, _ in alternatives) and _is_address(host):
+        return True
+    return any(name.rstrip(".").casefold() == host.rstrip(".").casefold() for name in names)
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdigit()
+
+
+def _refused(why: str, code: int) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, f"certificate verify failed: {why}")
+    error.reason = "CERTIFICATE_VERIFY_FAILED"
+    error.verify_message, error.verify_code = why, code
+    return error

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is refused, and for which reason: certificates with one thing wrong, and arbitrary input."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.ocpp.certificates import CertificateError, CertificateStore
+from tests.support.pki import START, Pki, name, pem
+
+NOW = START.timestamp()
+DAY = 86_400.0
+KIND: Final = "CSMSRootCertificate"
+ROOT = Pki()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> CertificateStore:
+    kept = CertificateStore(tmp_path / "certificates")
+    kept.install_root(KIND, ROOT.pem, NOW)
+    return kept
+
+
+def _der(change: Callable[[bytes], bytes]) -> str:
+    """The root with its DER changed; the signature is then wrong, too."""
+    der = change(ROOT.certificate.public_bytes(Encoding.DER))
+    text = base64.encodebytes(der).decode()
+    return f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n"
+
+
+def _authority(*, issuer: Pki | None = None, **fields: Any) -> str:
+    key = fields.pop("key", None) or ec.generate_private_key(ec.SECP256R1())
+    builder = ROOT.builder(name("Odd Root"), key.public_key(), issuer=name("Odd Root"), ca=True, **fields)
+    signer = Pki("Odd Root", key=key)
+    return pem((issuer or signer).sign(builder))
+
+
+def _version_1(der: bytes) -> bytes:
+    """Without the version field, whose default is 1; both lengths before it are shortened."""
+    assert der[4:6] == b"\x30\x82" or der[3:5] == b"\x30\x82"
+    head, body = b"", der
+    for _ in range(2):
+        head += b"\x30\x82" + (int.from_bytes(body[2:4], "big") - 5).to_bytes(2, "big")
+        body = body[4:]
+    return head + body.removeprefix(b"\xa0\x03\x02\x01\x02")
+
+
+def _serial(number: bytes) -> str:
+    """The root with another serial number, of the same length."""
+    own = ROOT.certificate.serial_number
+    size = (own.bit_length() + 8) // 8
+    return _der(lambda der: der.replace(own.to_bytes(size, "big"), number * size))
+
+
+def _signed_with(algorithm: int) -> str:
+    """A root that claims 1.2.840.113549.1.1.`algorithm`; today's libraries no longer sign so."""
+    key = rsa.generate_private_key(65537, 2048)
+    der = x509.load_pem_x509_certificate(_authority(key=key).encode()).public_bytes(Encoding.DER)
+    changed = der.replace(bytes.fromhex("2a864886f70d01010b"), bytes.fromhex("2a864886f70d0101") + bytes([algorithm]))
+    return _der(lambda _: changed)
+
+
+def _key_pem() -> str:
+    key: bytes = ROOT.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return key.decode()
+
+
+ODD_ROOTS: dict[str, tuple[Callable[[], str], str]] = {
+    "nothing": (lambda: "", "no certificate in PEM"),
+    "DER in base64 without armour": (lambda: "MIIBszCCAVmgAwIBAgIUK", "no certificate in PEM"),
+    "a certificate request": (lambda: pem(ROOT.certificate).replace("CERTIFICATE", "CERTIFICATE REQUEST"), "no cert"),
+    "a bundle": (lambda: ROOT.pem + Pki("Second").pem, "2 certificates"),
+    "a private key with it": (lambda: ROOT.pem + _key_pem(), "private key"),
+    "truncated": (lambda: _der(lambda der: der[:-40]), "can't be read"),
+    "bytes behind the end": (lambda: _der(lambda der: der + b"\0\0"), "can't be read"),
+    "indefinite length": (lambda: _der(lambda der: b"\x30\x80" + der[4:] + b"\0\0"), "can't be read"),
+    "version 1": (lambda: _der(_version_1), "version 3"),
+    "version 7": (lambda: _der(lambda der: der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07")), "be read"),
+    "negative serial number": (lambda: _serial(b"\xff"), "serial number|can't be read"),
+    "serial number zero": (lambda: _serial(b"\x00"), "serial number|can't be read"),
+    "SHA-1": (lambda: _signed_with(5), "sha1"),
+    "MD5": (lambda: _signed_with(4), "md5"),
+    "expired": (lambda: _authority(starts=-20, days=10), "expired"),
+    "valid from tomorrow on": (lambda: _authority(starts=1), "not valid yet"),
+    "not an authority": (lambda: pem(ROOT.sign(ROOT.builder(name("CP001"), ROOT.key.public_key()))), "authority"),
+    "signed by a stranger": (lambda: _authority(issuer=Pki("Stranger")), "neither signed by itself"),
+    "damaged signature": (lambda: _der(lambda der: der[:-4] + bytes(b ^ 1 for b in der[-4:])), "neither|be read"),
+    "RSA of 1024 bits": (
+        lambda: _authority(key=rsa.generate_private_key(65537, 1024)),
+        "RSA key of 1024 bits",
+    ),
+    "a curve of 192 bits": (lambda: _authority(key=ec.generate_private_key(ec.SECP192R1())), "192 bits"),
+    "DSA": (lambda: _authority(key=dsa.generate_private_key(1024)), "not of an accepted kind"),
+    "too large": (lambda: ROOT.pem + " " * 5500, "larger than 5500"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_ROOTS)
+def test_an_odd_root_is_refused(kept: CertificateStore, odd: str) -> None:
+    make, reason = ODD_ROOTS[odd]
+    with pytest.raises(CertificateError, match=reason):  # M05.FR.07
+        kept.install_root(KIND, make(), NOW)
+    assert kept.count == 1
+
+
+def _with(value: x509.ExtensionType, critical: bool = False) -> Callable[[Any], Any]:
+    return lambda builder: builder.add_extension(value, critical=critical)
+
+
+def _usage(**fields: bool) -> x509.KeyUsage:
+    names: tuple[str, ...] = (
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+    )
+    names += ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+    return x509.KeyUsage(**{one: fields.get(one, False) for one in names})
+
+
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+ODD_STATION_CERTIFICATES: dict[str, tuple[dict[str, Any], str]] = {
+    "expired": ({"starts": -20, "days": 10}, "expired"),
+    "valid from tomorrow on": ({"starts": 1}, "not valid yet"),  # A02.FR.06, as of the errata
+    "another station's": ({"subject": name("SN-2")}, "not this station's serial number"),
+    "no organization": ({"subject": name("SN-1", None)}, "no organization"),
+    "no purpose for clients": (
+        {"change": _with(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]))},
+        "authentication of clients",
+    ),
+    "a key for nothing": ({"change": _with(_usage(key_agreement=True))}, "signatures"),
+    "a critical extension that nobody knows": ({"change": _with(UNKNOWN, critical=True)}, "1.2.3.4"),
+    "an authority": ({"ca": True}, "authority"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_STATION_CERTIFICATES)
+def test_an_odd_station_certificate_is_refused(kept: CertificateStore, odd: str) -> None:
+    fields, reason = ODD_STATION_CERTIFICATES[odd]
+    csr = kept.request("SN-1", "Operator")
+    with pytest.raises(CertificateError, match=reason):  # A02.FR.07
+        kept.install_chain(ROOT.sign_request(csr, **fields), NOW, "SN-1")
+    assert kept.station_file is None
+    kept.install_chain(ROOT.sign_request(csr, change=_with(UNKNOWN)), NOW, "SN-1")
+
+
+def test_a_leaf_can_not_sign_for_others(kept: CertificateStore) -> None:
+    leaf = Pki("SN-0", key=ec.generate_private_key(ec.SECP256R1()))
+    leaf.certificate = ROOT.sign(ROOT.builder(name("SN-0"), leaf.key.public_key()))
+    chain = leaf.sign_request(kept.request("SN-1", "Operator")) + leaf.pem
+    with pytest.raises(CertificateError, match="not the certificate of a certificate authority"):
+        kept.install_chain(chain, NOW, "SN-1")
+
+
+def test_the_length_of_paths_is_minded(kept: CertificateStore) -> None:
+    first = Pki("First", parent=ROOT)
+    builder = x509.CertificateBuilder(name("Test Root"), name("First"), first.key.public_key(), 77)
+    builder = builder.not_valid_before(START - timedelta(days=1)).not_valid_after(START + timedelta(days=9))
+    constraints = x509.BasicConstraints(ca=True, path_length=0)
+    first.certificate = ROOT.sign(builder.add_extension(constraints, critical=True))
+    second = Pki("Second", parent=first)
+    csr = kept.request("SN-1", "Operator")
+    with pytest.raises(CertificateError, match="longer than"):
+        kept.install_chain(second.sign_request(csr) + second.pem + first.pem, NOW, "SN-1")
+    kept.install_chain(first.sign_request(csr) + first.pem, NOW, "SN-1")
+
+
+def test_without_a_clock_nothing_is_decided_by_dates(kept: CertificateStore) -> None:
+    kept.install_root(KIND, _authority(starts=1), None)
+    with pytest.raises(CertificateError, match="expired"):  # it had ended before this firmware was made
+        kept.install_root(KIND, _authority(starts=-4000, days=10), None)
+
+
+def test_a_minute_of_difference_between_clocks_is_forgiven(kept: CertificateStore) -> None:
+    kept.install_root(KIND, _authority(starts=30 / DAY), NOW)
+
+
+TEXTS = st.one_of(
+    st.text(max_size=300),
+    st.binary(max_size=1200).map(
+        lambda data: f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(data).decode()}-----END CERTIFICATE-----\n"
+    ),
+)
+
+
+@settings(max_examples=200, deadline=500)
+@given(text=TEXTS)
+def test_any_text_is_refused_and_quickly(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    _refused(text, tmp_path_factory)
+
+
+_DER = ROOT.certificate.public_bytes(Encoding.DER)
+
+
+@settings(max_examples=300, deadline=500)
+@given(place=st.integers(0, len(_DER) - 1), byte=st.integers(0, 255), length=st.integers(0, 8))
+def test_any_mutation_of_a_good_one_is_refused(
+    place: int, byte: int, length: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    changed = _DER[:place] + bytes([byte]) * length + _DER[place + length :]
+    if changed != _DER:
+        _refused(_der(lambda _: changed), tmp_path_factory)
+
+
+def _refused(text: str, factory: pytest.TempPathFactory) -> None:
+    kept = CertificateStore(factory.getbasetemp() / "fuzz")
+    started = time.monotonic()
+    with pytest.raises(CertificateError):
+        kept.install_root(KIND, text, NOW)
+    with pytest.raises(CertificateError):
+        kept.install_chain(text, NOW, "SN-1")
+    assert time.monotonic() - started < 1
+    assert kept.count == 0
+
+
+def test_a_chain_that_is_all_look_alikes_takes_no_time(kept: CertificateStore) -> None:
+    """Many issuers of one name, each of which has to be tried."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    forged = [Pki("Test Root", key=key) for _ in range(5)]
+    kept_large = CertificateStore(kept._folder, chain_bytes=100_000)
+    chain = forged[0].sign_request(kept.request("SN-1", "Operator")) + "".join(one.pem for one in forged[1:])
+    started = time.monotonic()
+    with pytest.raises(CertificateError, match="does not lead to"):
+        kept_large.install_chain(chain, NOW, "SN-1")
+    with pytest.raises(CertificateError, match="at most 6"):
+        kept_large.install_chain(chain * 20, NOW, "SN-1")
+    assert time.monotonic() - started < 1

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a TLS scanner would see of the station, and which CSMSs it goes on with: real handshakes over the loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import ssl
+import weakref
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from firmware.config import NetworkProfile
+from firmware.errors import ConfigError
+from services.ocpp.certificates import CertificateError, CertificateStore
+from services.ocpp.tls import CIPHERS, TlsContexts
+from tests.support.pki import Pki
+
+SUITES = tuple(CIPHERS)[:2]
+KIND: Final = "CSMSRootCertificate"
+TODAY = datetime.now(UTC)
+PROFILE_2 = NetworkProfile(slot=1, url="wss://localhost:1/ocpp", security_profile=2)
+PROFILE_3 = NetworkProfile(slot=1, url="wss://localhost:1/ocpp", security_profile=3)
+
+
+class Trust:
+    """A store, and the contexts made of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = Pki(now=TODAY)
+        self.store = CertificateStore(folder / "certificates")
+        self.store.install_root(KIND, self.root.pem, None)
+        self.utc: float | None = TODAY.timestamp()
+        self.wildcards = False
+        self.contexts = TlsContexts(self.store, SUITES, utc=lambda: self.utc, wildcards=lambda: self.wildcards)
+        self.folder = folder
+
+    def server(self, issuer: Pki | None = None, **fields: Any) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*(issuer or self.root).server(self.folder, **fields))
+        return context
+
+
+@pytest.fixture
+def trust(tmp_path: Path) -> Trust:
+    return Trust(tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def _listening(context: ssl.SSLContext) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A server; what it received is kept, so that a test can tell that nothing was said to it."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            heard.append(await reader.read(100))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1], heard
+
+
+async def _connect(
+    trust: Trust, server: ssl.SSLContext, host: str = "localhost", profile: NetworkProfile = PROFILE_2
+) -> ssl.SSLObject:
+    """A handshake and a byte; raises what the station's side raised."""
+    async with _listening(server) as (port, heard):
+        try:
+            _, writer = await asyncio.open_connection(
+                "127.0.0.1", port, ssl=trust.contexts(profile), server_hostname=host
+            )
+        except ssl.SSLError:
+            await asyncio.sleep(0)
+            assert not any(heard), "something was said to a CSMS that is not trusted"
+            raise
+        peer: ssl.SSLObject = writer.get_extra_info("ssl_object")
+        writer.write(b"!")
+        await writer.drain()
+        writer.transport.abort()
+        return peer
+
+
+async def _refused(trust: Trust, server: ssl.SSLContext, host: str = "localhost") -> str:
+    with pytest.raises(ssl.SSLCertVerificationError) as caught:
+        await _connect(trust, server, host)
+    return str(caught.value.verify_message)
+
+
+# -- versions and suites ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_versions_that_are_spoken(trust: Trust, version: ssl.TLSVersion) -> None:
+    server = trust.server()
+    server.minimum_version = server.maximum_version = version  # A00.FR.313
+    assert (await _connect(trust, server)).version() == version.name.replace("_", ".")
+
+
+@pytest.mark.parametrize("suite", SUITES)
+async def test_each_suite_of_the_product(trust: Trust, suite: str) -> None:
+    server = trust.server()
+    server.maximum_version = ssl.TLSVersion.TLSv1_2
+    server.set_ciphers(CIPHERS[suite])  # A00.FR.319
+    cipher = (await _connect(trust, server)).cipher()
+    assert cipher is not None
+    assert cipher[0] == CIPHERS[suite]
+
+
+def test_nothing_else_is_offered(trust: Trust) -> None:
+    context = trust.contexts(PROFILE_2)
+    old = {one["name"] for one in context.get_ciphers() if one["protocol"] != "TLSv1.3"}
+    assert old == {CIPHERS[suite] for suite in SUITES}
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.options & ssl.OP_NO_COMPRESSION  # A00.FR.321
+    assert context.options & ssl.OP_NO_RENEGOTIATION
+    assert context.security_level >= 2  # A00.FR.501
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize(
+    "suites", ["ECDHE-ECDSA-AES256-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-AES128-GCM-SHA256"]
+)
+async def test_a_server_with_other_suites_gets_nowhere(trust: Trust, suites: str) -> None:
+    server = trust.server(key=rsa.generate_private_key(65537, 2048) if "ECDHE-RSA" in suites else None)
+    server.maximum_version = ssl.TLSVersion.TLSv1_2
+    server.set_ciphers(suites)
+    with pytest.raises(OSError):
+        await _connect(trust, server)
+
+
+def test_a_suite_that_ocpp_does_not_name_is_a_mistake_in_the_product(trust: Trust) -> None:
+    with pytest.raises(ConfigError, match="TLS_NULL"):
+        TlsContexts(trust.store, ["TLS_NULL"], utc=lambda: None)
+
+
+# -- who is trusted --------------------------------------------------------------------------------------------------
+
+
+async def test_the_csms_with_a_certificate_of_our_root(trust: Trust) -> None:
+    await _connect(trust, trust.server())
+    assert len(trust.contexts.verified_by) == 2
+
+
+async def test_intermediates_come_from_the_csms(trust: Trust) -> None:
+    await _connect(trust, trust.server(Pki("Sub-CA", now=TODAY, parent=trust.root)))
+
+
+async def test_a_name_that_is_only_the_common_name(trust: Trust) -> None:
+    await _connect(trust, trust.server(alternative=None))  # A00.FR.309, A00.FR.510
+
+
+async def test_a_stranger(trust: Trust) -> None:
+    assert "issuer" in await _refused(trust, trust.server(Pki("Stranger", now=TODAY)))
+
+
+async def test_self_signed(trust: Trust) -> None:
+    stranger = Pki("localhost", now=TODAY)
+    assert "self-signed" in await _refused(trust, _self_signed(trust, stranger))
+
+
+def _self_signed(trust: Trust, own: Pki) -> ssl.SSLContext:
+    """Two files by hand: the authority's own certificate is the server's."""
+    chain, key = trust.folder / "own.pem", trust.folder / "own.key"
+    chain.write_text(own.pem)
+    key.write_bytes(own.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    return context
+
+
+async def test_a_root_of_the_same_name_with_another_key(trust: Trust) -> None:
+    assert "failure" in await _refused(trust, trust.server(Pki("Test Root", now=TODAY)))
+
+
+async def test_a_manufacturer_root_is_nobody_here(trust: Trust) -> None:
+    maker = Pki("Maker", now=TODAY)
+    trust.store.install_root("ManufacturerRootCertificate", maker.pem, None)
+    assert "issuer" in await _refused(trust, trust.server(maker))
+
+
+async def test_without_any_root_nobody_is_trusted(trust: Trust) -> None:
+    assert trust.store.delete(trust.store.roots(KIND)[0].hash_data()) == "Accepted"
+    assert "issuer" in await _refused(trust, trust.server())
+
+
+async def test_another_host(trust: Trust) -> None:
+    assert "ostname" in await _refused(trust, trust.server(host="csms.example.com"))
+
+
+async def test_a_weak_key_of_the_csms(trust: Trust) -> None:
+    with pytest.raises(OSError):
+        await _connect(trust, trust.server(key=rsa.generate_private_key(65537, 1024)))
+
+
+async def test_wildcards_only_where_they_are_allowed(trust: Trust) -> None:
+    server = trust.server(host="*.example.com")
+    assert "wildcard" in await _refused(trust, server, "csms.example.com")  # part 2, AllowCSMSTLSWildcards
+    trust.wildcards = True
+    await _connect(trust, server, "csms.example.com")
+
+
+async def test_a_wildcard_in_the_common_name(trust: Trust) -> None:
+    assert "wildcard" in await _refused(trust, trust.server(host="*.example.com", alternative=None), "csms.example.com")
+
+
+# -- time ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize(("starts", "days", "reason"), [(-20, 10, "expired"), (1, 10, "not yet valid")])
+async def test_periods(trust: Trust, starts: float, days: float, reason: str, version: ssl.TLSVersion) -> None:
+    server = trust.server(starts=starts, days=days)
+    server.maximum_version = version
+    assert reason in await _refused(trust, server)
+
+
+async def test_an_expired_intermediate(trust: Trust) -> None:
+    middle = Pki("Sub-CA", now=TODAY - timedelta(days=8000), parent=trust.root)
+    middle.now = TODAY
+    assert "expired" in await _refused(trust, trust.server(middle))
+
+
+async def test_the_stations_clock_counts_and_not_the_systems(trust: Trust) -> None:
+    server = trust.server(starts=1, days=10)
+    trust.utc = (TODAY + timedelta(days=2)).timestamp()
+    await _connect(trust, server)
+    trust.utc = (TODAY + timedelta(days=30)).timestamp()
+    assert "expired" in await _refused(trust, server)
+
+
+async def test_an_unset_clock_decides_nothing(trust: Trust) -> None:
+    trust.utc = None
+    await _connect(trust, trust.server(starts=1))
+    await _connect(trust, trust.server())
+    assert "expired" in await _refused(trust, trust.server(starts=-6000, days=10))
+
+
+# -- profile 3 and the life of contexts ------------------------------------------------------------------------------
+
+
+async def test_the_station_shows_its_certificate(trust: Trust) -> None:
+    csr = trust.store.request("SN-1", "Operator")
+    trust.store.install_chain(trust.root.sign_request(csr), None, "SN-1")
+    server = trust.server()
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(cadata=trust.root.pem)
+    await _connect(trust, server, profile=PROFILE_3)  # A00.FR.402
+
+
+async def test_without_one_profile_3_is_not_even_tried(trust: Trust) -> None:
+    with pytest.raises(CertificateError, match="no charging station certificate"):
+        trust.contexts(PROFILE_3)
+
+
+def test_a_context_is_kept_until_a_certificate_changes(trust: Trust) -> None:
+    first = trust.contexts(PROFILE_2)
+    assert trust.contexts(PROFILE_2) is first
+    trust.store.install_root(KIND, Pki("Second", now=TODAY).pem, None)
+    assert trust.contexts(PROFILE_2) is not first
+
+
+def test_contexts_do_not_pile_up(trust: Trust) -> None:
+    made: weakref.WeakSet[ssl.SSLContext] = weakref.WeakSet()
+    for _ in range(20):
+        made.add(trust.contexts(PROFILE_2))
+        trust.store.generation += 1
+    gc.collect()
+    assert len(made) == 1
+
+
+async def test_a_new_root_is_trusted_at_once(trust: Trust) -> None:
+    other = Pki("Second", now=TODAY)
+    await _refused(trust, trust.server(other))
+    trust.store.install_root(KIND, other.pem, None)
+    await _connect(trust, trust.server(other))
+
+
+async def test_the_replaced_root_goes_when_its_successor_has_proved_itself(trust: Trust) -> None:
+    successor = Pki("Successor", now=TODAY, parent=trust.root)
+    trust.store.install_root(KIND, successor.pem, None, signed_by_old=True)
+    await _connect(trust, trust.server())  # M05.FR.14: the old one still counts
+    trust.contexts.connected()
+    assert len(trust.store.roots(KIND)) == 2
+    await _connect(trust, trust.server(successor))
+    trust.contexts.connected()
+    assert [one.pem for one in trust.store.roots(KIND)] == [successor.pem]  # M05.FR.13

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Block A: going to a more secure profile, and not back (A05)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tools.conformance import pki, states
+from tools.conformance.bench import Bench
+from tools.conformance.certs import Authority, server_context
+from tools.conformance.endpoint import Door, Endpoint
+from tools.conformance.registry import case
+from tools.conformance.setup import Setup
+from tools.conformance.values import any_of
+
+_PRIORITY = "OCPPCommCtrlr.NetworkConfigurationPriority"
+_NO_DOWNGRADE_S = 8.0
+"""How long the station is watched while only a less secure endpoint is there."""
+
+
+async def _offer(t: Bench, url: str, profile: int, status: str | tuple[str, ...]) -> tuple[str, str]:
+    """Step 1: a profile for a slot that is not in use; gives that slot and the one in use."""
+    active = await t.get_variable("OCPPCommCtrlr.ActiveNetworkProfile") or "1"
+    free = "2" if active != "2" else "1"
+    data: dict[str, Any] = {
+        "ocppVersion": "OCPP20",
+        "ocppTransport": "JSON",
+        "ocppCsmsUrl": url,
+        "messageTimeout": t.setup.message_timeout_s,
+        "securityProfile": profile,
+        "ocppInterface": "Wired0",
+    }
+    t.step(2)
+    payload = {"configurationSlot": int(free), "connectionData": data}
+    await t.call("SetNetworkProfile", payload, {"status": status}, req="B09.FR.01")
+    return free, active
+
+
+async def _prioritise(t: Bench, slots: tuple[str, ...], *statuses: str, req: str) -> None:
+    """Step 3."""
+    t.step(4)
+    data = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "NetworkConfigurationPriority"}}
+    payload = {"setVariableData": [{**data, "attributeValue": ",".join(slots)}]}
+    await t.call("SetVariables", payload, {"setVariableResult.0.attributeStatus": any_of(*statuses)}, req=req)
+
+
+async def _upgrade(t: Bench, endpoint: Endpoint, profile: int) -> None:
+    """Steps 1 to 14: the station boots at `endpoint`, says so, and has forgotten the less secure slot."""
+    free, active = await _offer(t, endpoint.url, profile, "Accepted")
+    await _prioritise(t, (free, active), "Accepted", "RebootRequired", req="A05.FR.04")
+    t.step(6)
+    tries = len(t.csms.attempts)
+    await t.call("Reset", {"type": "OnIdle"}, {"status": "Accepted"}, req="B11.FR.03")
+    t.step(8)
+    first = await t.attempt(tries, within=60, req="A05.FR.05")
+    t.check(first.endpoint == endpoint.name, "A05.FR.05", f"the first attempt was at {first.endpoint}")
+    await t.connected(endpoint, within=60, req="A05.FR.05")
+    t.step(10)
+    await t.expect("BootNotification", within=30, req="B01.FR.01")
+    await states.statuses_after_boot(t)
+    t.step(12)
+    now = await t.get_variable("SecurityCtrlr.SecurityProfile")
+    t.check(now == str(profile), "A05.FR.06", f"SecurityProfile is {now}")
+    t.step(14)
+    priority = await t.get_variable(_PRIORITY)
+    t.check(priority == free, "A05.FR.06", f"NetworkConfigurationPriority is {priority}")
+
+
+@case("TC_A_19_CS", limit_s=180)
+async def tc_a_19_cs(t: Bench) -> None:
+    """Red when: the less secure slot stays in the priority after the upgrade. From 1 to 2, then from 2 to 3."""
+    root = t.csms_root = Authority("CSMS root 1")
+    await states.certificate_installed(t, "CSMSRootCertificate", root.pem)
+    tls = server_context(root.server(), t.folder)
+    second = await t.csms.open_endpoint("second", password=t.facts.password, tls=tls)
+    await _upgrade(t, second, 2)
+    t.step(16)
+    tries = len(t.csms.attempts)
+    t.door(Door.DROP, second)
+    await t.hang_up()
+    await t.quiet(_NO_DOWNGRADE_S, within=_NO_DOWNGRADE_S)
+    back = [attempt for attempt in t.csms.attempts[tries:] if attempt.endpoint == t.main.name]
+    t.check(not back, "A05.FR.06", "the station went back to security profile 1")
+    t.step(18)
+    t.door(Door.OPEN, second)
+    await t.connected(second, within=60)
+    await pki.renewed(t, reconnects=False)
+    client_tls = server_context(root.server(), t.folder, clients=root)
+    third = await t.csms.open_endpoint("third", password=None, tls=client_tls)
+    await _upgrade(t, third, 3)
+
+
+@case("TC_A_20_CS")
+async def tc_a_20_cs(t: Bench) -> None:
+    """Red when: a station that trusts nobody lets itself be sent to a TLS endpoint."""
+    free, active = await _offer(t, "wss://localhost:9/ocpp", 2, ("Accepted", "Rejected"))
+    await _prioritise(t, (free, active), "Rejected", req="A05.FR.02")
+
+
+@case("TC_A_21_CS", setup=Setup(security_profile=2))
+async def tc_a_21_cs(t: Bench) -> None:
+    """Red when: a station without a certificate of its own lets itself be sent to profile 3."""
+    free, active = await _offer(t, "wss://localhost:9/ocpp", 3, ("Accepted", "Rejected"))
+    await _prioritise(t, (free, active), "Rejected", req="A05.FR.03")
+
+
+@case("TC_A_22_CS", setup=Setup(security_profile=2))
+async def tc_a_22_cs(t: Bench) -> None:
+    """Red when: a profile without TLS is taken into a slot."""
+    await _offer(t, "ws://localhost:9/ocpp", 1, "Rejected")

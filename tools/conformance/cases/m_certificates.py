@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Block M: installing, listing and deleting root certificates (M03, M04, M05)."""
+
+from __future__ import annotations
+
+from tools.conformance import pki, states
+from tools.conformance.bench import Bench
+from tools.conformance.certs import Authority
+from tools.conformance.registry import case
+from tools.conformance.setup import Setup
+from tools.conformance.values import ABSENT
+
+_CSMS = "CSMSRootCertificate"
+_MANUFACTURER = "ManufacturerRootCertificate"
+_PROFILE_2 = Setup(security_profile=2)
+
+
+async def _install_and_find(t: Bench, *kinds: str, asked: tuple[str, ...] | None = None) -> None:
+    """Roots of these kinds are installed and then listed when `asked` for."""
+    roots = {kind: Authority(f"{kind} 2") for kind in kinds}
+    for kind, root in roots.items():
+        t.step(1)
+        await states.certificate_installed(t, kind, root.pem)
+    t.step(2)
+    listed = await pki.installed(t, kinds if asked is None else asked)
+    for kind, root in roots.items():
+        t.check(pki.entry(kind, root) in listed, "M03.FR.04", f"the {kind} is not listed with its hash data")
+
+
+@case("TC_M_01_CS", setup=_PROFILE_2)
+async def tc_m_01_cs(t: Bench) -> None:
+    """Red when: an accepted CSMS root is not listed afterwards."""
+    await _install_and_find(t, _CSMS)
+
+
+@case("TC_M_02_CS", setup=_PROFILE_2)
+async def tc_m_02_cs(t: Bench) -> None:
+    """Red when: a manufacturer root is not taken, or listed under another type."""
+    await _install_and_find(t, _MANUFACTURER)
+
+
+@case("TC_M_07_CS", setup=_PROFILE_2)
+async def tc_m_07_cs(t: Bench) -> None:
+    """Red when: an expired root is installed."""
+    expired = Authority("CSMS root, expired", expired=True)
+    t.step(2)
+    payload = {"certificateType": _CSMS, "certificate": expired.pem}
+    await t.call("InstallCertificate", payload, {"status": "Rejected"}, req="M05.FR.07")
+    t.step(4)
+    listed = await pki.installed(t, [_CSMS])
+    t.check(listed, "M03.FR.03", "no CSMS root is listed any more")
+    t.check(pki.entry(_CSMS, expired) not in listed, "M05.FR.07", "the expired root is listed")
+
+
+@case("TC_M_12_CS", setup=_PROFILE_2)
+async def tc_m_12_cs(t: Bench) -> None:
+    """Red when: the key hash is made of the whole public key info instead of the key's bits."""
+    await _install_and_find(t, _CSMS)
+
+
+@case("TC_M_13_CS", setup=_PROFILE_2)
+async def tc_m_13_cs(t: Bench) -> None:
+    """Red when: manufacturer roots are not listed."""
+    await _install_and_find(t, _MANUFACTURER)
+
+
+@case("TC_M_17_CS", setup=_PROFILE_2)
+async def tc_m_17_cs(t: Bench) -> None:
+    """Red when: only the first of several certificate types that were asked for is listed."""
+    await _install_and_find(t, _CSMS, _MANUFACTURER)
+
+
+@case("TC_M_18_CS", setup=_PROFILE_2)
+async def tc_m_18_cs(t: Bench) -> None:
+    """Red when: a request without types is answered with NotFound."""
+    await _install_and_find(t, _CSMS, _MANUFACTURER, asked=())
+
+
+@case("TC_M_19_CS", setup=_PROFILE_2)
+async def tc_m_19_cs(t: Bench) -> None:
+    """Red when: a type of which there is none is answered with an empty list instead of NotFound."""
+    t.step(2)
+    payload = {"certificateType": ["MORootCertificate"]}
+    check = {"status": "NotFound", "certificateHashDataChain": ABSENT}
+    await t.call("GetInstalledCertificateIds", payload, check, req="M03.FR.02")
+
+
+@case("TC_M_20_CS", setup=_PROFILE_2)
+async def tc_m_20_cs(t: Bench) -> None:
+    """Red when: a deleted root is still listed."""
+    root = t.csms_root
+    assert root is not None
+    t.step(1)
+    listed = await pki.installed(t, [_CSMS])
+    t.check(pki.entry(_CSMS, root) in listed, "M03.FR.04", "the factory's CSMS root is not listed")
+    t.step(3)
+    wanted = {"certificateHashData": pki.hash_data(root.certificate, root.certificate)}
+    await t.call("DeleteCertificate", wanted, {"status": "Accepted"}, req="M04.FR.02")
+    t.step(4)
+    t.check(pki.entry(_CSMS, root) not in await pki.installed(t, [_CSMS]), "M04.FR.02", "it is still listed")
+
+
+@case("TC_M_22_CS", setup=_PROFILE_2)
+async def tc_m_22_cs(t: Bench) -> None:
+    """Red when: deleting a certificate that is not there is answered with Accepted or Failed."""
+    t.step(1)
+    await pki.installed(t, [_CSMS])
+    stranger = Authority("a stranger")
+    t.step(3)
+    wanted = {"certificateHashData": pki.hash_data(stranger.certificate, stranger.certificate)}
+    await t.call("DeleteCertificate", wanted, {"status": "NotFound"}, req="M04.FR.04")
+
+
+@case("TC_M_23_CS", setup=Setup(security_profile=3))
+async def tc_m_23_cs(t: Bench) -> None:
+    """Red when: the station certificate can be deleted over OCPP."""
+    renewal = await pki.renewed(t)
+    assert t.csms_root is not None
+    t.step(1)
+    await pki.installed(t)
+    t.step(3)
+    wanted = {"certificateHashData": pki.hash_data(renewal.certificate, t.csms_root.certificate)}
+    await t.call("DeleteCertificate", wanted, {"status": ("NotFound", "Failed")}, req="M04.FR.06")
+    t.step("post")
+    tries = len(t.csms.attempts)
+    await t.hang_up()
+    attempt = await t.attempt(tries)
+    t.check(attempt.client_certificate == renewal.der, "M04.FR.06", "the station certificate is gone")
