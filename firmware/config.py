@@ -24,6 +24,7 @@ __all__ = [
     "NetworkProfile",
     "RigSettings",
     "ServiceConfig",
+    "SlotsSettings",
     "convert",
     "load",
     "read_toml",
@@ -93,13 +94,25 @@ class FactorySettings(Struct, frozen=True, forbid_unknown_fields=True):
     rig: RigSettings = field(default_factory=RigSettings)
 
 
+class SlotsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The board's slots (`firmware.update`); `path` is the directory of the kinds that have one."""
+
+    driver: Literal["rauc", "directory", "simulated"]
+    path: str = "/var/lib/baywatt-slots"
+
+
 class ServiceConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the OCPP service finds things; relative paths are relative to the working directory."""
 
     factory: str = "/etc/baywatt/station.toml"
     database: str = "/var/lib/baywatt-ocpp/station.db"
+    certificates: str = "/var/lib/baywatt-ocpp/certificates"
     hal_socket: str = "/run/baywatt/hal.sock"
     status_socket: str = "/run/baywatt-ocpp/status.sock"
+    slots: SlotsSettings | None = None
+    """Where updates go; without it the station can't be updated over OCPP."""
+    images: str = "/var/lib/baywatt-ocpp/firmware"
+    """The folder of an image between its download and its installation."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: str | None = None
 

@@ -8,6 +8,7 @@
     │   ├── DeviceLost         no answer: cable, power, link
     │   └── DeviceRefused      an answer, but not the one asked for
     ├── CsmsError          the CSMS sent what the specification does not allow (the remote's)
+    ├── ImageError         a firmware image is damaged, forged, or not for this station (its maker's)
     └── StorageError       the disk is full, gone or damaged
 
 Anything else that is raised is our own mistake: it ends the process, and its supervisor restarts it.
@@ -23,6 +24,7 @@ __all__ = [
     "DeviceLost",
     "DeviceRefused",
     "DriverError",
+    "ImageError",
     "StorageError",
 ]
 
@@ -53,6 +55,10 @@ class DeviceRefused(DriverError):
 
 class CsmsError(BaywattError):
     """The CSMS broke the protocol."""
+
+
+class ImageError(BaywattError):
+    """A firmware image that will not be installed; the text says why, without anything secret."""
 
 
 class StorageError(BaywattError):

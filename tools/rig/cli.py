@@ -80,8 +80,9 @@ def _control(given: Path | None) -> Path:
 
 
 def _up(args: argparse.Namespace, commands: Mapping[str, Sequence[str]]) -> int:
+    from firmware.update.slot_directory import SlotDirectory
     from tools.rig.sockets import listen_unix
-    from tools.rig.station_dir import DIAL_SOCKET, WORLD_SOCKET, StationDir
+    from tools.rig.station_dir import DIAL_SOCKET, SLOTS, WORLD_SOCKET, StationDir
     from tools.rig.supervisor import Supervisor
 
     directory = args.state.absolute()
@@ -93,6 +94,7 @@ def _up(args: argparse.Namespace, commands: Mapping[str, Sequence[str]]) -> int:
     supervisor = Supervisor(commands, directory, _environment())
     if not args.off:
         station.clear_sockets()
+        supervisor.run_from(SlotDirectory(SLOTS).select())
         supervisor.spawn()
     from tools.rig.daemon import Listening, run
 

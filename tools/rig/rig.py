@@ -23,6 +23,8 @@ from drivers.simulated.outlet import Outlet
 from drivers.simulated.world import ContactorMoved, Happening, PageShown, RebootAsked, World, WorldRefused
 from firmware.clock import Clock
 from firmware.contract import BootCause
+from firmware.update.simulated import arrange
+from firmware.update.slot_directory import SlotDirectory
 from tools.rig import operations as op
 from tools.rig.control import ControlServer
 from tools.rig.damage import corrupt_database
@@ -30,13 +32,17 @@ from tools.rig.ledger import Ledger
 from tools.rig.operations import OperationError
 from tools.rig.proxy import Network
 from tools.rig.snapshot import state_of
-from tools.rig.station_dir import StationDir
+from tools.rig.station_dir import SLOTS, StationDir
 from tools.rig.supervisor import WRONG_SETTINGS, Supervisor
 from tools.rig.view import StationView
 from tools.rig.world_server import WorldServer
 
 __all__ = ["Rig"]
 
+CRASHES = 3
+"""So many ends of processes in one boot, and a version on trial has failed it."""
+TRIAL_S = 1200.0
+"""So long may a version be on trial before it is restarted: it may hang."""
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +53,7 @@ class Rig:
         self.station = station
         self.supervisor = supervisor
         self.clock = clock
+        self.slots = SlotDirectory(station.path / SLOTS)
         self.ledger = Ledger(station.path / "world.json")
         self.world = World(self.ledger.board(), speed=station.settings.rig.speed)
         self.ledger.restore(self.world)
@@ -60,6 +67,8 @@ class Rig:
         self._network_server: asyncio.Server | None = None
         self._power_timer: asyncio.TimerHandle | None = None
         self._booting = False
+        self._crashes = 0
+        self._trial_timer: asyncio.TimerHandle | None = None
         self.server.on_happening = self._on_happening
         self.server.on_push = lambda: self.ledger.keep(self.world)
         supervisor.on_restart = lambda name: self.emit("process_restarted", None, process=name)
@@ -78,6 +87,7 @@ class Rig:
     def stop(self) -> None:
         """End everything in order; `finished` becomes 0 when all are gone."""
         self._cancel_power_timer()
+        self._end_trial()
         self.supervisor.stop_all()
         self.supervisor.when_clear(lambda: self._finish(0))
 
@@ -125,6 +135,7 @@ class Rig:
         self.world.power_on(cause)
         self.ledger.keep(self.world)
         self._booting = True
+        self._begin_trial()
         _log.info("boot %d, %s", self.world.board.boots, cause.value)
         if not was_powered:
             self.emit("powered", None, powered=True)
@@ -139,10 +150,12 @@ class Rig:
 
     def _spawn(self) -> None:
         self.station.clear_sockets()
+        self.supervisor.run_from(self.slots.select())
         self.supervisor.spawn()
 
     def _power_off(self, _operation: op.PowerOff | op.PowerCycle) -> None:
         self._cancel_power_timer()
+        self._end_trial()
         self.supervisor.kill_all()
         self.network.cut()
         self.server.unplug_hal()
@@ -173,6 +186,7 @@ class Rig:
     def _restart_board(self, cause: BootCause) -> None:
         """Everything ends in order, within 3 s, and starts again."""
         _log.info("board restarts: %s", cause.value)
+        self._end_trial()
         self.supervisor.stop_all()
         self.supervisor.when_clear(lambda: self._board_restarted(cause))
 
@@ -199,6 +213,28 @@ class Rig:
             self.station.forget_settings()
             self.supervisor.stop_all()
             self.supervisor.when_clear(lambda: self._finish(WRONG_SETTINGS))
+        elif self.supervisor.wanted and self.slots.on_trial:
+            self._crashes += 1
+            if self._crashes >= CRASHES:
+                _log.error("the version on trial ended %d times", self._crashes)
+                self._restart_board(BootCause.WATCHDOG)
+
+    # --- a version on trial: what the boot loader and its watchdog do in life -------------------------------
+
+    def _begin_trial(self) -> None:
+        self._end_trial()
+        self._trial_timer = asyncio.get_running_loop().call_later(TRIAL_S, self._trial_over)
+
+    def _end_trial(self) -> None:
+        self._crashes = 0
+        if self._trial_timer is not None:
+            self._trial_timer.cancel()
+            self._trial_timer = None
+
+    def _trial_over(self) -> None:
+        if self.slots.on_trial:
+            _log.error("the version on trial did not prove itself in %g s", TRIAL_S)
+            self._restart_board(BootCause.WATCHDOG)
 
     # --- people, cars, weather ---------------------------------------------------------------------------
 
@@ -309,7 +345,7 @@ class Rig:
             raise OperationError("refused", f"{operation.kill} does not run at the moment")
 
     def _firmware(self, operation: op.Firmware) -> None:
-        raise OperationError("unsupported", "installations can't be arranged yet")
+        arrange(self.station.path / SLOTS, operation.next)
 
 
 _CAR_FIELDS = (

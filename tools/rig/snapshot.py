@@ -27,7 +27,7 @@ def state_of(rig: Rig) -> dict[str, Any]:
         "powered": board.powered,
         "boots": board.boots,
         "identity": rig.station.settings.identity,
-        "firmware_version": rig.view.firmware_version,
+        "firmware_version": rig.slots.version() or rig.view.firmware_version,
         "ocpp": rig.view.ocpp(rig.clock.monotonic()),
         "evses": [_evse(rig, evse, outlet) for evse, outlet in rig.world.outlets.items()],
         "screens": [

@@ -4,7 +4,8 @@
     station.toml   factory settings, paths made absolute; written once, when the directory is empty
     etc/           hal.toml, ocpp.toml: written anew at each start
     run/           sockets; relative in the settings, because a socket's path may be 107 bytes long at most
-    data/          the OCPP service's database
+    data/          the OCPP service's database and certificates
+    slots/         versions that were installed (`firmware/update/slot_directory.py`); not there before the first
     log/           one file a process
     world.json     what of the simulated hardware outlives the rig (`ledger.py`)
     rig.lock       held for as long as a rig uses the directory
@@ -25,12 +26,13 @@ from firmware.config import FactorySettings, NetworkProfile, load
 from firmware.errors import ConfigError
 from tools.rig.settings_file import to_toml
 
-__all__ = ["DEFAULT_SETTINGS", "DIAL_SOCKET", "HAL_SOCKET", "STATUS_SOCKET", "WORLD_SOCKET", "StationDir"]
+__all__ = ["DEFAULT_SETTINGS", "DIAL_SOCKET", "HAL_SOCKET", "SLOTS", "STATUS_SOCKET", "WORLD_SOCKET", "StationDir"]
 
 WORLD_SOCKET = Path("run/world.sock")
 DIAL_SOCKET = Path("run/network.sock")
 HAL_SOCKET = Path("run/hal.sock")
 STATUS_SOCKET = Path("run/status.sock")
+SLOTS = Path("slots")
 
 DEFAULT_SETTINGS = FactorySettings(
     identity="CP001",
@@ -196,8 +198,11 @@ def _ocpp_settings(log_level: str) -> dict[str, Any]:
     return {
         "factory": "station.toml",
         "database": "data/station.db",
+        "certificates": "data/certificates",
         "hal_socket": str(HAL_SOCKET),
         "status_socket": str(STATUS_SOCKET),
+        "slots": {"driver": "simulated", "path": str(SLOTS)},
+        "images": "data/firmware",
         "log_level": log_level,
         "log_file": "log/ocpp.log",
     }

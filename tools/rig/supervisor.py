@@ -65,6 +65,7 @@ class Supervisor:
         self._children = {name: _Child(name, command) for name, command in commands.items()}
         self._directory = directory
         self._stop_s = stop_s
+        self._own_path = environment.get("PYTHONPATH", "")
         self._environment = {**environment, PARENT_VARIABLE: str(os.getpid())}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wanted = self._stopping = False
@@ -86,6 +87,15 @@ class Supervisor:
         return {name: child.pid for name, child in self._children.items()}
 
     @property
+    def wanted(self) -> bool:
+        """Whether the processes shall run: an end is a failure then."""
+        return self._wanted
+
+    def run_from(self, tree: Path | None) -> None:
+        """What is started from now on is the version in `tree`; None: our own."""
+        self._environment["PYTHONPATH"] = self._own_path if tree is None else str(tree)
+
+    @property
     def clear(self) -> bool:
         """Whether no process is left."""
         return all(child.process is None for child in self._children.values())
@@ -94,7 +104,7 @@ class Supervisor:
 
     def spawn(self) -> None:
         """Start every process; all have to be gone."""
-        self._wanted = True
+        self._wanted, self._stopping = True, False
         for child in self._children.values():
             child.failures = 0
             self._start(child)

@@ -1,24 +1,449 @@
 # SPDX-License-Identifier: Apache-2.0
-"""L Firmware management: so far only what is asked of it by TriggerMessage.
+"""L Firmware management: secure updates (L01), from the request to the new version's first day at work.
 
-There are no updates over OCPP yet, so none is ever under way and the status is always Idle.
+An update goes through the stages of `_Stage`, one fact on disk with every step, so that a power cut at any instant
+resumes it. `_advance` looks after every event whether the present stage can be left; slow work is a job
+(`services/ocpp/firmware_jobs.py`), and its news moves on, too. Across the restart it is the board that knows what
+became of the new slot: it is asked first thing in `start`, and an update that was restarting is judged by its answer.
+
+    SCHEDULED -> DOWNLOADING <-> PAUSED;  DOWNLOADING -> VERIFYING -> READY -> INSTALLING -> INSTALLED -> ACTIVATING
+    INSTALLING -> REBOOT_FIRST -> INSTALLING on boards that install after a restart
+    ACTIVATING -> REBOOTING -> PROVING -> (kept: Installed) or UNDOING -> (InstallationFailed)
+
+Statuses go to the CSMS durably and in order (L01.FR.01). The new version is kept only when it has reached the HAL and
+been accepted by the CSMS; until then the board would go back to the old one.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from firmware.clock import parse_utc
+from firmware.contract import Reboot
 from services.ocpp import signals
-from services.ocpp.context import Block, TriggerAnswer
+from services.ocpp.context import Block, Context, LinkOrder, TriggerAnswer
+from services.ocpp.device_model import keys
+from services.ocpp.firmware_jobs import Download, Signed, SlotWish
+from services.ocpp.jobs import Job, JobNews
 
 if TYPE_CHECKING:
-    from services.ocpp.messages import FirmwareStatusNotificationRequest, MessageTriggerEnumType
+    from firmware.update.slots import SlotStatus
+    from services.ocpp.messages import (
+        Action,
+        FirmwareStatusEnumType,
+        FirmwareStatusNotificationRequest,
+        MessageTriggerEnumType,
+        UpdateFirmwareRequest,
+        UpdateFirmwareResponse,
+        UpdateFirmwareStatusEnumType,
+    )
 
 __all__ = ["FirmwareManagement"]
+
+_log = logging.getLogger(__name__)
+
+_UPDATE = "firmware_update"
+_LAST_STATUS = "firmware_status"
+_OWN_RETRIES = 2
+_OWN_RETRY_INTERVAL_S = 10
+"""When the request leaves them to us."""
+_PROOF_S = 900.0
+"""How long a new version may take to be accepted by the CSMS before the board goes back."""
+_LAST_WORDS_S = 0.5
+"""From the CSMS's last answer to the restart: time for the frames to leave."""
+_GIVE_UP_S = 30.0
+"""How long a restart waits for the CSMS to have heard of it; and how long until it is asked for again."""
+_SLACK_S = 0.001
+
+
+class _Stage(StrEnum):
+    SCHEDULED = "scheduled"
+    DOWNLOADING = "downloading"
+    PAUSED = "paused"
+    VERIFYING = "verifying"
+    READY = "ready"
+    REBOOT_FIRST = "reboot_first"
+    INSTALLING = "installing"
+    INSTALLED = "installed"
+    ACTIVATING = "activating"
+    REBOOTING = "rebooting"
+    PROVING = "proving"
+    UNDOING = "undoing"
+
+
+_INSTALLING = frozenset({_Stage.INSTALLING, _Stage.ACTIVATING, _Stage.REBOOT_FIRST, _Stage.REBOOTING, _Stage.UNDOING})
+"""Nobody may begin to charge."""
+_RESTARTING = frozenset({_Stage.REBOOT_FIRST, _Stage.REBOOTING, _Stage.UNDOING})
+_JOBS = {
+    "firmware.download": _Stage.DOWNLOADING,
+    "firmware.verify": _Stage.VERIFYING,
+    "firmware.install": _Stage.INSTALLING,
+}
+
+
+class _Update(msgspec.Struct, forbid_unknown_fields=False):
+    """The update that is under way, as it lies on disk."""
+
+    request_id: int
+    location: str
+    retrieve_at: float
+    install_at: float | None
+    signature: str
+    certificate: str
+    retries: int
+    retry_interval_s: int
+    stage: _Stage = _Stage.SCHEDULED
+    slot: str = ""
+    """Into which it was installed."""
+    boot_id: str = ""
+    """In which boot the restart was asked for."""
+
+    @property
+    def signed(self) -> Signed:
+        return Signed(self.signature, self.certificate)
 
 
 class FirmwareManagement(Block):
     letter = "L"
+    handles = ("UpdateFirmware",)
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._update: _Update | None = None
+        self._job: str | None = None
+        """The running job's id."""
+        self._known = False
+        """The board has told about its slots."""
+        self._unclaimed_trial = False
+        """A slot on trial runs, of which no update of ours knows."""
+        self._waits = False
+        """What Availability was told last."""
+        self._job_kind = ""
+        self._restart_at: float | None = None
+        self._restart_asked = False
+        self._keep_at = 0.0
+        """Not before then is the board asked to keep the slot (again)."""
+        self._prove_until: float | None = None
+        self._utc_offset = 0.0
+
+    def start(self, now: float) -> None:
+        kept = self.context.facts.get(_UPDATE)
+        if self.context.updates is None:
+            return
+        if kept is not None:
+            self._update = msgspec.convert(kept, _Update)
+            _log.info("firmware update goes on: %s", self._update.stage.value)
+        self._ask_slots("status")
+
+    # --- L01: the request -------------------------------------------------------------------------------------
+
+    def on_call(self, action: Action, request: UpdateFirmwareRequest, now: float) -> UpdateFirmwareResponse:
+        updates, firmware = self.context.updates, request["firmware"]
+        certificate, signature = firmware.get("signingCertificate"), firmware.get("signature")
+        if updates is None:
+            return _answer("Rejected", "UnsupportedRequest", "this station can't be updated over OCPP")
+        if self._update is not None and not self._can_cancel(self._update):
+            return _answer("Rejected", "FwUpdateInProgress", "an update is under way")  # L01.FR.27
+        if not certificate or not signature:
+            return _answer("Rejected", "MissingParam", "signature and signingCertificate are needed")  # L01.FR.11
+        problem = updates.signer_problem(certificate, self.context.time.known_utc(now))  # L01.FR.21
+        if problem is not None:
+            self.context.emit(signals.SecurityEvent("InvalidFirmwareSigningCertificate", problem))  # L01.FR.02
+            return _answer("InvalidCertificate", "InvalidCertificate", problem)  # L01.FR.22
+        problem = updates.location_problem(firmware["location"])
+        if problem is not None:
+            return _answer("Rejected", "InvalidURL", problem)
+        return self._accept(request, certificate, signature)
+
+    def _can_cancel(self, update: _Update) -> bool:
+        """C-60; and what has gone into a slot goes on."""
+        cancellable = (_Stage.SCHEDULED, _Stage.DOWNLOADING, _Stage.PAUSED, _Stage.VERIFYING, _Stage.READY)
+        return self.context.product.features.cancel_firmware_update and update.stage in cancellable
+
+    def _accept(self, request: UpdateFirmwareRequest, certificate: str, signature: str) -> UpdateFirmwareResponse:
+        firmware, cancelled = request["firmware"], self._update
+        if cancelled is not None:  # L01.FR.24
+            self._cancel_job()
+            verified = cancelled.stage in (_Stage.VERIFYING, _Stage.READY)
+            self._send("InstallationFailed" if verified else "DownloadFailed", cancelled.request_id)
+        install = firmware.get("installDateTime")
+        self._update = _Update(
+            request_id=request["requestId"],
+            location=firmware["location"],
+            retrieve_at=parse_utc(firmware["retrieveDateTime"]),
+            install_at=None if install is None else parse_utc(install),
+            signature=signature,
+            certificate=certificate,
+            retries=max(0, request.get("retries", _OWN_RETRIES)),
+            retry_interval_s=max(0, request.get("retryInterval", _OWN_RETRY_INTERVAL_S)),
+        )
+        self._keep()
+        _log.info("firmware update %d accepted", self._update.request_id)
+        return {"status": "Accepted" if cancelled is None else "AcceptedCanceled"}
+
+    # --- the stages -------------------------------------------------------------------------------------------
+
+    def settle(self, now: float) -> None:
+        self._utc_offset = self.context.time.utc(now) - now
+        if self._known:
+            self._advance(now)
+        waits = self._must_wait(now)
+        if waits != self._waits:
+            self._waits = waits
+            self.context.emit(signals.UpdateWaits(waits))
+
+    def _advance(self, now: float) -> None:
+        update = self._update
+        if update is None:
+            self._claim_trial()
+            return
+        match update.stage:
+            case _Stage.SCHEDULED | _Stage.PAUSED:
+                self._advance_download(update, now)
+            case _Stage.DOWNLOADING if self._download_blocked:
+                self._cancel_job()
+                self._enter(update, _Stage.PAUSED, "DownloadPaused")  # L01.FR.14
+            case _Stage.READY:
+                self._advance_install(update, now)
+            case _Stage.INSTALLED if not self._charging:  # L01.FR.33
+                self._enter(update, _Stage.ACTIVATING)
+                self._ask_slots("activate", update.slot)
+            case _Stage.PROVING:
+                self._advance_proof(update, now)
+            case _ if update.stage in _RESTARTING:
+                self._advance_restart(update, now)
+
+    def _advance_download(self, update: _Update, now: float) -> None:
+        if self._is_due(update.retrieve_at, now) and not self._download_blocked:
+            self._enter(update, _Stage.DOWNLOADING, "Downloading")
+            order = Download(update.location, update.retries, update.retry_interval_s)
+            self._start_job("firmware.download", order)
+        elif update.stage is _Stage.SCHEDULED and self._last_status(update) != "DownloadScheduled":
+            self._send("DownloadScheduled", update.request_id)  # L01.FR.13
+
+    def _advance_install(self, update: _Update, now: float) -> None:
+        if not self._is_due(update.install_at, now):
+            if self._last_status(update) != "InstallScheduled":
+                self._send("InstallScheduled", update.request_id)  # L01.FR.16
+        elif not self._install_blocked:  # L01.FR.05, L01.FR.06
+            self._enter(update, _Stage.INSTALLING, "Installing")
+            self._start_job("firmware.install", update.signed)
+
+    def _advance_proof(self, update: _Update, now: float) -> None:
+        """The new version is good when the HAL is there and the CSMS has accepted it."""
+        if self._prove_until is None:
+            self._prove_until = now + _PROOF_S
+        if self._is_healthy:
+            if now >= self._keep_at:
+                self._ask_slots("keep")
+        elif now >= self._prove_until and not self._charging:
+            _log.error("the new version was not accepted by the CSMS within %g s", _PROOF_S)
+            self._enter(update, _Stage.UNDOING)
+            self._ask_slots("roll_back")
+
+    def _advance_restart(self, update: _Update, now: float) -> None:
+        """Restart once the CSMS has heard of it, or can't be told in time."""
+        if self._job is not None:
+            return
+        if self._restart_at is None:
+            self._restart_at = now + _GIVE_UP_S
+        told = not self.context.registration.online or not self.context.outbox.durable_count
+        if told and not self._restart_asked:
+            self._restart_at = min(self._restart_at, now + _LAST_WORDS_S)
+        if now < self._restart_at or self._charging:
+            return
+        self._restart_at = now + _GIVE_UP_S  # asked again, should nothing happen
+        if self.context.hal.present:
+            self._restart_asked = True
+            self.context.facts.put("planned_boot", "FirmwareUpdate")
+            self.context.link_orders.append(LinkOrder("stop", "firmware update"))
+            self.context.hal.ask(Reboot())
+
+    def _claim_trial(self) -> None:
+        """A slot on trial, and our memory of the update was lost: it is judged all the same."""
+        if self._unclaimed_trial and self._is_healthy:
+            self._ask_slots("keep")
+
+    # --- news -------------------------------------------------------------------------------------------------
+
+    def on_job(self, news: JobNews, now: float) -> None:
+        if not news.kind.startswith("firmware.") or news.id != self._job or news.state == "progress":
+            return
+        self._job = None
+        update = self._update
+        if news.kind == "firmware.slots":
+            self._on_slots(news, now)
+        elif update is not None and update.stage is _JOBS[news.kind]:
+            self._on_work(update, news)
+
+    def _on_work(self, update: _Update, news: JobNews) -> None:
+        match update.stage, news.state:
+            case _Stage.DOWNLOADING, "done":
+                self._enter(update, _Stage.VERIFYING, "Downloaded")
+                self._start_job("firmware.verify", update.signed)
+            case _Stage.DOWNLOADING, _:
+                self._finish(update, "DownloadFailed")  # L01.FR.30
+            case _Stage.VERIFYING, "done":
+                self._enter(update, _Stage.READY, "SignatureVerified")
+            case _Stage.VERIFYING, _:
+                self._finish(update, "InvalidSignature")
+                self.context.emit(signals.SecurityEvent("InvalidFirmwareSignature", str(news.detail)))  # L01.FR.03
+            case _Stage.INSTALLING, "done":
+                update.slot = str(news.detail)
+                self._enter(update, _Stage.INSTALLED)
+            case _Stage.INSTALLING, "reboot":
+                self._enter(update, _Stage.REBOOT_FIRST, "InstallRebooting")  # L01.FR.15
+            case _Stage.INSTALLING, "refused":
+                self._finish(update, "InstallVerificationFailed")  # L01.FR.29
+            case _Stage.INSTALLING, _:
+                self._finish(update, "InstallationFailed")
+
+    def _on_slots(self, news: JobNews, now: float) -> None:
+        if not self._known:
+            self._known = True
+            self._resume(news.detail if news.state == "done" else None)
+            return
+        update = self._update
+        if update is None:
+            self._unclaimed_trial = news.state == "done" and news.detail.trial
+            return
+        match update.stage, news.state:
+            case _Stage.ACTIVATING, "done":
+                self._enter(update, _Stage.REBOOTING, "InstallRebooting")  # L01.FR.32 (a)
+            case _Stage.ACTIVATING, _:
+                self._finish(update, "InstallationFailed")
+            case _Stage.PROVING, "done":
+                self._succeed(update)
+            case _Stage.PROVING, _:
+                self._keep_at = now + _GIVE_UP_S
+
+    def _resume(self, slots: SlotStatus | None) -> None:
+        """After a start: what became of the update while we were away? `slots` None: the board can't say."""
+        update = self._update
+        if update is None:
+            self._unclaimed_trial = slots is not None and slots.trial
+            return
+        restarted = update.boot_id != self.context.outbox.boot_id
+        match update.stage:
+            case _Stage.DOWNLOADING | _Stage.PAUSED:
+                update.stage = _Stage.SCHEDULED
+            case _Stage.VERIFYING:
+                self._start_job("firmware.verify", update.signed)
+            case _Stage.INSTALLING:
+                self._start_job("firmware.install", update.signed)
+            case _Stage.REBOOT_FIRST if restarted:
+                self._enter(update, _Stage.INSTALLING, "Installing")
+                self._start_job("firmware.install", update.signed)
+            case _Stage.ACTIVATING if (
+                not restarted or slots is None or update.slot not in (slots.running, slots.failed)
+            ):
+                self._enter(update, _Stage.INSTALLED)  # the board may not have noted it
+            case _Stage.ACTIVATING:
+                self._judge(update, slots)
+            case _Stage.REBOOTING | _Stage.PROVING | _Stage.UNDOING if restarted:
+                self._judge(update, slots)
+
+    def _judge(self, update: _Update, slots: SlotStatus | None) -> None:
+        """The board has restarted: into the new slot, or, because that one did not come up, into the old."""
+        if slots is not None and slots.running == update.slot:
+            self._enter(update, _Stage.PROVING)
+        else:
+            _log.error("the new version did not come up")
+            self._finish(update, "InstallationFailed")
+
+    # --- what is told and kept --------------------------------------------------------------------------------
+
+    def _succeed(self, update: _Update) -> None:
+        self._finish(update, "Installed")  # L01.FR.28
+        version = self.context.model.get(keys.FIRMWARE_VERSION)
+        self.context.emit(signals.SecurityEvent("FirmwareUpdated", str(version)))  # L01.FR.31
+
+    def _finish(self, update: _Update, status: FirmwareStatusEnumType) -> None:
+        self._send(status, update.request_id)
+        self._update = None
+        self._restart_at = self._prove_until = None
+        self._keep()
+        self._ask_slots("clean")
+
+    def _enter(self, update: _Update, stage: _Stage, status: FirmwareStatusEnumType | None = None) -> None:
+        update.stage = stage
+        update.boot_id = self.context.outbox.boot_id
+        self._restart_at, self._restart_asked = None, False
+        self._keep()
+        _log.info("firmware update %d: %s", update.request_id, stage.value)
+        if status is not None:
+            self._send(status, update.request_id)
+
+    def _keep(self) -> None:
+        self.context.facts.put(_UPDATE, None if self._update is None else msgspec.to_builtins(self._update))
+
+    def _send(self, status: FirmwareStatusEnumType, request_id: int) -> None:
+        """L01.FR.01, L01.FR.10, L01.FR.20: every status, with the id of the request that started the update."""
+        self.context.facts.put(_LAST_STATUS, {"status": status, "requestId": request_id})
+        request: FirmwareStatusNotificationRequest = {"status": status, "requestId": request_id}
+        self.context.outbox.send_kept("FirmwareStatusNotification", request)
+
+    def _last_status(self, update: _Update) -> str | None:
+        last = self.context.facts.get(_LAST_STATUS) or {}
+        return last.get("status") if last.get("requestId") == update.request_id else None
+
+    def _start_job(self, kind: str, order: Any) -> None:
+        self._job = self.context.new_id()
+        self._job_kind = kind
+        self.context.jobs.append(Job(kind, self._job, order))
+
+    def _cancel_job(self) -> None:
+        if self._job is not None:
+            self.context.jobs.append(Job(self._job_kind, self._job, None))
+            self._job = None
+
+    def _ask_slots(self, wish: Any, slot: str = "") -> None:
+        if self._job is None:
+            self._start_job("firmware.slots", SlotWish(wish, slot))
+
+    # --- who has to wait for whom -----------------------------------------------------------------------------
+
+    @property
+    def _is_healthy(self) -> bool:
+        return self.context.registration.online and self.context.hal.present
+
+    @property
+    def _charging(self) -> bool:
+        return any(evse.transaction_id is not None for evse in self.context.hal.evses.values())
+
+    @property
+    def _download_blocked(self) -> bool:
+        return self._charging and not self.context.product.lab.download_firmware_during_transaction  # AQ-7
+
+    @property
+    def _install_blocked(self) -> bool:
+        return self._charging and not self.context.product.features.install_firmware_during_transaction  # C-43
+
+    def _is_due(self, utc: float | None, now: float) -> bool:
+        return utc is None or self.context.time.utc(now) >= utc - _SLACK_S
+
+    def _must_wait(self, now: float) -> bool:
+        """L01.FR.07: shall EVSEs that are not in use be Unavailable?"""
+        update = self._update
+        if update is None or not self._known:
+            return False
+        if update.stage is _Stage.INSTALLING and self.context.product.features.install_firmware_during_transaction:
+            return False  # C-43
+        if update.stage in _INSTALLING:
+            return True
+        if self.context.model.find(keys.ALLOW_NEW_SESSIONS_PENDING_FIRMWARE_UPDATE):  # C-20
+            return False
+        if update.stage in (_Stage.SCHEDULED, _Stage.PAUSED):
+            return self._is_due(update.retrieve_at, now) and self._download_blocked
+        if update.stage is _Stage.READY:
+            return self._is_due(update.install_at, now)
+        return update.stage is _Stage.INSTALLED
+
+    # --- F06 --------------------------------------------------------------------------------------------------
 
     def triggers(
         self, message: MessageTriggerEnumType, evse: int | None, connector: int | None
@@ -29,5 +454,31 @@ class FirmwareManagement(Block):
     def on_signal(self, signal: signals.Signal, now: float) -> None:
         match signal:
             case signals.Triggered(message="FirmwareStatusNotification"):
-                request: FirmwareStatusNotificationRequest = {"status": "Idle"}  # F06.FR.16
+                last = self.context.facts.get(_LAST_STATUS)
+                request: FirmwareStatusNotificationRequest = {"status": "Idle"}  # F06.FR.16, L01.FR.25
+                if last is not None and last["status"] != "Installed":
+                    request = {"status": last["status"], "requestId": last["requestId"]}  # L01.FR.26
                 self.context.outbox.send("FirmwareStatusNotification", request, early=True)
+
+    # --- time -------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        update = self._update
+        if update is None or not self._known:
+            return None
+        match update.stage:
+            case _Stage.SCHEDULED if not self._download_blocked:
+                return update.retrieve_at - self._utc_offset
+            case _Stage.READY if update.install_at is not None and not self._install_blocked:
+                return update.install_at - self._utc_offset
+            case _Stage.PROVING if self._job is None and self._is_healthy:
+                return self._keep_at
+            case _Stage.PROVING if self._job is None and not self._charging:
+                return self._prove_until
+            case _ if update.stage in _RESTARTING and not self._charging:
+                return self._restart_at
+        return None
+
+
+def _answer(status: UpdateFirmwareStatusEnumType, code: str, why: str) -> UpdateFirmwareResponse:
+    return {"status": status, "statusInfo": {"reasonCode": code, "additionalInfo": why[:512]}}

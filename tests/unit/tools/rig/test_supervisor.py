@@ -56,6 +56,18 @@ async def test_killed_process_comes_back_and_the_other_stays(supervisor: Supervi
     assert log.exits == [("hal", -signal.SIGKILL, True)]
 
 
+async def test_orderly_stop_is_over_with_the_next_start(supervisor: Supervisor) -> None:
+    supervisor.spawn()
+    supervisor.stop_all()
+    await eventually(lambda: supervisor.clear)
+    log = Log(supervisor)
+    supervisor.spawn()
+    before = supervisor.pids
+    assert supervisor.kill("hal")
+    await eventually(lambda: log.restarts == ["hal"])
+    assert supervisor.pids["ocpp"] == before["ocpp"]
+
+
 async def test_spawned_before_the_loop_is_watched_after(tmp_path: Path) -> None:
     supervisor = Supervisor({"hal": [sys.executable, "-S", "-c", "raise SystemExit(2)"]}, tmp_path, os.environ)
     log = Log(supervisor)
@@ -110,6 +122,24 @@ def _limit(supervisor: Supervisor) -> int:
     pid = supervisor.pids["ocpp"]
     assert pid is not None
     return resource.prlimit(pid, resource.RLIMIT_FSIZE)[0]
+
+
+async def test_processes_run_the_chosen_version(tmp_path: Path) -> None:
+    """`run_from` decides which tree is imported; without one it is our own."""
+    for version in ("a", "b"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "hal_version.py").write_text(f"NAME = {version!r}\n")
+    program = [sys.executable, "-P", "-c", "import hal_version; open(hal_version.NAME + '.ran', 'w').close()"]
+    supervisor = Supervisor({"hal": program}, tmp_path, {**os.environ, "PYTHONPATH": str(tmp_path / "a")})
+    supervisor.attach(asyncio.get_running_loop())
+    for tree, ran in ((None, "a"), (tmp_path / "b", "b")):
+        supervisor.run_from(tree)
+        supervisor.spawn()
+        assert supervisor.wanted
+        await eventually((tmp_path / f"{ran}.ran").exists)
+        supervisor.kill_all()
+        assert not supervisor.wanted
+        await eventually(lambda: supervisor.clear)
 
 
 async def test_standard_output_is_not_for_processes(tmp_path: Path) -> None:

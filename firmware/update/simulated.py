@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A slot directory on a simulated board, whose next installation goes as the rig arranged.
+
+The arrangement is a word in the file `next`, used up by the installation: `ok`, `install_fails` (the flash can't be
+written), `boot_fails` (the new tree crashes when it starts), `needs_reboot_first` (as on boards that install from
+their boot loader).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from firmware.update.slot_directory import SlotDirectory
+from firmware.update.slots import Proof, RebootNeeded, SlotError
+
+__all__ = ["SimulatedSlots", "arrange"]
+
+_NEXT = "next"
+_CRASH = "# SPDX-License-Identifier: Apache-2.0\nraise SystemExit('this version crashes at start')\n"
+
+
+class SimulatedSlots(SlotDirectory):
+    """`Slots` with the arrangement."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._next = path / _NEXT
+
+    async def install(self, image: Path, proof: Proof, *, family: str, running: str, rollback: bool) -> str:
+        arranged = self._use_up()
+        if arranged == "needs_reboot_first":
+            raise RebootNeeded("this board installs after a restart")
+        if arranged == "install_fails":
+            raise SlotError("the flash can't be written")
+        slot = await super().install(image, proof, family=family, running=running, rollback=rollback)
+        if arranged == "boot_fails":
+            for process in ("hal", "services/ocpp"):
+                (self._path / slot / process / "__main__.py").write_text(_CRASH)
+        return slot
+
+    def _use_up(self) -> str:
+        try:
+            arranged = self._next.read_text()
+        except FileNotFoundError:
+            return "ok"
+        self._next.unlink()
+        return arranged
+
+
+def arrange(path: Path, how: str) -> None:
+    """The next installation in the slot directory `path` goes like this."""
+    path.mkdir(mode=0o755, exist_ok=True)
+    new = path / f"{_NEXT}.new"
+    new.write_text(how)
+    new.replace(path / _NEXT)

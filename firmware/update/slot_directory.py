@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Slots as two version trees in a directory; for laptops, benches, and machines without an update service.
+
+    factory      the tree that the machine was set up with; not in the directory, never written to
+    a/ b/        version trees, each with `manifest.json` beside its rooms
+    current      symbolic link to the tree that this boot runs; absent while that is the factory's
+    boot.json    the boot counter: which slot is good, which is on trial and how often it may still be tried
+
+Whoever starts the processes (the rig, `python -m firmware.update` before a unit) calls `select` once for each boot. It
+alone moves `current`, so that `current` is always what runs. A trial uses up one try a boot; a slot whose tries are
+used up is given up for the good one. Every change is a rename, and is on disk before the next step depends on it.
+
+Importing this is cheap: the boot loader's half runs before anything else does.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from firmware.update.slots import Proof, SlotError, SlotStatus
+
+if TYPE_CHECKING:
+    from firmware.update.image import ImageReader
+
+__all__ = ["FACTORY", "SlotDirectory", "open_image"]
+
+FACTORY = "factory"
+SLOTS = ("a", "b")
+TRIES = 2
+"""Boots that a slot on trial has to prove itself."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Boot:
+    """boot.json"""
+
+    good: str = FACTORY
+    trial: str = ""
+    tries_left: int = 0
+    failed: str = ""
+
+
+class SlotDirectory:
+    """`Slots`, and the boot loader's half: `select`, `tree`, `on_trial`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    # --- the boot loader's half; quick, and before anything else runs -----------------------------------------
+
+    def select(self) -> Path | None:
+        """Once for each boot: the tree to run, None for the factory's. Counts the boot if the slot is on trial."""
+        if not self._path.is_dir():
+            return None
+        boot = self._load()
+        if boot.trial and (boot.tries_left <= 0 or not self._is_tree(boot.trial)):
+            _log.error("slot %s did not prove itself: back to %s", boot.trial, boot.good)
+            boot = _Boot(good=boot.good, failed=boot.trial)
+            self._save(boot)
+        elif boot.trial:
+            boot = replace(boot, tries_left=boot.tries_left - 1)
+            self._save(boot)
+        chosen = boot.trial or boot.good
+        if chosen != FACTORY and not self._is_tree(chosen):
+            _log.error("slot %s is damaged: the factory's is used", chosen)
+            chosen = FACTORY
+        self._point(chosen)
+        return self.tree()
+
+    def tree(self) -> Path | None:
+        """The tree that runs, None for the factory's."""
+        running = self._running()
+        return None if running == FACTORY else (self._path / running).absolute()
+
+    def version(self) -> str | None:
+        """The version in the running slot, None for the factory's."""
+        tree = self.tree()
+        try:
+            return None if tree is None else str(json.loads((tree / "manifest.json").read_bytes())["version"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether the running slot still has to prove itself."""
+        return self._load().trial == self._running()
+
+    # --- Slots ------------------------------------------------------------------------------------------------
+
+    async def status(self) -> SlotStatus:
+        boot, running = self._load(), self._running()
+        return SlotStatus(running, trial=boot.trial == running, failed=boot.failed)
+
+    async def install(self, image: Path, proof: Proof, *, family: str, running: str, rollback: bool) -> str:
+        import asyncio
+
+        try:
+            return await asyncio.to_thread(self._install, image, proof, family, running, rollback)
+        except OSError as error:
+            raise SlotError(f"{error.filename or self._path}: {error.strerror}") from error
+
+    async def activate(self, slot: str) -> None:
+        if not self._is_tree(slot):
+            raise SlotError(f"slot {slot} holds nothing")
+        self._change(replace(self._load(), trial=slot, tries_left=TRIES, failed=""))
+        _log.info("slot %s is to be booted", slot)
+
+    async def keep(self) -> None:
+        boot = self._load()
+        if boot.trial == self._running():
+            self._change(_Boot(good=boot.trial))
+            _log.info("slot %s is kept", boot.trial)
+
+    async def roll_back(self) -> None:
+        boot = self._load()
+        if boot.trial:
+            self._change(_Boot(good=boot.good, failed=boot.trial))
+            _log.error("slot %s is given up", boot.trial)
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _install(self, image: Path, proof: Proof, family: str, running: str, rollback: bool) -> str:
+        from firmware.update import signing
+        from firmware.update.image import ImageReader, check_allowed
+
+        self._path.mkdir(mode=0o755, exist_ok=True)
+        slot = self._free_slot()
+        fresh = self._path / f"{slot}.new"
+        certificate = signing.load_certificate(proof.certificate)
+        with open_image(image) as stream:
+            reader = ImageReader(stream)
+            check_allowed(reader.manifest, family=family, running=running, rollback=rollback)
+            self._clear(slot)
+            try:
+                _extract(reader, fresh)
+                reader.finish()
+                signing.verify_digest(certificate, proof.signature, reader.digest)
+                os.replace(fresh, self._path / slot)
+            except BaseException:
+                shutil.rmtree(fresh, ignore_errors=True)
+                raise
+        _sync_folder(self._path)
+        _log.info("slot %s holds %s", slot, reader.manifest.version)
+        return slot
+
+    def _free_slot(self) -> str:
+        taken = {self._running(), self._load().good}
+        return next(slot for slot in SLOTS if slot not in taken)
+
+    def _clear(self, slot: str) -> None:
+        boot = self._load()
+        if boot.trial == slot:
+            self._save(_Boot(good=boot.good))
+        for tree in (self._path / slot, self._path / f"{slot}.new"):
+            if tree.is_symlink() or tree.is_file():
+                tree.unlink()
+            elif tree.exists():
+                shutil.rmtree(tree)
+
+    def _is_tree(self, slot: str) -> bool:
+        return slot in SLOTS and (self._path / slot / "manifest.json").is_file()
+
+    def _running(self) -> str:
+        try:
+            target = os.readlink(self._path / "current")
+        except OSError:
+            return FACTORY
+        return target if target in SLOTS else FACTORY
+
+    def _point(self, slot: str) -> None:
+        """`current` leads to the slot, or is not there, at every instant."""
+        link = self._path / "current"
+        if slot == self._running():
+            return
+        if slot == FACTORY:
+            link.unlink(missing_ok=True)
+        else:
+            new = self._path / "current.new"
+            new.unlink(missing_ok=True)
+            os.symlink(slot, new)
+            os.replace(new, link)
+        _sync_folder(self._path)
+
+    def _load(self) -> _Boot:
+        """What is kept; a damaged file means no trial, and the slot that runs is the good one."""
+        try:
+            kept = json.loads((self._path / "boot.json").read_bytes())
+            boot = _Boot(str(kept["good"]), str(kept["trial"]), int(kept["tries_left"]), str(kept["failed"]))
+        except FileNotFoundError:
+            return _Boot(good=self._running())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _log.error("%s: %s", self._path / "boot.json", error)
+            return _Boot(good=self._running())
+        return boot if boot.good in (FACTORY, *SLOTS) else replace(boot, good=FACTORY)
+
+    def _change(self, boot: _Boot) -> None:
+        try:
+            self._save(boot)
+        except OSError as error:
+            raise SlotError(f"{self._path}: {error.strerror}") from error
+
+    def _save(self, boot: _Boot) -> None:
+        new = self._path / "boot.json.new"
+        _write(new, [json.dumps(asdict(boot)).encode()])
+        os.replace(new, self._path / "boot.json")
+        _sync_folder(self._path)
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[BinaryIO]:
+    """The image for reading: a plain file and no link; raises `OSError`, `ImageError`."""
+    from firmware.errors import ImageError
+
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ImageError("the image is no plain file")
+        yield stream
+
+
+def _extract(reader: ImageReader, folder: Path) -> None:
+    """Every file, and the manifest, into a folder that nobody else knows. Names were checked by the reader."""
+    import msgspec
+
+    folder.mkdir(mode=0o755)
+    folders = {folder}
+    for entry, content in reader.files():
+        target = folder / entry.path
+        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        folders.add(target.parent)
+        _write(target, content)
+    _write(folder / "manifest.json", [msgspec.json.encode(reader.manifest)])
+    for each in folders:
+        _sync_folder(each)
+
+
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags |= os.O_TRUNC if path.name == "boot.json.new" else os.O_EXCL
+    with open(os.open(path, flags, 0o644), "wb") as file:
+        for piece in pieces:
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

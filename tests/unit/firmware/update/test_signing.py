@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose signature counts, and which signatures are good."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.x509.oid import NameOID
+
+from firmware.errors import ImageError
+from firmware.update import signing
+from tools.conformance.certs import Authority, Issued
+
+NOW = datetime.now(UTC).timestamp()
+DIGEST = hashlib.sha256(b"image").digest()
+
+
+@pytest.fixture(scope="module")
+def manufacturer() -> Authority:
+    return Authority("manufacturer")
+
+
+def check(pem: str, *roots: Authority, utc: float | None = NOW) -> None:
+    signing.check_signer(pem.encode(), [root.pem.encode() for root in roots], utc=utc)
+
+
+def signer_with(root: Authority, key: Any) -> str:
+    """A signing certificate for any key at all."""
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "signer")]))
+        .issuer_name(root.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(root.key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def test_signer_of_an_installed_root_is_taken(manufacturer: Authority) -> None:
+    check(manufacturer.firmware_signer().pem, Authority("another"), manufacturer)
+
+
+def test_stranger_is_not(manufacturer: Authority) -> None:
+    with pytest.raises(ImageError, match="no installed manufacturer root"):
+        check(Authority("stranger").firmware_signer().pem, manufacturer)
+    with pytest.raises(ImageError, match="no installed manufacturer root"):
+        check(manufacturer.firmware_signer().pem)
+
+
+def test_stranger_with_the_manufacturers_name_is_not(manufacturer: Authority) -> None:
+    with pytest.raises(ImageError, match="no installed manufacturer root"):
+        check(Authority("manufacturer").firmware_signer().pem, manufacturer)
+
+
+def test_expired_signer_is_not(manufacturer: Authority) -> None:
+    expired = manufacturer.firmware_signer(expired=True).pem
+    with pytest.raises(ImageError, match="expired"):
+        check(expired, manufacturer)
+    check(expired, manufacturer, utc=None)  # no clock is set: nothing expires
+
+
+def test_signer_of_the_future_is_not(manufacturer: Authority) -> None:
+    with pytest.raises(ImageError, match="no installed"):
+        check(manufacturer.firmware_signer().pem, manufacturer, utc=NOW - 10 * 86400)
+
+
+def test_expired_root_vouches_for_nobody(manufacturer: Authority) -> None:
+    with pytest.raises(ImageError):
+        check(manufacturer.firmware_signer().pem, manufacturer, utc=NOW + 5000 * 86400)
+
+
+def test_server_certificate_of_the_manufacturer_signs_no_firmware(manufacturer: Authority) -> None:
+    with pytest.raises(ImageError, match="another purpose"):
+        check(manufacturer.server().pem, manufacturer)
+
+
+def test_root_itself_signs_no_firmware(manufacturer: Authority) -> None:
+    with pytest.raises(ImageError, match="authority"):
+        check(manufacturer.pem, manufacturer)
+
+
+def test_chain_instead_of_a_certificate_is_not_taken(manufacturer: Authority) -> None:
+    with pytest.raises(ImageError, match="without a chain"):
+        check(manufacturer.firmware_signer().pem + manufacturer.pem, manufacturer)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_rubbish_is_not_taken(text: str, manufacturer: Authority) -> None:
+    with pytest.raises(ImageError):
+        check(text, manufacturer)
+
+
+def test_weak_or_strange_keys_are_not_taken(manufacturer: Authority) -> None:
+    for key in (rsa.generate_private_key(65537, 1024), ed25519.Ed25519PrivateKey.generate()):
+        with pytest.raises(ImageError, match="too weak"):
+            check(signer_with(manufacturer, key), manufacturer)
+
+
+def test_damaged_root_is_passed_over(manufacturer: Authority) -> None:
+    roots = [b"rubbish", manufacturer.pem.encode()]
+    signing.check_signer(manufacturer.firmware_signer().pem.encode(), roots, utc=NOW)
+
+
+@pytest.fixture(scope="module")
+def rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+def certificate_of(root: Authority, key: Any) -> x509.Certificate:
+    return signing.load_certificate(signer_with(root, key).encode())
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
+def test_elliptic_curve_signature(curve: ec.EllipticCurve, manufacturer: Authority) -> None:
+    key = ec.generate_private_key(curve)
+    certificate = certificate_of(manufacturer, key)
+    signature = signing.sign_digest(key, DIGEST)
+    signing.verify_digest(certificate, signature, DIGEST)
+    with pytest.raises(ImageError):
+        signing.verify_digest(certificate, signature, hashlib.sha256(b"other").digest())
+    # What any other tool makes of it: ECDSA with SHA-256 over the file.
+    signing.verify_digest(certificate, key.sign(b"image", ec.ECDSA(hashes.SHA256())), DIGEST)
+
+
+def test_rsa_signature_is_pss_only(manufacturer: Authority, rsa_key: rsa.RSAPrivateKey) -> None:
+    certificate = certificate_of(manufacturer, rsa_key)
+    signing.verify_digest(certificate, signing.sign_digest(rsa_key, DIGEST), DIGEST)
+    longest = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.MAX_LENGTH)
+    signing.verify_digest(certificate, rsa_key.sign(b"image", longest, hashes.SHA256()), DIGEST)
+    for old in (padding.PKCS1v15(), padding.PSS(padding.MGF1(hashes.SHA1()), 20)):
+        with pytest.raises(ImageError):
+            signing.verify_digest(certificate, rsa_key.sign(b"image", old, hashes.SHA256()), DIGEST)
+
+
+@pytest.mark.parametrize("signature", [b"", b"x", bytes(64), bytes(72), b"\x30\x06\x02\x01\x00\x02\x01\x00"])
+def test_rubbish_is_no_signature(signature: bytes, manufacturer: Authority, rsa_key: rsa.RSAPrivateKey) -> None:
+    for key in (rsa_key, ec.generate_private_key(ec.SECP256R1())):
+        with pytest.raises(ImageError):
+            signing.verify_digest(certificate_of(manufacturer, key), signature, DIGEST)
+
+
+def test_signature_in_base64() -> None:
+    assert signing.decode_signature("QUJD\n REVG\n") == b"ABCDEF"
+    for text in ("QUJD!", "Q", "ü"):
+        with pytest.raises(ImageError):
+            signing.decode_signature(text)
+
+
+def test_signature_of_another_signer_of_the_same_root(manufacturer: Authority) -> None:
+    one, other = manufacturer.firmware_signer(), manufacturer.firmware_signer()
+    assert isinstance(one, Issued)
+    with pytest.raises(ImageError):
+        signing.verify_digest(one.certificate, signing.sign_digest(other.key, DIGEST), DIGEST)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Firmware images out of a checkout: which files go in, and how they are signed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from firmware import product
+from firmware.errors import ImageError
+from firmware.update import signing
+from firmware.update.image import ROOMS, Embedded, Entry, ImageReader, Manifest, embed, write_image
+from firmware.update.slot_directory import open_image
+
+__all__ = ["build", "read", "request_fields", "sign"]
+
+_SUFFIXES = frozenset({".py", ".toml", ".sql", ".json", ".md", ".html", ".css", ".js", ".svg", ".png", ".typed"})
+_VERSION_FILE = "firmware/version.py"
+_VERSION = re.compile(r'^VERSION = "([^"]*)"$', re.MULTILINE)
+
+
+def build(checkout: Path, out: Path, *, product_name: str, version: str | None, min_version: str) -> Manifest:
+    """Write an unsigned image of `checkout` to `out`.
+
+    With `version`, the image is that version instead of the checkout's own. Raises `ImageError`, `ConfigError`,
+    `OSError`.
+    """
+    contents = {path: (checkout / path).read_bytes() for path in _files(checkout)}
+    if _VERSION_FILE not in contents:
+        raise ImageError(f"{checkout} is no checkout: no {_VERSION_FILE}")
+    text = contents[_VERSION_FILE].decode()
+    found = _VERSION.search(text)
+    if found is None:
+        raise ImageError(f"{checkout / _VERSION_FILE} names no VERSION")
+    if version is not None:
+        contents[_VERSION_FILE] = _VERSION.sub(f'VERSION = "{version}"', text).encode()
+    manifest = Manifest(
+        format=1,
+        family=product.load(product_name).identity.firmware_family,
+        version=version or found.group(1),
+        min_version=min_version,
+        files=[Entry(path, len(content), hashlib.sha256(content).hexdigest()) for path, content in contents.items()],
+    )
+    _write(out, lambda file: write_image(file, manifest, contents.values()))
+    return manifest
+
+
+def _files(checkout: Path) -> list[str]:
+    """The version tree's files, in order, so that one checkout gives one image. A link is refused."""
+    found: list[str] = []
+    for room in ROOMS:
+        for folder, folders, files in os.walk(checkout / room):
+            folders[:] = sorted(name for name in folders if name != "__pycache__" and not name.startswith("."))
+            for path in (Path(folder) / name for name in sorted(files)):
+                if path.is_symlink() or any((Path(folder) / name).is_symlink() for name in folders):
+                    raise ImageError(f"{path}: links can't be part of an image")
+                if path.suffix in _SUFFIXES:
+                    found.append(path.relative_to(checkout).as_posix())
+    return found
+
+
+def sign(image: Path, out: Path, *, certificate: Path, key: Path) -> None:
+    """Write `image` with an embedded signature to `out`; one that is there is replaced. Raises `ImageError`."""
+    pem = certificate.read_bytes()
+    signer = signing.load_certificate(pem)
+    private = load_pem_private_key(key.read_bytes(), password=None)
+    if private.public_key() != signer.public_key():
+        raise ImageError("key and certificate do not belong together")
+    content = image.read_bytes()
+    _manifest, embedded, _digest = read(image)
+    if embedded is not None:
+        content = content[: -len(embed(embedded.certificate, embedded.signature))]
+    signature = signing.sign_digest(private, hashlib.sha256(content).digest())
+    _write(out, lambda file: file.write(content + embed(pem, signature)))
+
+
+def request_fields(image: Path, *, certificate: Path, key: Path) -> dict[str, str]:
+    """`signature` and `signingCertificate` of an UpdateFirmwareRequest for this file, whole as it is (L01.FR.04)."""
+    private = load_pem_private_key(key.read_bytes(), password=None)
+    digest = hashlib.sha256(image.read_bytes()).digest()
+    signature = base64.b64encode(signing.sign_digest(private, digest)).decode()
+    return {"signature": signature, "signingCertificate": certificate.read_text()}
+
+
+def read(image: Path) -> tuple[Manifest, Embedded | None, bytes]:
+    """The manifest, the embedded signature and the digest of an image that is whole; raises `ImageError`."""
+    with open_image(image) as stream:
+        reader = ImageReader(stream)
+        reader.check_files()
+        embedded = reader.finish()
+        return reader.manifest, embedded, reader.digest
+
+
+def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    new = path.with_name(path.name + ".new")
+    with new.open("wb") as file:
+        fill(file)
+    new.replace(path)
