@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
     from firmware.config import NetworkProfile
     from firmware.product import Product
+    from services.ocpp.authorization_cache import AuthorizationCache
+    from services.ocpp.certificates import CertificateStore
     from services.ocpp.device_model import DeviceModel
     from services.ocpp.evses import HalView
     from services.ocpp.jobs import Job, JobNews
     from services.ocpp.messages import Action, MessageTriggerEnumType, RegistrationStatusEnumType
     from services.ocpp.outbox import Outbox
+    from services.ocpp.security_log import SecurityRecord
     from services.ocpp.signals import Signal
     from services.ocpp.station_time import StationTime
 
@@ -87,6 +90,7 @@ class Context:
     model: DeviceModel
     facts: Facts
     store: TransactionStore
+    cache: AuthorizationCache
     outbox: Outbox
     hal: HalView
     time: StationTime
@@ -97,6 +101,12 @@ class Context:
     serial_number: str
     profiles: dict[int, NetworkProfile]
     """Configuration slots; owner: provisioning (B)."""
+    certificates: CertificateStore
+    """On disk at once, not with the unit of work: an answer never promises more than what is kept."""
+    updates: Updates | None = None
+    """None on a station that can't update itself."""
+    security_log: SecurityRecord | None = None
+    """None only where nothing of it is looked at."""
     registration: Registration = field(default_factory=Registration)
     signals: list[Signal] = field(default_factory=list)
     link_orders: list[LinkOrder] = field(default_factory=list)
@@ -115,6 +125,16 @@ class LinkOrder:
 
     action: Literal["stop", "redial"]
     reason: str
+
+
+class Updates(Protocol):
+    """What firmware management may ask at once; each answer is why not, or None."""
+
+    def signer_problem(self, certificate: str, utc: float | None) -> str | None:
+        """Why this certificate (PEM) may not sign firmware here; `utc` None: the time is not known."""
+
+    def location_problem(self, location: str) -> str | None:
+        """Why nothing is fetched from this URL."""
 
 
 class TransactionStore(Protocol):

@@ -20,6 +20,8 @@ __all__ = ["Display"]
 
 _REFUSAL_S = 5.0
 
+_WOUND_UP = (Phase.STOPPING, Phase.FINISHED)
+
 _WORDS = {
     "rejected": "This card is not accepted.",
     "not_allowed_here": "This card may not charge here.",
@@ -85,7 +87,7 @@ class Display:
             return "authorising", {}
         if evse.id_token is not None:
             return ("authorised" if evse.plugged else "plug_in"), {}
-        if evse.plugged and evse.phase is Phase.FINISHED and selected != evse.evse:
+        if evse.plugged and evse.phase in _WOUND_UP and selected != evse.evse:
             return "finished", _figures(evse)  # until the driver unplugs, or touches the display for another session
         if evse.plugged or selected == evse.evse:
             return "select", {"prompt": "Hold your card to the reader."}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Work that takes time and I/O, asked for by blocks and done outside them.
 
-A block appends a `Job` to `context.jobs`; after the commit the shell hands it to the `JobRunner`, and what becomes of it
+A block appends a `Job` to `context.jobs`; after the commit the shell hands it to the `JobRunner`. What becomes of it
 comes back through `Block.on_job`, as often as there is something to tell. Jobs are not durable: a block that needs
 one finished after a restart keeps a fact of its own and asks again.
 """

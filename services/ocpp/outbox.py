@@ -217,7 +217,8 @@ class Outbox:
     def payload(self, item: Item, *, clock_offset: float | None) -> Any:
         """What goes on the wire for `item`: the offline flag and the time stamps as they must be now.
 
-        `clock_offset`: UTC minus monotonic, None while that is not known. E11.FR.07, E12.FR.02: whatever was made or left waiting outside this connection is `offline`.
+        `clock_offset`: UTC minus monotonic, None while that is not known. E11.FR.07, E12.FR.02: whatever was made or
+        left waiting outside this connection is `offline`.
         """
         payload = item.payload
         row = item.row

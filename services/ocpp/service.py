@@ -18,25 +18,36 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from firmware.clock import CLOCK_FLOOR
 from firmware.contract import Answer, BootCause, Command, LinkChanged, Refused, Snapshot, Stamped
 from firmware.errors import ContractError
 from firmware.ipc.hal_core import LinkState
+from firmware.log import register_secret
+from firmware.update.open import open_slots
 from services.ocpp import network_profiles
+from services.ocpp.authorization_cache import AuthorizationCache
+from services.ocpp.certificates import CertificateStore
+from services.ocpp.certificates import factory as factory_certificates
 from services.ocpp.connection_policy import RetryRules
 from services.ocpp.context import Context, LinkOrder
 from services.ocpp.csms_link import CsmsLink, LinkSettings, security_event
 from services.ocpp.device_model import DeviceModel, keys
 from services.ocpp.evses import HalView
+from services.ocpp.firmware_jobs import FirmwareJobs
 from services.ocpp.hal_client import HalClient
 from services.ocpp.jobs import JobRunner
+from services.ocpp.log_jobs import LogJobs
 from services.ocpp.outbox import Outbox, RetryRule
+from services.ocpp.security_log import SecurityLog
 from services.ocpp.signals import SecurityEvent
 from services.ocpp.station import Station, Step
 from services.ocpp.station_time import StationTime
 from services.ocpp.status import notice, status
 from services.ocpp.status_feed import StatusFeed
 from services.ocpp.storage import Database
-from services.ocpp.storage.tables import FactTable, OutboxTable, TransactionTable
+from services.ocpp.storage.tables import CacheTable, FactTable, OutboxTable, TransactionTable
+from services.ocpp.tls import TlsContexts
+from services.ocpp.transfer import Rules
 
 if TYPE_CHECKING:
     from firmware.clock import Clock
@@ -79,12 +90,34 @@ class Service:
         self._database = Database(Path(config.database), clock=clock)
         self._facts = FactTable(self._database)
         self._model = DeviceModel(product, self._database, factory=factory.variable, where=config.factory)
+        self._certificates = CertificateStore(
+            Path(config.certificates),
+            entries=product.limits.certificate_entries,
+            chain_bytes=product.limits.certificate_chain_bytes,
+            keep_last_csms_root=not product.lab.last_csms_root_removable,
+        )
+        self._security_log = SecurityLog(Path(config.database).with_name("security.log"))
+        self._time: StationTime | None = None
+        self._tls = TlsContexts(
+            self._certificates,
+            product.features.cipher_suites,
+            utc=self._known_utc,
+            wildcards=lambda: bool(self._model.find(keys.ALLOW_CSMS_TLS_WILDCARDS)),
+        )
+        self._attempts_failed = 0
+        """With the present station certificate, while there are two (A02.FR.28)."""
+        self._reported: set[tuple[int, str]] = set()
+        """Slots and security events of failed attempts since the last connection: each is told once (A00.FR.316)."""
         self._take_factory_settings()
         self._booted_profiles = network_profiles.load(self._facts, factory.network_profile)
         self._feed = StatusFeed(Path(config.status_socket))
         self._hal = HalClient(Path(config.hal_socket), self, clock=clock, software=f"ocpp {firmware_version}")
         self._link = CsmsLink(self._link_settings, self, clock=clock, random=random.random, dial_via=dial_via)
-        self._jobs = JobRunner({}, lambda news: self._tell(lambda station, now: station.on_job(news, now)))
+        self._firmware = self._open_slots(config)
+        workers = self._log_jobs(config).workers()
+        if self._firmware is not None:
+            workers |= self._firmware.workers()
+        self._jobs = JobRunner(workers, lambda news: self._tell(lambda station, now: station.on_job(news, now)))
         self._station: Station | None = None
         self._early: list[Callable[[Station, float], None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -115,6 +148,7 @@ class Service:
         if factory.network_profile and not named:
             slots = tuple(str(profile.slot) for profile in factory.network_profile)
             model.put(keys.NETWORK_CONFIGURATION_PRIORITY, slots)
+        factory_certificates.install(self._certificates, factory.certificates)
         self._facts.put("first_start_done", True)
 
     # --- starting the station ---------------------------------------------------------------------------------
@@ -143,7 +177,7 @@ class Service:
         if serial_number:
             model.put(keys.SERIAL_NUMBER, serial_number)
         model.put(keys.FIRMWARE_VERSION, self._firmware_version)
-        time = StationTime(board_offset=self._clock.utc() - now)
+        time = self._time = StationTime(board_offset=self._clock.utc() - now)
         time.use(tuple(model.get(keys.TIME_SOURCE)))
         model.provide(keys.DATE_TIME, lambda: time.utc(self._clock.monotonic()))
         return Context(
@@ -151,6 +185,7 @@ class Service:
             model=model,
             facts=facts,
             store=TransactionTable(self._database),
+            cache=AuthorizationCache(CacheTable(self._database), model, time),
             outbox=Outbox(
                 OutboxTable(self._database),
                 boot_id,
@@ -166,7 +201,48 @@ class Service:
             boot_cause="application" if same_boot else cause.value,
             serial_number=serial_number or model.get(keys.SERIAL_NUMBER),
             profiles=network_profiles.load(facts, self._factory.network_profile),
+            certificates=self._certificates,
+            updates=self._firmware,
+            security_log=self._security_log,
         )
+
+    def _open_slots(self, config: ServiceConfig) -> FirmwareJobs | None:
+        """The board's slots, if this station has any."""
+        if config.slots is None:
+            return None
+        return FirmwareJobs(
+            Path(config.images),
+            open_slots(config.slots),
+            self._product,
+            running=self._firmware_version,
+            manufacturer_roots=lambda: [root.pem for root in self._certificates.roots("ManufacturerRootCertificate")],
+            csms_roots=self._csms_roots,
+            rules=self._transfer_rules,
+        )
+
+    def _log_jobs(self, config: ServiceConfig) -> LogJobs:
+        return LogJobs(
+            Path(config.database).with_name("uploads"),
+            logs=Path(config.log_file).parent if config.log_file else None,
+            security_log=self._security_log,
+            csms_roots=self._csms_roots,
+            rules=self._transfer_rules,
+        )
+
+    def _csms_roots(self) -> list[str]:
+        return [root.pem for root in self._certificates.roots("CSMSRootCertificate")]
+
+    def _transfer_rules(self) -> Rules:
+        """To the station itself only on a bench, where the CSMS is there, too."""
+        profiles = self._booted_profiles.values()
+        return Rules.of(self._product.limits.file_transfer, [profile.url for profile in profiles])
+
+    def _known_utc(self) -> float | None:
+        """The station's time for judging certificates; the board's until the station has started."""
+        if self._time is not None:
+            return self._time.known_utc(self._clock.monotonic())
+        utc = self._clock.utc()
+        return utc if utc >= CLOCK_FLOOR else None
 
     def _evses(self) -> list[tuple[int, int]]:
         return [(evse.id, evse.connector[0].id) for evse in self._product.hardware.evse]
@@ -308,6 +384,10 @@ class Service:
     # --- LinkListener -----------------------------------------------------------------------------------------------
 
     def on_link_up(self, profile: NetworkProfile) -> None:
+        self._reported.clear()
+        self._attempts_failed = 0
+        if profile.security_profile >= 2:
+            self._tls.connected()
         self._tell(lambda station, now: station.on_link_up(profile, now))
 
     def on_link_frame(self, frame: str | bytes) -> None:
@@ -317,18 +397,33 @@ class Service:
         self._tell(lambda station, now: station.on_link_down(now))
 
     def on_link_failed(self, profile: NetworkProfile, reason: str, kind: FailureKind) -> None:
-        kind_of_event = security_event(reason) if kind == "tls" else None
-        if kind_of_event is not None:
-            self._report(SecurityEvent(kind_of_event, reason))
+        event = security_event(reason) if kind == "tls" else None
+        if kind == "unauthorised":
+            event = "FailedToAuthenticateAtCsms"
+        if event is not None and (profile.slot, event) not in self._reported:
+            self._reported.add((profile.slot, event))
+            self._report(SecurityEvent(event, reason))
+        if profile.security_profile == 3:
+            self._try_other_certificate()
+
+    def _try_other_certificate(self) -> None:
+        """A02.FR.28: when every slot has had its attempts with one certificate, the other one has its turn."""
+        self._attempts_failed += 1
+        settings = self._link_settings()
+        if self._attempts_failed >= settings.retry.attempts_per_slot * len(settings.profiles):
+            self._attempts_failed = 0
+            self._certificates.alternate()
 
     def _link_settings(self) -> LinkSettings:
         model = self._model
+        register_secret(model.get(keys.BASIC_AUTH_PASSWORD))
         return LinkSettings(
             identity=self._factory.identity,
             profiles=network_profiles.in_priority(
                 self._booted_profiles, model.get(keys.NETWORK_CONFIGURATION_PRIORITY)
             ),
             basic_auth_password=model.get(keys.BASIC_AUTH_PASSWORD) or None,
+            tls=self._tls,
             ping_interval_s=model.get(keys.WEB_SOCKET_PING_INTERVAL),
             retry=RetryRules(
                 attempts_per_slot=model.get(keys.NETWORK_PROFILE_CONNECTION_ATTEMPTS),

@@ -25,6 +25,8 @@ __all__ = [
     "Authorised",
     "BootWanted",
     "CardOutcome",
+    "CertificatesChanged",
+    "Connected",
     "Invalidated",
     "MeterSampled",
     "ProfilesChanged",
@@ -32,8 +34,10 @@ __all__ = [
     "SecurityEvent",
     "Signal",
     "StopWanted",
+    "TokenInformed",
     "TransactionChanged",
     "Triggered",
+    "UpdateWaits",
     "VariablesChanged",
     "WentOffline",
 ]
@@ -46,6 +50,13 @@ class Registered:
 
     booted: bool
     offline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The link to the CSMS is up, over this security profile; whether it accepts us is another matter."""
+
+    security_profile: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,14 @@ class Invalidated:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenInformed:
+    """The CSMS said this of a token in the answer to a TransactionEvent (C10.FR.05)."""
+
+    id_token: IdTokenType
+    info: IdTokenInfoType
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionChanged:
     """A TransactionEvent was made. `change` is `started`, `updated` or `ended`."""
 
@@ -141,6 +160,19 @@ class SecurityEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificatesChanged:
+    """The station's own certificate was replaced, or one of two was discarded."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateWaits:
+    """A firmware update waits for the EVSEs that are in use, or is being installed: whatever is free is Unavailable
+    (L01.FR.07). False: no longer."""
+
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CardOutcome:
     """What came of a card, for the display and local observers."""
 
@@ -151,17 +183,21 @@ class CardOutcome:
 
 Signal: TypeAlias = (
     Registered
+    | Connected
     | WentOffline
     | BootWanted
     | AuthorisationWanted
     | Authorised
     | StopWanted
     | Invalidated
+    | TokenInformed
     | TransactionChanged
     | Triggered
+    | UpdateWaits
     | VariablesChanged
     | ProfilesChanged
     | MeterSampled
     | SecurityEvent
+    | CertificatesChanged
     | CardOutcome
 )

@@ -116,6 +116,9 @@ class Station:
         self.context.registration.last_contact = now
         events = self._peer.receive(frame, now)
         self._step.frames += self._peer.take_frames()
+        invalid = self._peer.take_invalid()
+        if invalid is not None:
+            self.context.emit(SecurityEvent("InvalidMessages", invalid))
         for event in events:
             if isinstance(event, CallReceived):
                 self._called(event, len(frame), now)

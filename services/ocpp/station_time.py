@@ -45,6 +45,10 @@ class StationTime:
         """Seconds since 1970 at monotonic `now`; never before the clock floor."""
         return max(now + self._offset, self._floor)
 
+    def known_utc(self, now: float) -> float | None:
+        """The same; None while nobody has told us the time, when nothing may be decided by dates."""
+        return self.utc(now) if self.is_known else None
+
     def text(self, now: float) -> str:
         """The same as RFC 3339 (part 2, section 3.1)."""
         return format_utc(self.utc(now))

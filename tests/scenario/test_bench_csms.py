@@ -369,7 +369,17 @@ async def test_the_page_is_served_and_keeps_others_out(bench: Bench) -> None:
     async with bench.http.get(bench.url) as response:
         page = await response.text()
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]
-    for name in ("app.js", "chart.js", "dom.js", "messages.js", "request.js", "stations.js", "tables.js", "style.css"):
+    for name in (
+        "app.js",
+        "chart.js",
+        "dom.js",
+        "files.js",
+        "messages.js",
+        "request.js",
+        "stations.js",
+        "tables.js",
+        "style.css",
+    ):
         async with bench.http.get(f"{bench.url}static/{name}") as response:
             assert response.status == 200
             text = await response.text()

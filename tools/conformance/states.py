@@ -179,7 +179,9 @@ async def transaction_event(
         wanted |= session.card.fields()
     if session.remote_due:
         wanted |= {"triggerReason": "RemoteStart", "transactionInfo.remoteStartId": session.remote_start_id}
-    return _remember(session, await t.expect_want(_about(t, session, wanted), req=req, within=within))
+    message = _remember(session, await t.expect_want(_about(t, session, wanted), req=req, within=within))
+    session.token_due = session.remote_due = False  # an event that lacks them is the failure, not those after it
+    return message
 
 
 async def optional_event(

@@ -10,6 +10,7 @@ GET    /api/messages                   ?station= &after= &before= &limit= &max_t
 GET    /api/tokens                     PUT and DELETE /api/tokens/{id_token}
 GET    /api/behaviour                  PUT: how stations are answered
 GET    /api/actions                    what can be sent, with templates
+GET    /api/files                      file servers: addresses, root certificate, files; a file is at /files/{path}
 GET    /api/events                     server-sent events: station, transaction, message, token, behaviour
 """
 
@@ -29,17 +30,19 @@ from firmware.errors import StorageError
 from tools.csms import schemas
 from tools.csms.desk import Desk, shortened
 from tools.csms.feed import Feed
+from tools.csms.files import FileSide
 from tools.csms.frames import Result
 from tools.csms.rpc import Answer, BadAnswer, Busy, LinkLost, NoAnswer
 from tools.csms.settings import Behaviour, Settings
 from tools.csms.station import Station
 from tools.csms.store import MessageRow, Token
 
-__all__ = ["DESK", "FEED", "ROUTES", "SETTINGS", "errors_as_json", "templates"]
+__all__ = ["DESK", "FEED", "FILES", "ROUTES", "SETTINGS", "errors_as_json", "templates"]
 
 DESK = web.AppKey("desk", Desk)
 FEED = web.AppKey("feed", Feed)
 SETTINGS = web.AppKey("settings", Settings)
+FILES: web.AppKey[FileSide | None] = web.AppKey("files")
 
 _MAX_READERS = 32
 _KEEP_ALIVE_S = 15.0
@@ -277,6 +280,14 @@ async def _put_behaviour(request: web.Request) -> web.Response:
     return _json(desk.behaviour)
 
 
+async def _files(request: web.Request) -> web.Response:
+    side = request.app[FILES]
+    if side is None:
+        return _json({"https": None, "ftp": None, "root": None, "example": "https://127.0.0.1:8443/", "files": []})
+    told = {"https": side.https, "ftp": side.ftp, "root": side.root_pem, "example": side.https}
+    return _json({**told, "files": side.entries()})
+
+
 @cache
 def templates() -> list[dict[str, Any]]:
     """Requests to begin from: `{"group", "action", "title", "payload"}`; `$name` texts are filled in by the page."""
@@ -327,5 +338,6 @@ ROUTES = [
     web.get("/api/behaviour", _behaviour),
     web.put("/api/behaviour", _put_behaviour),
     web.get("/api/actions", _actions),
+    web.get("/api/files", _files),
     web.get("/api/events", _events),
 ]

@@ -104,6 +104,7 @@ def _add_up(commands: Any) -> None:
     up.add_argument("--passwords", type=Path, metavar="FILE", help='TOML, identity = "password"; others come with any')
     up.add_argument("--call-timeout", type=float, default=30.0, metavar="S", help="for an answer of a station (30)")
     up.add_argument("--ping", type=float, default=30.0, metavar="S", help="WebSocket ping interval, 0 for none (30)")
+    up.add_argument("--files", type=Path, metavar="DIR", help="offer DIR over HTTPS and FTP, take logs into DIR/logs")
     up.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
 
 
@@ -142,6 +143,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         passwords=read_passwords(arguments.passwords) if arguments.passwords else {},
         call_timeout_s=arguments.call_timeout,
         ping_interval_s=arguments.ping,
+        files=arguments.files,
     )
 
 
@@ -155,6 +157,8 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(signal_number, stop.set)
     async with running(settings) as bench:
         ready = {"csms": "ready", "url": bench.url, "ocpp": bench.ocpp_url, "pid": os.getpid()}
+        if bench.files is not None:
+            ready |= {"https": bench.files.https, "ftp": bench.files.ftp}
         print(msgspec.json.encode(ready).decode(), flush=True)
         await stop.wait()
 

@@ -30,6 +30,7 @@ from firmware.clock import Clock, SystemClock
 from tools.csms import api
 from tools.csms.desk import Desk
 from tools.csms.feed import Feed
+from tools.csms.files import FileSide, open_files
 from tools.csms.rpc import LinkLost
 from tools.csms.settings import Settings
 from tools.csms.station import Station
@@ -70,6 +71,7 @@ class Running:
     desk: Desk
     url: str
     ocpp_url: str
+    files: FileSide | None = None
 
 
 class _WebSocketTransport:
@@ -232,17 +234,20 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 # The whole
 
 
-def build_app(settings: Settings, desk: Desk, feed: Feed) -> web.Application:
+def build_app(settings: Settings, desk: Desk, feed: Feed, files: FileSide | None = None) -> web.Application:
     """Everything on one port."""
     app = web.Application(middlewares=[_guard, api.errors_as_json], client_max_size=settings.max_frame_bytes * 2)
     app[api.SETTINGS] = settings
     app[api.DESK] = desk
     app[api.FEED] = feed
+    app[api.FILES] = files
     app.on_response_prepare.append(_add_headers)
     app.router.add_get("/ocpp/{identity}", _on_station)
     app.router.add_get("/", _on_page)
     app.router.add_get("/favicon.ico", _on_icon)
     app.router.add_static("/static", _PAGE)
+    if files is not None:
+        app.router.add_get("/files/{path:.+}", files.send)
     app.add_routes(api.ROUTES)
     return app
 
@@ -255,16 +260,21 @@ async def running(
     store = Store(settings.database, settings.limits)
     feed = Feed()
     desk = Desk(store, feed, clock or SystemClock(), settings.behaviour)
-    runner = web.AppRunner(build_app(settings, desk, feed), access_log=None, shutdown_timeout=1.0)
+    stack = contextlib.AsyncExitStack()
     try:
+        files = None
+        if settings.files is not None:
+            files = await stack.enter_async_context(open_files(settings.files, settings.database.parent))
+        runner = web.AppRunner(build_app(settings, desk, feed, files), access_log=None, shutdown_timeout=1.0)
+        stack.push_async_callback(runner.cleanup)
         await runner.setup()
         for listener in listeners or [Listener(settings.host, settings.port)]:
             await web.TCPSite(runner, listener.host, listener.port, ssl_context=listener.tls).start()
         host, port = runner.addresses[0][:2]
         authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        yield Running(desk, f"http://{authority}/", f"ws://{authority}/ocpp")
+        yield Running(desk, f"http://{authority}/", f"ws://{authority}/ocpp", files)
     finally:
         feed.close()
         await asyncio.gather(*(link.close(WSCloseCode.GOING_AWAY, "the bench ends") for link in desk.links()))
-        await runner.cleanup()
+        await stack.aclose()
         store.close()

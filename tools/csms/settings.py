@@ -40,6 +40,8 @@ class Settings:
     ping_interval_s: float = 30.0
     max_frame_bytes: int = 1024 * 1024
     max_connections: int = 200
+    files: Path | None = None
+    """The folder for firmware and logs (`files.py`); None: no file servers."""
     limits: Limits = field(default_factory=Limits)
 
 

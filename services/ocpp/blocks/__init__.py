@@ -7,6 +7,7 @@ request of ours to the block whose `asks` does, events and signals to all of the
 
 from services.ocpp.blocks.authorization import Authorization
 from services.ocpp.blocks.availability import Availability
+from services.ocpp.blocks.certificates import Certificates
 from services.ocpp.blocks.data_transfer import DataTransfer
 from services.ocpp.blocks.diagnostics import Diagnostics
 from services.ocpp.blocks.firmware_management import FirmwareManagement
@@ -28,6 +29,7 @@ BLOCKS: tuple[type[Block], ...] = (
     Availability,  # G
     MeterValues,  # J
     FirmwareManagement,  # L
+    Certificates,  # M
     Diagnostics,  # N
     DataTransfer,  # P
 )

@@ -1,24 +1,212 @@
 # SPDX-License-Identifier: Apache-2.0
-"""N Diagnostics: so far only what is asked of it by TriggerMessage.
+"""N Diagnostics: log uploads (N01) and what is kept about a customer (N09, N10).
 
-There are no log uploads over OCPP yet, so none is ever under way and the status is always Idle.
+One upload at a time. The job is not durable: after a restart the CSMS is told that the upload that was under way has
+failed, and may ask again. What is kept about a customer is the authorization cache and the transactions that run;
+transaction messages that wait for the CSMS are its own data and leave as they are.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from firmware.clock import format_utc, parse_utc
 from services.ocpp import signals
-from services.ocpp.context import Block, TriggerAnswer
+from services.ocpp.context import Block, Context, TriggerAnswer
+from services.ocpp.device_model import keys
+from services.ocpp.diagnostics_archive import Period
+from services.ocpp.jobs import Job, JobNews
+from services.ocpp.log_jobs import LogOrder
+from services.ocpp.transfer import Rules, TransferError, parse
 
 if TYPE_CHECKING:
-    from services.ocpp.messages import LogStatusNotificationRequest, MessageTriggerEnumType
+    from services.ocpp.messages import (
+        Action,
+        CustomerInformationRequest,
+        CustomerInformationResponse,
+        GetLogRequest,
+        GetLogResponse,
+        IdTokenType,
+        LogStatusNotificationRequest,
+        MessageTriggerEnumType,
+        NotifyCustomerInformationRequest,
+        UploadLogStatusEnumType,
+    )
 
 __all__ = ["Diagnostics"]
+
+_log = logging.getLogger(__name__)
+
+_JOB = "log.upload"
+_INTERRUPTED = "log_upload"
+"""The fact that holds the requestId of the upload under way."""
+_RETRIES = 2
+_RETRY_INTERVAL_S = 30.0
+"""When the CSMS leaves them to us."""
+_MAX_DATA_CHARS = 512
+"""NotifyCustomerInformationRequest.data"""
+_REFERENCES = ("idToken", "customerCertificate", "customerIdentifier")
+_FAILURES: dict[str, UploadLogStatusEnumType] = {"permission": "PermissionDenied", "scheme": "NotSupportedOperation"}
+
+
+@dataclass(slots=True)
+class _Upload:
+    request_id: int
+    job_id: str
+    told: bool = False
+    """The CSMS knows that it has begun."""
 
 
 class Diagnostics(Block):
     letter = "N"
+    handles = ("GetLog", "CustomerInformation")
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._upload: _Upload | None = None
+        self._jobs = 0
+        self._interrupted: int | None = None
+
+    def start(self, now: float) -> None:
+        self._interrupted = self.context.facts.get(_INTERRUPTED)
+
+    def on_call(self, action: Action, request: Any, now: float) -> Any:
+        return self._get_log(request, now) if action == "GetLog" else self._customer_information(request, now)
+
+    # --- N01 -----------------------------------------------------------------------------------------------------
+
+    def _get_log(self, request: GetLogRequest, now: float) -> GetLogResponse:
+        problem = self._problem(request)
+        if problem is not None:
+            return {"status": "Rejected", "statusInfo": {"reasonCode": problem}}
+        cancelled = self._upload
+        if cancelled is not None:  # N01.FR.12, N01.FR.20
+            self.context.jobs.append(Job(_JOB, cancelled.job_id, None))
+            self._tell("AcceptedCanceled", cancelled.request_id)
+        self._jobs += 1
+        self._upload = _Upload(request["requestId"], str(self._jobs))
+        self.context.facts.put(_INTERRUPTED, request["requestId"])
+        order = self._order(request, now)
+        self.context.jobs.append(Job(_JOB, self._upload.job_id, order))
+        return {"status": "AcceptedCanceled" if cancelled else "Accepted", "filename": order.name}  # N01.FR.01
+
+    def _problem(self, request: GetLogRequest) -> str | None:
+        if self.context.registration.status != "Accepted":  # B02.FR.02: its status could not be told
+            return "CSNotAccepted"
+        if self._upload is not None and not self.context.product.features.cancel_log_upload:  # C-57
+            return "UploadInProgress"
+        try:
+            rules = Rules.of(self.context.model.get(keys.FILE_TRANSFER_PROTOCOLS), ())
+            parse(request["log"]["remoteLocation"], rules)
+        except TransferError as error:
+            _log.warning("GetLog refused: %s", error)
+            return "InvalidURL"
+        try:
+            period = _period(request)
+        except ValueError:
+            return "InvalidValue"
+        if period.oldest is not None and period.latest is not None and period.oldest > period.latest:
+            return "InvalidValue"  # N01.FR.05: there is no log of such a time
+        return None
+
+    def _order(self, request: GetLogRequest, now: float) -> LogOrder:
+        security = request["logType"] == "SecurityLog"  # N01.FR.03, N01.FR.04
+        identity = re.sub(r"[^A-Za-z0-9.-]", "_", self.context.model.get(keys.IDENTITY))[:48]
+        stamp = re.sub(r"[-:]|\.\d+", "", self.context.time.text(now))
+        kind, suffix = ("security", "log") if security else ("diagnostics", "tar.gz")
+        return LogOrder(
+            name=f"{kind}-{identity}-{stamp}-{request['requestId']}.{suffix}",
+            security=security,
+            location=request["log"]["remoteLocation"],
+            retries=request.get("retries", _RETRIES),
+            retry_interval_s=float(request.get("retryInterval", _RETRY_INTERVAL_S)),
+            period=_period(request),
+            documents={} if security else self._documents(now),
+            secrets=tuple(self._secrets()),
+        )
+
+    def _secrets(self) -> list[str]:
+        return [
+            attribute.text
+            for variable in self.context.model.variables.values()
+            for attribute in variable.attributes.values()
+            if (variable.secret or not attribute.readable) and attribute.text
+        ]
+
+    def _documents(self, now: float) -> dict[str, Any]:
+        """What the archive holds besides the log files. No id tokens, no secrets."""
+        context = self.context
+        variables = context.model.variables.values()
+        return {
+            "inventory": [variable.report() for variable in variables if not variable.secret],
+            "versions": {
+                "firmware": context.model.get(keys.FIRMWARE_VERSION),
+                "model": context.model.get(keys.MODEL),
+                "vendor": context.model.get(keys.VENDOR_NAME),
+                "serial_number": context.serial_number,
+            },
+            "state": self._state(now),
+        }
+
+    def _state(self, now: float) -> dict[str, Any]:
+        context, registration = self.context, self.context.registration
+        contact = registration.last_contact
+        return {
+            "time": context.time.text(now),
+            "time_is_known": context.time.is_known,
+            "boot_cause": context.boot_cause,
+            "connected": registration.link_up,
+            "slot": registration.slot,
+            "security_profile": registration.security_profile,
+            "last_contact_s": None if contact is None else round(now - contact, 1),
+            "queued_messages": len(context.outbox),
+            "station_faults": sorted(fault.value for fault in context.hal.station_faults),
+            "evses": [
+                {
+                    "evse": evse.evse,
+                    "status": evse.status,
+                    "phase": evse.phase.value,
+                    "cause": evse.cause.value,
+                    "plugged": evse.plugged,
+                    "faults": sorted(fault.value for fault in evse.faults),
+                    "transaction_id": evse.transaction_id,
+                    "charging_state": evse.charging_state,
+                }
+                for evse in context.hal.evses.values()
+            ],
+        }
+
+    def on_job(self, news: JobNews, now: float) -> None:
+        upload = self._upload
+        if upload is None or news.kind != _JOB or news.id != upload.job_id:
+            return
+        match news.state:
+            case "attempt" if not upload.told:  # N01.FR.08; once, however often it is tried again
+                upload.told = True
+                self._tell("Uploading", upload.request_id)
+            case "done":  # N01.FR.09
+                self._over("Uploaded", upload)
+            case "failed":  # N01.FR.10
+                self._over(_FAILURES.get(news.detail, "UploadFailure"), upload)
+
+    def _over(self, status: UploadLogStatusEnumType, upload: _Upload) -> None:
+        self._upload = None
+        self.context.facts.put(_INTERRUPTED, None)
+        self._tell_end(status, upload.request_id)
+
+    def _tell(self, status: UploadLogStatusEnumType, request_id: int, *, early: bool = False) -> None:
+        request: LogStatusNotificationRequest = {"status": status, "requestId": request_id}  # N01.FR.07
+        self.context.outbox.send("LogStatusNotification", request, early=early)
+
+    def _tell_end(self, status: UploadLogStatusEnumType, request_id: int) -> None:
+        """However long the CSMS is away, it hears in the end what became of what it asked for."""
+        request: LogStatusNotificationRequest = {"status": status, "requestId": request_id}
+        self.context.outbox.send_kept("LogStatusNotification", request)
+
+    # --- F06 -----------------------------------------------------------------------------------------------------
 
     def triggers(
         self, message: MessageTriggerEnumType, evse: int | None, connector: int | None
@@ -29,5 +217,78 @@ class Diagnostics(Block):
     def on_signal(self, signal: signals.Signal, now: float) -> None:
         match signal:
             case signals.Triggered(message="LogStatusNotification"):
-                request: LogStatusNotificationRequest = {"status": "Idle"}  # F06.FR.15
-                self.context.outbox.send("LogStatusNotification", request, early=True)
+                if self._upload is not None:  # F06.FR.14, N01.FR.13
+                    self._tell("Uploading", self._upload.request_id, early=True)
+                else:
+                    idle: LogStatusNotificationRequest = {"status": "Idle"}  # F06.FR.15
+                    self.context.outbox.send("LogStatusNotification", idle, early=True)
+            case signals.Registered() if self._interrupted is not None:
+                self._tell_end("UploadFailure", self._interrupted)  # N01.FR.10: we were restarted
+                self._interrupted = None
+                if self._upload is None:
+                    self.context.facts.put(_INTERRUPTED, None)
+
+    # --- N09, N10 ------------------------------------------------------------------------------------------------
+
+    def _customer_information(self, request: CustomerInformationRequest, now: float) -> CustomerInformationResponse:
+        if sum(name in request for name in _REFERENCES) != 1:  # N09.FR.09
+            return {"status": "Invalid", "statusInfo": {"reasonCode": "MissingParam"}}
+        if not request["report"] and not request["clear"]:  # N09.FR.07, N10.FR.07
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidValue"}}
+        if self.context.registration.status != "Accepted":  # N09.FR.03, N10.FR.05
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}}
+        if "customerIdentifier" in request and not self.context.product.features.customer_by_identifier:  # C-14
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}}
+        id_token = request.get("idToken")
+        found = self._known(id_token, now) if id_token is not None else []
+        if request["clear"] and id_token is not None:  # N10.FR.03, N10.FR.06
+            self.context.cache.forget(id_token)
+        if not request["report"]:
+            self._notify(request["requestId"], "The customer's data was cleared.", now)  # N10.FR.06
+        else:  # N09.FR.05, N09.FR.06, N10.FR.03, N10.FR.04
+            self._notify(request["requestId"], "\n".join(found) or "No data about this customer was found.", now)
+        return {"status": "Accepted"}  # N09.FR.02, N10.FR.01
+
+    def _known(self, id_token: IdTokenType, now: float) -> list[str]:
+        """What there is about the owner of a token, a line each. The token itself is not repeated."""
+        found = []
+        info = self.context.cache.find(id_token, now)
+        if info is not None:
+            group = info.get("groupIdToken")
+            found.append(f"Authorization cache: status {info['status']}")
+            found += (
+                [f"Authorization cache: expires {info['cacheExpiryDateTime']}"] if "cacheExpiryDateTime" in info else []
+            )
+            found += [f"Authorization cache: group {group['idToken']}"] if group else []
+        for evse in self.context.hal.evses.values():
+            holders = [token for token in (evse.id_token, evse.starter) if token is not None]
+            if evse.transaction_id is not None and any(_same(token, id_token) for token in holders):
+                found.append(f"Transaction {evse.transaction_id} is running on EVSE {evse.evse}")
+        return found
+
+    def _notify(self, request_id: int, text: str, now: float) -> None:
+        parts = [text[at : at + _MAX_DATA_CHARS] for at in range(0, len(text), _MAX_DATA_CHARS)]
+        generated = self.context.time.text(now)
+        for number, part in enumerate(parts):
+            request: NotifyCustomerInformationRequest = {
+                "data": part,
+                "tbc": number < len(parts) - 1,
+                "seqNo": number,
+                "generatedAt": generated,
+                "requestId": request_id,
+            }
+            self.context.outbox.send("NotifyCustomerInformation", request)
+
+
+def _period(request: GetLogRequest) -> Period:
+    """Raises `ValueError` for a time that is none."""
+    oldest, latest = request["log"].get("oldestTimestamp"), request["log"].get("latestTimestamp")
+    period = Period(None if oldest is None else parse_utc(oldest), None if latest is None else parse_utc(latest))
+    for moment in (period.oldest, period.latest):
+        if moment is not None:
+            format_utc(moment)
+    return period
+
+
+def _same(one: IdTokenType, other: IdTokenType) -> bool:
+    return one["type"] == other["type"] and one["idToken"].casefold() == other["idToken"].casefold()

@@ -69,7 +69,7 @@ class _Reset:
 
     reason: BootReasonEnumType
     give_up_at: float | None = None
-    """Set when all transactions have ended: when the reboot no longer waits for the CSMS to have heard of the ended transactions (B12.FR.05)."""
+    """Set when all transactions have ended: until then the reboot waits for the CSMS to hear of it (B12.FR.05)."""
     reboot_at: float | None = None
 
 

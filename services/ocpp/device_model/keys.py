@@ -140,6 +140,8 @@ MAX_CERTIFICATE_CHAIN_SIZE = _int("SecurityCtrlr", "MaxCertificateChainSize")
 CERT_SIGNING_WAIT_MINIMUM = _int("SecurityCtrlr", "CertSigningWaitMinimum")
 """Not every product has it, nor the next (AS-3)."""
 CERT_SIGNING_REPEAT_TIMES = _int("SecurityCtrlr", "CertSigningRepeatTimes")
+ALLOW_CSMS_TLS_WILDCARDS = _bool("SecurityCtrlr", "AllowCSMSTLSWildcards")
+"""Not every product has it: then no wildcards (part 2, erratum 2.62)."""
 ALLOW_SECURITY_PROFILE_DOWNGRADE = _bool("SecurityCtrlr", "AllowSecurityProfileDowngrade")
 """Not every product has it: then no downgrade (A05.FR.10)."""
 

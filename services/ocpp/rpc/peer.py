@@ -87,6 +87,7 @@ class RpcPeer:
         self._open: set[str] = set()
         self._frames: list[str] = []
         self._nonsense = 0
+        self._invalid: str | None = None
 
     @property
     def busy(self) -> bool:
@@ -137,6 +138,11 @@ class RpcPeer:
         frames, self._frames = self._frames, []
         return frames
 
+    def take_invalid(self) -> str | None:
+        """Why the last frame was no valid OCPP message (security event InvalidMessages); None: it was one."""
+        invalid, self._invalid = self._invalid, None
+        return invalid
+
     def next_deadline(self) -> float | None:
         """When `on_time` is due; None: nothing is outstanding."""
         return None if self._outstanding is None else self._outstanding.deadline
@@ -158,6 +164,7 @@ class RpcPeer:
 
     def _on_malformed(self, message: Malformed) -> list[Event]:
         _log.warning("malformed frame: %s", message.description)
+        self._invalid = message.description
         if not message.answerable:
             outstanding = self._match(message.message_id)
             return [] if outstanding is None else [self._fail(outstanding, message.code, message.description)]
@@ -170,6 +177,8 @@ class RpcPeer:
         refusal = self._refusal(call)
         if refusal is not None:
             _log.warning("%.50r refused: %s", call.action, refusal[0])
+            if refusal[0] not in ("NotSupported", "GenericError"):
+                self._invalid = f"{call.action[:50]}: {refusal[0]}"
             self._frames.append(codec.encode_error(call.message_id, *refusal))
             return []
         self._open.add(call.message_id)
@@ -195,6 +204,7 @@ class RpcPeer:
             return [self._fail(outstanding, message.code, message.description)]
         violation = check_response(outstanding.action, message.payload)
         if violation is not None:
+            self._invalid = f"{outstanding.action} response: {violation.code}"
             return [self._fail(outstanding, violation.code, violation.description)]
         self._outstanding = None
         return [Answered(outstanding.message_id, outstanding.action, message.payload)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outbox, the open transactions, the authorization cache and the small facts, as their owners see them on the database.
+"""The outbox, the open transactions, the authorization cache and the small facts, as their owners see them.
 
 Every write is part of the open unit of work; every statement may be repeated.
 """

@@ -2,6 +2,7 @@
 // The page: loads everything once, then follows the server-sent events; loads everything again after a break.
 
 import { $, api } from "/static/dom.js";
+import { loadFiles, watchFiles } from "/static/files.js";
 import { addMessage, setMessages, watchFilters } from "/static/messages.js";
 import { loadTemplates } from "/static/request.js";
 import { forgetCharts, renderStation, renderTabs, sessionKey } from "/static/stations.js";
@@ -48,6 +49,7 @@ async function loadAll() {
   state.transactions = new Map(transactions.map((session) => [sessionKey(session), session]));
   state.tokens = tokens;
   setMessages(messages);
+  await loadFiles(state);
   renderTokens(state);
   state.series.clear();
   render();
@@ -95,6 +97,7 @@ const ON = {
   message(row) {
     addMessage(row);
     const station = state.stations.get(row.station);
+    if (row.text?.includes("LogStatusNotification")) loadFiles(state);
     if (station && row.direction === "in" && row.kind !== "link") {
       station.last_seen = row.t;
       if (row.kind === "malformed") station.malformed += 1;
@@ -128,6 +131,7 @@ $("boot-status").addEventListener("change", () => changeBehaviour({ boot_status:
 $("accept-unknown").addEventListener("change", () => changeBehaviour({ accept_unknown: $("accept-unknown").value === "true" }));
 watchFilters();
 watchTokenForm();
+watchFiles(state);
 loadTemplates(state);
 follow();
 setInterval(render, 1000);

@@ -21,6 +21,11 @@ export async function loadTemplates(state) {
   fill(state);
 }
 
+export function prepare(action, payload) {
+  $("action").value = action;
+  $("payload").value = JSON.stringify(payload, null, 2);
+}
+
 function fill(state) {
   const template = templates[$("template").value];
   $("action").value = template.action;
@@ -41,6 +46,8 @@ function filled(value, state) {
     case "$now": return new Date(now).toISOString();
     case "$in_an_hour": return new Date(now + 3600000).toISOString();
     case "$ocpp": return state.ocpp;
+    case "$logs": return `${state.files?.example}logs/`;
+    case "$image": return `${state.files?.example}${state.files?.files.find((file) => !file.path.startsWith("logs/"))?.path ?? "firmware.img"}`;
     default: return value;
   }
 }

@@ -270,6 +270,17 @@ def test_latch_holds_under_load_and_breaks_by_force() -> None:
     assert bench.meter.sample().current_a == 0
 
 
+def test_latch_lets_go_when_the_contactor_is_open() -> None:
+    bench, station = charging()
+    bench.vehicle.request_stop()
+    station.run_until(VehicleStage.WELDING_DETECTION)
+    while bench.contactor.is_closed():
+        station.play(0.025)
+    bench.world.plug_out(2, force=False)  # the driver unlocks the car
+    bench.advance(0.1)
+    assert bench.vehicle.vehicle().pilot is Pilot.A
+
+
 # --- the safety chain ------------------------------------------------------------------------------------------
 
 

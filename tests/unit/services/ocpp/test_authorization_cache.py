@@ -199,7 +199,7 @@ def test_nothing_expires_while_the_time_is_unknown(tmp_path: Path) -> None:
     table = CacheTable(bench.database)
     assert table.load() == {}  # over already
     for source in ("Heartbeat", "RealTimeClock"):
-        time.forget(source)  # type: ignore[arg-type]
+        time.forget(source)
     cache.learn(token, {"status": "Accepted", "cacheExpiryDateTime": "2026-11-02T00:00:00Z"}, 0.0)
     assert isinstance(next(iter(table.load().values())), Entry)
     assert cache.find(token, 0.0) is not None

@@ -295,7 +295,7 @@ def test_the_stop_button(bench: Bench) -> None:
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Local"  # E07.FR.05
 
 
-# --- groups (C09) ------------------------------------------------------------------------------------------------------
+# --- groups (C09) ---------------------------------------------------------------------------------------------------
 
 
 def test_a_card_of_the_same_group_stops(bench: Bench) -> None:
@@ -352,7 +352,7 @@ def test_a_card_of_the_group_does_not_stop_twice(bench: Bench) -> None:
     assert [kind for kind, _ in kinds(bench)].count("Ended") == 1
 
 
-# --- the master pass (C16) -----------------------------------------------------------------------------------------------
+# --- the master pass (C16) ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -405,7 +405,7 @@ def test_without_a_master_group_nothing_is_a_master_pass(bench: Bench) -> None:
     assert kinds(bench) == [("Started", "Authorized")]
 
 
-# --- after a session ----------------------------------------------------------------------------------------------------
+# --- after a session ------------------------------------------------------------------------------------------------
 
 
 def test_a_new_session_on_a_car_that_stayed(bench: Bench) -> None:

@@ -23,6 +23,10 @@ def told(bench: Bench) -> list[tuple[int, str]]:
     return [(request["evseId"], request["connectorStatus"]) for request in requests]
 
 
+def status(bench: Bench, evse: int) -> str:
+    return bench.context.hal.evses[evse].status
+
+
 def change(bench: Bench, status: str, evse: int | None = None, connector: int | None = None) -> str:
     request: dict[str, Any] = {"operationalStatus": status}
     if evse is not None:
@@ -30,7 +34,7 @@ def change(bench: Bench, status: str, evse: int | None = None, connector: int | 
     return str(bench.call("ChangeAvailability", request)["status"])
 
 
-# --- G01 ---------------------------------------------------------------------------------------------------------------
+# --- G01 ------------------------------------------------------------------------------------------------------------
 
 
 def test_after_a_boot_every_connector_is_told(bench: Bench) -> None:
@@ -95,7 +99,7 @@ def test_a_notification_that_failed_is_made_again_at_the_next_connection(bench: 
     assert (1, "Occupied") in told(bench)
 
 
-# --- B04 ---------------------------------------------------------------------------------------------------------------
+# --- B04 ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def test_what_changed_and_changed_back_during_a_short_outage_is_no_news(bench: B
     assert told(bench) == []
 
 
-# --- G03, G04 ----------------------------------------------------------------------------------------------------------
+# --- G03, G04 -------------------------------------------------------------------------------------------------------
 
 LEVELS = [(None, None), (1, None), (1, 1)]
 
@@ -164,9 +168,9 @@ def test_the_levels_are_independent(bench: Bench) -> None:
     change(bench, "Operative")
     assert told(bench) == [(2, "Available")]  # G04.FR.08: the connector had been taken out by itself
     change(bench, "Operative", 1)
-    assert bench.context.hal.evses[1].status == "Unavailable"
+    assert status(bench, 1) == "Unavailable"
     change(bench, "Operative", 1, 1)
-    assert bench.context.hal.evses[1].status == "Available"
+    assert status(bench, 1) == "Available"
 
 
 @pytest.mark.parametrize(("evse", "connector"), LEVELS)
@@ -240,7 +244,7 @@ def test_at_an_outlet_out_of_service_nobody_starts(bench: Bench) -> None:
     assert not bench.permitted(1)
 
 
-# --- G02 -----------------------------------------------------------------------------------------------------------------
+# --- G02 ------------------------------------------------------------------------------------------------------------
 
 
 def heartbeats(bench: Bench, seconds: float) -> int:

@@ -110,7 +110,14 @@ def test_samples_taken_offline_are_lost_or_kept_as_configured(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("since_midnight", "interval", "wait"),
-    [(0.0, 900, 900.0), (1.0, 900, 899.0), (899.5, 900, 0.5), (86399.0, 900, 1.0), (86000.0, 1000, 400.0), (5.0, 86400, 86395.0)],
+    [
+        (0.0, 900, 900.0),
+        (1.0, 900, 899.0),
+        (899.5, 900, 0.5),
+        (86399.0, 900, 1.0),
+        (86000.0, 1000, 400.0),
+        (5.0, 86400, 86395.0),
+    ],
 )
 def test_alignment_starts_anew_at_midnight(since_midnight: float, interval: int, wait: float) -> None:
     assert until_aligned(86400.0 * 20000 + since_midnight, interval) == pytest.approx(wait, abs=0.01)

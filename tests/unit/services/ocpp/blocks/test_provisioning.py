@@ -36,7 +36,7 @@ def charge(bench: Bench, evse: int, uid: str = CARD) -> None:
     bench.energy_on(evse)
 
 
-# --- B01 -----------------------------------------------------------------------------------------------------------------
+# --- B01 ------------------------------------------------------------------------------------------------------------
 
 
 def test_boot(bench: Bench) -> None:
@@ -129,7 +129,7 @@ def test_the_csms_gives_the_time(tmp_path: Path) -> None:
     assert bench.sent("StatusNotification")[0]["timestamp"] == "2027-05-05T05:05:05.000Z"  # B01.FR.06
 
 
-# --- B02, B03 ------------------------------------------------------------------------------------------------------------
+# --- B02, B03 -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", ["Pending", "Rejected"])
@@ -208,7 +208,10 @@ def test_what_was_asked_for_while_pending_is_dropped_by_a_rejection(tmp_path: Pa
 @pytest.mark.parametrize(
     ("action", "payload"),
     [
-        ("GetVariables", {"getVariableData": [{"component": {"name": "TxCtrlr"}, "variable": {"name": "TxStartPoint"}}]}),
+        (
+            "GetVariables",
+            {"getVariableData": [{"component": {"name": "TxCtrlr"}, "variable": {"name": "TxStartPoint"}}]},
+        ),
         ("Reset", {"type": "Immediate"}),
         ("TriggerMessage", {"requestedMessage": "BootNotification"}),
         ("RequestStartTransaction", {"idToken": {"idToken": "A", "type": "ISO14443"}, "remoteStartId": 1}),
@@ -269,7 +272,7 @@ def test_a_new_password_is_used_at_once(bench: Bench) -> None:
     assert bench.orders == ["redial"]  # A01.FR.03
 
 
-# --- B07, B08 ------------------------------------------------------------------------------------------------------------
+# --- B07, B08 -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("base", ["ConfigurationInventory", "FullInventory", "SummaryInventory"])
@@ -317,7 +320,7 @@ def test_a_csms_that_asks_for_reports_without_end(bench: Bench) -> None:
     assert bench.events[-1]["eventType"] == "Started"
 
 
-# --- B09, B10 ------------------------------------------------------------------------------------------------------------
+# --- B09, B10 -------------------------------------------------------------------------------------------------------
 
 
 def connection_data(**more: Any) -> Any:
@@ -415,7 +418,7 @@ def test_priority_does_not_lower_security(tmp_path: Path) -> None:
     assert set_priority(bench, "2") == "Rejected"  # A05.FR.04
 
 
-# --- B11, B12 ------------------------------------------------------------------------------------------------------------
+# --- B11, B12 -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["Immediate", "OnIdle"])

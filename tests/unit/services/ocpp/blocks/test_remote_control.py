@@ -197,7 +197,7 @@ def test_remote_start_with_the_transaction_at_plug_in(tmp_path: Path) -> None:
     assert bench.events[0]["transactionInfo"]["remoteStartId"] == 7
 
 
-# --- F03 -----------------------------------------------------------------------------------------------------------------
+# --- F03 ------------------------------------------------------------------------------------------------------------
 
 
 def test_remote_stop(bench: Bench) -> None:
@@ -205,7 +205,9 @@ def test_remote_stop(bench: Bench) -> None:
     bench.plug(1)
     bench.energy_on(1)
     transaction_id = bench.events[0]["transactionInfo"]["transactionId"]
-    assert bench.call("RequestStopTransaction", {"transactionId": transaction_id}) == {"status": "Accepted"}  # F03.FR.07
+    assert bench.call("RequestStopTransaction", {"transactionId": transaction_id}) == {
+        "status": "Accepted"
+    }  # F03.FR.07
     assert Withdraw(1) in bench.commands
     bench.energy_off(1)
     assert kinds(bench)[-1] == ("Ended", "RemoteStop")  # F03.FR.03
@@ -216,7 +218,9 @@ def test_remote_stop(bench: Bench) -> None:
 @pytest.mark.parametrize("transaction_id", ["", "unknown"])
 def test_remote_stop_of_nothing(bench: Bench, transaction_id: str) -> None:
     start(bench)
-    assert bench.call("RequestStopTransaction", {"transactionId": transaction_id}) == {"status": "Rejected"}  # F03.FR.08
+    assert bench.call("RequestStopTransaction", {"transactionId": transaction_id}) == {
+        "status": "Rejected"
+    }  # F03.FR.08
 
 
 def test_remote_stop_of_what_is_over(bench: Bench) -> None:
@@ -226,7 +230,7 @@ def test_remote_stop_of_what_is_over(bench: Bench) -> None:
     assert bench.call("RequestStopTransaction", {"transactionId": transaction_id}) == {"status": "Rejected"}
 
 
-# --- F05 -----------------------------------------------------------------------------------------------------------------
+# --- F05 ------------------------------------------------------------------------------------------------------------
 
 
 def test_unlocking(bench: Bench) -> None:
@@ -239,7 +243,7 @@ def test_unlocking(bench: Bench) -> None:
     assert answer["status"] == "OngoingAuthorizedTransaction"  # F05.FR.02
 
 
-# --- F06 -----------------------------------------------------------------------------------------------------------------
+# --- F06 ------------------------------------------------------------------------------------------------------------
 
 
 def trigger(bench: Bench, message: str, **evse: int) -> str:

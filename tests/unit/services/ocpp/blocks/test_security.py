@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_it_waits_until_we_are_accepted(tmp_path: Path, status: str) -> None:
 def test_it_survives_outages_and_power_cuts_in_order(bench: Bench) -> None:
     bench.link_down()
     for kind in ("InvalidTLSVersion", "InvalidCsmsCertificate"):
-        bench.tell(lambda now, kind=kind: bench.station.on_security_event(SecurityEvent(kind, "why"), now))
+        bench.tell(partial(bench.station.on_security_event, SecurityEvent(kind, "why")))
     bench.power_cut(cause=BootCause.WATCHDOG)
     bench.up()
     assert events(bench) == [  # A04.FR.02

@@ -777,7 +777,10 @@ def test_a_meter_that_falls_back_is_not_believed(bench: Bench) -> None:
     bench.card(CARD, 2)
     bench.energy_off(2)
     values = [
-        sample["value"] for event in bench.events for value in event.get("meterValue", []) for sample in value["sampledValue"]
+        sample["value"]
+        for event in bench.events
+        for value in event.get("meterValue", [])
+        for sample in value["sampledValue"]
     ]
     assert min(values) == 2000.0  # J02.FR.16
     assert bench.events[-1]["meterValue"][-1]["sampledValue"][0]["value"] == 2500.0

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a log upload consists of: the diagnostics archive, and the security log as one file (N01).
+
+The archive is a tar.gz of the log files of all our processes, and of what the block knew when it was asked (device
+model, versions, state). Rules: only regular files of the log folder, no links followed; at most `MAX_FILE_BYTES` of
+each (the end of it) and `MAX_BYTES` together; secrets are taken out once more (they should not have got in).
+
+All of this blocks: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import stat
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from firmware.clock import format_utc
+from firmware.log import redact
+
+__all__ = ["MAX_BYTES", "MAX_FILE_BYTES", "Period", "write_diagnostics", "write_security_log"]
+
+MAX_FILE_BYTES: Final = 2 * 1024 * 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""Before compression; a tenth of it is left afterwards."""
+_LOG_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}\.log(?:\.[0-9])?")
+_STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_SECURITY_STAMP: Final = re.compile(r'"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
+_LEAST_SECRET_CHARS: Final = 4
+_BLOCK_LINES: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From `oldest` to `latest`, UTC seconds; None: no limit."""
+
+    oldest: float | None = None
+    latest: float | None = None
+
+    def admits(self, stamp: str) -> bool:
+        """`stamp` is like 2026-11-24T00:00:00."""
+        after = self.oldest is None or stamp >= format_utc(self.oldest)[: len(stamp)]
+        return after and (self.latest is None or stamp <= format_utc(self.latest)[: len(stamp)])
+
+
+def write_diagnostics(
+    target: Path, folder: Path | None, documents: Mapping[str, Any], *, secrets: Iterable[str], period: Period
+) -> None:
+    """Writes the archive to `target` (mode 0600); `documents` become JSON files. Raises `OSError`."""
+    hidden = _hidden(secrets)
+    left = MAX_BYTES
+    with _create(target) as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as archive:
+        for name, content in documents.items():
+            data = msgspec.json.format(msgspec.json.encode(content), indent=1).decode()
+            left -= _add(archive, f"{name}.json", _clean(data, hidden).encode()[:left])
+        for path in _log_files(folder):
+            text = "".join(_blocks(_tail(path, min(MAX_FILE_BYTES, left)), period, hidden))
+            left -= _add(archive, f"log/{path.name}", text.encode(errors="replace")[:left])
+
+
+def write_security_log(target: Path, files: Iterable[Path], *, period: Period) -> None:
+    """The lines of the period, oldest first, as they are: their hashes hold only like that. Raises `OSError`."""
+    with _create(target) as out:
+        for path in files:
+            for line in path.read_bytes().splitlines(keepends=True):
+                stamp = _SECURITY_STAMP.search(line.decode(errors="replace"))
+                if stamp is None or period.admits(stamp[1]):
+                    out.write(line)
+
+
+def _create(target: Path) -> Any:
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    return os.fdopen(os.open(target, flags, 0o600), "wb")
+
+
+def _log_files(folder: Path | None) -> list[Path]:
+    if folder is None or not folder.is_dir():
+        return []
+    named = [path for path in sorted(folder.iterdir()) if _LOG_NAME.fullmatch(path.name)]
+    return [path for path in named if not path.is_symlink() and stat.S_ISREG(path.lstat().st_mode)]
+
+
+def _tail(path: Path, limit: int) -> list[str]:
+    """The last whole lines of at most `limit` bytes."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        return [f"(can't be read: {error.strerror})\n"]
+    with os.fdopen(descriptor, "rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - limit))
+        lines = file.read(limit).decode(errors="replace").splitlines(keepends=True)
+    return lines[1:] if size > limit else lines
+
+
+def _blocks(lines: list[str], period: Period, hidden: list[str]) -> Iterator[str]:
+    """A line without a stamp belongs to the one before it (a traceback)."""
+    wanted = True
+    kept: list[str] = []
+    for line in lines:
+        if _STAMP.match(line):
+            wanted = period.admits(line[:19])
+        if wanted:
+            kept.append(line)
+        if len(kept) >= _BLOCK_LINES:
+            yield _clean("".join(kept), hidden)
+            kept.clear()
+    yield _clean("".join(kept), hidden)
+
+
+def _hidden(secrets: Iterable[str]) -> list[str]:
+    """As they are, and as JSON, Python and URLs write them; the longest first, so that none hides another's end."""
+    forms = {
+        form
+        for secret in secrets
+        if len(secret) >= _LEAST_SECRET_CHARS
+        for form in (secret, *(made[1:-1] for made in (json.dumps(secret), _json(secret), repr(secret))), quote(secret))
+    }
+    return sorted(forms, key=len, reverse=True)
+
+
+def _json(text: str) -> str:
+    return msgspec.json.encode(text).decode()
+
+
+def _clean(text: str, hidden: list[str]) -> str:
+    for secret in hidden:
+        text = text.replace(secret, "***")
+    return redact(text)
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> int:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(data)
+    entry.mode = 0o600
+    archive.addfile(entry, io.BytesIO(data))
+    return len(data)

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which URLs the station takes from a CSMS, and where they may lead; no I/O.
+
+- Only the schemes of the product file. Everything else (`file:`, `gopher:`, ...) is refused before anything happens.
+- A URL is ASCII without spaces and control characters, has a host, and no way out of its path (`..`, line ends).
+- Never to a link-local, multicast or unspecified address, to whatever name it hides behind; to the station itself
+  (loopback) only where the rules allow it.
+- A redirect keeps to all of this, never leaves TLS, and never leads nearer to the station than the URL before it: not
+  from the internet into a private network, not from there to the loopback.
+- Credentials are used for the origin they were given for, and are in no text made here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final, Literal
+from urllib.parse import unquote, urljoin, urlsplit
+
+from firmware.errors import BaywattError
+
+__all__ = ["DEFAULT_RULES", "Kind", "Place", "Reach", "Rules", "TransferError", "check_name", "parse", "redirected"]
+
+Kind = Literal["scheme", "refused", "not_found", "too_large", "stalled", "broken", "tls", "permission"]
+
+_MAX_URL_CHARS: Final = 2048
+_PORTS: Final = {"https": 443, "http": 80, "ftp": 21}
+_URL: Final = re.compile(r"[\x21-\x7e]+")
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class TransferError(BaywattError):
+    """A file could not be transferred. `kind` says what the asker can do about it, `text` the rest, without secrets.
+
+    `scheme`: this station does not take that URL, whoever serves it. `refused`: no connection, or the server will not.
+    `not_found`, `permission`, `tls`: as they say. `too_large`: more than wanted, or than the disk has room for.
+    `stalled`: nothing, or next to nothing, came or went. `broken`: the connection or what came over it.
+    """
+
+    def __init__(self, kind: Kind, text: str) -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind: Kind = kind
+        self.text = text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a transfer may do. `schemes` in lower case; `loopback`: may it go to services on the station itself?"""
+
+    schemes: frozenset[str] = frozenset({"https", "ftp"})
+    loopback: bool = True
+    stall_s: float = 30.0
+    """Without a byte for so long, at any point, an attempt is over."""
+    slowest: tuple[int, float] = (4096, 60.0)
+    """At least so many bytes in so many seconds: a trickle is a stall, too."""
+
+    @classmethod
+    def of(cls, protocols: Iterable[str], csms_urls: Iterable[str]) -> Rules:
+        """By FileTransferProtocols; to the loopback only on a bench, where the CSMS is there, too."""
+        schemes = frozenset(name.lower() for name in protocols) & frozenset(_PORTS)
+        return cls(schemes=schemes, loopback=any(_is_loopback_name(url) for url in csms_urls))
+
+
+DEFAULT_RULES: Final = Rules()
+
+
+@dataclass(frozen=True)
+class Place:
+    """A URL that was taken. Its text is fit for a log: without credentials, and without a query, which may be one."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    """As in the URL, percent-encoded, with its slash."""
+    query: str = field(default="", repr=False)
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        """What goes to an HTTP library: everything but the credentials."""
+        return f"{self._origin()}{self.path}{'?' if self.query else ''}{self.query}"
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        return self.scheme, self.host, self.port
+
+    def __str__(self) -> str:
+        return f"{self._origin()}{self.path}"
+
+    def _origin(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}"
+
+
+def parse(url: str, rules: Rules = DEFAULT_RULES) -> Place:
+    """The place that a URL names; raises `TransferError` of kind `scheme` for one that this station does not take."""
+    if len(url) > _MAX_URL_CHARS or not _URL.fullmatch(url):
+        raise TransferError("scheme", "not a URL: too long, or with characters that no URL has")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise TransferError("scheme", "not a URL") from None
+    scheme = parts.scheme.lower()
+    if scheme not in rules.schemes or scheme not in _PORTS:
+        raise TransferError("scheme", f"{scheme[:20] or 'no scheme'} is not among {', '.join(sorted(rules.schemes))}")
+    if port == 0 or not (_is_address(host) or _HOST.fullmatch(host)):
+        raise TransferError("scheme", "not a URL: no host, or no port")
+    _check_path(parts.path)
+    user = None if parts.username is None else _credential(parts.username)
+    password = None if parts.password is None else _credential(parts.password)
+    return Place(scheme, host, port or _PORTS[scheme], parts.path or "/", parts.query, user, password)
+
+
+def redirected(place: Place, location: str, rules: Rules) -> Place:
+    """Where an HTTP redirect leads; raises `TransferError`. Credentials only go along to the same origin."""
+    try:
+        target = parse(urljoin(place.url, location), rules)
+    except ValueError:
+        raise TransferError("broken", "redirected to what is no URL") from None
+    if target.scheme not in ("http", "https") or (place.scheme, target.scheme) == ("https", "http"):
+        raise TransferError("scheme", f"redirected from {place.scheme} to {target.scheme}")
+    user, password = (place.user, place.password) if target.origin == place.origin else (None, None)
+    return Place(target.scheme, target.host, target.port, target.path, target.query, user, password)
+
+
+def check_name(name: str) -> None:
+    """Raises `ValueError` unless `name` is a plain file name: nothing of a path, a URL or an FTP command in it."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"no plain file name: {name[:60]!r}")
+
+
+class _Nearness(IntEnum):
+    LOOPBACK = 0
+    PRIVATE = 1
+    GLOBAL = 2
+
+
+class Reach:
+    """The addresses that one transfer may connect to; asked for each, after names are resolved."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._floor = _Nearness.LOOPBACK if rules.loopback else _Nearness.PRIVATE
+        self._nearest = _Nearness.GLOBAL
+
+    def allows(self, address: str) -> bool:
+        """May we connect there? Remembers how near it is."""
+        nearness = _nearness(address)
+        if nearness is None or nearness < self._floor:
+            return False
+        self._nearest = min(self._nearest, nearness)
+        return True
+
+    def redirect(self) -> None:
+        """What comes now was not asked for by the CSMS, but by the server that we reached."""
+        self._floor = max(self._floor, self._nearest)
+        self._nearest = _Nearness.GLOBAL
+
+
+def _nearness(address: str) -> _Nearness | None:
+    """None: nowhere anybody keeps files."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    if ip.is_loopback:
+        return _Nearness.LOOPBACK
+    if ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
+        return None
+    return _Nearness.GLOBAL if ip.is_global else _Nearness.PRIVATE
+
+
+def _check_path(path: str) -> None:
+    decoded = unquote(path)
+    if _CONTROL.search(decoded):
+        raise TransferError("scheme", "not a URL: control characters in its path")
+    if any(part == ".." for part in decoded.replace("\\", "/").split("/")):
+        raise TransferError("scheme", "a path that leads up again")
+
+
+def _credential(text: str) -> str:
+    decoded = unquote(text)
+    if _CONTROL.search(decoded):  # it would end the line of an FTP command or an HTTP header
+        raise TransferError("scheme", "not a URL: control characters in its credentials")
+    return decoded
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host
+
+
+def _is_loopback_name(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration slots: kept, ordered, and checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from firmware.config import NetworkProfile
+from firmware.errors import ConfigError
+from services.ocpp import network_profiles
+
+FACTORY = [NetworkProfile(slot=slot, url=f"ws://host{slot}/ocpp") for slot in (1, 3)]
+
+
+class Facts:
+    """`context.Facts` in memory."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def get(self, key: str) -> Any:
+        return self.values.get(key)
+
+    def put(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+
+def data(**more: Any) -> Any:
+    return {
+        "messageTimeout": 20,
+        "ocppCsmsUrl": "ws://csms.example/ocpp",
+        "ocppInterface": "Wireless0",
+        "ocppTransport": "JSON",
+        "ocppVersion": "OCPP20",
+        "securityProfile": 1,
+        **more,
+    }
+
+
+def test_the_factorys_until_others_are_stored() -> None:
+    facts = Facts()
+    profiles = network_profiles.load(facts, FACTORY)
+    assert list(profiles) == [1, 3]
+    profiles[2] = network_profiles.parse(2, data())
+    network_profiles.store(facts, profiles)
+    again = network_profiles.load(facts, [])
+    assert again == profiles
+    assert again[2] == NetworkProfile(
+        slot=2, url="ws://csms.example/ocpp", security_profile=1, interface="Wireless0", message_timeout_s=20
+    )
+
+
+def test_priority() -> None:
+    profiles = network_profiles.load(Facts(), FACTORY)
+    assert [profile.slot for profile in network_profiles.in_priority(profiles, ("3", "2", "x", "1"))] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("url", "security_profile"), [("ws://a/b", 1), ("ws://a/b", 0), ("wss://a/b", 2), ("wss://[::1]:99/b", 3)]
+)
+def test_good_ones(url: str, security_profile: int) -> None:
+    assert network_profiles.parse(1, data(ocppCsmsUrl=url, securityProfile=security_profile)).url == url
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"ocppVersion": "OCPP15"},
+        {"ocppTransport": "SOAP"},
+        {"ocppCsmsUrl": ""},
+        {"ocppCsmsUrl": "csms.example"},
+        {"ocppCsmsUrl": "ws://a b/"},
+        {"ocppCsmsUrl": "ws://a/?identity=follows"},
+        {"ocppCsmsUrl": "ws://a/" + "x" * 600},
+        {"ocppCsmsUrl": "wss://a/", "securityProfile": 1},
+        {"ocppCsmsUrl": "ws://a/", "securityProfile": 3},
+        {"securityProfile": -1},
+        {"ocppInterface": "Serial0"},
+        {"messageTimeout": 0},
+        {"messageTimeout": 4000},
+    ],
+)
+def test_bad_ones(fault: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        network_profiles.parse(1, data(**fault))

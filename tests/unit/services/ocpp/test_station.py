@@ -1,0 +1,424 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The station as a whole: frames, time, trouble with link, disk and clock, and a CSMS that means no good."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from firmware.clock import CLOCK_FLOOR, format_utc, parse_utc
+from firmware.contract import EvseSelected, Fault, FaultRaised, Plugged, StopPressed
+from services.ocpp.rpc.validation import schema_folder
+from services.ocpp.signals import Authorised
+from tests.support.station import Bench, set_variables
+
+CARD = "04A1B2C3D4E580"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path)
+    bench.up()
+    return bench
+
+
+def charge(bench: Bench, evse: int = 2) -> None:
+    bench.card(CARD, evse)
+    bench.plug(evse)
+    bench.energy_on(evse)
+
+
+def finish(bench: Bench, evse: int = 2) -> None:
+    bench.card(CARD, evse)
+    bench.energy_off(evse)
+    bench.unplug(evse)
+
+
+# --- frames ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "",
+        "{",
+        "null",
+        "[]",
+        "[2]",
+        '[2,"x"]',
+        '[9,"x","Reset",{}]',
+        '[2,7,"Reset",{}]',
+        '[2,"x",3,{}]',
+        '[2,"x","Reset",[]]',
+        '[2,"x","Reset",{"type":"Later"}]',
+        '[2,"x","Reset",{"type":"OnIdle","now":true}]',
+        '[2,"x","NoSuchThing",{}]',
+        '[2,"x","CancelReservation",{"reservationId":1}]',
+        '[2,"' + "x" * 40 + '","Reset",{"type":"OnIdle"}]',
+        "[" * 10_000,
+        "\x00",
+    ],
+)
+def test_malformed_frames_are_answered_and_forgotten(bench: Bench, frame: str) -> None:
+    bench.frames.clear()
+    bench.frame(frame)
+    assert [answer[0] for answer in bench.frames] == [4]
+    assert not bench.rebooting
+    bench.card(CARD, 1)
+    assert bench.events[-1]["eventType"] == "Started"
+
+
+@pytest.mark.parametrize("frame", ['[3,"unknown",{}]', '[4,"unknown","GenericError","",{}]', '[3,"unknown"]'])
+def test_answers_to_nothing_are_ignored(bench: Bench, frame: str) -> None:
+    bench.frame(frame)
+    bench.card(CARD, 1)
+    assert bench.events[-1]["eventType"] == "Started"
+
+
+def test_one_request_at_a_time(bench: Bench) -> None:
+    bench.answers["StatusNotification"] = None
+    bench.plug(1)
+    bench.plug(2)
+    bench.card(CARD, 1)
+    assert len(bench.sent("StatusNotification")) == 3
+    assert bench.sent("Authorize") == []
+    bench.advance(31)
+    assert len(bench.sent("StatusNotification")) == 4
+
+
+def test_a_fresh_card_passes_the_backlog(bench: Bench) -> None:
+    charge(bench)
+    bench.call("SetVariables", set_variables("SampledDataCtrlr", "TxUpdatedInterval", "1"))
+    bench.link_down()
+    bench.advance(20)
+    bench.answers["TransactionEvent"] = None
+    bench.link_up()
+    on_the_wire = bench.frames[-1]
+    assert on_the_wire[2] == "TransactionEvent"
+    bench.card("04FFEEDDCCBB80", 1)
+    bench.frame(json.dumps([3, on_the_wire[1], {}]))
+    assert bench.sent("Authorize")[-1]["idToken"]["idToken"] == "04FFEEDDCCBB80"
+    assert bench.context.outbox.durable_count >= 19
+
+
+def test_our_mistake_is_an_internal_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistake(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(bench.context.model, "get_variables", mistake)
+    request = {"getVariableData": [{"component": {"name": "A"}, "variable": {"name": "B"}}]}
+    assert bench.call("GetVariables", request)[2] == "InternalError"
+    assert bench.call("DataTransfer", {"vendorId": "x"}) == {"status": "UnknownVendorId"}
+
+
+# --- retries (E13) --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", ["InternalError", None], ids=["error", "silence"])
+def test_a_message_that_is_not_accepted_waits_longer_each_time(bench: Bench, answer: Any) -> None:
+    bench.call("SetVariables", set_variables("OCPPCommCtrlr", "HeartbeatInterval", "120"))
+    bench.answers["TransactionEvent"] = answer
+    stamps: list[float] = []
+
+    def note(_: Any) -> Any:
+        stamps.append(bench.clock.monotonic())
+        return answer
+
+    bench.answers["TransactionEvent"] = note
+    bench.card(CARD, 1)
+    bench.advance(400)
+    timeout = 30 if answer is None else 0
+    first = [stamps[1] - stamps[0], stamps[2] - stamps[1]]
+    assert first == pytest.approx([60 + timeout, 120 + timeout], abs=31)  # E13.FR.03
+    assert [event["seqNo"] for event in bench.events][:4] == [0, 0, 0, 1]  # E13.FR.02, E13.FR.04
+
+
+def test_a_message_accepted_at_last(bench: Bench) -> None:
+    answers = iter(["InternalError", "InternalError"])
+    bench.answers["TransactionEvent"] = lambda _: next(answers, {})
+    bench.card(CARD, 1)
+    bench.plug(1)
+    bench.advance(200)
+    assert [event["seqNo"] for event in bench.events][:4] == [0, 0, 0, 1]
+    assert bench.events[0] == bench.events[2]
+
+
+# --- the clock ------------------------------------------------------------------------------------------------------
+
+
+def test_events_made_before_the_time_was_known_are_restamped(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.clock_set = False
+    bench.power_cut()
+    bench.hal_up()
+    made = bench.clock.utc()
+    bench.advance(100)
+    bench.link_up()
+    startup = bench.sent("SecurityEventNotification")[1]  # the first is of the boot before, whose clock was right
+    assert abs(parse_utc(startup["timestamp"]) - made) < 1.0
+
+
+def test_a_transaction_begun_before_the_time_was_known_is_restamped(bench: Bench) -> None:
+    bench.clock_set = False
+    bench.power_cut()
+    bench.hal_up()
+    session = _begin_offline(bench)
+    begun = bench.clock.utc()
+    bench.advance(50)
+    bench.link_up()
+    started = next(event for event in bench.events if event["transactionInfo"]["transactionId"] == session)
+    assert abs(parse_utc(started["timestamp"]) - begun) < 1.0
+    assert abs(parse_utc(started["meterValue"][0]["timestamp"]) - begun) < 1.0
+    assert started["offline"] is True
+
+
+def _begin_offline(bench: Bench) -> str:
+    """A session without the CSMS: authorised as if it had been there for a moment."""
+
+    def authorise(now: float) -> None:
+        bench.context.emit(Authorised(1, {"idToken": CARD, "type": "ISO14443"}))
+        bench.station.on_time(now)
+
+    bench.tell(authorise)
+    return str(bench.context.hal.evses[1].transaction_id)
+
+
+def test_stamps_never_lie_before_the_floor(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, variables={("ClockCtrlr", "TimeSource"): "NTP"})
+    bench.clock_set = False
+    bench.hal_up()
+    bench.advance(100)
+    bench.link_up()
+    bench.plug(1)
+    bench.card(CARD)
+    stamps = [request["timestamp"] for _, request in bench.requests if "timestamp" in request]
+    assert stamps
+    assert min(map(parse_utc, stamps)) >= CLOCK_FLOOR
+
+
+def test_a_step_of_the_clock_moves_no_deadline(bench: Bench) -> None:
+    bench.card(CARD, 1)
+    for step in (86_400.0, -172_800.0):
+        bench.clock.step_utc(step)
+        bench.clock_changed()
+        bench.answers["Heartbeat"] = lambda _: {"currentTime": format_utc(bench.clock.utc())}
+        bench.advance(20)
+        assert bench.events[-1]["eventType"] != "Ended"
+        assert bench.permitted(1)
+    bench.advance(21)
+    assert bench.events[-1]["triggerReason"] == "EVConnectTimeout"
+
+
+def test_a_clock_that_is_lost_while_the_csms_is_there(bench: Bench) -> None:
+    bench.clock_changed(is_set=False)
+    bench.plug(1)
+    stamp = bench.sent("StatusNotification")[-1]["timestamp"]
+    assert abs(parse_utc(stamp) - bench.clock.utc()) < 2.0
+
+
+# --- the disk -------------------------------------------------------------------------------------------------------
+
+
+class Full(sqlite3.Connection):
+    """A connection to a disk that is full while `full` is set."""
+
+    full = False
+
+    def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+        if Full.full and sql.split(None, 1)[0] in ("INSERT", "UPDATE", "DELETE", "COMMIT", "BEGIN"):
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return super().execute(sql, *args)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> type[Full]:
+    Full.full = False
+    connect = sqlite3.connect
+
+    def connect_full(path: Any, **options: Any) -> sqlite3.Connection:
+        return connect(path, **options) if path == ":memory:" else connect(path, factory=Full, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", connect_full)
+    return Full
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path, disk: type[Full]) -> None:
+    bench = Bench(tmp_path)
+    bench.up()
+    charge(bench)
+    charge(bench, 1)
+    disk.full = True
+    bench.link_down()
+    for _ in range(20):
+        bench.deliver(2, 100.0)
+        bench.advance(61)
+    assert bench.database.degraded
+    finish(bench)
+    disk.full = False
+    bench.advance(10)
+    assert not bench.database.degraded
+    finish(bench, 1)
+    bench.power_cut()
+    bench.up()
+    _check_transactions(bench, 2)
+
+
+def _check_transactions(bench: Bench, count: int) -> None:
+    sequences: dict[str, list[int]] = {}
+    for event in bench.events:
+        sequences.setdefault(event["transactionInfo"]["transactionId"], []).append(event["seqNo"])
+    assert len(sequences) == count
+    assert all(numbers == list(range(len(numbers))) for numbers in sequences.values())
+    assert [event["eventType"] for event in bench.events].count("Ended") == count
+
+
+def test_a_full_disk_stops_no_driver(tmp_path: Path, disk: type[Full]) -> None:
+    bench = Bench(tmp_path)
+    disk.full = True
+    bench.up()
+    charge(bench)
+    finish(bench)
+    assert bench.database.degraded
+    _check_transactions(bench, 1)
+    assert len(bench.context.outbox) == 0
+
+
+# --- any start order ------------------------------------------------------------------------------------------------
+
+
+def test_the_csms_before_the_hal(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.link_up()
+    assert {each["connectorStatus"] for each in bench.sent("StatusNotification")} == {"Faulted"}
+    bench.hal_up()
+    assert [each["connectorStatus"] for each in bench.sent("StatusNotification")[2:]] == ["Available", "Available"]
+    charge(bench)
+    finish(bench)
+    _check_transactions(bench, 1)
+
+
+def test_events_for_outlets_that_are_not_there(bench: Bench) -> None:
+    charge(bench)
+    for event in (EvseSelected(9), Plugged(9), StopPressed(9), FaultRaised(Fault.ISOLATION, 9), bench.reading(2)):
+        bench.event(event)
+    assert bench.events[-1]["eventType"] == "Updated"
+    assert bench.station.selected is None
+
+
+# --- a hostile CSMS: whatever is valid by its schema ----------------------------------------------------------------
+
+
+TEXTS = st.sampled_from(
+    [
+        "",
+        "1",
+        "0",
+        "-1",
+        "true",
+        "x" * 50,
+        "TxCtrlr",
+        "OCPPCommCtrlr",
+        "TxStartPoint",
+        "Authorized",
+        "EVConnected",
+        "é\u2028😀",
+    ]
+)
+IDENTIFIERS = st.text(alphabet="abcXYZ019-_", max_size=36)
+
+
+def from_schema(schema: Any, definitions: Any) -> st.SearchStrategy[Any]:
+    """Values that a JSON schema of OCPP allows: its few keywords, and no more."""
+    if "$ref" in schema:
+        return from_schema(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    match schema.get("type"):
+        case "object":
+            return _object(schema, definitions)
+        case "array":
+            most = min(schema.get("maxItems", 3), 3)
+            items = from_schema(schema["items"], definitions)
+            return st.lists(items, min_size=schema.get("minItems", 0), max_size=max(most, schema.get("minItems", 0)))
+        case "integer":
+            least = schema.get("minimum", -(2**31))
+            return st.sampled_from([n for n in (0, 1, 2, 3, -1, 2**31 - 1, -(2**31)) if n >= least])
+        case "number":
+            return st.floats(-1e9, 1e9, allow_nan=False)
+        case "boolean":
+            return st.booleans()
+        case "string" if schema.get("format") == "date-time":
+            return st.sampled_from(["2020-01-01T00:00:00Z", "2027-01-15T08:00:01.5+02:00", "9998-12-31T23:59:59Z"])
+        case "string":
+            most = schema.get("maxLength", 1000)
+            return st.one_of(TEXTS, IDENTIFIERS).map(lambda text: text[:most])
+        case _:
+            return st.sampled_from([None, 1, "x", {"a": [1]}])
+
+
+def _later(part: Any, definitions: Any) -> st.SearchStrategy[Any]:
+    return st.deferred(lambda: from_schema(part, definitions))
+
+
+def _object(schema: Any, definitions: Any) -> st.SearchStrategy[Any]:
+    required = set(schema.get("required", ()))
+    members = {
+        name: from_schema(part, definitions) for name, part in schema["properties"].items() if name != "customData"
+    }
+    return st.fixed_dictionaries(
+        {name: member for name, member in members.items() if name in required},
+        optional={name: member for name, member in members.items() if name not in required},
+    )
+
+
+@cache
+def request_of(action: str) -> st.SearchStrategy[Any]:
+    schema = json.loads((schema_folder() / f"{action}Request.json").read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    return from_schema(schema, schema.get("definitions", {}))
+
+
+def _station_actions() -> list[str]:
+    """Every action with a request schema; whoever should send it."""
+    return sorted(path.name.removesuffix("Request.json") for path in schema_folder().glob("*Request.json"))
+
+
+requests = st.sampled_from(_station_actions()).flatmap(lambda action: st.tuples(st.just(action), request_of(action)))
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(calls=st.lists(requests, min_size=1, max_size=12), product=st.sampled_from(["c7am-400-cc", "full"]))
+def test_whatever_the_csms_asks_it_is_answered(
+    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[str, Any]], product: str
+) -> None:
+    bench = Bench(tmp_path_factory.mktemp("hostile"), product_name=product)
+    bench.up()
+    charge(bench, 1)
+    for action, payload in calls:
+        assert bench.call(action, payload) is not None
+        bench.advance(1)
+    bench.advance(120)
+    bench.link_down()
+    bench.power_cut()
+    bench.up()
+    assert bench.context.registration.online
+    bench.database.close()
+
+
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    frame=st.one_of(st.text(), st.recursive(st.one_of(st.integers(), st.text(), st.none()), st.lists).map(json.dumps))
+)
+def test_whatever_the_csms_sends_the_station_lives(bench: Bench, frame: str) -> None:
+    bench.frame(frame)
+    assert bench.call("DataTransfer", {"vendorId": "x"}) == {"status": "UnknownVendorId"}

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The station's UTC and its sources."""
+
+from __future__ import annotations
+
+import pytest
+
+from firmware.clock import CLOCK_FLOOR
+from services.ocpp.station_time import StationTime
+
+UTC = CLOCK_FLOOR + 1_000_000.0
+NOW = 500.0
+
+
+def make(board: float = UTC) -> StationTime:
+    """A station whose board shows `board` at monotonic NOW."""
+    return StationTime(board_offset=board - NOW)
+
+
+def test_the_boards_clock_counts_when_it_is_set() -> None:
+    time = make()
+    assert time.is_known
+    assert time.utc(NOW + 10) == UTC + 10
+    assert time.provisional_offset(NOW) is None
+
+
+def test_a_board_that_nobody_has_set_does_not() -> None:
+    time = make(0.0)
+    time.doubt_board(NOW)
+    assert not time.is_known
+    assert time.utc(NOW) == CLOCK_FLOOR
+    assert time.provisional_offset(NOW) == CLOCK_FLOOR - NOW
+
+
+def test_never_before_the_floor() -> None:
+    time = make(CLOCK_FLOOR - 10)
+    assert time.utc(NOW) == CLOCK_FLOOR
+    assert time.utc(NOW + 20) == CLOCK_FLOOR + 10
+
+
+def test_the_first_source_that_gave_time_wins() -> None:
+    time = make()
+    time.hear("NTP", UTC + 100, NOW)
+    assert time.utc(NOW) == UTC + 100
+    time.hear("Heartbeat", UTC + 200, NOW)
+    assert time.utc(NOW) == UTC + 200  # TimeSource is Heartbeat,NTP
+    time.use(("NTP", "Heartbeat"))
+    assert time.utc(NOW) == UTC + 100
+    time.forget("NTP")
+    assert time.utc(NOW) == UTC + 200
+
+
+def test_a_source_that_is_not_in_use_is_not_heard() -> None:
+    time = make()
+    time.use(("NTP",))
+    time.hear("Heartbeat", UTC + 200, NOW)
+    assert time.utc(NOW) == UTC
+
+
+@pytest.mark.parametrize("nonsense", [0.0, CLOCK_FLOOR - 1, -5.0])
+def test_a_time_before_this_firmware_is_nonsense(nonsense: float) -> None:
+    time = make()
+    time.hear("Heartbeat", nonsense, NOW)
+    assert time.utc(NOW) == UTC
+
+
+def test_jitter_does_not_move_the_clock() -> None:
+    time = make()
+    time.hear("Heartbeat", UTC, NOW)
+    time.hear("Heartbeat", UTC + 59.2, NOW + 60)
+    assert time.utc(NOW + 60) == UTC + 60
+    time.hear("Heartbeat", UTC + 118.0, NOW + 120)
+    assert time.utc(NOW + 120) == UTC + 118
+
+
+def test_what_is_lost_leaves_the_last_known_time() -> None:
+    time = make()
+    time.hear("Heartbeat", UTC + 50, NOW)
+    time.forget("Heartbeat")
+    assert time.utc(NOW) == UTC
+    time.forget("RealTimeClock")
+    assert not time.is_known
+    assert time.utc(NOW + 1) == UTC + 1
+
+
+def test_steps_are_told_once() -> None:
+    time = make()
+    time.hear("Heartbeat", UTC + 50, NOW)
+    time.hear("Heartbeat", UTC + 30, NOW)
+    assert time.take_step() == 30
+    assert time.take_step() == 0

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The status that local observers get."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from firmware.contract.status import CardNotice, ServiceStatus, TransactionNotice
+from services.ocpp.status import notice, status
+from tests.support.station import Bench
+
+CARD = "04A1B2C3D4E580"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def now(bench: Bench) -> ServiceStatus:
+    return status(bench.station, firmware_version="1.2.3")
+
+
+def test_before_anything(bench: Bench) -> None:
+    state = now(bench)
+    assert (state.connected, state.registration, state.slot, state.security_profile) == (False, None, None, None)
+    assert state.last_contact_mono_s is None
+    assert [evse.status for evse in state.evses] == ["Faulted", "Faulted"]  # nobody vouches for the hardware yet
+
+
+def test_connected_and_charging(bench: Bench) -> None:
+    bench.up()
+    bench.clock.advance(0.7)
+    bench.select(2)
+    assert [evse.selected for evse in now(bench).evses] == [False, True]
+    bench.card(CARD)
+    bench.plug(2)
+    bench.energy_on(2)
+    state = now(bench)
+    assert (state.connected, state.registration, state.slot, state.security_profile) == (True, "Accepted", 1, 1)
+    assert state.firmware_version == "1.2.3"
+    assert state.queued_messages == 0
+    assert state.last_contact_mono_s == 1000.0
+    evse = state.evses[1]
+    assert evse.transaction_id == bench.events[0]["transactionInfo"]["transactionId"]
+    assert (evse.charging_state, evse.id_token, evse.status, evse.availability) == (
+        "Charging",
+        CARD,
+        "Occupied",
+        "Operative",
+    )
+    assert state.evses[0].id_token is None
+
+
+def test_out_of_service_and_offline(bench: Bench) -> None:
+    bench.up()
+    bench.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 1}})
+    bench.card(CARD, 2)
+    bench.link_down()
+    bench.card(CARD, 2)
+    state = now(bench)
+    assert [evse.availability for evse in state.evses] == ["Inoperative", "Operative"]
+    assert (state.connected, state.slot) == (False, None)
+    assert state.queued_messages == 1
+
+
+def test_notices(bench: Bench) -> None:
+    bench.up()
+    bench.card(CARD, 1)
+    notices = [notice(each) for each in bench.notices]
+    transaction_id = bench.events[0]["transactionInfo"]["transactionId"]
+    assert notices == [CardNotice(CARD, "started"), TransactionNotice(1, transaction_id, "started")]

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bench's file servers, used by the station's own transfers and by people who try things."""
+
+from __future__ import annotations
+
+import ftplib
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from services.ocpp.transfer import TransferError, download, upload
+from services.ocpp.transfer.trust import file_server_context
+from tools.csms.files import FileSide, open_files
+from tools.csms.server import Running, running
+from tools.csms.settings import Settings
+
+IMAGE = b"image" * 50_000
+
+
+def silent(_word: str) -> None:
+    """Nobody listens."""
+
+
+@pytest.fixture
+async def side(tmp_path: Path) -> AsyncIterator[FileSide]:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "firmware-1.2.0.img").write_bytes(IMAGE)
+    (tmp_path / "secret").write_text("precious")
+    (folder / "link").symlink_to(tmp_path / "secret")
+    async with open_files(folder, tmp_path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("scheme", ["https", "ftp"])
+async def test_a_station_fetches_an_image_and_brings_its_log(side: FileSide, tmp_path: Path, scheme: str) -> None:
+    base: str = getattr(side, scheme)
+    tls = file_server_context([side.root_pem])
+    target = tmp_path / "image"
+    await download(
+        f"{base}firmware-1.2.0.img",
+        target,
+        limit_bytes=1_000_000,
+        retries=0,
+        retry_interval_s=0,
+        tls=tls,
+        progress=silent,
+    )
+    assert target.read_bytes() == IMAGE
+    options: dict[str, Any] = {"retries": 0, "retry_interval_s": 0, "tls": tls, "progress": silent}
+    await upload(f"{base}logs/", target, name="CP001.tar.gz", **options)
+    assert (side.logs / "CP001.tar.gz").read_bytes() == IMAGE
+    assert {entry.path for entry in side.entries()} == {"firmware-1.2.0.img", "logs/CP001.tar.gz"}
+    with pytest.raises(TransferError):
+        await upload(f"{base}nowhere/", target, name="CP001.tar.gz", **options)
+
+
+async def test_the_root_is_needed(side: FileSide, tmp_path: Path) -> None:
+    with pytest.raises(TransferError) as caught:
+        await upload(
+            f"{side.https}logs/",
+            tmp_path / "secret",
+            name="x",
+            retries=0,
+            retry_interval_s=0,
+            tls=None,
+            progress=silent,
+        )
+    assert caught.value.kind == "tls"
+
+
+async def test_a_form(side: FileSide) -> None:
+    form = aiohttp.FormData()
+    form.add_field("uploadfile", b"content", filename="log.zip")
+    async with _client(side) as http, http.post(f"{side.https}logs", data=form) as response:
+        assert response.status == 201
+    assert (side.logs / "log.zip").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("path", ["link", "..%2fsecret", "logs/..%2f..%2fsecret", ".hidden", "logs", "%00", "nothing"])
+async def test_nothing_else_can_be_read(side: FileSide, path: str) -> None:
+    from yarl import URL
+
+    async with _client(side) as http, http.get(URL(side.https + path, encoded=True)) as response:
+        assert response.status in (400, 404)
+
+
+@pytest.mark.parametrize("name", ["..%2fevil", ".hidden", "a%00b", "%2fetc%2fx"])
+async def test_nothing_else_can_be_written(side: FileSide, name: str) -> None:
+    from yarl import URL
+
+    async with _client(side) as http, http.put(URL(f"{side.https}logs/{name}", encoded=True), data=b"x") as response:
+        assert response.status in (400, 404)
+    async with _client(side) as http, http.put(f"{side.https}firmware-1.2.0.img", data=b"x") as response:
+        assert response.status == 405
+    assert list(side.logs.iterdir()) == []
+
+
+async def test_ftp_is_no_way_out_either(side: FileSide) -> None:
+    import asyncio
+    from urllib.parse import urlsplit
+
+    def tries() -> list[str]:
+        parts = urlsplit(side.ftp)
+        answers = []
+        with ftplib.FTP() as ftp:
+            ftp.connect(parts.hostname or "", parts.port or 0)
+            ftp.login("station", parts.password or "")
+            for command in ("RETR link", "RETR ../secret", "CWD ..", "DELE firmware-1.2.0.img", "SIZE /../secret"):
+                try:
+                    ftp.sendcmd("TYPE I")
+                    answers.append(ftp.sendcmd(command))
+                except ftplib.error_perm as error:
+                    answers.append(str(error)[:3])
+            answers.append(ftp.pwd())
+        return answers
+
+    *refused, where = await asyncio.to_thread(tries)
+    assert where == "/"
+    assert [answer for answer in refused if not answer.startswith("5")] in ([], ['250 "/" is the current directory.'])
+    assert (side.folder / "firmware-1.2.0.img").exists()
+
+
+async def test_the_certificate_stays(tmp_path: Path) -> None:
+    roots = []
+    for _ in range(2):
+        async with open_files(tmp_path / "files", tmp_path) as side:
+            roots.append(side.root_pem)
+    assert roots[0] == roots[1]
+    assert (tmp_path / "files-server.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(Settings(tmp_path / "csms.sqlite3", port=0, files=tmp_path / "files")) as found:
+        yield found
+
+
+async def test_the_page_lists_them(bench: Running, tmp_path: Path) -> None:
+    (tmp_path / "files" / "logs" / "CP001.log").write_text("lines")
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{bench.url}api/files") as response:
+            told = await response.json()
+        async with http.get(f"{bench.url}files/logs/CP001.log") as response:
+            assert await response.text() == "lines"
+            assert "attachment" in response.headers["Content-Disposition"]
+    assert [entry["path"] for entry in told["files"]] == ["logs/CP001.log"]
+    assert told["https"].startswith("https://127.0.0.1:")
+    assert told["root"].startswith("-----BEGIN CERTIFICATE-----")
+
+
+async def test_without_the_option_there_are_none(tmp_path: Path) -> None:
+    async with running(Settings(tmp_path / "csms.sqlite3", port=0)) as found, aiohttp.ClientSession() as http:
+        async with http.get(f"{found.url}api/files") as response:
+            assert (await response.json())["https"] is None
+        async with http.get(f"{found.url}files/x") as response:
+            assert response.status == 404
+
+
+def _client(side: FileSide) -> aiohttp.ClientSession:
+    context = ssl.create_default_context(cadata=side.root_pem)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Block N, diagnostics: log uploads (N01), and the log status on request (F06)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import tarfile
+from collections.abc import AsyncIterator
+from typing import Any
+
+from tools.conformance import states
+from tools.conformance.bench import Bench
+from tools.conformance.certs import Authority, server_context
+from tools.conformance.registry import case
+from tools.conformance.transcript import Message
+from tools.conformance.uploads import UploadServer
+from tools.conformance.values import Rule
+
+_FILLED = Rule("a name", lambda value: isinstance(value, str) and bool(value))
+_RETRIES = 3
+_RETRY_INTERVAL_S = 2
+_LATE_S = 1.5
+_FAILED = ("UploadFailure", "BadMessage", "PermissionDenied", "NotSupportedOperation")
+
+
+@contextlib.asynccontextmanager
+async def _server(t: Bench) -> AsyncIterator[UploadServer]:
+    """A log server whose root the station trusts as a CSMS root (N01.FR.15)."""
+    root = Authority("log server root")
+    await states.certificate_installed(t, "CSMSRootCertificate", root.pem)
+    async with UploadServer(server_context(root.server(), t.folder)) as server:
+        yield server
+
+
+async def _get_log(t: Bench, log_type: str, location: str, check: dict[str, Any], **more: Any) -> tuple[int, str]:
+    """Steps 1 and 2; the request's id and the file's name."""
+    t.step(1)
+    request_id = t.new_id()
+    payload = {"logType": log_type, "requestId": request_id, "log": {"remoteLocation": location}, **more}
+    answer = await t.call("GetLog", payload, {"status": "Accepted", **check}, req="N01.FR.01")
+    return request_id, str(answer.get("filename", ""))
+
+
+async def _status(t: Bench, request_id: int, status: str | tuple[str, ...], req: str) -> Message:
+    return await t.expect("LogStatusNotification", {"status": status, "requestId": request_id}, req=req, within=20)
+
+
+async def _uploaded(t: Bench, server: UploadServer, log_type: str, check: dict[str, Any]) -> bytes:
+    """The whole of a successful upload; gives the file."""
+    request_id, name = await _get_log(t, log_type, server.url, check)
+    t.step(3)
+    await _status(t, request_id, "Uploading", "N01.FR.08")
+    t.step(5)
+    await _status(t, request_id, "Uploaded", "N01.FR.09")
+    content = server.files.get(name, b"")
+    t.post(list(server.files) == [name] and bool(content), "N01.FR.02", f"one file arrived, of the name given: {name}")
+    return content
+
+
+@case("TC_N_25_CS")
+async def tc_n_25_cs(t: Bench) -> None:
+    """Red when: the response names no file, the file does not arrive, or Uploaded is said of another request."""
+    async with _server(t) as server:
+        content = await _uploaded(t, server, "DiagnosticsLog", {"filename": _FILLED})
+    with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        t.post(len(archive.getnames()) > 1, "N01.FR.04", "the diagnostics can be opened")
+        return
+    t.post(False, "N01.FR.04", "the diagnostics can be opened")
+
+
+@case("TC_N_26_CS", limit_s=60)
+async def tc_n_26_cs(t: Bench) -> None:
+    """Red when: the station gives up before the retries it was given, or tells each failure of some only."""
+    async with _server(t) as server:
+        mark = t.mark()
+        more = {"retries": _RETRIES, "retryInterval": _RETRY_INTERVAL_S}
+        request_id, _name = await _get_log(t, "DiagnosticsLog", server.missing_url, {}, **more)
+        t.step(3)
+        first = await _status(t, request_id, "Uploading", "N01.FR.08")
+        told: list[Message] = [first]
+        wanted_s = _RETRIES * _RETRY_INTERVAL_S
+        while told[-1].get("status") not in _FAILED or told[-1].at - first.at < wanted_s - 0.5:
+            t.step(5 if told[-1].get("status") == "Uploading" else 3)
+            told.append(await _status(t, request_id, ("Uploading", *_FAILED), "N01.FR.10"))
+        await t.never("LogStatusNotification", _RETRY_INTERVAL_S + 0.5, req="N01.FR.10", since=mark)
+        lasted = told[-1].at - first.at
+        t.check(
+            wanted_s - 0.2 <= lasted <= wanted_s + _LATE_S, "N01.FR.10", f"{lasted:.1f} s, not {wanted_s} s", told[-1]
+        )
+        for what, statuses in (("Uploading", ("Uploading",)), ("its failure", _FAILED)):
+            count = sum(message.get("status") in statuses for message in told)
+            t.check(count in (1, _RETRIES + 1), "N01.FR.10", f"{what} was told {count} times, not 1 or {_RETRIES + 1}")
+        t.post(server.attempts >= _RETRIES + 1, "N01.FR.10", "the upload was tried as often as it was asked for")
+
+
+@case("TC_N_35_CS")
+async def tc_n_35_cs(t: Bench) -> None:
+    """Red when: the security log is empty, is not what arrives, or has no entry of the start of the station."""
+    async with _server(t) as server:
+        content = await _uploaded(t, server, "SecurityLog", {})
+    with contextlib.suppress(ValueError):
+        types = [json.loads(line)["type"] for line in content.decode().splitlines()]
+        t.post("StartupOfTheDevice" in types, "N01.FR.03", "the start of the station is in its security log")
+        return
+    if t.station.own:
+        t.post(False, "N01.FR.03", "the security log can be read")
+
+
+@case("TC_F_16_CS")
+async def tc_f_16_cs(t: Bench) -> None:
+    """Red when: the status that was asked for during an upload is Idle, or is of no request."""
+    async with _server(t) as server:
+        server.hold()
+        request_id, _name = await _get_log(t, "DiagnosticsLog", server.url, {})
+        t.step(3)
+        await _status(t, request_id, "Uploading", "N01.FR.08")
+        t.step(5)
+        payload = {"requestedMessage": "LogStatusNotification"}
+        await t.call("TriggerMessage", payload, {"status": "Accepted"}, req="F06.FR.05")
+        t.step(7)
+        await _status(t, request_id, "Uploading", "F06.FR.14")
+        server.release()
+        await _status(t, request_id, "Uploaded", "N01.FR.09")

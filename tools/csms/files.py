@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The file side of the bench CSMS: a folder for firmware images, and a place for the logs of stations.
+
+`--files DIR` offers the files in DIR over HTTPS and FTP, both on the loopback and on free ports, and takes uploads
+into `DIR/logs`. The HTTPS server's root certificate is made at the first start; a station needs it as CSMS root (the
+page has the request ready). FTP asks for the name and password that are part of the URL, new at each start.
+
+Names are plain file names: nothing outside the folder can be read or written, and no link is followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import secrets
+import ssl
+import threading
+import warnings
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from msgspec import Struct
+
+from firmware.errors import StorageError
+
+__all__ = ["FileEntry", "FileSide", "open_files"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
+_MAX_UPLOAD_BYTES = 64 * 1024 * 1024
+_KEPT_UPLOADS = 200
+_HOST = "127.0.0.1"
+_CERTIFICATE_DAYS = 330
+"""The certificate holds for 365."""
+
+
+class FileEntry(Struct, frozen=True):
+    """One file; `path` is `NAME` or `logs/NAME`."""
+
+    path: str
+    size: int
+    modified: float
+
+
+class FileSide:
+    """The folder, and where its servers are."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.logs = folder / "logs"
+        self.https = ""
+        self.ftp = ""
+        self.root_pem = ""
+
+    def entries(self) -> list[FileEntry]:
+        """All files, the newest first."""
+        found = []
+        for place, prefix in ((self.folder, ""), (self.logs, "logs/")):
+            for path in place.iterdir():
+                if _NAME.fullmatch(path.name) and not path.is_symlink() and path.is_file():
+                    status = path.stat()
+                    found.append(FileEntry(prefix + path.name, status.st_size, status.st_mtime))
+        return sorted(found, key=lambda entry: -entry.modified)
+
+    def find(self, path: str) -> Path | None:
+        """The file of a path like those in `entries`."""
+        place = self.logs if path.startswith("logs/") else self.folder
+        name = path.removeprefix("logs/")
+        found = place / name
+        return found if _NAME.fullmatch(name) and not found.is_symlink() and found.is_file() else None
+
+    async def send(self, request: web.Request) -> web.StreamResponse:
+        """GET of a file."""
+        found = self.find(request.match_info["path"])
+        if found is None:
+            raise web.HTTPNotFound(text="no such file\n")
+        return web.FileResponse(found, headers={"Content-Disposition": f'attachment; filename="{found.name}"'})
+
+    async def take(self, request: web.Request) -> web.Response:
+        """PUT of a body to `/logs/NAME`, or POST of a form to `/logs` (N01.FR.18, N01.FR.19)."""
+        name = request.match_info.get("name", "")
+        if request.method == "POST":
+            name = await self._take_form(request)
+        else:
+            await self._store(name, request.content.iter_chunked(65536))
+        return web.Response(status=201, text=f"{name} taken\n")
+
+    async def _take_form(self, request: web.Request) -> str:
+        if not request.content_type.startswith("multipart/"):
+            raise web.HTTPUnsupportedMediaType(text="POST a form, or PUT the file\n")
+        async for part in await request.multipart():
+            name = getattr(part, "filename", None)
+            if name:
+                await self._store(name, _chunks(part))
+                return str(name)
+        raise web.HTTPBadRequest(text="there is no file in the form\n")
+
+    async def _store(self, name: str, chunks: AsyncIterator[bytes]) -> None:
+        if not _NAME.fullmatch(name):
+            raise web.HTTPBadRequest(text="that is no plain file name\n")
+        if len(list(self.logs.iterdir())) >= _KEPT_UPLOADS:
+            raise web.HTTPInsufficientStorage(text="there are too many files already\n")
+        new = self.logs / f".{secrets.token_hex(8)}"
+        size = 0
+        try:
+            with await asyncio.to_thread(new.open, "xb") as file:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > _MAX_UPLOAD_BYTES:
+                        raise web.HTTPRequestEntityTooLarge(_MAX_UPLOAD_BYTES, size)
+                    await asyncio.to_thread(file.write, chunk)
+            os.replace(new, self.logs / name)
+        finally:
+            new.unlink(missing_ok=True)
+
+
+async def _chunks(part: Any) -> AsyncIterator[bytes]:
+    while chunk := await part.read_chunk(65536):
+        yield chunk
+
+
+@contextlib.asynccontextmanager
+async def open_files(folder: Path, state: Path) -> AsyncIterator[FileSide]:
+    """Both servers, from here to the end of the block; `state` keeps certificate and key. Raises `StorageError`."""
+    side = FileSide(folder)
+    try:
+        side.logs.mkdir(parents=True, exist_ok=True)
+        tls = await asyncio.to_thread(_certificate, side, state)
+    except OSError as error:
+        raise StorageError(f"{error.filename or folder}: {error.strerror}") from error
+    app = web.Application(client_max_size=_MAX_UPLOAD_BYTES)
+    app.router.add_put("/logs/{name}", side.take)
+    app.router.add_post("/logs", side.take)
+    app.router.add_post("/logs/", side.take)
+    app.router.add_get("/{path:.+}", side.send)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    ftp = _Ftp(side)
+    try:
+        await web.TCPSite(runner, _HOST, 0, ssl_context=tls).start()
+        side.https = f"https://{_HOST}:{runner.addresses[0][1]}/"
+        side.ftp = ftp.start()
+        yield side
+    finally:
+        await asyncio.to_thread(ftp.stop)
+        await runner.cleanup()
+
+
+def _certificate(side: FileSide, state: Path) -> ssl.SSLContext:
+    """A root that is good for one server certificate: its key is thrown away, so that it can never sign another."""
+    from tools.conformance.certs import Authority
+
+    root, chain, key = (state / f"files-{name}" for name in ("root.pem", "server.pem", "server.key"))
+    if not all(path.is_file() for path in (root, chain, key)) or _is_old(chain):
+        authority = Authority(f"bench CSMS files {secrets.token_hex(3)}")
+        issued = authority.server("localhost")
+        key.unlink(missing_ok=True)
+        key.touch(mode=0o600)
+        key.write_text(issued.key_pem)
+        chain.write_text(issued.pem)
+        root.write_text(authority.pem)
+    side.root_pem = root.read_text()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(chain, key)
+    return context
+
+
+def _is_old(path: Path) -> bool:
+    from firmware.clock import SystemClock
+
+    return SystemClock().utc() - path.stat().st_mtime > _CERTIFICATE_DAYS * 86_400
+
+
+class _Ftp:
+    """pyftpdlib has a loop of its own, so it gets a thread of its own."""
+
+    def __init__(self, side: FileSide) -> None:
+        self._side = side
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._server: Any = None
+        self._loop: Any = None
+
+    def start(self) -> str:
+        """Returns the URL."""
+        with warnings.catch_warnings():  # it uses asyncore, which Python 3.11 warns of
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from pyftpdlib.authorizers import DummyAuthorizer
+            from pyftpdlib.filesystems import AbstractedFS
+            from pyftpdlib.handlers import FTPHandler
+            from pyftpdlib.ioloop import IOLoop
+            from pyftpdlib.servers import FTPServer
+
+        class PlainNames(AbstractedFS):  # type: ignore[misc]
+            def validpath(self, path: str) -> bool:
+                parts = os.path.relpath(path, self.root).split("/")
+                plain = parts == ["."] or all(_NAME.fullmatch(part) for part in parts)
+                return plain and not os.path.islink(path) and bool(super().validpath(path))
+
+        password = secrets.token_urlsafe(9)
+        authorizer = DummyAuthorizer()
+        authorizer.add_user("station", password, str(self._side.folder), perm="elr")
+        authorizer.override_perm("station", str(self._side.logs), perm="elraw")
+        settings = {"authorizer": authorizer, "abstracted_fs": PlainNames, "max_login_attempts": 3, "timeout": 60}
+        handler = type("Handler", (FTPHandler,), settings)
+        self._loop = IOLoop()
+        self._server = FTPServer((_HOST, 0), handler, ioloop=self._loop)
+        self._server.max_cons = 20
+        self._thread = threading.Thread(target=self._run, name="bench FTP", daemon=True)
+        self._thread.start()
+        return f"ftp://station:{password}@{_HOST}:{self._server.address[1]}/"
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._loop.loop(timeout=0.2, blocking=False)
+        self._server.close_all()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(5.0)
