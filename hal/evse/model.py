@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from firmware.contract import EnergyFlow, Event, Fault, MeterReading, Phase
+from firmware.contract import Cause, EnergyFlow, Event, Fault, MeterReading, Phase
 from hal.evse.states import PHASE_OF, Stage, StopKind
 from hal.ports import InsulationReading, MeterSample, PowerReading, Vehicle, VehicleStage
 
@@ -102,6 +102,8 @@ class State:
     limit_w: float | None = None
     faults: frozenset[Fault] = frozenset()
     kind: StopKind = StopKind.NORMAL
+    ended_by: Cause = Cause.SEQUENCE
+    """Who or what ended the last session; told again when it is wound up."""
     flow: EnergyFlow = EnergyFlow.NONE
     vehicle_stage: VehicleStage = VehicleStage.NONE
     evcc_id: str | None = None

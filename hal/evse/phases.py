@@ -317,8 +317,10 @@ def _in_welding(run: Run, view: View) -> None:
         run.fail_at_rest(Fault.CONTACTOR_WELDED, f"{view.power.voltage_v:.0f} V behind the open contactor")
     if any(fault.stops_charging for fault in run.state.faults):
         run.fire(Trigger.FAULT, Cause.FAULT)
+    elif run.state.plugged:
+        run.fire(Trigger.DONE, run.state.ended_by)
     else:
-        run.fire(Trigger.DONE if run.state.plugged else Trigger.EMPTY, Cause.SEQUENCE)
+        run.fire(Trigger.EMPTY, Cause.SEQUENCE)
 
 
 def _current(view: View) -> float | None:

@@ -72,6 +72,8 @@ class Run:
         """Go where the table says; a pair that is not in it is a mistake of ours and raises `KeyError`."""
         before = self.state
         self.set(stage=TRANSITIONS[before.stage, trigger], since=self.now)
+        if before.stage in RUNNING and self.state.stage not in RUNNING:
+            self.set(ended_by=cause)
         if self.state.phase is not before.phase:
             self.publish(PhaseChanged(evse=before.evse, phase=self.state.phase, cause=cause))
         _leave(self, before.stage)

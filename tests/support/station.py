@@ -53,15 +53,19 @@ from firmware.contract import (
     Withdraw,
 )
 from services.ocpp import network_profiles
-from services.ocpp.context import Context
+from services.ocpp.authorization_cache import AuthorizationCache
+from services.ocpp.certificates import CertificateStore
+from services.ocpp.context import Context, Updates
 from services.ocpp.device_model import DeviceModel, keys
 from services.ocpp.evses import HalView
+from services.ocpp.jobs import Job, JobNews
 from services.ocpp.outbox import Outbox, RetryRule
 from services.ocpp.rpc.validation import check_request, check_response
+from services.ocpp.security_log import SecurityLog
 from services.ocpp.station import Station, Step
 from services.ocpp.station_time import StationTime
 from services.ocpp.storage import Database
-from services.ocpp.storage.tables import FactTable, OutboxTable, TransactionTable
+from services.ocpp.storage.tables import CacheTable, FactTable, OutboxTable, TransactionTable
 from tests.support.clock import ManualClock
 
 __all__ = ["PROFILE", "Bench", "Instant", "set_variables"]
@@ -88,6 +92,7 @@ class Bench:
         *,
         product_name: str = "c7am-400-cc",
         variables: dict[tuple[str, str], str] | None = None,
+        updates: Updates | None = None,
     ) -> None:
         self.directory = directory
         self.product = product.load(product_name)
@@ -107,6 +112,9 @@ class Bench:
         self.frames: list[Any] = []
         """Everything that the CSMS received, decoded, in order."""
         self.orders: list[str] = []
+        self.updates = updates
+        self.jobs: list[Job] = []
+        """What blocks want done outside; nobody does it, the test says what came of it."""
         self.notices: list[Any] = []
         self.commands: list[Command] = []
         self.refused: list[Permit] = []
@@ -127,6 +135,8 @@ class Bench:
         self.boots = 0
         self.profile = PROFILE
         self.linked = self.alive = self.hal_linked = False
+        self.blackhole = False
+        """The link seems up, and nothing arrives at the CSMS."""
         self.dies: Instant | None = None
         """Where in the next unit of work the process dies."""
         self._ids = itertools.count(1)
@@ -194,17 +204,20 @@ class Bench:
         same = facts.get("boot_id") == self.boot_id
         facts.put("boot_id", self.boot_id)
         now = self.clock.monotonic()
-        time = StationTime(board_offset=self.clock.utc() - now)
+        time = StationTime(board_offset=self.board_clock().utc_s - now)
         time.use(tuple(model.get(keys.TIME_SOURCE)))
         self.context = Context(
             product=self.product,
             model=model,
             facts=facts,
             store=TransactionTable(self.database),
+            cache=AuthorizationCache(CacheTable(self.database), model, time),
             outbox=Outbox(
                 OutboxTable(self.database),
                 self.boot_id,
-                retry_rule=lambda: RetryRule(model.get(keys.MESSAGE_ATTEMPTS), model.get(keys.MESSAGE_ATTEMPT_INTERVAL)),
+                retry_rule=lambda: RetryRule(
+                    model.get(keys.MESSAGE_ATTEMPTS), model.get(keys.MESSAGE_ATTEMPT_INTERVAL)
+                ),
                 queue_all=lambda: model.get(keys.QUEUE_ALL_MESSAGES),
             ),
             hal=HalView([(1, 1), (2, 1)]),
@@ -214,12 +227,20 @@ class Bench:
             boot_cause="application" if same else self._cause.value,
             serial_number="SN-1",
             profiles=network_profiles.load(facts, self.factory.network_profile),
+            certificates=CertificateStore(
+                self.directory / "certificates",
+                entries=self.product.limits.certificate_entries,
+                chain_bytes=self.product.limits.certificate_chain_bytes,
+                keep_last_csms_root=not self.product.lab.last_csms_root_removable,
+            ),
+            updates=self.updates,
+            security_log=SecurityLog(self.directory / "security.log"),
         )
         self.context.outbox.load()
         self.database.on_replaced(self.context.outbox.rewrite)
         self.station = Station(self.context)
         self.alive = True
-        self.tell(lambda now: self.station.start(now))
+        self.tell(self.station.start)
 
     # --- the one way in -------------------------------------------------------------------------------------------
 
@@ -256,6 +277,7 @@ class Bench:
         for command in step.commands:
             self._obey(command)
         self.orders += [order.action for order in step.orders]
+        self.jobs += step.jobs
         self.notices += step.notices
         if step.acknowledge is not None and durable:
             self._kept = [stamped for stamped in self._kept if stamped.seq > step.acknowledge]
@@ -265,7 +287,7 @@ class Bench:
 
     def _send(self, step: Step) -> None:
         frames, step.frames = step.frames, []
-        for frame in frames if self.linked else ():
+        for frame in frames if self.linked and not self.blackhole else ():
             self._receive(json.loads(frame))
 
     def _receive(self, message: list[Any]) -> None:
@@ -320,7 +342,7 @@ class Bench:
 
     def link_down(self) -> None:
         self.linked = False
-        self.tell(lambda now: self.station.on_link_down(now))
+        self.tell(self.station.on_link_down)
 
     def call(self, action: str, payload: Any) -> Any:
         """The CSMS asks; the response's payload, or the whole CALLERROR frame, or None when there was no answer."""
@@ -348,6 +370,11 @@ class Bench:
             (event["eventType"], event["triggerReason"], event["transactionInfo"].get("chargingState"))
             for event in self.events
         ]
+
+    def news(self, kind: str, state: str, detail: Any = None) -> None:
+        """What came of the last job of this kind."""
+        job = next(job for job in reversed(self.jobs) if job.kind == kind)
+        self.tell(lambda now: self.station.on_job(JobNews(kind, job.id, state, detail), now))
 
     # --- the HAL -----------------------------------------------------------------------------------------------------
 
@@ -401,7 +428,7 @@ class Bench:
     def hal_down(self) -> None:
         """The socket to the HAL breaks; the HAL goes on."""
         self.hal_linked = False
-        self.tell(lambda now: self.station.on_hal_down(now))
+        self.tell(self.station.on_hal_down)
 
     def hal_dies(self) -> None:
         """The HAL is killed: contactors open, its leases and kept events are gone."""
@@ -523,6 +550,6 @@ class Bench:
             stuck = stuck + 1 if deadline <= self.clock.monotonic() else 0
             assert stuck < 100, "a deadline that never passes"
             self.clock.advance(max(0.0, deadline - self.clock.monotonic()))
-            self.tell(lambda now: self.station.on_time(now))
+            self.tell(self.station.on_time)
         self.clock.advance(max(0.0, end - self.clock.monotonic()))
-        self.tell(lambda now: self.station.on_time(now))
+        self.tell(self.station.on_time)

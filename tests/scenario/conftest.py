@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What scenario tests start from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.scenario import Site, site
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Site]:
+    """A station that has booted and is accepted by its CSMS."""
+    async with site(tmp_path) as found:
+        yield found

@@ -1,0 +1,438 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CSMS and the network do what they should not: the station stays polite, charges on, and loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware.clock import parse_utc
+from tests.support.csms import CallFailed, Fault, ScriptedCsms
+from tests.support.rig import ROOT
+from tests.support.scenario import Site, site
+from tools.rig.client import RigRefused
+
+PRODUCT = ROOT / "firmware" / "product" / "c7am-400-cc.toml"
+RETRY_AT_ONCE = {("OCPPCommCtrlr", "MessageAttemptInterval", "TransactionEvent"): "0"}
+AT_THE_DOOR = (
+    Fault.REFUSE_401,
+    Fault.REFUSE_404,
+    Fault.REFUSE_503,
+    Fault.REDIRECT,
+    Fault.NO_SUBPROTOCOL,
+    Fault.WRONG_SUBPROTOCOL,
+    Fault.CLOSE_IN_HANDSHAKE,
+    Fault.NONSENSE_IN_HANDSHAKE,
+)
+IN_ANSWERS = (
+    Fault.CALLERROR,
+    Fault.STALL,
+    Fault.CLOSE,
+    Fault.NONSENSE,
+    Fault.INVALID_ANSWER,
+    Fault.WRONG_ID,
+    Fault.OVERSIZED,
+    Fault.BINARY,
+    Fault.BAD_UTF8,
+    Fault.DUPLICATE,
+)
+
+
+def now_text() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@pytest.fixture
+async def csms() -> AsyncIterator[ScriptedCsms]:
+    async with ScriptedCsms() as csms:
+        yield csms
+
+
+# --- connecting ---------------------------------------------------------------------------------------------------
+
+
+async def test_csms_that_refuses_at_the_door(csms: ScriptedCsms, tmp_path: Path) -> None:
+    """From the first boot on: each refusal is logged, dialled again after the back-off, and in the end all is well."""
+    csms.fail(AT_THE_DOOR[0], times=2)
+    async with site(tmp_path, csms=csms) as here:
+        assert csms.attempts == 3
+        transaction = await here.charge(1)
+        for fault in AT_THE_DOOR[1:]:
+            connections = csms.connections
+            csms.fail(fault, times=1)
+            await here.rig.op("network", mode="close")
+            await csms.until(lambda: csms.connections > connections and csms.connected, f"{fault}", timeout=20)  # noqa: B023
+            await here.settled()
+        log = here.log("ocpp")
+        for words in ("HTTP 401", "HTTP 404", "HTTP 503", "HTTP 302", "ocpp2.0.1", "closed during the handshake"):
+            assert words in log, words
+        assert (await here.rig.evse(1))["contactor"] == "closed"
+        story = await here.stop_with_card(1)
+        story.check()
+        assert story.id == transaction
+        assert story.states == ["Idle", "EVConnected", "Charging", "EVConnected"]
+        assert len(here.sent("BootNotification")) == 1, "a lost connection is no boot"
+
+
+@pytest.mark.slow
+async def test_csms_that_accepts_and_says_nothing(csms: ScriptedCsms, tmp_path: Path) -> None:
+    """A handshake that never ends is given up after 20 s; the driver is told that the operator can't be reached."""
+    csms.fail(Fault.STALL_HANDSHAKE, times=1)
+    async with site(tmp_path, csms=csms, accepted=False) as here:
+        await here.rig.wait("booted")
+        await here.until_page(1, "offline")
+        assert await here.card(1) == "offline"
+        await here.rig.wait("connected", timeout_s=25)
+        await here.settled()
+        await here.until_page(2, "idle")
+        assert "no connection within 20 s" in here.log("ocpp")
+
+
+async def test_reconnecting_is_no_boot(here: Site) -> None:
+    """A short outage: no BootNotification and no StatusNotification that says what the CSMS knows (B04)."""
+    heard = len(here.csms.received)
+    for mode in ("close", "down", "refuse"):
+        since = here.rig.mark
+        await here.rig.op("network", mode=mode)
+        if mode == "refuse":
+            await here.rig.op("network", mode="close")
+        await here.rig.wait("disconnected", since=since)
+        await here.until_page(1, "offline")
+        await here.rig.op("network", mode="up")
+        await here.rig.wait("connected", since=since)
+        await here.settled()
+        await here.until_page(1, "idle")
+    assert [call.action for call in here.csms.received[heard:]] == []
+
+
+# --- answers ------------------------------------------------------------------------------------------------------
+
+
+async def test_csms_that_answers_wrongly(csms: ScriptedCsms, tmp_path: Path) -> None:
+    """Each kind of wrong answer to a meter value, one after another: tried again, and the transaction is whole."""
+    async with site(tmp_path, csms=csms, timeout_s=1, variables=RETRY_AT_ONCE) as here:
+        transaction = await here.charge(2)
+        for fault in IN_ANSWERS:
+            count = len(here.story(transaction).events)
+            csms.fail(fault, times=1)
+            await csms.until(lambda: len(here.story(transaction).events) > count, f"{fault}")  # noqa: B023
+            await here.settled()
+            assert (await here.rig.evse(2))["contactor"] == "closed", fault
+        story = await here.stop_with_card(2)
+        story.check()
+        assert story.repeated >= 4, "what was not answered was not sent again"
+        assert story.states == ["Idle", "EVConnected", "Charging", "EVConnected"]
+        assert len(here.stories) == 1
+
+
+async def test_csms_that_refuses_one_message_for_good(csms: ScriptedCsms, tmp_path: Path) -> None:
+    """A CALLERROR for the same message again and again: after MessageAttempts it is dropped, and the queue moves on."""
+    async with site(tmp_path, csms=csms, variables=RETRY_AT_ONCE) as here:
+        transaction = await here.charge(1)
+        csms.answers["TransactionEvent"] = CallFailed("InternalError", "never")
+        await csms.until(lambda: here.story(transaction).repeated >= 2, "three attempts", timeout=20)
+        csms.answers["TransactionEvent"] = {}
+        story = await here.stop_with_card(1)
+        story.check()
+        await here.settled()
+        assert "discarded" in here.log("ocpp")
+
+
+async def test_csms_that_does_not_know_authorize(here: Site) -> None:
+    """CALLERROR or silence to Authorize: the driver is told, nothing starts, and the next card works."""
+    here.csms.answers["Authorize"] = CallFailed("NotSupported", "not today")
+    assert await here.card(1) == "error"
+    assert (await here.until_page(1, "rejected"))["reason"]
+    here.csms.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}}
+    await here.charge(1)
+    (await here.stop_with_card(1)).check()
+
+
+# --- the network ------------------------------------------------------------------------------------------------------
+
+
+async def test_black_hole_is_found_by_ping(csms: ScriptedCsms, tmp_path: Path) -> None:
+    """Nothing closes, nothing comes through: the station finds out within the ping interval and the pong's 10 s.
+
+    The product's shortest interval is 20 s; the same product with 1 s makes the test bearable.
+    """
+    product = tmp_path / "impatient.toml"
+    text = (
+        PRODUCT.read_text()
+        .replace("ping_min_s = 20", "ping_min_s = 1")
+        .replace("ping_default_s = 20", "ping_default_s = 1")
+    )
+    product.write_text(text)
+    async with site(tmp_path, csms=csms, product=str(product), speed=5.0) as here:
+        transaction = await here.charge(1)
+        since, asked = here.rig.mark, asyncio.get_running_loop().time()
+        await here.rig.op("network", mode="blackhole")
+        await here.rig.wait("disconnected", since=since, timeout_s=15)
+        assert asyncio.get_running_loop().time() - asked < 1 + 10 + 2
+        assert "no pong in time" in here.log("ocpp")
+        before = (await here.rig.evse(1))["energy_wh"]
+        await here.until_evse(1, lambda it: it["energy_wh"] > before)
+        await here.rig.client.until(lambda state: state["ocpp"]["queued_messages"] > 3)
+        await here.rig.op("network", mode="down")  # so that the attempt that is under way does not take its 20 s
+        await here.rig.op("network", mode="up")
+        await here.rig.client.until(lambda state: state["ocpp"]["connected"])
+        story = await here.stop_with_card(1)
+        story.check()
+        assert story.id == transaction
+        assert any(event.get("offline") for event in story.events)
+
+
+async def test_session_goes_on_offline(here: Site) -> None:
+    """Charging and stopping work without a CSMS; it hears everything afterwards, in order and marked offline."""
+    before = (await here.rig.evse(2))["energy_wh"]
+    transaction = await here.charge(2)
+    await here.rig.op("network", mode="down")
+    await here.rig.wait("disconnected")
+    assert await here.card(1) == "offline"
+    assert await here.page(2) == "charging"
+    heard = len(here.csms.received)
+    assert await here.card(2) == "stopped"
+    await here.until_evse(2, lambda it: it["transaction_id"] is None)
+    await here.plug_out(2)
+    await here.until_evse(2, lambda it: it["phase"] == "idle")
+    assert len(here.csms.received) == heard
+    await here.rig.op("network", mode="up")
+    story = await here.end_of(transaction)
+    story.check()
+    assert story.events[-1]["offline"] is True
+    assert story.reason == "Local"
+    assert story.energy_wh == pytest.approx((await here.rig.evse(2))["energy_wh"] - before, abs=0.01)
+    await here.settled()
+    assert here.statuses(2) == ["Available", "Occupied", "Available"]
+
+
+async def test_slow_network(here: Site) -> None:
+    """Half a second each way: everything takes longer, nothing goes wrong."""
+    await here.rig.op("network", latency_ms=300)
+    await here.charge(1)
+    story = await here.stop_with_card(1)
+    story.check()
+    assert story.repeated == 0
+    assert (await here.csms.call("GetVariables", VENDOR))["getVariableResult"][0]["attributeStatus"] == "Accepted"
+    await here.rig.op("network", latency_ms=0)
+
+
+async def test_network_that_comes_and_goes(here: Site) -> None:
+    """Ten lost connections within one session: one whole transaction, and at most one repetition for each loss."""
+    transaction = await here.charge(2)
+    for turn in range(10):
+        since = here.rig.mark
+        await here.rig.op("network", mode="close" if turn % 2 else "down")
+        await here.rig.wait("disconnected", since=since)
+        await here.rig.op("network", mode="up")
+        await here.rig.wait("connected", since=since)
+    story = await here.stop_with_card(2)
+    story.check()
+    assert story.id == transaction
+    assert story.repeated <= 10
+    assert len(here.sent("BootNotification")) == 1
+
+
+# --- registration -----------------------------------------------------------------------------------------------------
+
+
+def boot_answer(status: str, interval: int) -> dict[str, Any]:
+    return {"currentTime": now_text(), "interval": interval, "status": status}
+
+
+async def test_pending_and_then_accepted(csms: ScriptedCsms, tmp_path: Path) -> None:
+    """While Pending nothing but BootNotification is sent, cards are refused, the CSMS may ask; then all is normal."""
+    csms.answers["BootNotification"] = lambda _: boot_answer("Pending", 1)
+    async with site(tmp_path, csms=csms, accepted=False) as here:
+        await here.rig.wait("registration", status="Pending")
+        assert await here.card(1) == "offline"
+        await here.until_page(1, "rejected")
+        asked = {"idToken": {"idToken": "AA", "type": "ISO14443"}, "remoteStartId": 1, "evseId": 1}
+        assert (await csms.call("RequestStartTransaction", asked))["status"] == "Rejected"
+        assert (await csms.call("GetVariables", VENDOR))["getVariableResult"][0]["attributeStatus"] == "Accepted"
+        await csms.until(lambda: len(here.sent("BootNotification")) >= 2, "another BootNotification")
+        assert {call.action for call in csms.received} == {"BootNotification"}
+        csms.answers["BootNotification"] = lambda _: boot_answer("Accepted", 300)
+        await here.rig.wait("registration", status="Accepted")
+        await csms.until(lambda: here.statuses(1) == here.statuses(2) == ["Available"], "Available")
+        await here.charge(1)
+        (await here.stop_with_card(1)).check()
+
+
+async def test_rejected_and_then_accepted(csms: ScriptedCsms, tmp_path: Path) -> None:
+    """While Rejected every request is refused as a SecurityError, and the station asks again after the interval."""
+    csms.answers["BootNotification"] = lambda _: boot_answer("Rejected", 1)
+    async with site(tmp_path, csms=csms, accepted=False) as here:
+        await here.rig.wait("registration", status="Rejected")
+        with pytest.raises(CallFailed, match="SecurityError"):
+            await csms.call("GetVariables", VENDOR)
+        await csms.until(lambda: len(here.sent("BootNotification")) >= 2, "another BootNotification")
+        assert {call.action for call in csms.received} == {"BootNotification"}
+        csms.answers["BootNotification"] = lambda _: boot_answer("Accepted", 300)
+        await here.rig.wait("registration", status="Accepted")
+        await here.settled()
+
+
+# --- frames ---------------------------------------------------------------------------------------------------------
+
+VENDOR = {"getVariableData": [{"component": {"name": "ChargingStation"}, "variable": {"name": "VendorName"}}]}
+MALFORMED: list[tuple[str, str | bytes, str, str]] = [
+    ("no JSON", "<html>It works!</html>", "-1", "RpcFrameworkError"),
+    ("cut off", '[2,"cut","GetVariables",{"getVariableData":[', "cut", "FormatViolation"),
+    ("no array", '{"kind":"call"}', "-1", "RpcFrameworkError"),
+    ("empty", "[]", "-1", "RpcFrameworkError"),
+    ("no action", '[2,"short"]', "short", "RpcFrameworkError"),
+    ("action of another type", '[2,"odd",7,{}]', "odd", "RpcFrameworkError"),
+    ("payload of another type", '[2,"list","GetVariables",[]]', "list", "FormatViolation"),
+    ("unknown message type", '[9,"nine","GetVariables",{}]', "nine", "MessageTypeNotSupported"),
+    ("unknown action", '[2,"what","MakeCoffee",{}]', "what", "NotImplemented"),
+    (
+        "action of a block that is not there",
+        '[2,"resv","CancelReservation",{"reservationId":1}]',
+        "resv",
+        "NotSupported",
+    ),
+    ("missing field", '[2,"less","GetVariables",{}]', "less", "OccurrenceConstraintViolation"),
+    ("wrong type", '[2,"type","Reset",{"type":7}]', "type", "TypeConstraintViolation"),
+    ("value not in the list", '[2,"enum","Reset",{"type":"Warm"}]', "enum", "PropertyConstraintViolation"),
+    ("binary", json.dumps([2, "bin", "GetVariables", VENDOR]).encode(), "bin", "RpcFrameworkError"),
+    ("id too long", json.dumps([2, "x" * 40, "GetVariables", VENDOR]), "-1", "RpcFrameworkError"),
+    (
+        "too deep",
+        f'[2,"deep","DataTransfer",{{"vendorId":"x","data":{"[" * 200}{"]" * 200}}}]',
+        "deep",
+        "FormatViolation",
+    ),
+]
+
+
+async def test_malformed_frames(here: Site) -> None:
+    """Each kind gets its CALLERROR, with the id where it can be read; charging and the connection go on.
+
+    Only more than 256 KiB in one message ends the connection (1009); the station comes back by itself.
+    """
+    transaction = await here.charge(1)
+    for name, frame, message_id, code in MALFORMED:
+        await here.csms.send_raw(frame)
+        error = await here.csms.expect_error()
+        assert error[:3] == [4, message_id, code], name
+        assert len(error) == 5, name
+    await here.csms.send_raw('[3,"nobody-asked",{}]')
+    await here.csms.send_raw('[4,"nobody-asked","InternalError","",{}]')
+    await here.csms.send_raw("[3]")
+    assert (await here.csms.call("GetVariables", VENDOR))["getVariableResult"][0]["attributeStatus"] == "Accepted"
+    assert here.csms.connections == 1
+    assert not here.story(transaction).ended
+
+    since = here.rig.mark
+    padding = {"customData": {"vendorId": "x" * 300_000}}
+    await here.csms.send_raw(json.dumps([2, "fat", "GetVariables", {**VENDOR, **padding}]))
+    await here.rig.wait("connected", since=since)
+    await here.settled()
+    assert "1009" in here.log("ocpp")
+    story = await here.stop_with_card(1)
+    story.check()
+    assert story.id == transaction
+
+
+async def test_same_call_twice(here: Site) -> None:
+    """A CSMS that repeats its request, id and all: both are answered, and only one transaction starts."""
+    asked = {"idToken": {"idToken": "04AA", "type": "ISO14443"}, "remoteStartId": 9, "evseId": 1}
+    frame = json.dumps([2, "again", "RequestStartTransaction", asked])
+    future = asyncio.ensure_future(here.csms.until(lambda: len(here.csms.problems) >= 2, "two answers"))
+    await here.csms.send_raw(frame)
+    await here.csms.send_raw(frame)
+    await future
+    answers = [json.loads(each.split(": ", 1)[1].replace("'", '"'))[2] for each in here.csms.problems]
+    here.csms.problems.clear()  # answers to frames that `call` did not send
+    assert sorted(each["status"] for each in answers) == ["Accepted", "Rejected"]
+    await here.csms.until(lambda: len(here.stories) == 1, "a transaction")
+    assert len(here.sent("Authorize")) == 1
+
+
+async def test_flood_of_calls(here: Site) -> None:
+    """A hundred requests at once are answered, each under its own id."""
+    answers = await asyncio.gather(*(here.csms.call("GetVariables", VENDOR, timeout=20) for _ in range(100)))
+    assert all(each["getVariableResult"][0]["attributeStatus"] == "Accepted" for each in answers)
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+
+def stamps(value: Any) -> list[str]:
+    """Every time stamp in a payload, however deep."""
+    if isinstance(value, dict):
+        return [found for key, each in value.items() for found in ([each] if key == "timestamp" else stamps(each))]
+    return [found for each in value for found in stamps(each)] if isinstance(value, list) else []
+
+
+def check_times(here: Site, began: float) -> None:
+    """Whatever the board's clock says, the CSMS never hears of another day than today."""
+    until = datetime.now(UTC).timestamp() + 5
+    for call in here.csms.received:
+        for stamp in stamps(call.payload):
+            assert began - 5 <= parse_utc(stamp) <= until, f"{call.action} of {stamp}: {call.payload}"
+
+
+@pytest.mark.parametrize("trouble", [{"lost": True}, {"offset_s": -30 * 365 * 86400}], ids=["lost", "1996"])
+async def test_clock_that_is_wrong_at_boot(tmp_path: Path, trouble: dict[str, Any]) -> None:
+    """The real-time clock starts in 2000 or is decades behind: no message ever says so, power cut included."""
+    began = datetime.now(UTC).timestamp()
+    async with site(tmp_path, off=True) as here:
+        await here.rig.op("clock", **trouble)
+        await here.rig.op("power_on")
+        await here.settled()
+        transaction = await here.charge(1)
+        await here.rig.op("power_off")
+        await here.rig.op("network", mode="refuse")
+        await here.rig.op("power_on")
+        await here.rig.client.until(lambda state: state["ocpp"]["queued_messages"] > 0)
+        await here.rig.op("network", mode="up")
+        story = await here.end_of(transaction)
+        story.check()
+        assert story.reason == "PowerLoss"
+        await here.settled()
+        check_times(here, began)
+
+
+async def test_clock_that_steps_while_charging(here: Site) -> None:
+    """The board's clock jumps to and fro: no interval and no time stamp follows it."""
+    began = datetime.now(UTC).timestamp()
+    transaction = await here.charge(2)
+    for trouble in ({"offset_s": 86_400}, {"offset_s": -86_400 * 400}, {"lost": True}, {"offset_s": 0}):
+        count = len(here.story(transaction).events)
+        await here.rig.op("clock", **trouble)
+        await here.csms.until(lambda: len(here.story(transaction).events) >= count + 2, "meter values", timeout=20)  # noqa: B023
+    story = await here.stop_with_card(2)
+    story.check()
+    check_times(here, began)
+
+
+async def test_csms_with_a_wrong_clock(csms: ScriptedCsms, tmp_path: Path) -> None:
+    """A CSMS that says 1970 is not believed."""
+    csms.answers["BootNotification"] = {"currentTime": "1970-01-01T00:00:00Z", "interval": 300, "status": "Accepted"}
+    csms.answers["Heartbeat"] = {"currentTime": "1970-01-01T00:00:00Z"}
+    began = datetime.now(UTC).timestamp()
+    async with site(tmp_path, csms=csms) as here:
+        await csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
+        await csms.until(lambda: bool(here.sent("Heartbeat")), "a Heartbeat")
+        assert await here.card(1) == "started"
+        await here.rig.op("press_stop", evse=1)
+        await csms.until(lambda: bool(here.stories) and here.stories[0].ended, "the end")
+        check_times(here, began)
+
+
+async def test_nothing_is_asked_of_a_station_without_power(here: Site) -> None:
+    """What the driver does at a dark station has no effect, and nothing of it is told later."""
+    await here.rig.op("power_off")
+    with pytest.raises(RigRefused, match="no power"):
+        await here.rig.op("present_card", uid="04AA")
+    await here.rig.op("power_on")
+    await here.settled()
+    assert here.sent("Authorize") == []

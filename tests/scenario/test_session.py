@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Charging sessions as drivers live them, in every order, and what the CSMS and the display tell of each."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.csms import ScriptedCsms
+from tests.support.rig import Rig
+from tests.support.scenario import CARD, OTHER_CARD, Site, Story, site
+
+WHOLE = ["Idle", "EVConnected", "Charging", "EVConnected"]
+REMOTE_TOKEN = {"idToken": OTHER_CARD, "type": "ISO14443"}
+
+
+async def metered(here: Site, evse: int) -> float:
+    """The outlet's meter register in Wh, as anyone can read it off the meter."""
+    energy: float = (await here.rig.evse(evse))["energy_wh"]
+    return energy
+
+
+def check_energy(story: Story, before: float, after: float) -> None:
+    """The CSMS's sum is the meter's difference, to the tenth of a watt-hour that the register shows."""
+    assert story.energy_wh > 10
+    assert story.energy_wh == pytest.approx(after - before, abs=0.01)
+    assert story.registers[0] == pytest.approx(before, abs=0.01)
+
+
+async def test_card_first(here: Site) -> None:
+    """Card, cable, energy, card, cable out; the display leads, and the CSMS hears of each step once."""
+    before = await metered(here, 1)
+    pages = here.rig.mark
+    await here.rig.op("select_evse", evse=1)
+    await here.until_page(1, "select")
+    assert await here.card() == "started"
+    await here.until_page(1, "plug_in")
+    await here.plug_in(1)
+    transaction = await here.charging(1)
+    assert float((await here.until_page(1, "charging"))["power_kw"]) >= 0
+    assert await here.page(2) == "idle"
+    await here.until_evse(1, lambda it: it["energy_wh"] > before + 100)
+    story = await here.stop_with_card(1)
+    await here.leave(1)
+    await here.until_page(1, "idle")
+
+    story.check()
+    assert story.id == transaction
+    assert story.states == WHOLE
+    assert story.triggers == ["Authorized", "CablePluggedIn", "ChargingStateChanged", "StopAuthorized"]
+    assert (story.evse, story.reason, story.repeated) == (1, "Local", 0)
+    assert story.events[0]["idToken"]["idToken"] == story.events[-1]["idToken"]["idToken"] == CARD
+    check_energy(story, before, await metered(here, 1))
+    assert here.statuses(1) == ["Available", "Occupied", "Available"]
+    assert here.statuses(2) == ["Available"]
+    assert len(here.sent("Authorize")) == 1
+    assert len(here.stories) == 1
+    shown = [
+        each["page"] for each in here.rig.client.events[pages:] if each["event"] == "screen" and each["screen"] == 1
+    ]
+    assert shown == ["select", "authorising", "plug_in", "preparing", "charging", "finished", "idle"]
+
+
+async def test_plug_first(here: Site) -> None:
+    """The cable comes first: the outlet is selected by it, and the transaction starts with the card."""
+    before = await metered(here, 2)
+    await here.plug_in(2)
+    await here.until_page(2, "select")
+    assert await here.card() == "started"
+    await here.charging(2)
+    await here.until_evse(2, lambda it: it["energy_wh"] > before + 100)
+    story = await here.stop_with_card(2)
+    await here.leave(2)
+
+    story.check()
+    assert story.states == ["EVConnected", "Charging", "EVConnected"]
+    assert story.triggers == ["Authorized", "ChargingStateChanged", "StopAuthorized"]
+    assert (story.evse, story.reason) == (2, "Local")
+    check_energy(story, before, await metered(here, 2))
+    assert here.statuses(2) == ["Available", "Occupied", "Available"]
+
+
+async def test_remote_start_and_stop(here: Site) -> None:
+    """The CSMS starts and stops; its remoteStartId comes back once, in the first event."""
+    before = await metered(here, 1)
+    asked = {"idToken": REMOTE_TOKEN, "remoteStartId": 4711, "evseId": 1}
+    assert (await here.csms.call("RequestStartTransaction", asked))["status"] == "Accepted"
+    await here.until_page(1, "plug_in")
+    await here.plug_in(1)
+    transaction = await here.charging(1)
+    await here.until_evse(1, lambda it: it["energy_wh"] > before + 100)
+    stop = await here.csms.call("RequestStopTransaction", {"transactionId": transaction})
+    assert stop["status"] == "Accepted"
+    story = await here.end_of(transaction)
+    await here.leave(1)
+
+    story.check()
+    assert story.states == WHOLE
+    assert story.triggers == ["RemoteStart", "CablePluggedIn", "ChargingStateChanged", "RemoteStop"]
+    assert story.reason == "Remote"
+    starts = [each["transactionInfo"].get("remoteStartId") for each in story.events]
+    assert starts == [4711] + [None] * (len(starts) - 1)
+    assert [each["idToken"] for each in here.sent("Authorize")] == [REMOTE_TOKEN]
+    check_energy(story, before, await metered(here, 1))
+    again = await here.csms.call("RequestStopTransaction", {"transactionId": transaction})
+    assert again["status"] == "Rejected"
+
+
+async def test_both_outlets_at_once(here: Site) -> None:
+    """Two cars, two cards: two transactions that do not touch each other, and power shared between them."""
+    before = [await metered(here, 1), await metered(here, 2)]
+    since = len(here.csms.received)
+    assert await here.card(1, CARD) == "started"
+    assert await here.card(2, OTHER_CARD) == "started"
+    await here.plug_in(1)
+    await here.plug_in(2)
+    first, second = await here.charging(1, since=since), await here.charging(2, since=since)
+    await here.rig.client.until(lambda state: all(each["current_a"] > 50 for each in state["evses"]))
+    offered = sum(each["offered_kw"] for each in (await here.rig.state())["evses"])
+    assert 0 < offered <= 400
+    one = await here.stop_with_card(1, CARD)
+    assert (await here.rig.evse(2))["contactor"] == "closed"
+    two = await here.stop_with_card(2, OTHER_CARD)
+    await here.leave(1)
+    await here.leave(2)
+
+    assert [one.id, two.id] == [first, second]
+    for evse, story in ((1, one), (2, two)):
+        story.check()
+        assert (story.evse, story.states, story.reason) == (evse, WHOLE, "Local")
+        check_energy(story, before[evse - 1], await metered(here, evse))
+        assert here.statuses(evse) == ["Available", "Occupied", "Available"]
+    assert len(here.stories) == 2
+
+
+async def test_stop_button(here: Site) -> None:
+    """The button on the display ends the session for whoever presses it: no card is needed to stop."""
+    transaction = await here.charge(1)
+    await here.rig.op("press_stop", evse=1)
+    story = await here.end_of(transaction)
+    text = await here.until_page(1, "finished")
+    assert "energy_kwh" in text
+    await here.leave(1)
+    story.check()
+    assert (story.triggers[-1], story.reason) == ("StopAuthorized", "Local")
+    assert story.states == WHOLE
+
+
+async def test_vehicle_ends(here: Site) -> None:
+    """The battery has what it wanted: the car ends the session, and the transaction with it."""
+    before = await metered(here, 2)
+    transaction = await here.charge(2, soc_percent=40, target_soc_percent=40.5, capacity_kwh=50)
+    story = await here.end_of(transaction)
+    await here.until_page(2, "finished", "select")
+    await here.leave(2)
+    story.check()
+    assert (story.triggers[-1], story.reason) == ("StopAuthorized", "StoppedByEV")
+    check_energy(story, before, await metered(here, 2))
+    assert here.statuses(2) == ["Available", "Occupied", "Available"]
+
+
+async def test_vehicle_pauses(here: Site) -> None:
+    """A car that asks for nothing for a while suspends: the transaction goes on and tells who holds energy back."""
+    transaction = await here.charge(2)
+    await here.rig.op("car", evse=2, suspended=True)
+    await here.csms.until(lambda: here.story(transaction).states[-1] == "SuspendedEV", "SuspendedEV")
+    await here.until_page(2, "suspended")
+    assert (await here.rig.evse(2))["phase"] == "paused"
+    await here.rig.op("car", evse=2, suspended=False)
+    await here.csms.until(lambda: here.story(transaction).states[-1] == "Charging", "Charging")
+    story = await here.stop_with_card(2)
+    await here.leave(2)
+    story.check()
+    assert story.states == ["Idle", "EVConnected", "Charging", "SuspendedEV", "Charging", "EVConnected"]
+
+
+async def test_one_outlet_serves_one_driver_after_another(here: Site) -> None:
+    """Two sessions in a row: each its own transaction, each beginning where the meter stood."""
+    registers: list[float] = []
+    for turn in range(2):
+        before = await metered(here, 1)
+        await here.charge(1, uid=CARD if turn % 2 else OTHER_CARD)
+        story = await here.stop_with_card(1, CARD if turn % 2 else OTHER_CARD)
+        await here.leave(1)
+        story.check()
+        check_energy(story, before, await metered(here, 1))
+        registers += story.registers
+    assert len(here.stories) == 2
+    assert registers == sorted(registers)
+    assert here.statuses(1) == ["Available"] + ["Occupied", "Available"] * 2
+
+
+async def test_nobody_plugs_in(tmp_path: Path) -> None:
+    """A card and no cable: the transaction ends by itself after EVConnectionTimeOut, and the outlet is free."""
+    async with site(tmp_path, variables={("TxCtrlr", "EVConnectionTimeOut"): "1"}) as here:
+        assert await here.card(1) == "started"
+        await here.until_page(1, "plug_in")
+        await here.csms.until(lambda: bool(here.stories) and here.stories[0].ended, "the end")
+        story = here.stories[0]
+        assert [each["triggerReason"] for each in story.events] == ["Authorized", "EVConnectTimeout"]
+        assert story.reason == "Timeout"
+        await here.until_page(1, "idle")
+        assert (await here.rig.evse(1))["transaction_id"] is None
+
+
+async def test_two_rigs_side_by_side(tmp_path: Path) -> None:
+    """Two stations on one machine share nothing: each has its own CSMS, its own car and its own transactions."""
+    async with site(tmp_path, name="one", identity="CP1") as one, site(tmp_path, name="two", identity="CP2") as two:
+        assert one.csms.handshakes[0].path.endswith("/CP1")
+        assert two.csms.handshakes[0].path.endswith("/CP2")
+        await asyncio.gather(one.charge(1), two.charge(2))
+        ends = await asyncio.gather(one.stop_with_card(1), two.stop_with_card(2))
+        for story in ends:
+            story.check()
+        await asyncio.gather(one.leave(1), two.leave(2))
+        assert (len(one.stories), len(two.stories)) == (1, 1)
+        assert one.stories[0].id != two.stories[0].id
+        serials: set[Any] = set()
+        for each in (one, two):
+            boots = each.sent("BootNotification")
+            assert len(boots) == 1
+            serials.add(boots[0]["chargingStation"]["serialNumber"])
+        assert len(serials) == 2
+
+
+async def test_two_rigs_at_one_csms(tmp_path: Path) -> None:
+    """The same station twice would be a fault of the installer; a second rig in one directory is refused at once."""
+    async with ScriptedCsms() as csms, site(tmp_path, csms=csms) as here:
+        rig = Rig(here.rig.directory, control=tmp_path / "other.sock")
+        with pytest.raises(AssertionError, match="another rig uses this directory"):
+            await rig.start()
