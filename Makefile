@@ -2,7 +2,7 @@
 # One command for each thing a developer does; bare `make` lists them. Everything runs from .venv, made on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint conformance benchmark setup lock clean
+.PHONY: help run test mutations lint conformance benchmark setup lock clean
 
 BIN := .venv/bin
 JOBS ?= 2
@@ -17,8 +17,11 @@ help: # read from the comments below
 run: setup ## a simulated charging station on this machine (ONCE=1: one charge, then stop; PROFILE=name)
 	$(BIN)/python -m tools.demo $(if $(ONCE),--once) $(if $(PROFILE),--profile $(PROFILE))
 
-test: lint ## lint, then every test (JOBS=2 at a time)
-	$(BIN)/python -m pytest -n $(JOBS)
+test: lint ## lint, then every test but the mutations (JOBS=2 at a time)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not mutation"
+
+mutations: setup ## small faults in a copy of the station, each of which must turn its conformance case red
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m mutation tests/conformance
 
 lint: setup ## style, format, types, who may import whom
 	$(BIN)/ruff check

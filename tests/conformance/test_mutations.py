@@ -35,7 +35,7 @@ NO_CHECK = (
 )
 """Failures that no check of a case has found."""
 
-with_a_rig = [pytest.mark.conformance, pytest.mark.slow, pytest.mark.timeout(300)]
+with_a_rig = [pytest.mark.conformance, pytest.mark.mutation, pytest.mark.timeout(300)]
 
 
 class Mutation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -19,7 +19,7 @@ from tools.conformance.bench import Bench, Card, Session
 from tools.conformance.endpoint import Door
 from tools.conformance.setup import variable_ref
 from tools.conformance.transcript import Message
-from tools.conformance.verdict import Want, status_want
+from tools.conformance.verdict import CaseFailed, Want, status_want
 
 __all__ = [
     "authorized",
@@ -257,7 +257,9 @@ async def _request_start(t: Bench, session: Session) -> None:
     check: dict[str, Any] = {"status": "Accepted"}
     if session.transaction_id is not None:
         check["transactionId"] = session.transaction_id
-    await t.call("RequestStartTransaction", payload, check, req="F01.FR.01")
+    answer = await t.call("RequestStartTransaction", payload, check, req="F01.FR.01")
+    if answer.get("status") != "Accepted":
+        raise CaseFailed(t.failures[-1])  # nothing will follow that could be waited for
     if "true" in {value.casefold() for value in await _members(t, "AuthCtrlr.AuthorizeRemoteStart")}:
         await t.expect("Authorize", session.card.fields(), req="F01.FR.01")
 
