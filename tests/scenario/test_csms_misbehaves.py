@@ -149,9 +149,9 @@ async def test_csms_that_does_not_know_authorize(here: Site) -> None:
     here.csms.answers["Authorize"] = CallFailed("NotSupported", "not today")
     assert await here.card(1) == "error"
     assert (await here.until_page(1, "rejected"))["reason"]
+    assert here.sent("TransactionEvent") == []
     here.csms.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}}
-    await here.charge(1)
-    (await here.stop_with_card(1)).check()
+    assert await here.card(1) == "started"
 
 
 # --- the network ------------------------------------------------------------------------------------------------------
@@ -261,8 +261,7 @@ async def test_pending_and_then_accepted(csms: ScriptedCsms, tmp_path: Path) -> 
         csms.answers["BootNotification"] = lambda _: boot_answer("Accepted", 300)
         await here.rig.wait("registration", status="Accepted")
         await csms.until(lambda: here.statuses(1) == here.statuses(2) == ["Available"], "Available")
-        await here.charge(1)
-        (await here.stop_with_card(1)).check()
+        assert await here.card(1) == "started"
 
 
 async def test_rejected_and_then_accepted(csms: ScriptedCsms, tmp_path: Path) -> None:
@@ -408,7 +407,7 @@ async def test_clock_that_steps_while_charging(here: Site) -> None:
     for trouble in ({"offset_s": 86_400}, {"offset_s": -86_400 * 400}, {"lost": True}, {"offset_s": 0}):
         count = len(here.story(transaction).events)
         await here.rig.op("clock", **trouble)
-        await here.csms.until(lambda: len(here.story(transaction).events) >= count + 2, "meter values", timeout=20)  # noqa: B023
+        await here.csms.until(lambda: len(here.story(transaction).events) > count, "meter values", timeout=20)  # noqa: B023
     story = await here.stop_with_card(2)
     story.check()
     check_times(here, began)

@@ -21,7 +21,7 @@ async def test_full_disk_during_a_session(here: Site) -> None:
     await here.rig.op("storage", full=True)
     story = here.story(transaction)
     count = len(story.events)
-    await here.csms.until(lambda: len(here.story(transaction).events) >= count + 3, "events while full", timeout=20)
+    await here.csms.until(lambda: len(here.story(transaction).events) >= count + 2, "events while full", timeout=20)
     await here.csms.until(lambda: "MemoryExhaustion" in kinds(here), "a security event", timeout=20)
     story = await here.stop_with_card(1)
     story.check()
@@ -90,10 +90,8 @@ async def test_damaged_database(here: Site, then: str) -> None:
     await here.until_evse(1, lambda it: it["contactor"] == "open")
     await here.plug_out(1)
     await here.free(1)
-    again = await here.charge(1)
-    assert again != transaction
-    (await here.stop_with_card(1)).check()
-    await here.leave(1)
+    assert await here.card(1) == "started"
+    await here.csms.until(lambda: here.stories[-1].id != transaction, "another transaction")
 
 
 async def test_factory_settings_outlive_the_database(here: Site) -> None:
