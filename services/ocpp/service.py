@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import uuid
 from collections.abc import Callable
@@ -67,7 +68,13 @@ _VERIFY_S = 300.0
 _COUNTERS_S = 0.2
 _SECURITY_EVENTS = {"unwritable": "MemoryExhaustion", "damaged": "DatabaseReplaced"}
 """The appendix has no event for a damaged database: that name is ours."""
+_random = random.Random()  # seeded by the system, which is not asked again for each message
 _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def _new_id() -> str:
+    """A UUID: unique, and no secret."""
+    return str(uuid.UUID(int=_random.getrandbits(128), version=4))
 
 
 class Service:
@@ -112,7 +119,7 @@ class Service:
         self._booted_profiles = network_profiles.load(self._facts, factory.network_profile)
         self._feed = StatusFeed(Path(config.status_socket))
         self._hal = HalClient(Path(config.hal_socket), self, clock=clock, software=f"ocpp {firmware_version}")
-        self._link = CsmsLink(self._link_settings, self, clock=clock, random=random.random, dial_via=dial_via)
+        self._link = CsmsLink(self._link_settings, self, clock=clock, random=_random.random, dial_via=dial_via)
         self._firmware = self._open_slots(config)
         workers = self._log_jobs(config).workers()
         if self._firmware is not None:
@@ -121,11 +128,14 @@ class Service:
         self._station: Station | None = None
         self._early: list[Callable[[Station, float], None]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
+        self._retrying: asyncio.TimerHandle | None = None
         self._published: ServiceStatus | None = None
         self._counting: asyncio.TimerHandle | None = None
 
     async def start(self, life: Lifecycle) -> None:
         """Start everything; `life` stops it in the reverse order."""
+        self._loop = asyncio.get_running_loop()
         await self._feed.start()
         life.on_stop("status feed", self._feed.close)
         life.on_stop("jobs", self._jobs.close)
@@ -133,7 +143,7 @@ class Service:
         life.critical("CSMS link", self._link.run())
         life.critical("database check", self._verify_database())
         life.watch(lambda: True)
-        asyncio.get_running_loop().call_later(_HAL_PATIENCE_S, self._start_without_hal)
+        self._loop.call_later(_HAL_PATIENCE_S, self._start_without_hal)
         life.ready("waiting for the HAL")
 
     def _take_factory_settings(self) -> None:
@@ -196,8 +206,8 @@ class Service:
             ),
             hal=HalView(self._evses()),
             time=time,
-            random=random.Random(),
-            new_id=lambda: str(uuid.uuid4()),
+            random=_random,
+            new_id=_new_id,
             boot_cause="application" if same_boot else cause.value,
             serial_number=serial_number or model.get(keys.SERIAL_NUMBER),
             profiles=network_profiles.load(facts, self._factory.network_profile),
@@ -262,20 +272,41 @@ class Service:
         station = self._station
         if station is None:
             return
-        step, outbox = station.take_step(), station.context.outbox
-        if self._database.open_statements == outbox.removals:
-            # Nothing but "the CSMS has this one": the next message need not wait for the disk to learn it, since a
-            # power cut a moment earlier, before the answer, would have the message sent again just the same.
-            self._send(step)
+        step = station.take_step()
+        if 0 < self._database.open_statements == station.context.outbox.removals:
+            # Nothing but "the CSMS has this one": nothing that leaves need wait for the disk to learn it, since a power
+            # cut a moment earlier, before the answer, would have the message sent again just the same. The frame goes
+            # to the network first, and the disk is written while the CSMS reads.
+            self._carry_out(step, durable=True)
+            self._loop.call_soon(self._settle, station, now)
+        else:
+            self._carry_out(step, durable=self._commit(station))
+            self._keep_up(station, now)
+
+    def _settle(self, station: Station, now: float) -> None:
+        self._commit(station)
+        self._keep_up(station, now)
+
+    def _keep_up(self, station: Station, now: float) -> None:
+        self._publish_status(station)
+        self._set_timer(station, now)
+
+    def _commit(self, station: Station) -> bool:
+        """Whether what was written is on the disk; if not, it is tried again."""
+        outbox = station.context.outbox
         outbox.removals = 0
         durable = self._database.commit()
         if durable:
             outbox.flushed()
-        self._carry_out(step, durable=durable)
-        self._publish_status(station)
+        elif self._retrying is None:
+            self._retrying = self._loop.call_later(_RETRY_COMMIT_S, self._retry_commit)
         if self._database.incidents:
-            asyncio.get_running_loop().call_soon(self._report_incidents)
-        self._set_timer(station, now, retry_commit=not durable)
+            self._loop.call_soon(self._report_incidents)
+        return durable
+
+    def _retry_commit(self) -> None:
+        self._retrying = None
+        self._on_timer()
 
     def _publish_status(self, station: Station) -> None:
         """At once when something happened; when only counters moved, a little later and all together."""
@@ -285,7 +316,7 @@ class Service:
             self._published = events
             self._feed.publish(now)
         elif self._counting is None:
-            self._counting = asyncio.get_running_loop().call_later(_COUNTERS_S, self._publish_counters)
+            self._counting = self._loop.call_later(_COUNTERS_S, self._publish_counters)
 
     def _publish_counters(self) -> None:
         self._counting = None
@@ -310,13 +341,9 @@ class Service:
             self._database.verify()
             self._tell(lambda station, now: station.on_time(now))
 
-    def _send(self, step: Step) -> None:
+    def _carry_out(self, step: Step, *, durable: bool) -> None:
         for frame in step.frames:
             self._link.send(frame)
-        step.frames = []
-
-    def _carry_out(self, step: Step, *, durable: bool) -> None:
-        self._send(step)
         for command in step.commands:
             self._ask_hal(command)
         for happened in step.notices:
@@ -342,19 +369,18 @@ class Service:
         else:
             self._link.reconnect()
 
-    def _set_timer(self, station: Station, now: float, *, retry_commit: bool) -> None:
+    def _set_timer(self, station: Station, now: float) -> None:
+        """A timer that is early enough stays as it is: deadlines move with each message, most of them away."""
+        deadline = station.next_deadline()
+        if deadline is None or self._timer_at <= deadline:
+            return
         if self._timer is not None:
             self._timer.cancel()
-        deadline = station.next_deadline()
-        if retry_commit:
-            deadline = min(deadline or now + _RETRY_COMMIT_S, now + _RETRY_COMMIT_S)
-        if deadline is None:
-            self._timer = None
-            return
-        delay = max(0.0, deadline - self._clock.monotonic())
-        self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+        self._timer_at = deadline
+        self._timer = self._loop.call_later(max(0.0, deadline - now), self._on_timer)
 
     def _on_timer(self) -> None:
+        self._timer_at = math.inf
         self._tell(lambda station, now: station.on_time(now))
 
     # --- HalListener ------------------------------------------------------------------------------------------------

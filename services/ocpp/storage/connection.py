@@ -15,11 +15,10 @@ from pathlib import Path
 
 from firmware.errors import StorageError
 
-__all__ = ["CHECKPOINT_PAGES", "PAGE_SIZE", "Trouble", "connect", "migrate", "rollback", "trouble_of"]
+__all__ = ["Trouble", "connect", "migrate", "rollback", "trouble_of"]
 
-PAGE_SIZE = 4096
-CHECKPOINT_PAGES = 1000
-"""The log is copied into the database when it has this many pages (4 MiB), see `database.py`."""
+_PAGE_SIZE = 4096
+_CHECKPOINT_PAGES = 1000  # the log is copied into the database when it has so many (4 MiB), see `database.py`
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_S = 5.0
@@ -71,9 +70,9 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA temp_store=MEMORY")
-        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-        # After a checkpoint the log is cut to what it holds: it never stays at its largest size.
-        connection.execute("PRAGMA journal_size_limit=0")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        # A unit that made the log larger than usual is cut off at the next checkpoint; the rest is written over.
+        connection.execute(f"PRAGMA journal_size_limit={2 * _CHECKPOINT_PAGES * _PAGE_SIZE}")
         _check(connection)
     except sqlite3.Error as error:
         connection.close()

@@ -14,8 +14,9 @@ Rules
 
 Wear: a commit appends each changed page once to the log (4 KiB and 24 bytes). When the log has 1000 pages, SQLite
 copies the latest version of each page into the database and starts the log anew, so that a page that is changed each
-minute is copied once in hours. `journal_size_limit=0` cuts the file then: the log stays near 4 MiB, apart from one
-larger unit. A unit of one small row costs 4 to 12 KiB; write what can be lost less often than it changes.
+minute is copied once in hours. The log's file keeps its 4 MiB then and is written over: a commit that need not make it
+grow costs half (one flush of data, none of the file system's tables), and works on a disk that is full. A unit of one
+small row costs 4 to 12 KiB; write what can be lost less often than it changes.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any, Literal, NamedTuple
 
 from firmware.clock import Clock
 from firmware.errors import StorageError
-from services.ocpp.storage.connection import PAGE_SIZE, Trouble, connect, migrate, rollback, trouble_of
+from services.ocpp.storage.connection import Trouble, connect, migrate, rollback, trouble_of
 from services.ocpp.storage.damaged import TABLES, salvage, set_aside
 
 __all__ = ["Database", "Incident"]
@@ -68,11 +69,8 @@ class Database:
         self._journal: list[_Statement] | None = []
         self._retry_at = 0.0
         self._retry_s = _RETRY_FIRST_S
-        self._log_size = 0
         self.incidents: list[Incident] = []
         """What happened to the disk; for security events and diagnostics. The reader may clear it."""
-        self.bytes_written = 0
-        """An estimate of what this process gave the disk: log and checkpoints."""
         self.replaced = False
         """The file was damaged, at opening or later, and a new one stands in its place."""
         self._open()
@@ -175,7 +173,6 @@ class Database:
             self._degrade(error.strerror or "can't be opened")
         except sqlite3.Error as error:
             self._handle(error)
-        self._log_size = self._log_bytes()
 
     def _active(self) -> sqlite3.Connection:
         connection = self._memory or self._disk
@@ -195,20 +192,7 @@ class Database:
         disk = self._active()
         if disk.in_transaction:
             disk.execute("COMMIT")
-            self._count()
         self._unit.clear()
-
-    def _count(self) -> None:
-        """The log only shrinks when it was copied into the database: at most each of its pages once."""
-        size = self._log_bytes()
-        if size < self._log_size:
-            self.bytes_written += min(self._log_size, _size(self._path)) + size
-        else:
-            self.bytes_written += max(size - self._log_size, PAGE_SIZE)
-        self._log_size = size
-
-    def _log_bytes(self) -> int:
-        return _size(Path(f"{self._path}-wal"))
 
     def _handle(self, error: sqlite3.Error) -> None:
         """Makes the database usable again after `error`; raises it when it is our own mistake."""
@@ -276,7 +260,6 @@ class Database:
         self._end_memory()
         self.incidents.append(Incident("written again", ""))
         _log.info("database: on the disk again")
-        self._count()
         return True
 
     def _bring_to_disk(self) -> None:
@@ -335,16 +318,8 @@ class Database:
             _log.warning("database: %d rows saved from %s", salvage(aside, self._disk), aside.name)
         except (sqlite3.Error, OSError) as error:
             self._degrade(str(error))
-        self._log_size = self._log_bytes()
         self._let_owners_rewrite()
 
     def _let_owners_rewrite(self) -> None:
         for rewrite in self._owners:
             rewrite()
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -115,17 +115,27 @@ def test_the_log_does_not_grow_without_bound(database: Database, path: Path) -> 
     assert path.stat().st_size < 1024 * 1024
 
 
-def test_written_bytes_are_counted(database: Database) -> None:
-    database.commit()
-    nothing = database.bytes_written
-    database.put_fact("a", b"x")
-    database.commit()
-    one = database.bytes_written - nothing
-    assert 4096 <= one <= 4 * 4200
+def test_the_log_is_cut_after_one_large_unit(database: Database, path: Path) -> None:
     for number in range(3000):
+        database.write(OUTBOX, "t", b"%d" % number * 1000)
+    database.commit()
+    log = path.with_name("station.db-wal")
+    assert log.stat().st_size > 10 * 1024 * 1024, "one unit is never cut in two"
+    for number in range(10):
         database.put_fact("a", b"%d" % number)
         database.commit()
-    assert 3000 * 4096 <= database.bytes_written <= 3000 * 2 * 4200
+    assert log.stat().st_size <= 8 * 1024 * 1024
+
+
+def test_the_log_is_written_over_and_not_made_anew(database: Database, path: Path) -> None:
+    """A commit that makes the file grow costs twice as much."""
+    sizes = []
+    for number in range(4000):
+        database.put_fact("a", b"%d" % number)
+        database.commit()
+        sizes.append(path.with_name("station.db-wal").stat().st_size)
+    assert sizes == sorted(sizes)
+    assert sizes[2000] == sizes[-1]
 
 
 def _open_and_tell(path: str, results: multiprocessing.SimpleQueue[str]) -> None:
