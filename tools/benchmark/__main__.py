@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.benchmark.csms import BenchCsms, listening
+from tools.benchmark.emergency_stop import emergency_stops
 from tools.demo.bench import start
 from tools.rig.client import RigClient
 
@@ -180,6 +181,7 @@ async def _station(folder: Path) -> dict[str, list[float]]:
             figures["memory hal"] = [_resident_mb(processes["hal"])]
             figures["stop"] = await _remote_stop(csms, rig)
         figures["drain"] = [await _drain(csms, folder, factory)]
+    figures["estop"] = await emergency_stops(folder / "estop", 200)
     return figures
 
 
@@ -358,6 +360,7 @@ _ROWS: list[tuple[str, str, str, str]] = [
     ("memory", "resident, OCPP service", "48", "MB"),
     ("memory hal", "resident, HAL", "40", "MB"),
     ("cpu", "CPU of HAL and OCPP service, both charging", "4", "% of a core"),
+    ("estop", "e-stop input to contactor command", "p99 10", "ms"),
     ("flash", "written by the OCPP service in a day, a sample a minute", "200", "MB"),
 ]
 
