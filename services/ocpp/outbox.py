@@ -120,8 +120,6 @@ class Outbox:
     _online: bool = False
     _fresh_from: int = 1
     """Rows from this id on were made during the present connection."""
-    removals: int = 0
-    """Rows removed in this unit of work."""
 
     def load(self) -> None:
         """Take up what an earlier run left on disk."""
@@ -330,7 +328,6 @@ class Outbox:
             return
         self._window.popleft()
         self.store.remove(item.row.id)
-        self.removals += 1
         key = item.row.transaction_id or ""
         self._counts[key] -= 1
         if self._counts[key] <= 0:

@@ -273,19 +273,8 @@ class Service:
         if station is None:
             return
         step = station.take_step()
-        if 0 < self._database.open_statements == station.context.outbox.removals:
-            # Nothing but "the CSMS has this one": nothing that leaves need wait for the disk to learn it, since a power
-            # cut a moment earlier, before the answer, would have the message sent again just the same. The frame goes
-            # to the network first, and the disk is written while the CSMS reads.
-            self._carry_out(step, durable=True)
-            self._loop.call_soon(self._settle, station, now)
-        else:
-            self._carry_out(step, durable=self._commit(station))
-            self._keep_up(station, now)
-
-    def _settle(self, station: Station, now: float) -> None:
-        self._commit(station)
-        self._keep_up(station, now)
+        self._carry_out(step, durable=self._commit(station))
+        self._loop.call_soon(self._keep_up, station, now)  # while the CSMS reads
 
     def _keep_up(self, station: Station, now: float) -> None:
         self._publish_status(station)
@@ -293,11 +282,9 @@ class Service:
 
     def _commit(self, station: Station) -> bool:
         """Whether what was written is on the disk; if not, it is tried again."""
-        outbox = station.context.outbox
-        outbox.removals = 0
         durable = self._database.commit()
         if durable:
-            outbox.flushed()
+            station.context.outbox.flushed()
         elif self._retrying is None:
             self._retrying = self._loop.call_later(_RETRY_COMMIT_S, self._retry_commit)
         if self._database.incidents:

@@ -261,16 +261,13 @@ class Bench:
 
     def _unit(self, event: Callable[[float], None]) -> None:
         event(self.clock.monotonic())
-        step, outbox = self.station.take_step(), self.context.outbox
-        if self.database.open_statements == outbox.removals:  # as the service does: these need not wait for the disk
-            self._send(step)
-        outbox.removals = 0
+        step = self.station.take_step()
         if self.dies == "before the commit":
             self.die()
             return
         durable = self.database.commit()
         if durable:
-            outbox.flushed()
+            self.context.outbox.flushed()
         if self.dies == "before sending":
             self.die()
             return

@@ -80,11 +80,6 @@ class Database:
         """The disk can't be written: everything since is in memory only."""
         return self._memory is not None
 
-    @property
-    def open_statements(self) -> int:
-        """How many statements the open unit of work has."""
-        return len(self._unit)
-
     def on_replaced(self, rewrite: Callable[[], None]) -> None:
         """`rewrite` is called when a damaged database was replaced, to write its owner's state again."""
         self._owners.append(rewrite)
