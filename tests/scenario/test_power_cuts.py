@@ -45,14 +45,22 @@ async def act(here: Site, evse: int, rng: Random) -> None:
 
 
 async def cut(here: Site, rng: Random, registers: dict[int, float]) -> None:
-    """Let the drivers drive for a while, cut the power, and read the meters that nobody can cut."""
+    """Let the drivers drive for a while, cut the power, and read the meters that nobody can cut.
+
+    Half of the cuts come in an outage of the network, when the disk holds what nobody has heard yet.
+    """
     await here.rig.op("network", latency_ms=rng.choice(LATENCIES_MS))
     drivers = asyncio.create_task(drive(here, rng))
-    await asyncio.sleep(rng.triangular(0.0, 8.0, 1.0))
+    await asyncio.sleep(rng.triangular(0.0, 7.0, 1.0))
+    if rng.random() < 0.5:
+        await here.rig.op("network", mode="refuse")
+        await here.rig.op("network", mode="close")
+        await asyncio.sleep(rng.uniform(0.0, 2.0))
     drivers.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await drivers
     await here.rig.op("power_cycle", off_s=rng.uniform(0.0, 0.1))
+    await here.rig.op("network", mode="up")
     for each in (await here.rig.state())["evses"]:
         assert each["energy_wh"] >= registers[each["evse"]], f"the meter of EVSE {each['evse']} runs backwards"
         registers[each["evse"]] = each["energy_wh"]
