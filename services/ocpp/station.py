@@ -100,6 +100,7 @@ class Station:
         registration.slot, registration.security_profile = profile.slot, profile.security_profile
         registration.last_contact = now
         self._peer.timeout_s = float(profile.message_timeout_s)
+        self.context.model.put(keys.MESSAGE_TIMEOUT, profile.message_timeout_s)  # part 2, 2.1.3
         cast("Provisioning", self.block(Provisioning)).link_up(now)
         self._settle(now)
 
@@ -113,7 +114,9 @@ class Station:
         self._settle(now)
 
     def on_frame(self, frame: str | bytes, now: float) -> None:
-        self.context.registration.last_contact = now
+        registration = self.context.registration
+        registration.last_contact = now
+        self._peer.barred = registration.status == "Rejected"
         events = self._peer.receive(frame, now)
         self._step.frames += self._peer.take_frames()
         invalid = self._peer.take_invalid()

@@ -82,6 +82,8 @@ class RpcPeer:
 
     def __init__(self, *, timeout_s: float = 30.0, supported: Collection[str] | None = None) -> None:
         self.timeout_s = timeout_s
+        self.barred = False
+        """The other side may only answer; whatever it asks is a `SecurityError` (B03.FR.08)."""
         self._supported = supported
         self._outstanding: _Outstanding | None = None
         self._open: set[str] = set()
@@ -177,7 +179,7 @@ class RpcPeer:
         refusal = self._refusal(call)
         if refusal is not None:
             _log.warning("%.50r refused: %s", call.action, refusal[0])
-            if refusal[0] not in ("NotSupported", "GenericError"):
+            if refusal[0] not in ("NotSupported", "GenericError", "SecurityError"):
                 self._invalid = f"{call.action[:50]}: {refusal[0]}"
             self._frames.append(codec.encode_error(call.message_id, *refusal))
             return []
@@ -185,6 +187,8 @@ class RpcPeer:
         return [CallReceived(call.message_id, call.action, call.payload)]
 
     def _refusal(self, call: Call) -> tuple[ErrorCode, str, dict[str, Any]] | None:
+        if self.barred:
+            return "SecurityError", "whoever rejected this station may not ask", {}
         if call.message_id in self._open:
             return "RpcFrameworkError", "a call with this message id is being handled", {}
         if len(self._open) >= _MAX_OPEN_CALLS:

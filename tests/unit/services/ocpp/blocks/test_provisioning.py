@@ -76,6 +76,12 @@ def test_a_new_link_to_the_same_csms_is_no_boot(bench: Bench) -> None:
     assert boots_sent(bench) == 1
 
 
+def test_the_message_time_out_is_that_of_the_profile_in_use(bench: Bench) -> None:
+    bench.link_down()
+    bench.link_up(NetworkProfile(slot=2, url="ws://127.0.0.1:9/other", security_profile=1, message_timeout_s=17))
+    assert bench.context.model.get(keys.MESSAGE_TIMEOUT) == 17  # part 2, 2.1.3
+
+
 def test_a_new_link_by_another_profile_is_registered_anew(bench: Bench) -> None:
     other = NetworkProfile(slot=2, url="ws://127.0.0.1:9/other", security_profile=1)
     bench.link_down()
