@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from firmware.contract import ClockChanged, Command, Fault, Snapshot, Stamped
+from firmware.contract import ClockChanged, Command, Snapshot, Stamped
 from services.ocpp.blocks import BLOCKS
 from services.ocpp.blocks.authorization import Authorization
 from services.ocpp.blocks.provisioning import Provisioning
 from services.ocpp.context import Block, Context, Failure, LinkOrder, Refusal, TriggerAnswer
-from services.ocpp.device_model import Hardware, request_problem
+from services.ocpp.device_model import Hardware, keys, request_problem
 from services.ocpp.display import Display
 from services.ocpp.rpc.peer import CONNECTION_LOST, Answered, CallReceived, Failed, RpcPeer
 from services.ocpp.rpc.validation import check_request, check_response

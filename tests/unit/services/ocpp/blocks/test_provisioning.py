@@ -222,6 +222,9 @@ def test_what_was_asked_for_while_pending_is_dropped_by_a_rejection(tmp_path: Pa
         ("TriggerMessage", {"requestedMessage": "BootNotification"}),
         ("RequestStartTransaction", {"idToken": {"idToken": "A", "type": "ISO14443"}, "remoteStartId": 1}),
         ("DataTransfer", {"vendorId": "x"}),
+        ("GetVariables", {}),
+        ("ReserveNow", {}),
+        ("MakeCoffee", {}),
     ],
 )
 def test_whoever_rejected_us_may_not_ask(tmp_path: Path, action: str, payload: Any) -> None:
