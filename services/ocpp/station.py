@@ -148,8 +148,6 @@ class Station:
         self._step.frames.append(self._peer.answer(call.message_id, response))
 
     def _respond(self, call: CallReceived, size: int, now: float) -> Any:
-        if self.context.registration.status == "Rejected":  # B03.FR.08
-            raise Refusal("SecurityError", "this station has been rejected")
         self._check_size(call, size)
         action = cast("Action", call.action)
         return self._handlers[action].on_call(action, call.payload, now)
@@ -208,9 +206,7 @@ class Station:
         same_run = hal.run_id == snapshot.run_id
         hal.take_snapshot(snapshot, now)
         self._display.forget()
-        faults: list[tuple[Fault, int | None]] = [(fault, None) for fault in snapshot.faults]
-        faults += [(fault, status.evse) for status in snapshot.evses for fault in status.faults]
-        self._hardware.reset_faults(faults)
+        self._hardware.take_snapshot(snapshot)
         self._hear_board(
             snapshot.clock.utc_s, snapshot.clock.mono_s, snapshot.clock.is_set, snapshot.clock.synchronised
         )

@@ -19,6 +19,7 @@ from firmware.contract.messages import (
     LinkChanged,
     MeterReading,
     Plugged,
+    Snapshot,
     Unplugged,
 )
 from services.ocpp.device_model import keys
@@ -85,11 +86,20 @@ class Hardware:
                 self._faults.discard((event.fault, event.evse or 0))
                 self._show(event.fault)
 
-    def reset_faults(self, faults: list[tuple[Fault, int | None]]) -> None:
-        """Takes the faults of a snapshot in place of all known before."""
-        known = {fault for fault, _ in self._faults}
-        self._faults = {(fault, evse or 0) for fault, evse in faults}
-        for fault in known | {fault for fault, _ in self._faults}:
+    def take_snapshot(self, snapshot: Snapshot) -> None:
+        """Takes what the HAL knows in place of all known before: no events tell what was so before we listened."""
+        for interface, up in snapshot.links.items():
+            self._put(keys.data_link_active(interface), up)
+        for status in snapshot.evses:
+            self._put(keys.CONNECTED_EV_AVAILABLE, status.plugged, status.evse)
+            self._put(keys.CONTACTOR_ACTIVE, status.contactor_closed, status.evse)
+            self._put(keys.RETENTION_LOCK_ACTIVE, status.locked, status.evse)
+            if status.reading is not None:
+                self._reading(status.reading)
+        faults = {(fault, 0) for fault in snapshot.faults}
+        faults |= {(fault, status.evse) for status in snapshot.evses for fault in status.faults}
+        changed, self._faults = self._faults | faults, faults
+        for fault in {fault for fault, _ in changed}:
             self._show(fault)
 
     def _reading(self, reading: MeterReading) -> None:

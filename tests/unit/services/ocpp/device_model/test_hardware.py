@@ -3,19 +3,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from firmware.contract.faults import Fault
 from firmware.contract.messages import (
+    BoardClock,
+    BootCause,
     ContactorChanged,
+    EnergyFlow,
+    EvseStatus,
     FaultCleared,
     FaultRaised,
     LatchChanged,
     LinkChanged,
     MeterContext,
     MeterReading,
+    Phase,
     Plugged,
     ScreenShown,
+    Snapshot,
     Unplugged,
 )
 from services.ocpp.device_model import DeviceModel, Hardware, keys
@@ -80,10 +88,50 @@ def test_a_component_is_well_when_its_last_fault_is_cleared(model: DeviceModel, 
     assert not model.get(keys.problem("PowerContactor"), evse=1)
 
 
-def test_a_snapshot_replaces_what_was_known(model: DeviceModel, hardware: Hardware) -> None:
+def snapshot(*faults: Fault, links: dict[str, bool] | None = None, **of_evse_1: Any) -> Snapshot:
+    """Of a station where nothing happens but this."""
+    nothing: dict[str, Any] = {
+        "phase": Phase.IDLE,
+        "plugged": False,
+        "locked": False,
+        "contactor_closed": False,
+        "flow": EnergyFlow.NONE,
+        "session": None,
+        "lease_left_s": 0.0,
+        "limit_w": None,
+        "reading": None,
+        "faults": [],
+    }
+    evses = [EvseStatus(evse=evse, connector=1, **(nothing | (of_evse_1 if evse == 1 else {}))) for evse in (1, 2)]
+    clock = BoardClock(0.0, 0.0, is_set=False, synchronised=False)
+    return Snapshot(0, "run", "boot", BootCause.POWER_UP, "SN", clock, evses, [*faults], links or {}, [])
+
+
+def test_a_snapshot_shows_what_was_so_before_we_listened(model: DeviceModel, hardware: Hardware) -> None:
+    hardware.take_snapshot(
+        snapshot(
+            links={"Wired0": True, "Wireless0": False, "Wireless3": True},
+            plugged=True,
+            locked=True,
+            contactor_closed=True,
+            reading=reading(1, 40000.0),
+        )
+    )
+    assert model.get(keys.data_link_active("Wired0"))
+    assert not model.get(keys.data_link_active("Wireless0"))
+    for key in (keys.CONNECTED_EV_AVAILABLE, keys.RETENTION_LOCK_ACTIVE, keys.CONTACTOR_ACTIVE):
+        assert model.get(key, evse=1)
+        assert not model.get(key, evse=2)
+    assert model.get(keys.POWER, evse=1) == model.get(keys.STATION_POWER) == 40000.0
+    hardware.take_snapshot(snapshot())
+    assert not model.get(keys.CONNECTED_EV_AVAILABLE, evse=1)
+
+
+def test_a_snapshot_replaces_the_faults_that_were_known(model: DeviceModel, hardware: Hardware) -> None:
     hardware.reflect(FaultRaised(Fault.EMERGENCY_STOP, None))
     assert model.get(keys.EMERGENCY_STOP_ACTIVE)
-    hardware.reset_faults([(Fault.METER, 1)])
+    hardware.take_snapshot(snapshot(Fault.DOOR_OPEN, faults=[Fault.METER]))
     assert not model.get(keys.EMERGENCY_STOP_ACTIVE)
     assert not model.get(keys.problem("EmergencyStopSensor"))
+    assert model.get(keys.CASE_ACCESS_ACTIVE)
     assert model.get(keys.problem("FiscalMetering"), evse=1)
