@@ -31,6 +31,7 @@ __all__ = [
     "MeterSampled",
     "ProfilesChanged",
     "Registered",
+    "ResetWaits",
     "SecurityEvent",
     "Signal",
     "StopWanted",
@@ -173,6 +174,13 @@ class UpdateWaits:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetWaits:
+    """A reset waits for the EVSEs that are in use: whatever is free is Unavailable (B12). False: no longer."""
+
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CardOutcome:
     """What came of a card, for the display and local observers."""
 
@@ -194,6 +202,7 @@ Signal: TypeAlias = (
     | TransactionChanged
     | Triggered
     | UpdateWaits
+    | ResetWaits
     | VariablesChanged
     | ProfilesChanged
     | MeterSampled

@@ -48,7 +48,7 @@ class Availability(Block):
         self._inoperative: set[str] = set()
         self._scheduled: dict[str, OperationalStatusEnumType] = {}
         self._reported: dict[int, str] = {}
-        self._update_waits = False
+        self._update_waits = self._reset_waits = False
         self._heartbeat_at: float | None = None
         self._last_heartbeat = 0.0
 
@@ -126,16 +126,21 @@ class Availability(Block):
     def _is_operative(self, evse: Evse) -> bool:
         if _levels(evse) & self._inoperative:
             return False
-        if self._update_waits and evse.transaction_id is None:
-            return False  # L01.FR.07
+        if self._closing and evse.transaction_id is None:
+            return False
         leaving = {target for target, wanted in self._scheduled.items() if wanted == "Inoperative"}
         return not (_levels(evse) & leaving and evse.transaction_id is None)
+
+    @property
+    def _closing(self) -> bool:
+        """Nobody begins any more: an update or a reset waits for those who charge (L01.FR.07; B12, scenario 3a)."""
+        return self._update_waits or self._reset_waits
 
     def _status(self, evse: Evse) -> ConnectorStatusEnumType:
         if self.context.hal.is_faulted(evse):
             return "Faulted"
-        if self._update_waits and evse.plugged and not _levels(evse) & self._inoperative:
-            return "Occupied"  # L01.FR.07: Unavailable as soon as it becomes available
+        if self._closing and evse.plugged and not _levels(evse) & self._inoperative:
+            return "Occupied"  # Unavailable as soon as it becomes available
         if not evse.operative and evse.transaction_id is None:
             return "Unavailable"  # G03.FR.06, G04.FR.07
         return "Occupied" if evse.plugged else "Available"  # G01.FR.03, G01.FR.04
@@ -176,6 +181,9 @@ class Availability(Block):
                 self._decide(now)
             case signals.UpdateWaits():
                 self._update_waits = signal.waits
+                self._decide(now)
+            case signals.ResetWaits():
+                self._reset_waits = signal.waits
                 self._decide(now)
             case signals.Registered():
                 self._registered(signal, now)

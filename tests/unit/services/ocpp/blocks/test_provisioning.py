@@ -488,6 +488,64 @@ def test_no_new_session_while_a_reset_waits(bench: Bench) -> None:
     }
 
 
+def statuses(bench: Bench) -> list[tuple[int, str]]:
+    """(EVSE, status) of each StatusNotification since the last call."""
+    told = [(each["evseId"], each["connectorStatus"]) for each in bench.sent("StatusNotification")]
+    bench.requests.clear()
+    return told
+
+
+def test_while_a_reset_waits_what_is_free_is_unavailable(bench: Bench) -> None:
+    charge(bench, 1)
+    bench.requests.clear()
+    bench.call("Reset", {"type": "OnIdle"})
+    assert statuses(bench) == [(2, "Unavailable")]  # B12, scenario 3a
+    bench.call("ChangeAvailability", {"operationalStatus": "Operative", "evse": {"id": 2}})
+    assert (2, "Available") not in statuses(bench)
+    bench.card(CARD, 1)
+    bench.energy_off(1)
+    assert statuses(bench) == []  # its cable is still plugged in
+    bench.advance(1)
+    bench.reboot()
+    bench.up()
+    assert statuses(bench) == [(1, "Occupied"), (2, "Available")]
+
+
+def test_reset_on_idle_puts_off_no_immediate_one(bench: Bench) -> None:
+    charge(bench, 1)
+    bench.call("Reset", {"type": "Immediate"})
+    assert bench.call("Reset", {"type": "OnIdle"}) == {"status": "Accepted"}
+    bench.energy_off(1)
+    bench.advance(1)
+    bench.reboot()
+    bench.up()
+    assert bench.sent("BootNotification")[-1]["reason"] == "RemoteReset"
+
+
+@pytest.mark.parametrize("kind", ["Immediate", "OnIdle"])
+def test_asking_again_and_again_does_not_put_off_a_reset(bench: Bench, kind: str) -> None:
+    for _ in range(5):
+        assert bench.call("Reset", {"type": kind}) == {"status": "Accepted"}
+        bench.advance(0.2)
+    assert bench.rebooting
+
+
+def test_a_board_that_does_not_restart_is_asked_again_and_then_left_alone(bench: Bench) -> None:
+    bench.call("SetVariables", set_variables("OCPPCommCtrlr", "ResetRetries", "2"))
+    bench.call("Reset", {"type": "Immediate"})
+    bench.advance(130)
+    assert bench.commands.count(Reboot()) == 3  # ResetRetries: part 2, 2.1.14
+    assert "redial" not in bench.orders
+    bench.advance(60)
+    assert bench.orders[-1] == "redial"
+    assert bench.commands.count(Reboot()) == 3
+    bench.card(CARD, 1)
+    assert bench.events[-1]["eventType"] == "Started"
+    bench.power_cut()
+    bench.up()
+    assert bench.sent("BootNotification")[-1]["reason"] == "PowerUp"
+
+
 def test_immediate_reset_ends_the_transactions_first(bench: Bench) -> None:
     charge(bench, 1)
     charge(bench, 2, "04FFEEDDCCBB80")
@@ -621,3 +679,30 @@ def test_immediate_reset_of_an_evse_ends_its_transaction_alone(full_bench: Bench
         ("ResetCommand", "ImmediateReset")
     ]
     assert Reboot() not in full_bench.commands
+
+
+@pytest.fixture
+def waiting_bench(tmp_path: Path) -> Bench:
+    """A driver was let in at EVSE 1, and no transaction runs before energy does."""
+    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EnergyTransfer"})
+    bench.up()
+    bench.card(CARD, 1)
+    assert bench.events == []
+    return bench
+
+
+def test_reset_on_idle_waits_for_a_driver_who_was_let_in(waiting_bench: Bench) -> None:
+    assert waiting_bench.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}  # erratum 2.14 of part 2
+    waiting_bench.advance(30)
+    assert not waiting_bench.rebooting
+    waiting_bench.advance(40)  # EVConnectionTimeOut
+    assert waiting_bench.rebooting
+
+
+def test_reset_of_an_evse_waits_for_a_driver_who_was_let_in(waiting_bench: Bench) -> None:
+    assert waiting_bench.call("Reset", {"type": "OnIdle", "evseId": 1}) == {"status": "Scheduled"}
+    assert waiting_bench.permitted(1)
+    assert waiting_bench.call("Reset", {"type": "Immediate", "evseId": 1}) == {"status": "Accepted"}
+    waiting_bench.plug(1)
+    waiting_bench.advance(20)
+    assert not waiting_bench.permitted(1)
