@@ -1,26 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""B Provisioning: registration, the device model's messages, network profiles and reset.
+"""B Provisioning: registration, the device model's messages, network profiles; resets are in `reset.py`.
 
-After a boot nothing but BootNotification leaves until the CSMS has accepted us (B01.FR.08, B02.FR.02). A reset waits
-for the transactions that it ends, and for the CSMS to have heard of them, before the board is restarted (B12).
+After a boot nothing but BootNotification leaves until the CSMS has accepted us (B01.FR.08, B02.FR.02).
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from firmware.clock import parse_utc
-from firmware.contract import Reboot, SetLimit, Withdraw
 from firmware.errors import ConfigError
 from services.ocpp import network_profiles, signals
 from services.ocpp.context import Block, Context, Failure, LinkOrder, TriggerAnswer
 from services.ocpp.device_model import keys, paged
+from services.ocpp.reset import Resets
 
 if TYPE_CHECKING:
     from services.ocpp.device_model import Address
-    from services.ocpp.evses import Evse
     from services.ocpp.messages import (
         Action,
         BootNotificationRequest,
@@ -36,9 +33,6 @@ if TYPE_CHECKING:
         MessageTriggerEnumType,
         NotifyReportRequest,
         ReportDataType,
-        ResetEnumType,
-        ResetRequest,
-        ResetResponse,
         SetNetworkProfileRequest,
         SetNetworkProfileResponse,
         SetVariableResultType,
@@ -52,10 +46,6 @@ _log = logging.getLogger(__name__)
 
 _OWN_BOOT_INTERVAL_S = 60.0
 """Between BootNotifications when the CSMS left it to us (B02.FR.07, B03.FR.05) or did not answer."""
-_LAST_WORDS_S = 0.5
-"""From the last answer to the reboot: time for the frames to leave."""
-_REBOOT_S = 60.0
-"""How long a board that was asked to restart may take to stop us."""
 
 _BOOT_REASON: dict[str, BootReasonEnumType] = {
     "power_up": "PowerUp",
@@ -64,21 +54,6 @@ _BOOT_REASON: dict[str, BootReasonEnumType] = {
     "requested": "LocalReset",
     "application": "ApplicationReset",
 }
-
-
-@dataclass(slots=True)
-class _Reset:
-    """A reset that was accepted or scheduled."""
-
-    reason: BootReasonEnumType
-    give_up_at: float | None = None
-    """Set when all transactions have ended: until then the reboot waits for the CSMS to hear of it (B12.FR.05)."""
-    reboot_at: float | None = None
-    attempts: int = 0
-
-    @property
-    def waits_for_drivers(self) -> bool:
-        return self.reason == "ScheduledReset"
 
 
 class Provisioning(Block):
@@ -99,8 +74,7 @@ class Provisioning(Block):
         self._boot_pending = False
         self._slot: int | None = None
         self._reason: BootReasonEnumType = "Unknown"
-        self._reset: _Reset | None = None
-        self._evses_to_reset: set[int] = set()
+        self._resets = Resets(context)
         self._now = 0.0
         """When the SetVariables that is being checked came."""
 
@@ -231,7 +205,7 @@ class Provisioning(Block):
             case "SetNetworkProfile":
                 return self._set_network_profile(request)
             case _:
-                return self._handle_reset(request, now)
+                return self._resets.handle(request, now)
 
     def _get_variables(self, request: GetVariablesRequest) -> GetVariablesResponse:
         results = self.context.model.get_variables(cast("list[dict[str, Any]]", request["getVariableData"]))
@@ -320,118 +294,21 @@ class Provisioning(Block):
         allowed = self.context.model.find(keys.ALLOW_SECURITY_PROFILE_DOWNGRADE)
         return bool(allowed) and security_profile >= 2
 
-    # --- B11, B12: reset ------------------------------------------------------------------------------------------
-
-    def _handle_reset(self, request: ResetRequest, now: float) -> ResetResponse:
-        if "evseId" in request and request["evseId"] != 0:
-            return self._reset_evse(request["evseId"], request["type"])
-        if not self.context.hal.present:
-            return {"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}}  # B11.FR.06
-        if request["type"] == "OnIdle":
-            return self._reset_on_idle(now)
-        if self._reset is None or self._reset.waits_for_drivers:  # else who asks again would put it off
-            self._reset_now(now)
-        return {"status": "Accepted"}  # B12.FR.02, B11.FR.03
-
-    def _reset_now(self, now: float) -> None:
-        self._reset = _Reset("RemoteReset")
-        for evse in self.context.hal.evses.values():
-            if evse.transaction_id is not None:  # B12.FR.04
-                self.context.emit(signals.StopWanted(evse.evse, "ResetCommand", "ImmediateReset"))
-        self._advance_reset(now)
-
-    def _reset_on_idle(self, now: float) -> ResetResponse:
-        """B12, scenario 3a: who charges goes on, and nobody else begins. It puts off no reset that is under way."""
-        if self._reset is None and any(_in_use(evse) for evse in self.context.hal.evses.values()):
-            self._reset = _Reset("ScheduledReset")
-            self.context.emit(signals.ResetWaits(True))
-        elif self._reset is None:
-            self._reset_now(now)
-        scheduled = self._reset is not None and self._reset.waits_for_drivers
-        return {"status": "Scheduled" if scheduled else "Accepted"}  # B12.FR.01, B11.FR.03
-
-    def _reset_evse(self, evse_id: int, kind: ResetEnumType) -> ResetResponse:
-        """One EVSE starts its charging sequence from the beginning, once its transaction has ended."""
-        evse = self.context.hal.evses.get(evse_id)
-        if evse is None or not self.context.model.get(keys.ALLOW_RESET, evse=evse_id):  # B11.FR.09, B12.FR.09
-            return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedRequest"}}
-        self._evses_to_reset.add(evse_id)
-        if not _in_use(evse):  # B11.FR.08
-            return {"status": "Accepted"}
-        if kind == "OnIdle":  # B12.FR.07
-            return {"status": "Scheduled"}
-        self.context.emit(signals.StopWanted(evse_id, "ResetCommand", "ImmediateReset"))  # B12.FR.08
-        return {"status": "Accepted"}
-
-    def _restart_evses(self) -> None:
-        for evse_id in sorted(self._evses_to_reset):
-            if not _in_use(self.context.hal.evses[evse_id]):
-                self._evses_to_reset.discard(evse_id)
-                self.context.hal.ask(Withdraw(evse_id))
-                self.context.hal.ask(SetLimit(evse_id, None))
-
-    def _advance_reset(self, now: float) -> None:
-        """Reboot once every transaction has ended and the CSMS knows, or can't be told in time."""
-        reset = self._reset
-        if reset is None or reset.reboot_at is not None:
-            return
-        evses = self.context.hal.evses.values()
-        if any(_in_use(evse) if reset.waits_for_drivers else evse.transaction_id is not None for evse in evses):
-            return
-        if reset.give_up_at is None:
-            reset.give_up_at = now + self.context.model.get(keys.MESSAGE_TIMEOUT)
-        told = not self.context.outbox.has_messages() or not self.context.registration.online
-        if told or now >= reset.give_up_at:
-            reset.reboot_at = now + _LAST_WORDS_S
-
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
-        deadlines = [self._boot_at]
-        if self._reset is not None:
-            deadlines += [self._reset.reboot_at or self._reset.give_up_at]
+        deadlines = (self._boot_at, self._resets.next_deadline())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def settle(self, now: float) -> None:
-        self.context.registration.leaving = self._reset is not None
-        self._restart_evses()
-        self._advance_reset(now)
+        self._resets.settle(now)
 
     def on_time(self, now: float) -> None:
         if self._boot_at is not None and now >= self._boot_at:
             self._boot_at = None
             if self.context.registration.link_up:
                 self._boot(self._reason)
-        self._advance_reset(now)
-        reset = self._reset
-        if reset is not None and reset.reboot_at is not None and now >= reset.reboot_at:
-            self._reboot(reset, now)
-
-    def _reboot(self, reset: _Reset, now: float) -> None:
-        if not self.context.hal.present:
-            reset.reboot_at = now + _LAST_WORDS_S  # nobody there who could restart the board
-            return
-        if reset.attempts > self.context.model.get(keys.RESET_RETRIES):
-            self._give_up_reset()
-            return
-        reset.attempts += 1
-        reset.reboot_at = now + _REBOOT_S
-        self.context.facts.put("planned_boot", reset.reason)
-        self.context.link_orders.append(LinkOrder("stop", "reset"))
-        self.context.hal.ask(Reboot())
-
-    def _give_up_reset(self) -> None:
-        """A board that does not restart still has a charging station on it."""
-        _log.error("the board did not restart")
-        self._reset = None
-        self.context.facts.put("planned_boot", None)
-        self.context.emit(signals.ResetWaits(False))
-        self.context.link_orders.append(LinkOrder("redial", "the reset failed"))
-
-
-def _in_use(evse: Evse) -> bool:
-    """A transaction is running, or a driver was let in and has not begun."""
-    return evse.transaction_id is not None or evse.id_token is not None
+        self._resets.on_time(now)
 
 
 def _profile_rejected(code: str, why: str) -> SetNetworkProfileResponse:
