@@ -120,6 +120,8 @@ class Availability(Block):
                 _log.info("EVSE %d: %s", evse.evse, status)
                 evse.status = status
                 self._mirror(evse)
+                if not self.context.registration.online:  # B04.FR.02: a change, even if it does not last
+                    self._reported.pop(evse.evse, None)
             if self.context.registration.online and self._reported.get(evse.evse) != status:
                 self._notify(evse, now)
 
@@ -203,7 +205,10 @@ class Availability(Block):
         if signal.booted or signal.offline_s > self.context.model.get(keys.OFFLINE_THRESHOLD):
             self._reported.clear()
         self._decide(now)
-        self._last_heartbeat = now
+        if signal.booted:
+            self._last_heartbeat = now
+        else:
+            self._heartbeat(now)  # B04: an outage is over
         self._plan_heartbeat(now)
 
     def triggers(

@@ -118,14 +118,27 @@ def test_after_an_outage(bench: Bench, offline_s: float, expected: list[tuple[in
     assert told(bench) == expected
 
 
-def test_what_changed_and_changed_back_during_a_short_outage_is_no_news(bench: Bench) -> None:
+def test_what_changed_during_a_short_outage_is_told_even_if_it_changed_back(bench: Bench) -> None:
     told(bench)
     bench.link_down()
     bench.plug(2)
     bench.unplug(2)
     bench.advance(10)
     bench.link_up()
+    assert told(bench) == [(2, "Available")]  # B04.FR.02
+    bench.link_down()
+    bench.link_up()
     assert told(bench) == []
+
+
+def test_a_heartbeat_follows_an_outage(bench: Bench) -> None:
+    bench.requests.clear()
+    bench.link_down()
+    bench.plug(2)
+    bench.link_up()
+    assert [action for action, _ in bench.requests] == ["StatusNotification", "Heartbeat"]  # B04, steps 4 and 5
+    assert heartbeats(bench, 59) == 0
+    assert heartbeats(bench, 2) == 1
 
 
 # --- G03, G04 -------------------------------------------------------------------------------------------------------
