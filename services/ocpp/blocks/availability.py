@@ -63,7 +63,8 @@ class Availability(Block):
     def on_call(self, action: Action, request: ChangeAvailabilityRequest, now: float) -> ChangeAvailabilityResponse:
         target = self._target(request)
         if target is None:
-            return {"status": "Rejected", "statusInfo": {"reasonCode": "UnknownEvse"}}
+            unknown = "UnknownConnectorId" if request["evse"]["id"] in self.context.hal.evses else "UnknownEvse"
+            return {"status": "Rejected", "statusInfo": {"reasonCode": unknown}}
         wanted = request["operationalStatus"]
         self._scheduled.pop(target, None)
         busy = [evse for evse in self._covered(target) if evse.transaction_id is not None]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         RequestStartTransactionResponse,
         RequestStopTransactionRequest,
         RequestStopTransactionResponse,
+        StatusInfoType,
         TriggerMessageRequest,
         TriggerMessageResponse,
         UnlockConnectorRequest,
@@ -46,10 +47,13 @@ class RemoteControl(Block):
     def _start(self, request: RequestStartTransactionRequest) -> RequestStartTransactionResponse:
         """A chargingProfile is ignored: this product has no Smart Charging (F01.FR.12, F02.FR.20)."""
         if self.context.registration.status != "Accepted":  # B02.FR.05
-            return {"status": "Rejected"}
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}}
         evse = self._choose(request.get("evseId"))
-        if evse is None or not self._may_start(evse):
-            return {"status": "Rejected"}
+        if evse is None:
+            return {"status": "Rejected", "statusInfo": _no_evse(request)}
+        refusal = self._why_not(evse)
+        if refusal is not None:
+            return {"status": "Rejected", "statusInfo": refusal}
         id_token, remote_start_id = request["idToken"], request["remoteStartId"]
         needs_check = self.context.model.get(keys.AUTHORIZE_REMOTE_START)
         if needs_check and id_token["type"] not in ("Central", "NoAuthorization"):  # C05.FR.01
@@ -66,25 +70,29 @@ class RemoteControl(Block):
         evses = self.context.hal.evses
         if evse_id is not None:
             return evses.get(evse_id)
-        free = [evse for evse in evses.values() if self._may_start(evse)]
+        free = [evse for evse in evses.values() if self._why_not(evse) is None]
         return next((evse for evse in free if evse.plugged), free[0] if free else None)
 
-    def _may_start(self, evse: Evse) -> bool:
-        if self.context.hal.is_faulted(evse) or not evse.operative or self.context.registration.leaving:  # F01.FR.23
-            return False
-        free = evse.id_token is None and evse.starter is None and not evse.stopping  # F01.FR.24
-        return free and not evse.authorising
+    def _why_not(self, evse: Evse) -> StatusInfoType | None:
+        """Why nobody can start here now, or None."""
+        if self.context.hal.is_faulted(evse):  # F01.FR.23
+            return {"reasonCode": "Unspecified", "additionalInfo": "faulted"}
+        if not evse.operative or self.context.registration.leaving:  # F01.FR.23
+            return {"reasonCode": "Unspecified", "additionalInfo": "unavailable"}
+        if evse.id_token is not None or evse.starter is not None or evse.stopping or evse.authorising:  # F01.FR.24
+            return {"reasonCode": "TxInProgress"}
+        return None
 
     # --- F03 ------------------------------------------------------------------------------------------------------
 
     def _stop(self, request: RequestStopTransactionRequest) -> RequestStopTransactionResponse:
         if self.context.registration.status != "Accepted":  # B02.FR.05
-            return {"status": "Rejected"}
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}}
         for evse in self.context.hal.evses.values():
             if evse.transaction_id == request["transactionId"]:
                 self.context.emit(signals.StopWanted(evse.evse, "RemoteStop", "Remote"))  # F03.FR.03
                 return {"status": "Accepted"}  # F03.FR.07
-        return {"status": "Rejected"}  # F03.FR.08
+        return {"status": "Rejected", "statusInfo": {"reasonCode": "UnknownTxId"}}  # F03.FR.08
 
     # --- F05 ------------------------------------------------------------------------------------------------------
 
@@ -106,3 +114,9 @@ class RemoteControl(Block):
         if status == "Accepted":  # F06.FR.04: the signal is handled after this response has been queued
             self.context.emit(signals.Triggered(message, evse_id, connector))
         return {"status": status}
+
+
+def _no_evse(request: RequestStartTransactionRequest) -> StatusInfoType:
+    if "evseId" in request:
+        return {"reasonCode": "UnknownEvse"}
+    return {"reasonCode": "Unspecified", "additionalInfo": "no EVSE is free"}

@@ -237,10 +237,15 @@ def test_a_fault_is_stronger_than_out_of_service(bench: Bench) -> None:
     assert told(bench) == [(1, "Unavailable")]
 
 
-@pytest.mark.parametrize(("evse", "connector"), [(3, None), (1, 2), (-1, None), (2, 0)])
-def test_what_is_not_there_can_not_be_changed(bench: Bench, evse: int, connector: int | None) -> None:
+@pytest.mark.parametrize(
+    ("evse", "connector", "reason"),
+    [(3, None, "UnknownEvse"), (-1, None, "UnknownEvse"), (1, 2, "UnknownConnectorId"), (2, 0, "UnknownConnectorId")],
+)
+def test_what_is_not_there_can_not_be_changed(bench: Bench, evse: int, connector: int | None, reason: str) -> None:
     told(bench)
-    assert change(bench, "Inoperative", evse, connector) == "Rejected"
+    place = {"id": evse} if connector is None else {"id": evse, "connectorId": connector}
+    answer = bench.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": place})
+    assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": reason}}
     assert told(bench) == []
 
 
