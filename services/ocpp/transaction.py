@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from msgspec import Struct, field
 
 from firmware.contract import MeterReading
 from services.ocpp.messages import IdTokenType, ReasonEnumType, TriggerReasonEnumType
+
+if TYPE_CHECKING:
+    from services.ocpp.evses import Evse
 
 __all__ = ["Session", "Stop", "Transaction", "same_token"]
 
@@ -101,6 +104,25 @@ class Session:
     """Next renewal of the energising lease."""
     closing: bool = False
     """Found open after a restart; ends as soon as the HAL has been seen."""
+
+    def restore(self, transaction: Transaction) -> None:
+        """A transaction was found on disk."""
+        self.transaction = transaction
+        self.authorised, self.permission = transaction.authorised, transaction.permission
+        self.id_token = cast("IdTokenType | None", transaction.id_token)
+        self.group = cast("IdTokenType | None", transaction.group)
+        self.stop = transaction.stop
+
+    def show_on(self, evse: Evse) -> None:
+        """Show other blocks where this EVSE stands."""
+        transaction = self.transaction
+        evse.transaction_id = transaction.id if transaction else None
+        evse.id_token = self.id_token if self.authorised else None
+        evse.starter = self.id_token if transaction else None
+        if transaction is not None:
+            evse.begin_wh = transaction.begin_wh
+        evse.group = self.group
+        evse.charging_state = cast("Any", transaction.charging_state) if transaction else None
 
     def reset(self) -> None:
         """The transaction is over. Whether the HAL still has a final reading to give is not forgotten."""
