@@ -3,7 +3,9 @@
 
 The driver selects an EVSE before presenting a card (touching its display, or plugging in when that leaves only one
 EVSE waiting). A card is one of: the one that charges here (it stops), a stranger (the CSMS is asked), a member of
-the same group (it stops), or a master pass (everything stops). The last two are known only from the CSMS.
+the same group (it stops), or a master pass (everything stops). The last two are known only from the CSMS. A card that
+charges elsewhere starts a second session only where its driver touched the display: the cable that waits may be
+another driver's.
 """
 
 from __future__ import annotations
@@ -55,6 +57,8 @@ class Authorization(Block):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.selected: int | None = None
+        self._touched = False
+        """The selected EVSE was chosen at its display."""
         self._selected_until: float | None = None
         self._asked: list[_Asked] = []
 
@@ -66,19 +70,19 @@ class Authorization(Block):
     def on_hal_event(self, event: Event, now: float) -> None:
         match event:
             case EvseSelected(evse=evse) if evse in self.context.hal.evses:
-                self._select(evse, now)
+                self._select(evse, now, touched=True)
             case Plugged(evse=evse) if self.selected is None and self._waiting_for_driver() == [evse]:
-                self._select(evse, now)
+                self._select(evse, now, touched=False)
             case CardPresented():
                 self._card(event.uid, now)
             case CardUnreadable():
                 self._outcome("", event.problem.value)
 
-    def _select(self, evse: int, now: float) -> None:
-        self.selected, self._selected_until = evse, now + _SELECTION_S
+    def _select(self, evse: int, now: float, *, touched: bool) -> None:
+        self.selected, self._selected_until, self._touched = evse, now + _SELECTION_S, touched
 
     def _deselect(self) -> None:
-        self.selected = self._selected_until = None
+        self.selected, self._selected_until, self._touched = None, None, False
 
     def _waiting_for_driver(self) -> list[int]:
         return [
@@ -97,8 +101,8 @@ class Authorization(Block):
             evse_id = waiting[0] if len(waiting) == 1 else None
         evse = self.context.hal.evses.get(evse_id or 0)
         held = evse if evse and evse.id_token else self._evse_held_by(id_token)
-        if held is not None and same_token(held.id_token, id_token) and (evse is None or held is evse):
-            self._stop(held, id_token, "Local")  # C01.FR.03, C09.FR.07
+        if held is not None and same_token(held.id_token, id_token) and (held is evse or not self._touched):
+            self._stop(held, id_token, "Local")  # C01.FR.03, C09.FR.07, E07.FR.01
             self._outcome(uid, "stopped", held.evse)
             return
         refusal = self._why_not(evse)
@@ -136,7 +140,7 @@ class Authorization(Block):
                 self._deselect()
 
     def _authorise(self, asked: _Asked, now: float) -> None:
-        """By what is known here, where the CSMS wants it so; else by asking the CSMS."""
+        """By what is known here, where that may decide; else by asking the CSMS."""
         info = self._known(asked, now)
         if info is not None:
             self._decide(asked, info)
@@ -152,15 +156,16 @@ class Authorization(Block):
         model, cached = self.context.model, self.context.cache.find(asked.id_token, now)
         if cached is not None and self._is_of_the_group(asked, cached):
             return cached  # C01.FR.03, C09.FR.07
-        if self.context.registration.online:
-            if cached is None or not model.get(keys.LOCAL_PRE_AUTHORIZE):
-                return None
-            if cached["status"] == "Accepted" or model.find(keys.AUTH_CACHE_DISABLE_POST_AUTHORIZE):
-                return cached  # C12.FR.02
-            return None  # C10.FR.03, C12.FR.05
-        if cached is not None:
-            return cached if model.get(keys.LOCAL_AUTHORIZE_OFFLINE) else None
-        return {"status": "Accepted"} if model.find(keys.OFFLINE_TX_FOR_UNKNOWN_ID_ENABLED) else None  # C15.FR.08
+        if not self.context.registration.online:
+            if cached is not None:
+                return cached if model.get(keys.LOCAL_AUTHORIZE_OFFLINE) else None
+            return {"status": "Accepted"} if model.find(keys.OFFLINE_TX_FOR_UNKNOWN_ID_ENABLED) else None  # C15.FR.08
+        if cached is None or model.find(keys.DISABLE_REMOTE_AUTHORIZATION):  # part 2, 2.3.8
+            return cached
+        if cached["status"] == "Accepted":
+            return cached if model.get(keys.LOCAL_PRE_AUTHORIZE) else None  # C12.FR.02
+        # C10.FR.03, C12.FR.05; part 2, 2.4.6
+        return cached if model.find(keys.AUTH_CACHE_DISABLE_POST_AUTHORIZE) else None
 
     def _is_of_the_group(self, asked: _Asked, info: IdTokenInfoType) -> bool:
         """Is this an accepted token of the group that charges at the EVSE?"""

@@ -10,8 +10,9 @@ import pytest
 
 from firmware.clock import format_utc
 from services.ocpp.authorization_cache import AuthorizationCache, Entry
+from services.ocpp.device_model import keys
 from services.ocpp.storage.tables import CacheTable
-from tests.support.station import Bench
+from tests.support.station import Bench, set_variables
 
 CARD, OTHER = "04A1B2C3D4E580", "DEADBEEF"
 PRE = {("AuthCtrlr", "LocalPreAuthorize"): "true"}
@@ -64,6 +65,26 @@ def test_a_refused_card_is_refused_here_when_told_so(tmp_path: Path) -> None:
     bench.card(CARD, 1)
     assert len(bench.sent("Authorize")) == 1
     assert bench.events == []
+
+
+def test_a_refused_card_is_refused_here_although_accepted_ones_are_asked_for(tmp_path: Path) -> None:
+    bench = full(tmp_path, {("AuthCacheCtrlr", "DisablePostAuthorize"): "true"})  # LocalPreAuthorize: false
+    bench.answers["Authorize"] = {"idTokenInfo": {"status": "Blocked"}}
+    bench.card(CARD, 1)
+    bench.card(CARD, 1)
+    assert len(bench.sent("Authorize")) == 1  # C10.FR.03, C12.FR.05; part 2, 2.4.6
+
+
+def test_the_cache_alone_decides_when_the_csms_must_not_be_asked(tmp_path: Path) -> None:
+    bench = full(tmp_path)
+    known(bench)
+    bench.call("SetVariables", set_variables("AuthCtrlr", "DisableRemoteAuthorization", "true"))
+    asked, told = len(bench.sent("Authorize")), len(bench.events)
+    bench.card(OTHER, 2)  # unknown
+    assert len(bench.events) == told
+    bench.card(CARD, 1)
+    assert bench.events[-1]["eventType"] == "Started"  # part 2, 2.3.8
+    assert len(bench.sent("Authorize")) == asked
 
 
 def test_a_known_card_charges_offline(tmp_path: Path) -> None:
@@ -177,7 +198,8 @@ def test_no_token_lies_readable_in_the_database(tmp_path: Path) -> None:
 
 def test_room_is_made_by_dropping_refused_and_then_old_entries(tmp_path: Path) -> None:
     bench = full(tmp_path)
-    cache = AuthorizationCache(CacheTable(bench.database), bench.context.model, bench.context.time, most=2)
+    size = Entry({"status": "Accepted"}, 0.0, 0.0).size
+    cache = AuthorizationCache(CacheTable(bench.database), bench.context.model, bench.context.time, most=2 * size)
     refused, first, second, third = ({"idToken": name, "type": "ISO14443"} for name in ("R", "1", "2", "3"))
     now = bench.clock.monotonic()
     cache.learn(first, {"status": "Accepted"}, now)  # type: ignore[arg-type]
@@ -189,6 +211,28 @@ def test_room_is_made_by_dropping_refused_and_then_old_entries(tmp_path: Path) -
     # C10.FR.07
     assert cache.find(second, now + 6) is None  # type: ignore[arg-type]
     assert cache.find(first, now + 6) is not None  # type: ignore[arg-type]
+
+
+def test_storage_is_told_in_bytes_and_bounded(tmp_path: Path) -> None:
+    bench = full(tmp_path)
+    cache, table = bench.context.cache, CacheTable(bench.database)
+    more = {"additionalIdToken": "x" * 36, "type": "fleet"}
+    verbose: Any = {
+        "status": "Accepted",
+        "groupIdToken": {"idToken": "G", "type": "Central", "additionalInfo": [more] * 100},
+    }
+    for number in range(300):
+        token: Any = {"idToken": f"{number:X}", "type": "ISO14443"}
+        cache.learn(token, verbose, bench.clock.monotonic())
+        cache.learn(token, verbose, bench.clock.monotonic())
+    entries = table.load()
+    stored = sum(entry.size for entry in entries.values())
+    assert bench.context.model.get(keys.AUTH_CACHE_STORAGE) == stored  # part 2, 2.4.4
+    assert 1_000_000 - Entry(verbose, 0.0, 0.0).size < stored <= 1_000_000  # C10.FR.07
+    cache.clear()
+    assert bench.context.model.get(keys.AUTH_CACHE_STORAGE) == 0
+    cache.learn({"idToken": "1", "type": "ISO14443"}, verbose | {"language1": "x" * 1_000_000}, 0.0)
+    assert table.load() == {}
 
 
 def test_nothing_expires_while_the_time_is_unknown(tmp_path: Path) -> None:

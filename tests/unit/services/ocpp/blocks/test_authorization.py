@@ -286,6 +286,20 @@ def test_two_drivers_at_two_outlets(bench: Bench) -> None:
     assert ended["transactionInfo"]["transactionId"] == bench.events[1]["transactionInfo"]["transactionId"]
 
 
+@pytest.mark.parametrize("patience", [1, 70])
+def test_a_card_that_charges_does_not_start_the_car_that_waits_next_to_it(bench: Bench, patience: int) -> None:
+    bench.card(CARD, 1)
+    bench.plug(1)
+    bench.plug(2)  # another driver's, who looks for a card
+    bench.advance(patience)  # as long as the plug chooses the outlet, and longer
+    bench.card(CARD)
+    assert len(bench.sent("Authorize")) == 1  # E07.FR.01, C01.FR.03
+    assert kinds(bench)[-1] == ("Ended", "StopAuthorized")
+    assert bench.events[-1]["idToken"]["idToken"] == CARD
+    bench.card(CARD, 2)
+    assert bench.events[-1]["evse"]["id"] == 2  # a touch says that it is meant
+
+
 def test_the_stop_button(bench: Bench) -> None:
     bench.card(CARD, 1)
     bench.event(StopPressed(2))
