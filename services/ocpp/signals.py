@@ -26,6 +26,7 @@ __all__ = [
     "BootWanted",
     "CardOutcome",
     "CertificatesChanged",
+    "ClockMoved",
     "Connected",
     "Invalidated",
     "MeterSampled",
@@ -161,6 +162,11 @@ class SecurityEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockMoved:
+    """UTC is another than it would have been; what waits for a time of day has to look again."""
+
+
+@dataclass(frozen=True, slots=True)
 class CertificatesChanged:
     """The station's own certificate was replaced, or one of two was discarded."""
 
@@ -207,6 +213,7 @@ Signal: TypeAlias = (
     | ProfilesChanged
     | MeterSampled
     | SecurityEvent
+    | ClockMoved
     | CertificatesChanged
     | CardOutcome
 )

@@ -102,6 +102,8 @@ class Session:
     """Next clock-aligned sample kept for the Ended event."""
     renew_at: float | None = None
     """Next renewal of the energising lease."""
+    told_at: float = 0.0
+    """When the last event was made. What the HAL tells late is not dated before it: the order is the CSMS's to see."""
     closing: bool = False
     """Found open after a restart; ends as soon as the HAL has been seen."""
 
@@ -126,7 +128,7 @@ class Session:
 
     def reset(self) -> None:
         """The transaction is over. Whether the HAL still has a final reading to give is not forgotten."""
-        fresh = Session(self.evse, delivering=self.delivering)
+        fresh = Session(self.evse, delivering=self.delivering, told_at=self.told_at)
         for name in self.__slots__:
             setattr(self, name, getattr(fresh, name))
 

@@ -81,6 +81,7 @@ class TransactionEvents:
             values = self._meter.of_event(session, transaction, kind, request["timestamp"])
         if values:
             request["meterValue"] = values
+        session.told_at = max(session.told_at, now)
         self._queue(session, transaction, request, None if dated_back else time.provisional_offset(now))
 
     def _add_identity(
@@ -118,7 +119,7 @@ class TransactionEvents:
         context, kind = self._context, request["eventType"]
         transaction.seq_no += 1
         transaction.last_utc = max(transaction.last_utc, parse_utc(request["timestamp"]))
-        transaction.last_reading = context.hal.evses[session.evse].reading or transaction.last_reading
+        transaction.last_reading = self._meter.reading(session)
         context.outbox.send_durable("TransactionEvent", request, transaction.id, clock_offset=clock_offset)
         if kind == "Ended":
             context.store.drop(transaction.id)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
 from services.ocpp.device_model import keys
 from services.ocpp.metering import meter_value, until_aligned
 
@@ -31,7 +33,7 @@ class TransactionMeter:
     def values(
         self, session: Session, measurands: Any, context: ReadingContextEnumType, stamp: str
     ) -> list[MeterValueType]:
-        reading = self._reading(session)
+        reading = self.reading(session)
         if reading is None:
             return []
         value = meter_value(reading, self._context.model.get(measurands), context=context, timestamp=stamp)
@@ -46,11 +48,10 @@ class TransactionMeter:
             return kept + self.values(session, keys.SAMPLED_TX_ENDED_MEASURANDS, "Transaction.End", stamp)  # E06.FR.11
         if transaction.begun:
             return []
-        values_begun = self.values(session, keys.SAMPLED_TX_STARTED_MEASURANDS, "Transaction.Begin", stamp)
-        if values_begun:  # E02.FR.09
+        if self.reading(session) is not None:  # E02.FR.09; what is configured later is not of the beginning
             transaction.begun = True
             transaction.ended_values = transaction.ended_values or self.begin_values(session, stamp)
-        return values_begun
+        return self.values(session, keys.SAMPLED_TX_STARTED_MEASURANDS, "Transaction.Begin", stamp)
 
     def begin_values(self, session: Session, stamp: str) -> list[dict[str, Any]]:
         """What the Ended event will tell of the start, even if nothing else does (E06.FR.11; part 2, J, 2.5)."""
@@ -58,16 +59,16 @@ class TransactionMeter:
         return cast("list[dict[str, Any]]", values)
 
     def register(self, session: Session) -> float:
-        reading = self._reading(session)
+        reading = self.reading(session)
         return reading.energy_wh if reading else 0.0
 
-    def _reading(self, session: Session) -> MeterReading | None:
+    def reading(self, session: Session) -> MeterReading | None:
         """The newest reading; a register below one that was already reported is a meter's error (J02.FR.16)."""
         reading = self._context.hal.evses[session.evse].reading
         last = session.transaction.last_reading if session.transaction else None
-        if reading is None or (last is not None and reading.energy_wh < last.energy_wh):
-            return last
-        return reading
+        if reading is None or last is None:
+            return reading or last
+        return msgspec.structs.replace(reading, energy_wh=max(reading.energy_wh, last.energy_wh))
 
     # --- samples ------------------------------------------------------------------------------------------------
 
@@ -77,7 +78,11 @@ class TransactionMeter:
         running = session.transaction is not None
         session.sample_at = now + interval if running and interval > 0 else None
         session.ended_sample_at = now + ended if running and ended > 0 else None
-        session.aligned_sample_at = self._next_aligned(now) if running else None
+        self.align(session, now)
+
+    def align(self, session: Session, now: float) -> None:
+        """Plan the next clock-aligned sample, by the clock as it is now."""
+        session.aligned_sample_at = self._next_aligned(now) if session.transaction is not None else None
 
     def periodic(self, session: Session, now: float) -> list[MeterValueType]:
         """The values of the TxUpdatedInterval that is over, if one is (J02.FR.11)."""
@@ -105,6 +110,8 @@ class TransactionMeter:
         if transaction is None or not values:
             return False
         transaction.ended_values += cast("list[dict[str, Any]]", values)
+        transaction.last_reading = self.reading(session)
+        transaction.last_utc = max(transaction.last_utc, self._context.time.utc(now))  # a power cut is not before it
         if len(transaction.ended_values) > _ENDED_VALUES:
             del transaction.ended_values[1:-1:2]  # E06.FR.13: every other one in between
         return True

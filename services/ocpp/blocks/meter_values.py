@@ -38,7 +38,7 @@ class MeterValues(Block):
 
     def on_signal(self, signal: signals.Signal, now: float) -> None:
         match signal:
-            case signals.VariablesChanged() | signals.Registered():
+            case signals.VariablesChanged() | signals.Registered() | signals.ClockMoved():
                 self._plan(now)
             case signals.Triggered(message="MeterValues"):
                 for evse in self._wanted(signal.evse):

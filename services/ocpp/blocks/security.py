@@ -246,6 +246,8 @@ class Security(Block):
     def settle(self, now: float) -> None:
         """ClockCtrlr.TimeAdjustmentReportingThreshold (part 2, 2.1.32)."""
         step = self.context.time.take_step()
+        if step:
+            self.context.emit(signals.ClockMoved())
         threshold = self.context.model.find(keys.TIME_ADJUSTMENT_REPORTING_THRESHOLD)
         if step and threshold is not None and abs(step) > threshold:
             self._raise(signals.SecurityEvent("SettingSystemTime", f"{step:+.0f} s"), now)

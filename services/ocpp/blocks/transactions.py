@@ -262,6 +262,9 @@ class Transactions(Block):
                 self._wish_stop(self._sessions[signal.evse], signal.trigger, signal.reason, signal.id_token, now)
             case signals.Triggered(message="TransactionEvent"):
                 self._triggered(signal.evse, now)
+            case signals.ClockMoved():
+                for session in self._sessions.values():
+                    self._meter.align(session, now)
             case signals.MeterSampled():
                 self._clock_aligned(now)
             case signals.VariablesChanged() if any(change.of(key) for change in signal.changes for key in _SAMPLING):
@@ -311,14 +314,15 @@ class Transactions(Block):
 
     def on_hal_event(self, event: Event, now: float) -> None:
         session = self._sessions.get(getattr(event, "evse", None) or 0)
+        if session is not None:
+            now = max(now, session.told_at)
         match event:
             case FaultRaised() if event.fault.stops_charging:
                 for each in self._sessions.values():
                     if event.evse in (None, each.evse):
-                        self._faulted(each, event.fault, now)
+                        self._faulted(each, event.fault, max(now, each.told_at))
             case Plugged() if session:
                 session.connect_by = None
-                self._meter.plan(session, now)
                 self._happened(session, "CablePluggedIn", now)
             case Unplugged() if session:
                 self._unplugged(session, now)

@@ -82,6 +82,23 @@ def test_a_new_interval_holds_at_once(tmp_path: Path) -> None:
     assert len(bench.sent("MeterValues")) == 4
 
 
+def test_a_clock_that_is_set_moves_the_marks(tmp_path: Path) -> None:
+    bench = aligned(tmp_path, 900)
+    bench.card(CARD, 2)
+    bench.plug(2)
+    bench.clock.step_utc(407.0)  # the next heartbeat tells of it
+    told = len(bench.events)
+    bench.advance(1000)
+    (request,) = bench.sent("MeterValues")
+    assert on_the_mark(request["meterValue"][0]["timestamp"], 900)  # J01.FR.14
+    (event,) = bench.events[told:]
+    assert event["triggerReason"] == "MeterValueClock"
+    assert on_the_mark(event["timestamp"], 900)  # J01.FR.22
+    bench.card(CARD, 2)
+    kept = [value for value in bench.events[-1]["meterValue"] if value["sampledValue"][0]["context"] == "Sample.Clock"]
+    assert [on_the_mark(value["timestamp"], 900) for value in kept] == [True]
+
+
 def test_every_measurand_with_its_unit(tmp_path: Path) -> None:
     names = "Energy.Active.Import.Register,Current.Import,Power.Active.Import,Power.Offered,SoC,Voltage,Current.Offered"
     bench = aligned(tmp_path, product="full", Measurands=names)
