@@ -209,13 +209,15 @@ class Transactions(Block):
 
     def on_answer(self, action: Action, request: TransactionEventRequest, answer: Any, now: float) -> None:
         info: IdTokenInfoType | None = None if isinstance(answer, Failure) else answer.get("idTokenInfo")
-        if info is None or "idToken" not in request:
-            return
-        self.context.emit(signals.TokenInformed(request["idToken"], info))
         session = self._session_of(request["transactionInfo"]["transactionId"])
+        # What the CSMS says of its own accord is about the token that the transaction runs on.
+        id_token = request.get("idToken") or (session.id_token if session else None)
+        if info is None or id_token is None:
+            return
+        self.context.emit(signals.TokenInformed(id_token, info))
         if session is None or session.transaction is None or not session.authorised:
             return
-        if not same_token(request["idToken"], session.id_token):
+        if not same_token(id_token, session.id_token):
             return
         if info["status"] == "Accepted":
             if "groupIdToken" in info:  # C09.FR.12
@@ -252,6 +254,12 @@ class Transactions(Block):
         self.context.hal.ask(SetLimit(session.evse, 0.0))
         self._events.save(session)
 
+    def _release(self, session: Session) -> None:
+        """Energy that was held back because of the token is held back no longer."""
+        if session.transaction is not None and session.transaction.suspended:
+            session.transaction.suspended = False
+            self.context.hal.ask(SetLimit(session.evse, None))
+
     # --- what other blocks tell --------------------------------------------------------------------------
 
     def on_signal(self, signal: signals.Signal, now: float) -> None:
@@ -282,6 +290,7 @@ class Transactions(Block):
         if not evse.plugged:
             self._await_cable(session, now)
         if session.transaction is not None:
+            self._release(session)
             session.transaction.invalid_from_wh = session.transaction.stop_reason = None
             session.transaction.authorised = True
             session.transaction.permission = session.permission
@@ -396,8 +405,7 @@ class Transactions(Block):
                 self._happened(session, "ChargingStateChanged", now)  # E01.FR.06
             return
         if evse.state_of_charging != transaction.charging_state:
-            by_vehicle = evse.flow is EnergyFlow.SUSPENDED_BY_VEHICLE
-            self._happened(session, "ChargingStateChanged", now, reason="StoppedByEV" if by_vehicle else "Other")
+            self._happened(session, "ChargingStateChanged", now, reason=_why_suspended(evse, transaction))
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -571,8 +579,7 @@ class Transactions(Block):
     ) -> None:
         """Tell of the end, and be ready for the next driver."""
         self._events.make(session, "Ended", trigger, now, reason=reason, id_token=id_token, dated_back=dated_back)
-        if session.transaction is not None and session.transaction.suspended:
-            self.context.hal.ask(SetLimit(session.evse, None))  # a limit that came with it goes too
+        self._release(session)
         self.context.hal.ask(Withdraw(session.evse))
         self._evse(session).stopping = False
         session.reset()
@@ -588,3 +595,10 @@ class Transactions(Block):
             if session.transaction is not None and session.transaction.id == transaction_id:
                 return session
         return None
+
+
+def _why_suspended(evse: Evse, transaction: Transaction) -> ReasonEnumType:
+    """Why energy no longer flows, where that is the end of the transaction (E06.FR.07)."""
+    if transaction.suspended:
+        return "DeAuthorized"  # E05.FR.02
+    return "StoppedByEV" if evse.flow is EnergyFlow.SUSPENDED_BY_VEHICLE else "Other"

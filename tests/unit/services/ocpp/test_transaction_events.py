@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TransactionEvents as a row: their order in time, and what the CSMS says in answer to any of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from firmware.clock import parse_utc
+from firmware.contract import EnergyFlow, EnergyFlowChanged, Stamped
+from tests.support.station import Bench
+
+CARD = "04A1B2C3D4E580"
+
+
+def full(path: Path, **tx: str) -> Bench:
+    bench = Bench(path, product_name="full", variables={("TxCtrlr", name): value for name, value in tx.items()})
+    bench.up()
+    return bench
+
+
+def charge(bench: Bench) -> None:
+    bench.card(CARD, 2)
+    bench.plug(2)
+    bench.energy_on(2)
+
+
+def test_what_the_hal_tells_late_is_not_dated_before_what_was_told(tmp_path: Path) -> None:
+    bench = full(tmp_path)
+    charge(bench)
+    seen = bench.clock.monotonic() + 59.9
+    bench.advance(61)  # a periodic sample overtakes
+    assert bench.events[-1]["triggerReason"] == "MeterValuePeriodic"
+    late = Stamped(1000, seen, bench.clock.utc() - 1.1, EnergyFlowChanged(2, EnergyFlow.SUSPENDED_BY_VEHICLE))
+    bench.tell(lambda now: bench.station.on_hal_event(late, now))
+    assert bench.summary()[-1][1:] == ("ChargingStateChanged", "SuspendedEV")
+    stamps = [parse_utc(event["timestamp"]) for event in bench.events]
+    assert stamps == sorted(stamps)
+
+
+@pytest.mark.parametrize("event", ["MeterValuePeriodic", "ChargingStateChanged"])
+def test_the_csms_may_withdraw_the_token_in_answer_to_any_event(tmp_path: Path, event: str) -> None:
+    bench = full(tmp_path)
+    bench.answers["TransactionEvent"] = lambda request: (
+        {"idTokenInfo": {"status": "Expired"}} if request["triggerReason"] == event else {}
+    )
+    charge(bench)
+    bench.advance(61)
+    assert not bench.permitted(2)
+    bench.energy_off(2)
+    assert bench.summary()[-1][:2] == ("Ended", "Deauthorized")  # E05.FR.10; part 2, 2.6.8
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "DeAuthorized"
+
+
+def test_a_word_about_the_token_of_a_transaction_without_one_is_nothing(tmp_path: Path) -> None:
+    bench = full(tmp_path, TxStartPoint="EVConnected", TxStopPoint="EVConnected")
+    bench.answers["TransactionEvent"] = {"idTokenInfo": {"status": "Invalid"}}
+    bench.plug(1)
+    assert bench.summary() == [("Started", "CablePluggedIn", "EVConnected")]
+
+
+def test_energy_held_back_because_of_the_token_flows_again_when_it_is_accepted_anew(tmp_path: Path) -> None:
+    bench = full(tmp_path, TxStopPoint="EVConnected", StopTxOnInvalidId="false")
+    bench.answers["TransactionEvent"] = lambda request: (
+        {"idTokenInfo": {"status": "Blocked"}} if "idToken" in request else {}
+    )
+    charge(bench)
+    assert bench.limits[2] == 0.0  # E05.FR.02
+    bench.answers["TransactionEvent"] = {}
+    bench.card(CARD, 2)
+    bench.energy_off(2)
+    bench.card(CARD, 2)
+    assert bench.permitted(2)
+    assert bench.limits[2] is None
+
+
+def test_energy_held_back_because_of_the_token_ends_what_ends_with_energy(tmp_path: Path) -> None:
+    bench = full(tmp_path, TxStopPoint="EnergyTransfer", StopTxOnInvalidId="false", MaxEnergyOnInvalidId="100")
+    bench.answers["TransactionEvent"] = {"idTokenInfo": {"status": "NoCredit"}}
+    charge(bench)
+    bench.deliver(2, 101.0)
+    bench.suspend(2, EnergyFlow.SUSPENDED_BY_STATION)
+    assert bench.summary()[-1][:2] == ("Ended", "ChargingStateChanged")  # E05.FR.02, E06.FR.07
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "DeAuthorized"
+    assert bench.limits[2] is None
