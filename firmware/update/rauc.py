@@ -8,6 +8,9 @@ loader with boot counters (they are the way back when the new slot does not come
 product's `firmware_family`. RAUC checks a bundle's own signature against its keyring; the signature of the OCPP
 request, over the whole bundle, is checked here before RAUC hears of the file. `dbus-fast` is imported when the first
 call is made.
+
+Boot loaders count every boot down until the slot is marked good, and RAUC can't tell whether that was done in this
+boot. So the slot that runs counts as on trial until it was kept once: whoever asks keeps it at every start.
 """
 
 from __future__ import annotations
@@ -43,10 +46,6 @@ class Installer(Protocol):
 
     async def call_get_slot_status(self) -> list[Any]: ...
 
-    async def call_get_primary(self) -> str: ...
-
-    async def get_boot_slot(self) -> str: ...
-
     async def get_last_error(self) -> str: ...
 
     def on_completed(self, handler: Callable[[int], None]) -> None: ...
@@ -56,9 +55,11 @@ class Installer(Protocol):
 
 async def connect() -> Installer:
     """RAUC's installer on the system bus; raises `SlotError`."""
-    from dbus_fast import BusType
-    from dbus_fast.aio import MessageBus
-
+    try:
+        from dbus_fast import BusType
+        from dbus_fast.aio import MessageBus
+    except ModuleNotFoundError as error:
+        raise SlotError("dbus-fast is not installed: RAUC can't be reached") from error
     try:
         bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
         description = await bus.introspect(_NAME, "/")
@@ -75,96 +76,114 @@ class RaucSlots:
     def __init__(self, connect: Callable[[], Awaitable[Installer]] = connect) -> None:
         self._connect = connect
         self._installer: Installer | None = None
+        self._kept = False
 
     async def status(self) -> SlotStatus:
-        installer = await self._reach()
-        booted = await _asked(installer.get_boot_slot())
-        slots = await self._slots()
-        good = {str(slot["bootname"]): slot.get("boot-status") == "good" for slot in slots if "bootname" in slot}
-        failed = next((name for name, fine in good.items() if not fine and name != booted), "")
-        return SlotStatus(booted, trial=not good.get(booted, True), failed=failed)
+        booted, others = await self._slots()
+        failed = next((_boot_name(slot) for slot in others if _has_failed(slot)), "")
+        return SlotStatus(_boot_name(booted), trial=not self._kept, failed=failed)
 
     async def install(self, image: Path, proof: Proof, *, family: str, running: str, rollback: bool) -> str:
         await asyncio.to_thread(_check_proof, image, proof)
-        installer = await self._reach()
-        described = _plain(await _asked(installer.call_inspect_bundle(str(image), {})))
+        described = _plain(await self._ask(lambda rauc: rauc.call_inspect_bundle(str(image), {})))
         _check_bundle(described.get("update", {}), family=family, running=running, rollback=rollback)
-        await self._run(installer, image)
-        booted = await _asked(installer.get_boot_slot())
-        other = [str(slot["bootname"]) for slot in await self._slots() if slot.get("bootname", booted) != booted]
-        if len(other) != 1:
-            raise SlotError(f"{len(other)} other slots can be booted; one is expected")
-        return other[0]
+        _booted, others = await self._slots()
+        if len(others) != 1:
+            raise SlotError(f"{len(others)} other slots can be booted; one is expected")
+        await self._run(image)
+        return _boot_name(others[0])
 
     async def activate(self, slot: str) -> None:
-        await _asked((await self._reach()).call_mark("active", await self._rauc_name(slot)))
+        booted, others = await self._slots()
+        names = [str(each["name"]) for each in (booted, *others) if _boot_name(each) == slot]
+        if not names:
+            raise SlotError(f"RAUC knows no slot {slot}")
+        await self._ask(lambda rauc: rauc.call_mark("active", names[0]))
 
     async def keep(self) -> None:
-        await _asked((await self._reach()).call_mark("good", "booted"))
+        await self._ask(lambda rauc: rauc.call_mark("good", "booted"))
+        self._kept = True
 
     async def roll_back(self) -> None:
-        installer = await self._reach()
-        await _asked(installer.call_mark("active", "other"))
-        await _asked(installer.call_mark("bad", "booted"))
+        await self._ask(lambda rauc: rauc.call_mark("active", "other"))
+        await self._ask(lambda rauc: rauc.call_mark("bad", "booted"))
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    async def _reach(self) -> Installer:
+    async def _ask(self, call: Callable[[Installer], Awaitable[Any]]) -> Any:
+        """What RAUC answers; every D-Bus error becomes a `SlotError`, and a lost bus is looked for anew next time."""
         if self._installer is None:
             self._installer = await self._connect()
-        return self._installer
+        try:
+            return await call(self._installer)
+        except _dbus_errors() as error:
+            if isinstance(error, OSError | EOFError):
+                self._installer = None
+            raise SlotError(f"RAUC: {error}") from error
 
-    async def _run(self, installer: Installer, image: Path) -> None:
+    async def _run(self, image: Path) -> None:
         completed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
         def on_completed(result: int) -> None:
             if not completed.done():
                 completed.set_result(result)
 
-        installer.on_completed(on_completed)
-        try:
-            await _asked(installer.call_install_bundle(str(image), {}))
-            async with asyncio.timeout(_INSTALL_LIMIT_S):
-                result = await completed
-        except TimeoutError as error:
-            raise SlotError("RAUC did not finish") from error
-        finally:
-            installer.off_completed(on_completed)
+        async def install(rauc: Installer) -> int:
+            rauc.on_completed(on_completed)
+            try:
+                await rauc.call_install_bundle(str(image), {})
+                async with asyncio.timeout(_INSTALL_LIMIT_S):
+                    return await completed
+            except TimeoutError as error:
+                raise SlotError("RAUC did not finish") from error
+            finally:
+                rauc.off_completed(on_completed)
+
+        result = await self._ask(install)
         if result != 0:
-            raise SlotError(f"RAUC: {await _asked(installer.get_last_error())}")
+            raise SlotError(f"RAUC: {await self._ask(lambda rauc: rauc.get_last_error())}")
 
-    async def _slots(self) -> list[dict[str, Any]]:
-        installer = await self._reach()
-        return [{"name": name, **_plain(fields)} for name, fields in await _asked(installer.call_get_slot_status())]
+    async def _slots(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The slot that runs, and the others that can be booted."""
+        told = await self._ask(lambda rauc: rauc.call_get_slot_status())
+        slots = [{"name": name, **_plain(fields)} for name, fields in told]
+        bootable = [slot for slot in slots if slot.get("bootname")]
+        booted = [slot for slot in bootable if slot.get("state") == "booted"]
+        if len(booted) != 1:
+            raise SlotError("RAUC does not say which slot was booted")
+        return booted[0], [slot for slot in bootable if slot is not booted[0]]
 
-    async def _rauc_name(self, boot_name: str) -> str:
-        for slot in await self._slots():
-            if slot.get("bootname") == boot_name:
-                return str(slot["name"])
-        raise SlotError(f"RAUC knows no slot {boot_name}")
+
+def _boot_name(slot: dict[str, Any]) -> str:
+    return str(slot["bootname"])
 
 
-async def _asked(answer: Awaitable[Any]) -> Any:
-    """What RAUC answers; every D-Bus error becomes a `SlotError`."""
-    try:
-        return await answer
-    except _dbus_errors() as error:
-        raise SlotError(f"RAUC: {error}") from error
+def _has_failed(slot: dict[str, Any]) -> bool:
+    """Did the boot loader give it up? One that was only installed is not bootable either, until it is activated."""
+    activated, installed = str(slot.get("activated.timestamp", "")), str(slot.get("installed.timestamp", ""))
+    return slot.get("boot-status") != "good" and bool(activated) and activated >= installed
 
 
 def _dbus_errors() -> tuple[type[Exception], ...]:
     """What dbus-fast raises when the peer refuses, or is gone."""
     try:
-        from dbus_fast import DBusError, InvalidIntrospectionError
+        from dbus_fast import errors
     except ModuleNotFoundError:
         return (OSError, EOFError)
-    return (OSError, EOFError, DBusError, InvalidIntrospectionError)
+    refused = (errors.AuthError, errors.DBusError, errors.InvalidAddressError)
+    return (OSError, EOFError, *refused, errors.InterfaceNotFoundError, errors.InvalidIntrospectionError)
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    """The dictionary without variants."""
-    bare = {key: getattr(value, "value", value) for key, value in fields.items()}
+    """The dictionary without variants, of which there may be one in another."""
+    bare = {key: _bare(value) for key, value in fields.items()}
     return {key: _plain(value) if isinstance(value, dict) else value for key, value in bare.items()}
+
+
+def _bare(value: Any) -> Any:
+    while hasattr(value, "signature") and hasattr(value, "value"):
+        value = value.value
+    return value
 
 
 def _check_proof(image: Path, proof: Proof) -> None:

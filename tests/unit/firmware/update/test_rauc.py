@@ -23,6 +23,7 @@ class Variant:
     """As dbus-fast wraps values."""
 
     value: Any
+    signature: str = "v"
 
 
 @dataclass
@@ -34,11 +35,14 @@ class FakeRauc:
     result: int = 0
     good: dict[str, str] = field(default_factory=lambda: {"A": "good", "B": "good"})
     booted: str = "A"
+    activated: str = ""
+    """When B was, after its installation at noon."""
     asked: list[tuple[str, ...]] = field(default_factory=list)
     handlers: list[Callable[[int], None]] = field(default_factory=list)
 
     async def call_inspect_bundle(self, bundle: str, args: dict[str, Any]) -> dict[str, Any]:
-        return {"update": Variant({"compatible": Variant(self.compatible), "version": Variant(self.version)})}
+        update = {"compatible": Variant(self.compatible), "version": Variant(self.version)}
+        return {"update": Variant(Variant(update))}
 
     async def call_install_bundle(self, source: str, args: dict[str, Any]) -> None:
         self.asked.append(("install", source))
@@ -49,19 +53,18 @@ class FakeRauc:
         self.asked.append((state, slot_identifier))
 
     async def call_get_slot_status(self) -> list[Any]:
-        return [
-            ["rescue.0", {"class": Variant("rescue")}],
-            *(
-                [f"rootfs.{n}", {"bootname": Variant(name), "boot-status": Variant(self.good[name])}]
-                for n, name in enumerate("AB")
-            ),
-        ]
+        return [["rescue.0", {"class": Variant("rescue")}], *([f"rootfs.{n}", self._slot("AB"[n])] for n in (0, 1))]
 
-    async def call_get_primary(self) -> str:
-        return "rootfs.0"
-
-    async def get_boot_slot(self) -> str:
-        return self.booted
+    def _slot(self, name: str) -> dict[str, Variant]:
+        fields = {
+            "bootname": name,
+            "state": "booted" if name == self.booted else "inactive",
+            "boot-status": self.good[name],
+        }
+        if name == "B":
+            fields["installed.timestamp"] = "2026-11-24T12:00:00Z"
+            fields |= {"activated.timestamp": self.activated} if self.activated else {}
+        return {key: Variant(value) for key, value in fields.items()}
 
     async def get_last_error(self) -> str:
         return "signature verification failed"
@@ -74,7 +77,7 @@ class FakeRauc:
 
 
 class Gone(FakeRauc):
-    async def get_boot_slot(self) -> str:
+    async def call_get_slot_status(self) -> list[Any]:
         raise ConnectionResetError("bus gone")
 
 
@@ -132,14 +135,35 @@ async def test_slot_is_activated_kept_and_given_up() -> None:
         await slots.activate("C")
 
 
-async def test_status() -> None:
-    assert await slots_of(FakeRauc()).status() == SlotStatus("A")
-    trial = FakeRauc(booted="B", good={"A": "good", "B": "bad"})
-    assert await slots_of(trial).status() == SlotStatus("B", trial=True)
-    back = FakeRauc(good={"A": "good", "B": "bad"})
-    assert await slots_of(back).status() == SlotStatus("A", failed="B")
+async def test_slot_that_runs_is_on_trial_until_it_was_kept() -> None:
+    """Boot loaders count every boot down, and RAUC can't say whether that was stopped in this one."""
+    slots = slots_of(FakeRauc(booted="B"))
+    assert await slots.status() == SlotStatus("B", trial=True)
+    await slots.keep()
+    assert await slots.status() == SlotStatus("B")
 
 
-async def test_bus_that_is_gone_is_the_boards_trouble() -> None:
+@pytest.mark.parametrize(
+    ("activated", "failed"), [("", ""), ("2026-11-24T11:00:00Z", ""), ("2026-11-24T12:01:00Z", "B")]
+)
+async def test_only_a_slot_that_was_to_be_booted_can_have_failed(activated: str, failed: str) -> None:
+    """RAUC calls a slot bad from the installation to the activation, too."""
+    rauc = FakeRauc(good={"A": "good", "B": "bad"}, activated=activated)
+    assert (await slots_of(rauc).status()).failed == failed
+
+
+async def test_unknown_slot_that_runs_is_the_boards_trouble() -> None:
+    with pytest.raises(SlotError, match="which slot"):
+        await slots_of(FakeRauc(booted="external")).status()
+
+
+async def test_bus_that_is_gone_is_looked_for_again() -> None:
+    buses = [Gone(), FakeRauc()]
+
+    async def connect() -> FakeRauc:
+        return buses.pop(0)
+
+    slots = RaucSlots(connect)
     with pytest.raises(SlotError, match="bus gone"):
-        await slots_of(Gone()).status()
+        await slots.status()
+    assert (await slots.status()).running == "A"
