@@ -78,6 +78,12 @@ class _Stage(StrEnum):
 _INSTALLING = frozenset({_Stage.INSTALLING, _Stage.ACTIVATING, _Stage.REBOOT_FIRST, _Stage.REBOOTING, _Stage.UNDOING})
 """Nobody may begin to charge."""
 _RESTARTING = frozenset({_Stage.REBOOT_FIRST, _Stage.REBOOTING, _Stage.UNDOING})
+_CANCELLABLE = frozenset(
+    {_Stage.SCHEDULED, _Stage.DOWNLOADING, _Stage.PAUSED, _Stage.VERIFYING, _Stage.READY, _Stage.INSTALLED}
+)
+"""A slot that is being written is written to its end; one that is not to be booted yet counts for nothing."""
+_ON_TRIAL = frozenset({_Stage.ACTIVATING, _Stage.REBOOTING, _Stage.PROVING, _Stage.UNDOING})
+"""The update itself looks after the slots."""
 _JOBS = {
     "firmware.download": _Stage.DOWNLOADING,
     "firmware.verify": _Stage.VERIFYING,
@@ -101,6 +107,10 @@ class _Update(msgspec.Struct, forbid_unknown_fields=False):
     """Into which it was installed."""
     boot_id: str = ""
     """In which boot the restart was asked for."""
+    restarted: bool = False
+    """The restart that this board needs before it can install has been."""
+    closed: bool = False
+    """It has waited for transactions: EVSEs stay Unavailable until it is over."""
 
     @property
     def signed(self) -> Signed:
@@ -119,7 +129,7 @@ class FirmwareManagement(Block):
         self._known = False
         """The board has told about its slots."""
         self._unclaimed_trial = False
-        """A slot on trial runs, of which no update of ours knows."""
+        """The slot that runs is to be kept, and no update of ours is about to do so."""
         self._waits = False
         """What Availability was told last."""
         self._job_kind = ""
@@ -128,7 +138,8 @@ class FirmwareManagement(Block):
         self._keep_at = 0.0
         """Not before then is the board asked to keep the slot (again)."""
         self._prove_until: float | None = None
-        self._utc_offset = 0.0
+        self._due_at: float | None = None
+        """When the next date of the update that has not come yet is reached."""
 
     def start(self, now: float) -> None:
         kept = self.context.facts.get(_UPDATE)
@@ -160,16 +171,15 @@ class FirmwareManagement(Block):
         return self._accept(request, certificate, signature)
 
     def _can_cancel(self, update: _Update) -> bool:
-        """C-60; and what has gone into a slot goes on."""
-        cancellable = (_Stage.SCHEDULED, _Stage.DOWNLOADING, _Stage.PAUSED, _Stage.VERIFYING, _Stage.READY)
-        return self.context.product.features.cancel_firmware_update and update.stage in cancellable
+        """L01.FR.24, where the product can (C-60)."""
+        return self.context.product.features.cancel_firmware_update and update.stage in _CANCELLABLE
 
     def _accept(self, request: UpdateFirmwareRequest, certificate: str, signature: str) -> UpdateFirmwareResponse:
         firmware, cancelled = request["firmware"], self._update
         if cancelled is not None:  # L01.FR.24
             self._cancel_job()
-            verified = cancelled.stage in (_Stage.VERIFYING, _Stage.READY)
-            self._send("InstallationFailed" if verified else "DownloadFailed", cancelled.request_id)
+            fetched = cancelled.stage in (_Stage.VERIFYING, _Stage.READY, _Stage.INSTALLED)
+            self._send("InstallationFailed" if fetched else "DownloadFailed", cancelled.request_id)
         install = firmware.get("installDateTime")
         self._update = _Update(
             request_id=request["requestId"],
@@ -188,9 +198,9 @@ class FirmwareManagement(Block):
     # --- the stages -------------------------------------------------------------------------------------------
 
     def settle(self, now: float) -> None:
-        self._utc_offset = self.context.time.utc(now) - now
         if self._known:
             self._advance(now)
+        self._due_at = self._next_date(now)
         waits = self._must_wait(now)
         if waits != self._waits:
             self._waits = waits
@@ -198,8 +208,9 @@ class FirmwareManagement(Block):
 
     def _advance(self, now: float) -> None:
         update = self._update
+        if self._may_claim_trial and now >= self._keep_at:
+            self._ask_slots("keep")
         if update is None:
-            self._claim_trial()
             return
         match update.stage:
             case _Stage.SCHEDULED | _Stage.PAUSED:
@@ -222,8 +233,10 @@ class FirmwareManagement(Block):
             self._enter(update, _Stage.DOWNLOADING, "Downloading")
             order = Download(update.location, update.retries, update.retry_interval_s)
             self._start_job("firmware.download", order)
-        elif update.stage is _Stage.SCHEDULED and self._last_status(update) != "DownloadScheduled":
-            self._send("DownloadScheduled", update.request_id)  # L01.FR.13
+            return
+        why: FirmwareStatusEnumType = "DownloadScheduled" if update.stage is _Stage.SCHEDULED else "DownloadPaused"
+        if self._last_status(update) != why:
+            self._send(why, update.request_id)  # L01.FR.13, L01.FR.14
 
     def _advance_install(self, update: _Update, now: float) -> None:
         if not self._is_due(update.install_at, now):
@@ -263,10 +276,11 @@ class FirmwareManagement(Block):
             self.context.link_orders.append(LinkOrder("stop", "firmware update"))
             self.context.hal.ask(Reboot())
 
-    def _claim_trial(self) -> None:
-        """A slot on trial, and our memory of the update was lost: it is judged all the same."""
-        if self._unclaimed_trial and self._is_healthy:
-            self._ask_slots("keep")
+    @property
+    def _may_claim_trial(self) -> bool:
+        """Our memory of the update was lost, or this board wants to hear of every start that it went well."""
+        judged = self._update is None or self._update.stage not in _ON_TRIAL
+        return self._unclaimed_trial and judged and self._is_healthy and self._job is None
 
     # --- news -------------------------------------------------------------------------------------------------
 
@@ -295,7 +309,8 @@ class FirmwareManagement(Block):
             case _Stage.INSTALLING, "done":
                 update.slot = str(news.detail)
                 self._enter(update, _Stage.INSTALLED)
-            case _Stage.INSTALLING, "reboot":
+            case _Stage.INSTALLING, "reboot" if not update.restarted:
+                update.restarted = True
                 self._enter(update, _Stage.REBOOT_FIRST, "InstallRebooting")  # L01.FR.15
             case _Stage.INSTALLING, "refused":
                 self._finish(update, "InstallVerificationFailed")  # L01.FR.29
@@ -308,8 +323,8 @@ class FirmwareManagement(Block):
             self._resume(news.detail if news.state == "done" else None)
             return
         update = self._update
-        if update is None:
-            self._unclaimed_trial = news.state == "done" and news.detail.trial
+        if update is None or update.stage not in _ON_TRIAL:
+            self._note_trial(news, now)
             return
         match update.stage, news.state:
             case _Stage.ACTIVATING, "done":
@@ -321,16 +336,22 @@ class FirmwareManagement(Block):
             case _Stage.PROVING, _:
                 self._keep_at = now + _GIVE_UP_S
 
+    def _note_trial(self, news: JobNews, now: float) -> None:
+        if news.state == "done":
+            self._unclaimed_trial = news.detail.trial
+        else:
+            self._keep_at = now + _GIVE_UP_S
+
     def _resume(self, slots: SlotStatus | None) -> None:
         """After a start: what became of the update while we were away? `slots` None: the board can't say."""
+        self._unclaimed_trial = slots is not None and slots.trial
         update = self._update
         if update is None:
-            self._unclaimed_trial = slots is not None and slots.trial
             return
         restarted = update.boot_id != self.context.outbox.boot_id
         match update.stage:
-            case _Stage.DOWNLOADING | _Stage.PAUSED:
-                update.stage = _Stage.SCHEDULED
+            case _Stage.DOWNLOADING:
+                update.stage = _Stage.PAUSED
             case _Stage.VERIFYING:
                 self._start_job("firmware.verify", update.signed)
             case _Stage.INSTALLING:
@@ -358,6 +379,7 @@ class FirmwareManagement(Block):
     # --- what is told and kept --------------------------------------------------------------------------------
 
     def _succeed(self, update: _Update) -> None:
+        self._unclaimed_trial = False
         self._finish(update, "Installed")  # L01.FR.28
         version = self.context.model.get(keys.FIRMWARE_VERSION)
         self.context.emit(signals.SecurityEvent("FirmwareUpdated", str(version)))  # L01.FR.31
@@ -409,7 +431,9 @@ class FirmwareManagement(Block):
 
     @property
     def _is_healthy(self) -> bool:
-        return self.context.registration.online and self.context.hal.present
+        """The CSMS speaks with this version, if only to have it wait (B02), and so does the HAL."""
+        registration = self.context.registration
+        return registration.link_up and registration.status in ("Accepted", "Pending") and self.context.hal.present
 
     @property
     def _charging(self) -> bool:
@@ -429,7 +453,7 @@ class FirmwareManagement(Block):
     def _must_wait(self, now: float) -> bool:
         """L01.FR.07: shall EVSEs that are not in use be Unavailable?"""
         update = self._update
-        if update is None or not self._known:
+        if update is None or not self._known or update.stage is _Stage.PROVING:
             return False
         if update.stage is _Stage.INSTALLING and self.context.product.features.install_firmware_during_transaction:
             return False  # C-43
@@ -437,11 +461,21 @@ class FirmwareManagement(Block):
             return True
         if self.context.model.find(keys.ALLOW_NEW_SESSIONS_PENDING_FIRMWARE_UPDATE):  # C-20
             return False
-        if update.stage in (_Stage.SCHEDULED, _Stage.PAUSED):
-            return self._is_due(update.retrieve_at, now) and self._download_blocked
-        if update.stage is _Stage.READY:
-            return self._is_due(update.install_at, now)
-        return update.stage is _Stage.INSTALLED
+        if not update.closed and self._waits_for_transactions(update, now):
+            update.closed = True  # whatever becomes available from now on, too
+            self._keep()
+        return update.closed
+
+    def _waits_for_transactions(self, update: _Update, now: float) -> bool:
+        """Is it time for the whole update, and only a transaction in the way? (L01.FR.06, L01.FR.33)"""
+        match update.stage:
+            case _Stage.SCHEDULED | _Stage.PAUSED:
+                due = self._is_due(update.retrieve_at, now) and self._is_due(update.install_at, now)
+                return due and self._download_blocked
+            case _Stage.READY:
+                return self._is_due(update.install_at, now)
+            case _:
+                return update.stage is _Stage.INSTALLED
 
     # --- F06 --------------------------------------------------------------------------------------------------
 
@@ -462,15 +496,23 @@ class FirmwareManagement(Block):
 
     # --- time -------------------------------------------------------------------------------------------------
 
+    def _next_date(self, now: float) -> float | None:
+        update = self._update
+        dates = () if update is None else (update.retrieve_at, update.install_at)
+        left = [date for date in dates if date is not None and not self._is_due(date, now)]
+        return now + min(left) - self.context.time.utc(now) if left else None
+
     def next_deadline(self) -> float | None:
         update = self._update
-        if update is None or not self._known:
+        if not self._known:
+            return None
+        if self._may_claim_trial:
+            return self._keep_at
+        if update is None:
             return None
         match update.stage:
-            case _Stage.SCHEDULED if not self._download_blocked:
-                return update.retrieve_at - self._utc_offset
-            case _Stage.READY if update.install_at is not None and not self._install_blocked:
-                return update.install_at - self._utc_offset
+            case _Stage.SCHEDULED | _Stage.PAUSED | _Stage.READY:
+                return self._due_at
             case _Stage.PROVING if self._job is None and self._is_healthy:
                 return self._keep_at
             case _Stage.PROVING if self._job is None and not self._charging:

@@ -182,6 +182,28 @@ def test_second_request_cancels_where_that_is_possible(tmp_path: Path) -> None:
     site.news(DOWNLOAD, "done")
     site.news(VERIFY, "done")
     assert site.request(9) == "Rejected"  # what goes into a slot goes on
+    site.news(INSTALL, "failed", "why")
+    assert site.request(10) == "Accepted"
+
+
+def test_installed_version_that_waits_for_its_restart_can_be_cancelled(tmp_path: Path) -> None:
+    """L01.FR.24"""
+    site = Site(tmp_path, product_name="full")
+    features = replace(site.product.features, install_firmware_during_transaction=True)
+    site.context.product = replace(site.product, features=features)
+    site.to_installing()
+    site.start_charging(1)
+    site.news(INSTALL, "done", "a")
+    assert site.request(8) == "AcceptedCanceled"
+    assert (site.progress[-2], site.progress[-1]) == ("InstallationFailed", "DownloadScheduled")
+    assert SlotWish("activate", "a") not in [job.order for job in site.jobs]
+
+
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59"])
+def test_dates_at_the_end_of_time(site: Site, date: str) -> None:
+    assert site.request(retrieveDateTime=date, installDateTime=date) in ("Accepted", "Rejected")
+    site.advance(1)
+    assert site.status(1) == "Available"
 
 
 def test_bad_request_cancels_nothing(tmp_path: Path) -> None:
@@ -321,7 +343,41 @@ def test_session_that_begins_meanwhile_pauses_the_download(site: Site) -> None:
     assert site.status(2) == "Unavailable"
     site.stop_charging(1)
     assert site.progress == ["Downloading", "DownloadPaused", "Downloading"]
+    assert site.status(2) == "Unavailable"  # L01.FR.07: until it is installed
+    site.news(DOWNLOAD, "failed", "not_found")
     assert site.status(2) == "Available"
+
+
+def test_download_that_was_paused_stays_so_after_a_restart(site: Site) -> None:
+    """L01.FR.14"""
+    site.request()
+    site.start_charging(1)
+    site.restart_service()
+    site.slots(FACTORY)
+    site.up()
+    assert site.progress == ["Downloading", "DownloadPaused"]
+    site.stop_charging(1)
+    assert site.progress == ["Downloading", "DownloadPaused", "Downloading"]
+
+
+def test_evses_stay_open_until_the_installation_is_due(site: Site) -> None:
+    """L01.FR.07 speaks of an installation that waits, not of one in the night to come."""
+    site.start_charging(1)
+    site.request(installDateTime=site.in_future(100))
+    assert site.progress == ["DownloadScheduled"]
+    assert site.status(2) == "Available"
+    site.advance(101)
+    assert site.status(2) == "Unavailable"
+    assert site.progress == ["DownloadScheduled"]
+
+
+def test_evses_that_were_closed_stay_closed_across_a_power_cut(site: Site) -> None:
+    """L01.FR.07"""
+    site.start_charging(1)
+    site.request()
+    site.restart(FACTORY, BootCause.POWER_UP)
+    assert site.progress[-1] == "Downloading"
+    assert site.status(2) == "Unavailable"
 
 
 def test_new_sessions_are_allowed_where_the_variable_says_so(tmp_path: Path) -> None:
@@ -451,6 +507,32 @@ def test_board_that_restarts_first(site: Site) -> None:
     assert site.status(1) == "Unavailable"
 
 
+def test_board_that_never_has_restarted_enough(site: Site) -> None:
+    site.to_installing()
+    site.news(INSTALL, "reboot")
+    site.advance(1)
+    site.restart(FACTORY)
+    site.news(INSTALL, "reboot")
+    assert site.progress[-1] == "InstallationFailed"
+    assert site.status(1) == "Available"
+
+
+def test_csms_that_has_us_wait_proves_the_version_all_the_same(site: Site) -> None:
+    """B02: it may want to look at the new version before it accepts the station."""
+    site.to_rebooting()
+    site.power_cut(5.0, BootCause.REQUESTED)
+    site.slots(TRIAL)
+    site.hal_up()
+    site.answers["BootNotification"] = {"status": "Pending", "currentTime": site.in_future(0), "interval": 60}
+    site.link_up()
+    assert site.last_job == (SLOTS, SlotWish("keep"))
+    site.slots(SlotStatus("a"))
+    assert site.progress[-1] == "InstallRebooting"
+    del site.answers["BootNotification"]
+    site.advance(61)
+    assert site.progress[-1] == "Installed"
+
+
 @pytest.mark.parametrize("stage", ["download", "verify", "install", "activate"])
 def test_power_cut_resumes_the_stage(site: Site, stage: str) -> None:
     site.request()
@@ -500,6 +582,31 @@ def test_trial_that_nobody_remembers_is_kept_all_the_same(tmp_path: Path) -> Non
     assert bench.jobs[-1].order == SlotWish("keep")
     bench.news(SLOTS, "done", SlotStatus("a"))
     assert bench.sent("FirmwareStatusNotification") == []
+
+
+def test_board_that_wants_to_hear_of_every_start_is_told_again_later(tmp_path: Path) -> None:
+    """As RAUC's boot loaders do, which count every boot down."""
+    site = Site(tmp_path)
+    site.restart(TRIAL)
+    assert site.last_job == (SLOTS, SlotWish("keep"))
+    site.news(SLOTS, "failed", "bus gone")
+    asked = len(site.jobs)
+    site.advance(29)
+    assert len(site.jobs) == asked
+    site.advance(2)
+    assert site.last_job == (SLOTS, SlotWish("keep"))
+    site.slots(SlotStatus("a"))
+    site.advance(100)
+    assert len(site.jobs) == asked + 1
+
+
+def test_start_is_confirmed_while_an_update_is_scheduled(site: Site) -> None:
+    site.request(retrieveDateTime=site.in_future(1000))
+    site.restart(TRIAL)
+    assert site.last_job == (SLOTS, SlotWish("keep"))
+    site.slots(SlotStatus("a"))
+    site.advance(1000)
+    assert site.progress == ["DownloadScheduled", "Downloading"]
 
 
 def test_statuses_made_offline_arrive_in_order(site: Site) -> None:
