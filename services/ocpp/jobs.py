@@ -46,12 +46,17 @@ Worker: TypeAlias = Callable[[Any, Callable[[str, Any], None]], Awaitable[tuple[
 
 
 class JobRunner:
-    """Runs jobs as tasks of the loop; `tell` gets their news. A worker that raises has `failed`, with the error."""
+    """Runs jobs as tasks of the loop; `tell` gets their news. A worker that raises has `failed`, with the error.
+
+    Jobs of one kind use the same files, so they run one at a time: one that takes the place of a cancelled one begins
+    when that has put away its things.
+    """
 
     def __init__(self, workers: dict[str, Worker], tell: Callable[[JobNews], None]) -> None:
         self._workers = workers
         self._tell = tell
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._turns = {kind: asyncio.Lock() for kind in workers}
 
     def start(self, job: Job) -> None:
         key = (job.kind, job.id)
@@ -59,7 +64,12 @@ class JobRunner:
         if running is not None:
             running.cancel()
         if job.order is not None:
-            self._tasks[key] = asyncio.get_running_loop().create_task(self._run(job))
+            task = self._tasks[key] = asyncio.get_running_loop().create_task(self._run(job))
+            task.add_done_callback(lambda done: self._forget(key, done))
+
+    def _forget(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
 
     async def close(self) -> None:
         for task in self._tasks.values():
@@ -71,10 +81,9 @@ class JobRunner:
             self._tell(JobNews(job.kind, job.id, state, detail))
 
         try:
-            state, detail = await self._workers[job.kind](job.order, under_way)
+            async with self._turns[job.kind]:
+                state, detail = await self._workers[job.kind](job.order, under_way)
         except Exception as error:
             _log.exception("%s job failed", job.kind)
             state, detail = "failed", str(error)
-        if self._tasks.get((job.kind, job.id)) is asyncio.current_task():
-            del self._tasks[(job.kind, job.id)]
         self._tell(JobNews(job.kind, job.id, state, detail))

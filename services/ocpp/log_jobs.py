@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.ocpp import transfer
 from services.ocpp.diagnostics_archive import Period, write_diagnostics, write_security_log
+from services.ocpp.transfer.threads import in_thread
 
 if TYPE_CHECKING:
     from services.ocpp.jobs import Worker
@@ -71,7 +72,7 @@ class LogJobs:
 
         path = self._folder / order.name
         try:
-            await asyncio.to_thread(self._build, order, path)
+            await in_thread(self._build, order, path)
             tls = await asyncio.to_thread(file_server_context, list(self._csms_roots()))
             await transfer.upload(
                 order.location,

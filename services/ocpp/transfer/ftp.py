@@ -20,6 +20,7 @@ from urllib.parse import unquote
 from services.ocpp.transfer.attempts import Watch
 from services.ocpp.transfer.part import PartFile
 from services.ocpp.transfer.rules import Kind, Place, Reach, Rules, TransferError
+from services.ocpp.transfer.threads import in_thread
 
 if TYPE_CHECKING:
     import aioftp
@@ -30,6 +31,10 @@ _BLOCK: Final = 64 * 1024
 _MAX_LINES: Final = 200
 """Of one session's answers; a server that talks on and on would fill our memory."""
 _KINDS: Final[dict[str, Kind]] = {
+    "500": "bad_message",
+    "501": "bad_message",
+    "502": "unsupported",
+    "504": "unsupported",
     "530": "permission",
     "532": "permission",
     "550": "not_found",
@@ -44,7 +49,7 @@ _KINDS: Final[dict[str, Kind]] = {
 
 async def fetch(place: Place, part: PartFile, _tls: ssl.SSLContext | None, rules: Rules) -> None:
     """RETR into `part`, from where it ends; raises `TransferError`."""
-    await asyncio.to_thread(part.look)
+    await in_thread(part.look)
     try:
         async with _session(place, rules) as (client, watch):
             await _fetch(client, watch, _path(place), part)
@@ -58,14 +63,14 @@ async def _fetch(client: aioftp.Client, watch: Watch, path: str, part: PartFile)
         part.expect(size)
     version = "" if size is None else f"{size} {await _modified(client, path)}"
     start = part.size if version and part.version == version and size is not None and part.size <= size else 0
-    await asyncio.to_thread(part.begin, version, at=start)
+    await in_thread(part.begin, version, at=start)
     async with client.download_stream(path, offset=start) as stream:
         async for block in stream.iter_by_block(_BLOCK):
             watch.moved(len(block))
-            await asyncio.to_thread(part.write, block)
+            await in_thread(part.write, block)
     if size is not None and part.size != size:
         raise TransferError("broken", f"{part.size} of {size} bytes came")
-    await asyncio.to_thread(part.finish)
+    await in_thread(part.finish)
 
 
 async def put(place: Place, source: Path, name: str, _tls: ssl.SSLContext | None, rules: Rules, again: bool) -> None:

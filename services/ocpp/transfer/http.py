@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from services.ocpp.transfer.attempts import Watch
 from services.ocpp.transfer.part import PartFile
 from services.ocpp.transfer.rules import Kind, Place, Reach, Rules, TransferError, redirected
+from services.ocpp.transfer.threads import in_thread
 
 if TYPE_CHECKING:
     import aiohttp
@@ -33,6 +34,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _SAME_METHOD: Final = frozenset({307, 308})
 _METHOD_NOT_ALLOWED: Final = frozenset({405, 501})
 _KINDS: Final[dict[int, Kind]] = {
+    400: "bad_message",
     401: "permission",
     403: "permission",
     404: "not_found",
@@ -45,7 +47,7 @@ _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
 
 async def fetch(place: Place, part: PartFile, tls: ssl.SSLContext | None, rules: Rules) -> None:
     """GET into `part`, from where it ends; raises `TransferError`."""
-    await asyncio.to_thread(part.look)
+    await in_thread(part.look)
     try:
         async with _translated(), _open(tls, rules) as exchange:
             await exchange.get(place, part)
@@ -107,7 +109,7 @@ class _Exchange:
 
         status = await self._send("POST", place, source, {}, form)
         if status in _METHOD_NOT_ALLOWED:
-            raise TransferError("refused", f"the server takes neither PUT nor POST (HTTP {status})")
+            raise TransferError("unsupported", f"the server takes neither PUT nor POST (HTTP {status})")
 
     async def _send(self, method: str, place: Place, source: Path, headers: dict[str, str], form: Any = None) -> int:
         for _ in range(_MAX_REDIRECTS + 1):
@@ -146,16 +148,16 @@ class _Exchange:
 
     async def _save(self, response: aiohttp.ClientResponse, part: PartFile) -> None:
         if response.status == 416:  # what we have is longer than what there is now
-            await asyncio.to_thread(part.discard)
+            await in_thread(part.discard)
             raise TransferError("broken", "the file has changed")
         _check(response.status)
         total = await self._begin(response, part)
         async for block in response.content.iter_chunked(_BLOCK):
             self._watch.moved(len(block))
-            await asyncio.to_thread(part.write, block)
+            await in_thread(part.write, block)
         if total is not None and part.size != total:
             raise TransferError("broken", f"{part.size} of {total} bytes came")
-        await asyncio.to_thread(part.finish)
+        await in_thread(part.finish)
 
     async def _begin(self, response: aiohttp.ClientResponse, part: PartFile) -> int | None:
         """Opens `part` where the body belongs; the size that the whole shall have, as far as the server says."""
@@ -163,12 +165,12 @@ class _Exchange:
         if response.status == 206:
             match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if match is None or int(match[1]) != part.size or not part.size:
-                await asyncio.to_thread(part.discard)
+                await in_thread(part.discard)
                 raise TransferError("broken", "another range came than the one asked for")
             start, total = part.size, None if match[3] == "*" else int(match[3])
         if total is not None:
             part.expect(total)
-        await asyncio.to_thread(part.begin, _version(response), at=start)
+        await in_thread(part.begin, _version(response), at=start)
         return total
 
 

@@ -24,7 +24,18 @@ from firmware.errors import BaywattError
 
 __all__ = ["DEFAULT_RULES", "Kind", "Place", "Reach", "Rules", "TransferError", "check_name", "parse", "redirected"]
 
-Kind = Literal["scheme", "refused", "not_found", "too_large", "stalled", "broken", "tls", "permission"]
+Kind = Literal[
+    "scheme",
+    "refused",
+    "not_found",
+    "too_large",
+    "stalled",
+    "broken",
+    "tls",
+    "permission",
+    "unsupported",
+    "bad_message",
+]
 
 _MAX_URL_CHARS: Final = 2048
 _PORTS: Final = {"https": 443, "http": 80, "ftp": 21}
@@ -38,7 +49,8 @@ class TransferError(BaywattError):
     """A file could not be transferred. `kind` says what the asker can do about it, `text` the rest, without secrets.
 
     `scheme`: this station does not take that URL, whoever serves it. `refused`: no connection, or the server will not.
-    `not_found`, `permission`, `tls`: as they say. `too_large`: more than wanted, or than the disk has room for.
+    `not_found`, `permission`, `tls`: as they say. `unsupported`, `bad_message`: the server does not do that at all, or
+    did not understand us. `too_large`: more than wanted, or than the disk has room for.
     `stalled`: nothing, or next to nothing, came or went. `broken`: the connection or what came over it.
     """
 

@@ -186,4 +186,14 @@ async def test_a_server_that_says_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", ["213 -5", "213 9999999999999999999", "213 abc", "213 ", "213 1_0"])
 async def test_a_size_that_is_none(tmp_path: Path, size: str) -> None:
     async with scripted({**LOGIN, "SIZE": size}) as port:
-        assert await failing(get(f"ftp://127.0.0.1:{port}/image", tmp_path / "image")) in ("refused", "broken")
+        assert (
+            await failing(get(f"ftp://127.0.0.1:{port}/image", tmp_path / "image")) == "unsupported"
+        )  # for EPSV, PASV
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"), [("502 no", "unsupported"), ("501 what", "bad_message"), ("553 no", "permission")]
+)
+async def test_a_server_that_does_not_take_it(source: Path, reply: str, kind: str) -> None:
+    async with scripted({**LOGIN, "CWD": reply}) as port:
+        assert await failing(put(f"ftp://127.0.0.1:{port}/logs", source)) == kind

@@ -337,7 +337,9 @@ async def test_posted_where_put_is_not_allowed(server: RawServer, tls: ssl.SSLCo
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        (status(405), "refused"),
+        (status(405), "unsupported"),
+        (status(501), "unsupported"),
+        (status(400), "bad_message"),
         (status(403), "permission"),
         (status(404), "not_found"),
         (status(413), "too_large"),
