@@ -106,9 +106,23 @@ class AuthorizationCache:
             self._make_room()
         self._report_size()
 
+    def about(self, id_token: IdTokenType) -> list[IdTokenInfoType]:
+        """N09.FR.05: what is kept about this token, whether the cache is in use or not."""
+        entry = self._entries.get(_name(id_token))
+        return [] if entry is None else [entry.info]
+
+    def about_group(self, group: str) -> list[IdTokenInfoType]:
+        """The same of all tokens of a group."""
+        return [entry.info for entry in self._entries.values() if _is_in(entry, group)]
+
     def forget(self, id_token: IdTokenType) -> None:
         """N10.FR.03: nothing is kept about this token any more, whether the cache is in use or not."""
         self._drop(_name(id_token))
+
+    def forget_group(self, group: str) -> None:
+        """The same of all tokens of a group."""
+        for name in [name for name, entry in self._entries.items() if _is_in(entry, group)]:
+            self._drop(name)
 
     def clear(self) -> bool:
         """C11.FR.03, C11.FR.04: False when the cache is not enabled."""
@@ -154,6 +168,11 @@ class AuthorizationCache:
 def _name(id_token: IdTokenType) -> str:
     text = f"{id_token['type']}|{id_token['idToken'].casefold()}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_in(entry: Entry, group: str) -> bool:
+    theirs = entry.info.get("groupIdToken")
+    return theirs is not None and theirs["idToken"].casefold() == group.casefold()
 
 
 def _kept(info: IdTokenInfoType) -> IdTokenInfoType:

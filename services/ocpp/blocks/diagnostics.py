@@ -3,7 +3,8 @@
 
 One upload at a time. The job is not durable: after a restart the CSMS is told that the upload that was under way has
 failed, and may ask again. What is kept about a customer is the authorization cache and the transactions that run;
-transaction messages that wait for the CSMS are its own data and leave as they are.
+transaction messages that wait for the CSMS are its own data and leave as they are. A customerIdentifier (C-14) is the
+group that the CSMS gave the customer's tokens; of customer certificates nothing is kept.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from services.ocpp.log_jobs import LogOrder
 from services.ocpp.transfer import Rules, TransferError, parse
 
 if TYPE_CHECKING:
+    from services.ocpp.evses import Evse
     from services.ocpp.messages import (
         Action,
         CustomerInformationRequest,
@@ -49,7 +51,12 @@ _RETRY_INTERVAL_S = 30.0
 _MAX_DATA_CHARS = 512
 """NotifyCustomerInformationRequest.data"""
 _REFERENCES = ("idToken", "customerCertificate", "customerIdentifier")
-_FAILURES: dict[str, UploadLogStatusEnumType] = {"permission": "PermissionDenied", "scheme": "NotSupportedOperation"}
+_FAILURES: dict[str, UploadLogStatusEnumType] = {
+    "permission": "PermissionDenied",
+    "scheme": "NotSupportedOperation",
+    "unsupported": "NotSupportedOperation",
+    "bad_message": "BadMessage",
+}
 
 
 @dataclass(slots=True)
@@ -85,7 +92,7 @@ class Diagnostics(Block):
         cancelled = self._upload
         if cancelled is not None:  # N01.FR.12, N01.FR.20
             self.context.jobs.append(Job(_JOB, cancelled.job_id, None))
-            self._tell("AcceptedCanceled", cancelled.request_id)
+            self._tell_end("AcceptedCanceled", cancelled.request_id)
         self._jobs += 1
         self._upload = _Upload(request["requestId"], str(self._jobs))
         self.context.facts.put(_INTERRUPTED, request["requestId"])
@@ -239,21 +246,22 @@ class Diagnostics(Block):
             return {"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}}
         if "customerIdentifier" in request and not self.context.product.features.customer_by_identifier:  # C-14
             return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}}
-        id_token = request.get("idToken")
-        found = self._known(id_token, now) if id_token is not None else []
-        if request["clear"] and id_token is not None:  # N10.FR.03, N10.FR.06
-            self.context.cache.forget(id_token)
+        found = self._known(request)
+        if request["clear"]:
+            self._forget(request)
         if not request["report"]:
             self._notify(request["requestId"], "The customer's data was cleared.", now)  # N10.FR.06
-        else:  # N09.FR.05, N09.FR.06, N10.FR.03, N10.FR.04
-            self._notify(request["requestId"], "\n".join(found) or "No data about this customer was found.", now)
+        else:  # N09.FR.05, N10.FR.03; N09.FR.06, N10.FR.04: that there is nothing is said by no data (TC_N_62_CS)
+            self._notify(request["requestId"], "\n".join(found), now)
         return {"status": "Accepted"}  # N09.FR.02, N10.FR.01
 
-    def _known(self, id_token: IdTokenType, now: float) -> list[str]:
-        """What there is about the owner of a token, a line each. The token itself is not repeated."""
-        found = []
-        info = self.context.cache.find(id_token, now)
-        if info is not None:
+    def _known(self, request: CustomerInformationRequest) -> list[str]:
+        """What there is about a customer, a line each. Tokens are not repeated."""
+        cache, found = self.context.cache, list[str]()
+        cached = cache.about(request["idToken"]) if "idToken" in request else []
+        if "customerIdentifier" in request:
+            cached = cache.about_group(request["customerIdentifier"])
+        for info in cached:
             group = info.get("groupIdToken")
             found.append(f"Authorization cache: status {info['status']}")
             found += (
@@ -261,13 +269,19 @@ class Diagnostics(Block):
             )
             found += [f"Authorization cache: group {group['idToken']}"] if group else []
         for evse in self.context.hal.evses.values():
-            holders = [token for token in (evse.id_token, evse.starter) if token is not None]
-            if evse.transaction_id is not None and any(_same(token, id_token) for token in holders):
+            if evse.transaction_id is not None and _charges(evse, request):
                 found.append(f"Transaction {evse.transaction_id} is running on EVSE {evse.evse}")
         return found
 
+    def _forget(self, request: CustomerInformationRequest) -> None:
+        """N10.FR.03, N10.FR.06."""
+        if "idToken" in request:
+            self.context.cache.forget(request["idToken"])
+        elif "customerIdentifier" in request:
+            self.context.cache.forget_group(request["customerIdentifier"])
+
     def _notify(self, request_id: int, text: str, now: float) -> None:
-        parts = [text[at : at + _MAX_DATA_CHARS] for at in range(0, len(text), _MAX_DATA_CHARS)]
+        parts = [text[at : at + _MAX_DATA_CHARS] for at in range(0, len(text), _MAX_DATA_CHARS)] or [""]
         generated = self.context.time.text(now)
         for number, part in enumerate(parts):
             request: NotifyCustomerInformationRequest = {
@@ -288,6 +302,14 @@ def _period(request: GetLogRequest) -> Period:
         if moment is not None:
             format_utc(moment)
     return period
+
+
+def _charges(evse: Evse, request: CustomerInformationRequest) -> bool:
+    """Is the transaction of this EVSE that customer's?"""
+    if "customerIdentifier" in request:
+        return evse.group is not None and evse.group["idToken"].casefold() == request["customerIdentifier"].casefold()
+    holders = [token for token in (evse.id_token, evse.starter) if token is not None]
+    return any("idToken" in request and _same(token, request["idToken"]) for token in holders)
 
 
 def _same(one: IdTokenType, other: IdTokenType) -> bool:

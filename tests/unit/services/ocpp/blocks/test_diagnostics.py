@@ -14,7 +14,7 @@ from services.ocpp.device_model import keys
 from services.ocpp.jobs import Job, JobNews
 from services.ocpp.station import Station, Step
 from services.ocpp.transfer.rules import check_name
-from tests.support.station import Bench
+from tests.support.station import Bench, set_variables
 
 TOKEN = {"idToken": "04A1B2C3D4E580", "type": "ISO14443"}
 CERTIFICATE = {"hashAlgorithm": "SHA256", "issuerNameHash": "a", "issuerKeyHash": "b", "serialNumber": "c"}
@@ -101,6 +101,8 @@ def test_retries_are_the_csms_s_and_told_of_once(bench: Bench, jobs: list[Job]) 
     [
         ("permission", "PermissionDenied"),
         ("scheme", "NotSupportedOperation"),
+        ("unsupported", "NotSupportedOperation"),
+        ("bad_message", "BadMessage"),
         ("stalled", "UploadFailure"),
         ("an error of ours", "UploadFailure"),
     ],
@@ -128,6 +130,17 @@ def test_a_second_request_cancels_the_first_where_it_can(full: Bench, jobs: list
     news(full, jobs[0], "done")  # too late: nobody listens any more
     news(full, jobs[2], "attempt")
     assert told(full) == [("Uploading", 1), ("AcceptedCanceled", 1), ("Uploading", 2)]  # N01.FR.20
+
+
+def test_the_end_of_a_cancelled_upload_is_told_after_an_outage(full: Bench, jobs: list[Job]) -> None:
+    get_log(full, 1)
+    news(full, jobs[0], "attempt")
+    full.answers["LogStatusNotification"] = None  # the link breaks before the CSMS has it
+    assert get_log(full, 2)["status"] == "AcceptedCanceled"
+    full.link_down()
+    full.answers.clear()
+    full.link_up()
+    assert told(full).count(("AcceptedCanceled", 1)) == 2  # N01.FR.20
 
 
 @pytest.mark.parametrize(
@@ -231,7 +244,8 @@ def test_cleared_without_a_report(bench: Bench) -> None:
 @pytest.mark.parametrize("clear", [False, True])
 def test_nothing_known(bench: Bench, clear: bool) -> None:
     customer(bench, report=True, clear=clear, idToken=TOKEN)
-    assert "No data" in notified(bench)  # N09.FR.06, N10.FR.04
+    (request,) = bench.sent("NotifyCustomerInformation")  # N09.FR.06, N10.FR.04
+    assert (request["data"], request["seqNo"], request["tbc"]) == ("", 0, False)
 
 
 def test_the_cache_is_reported_and_forgotten(full: Bench) -> None:
@@ -281,13 +295,41 @@ def test_customer_identifiers(bench: Bench) -> None:
 
 
 def test_customer_identifiers_where_the_product_has_them(full: Bench) -> None:
-    assert customer(full, report=True, clear=True, customerIdentifier="x")["status"] == "Accepted"
-    assert "No data" in notified(full)
+    """C-14: it is the group of the customer's tokens."""
+    group = {"idToken": "FAMILY-7", "type": "Central"}
+    full.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted", "groupIdToken": group}}
+    full.card(TOKEN["idToken"], 1)
+    transaction = full.context.hal.evses[1].transaction_id
+    full.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}}
+    full.card("04FF", 2)
+    assert transaction is not None
+    assert customer(full, report=True, clear=True, customerIdentifier="family-7")["status"] == "Accepted"
+    assert notified(full).count("status Accepted") == 1  # N10.FR.03
+    assert transaction in notified(full)
+    full.requests.clear()
+    assert customer(full, report=True, customerIdentifier="FAMILY-7")["status"] == "Accepted"
+    assert notified(full) == f"Transaction {transaction} is running on EVSE 1"
+    full.requests.clear()
+    customer(full, report=True, idToken={"idToken": "04FF", "type": "ISO14443"})
+    assert "status Accepted" in notified(full)
+
+
+def test_what_is_kept_is_reported_although_it_is_not_in_use(full: Bench) -> None:
+    full.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}}
+    full.card(TOKEN["idToken"], 1)
+    full.call("SetVariables", set_variables("AuthCacheCtrlr", "Enabled", "false"))
+    customer(full, report=True, clear=True, idToken=TOKEN)
+    assert "status Accepted" in notified(full)  # N09.FR.05
+    full.call("SetVariables", set_variables("AuthCacheCtrlr", "Enabled", "true"))
+    full.requests.clear()
+    customer(full, report=True, idToken=TOKEN)
+    assert "cache" not in notified(full)
 
 
 def test_customer_certificates_are_accepted_and_nothing_is_known(bench: Bench) -> None:
     assert customer(bench, report=True, customerCertificate=CERTIFICATE)["status"] == "Accepted"
-    assert "No data" in notified(bench)
+    assert len(bench.sent("NotifyCustomerInformation")) == 1
+    assert notified(bench) == ""
 
 
 def test_long_reports_come_in_parts(bench: Bench) -> None:
