@@ -195,6 +195,25 @@ async def tc_l_08_cs(t: Bench) -> None:
         await t.never("BootNotification", 1.0, req="L01.FR.29")
 
 
+@case("TC_L_10_CS", setup=_SETUP, limit_s=_LIMIT_S)
+async def tc_l_10_cs(t: Bench) -> None:
+    """Red when: a second request is rejected during the download, or a later status is of the first request."""
+    async with firmware(t) as update:
+        update.files.delay_s = 2.0
+        t.step(2)
+        await t.call("UpdateFirmware", update.request(t), {"status": "Accepted"}, req="L01.FR.21")
+        t.step(3)
+        await _status(t, update, "Downloading")
+        first = update.requested
+        t.step(6)
+        await t.call("UpdateFirmware", update.request(t), {"status": "AcceptedCanceled"}, req="L01.FR.24")
+        given_up = {"status": ("DownloadFailed", "InstallationFailed"), "requestId": first}  # erratum 6.2.82
+        await t.optional("FirmwareStatusNotification", where=given_up)
+        update.files.delay_s = 0.0
+        await _verified(t, update, 7)
+        await _installed(t, update, 13)
+
+
 @case("TC_L_11_CS", setup=_SETUP, limit_s=_LIMIT_S)
 async def tc_l_11_cs(t: Bench) -> None:
     """Red when: a second request is accepted while an update is under way, or disturbs it."""
@@ -211,6 +230,32 @@ async def tc_l_11_cs(t: Bench) -> None:
         await _verified(t, update, 5, downloading=False)
         await _installed(t, update, 13)
         t.post(len(update.files.asked) == 1, "L01.FR.27", "the image was fetched once")
+
+
+@case("TC_L_12_CS", setup=_SETUP, limit_s=_LIMIT_S)
+async def tc_l_12_cs(t: Bench) -> None:
+    """Red when: no second transaction can start while the download waits, or it begins before both have ended."""
+    name = "ChargingStation.AllowNewSessionsPendingFirmwareUpdate"
+    await t.configure({name: "true"}, if_implemented=True)
+    second = next(evse for evse in t.facts.evses if evse != t.evse)
+    await states.energy_transfer_started(t)
+    async with firmware(t) as update:
+        update.files.delay_s = 3.0  # until the last cable is out of its car
+        t.step(2)
+        await t.call("UpdateFirmware", update.request(t), {"status": "Accepted"}, req="L01.FR.21")
+        t.step(3)
+        await _status(t, update, "DownloadScheduled", "L01.FR.13")
+        t.step(5)
+        await states.authorized(t, second, card=t.facts.card2)
+        await states.ev_connected_pre_session(t, second)
+        await states.energy_transfer_started(t, second)
+        t.step(6)
+        await states.ev_disconnected(t)
+        await t.never("FirmwareStatusNotification", 1.0, req="L01.FR.06")
+        t.step(7)
+        await states.ev_disconnected(t, second)
+        await _verified(t, update, 8)
+        await _installed(t, update, 16)
 
 
 @case("TC_L_13_CS", setup=_SETUP, limit_s=_LIMIT_S)

@@ -1,22 +1,118 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block N, diagnostics: what is kept about a customer (N10)."""
+"""Block N, diagnostics: what is kept about a customer, told (N09) and cleared (N10)."""
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+from tools.conformance import states
 from tools.conformance.bench import Bench
 from tools.conformance.registry import case
-from tools.conformance.values import PRESENT, absent_or
+from tools.conformance.values import PRESENT
+
+_GROUP = {"idToken": "FAMILY-7", "type": "Central"}
+_CARD_AWAY_S = 0.6
+"""As in `states.id_token_cached`."""
+
+
+async def _known_customer(t: Bench, group: dict[str, str] | None = None) -> None:
+    """The preparations: the station has a cache, and the card has charged. `group` is what the CSMS says of it."""
+    usual = {
+        "LocalAuthListCtrlr.Enabled": "true",
+        "AuthCtrlr.LocalPreAuthorize": "true",
+        "AuthCacheCtrlr.Enabled": "true",
+    }
+    await t.configure(usual, if_implemented=True)
+    t.tokens({t.card: {"status": "Accepted"} | ({"groupIdToken": group} if group else {})})
+    await states.id_token_cached(t, t.card)
+
+
+async def _charged_again(t: Bench) -> None:
+    """Authorized (local), then ParkingBayUnoccupied."""
+    await states.authorized(t, cached=True)
+    await states.ev_connected_pre_session(t)
+    await states.energy_transfer_started(t)
+    await states.stop_authorized(t)
+    await states.ev_disconnected(t)
+    await asyncio.sleep(_CARD_AWAY_S)
+
+
+async def _ask(t: Bench, first: int, req: str, *, report: bool, clear: bool, **customer: Any) -> list[str]:
+    """CustomerInformation and the parts of what comes, in order; the request is step `first`."""
+    t.step(first)
+    request_id = t.new_id()
+    payload = {"requestId": request_id, "report": report, "clear": clear, **customer}
+    mark = t.mark()
+    await t.call("CustomerInformation", payload, {"status": "Accepted"}, req="N10.FR.01" if clear else "N09.FR.02")
+    t.step(first + 2)
+    parts: list[str] = []
+    more = True
+    while more:
+        check = {"requestId": request_id, "seqNo": len(parts), "data": PRESENT, "generatedAt": PRESENT}
+        part = await t.expect("NotifyCustomerInformation", check, req=req)
+        parts.append(str(part.get("data")))
+        more = bool(part.get("tbc"))
+    await t.never("NotifyCustomerInformation", 0.5, req=req, since=mark)
+    return parts
+
+
+def _says_nothing(parts: list[str]) -> bool:
+    """One message, with nothing in it or the words that there is nothing."""
+    return len(parts) == 1 and (not parts[0].strip() or "no data" in parts[0].casefold())
+
+
+@case("TC_N_27_CS", limit_s=150)
+async def tc_n_27_cs(t: Bench) -> None:
+    """Red when: nothing is told about a card that the cache knows, or a part of it does not come."""
+    await _known_customer(t)
+    await _charged_again(t)
+    parts = await _ask(t, 1, "N09.FR.05", report=True, clear=False, idToken=t.card.id_token)
+    t.check(not _says_nothing(parts), "N09.FR.05", "data about the customer")
+
+
+@case("TC_N_28_CS")
+async def tc_n_28_cs(t: Bench) -> None:
+    """Red when: something is told about a card of which nothing is known, or in more than one message."""
+    await _ask(t, 0, "N10.FR.06", report=False, clear=True, idToken=t.card.id_token)
+    parts = await _ask(t, 1, "N09.FR.06", report=True, clear=False, idToken=t.card.id_token)
+    t.post(_says_nothing(parts), "N09.FR.06", "a message says that no data was found")
+
+
+@case("TC_N_30_CS", limit_s=150)
+async def tc_n_30_cs(t: Bench) -> None:
+    """Red when: what was cleared is not told, or the cache still knows the card."""
+    await _known_customer(t)
+    await _charged_again(t)
+    parts = await _ask(t, 1, "N10.FR.03", report=True, clear=True, idToken=t.card.id_token)
+    t.check(not _says_nothing(parts), "N10.FR.03", "the data that was cleared")
+    parts = await _ask(t, 5, "N09.FR.06", report=True, clear=False, idToken=t.card.id_token)
+    t.check(_says_nothing(parts), "N10.FR.03", "no data is left")
+
+
+@case("TC_N_31_CS")
+async def tc_n_31_cs(t: Bench) -> None:
+    """Red when: something is told about a card of which nothing is known."""
+    parts = await _ask(t, 1, "N10.FR.04", report=True, clear=True, idToken=t.card.id_token)
+    t.post(_says_nothing(parts), "N10.FR.04", "a message says that no data was found")
 
 
 @case("TC_N_32_CS")
 async def tc_n_32_cs(t: Bench) -> None:
     """Red when: nothing, or more than one message, says that the data was cleared."""
-    t.step(1)
-    request_id = t.new_id()
-    payload = {"requestId": request_id, "report": False, "clear": True, "idToken": t.card.id_token}
-    mark = t.mark()
-    await t.call("CustomerInformation", payload, {"status": "Accepted"}, req="N10.FR.01")
-    t.step(3)
-    check = {"requestId": request_id, "seqNo": 0, "tbc": absent_or(False), "data": PRESENT, "generatedAt": PRESENT}
-    await t.expect("NotifyCustomerInformation", check, req="N10.FR.06")
-    await t.never("NotifyCustomerInformation", 0.5, req="N10.FR.06", since=mark)
+    parts = await _ask(t, 1, "N10.FR.06", report=False, clear=True, idToken=t.card.id_token)
+    t.check(len(parts) == 1 and bool(parts[0]), "N10.FR.06", "one message says that the data was cleared")
+
+
+@case("TC_N_62_CS", limit_s=120)
+async def tc_n_62_cs(t: Bench) -> None:
+    """Red when: nothing is told about the cards of a group, or the cache still knows them after they were cleared.
+
+    The customer identifier of this station is the group of the customer's tokens: a card that has charged stores it.
+    """
+    await _known_customer(t, _GROUP)
+    identifier = _GROUP["idToken"]
+    parts = await _ask(t, 1, "N10.FR.03", report=True, clear=True, customerIdentifier=identifier)
+    t.check(bool("".join(parts)), "N10.FR.03", "the data that was cleared")
+    parts = await _ask(t, 5, "N09.FR.06", report=True, clear=False, customerIdentifier=identifier)
+    t.check(parts == [""], "N10.FR.03", "no data is left")

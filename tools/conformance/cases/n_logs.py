@@ -108,6 +108,30 @@ async def tc_n_35_cs(t: Bench) -> None:
         t.post(False, "N01.FR.03", "the security log can be read")
 
 
+@case("TC_N_36_CS")
+async def tc_n_36_cs(t: Bench) -> None:
+    """Red when: a second request is rejected during the upload, or the end of the first upload is not told."""
+    async with _server(t) as server:
+        server.hold()
+        first, _name = await _get_log(t, "DiagnosticsLog", server.url, {})
+        t.step(3)
+        await _status(t, first, "Uploading", "N01.FR.08")
+        t.step(5)
+        mark = t.mark()
+        second = t.new_id()
+        payload = {"logType": "DiagnosticsLog", "requestId": second, "log": {"remoteLocation": server.url}}
+        answer = await t.call("GetLog", payload, {"status": "AcceptedCanceled", "filename": _FILLED}, req="N01.FR.12")
+        t.step(7)
+        cancelled = {"status": "AcceptedCanceled", "requestId": first}
+        await t.expect("LogStatusNotification", cancelled, req="N01.FR.20", since=mark)
+        t.step(9)
+        await _status(t, second, "Uploading", "N01.FR.08")
+        server.release()
+        t.step(11)
+        await _status(t, second, "Uploaded", "N01.FR.09")
+        t.post(bool(server.files.get(str(answer.get("filename")))), "N01.FR.02", "the second file arrived")
+
+
 @case("TC_F_16_CS")
 async def tc_f_16_cs(t: Bench) -> None:
     """Red when: the status that was asked for during an upload is Idle, or is of no request."""
