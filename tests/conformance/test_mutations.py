@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tools.conformance.catalogue import HOME_PRODUCT
 from tools.conformance.results import Outcome, Result
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,7 @@ class Mutation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     new: str
     case: str
     breaks: str
+    product: str = HOME_PRODUCT
 
     def __str__(self) -> str:
         return f"{self.case}: {self.fault}"
@@ -67,7 +69,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 MUTATIONS = msgspec.toml.decode(Path(__file__).with_name("mutations.toml").read_bytes(), type=_Table).mutation
-CASES = sorted({mutation.case for mutation in MUTATIONS})
+CASES = sorted({(mutation.case, mutation.product) for mutation in MUTATIONS})
 
 
 @pytest.fixture(scope="session")
@@ -101,19 +103,19 @@ def test_a_fault_is_one_replacement(mutation: Mutation, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mutation", [pytest.param(each, marks=with_a_rig) for each in MUTATIONS], ids=str)
 async def test_a_fault_is_found(
-    mutation: Mutation, station: Path, play: Callable[[str, float], Awaitable[Result]]
+    mutation: Mutation, station: Path, play: Callable[[str, float, str], Awaitable[Result]]
 ) -> None:
     mutation.apply(station)
-    result = await play(mutation.case, NO_PATIENCE)
+    result = await play(mutation.case, NO_PATIENCE, mutation.product)
     failures = [str(failure) for failure in result.failures]
     assert result.outcome is Outcome.FAILED, f"{mutation.case} does not notice that the station {mutation.fault}"
     assert not [line for line in failures if any(text in line for text in NO_CHECK)], result.log
     assert any(mutation.breaks in line for line in failures), "\n".join(failures)
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, marks=with_a_rig) for case in CASES])
+@pytest.mark.parametrize(("case", "product"), [pytest.param(*case, marks=with_a_rig) for case in CASES])
 async def test_without_a_fault_the_case_passes(
-    case: str, station: Path, play: Callable[[str, float], Awaitable[Result]]
+    case: str, product: str, station: Path, play: Callable[[str, float, str], Awaitable[Result]]
 ) -> None:
-    result = await play(case, PATIENCE)
+    result = await play(case, PATIENCE, product)
     assert result.outcome is Outcome.PASSED, f"{result.line()}\nThe conversation is in {result.log}"
