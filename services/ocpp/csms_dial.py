@@ -35,7 +35,6 @@ __all__ = [
     "connection_url",
     "dial",
     "security_event",
-    "tls_context",
 ]
 
 FailureKind = Literal["refused", "unauthorised", "tls", "timeout", "protocol", "dns"]
@@ -45,7 +44,6 @@ MAX_FRAME_BYTES: Final = 256 * 1024
 
 _SUBPROTOCOL: Final = Subprotocol("ocpp2.0.1")
 _CLOSE_TIMEOUT_S: Final = 2.0
-_CIPHERS: Final = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384"  # A00.FR.319, A00.FR.422
 
 # What OpenSSL says when the CSMS offers only old versions (A00.FR.316) or only weak suites (A00.FR.323).
 _VERSION_ERRORS: Final = (
@@ -72,8 +70,8 @@ _library_log.setLevel(logging.ERROR)
 class LinkSettings:
     """What the link needs to know; asked for anew before each attempt.
 
-    `profiles` are in order of NetworkConfigurationPriority. `tls` makes the context for one attempt with a profile 2
-    or 3; without it the files are used. Password and identity never appear in `repr`.
+    `profiles` are in order of NetworkConfigurationPriority. `tls` gives the context for one attempt with a profile 2
+    or 3 (`services.ocpp.tls`). Password and identity never appear in `repr`.
     """
 
     identity: str
@@ -84,9 +82,6 @@ class LinkSettings:
     pong_timeout_s: float = 10.0
     open_timeout_s: float = 20.0
     retry: RetryRules = field(default_factory=RetryRules)
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
     tls: Callable[[NetworkProfile], ssl.SSLContext] | None = None
 
     def __repr__(self) -> str:
@@ -116,21 +111,6 @@ def security_event(reason: str) -> str | None:
     """The security event that a failure of kind `tls` calls for (`A00.FR.310`, `.316`, `.323`), if any."""
     name = reason.partition(":")[0]
     return name if name in _SECURITY_EVENTS else None
-
-
-def tls_context(settings: LinkSettings, profile: NetworkProfile) -> ssl.SSLContext:
-    """The context made of the settings' files: TLS 1.2 or newer, host name checked (`A00.FR.308`, `.309`, `.313`)."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_COMPRESSION  # A00.FR.321
-    context.set_ciphers(_CIPHERS)
-    if settings.ca_file is not None:
-        context.load_verify_locations(settings.ca_file)
-    if profile.security_profile == 3:
-        if settings.cert_file is None:
-            raise DialError("tls", "no charging station certificate is installed")
-        context.load_cert_chain(settings.cert_file, settings.key_file)
-    return context
 
 
 async def dial(settings: LinkSettings, profile: NetworkProfile, dial_via: str | None = None) -> ClientConnection:
@@ -201,9 +181,10 @@ def _tls_options(settings: LinkSettings, profile: NetworkProfile) -> dict[str, A
         raise DialError("tls", f"security profile {profile.security_profile} does not go with this URL's scheme")
     if not secure:
         return {}
-    make = settings.tls
+    if settings.tls is None:
+        raise DialError("tls", "there are no certificates")
     try:
-        return {"ssl": tls_context(settings, profile) if make is None else make(profile)}
+        return {"ssl": settings.tls(profile)}
     except (OSError, BaywattError) as error:  # ssl.SSLError is an OSError
         raise DialError("tls", f"certificates are not usable: {_short(error)}") from error
 

@@ -10,7 +10,10 @@ Validity periods are judged by the station's clock, not by the operating system'
 alone, and `_CheckedSocket` looks at the periods at the end of the handshake, before a byte of HTTP with its password
 leaves. While nobody has told the station the time, only what had ended before this firmware was made is refused.
 
-Contexts are kept, one a profile, until a certificate changes.
+Contexts are kept, one for each endpoint and security profile, until a certificate changes. Each keeps the session of
+its newest connection and offers it once to the next one, so that a reconnection costs neither side a signature, nor
+the line the certificates. In a resumed handshake OpenSSL verifies nothing: the chain that was verified when the
+session began is kept with it, and its periods and names are judged again, by the clock and the rules of today.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from firmware.clock import CLOCK_FLOOR
 from firmware.errors import ConfigError
@@ -44,6 +49,18 @@ _CERT_HAS_EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _CERT_NOT_YET_VALID: Final = 9
 _HOSTNAME_MISMATCH: Final = 62
 
+_Certificate = tuple[bytes, dict[str, Any]]
+"""As DER, and in the words of `getpeercert`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What a later handshake with the same host can build on."""
+
+    session: ssl.SSLSession
+    host: str | None
+    chain: list[_Certificate]
+
 
 class TlsContexts:
     """`LinkSettings.tls`: the context for an attempt with a profile. `ciphers` are the product's, by IANA's names;
@@ -61,7 +78,7 @@ class TlsContexts:
         self._store = store
         self._utc = utc
         self._wildcards = wildcards
-        self._contexts: dict[bool, ssl.SSLContext] = {}
+        self._contexts: dict[tuple[str, bool], _Context] = {}
         self._made_for = -1
         self.verified_by: tuple[bytes, ...] = ()
         """The CSMS's chain of the newest handshake, as DER; empty when this Python does not tell."""
@@ -73,12 +90,12 @@ class TlsContexts:
     def __call__(self, profile: NetworkProfile) -> ssl.SSLContext:
         """Raises `CertificateError` when profile 3 has no station certificate to show (A00.FR.401)."""
         if self._made_for != self._store.generation:
-            self._contexts.clear()
+            self._contexts.clear()  # with their sessions: none outlives the trust that it was made with
             self._made_for = self._store.generation
-        client = profile.security_profile == 3
-        if client not in self._contexts:
-            self._contexts[client] = self._make(client=client)
-        return self._contexts[client]
+        key = urlsplit(profile.url).netloc, profile.security_profile == 3
+        if key not in self._contexts:
+            self._contexts[key] = self._make(client=key[1])
+        return self._contexts[key]
 
     def connected(self) -> None:
         """The CSMS answered over the connection of the newest handshake: M05.FR.13, a replaced root has had its day."""
@@ -89,8 +106,9 @@ class TlsContexts:
         if successors.intersection(self.verified_by) and self._store.drop_fallback():
             _log.info("the CSMS root that was replaced is removed")
 
-    def _make(self, *, client: bool) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    def _make(self, *, client: bool) -> _Context:
+        context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+        context.judge = self._judge
         context.minimum_version = ssl.TLSVersion.TLSv1_2  # A00.FR.313
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION  # A00.FR.321
         context.set_ciphers(self._ciphers)  # A00.FR.319
@@ -106,25 +124,11 @@ class TlsContexts:
             if path is None:
                 raise CertificateError("no charging station certificate is installed")
             context.load_cert_chain(path)
-        context.sslobject_class = self._checked_class()
         return context
 
-    def _checked_class(self) -> type[ssl.SSLObject]:
-        owner = self
-
-        class _CheckedSocket(ssl.SSLObject):
-            """Has the last word at the end of each handshake."""
-
-            def do_handshake(self) -> None:
-                super().do_handshake()
-                owner._judge(self)
-
-        return _CheckedSocket
-
-    def _judge(self, peer: ssl.SSLObject) -> None:
+    def _judge(self, peer: ssl.SSLObject, chain: list[_Certificate]) -> None:
         leaf = peer.getpeercert() or {}
         utc = self._utc()
-        chain = _chain_of(peer)
         self.verified_by = tuple(der for der, _ in chain)
         for certificate in (leaf, *(info for _, info in chain)):
             _check_period(certificate, utc)
@@ -132,7 +136,63 @@ class TlsContexts:
             raise _refused("only a wildcard of the certificate fits the host name", _HOSTNAME_MISMATCH)
 
 
-def _chain_of(peer: ssl.SSLObject) -> list[tuple[bytes, dict[str, Any]]]:
+class _CheckedSocket(ssl.SSLObject):
+    """Has the last word at the end of each handshake, and takes care of the session."""
+
+    offered: _Session | None = None
+    _proved: list[_Certificate] | None = None
+    """The chain, until the session is taken."""
+
+    def do_handshake(self) -> None:
+        super().do_handshake()
+        resumed = self.offered is not None and self.session_reused
+        chain = self.offered.chain if self.offered is not None and resumed else _chain_of(self)
+        context = self.context
+        assert isinstance(context, _Context)
+        context.judge(self, chain)
+        self._proved, self.offered = chain, None
+
+    def read(self, *arguments: Any) -> Any:
+        """The first that is read ends the wait: the tickets of TLS 1.3 come after the handshake."""
+        data = super().read(*arguments)
+        if self._proved is not None:
+            self._take_session(self._proved)
+            self._proved = None
+        return data
+
+    def _take_session(self, chain: list[_Certificate]) -> None:
+        session, context = self.session, self.context
+        if session is not None and isinstance(context, _Context):
+            context.newest = _Session(session, self.server_hostname, chain)
+
+
+class _Context(ssl.SSLContext):
+    """A context that offers each session once: a handshake that fails with it is not tried again with it, and who
+    watches the line sees no ticket twice (RFC 8446, C.4)."""
+
+    sslobject_class = _CheckedSocket
+    judge: Callable[[ssl.SSLObject, list[_Certificate]], None]
+    newest: _Session | None = None
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        kept, self.newest = self.newest, None
+        if kept is not None and kept.host != server_hostname:
+            kept = None
+        offered = session if kept is None else kept.session
+        peer = super().wrap_bio(incoming, outgoing, server_side, server_hostname, offered)
+        assert isinstance(peer, _CheckedSocket)
+        peer.offered = kept
+        return peer
+
+
+def _chain_of(peer: ssl.SSLObject) -> list[_Certificate]:
     """The verified chain, as DER and in words. Python has no public way to the latter, nor any at all before 3.13."""
     inner = getattr(peer, "_sslobj", None)
     if inner is None or not hasattr(inner, "get_verified_chain"):

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates for tests: one authority, a CSMS and a station under it, and a stranger; made anew in each folder."""
+"""Certificates for tests: one authority, a CSMS and a station under it, and a stranger; made anew in each folder.
+
+`Trust` is what a station has of them: a store, and the contexts made of it.
+"""
 
 from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -13,7 +17,43 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-__all__ = ["make_files", "server_context"]
+from firmware.config import NetworkProfile
+from services.ocpp.certificates import CertificateStore
+from services.ocpp.tls import CIPHERS, TlsContexts
+from tests.support.pki import Pki
+
+__all__ = ["PROFILE_2", "PROFILE_3", "SUITES", "TODAY", "Trust", "contexts", "make_files", "server_context"]
+
+SUITES = tuple(CIPHERS)[:2]
+TODAY = datetime.now(UTC)
+PROFILE_2 = NetworkProfile(slot=1, url="wss://localhost:1/ocpp", security_profile=2)
+PROFILE_3 = NetworkProfile(slot=1, url="wss://localhost:1/ocpp", security_profile=3)
+
+
+class Trust:
+    """A store, and the contexts made of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = Pki(now=TODAY)
+        self.store = CertificateStore(folder / "certificates")
+        self.store.install_root("CSMSRootCertificate", self.root.pem, None)
+        self.utc: float | None = TODAY.timestamp()
+        self.wildcards = False
+        self.contexts = TlsContexts(self.store, SUITES, utc=lambda: self.utc, wildcards=lambda: self.wildcards)
+        self.folder = folder
+
+    def server(self, issuer: Pki | None = None, **fields: Any) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*(issuer or self.root).server(self.folder, **fields))
+        return context
+
+
+def contexts(files: Path, folder: Path, *, ca: str = "root") -> TlsContexts:
+    """The station's side of TLS, with the authority `ca` and the station certificate of `make_files`."""
+    store = CertificateStore(folder)
+    store.install_root("CSMSRootCertificate", (files / f"{ca}.pem").read_text(), None)
+    store.adopt((files / "station.pem").read_text(), (files / "station.key").read_text())
+    return TlsContexts(store, SUITES, utc=lambda: datetime.now(UTC).timestamp())
 
 
 def make_files(folder: Path) -> Path:

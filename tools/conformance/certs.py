@@ -150,9 +150,14 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
 
 
 def server_context(server: Issued, folder: Path, *, clients: Authority | None = None) -> ssl.SSLContext:
-    """What an endpoint needs to speak TLS 1.2 or newer; `clients` asks for a station certificate of that root."""
+    """What an endpoint needs to speak TLS 1.2 or newer; `clients` asks for a station certificate of that root.
+
+    It gives no sessions: each handshake is to show the certificates, which a case may have changed meanwhile.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
     show(context, server, folder)
     if clients is not None:
         context.verify_mode = ssl.CERT_REQUIRED

@@ -20,7 +20,7 @@ from firmware.config import NetworkProfile
 from firmware.errors import StorageError
 from services.ocpp.csms_dial import DialError, LinkSettings, connection_url, dial, security_event
 from tests.support.csms import Fault, ScriptedCsms
-from tests.support.tls import make_files, server_context
+from tests.support.tls import contexts, make_files, server_context
 
 PASSWORD = "0123456789abcdef"
 
@@ -145,29 +145,40 @@ async def test_a_url_that_is_none(url: str) -> None:
     assert (await _failure(url)).kind == "protocol"
 
 
-async def test_profile_2(tls_files: Path) -> None:
+async def test_profile_2(tls_files: Path, tmp_path: Path) -> None:
     async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
-        connection = await _dial(csms.url, security_profile=2, ca_file=str(tls_files / "root.pem"))
+        connection = await _dial(csms.url, security_profile=2, tls=contexts(tls_files, tmp_path))
         assert connection.subprotocol == "ocpp2.0.1"
         assert "authorization" in csms.handshakes[0].headers
         await connection.close()
 
 
-async def test_profile_3(tls_files: Path) -> None:
+async def test_a_reconnection_resumes_the_session(tls_files: Path, tmp_path: Path) -> None:
+    """The answer to the WebSocket handshake is all that has to be read for it."""
+    resumed, tls = [], contexts(tls_files, tmp_path)
+    async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
+        for _ in range(3):
+            connection = await _dial(csms.url, security_profile=2, tls=tls)
+            resumed.append(connection.transport.get_extra_info("ssl_object").session_reused)
+            connection.transport.abort()
+    assert resumed == [False, True, True]
+
+
+async def test_profile_3(tls_files: Path, tmp_path: Path) -> None:
     context = server_context(tls_files, client_certificates=True)
-    files = {"ca_file": "root.pem", "cert_file": "station.pem", "key_file": "station.key"}
     async with ScriptedCsms(tls=context, host="localhost") as csms:
-        paths = {name: str(tls_files / file) for name, file in files.items()}
-        connection = await _dial(csms.url, security_profile=3, **paths)
+        connection = await _dial(csms.url, security_profile=3, tls=contexts(tls_files, tmp_path))
         assert "authorization" not in csms.handshakes[0].headers
         await connection.close()
 
 
 @pytest.mark.parametrize(("certificate", "ca"), [("elsewhere", "root"), ("expired", "root"), ("csms", "other-root")])
-async def test_a_certificate_that_does_not_prove_the_csms(tls_files: Path, certificate: str, ca: str) -> None:
+async def test_a_certificate_that_does_not_prove_the_csms(
+    tls_files: Path, tmp_path: Path, certificate: str, ca: str
+) -> None:
     """A00.FR.308 to .311: wrong name, expired, unknown root."""
     async with ScriptedCsms(tls=server_context(tls_files, certificate), host="localhost") as csms:
-        error = await _failure(csms.url, security_profile=2, ca_file=str(tls_files / f"{ca}.pem"))
+        error = await _failure(csms.url, security_profile=2, tls=contexts(tls_files, tmp_path, ca=ca))
         assert error.kind == "tls"
         assert security_event(error.reason) == "InvalidCsmsCertificate"
         assert csms.handshakes == []
@@ -193,13 +204,13 @@ def _blocking_tls_server(context: ssl.SSLContext) -> Iterator[str]:
         thread.join(5.0)
 
 
-async def test_a_csms_with_other_ciphers_only(tls_files: Path) -> None:
+async def test_a_csms_with_other_ciphers_only(tls_files: Path, tmp_path: Path) -> None:
     """A00.FR.323"""
     context = server_context(tls_files)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE-ECDSA-CHACHA20-POLY1305")
     with _blocking_tls_server(context) as url:
-        error = await _failure(url, security_profile=2, ca_file=str(tls_files / "root.pem"))
+        error = await _failure(url, security_profile=2, tls=contexts(tls_files, tmp_path))
         assert error.kind == "tls"
         assert security_event(error.reason) == "InvalidTLSCipherSuite"
 
@@ -220,18 +231,18 @@ async def test_a_csms_with_an_old_version_only(tls_files: Path) -> None:
         assert security_event(error.reason) == "InvalidTLSVersion"
 
 
-async def test_a_csms_without_tls() -> None:
+async def test_a_csms_without_tls(tls_files: Path, tmp_path: Path) -> None:
     async with ScriptedCsms() as csms:
-        error = await _failure(csms.url.replace("ws:", "wss:"), security_profile=2)
+        url = csms.url.replace("ws://127.0.0.1", "wss://localhost")
+        error = await _failure(url, security_profile=2, tls=contexts(tls_files, tmp_path))
         assert error.kind in ("tls", "refused")
         assert security_event(error.reason) is None
         assert csms.handshakes == []
 
 
-@pytest.mark.parametrize("files", [{}, {"cert_file": "/nowhere.pem"}, {"ca_file": "/nowhere.pem"}])
-async def test_certificates_that_are_missing(files: dict[str, str]) -> None:
-    error = await _failure("wss://localhost:9/ocpp", security_profile=3, **files)
-    assert error.kind == "tls"
+@pytest.mark.parametrize("security_profile", [2, 3])
+async def test_without_certificates_nobody_is_dialled(security_profile: int) -> None:
+    assert (await _failure("wss://localhost:9/ocpp", security_profile=security_profile)).kind == "tls"
 
 
 async def test_a_store_of_certificates_that_fails() -> None:

@@ -9,9 +9,9 @@ import gc
 import ssl
 import weakref
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -19,33 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from firmware.config import NetworkProfile
 from firmware.errors import ConfigError
-from services.ocpp.certificates import CertificateError, CertificateStore
+from services.ocpp.certificates import CertificateError
 from services.ocpp.tls import CIPHERS, TlsContexts
 from tests.support.pki import Pki
+from tests.support.tls import PROFILE_2, PROFILE_3, SUITES, TODAY, Trust
 
-SUITES = tuple(CIPHERS)[:2]
 KIND: Final = "CSMSRootCertificate"
-TODAY = datetime.now(UTC)
-PROFILE_2 = NetworkProfile(slot=1, url="wss://localhost:1/ocpp", security_profile=2)
-PROFILE_3 = NetworkProfile(slot=1, url="wss://localhost:1/ocpp", security_profile=3)
-
-
-class Trust:
-    """A store, and the contexts made of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = Pki(now=TODAY)
-        self.store = CertificateStore(folder / "certificates")
-        self.store.install_root(KIND, self.root.pem, None)
-        self.utc: float | None = TODAY.timestamp()
-        self.wildcards = False
-        self.contexts = TlsContexts(self.store, SUITES, utc=lambda: self.utc, wildcards=lambda: self.wildcards)
-        self.folder = folder
-
-    def server(self, issuer: Pki | None = None, **fields: Any) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*(issuer or self.root).server(self.folder, **fields))
-        return context
 
 
 @pytest.fixture
