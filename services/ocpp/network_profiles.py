@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from services.ocpp.context import Facts
     from services.ocpp.messages import NetworkConnectionProfileType
 
-__all__ = ["FACT", "in_priority", "load", "parse", "store"]
+__all__ = ["FACT", "FALLBACK_ROOT_FACT", "in_priority", "load", "parse", "store", "trusts_fallback_root"]
 
 FACT = "network_profiles"
+FALLBACK_ROOT_FACT = "fallback_root_for"
+"""The URL in use when the newest CSMS root replaced its predecessor (M05.FR.12)."""
 
 
 def load(facts: Facts, factory: Iterable[NetworkProfile]) -> dict[int, NetworkProfile]:
@@ -38,6 +40,12 @@ def store(facts: Facts, profiles: dict[int, NetworkProfile]) -> None:
 def in_priority(profiles: dict[int, NetworkProfile], priority: Iterable[str]) -> tuple[NetworkProfile, ...]:
     """The usable slots in the order of NetworkConfigurationPriority."""
     return tuple(profiles[int(slot)] for slot in priority if slot.isdigit() and int(slot) in profiles)
+
+
+def trusts_fallback_root(facts: Facts, profile: NetworkProfile) -> bool:
+    """Where we were connected when a root was replaced, its predecessor still counts (M05.FR.14, M05.FR.16); another
+    CSMS has to show the new one (M05.FR.15). While it is not known where that was, nobody is locked out."""
+    return facts.get(FALLBACK_ROOT_FACT) in (None, profile.url)
 
 
 def parse(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:

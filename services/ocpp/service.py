@@ -110,6 +110,7 @@ class Service:
             product.features.cipher_suites,
             utc=self._known_utc,
             wildcards=lambda: bool(self._model.find(keys.ALLOW_CSMS_TLS_WILDCARDS)),
+            fallback=lambda profile: network_profiles.trusts_fallback_root(self._facts, profile),
         )
         self._attempts_failed = 0
         """With the present station certificate, while there are two (A02.FR.28)."""

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from firmware.clock import CLOCK_FLOOR
-from firmware.errors import ConfigError
+from firmware.errors import ConfigError, StorageError
 from services.ocpp.certificates.errors import CertificateError
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class _Session:
 
 class TlsContexts:
     """`LinkSettings.tls`: the context for an attempt with a profile. `ciphers` are the product's, by IANA's names;
-    `utc` is the station's time, None while it is not known; `wildcards` says whether a wildcard will do."""
+    `utc` is the station's time, None while it is not known; `wildcards` says whether a wildcard will do, `fallback`
+    whether a root that was replaced still counts for this profile (M05.FR.14 to .16)."""
 
     def __init__(
         self,
@@ -73,12 +74,14 @@ class TlsContexts:
         *,
         utc: Callable[[], float | None],
         wildcards: Callable[[], bool] = lambda: False,
+        fallback: Callable[[NetworkProfile], bool] = lambda _profile: True,
     ) -> None:
         """Raises `ConfigError` for a cipher suite that the specification does not name."""
         self._store = store
         self._utc = utc
         self._wildcards = wildcards
-        self._contexts: dict[tuple[str, bool], _Context] = {}
+        self._fallback = fallback
+        self._contexts: dict[tuple[str, bool, bool], _Context] = {}
         self._made_for = -1
         self.verified_by: tuple[bytes, ...] = ()
         """The CSMS's chain of the newest handshake, as DER; empty when this Python does not tell."""
@@ -92,9 +95,10 @@ class TlsContexts:
         if self._made_for != self._store.generation:
             self._contexts.clear()  # with their sessions: none outlives the trust that it was made with
             self._made_for = self._store.generation
-        key = urlsplit(profile.url).netloc, profile.security_profile == 3
+        client, fallback = profile.security_profile == 3, self._fallback(profile)
+        key = (urlsplit(profile.url).netloc, client, fallback)
         if key not in self._contexts:
-            self._contexts[key] = self._make(client=key[1])
+            self._contexts[key] = self._make(client=client, fallback=fallback)
         return self._contexts[key]
 
     def connected(self) -> None:
@@ -103,10 +107,17 @@ class TlsContexts:
         if not any(root.fallback for root in roots):
             return
         successors = {ssl.PEM_cert_to_DER_cert(root.pem.strip()) for root in roots if not root.fallback}
-        if successors.intersection(self.verified_by) and self._store.drop_fallback():
-            _log.info("the CSMS root that was replaced is removed")
+        if successors.intersection(self.verified_by):
+            self._drop_fallback()
 
-    def _make(self, *, client: bool) -> _Context:
+    def _drop_fallback(self) -> None:
+        try:
+            self._store.drop_fallback()
+            _log.info("the CSMS root that was replaced is removed")
+        except StorageError as error:  # at the next connection, then
+            _log.error("the CSMS root that was replaced could not be removed: %s", error)
+
+    def _make(self, *, client: bool, fallback: bool) -> _Context:
         context = _Context(ssl.PROTOCOL_TLS_CLIENT)
         context.judge = self._judge
         context.minimum_version = ssl.TLSVersion.TLSv1_2  # A00.FR.313
@@ -115,6 +126,8 @@ class TlsContexts:
         # A root that another one has signed is as good an end of the chain as one that has signed itself.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
         for root in self._store.roots("CSMSRootCertificate"):
+            if root.fallback and not fallback:
+                continue
             try:
                 context.load_verify_locations(cadata=root.pem)
             except ssl.SSLError as error:

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from firmware.errors import StorageError
-from services.ocpp import signals
+from services.ocpp import network_profiles, signals
 from services.ocpp.certificates import CertificateError
 from services.ocpp.certificates.hashes import HashData
 from services.ocpp.context import Block
@@ -45,7 +45,7 @@ class Certificates(Block):
         self._count()
 
     def on_signal(self, signal: signals.Signal, now: float) -> None:
-        if isinstance(signal, signals.CertificatesChanged):
+        if isinstance(signal, signals.CertificatesChanged | signals.Connected):  # M05.FR.13: one root fewer, perhaps
             self._count()
 
     def on_call(self, action: Action, request: Any, now: float) -> Any:
@@ -71,8 +71,14 @@ class Certificates(Block):
         except StorageError as error:  # M05.FR.03
             _log.error("%s could not be kept: %s", kind, error)
             return {"status": "Failed", "statusInfo": {"reasonCode": "OutOfStorage"}}
+        if kind == "CSMSRootCertificate" and check:
+            self._remember_where()
         self._changed(f"{kind} installed")
         return {"status": "Accepted"}  # M05.FR.02, M05.FR.17
+
+    def _remember_where(self) -> None:
+        profile = self.context.profiles.get(self.context.registration.slot or 0)
+        self.context.facts.put(network_profiles.FALLBACK_ROOT_FACT, profile.url if profile else None)
 
     def _list(self, request: GetInstalledCertificateIdsRequest) -> GetInstalledCertificateIdsResponse:
         wanted = request.get("certificateType") or _KINDS

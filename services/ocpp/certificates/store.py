@@ -81,6 +81,7 @@ class CertificateStore:
         for path in (folder, self._station, *(folder / name for name in _FOLDERS.values())):
             files.make_folder(path)
         self._roots = [root for kind in get_args(RootKind) for root in self._read(kind)]
+        self._settle_roots()
         self._use_renewed = True
         self.generation = 0
         """Grows with each change that a TLS context has to know of."""
@@ -106,6 +107,8 @@ class CertificateStore:
         Raises `CertificateError` when it is refused (M05.FR.07), `StorageError` when it can't be kept (M05.FR.03).
         """
         certificate = _root_in(pem, utc)
+        if any(root.path == self._path(kind, certificate) for root in self.roots(kind)):
+            return  # M05.FR.17: the file would be the same
         replaced: list[Root] = []
         if signed_by_old and kind == "CSMSRootCertificate":
             replaced = [root for root in self.roots(kind) if not root.fallback]
@@ -126,24 +129,22 @@ class CertificateStore:
         return signers[0]
 
     def _keep(self, kind: RootKind, certificate: Certificate, issuer: Certificate, replaced: list[Root]) -> None:
-        pem, path = _pem(certificate), self._path(kind, certificate)
-        others = [root for root in self.roots(kind) if root.path.name.partition(".")[0] == path.stem]
-        leaving = len(others)
-        if replaced and not others:
-            leaving += sum(root.fallback for root in self.roots(kind))  # the fallback of the last time
-        if self.count - leaving + 1 > self._entries:  # M05.FR.06
+        path, name = self._path(kind, certificate), self._path(kind, certificate).stem
+        leaving = [root for root in self.roots(kind) if root.fallback and (replaced or root.path.stem.startswith(name))]
+        if self.count - len(leaving) + 1 > self._entries:  # M05.FR.06
             raise CertificateError(f"there are {self.count} certificates installed already", "OutOfStorage")
-        issuer_key = key_bits(issuer)
-        files.write(path, f"issuer key: {issuer_key.hex()}\n{pem}".encode())
-        for root in others:
-            self._forget(root, keep_file=root.path == path)
-        if replaced and not others:  # M05.FR.09, M05.FR.12
-            for root in [root for root in self.roots(kind) if root.fallback]:
-                self._forget(root)
-            for root in replaced:
-                self._retire(root)
-        self._roots.append(Root(kind, path, pem, issuer_key))
+        new = Root(kind, path, _pem(certificate), key_bits(issuer))
+        try:
+            for root in replaced:  # before the new one is there: whatever a power cut leaves, one is in force
+                self._move(root, f"{root.path.stem}{_FALLBACK}.pem")  # M05.FR.12
+            files.write(path, f"issuer key: {new.issuer_key.hex()}\n{new.pem}".encode())
+        except StorageError:
+            self._reinstate(replaced)
+            raise
+        self._roots.append(new)
         self.generation += 1
+        for root in leaving:  # M05.FR.09
+            self._forget(root)
 
     def _path(self, kind: RootKind, certificate: Certificate) -> Path:
         from cryptography.hazmat.primitives.serialization import Encoding
@@ -151,13 +152,12 @@ class CertificateStore:
         name = hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()[:32]
         return self._folder / _FOLDERS[kind] / f"{name}.pem"
 
-    def _forget(self, root: Root, *, keep_file: bool = False) -> None:
-        if not keep_file:
-            files.remove(root.path)
+    def _forget(self, root: Root) -> None:
+        files.remove(root.path)
         self._roots.remove(root)
 
-    def _retire(self, root: Root) -> None:
-        path = root.path.with_name(f"{root.path.stem}{_FALLBACK}.pem")
+    def _move(self, root: Root, name: str) -> None:
+        path = root.path.with_name(name)
         files.rename(root.path, path)
         root.path = path
 
@@ -183,12 +183,23 @@ class CertificateStore:
             return "Failed"
         try:
             self._forget(root)
+            self._settle_roots()
         except StorageError as error:
             _log.warning("certificate not deleted: %s", error)
             return "Failed"  # M04.FR.03
         self.generation += 1
         _log.info("%s deleted, %d certificates", root.kind, self.count)
         return "Accepted"
+
+    def _settle_roots(self) -> None:
+        """A fallback without a successor (deleted, or never written) is in force again: it signs the next one."""
+        roots = self.roots("CSMSRootCertificate")
+        if all(root.fallback for root in roots):
+            self._reinstate(roots)
+
+    def _reinstate(self, roots: list[Root]) -> None:
+        for root in roots:
+            self._move(root, root.path.name.replace(_FALLBACK, ""))
 
     def _is_station(self, wanted: HashData) -> bool:
         """By issuer's name and serial number alone: the issuer's key may not be known here."""

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from firmware.config import NetworkProfile
-from firmware.errors import ConfigError
+from firmware.errors import ConfigError, StorageError
 from services.ocpp.certificates import CertificateError
 from services.ocpp.tls import CIPHERS, TlsContexts
 from tests.support.pki import Pki
@@ -272,3 +272,30 @@ async def test_the_replaced_root_goes_when_its_successor_has_proved_itself(trust
     await _connect(trust, trust.server(successor))
     trust.contexts.connected()
     assert [one.pem for one in trust.store.roots(KIND)] == [successor.pem]  # M05.FR.13
+
+
+async def test_where_the_replaced_root_no_longer_counts(trust: Trust) -> None:
+    """M05.FR.15: another CSMS has to show the successor; M05.FR.16: the old one may go on with what it has."""
+    successor = Pki("Successor", now=TODAY, parent=trust.root)
+    trust.store.install_root(KIND, successor.pem, None, signed_by_old=True)
+    elsewhere = NetworkProfile(slot=2, url="wss://localhost:2/ocpp", security_profile=2)
+    contexts = TlsContexts(trust.store, SUITES, utc=lambda: trust.utc, fallback=lambda profile: profile is PROFILE_2)
+    trust.contexts = contexts
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await _connect(trust, trust.server(), profile=elsewhere)
+    await _connect(trust, trust.server(), profile=PROFILE_2)
+    await _connect(trust, trust.server(successor), profile=elsewhere)
+
+
+async def test_a_root_that_can_not_be_removed_ends_nothing(trust: Trust, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> bool:
+        raise StorageError("gone")
+
+    successor = Pki("Successor", now=TODAY, parent=trust.root)
+    trust.store.install_root(KIND, successor.pem, None, signed_by_old=True)
+    await _connect(trust, trust.server(successor))
+    monkeypatch.setattr(trust.store, "drop_fallback", broken)
+    trust.contexts.connected()
+    monkeypatch.undo()
+    trust.contexts.connected()
+    assert len(trust.store.roots(KIND)) == 1

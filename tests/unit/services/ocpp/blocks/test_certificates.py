@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
+from firmware.config import NetworkProfile
 from services.ocpp.device_model import keys
+from services.ocpp.network_profiles import trusts_fallback_root
 from tests.support.pki import Pki
 from tests.support.station import Bench
 
-CSMS, MANUFACTURER = "CSMSRootCertificate", "ManufacturerRootCertificate"
+CSMS: Final = "CSMSRootCertificate"
+MANUFACTURER: Final = "ManufacturerRootCertificate"
 
 
 def install(bench: Bench, kind: str, pem: str) -> Any:
@@ -69,3 +73,46 @@ def test_a_full_disk_is_a_failure_and_not_a_refusal(bench: Bench) -> None:
     folder.rmdir()
     folder.write_text("in the way")
     assert install(bench, CSMS, Pki().pem)["status"] == "Failed"  # M05.FR.03
+
+
+# -- AdditionalRootCertificateCheck (AS-2) ---------------------------------------------------------------------------
+
+ROOT = Pki()
+TLS = NetworkProfile(slot=1, url="wss://csms/ocpp", security_profile=2)
+ELSEWHERE = NetworkProfile(slot=2, url="wss://other/ocpp", security_profile=2)
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Bench:
+    """The full product, connected to a CSMS of root `ROOT`."""
+    bench = Bench(tmp_path, product_name="full")
+    bench.context.certificates.install_root(CSMS, ROOT.pem, None)
+    bench.context.profiles.update({1: TLS, 2: ELSEWHERE})
+    bench.hal_up()
+    bench.link_up(TLS)
+    return bench
+
+
+def test_a_successor_is_taken_and_the_old_root_kept_for_a_while(checked: Bench) -> None:
+    assert install(checked, CSMS, Pki("Stranger").pem)["status"] == "Rejected"  # M05.FR.11
+    assert install(checked, CSMS, Pki("Successor", parent=ROOT).pem) == {"status": "Accepted"}  # M05.FR.12
+    assert len(listed(checked, CSMS)["certificateHashDataChain"]) == 2
+    checked.link_down()
+    checked.context.certificates.drop_fallback()
+    checked.link_up(TLS)
+    assert checked.context.model.get(keys.CERTIFICATE_ENTRIES) == 1  # M05.FR.13
+
+
+def test_the_old_root_counts_where_it_was_replaced(checked: Bench) -> None:
+    facts = checked.context.facts
+    assert trusts_fallback_root(facts, ELSEWHERE), "nothing was replaced yet"
+    install(checked, CSMS, Pki("Successor", parent=ROOT).pem)
+    checked.power_cut()
+    facts = checked.context.facts
+    assert [trusts_fallback_root(facts, one) for one in (TLS, ELSEWHERE)] == [True, False]  # M05.FR.14, M05.FR.15
+
+
+def test_manufacturer_roots_need_no_signature_of_another(checked: Bench) -> None:
+    for name in ("Maker", "Other maker"):
+        assert install(checked, MANUFACTURER, Pki(name).pem) == {"status": "Accepted"}
+    assert len(listed(checked, MANUFACTURER)["certificateHashDataChain"]) == 2

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ from cryptography.x509 import ocsp
 
 from firmware.config import CertificateFiles
 from firmware.errors import ConfigError, StorageError
-from services.ocpp.certificates import CertificateError, CertificateStore, factory, store
+from services.ocpp.certificates import CertificateError, CertificateStore, factory, files, store
 from services.ocpp.certificates.hashes import HashData
 from tests.support.pki import START, Pki, pem
 
@@ -158,6 +160,81 @@ def test_only_one_fallback_is_kept(kept: CertificateStore, root: Pki) -> None:
     assert {one.pem for one in kept.roots(CSMS)} == {second.pem, third.pem}  # M05.FR.09
 
 
+def test_the_same_successor_twice_is_one(kept: CertificateStore, root: Pki) -> None:
+    successor = Pki("Successor", parent=root)
+    for _ in range(2):
+        kept.install_root(CSMS, successor.pem, NOW, signed_by_old=True)
+    kept.drop_fallback()
+    kept.install_root(CSMS, successor.pem, NOW, signed_by_old=True)  # M05.FR.17, though nobody is left to vouch for it
+    assert [one.pem for one in kept.roots(CSMS)] == [successor.pem]
+
+
+def test_a_replaced_root_does_not_come_back_by_itself(kept: CertificateStore, root: Pki) -> None:
+    kept.install_root(CSMS, Pki("Successor", parent=root).pem, NOW, signed_by_old=True)
+    with pytest.raises(CertificateError, match="not signed by the CSMS root"):  # M05.FR.10
+        kept.install_root(CSMS, root.pem, NOW, signed_by_old=True)
+
+
+def test_without_its_successor_the_fallback_is_the_root(kept: CertificateStore, folder: Path, root: Pki) -> None:
+    """Otherwise nobody would have to sign the next one."""
+    kept.install_root(CSMS, Pki("Successor", parent=root).pem, NOW, signed_by_old=True)
+    assert kept.delete(kept.roots(CSMS)[1].hash_data()) == "Accepted"
+    assert [one.fallback for one in CertificateStore(folder).roots(CSMS)] == [False]
+    with pytest.raises(CertificateError, match="not signed by the CSMS root"):
+        kept.install_root(CSMS, Pki("Stranger").pem, NOW, signed_by_old=True)
+    kept.install_root(CSMS, Pki("Second", parent=root).pem, NOW, signed_by_old=True)
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_power_cut_while_a_root_is_replaced(
+    kept: CertificateStore, folder: Path, root: Pki, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each step on the disk: one root at least is in force, and the next successor needs its signature."""
+    successor = Pki("Successor", parent=root)
+    with monkeypatch.context() as patched, contextlib.suppress(PowerCut):
+        _cut_after(step, patched)
+        kept.install_root(CSMS, successor.pem, NOW, signed_by_old=True)
+    again = CertificateStore(folder)
+    assert [one.pem for one in again.roots(CSMS) if not one.fallback] in ([root.pem], [successor.pem])
+    again.install_root(CSMS, successor.pem, NOW, signed_by_old=True)
+    assert {one.pem: one.fallback for one in again.roots(CSMS)} == {root.pem: True, successor.pem: False}
+
+
+class PowerCut(BaseException):
+    """Nothing runs after it."""
+
+
+def _cut_after(steps: int, patched: pytest.MonkeyPatch) -> None:
+    """The power fails at the call of `os.replace` or `os.fsync` that comes after so many."""
+    left = [steps]
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            if left[0] == 0:
+                raise PowerCut
+            left[0] -= 1
+            return real(*arguments)
+
+        return call
+
+    for name in ("replace", "fsync"):
+        patched.setattr(os, name, counted(getattr(os, name)))
+
+
+def test_a_full_disk_leaves_the_root_in_force(
+    kept: CertificateStore, folder: Path, root: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _content: bytes) -> None:
+        raise StorageError(f"{path} can't be written")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write", full)
+        with pytest.raises(StorageError):
+            kept.install_root(CSMS, Pki("Successor", parent=root).pem, NOW, signed_by_old=True)
+    assert [one.fallback for one in kept.roots(CSMS)] == [False]
+    assert [one.pem for one in CertificateStore(folder).roots(CSMS)] == [root.pem]
+
+
 # -- the station's certificate ---------------------------------------------------------------------------------------
 
 
@@ -265,13 +342,13 @@ def test_factory_files(folder: Path, tmp_path: Path, root: Pki) -> None:
     chain, key = Pki("Maker").server(tmp_path, "CP001")
     (tmp_path / "root.pem").write_text(root.pem)
     kept = CertificateStore(folder)
-    files = CertificateFiles(
+    factory_files = CertificateFiles(
         csms_root=[str(tmp_path / "root.pem")],
         manufacturer_root=[str(tmp_path / "root.pem")],
         station_chain=str(chain),
         station_key=str(key),
     )
-    factory.install(kept, files)
+    factory.install(kept, factory_files)
     assert kept.count == 3
     assert kept.station_file is not None
 
@@ -283,14 +360,14 @@ def test_wrong_factory_files_name_the_file(folder: Path, tmp_path: Path, root: P
     other = tmp_path / "other"
     other.mkdir()
     foreign = root.server(other, "CP001")[1]
-    files = {
+    wrong_files = {
         "missing": CertificateFiles(csms_root=[str(tmp_path / "nowhere.pem")]),
         "nonsense": CertificateFiles(csms_root=[str(tmp_path / "nonsense.pem")]),
         "foreign key": CertificateFiles(station_chain=str(chain), station_key=str(foreign)),
         "chain alone": CertificateFiles(station_chain=str(chain), station_key=None if key else str(key)),
     }[wrong]
     with pytest.raises(ConfigError, match="certificates: "):
-        factory.install(CertificateStore(folder), files)
+        factory.install(CertificateStore(folder), wrong_files)
 
 
 def test_the_store_needs_no_cryptography_to_start() -> None:
