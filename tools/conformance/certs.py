@@ -51,18 +51,20 @@ def _name(common_name: str, organization: str) -> x509.Name:
 
 
 class Authority:
-    """A root certificate authority called `name`."""
+    """A root certificate authority called `name`; its certificate is signed by itself or by `signer`."""
 
-    def __init__(self, name: str, *, expired: bool = False) -> None:
+    def __init__(self, name: str, *, expired: bool = False, signer: Authority | None = None) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(name, "baywatt conformance")
+        issuer, key = (signer.certificate.subject, signer.key) if signer else (subject, self.key)
+        self.issuer = signer.certificate if signer else None
         span = timedelta(hours=-1) if expired else timedelta(days=3650)
-        self.certificate = (
-            _builder(subject, subject, self.key.public_key(), timedelta(days=1), span)
+        self.certificate: x509.Certificate = (
+            _builder(subject, issuer, self.key.public_key(), timedelta(days=1), span)
             .add_extension(x509.BasicConstraints(ca=True, path_length=2), critical=True)
             .add_extension(_usage(authority=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
-            .sign(self.key, hashes.SHA256())
+            .sign(key, hashes.SHA256())
         )
 
     @property

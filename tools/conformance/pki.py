@@ -34,7 +34,7 @@ def hash_data(certificate: x509.Certificate, issuer: x509.Certificate) -> dict[s
 
 def entry(kind: str, root: Authority) -> tuple[str, str]:
     """What names an installed root in a comparison: its type and its hash data."""
-    return kind, _text(hash_data(root.certificate, root.certificate))
+    return kind, _text(hash_data(root.certificate, root.issuer or root.certificate))
 
 
 def _text(data: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tools.conformance import pki, states
 from tools.conformance.bench import Bench
-from tools.conformance.certs import Authority
+from tools.conformance.certs import Authority, Issued, show
 from tools.conformance.registry import case
 from tools.conformance.setup import Setup
 from tools.conformance.values import ABSENT
@@ -126,3 +126,69 @@ async def tc_m_23_cs(t: Bench) -> None:
     await t.hang_up()
     attempt = await t.attempt(tries)
     t.check(attempt.client_certificate == renewal.der, "M04.FR.06", "the station certificate is gone")
+
+
+# -- M05: AdditionalRootCertificateCheck -------------------------------------------------------------------------------
+
+
+@case("TC_M_09_CS", setup=_PROFILE_2)
+async def tc_m_09_cs(t: Bench) -> None:
+    """Red when: a root that the old one has not signed is added to it."""
+    old = t.csms_root
+    assert old is not None
+    t.step(2)
+    payload = {"certificateType": _CSMS, "certificate": Authority("CSMS root 2").pem}
+    await t.call("InstallCertificate", payload, {"status": "Rejected"}, req="M05.FR.11")
+    t.step(4)
+    listed = await pki.installed(t, [_CSMS])
+    t.check(listed == [pki.entry(_CSMS, old)], "M05.FR.11", "not the old CSMS root alone is listed")
+
+
+async def _successor_installed(t: Bench) -> tuple[Authority, Authority]:
+    """CertificatesInstalled with a CSMS root that the old one has signed; gives the old one and it."""
+    old = t.csms_root
+    assert old is not None
+    new = Authority("CSMS root 2", signer=old)
+    await states.certificate_installed(t, _CSMS, new.pem)
+    return old, new
+
+
+async def _boots_with(t: Bench, server: Issued, req: str) -> None:
+    """Steps 1 to 5: a reset, and the station comes back to a CSMS that shows `server`."""
+    assert t.main.tls is not None
+    show(t.main.tls, server, t.folder)
+    tries = len(t.csms.attempts)
+    t.step(2)
+    await t.call("Reset", {"type": "OnIdle"}, {"status": "Accepted"}, req="B11.FR.03")
+    t.step(4)
+    await t.attempt(tries, within=60)
+    await t.connected(within=60, req=req)
+    t.step(5)
+    await t.expect("BootNotification", req="B01.FR.01", within=30)
+    await states.statuses_after_boot(t)
+
+
+@case("TC_M_30_CS", setup=Setup(security_profile=3), limit_s=120)
+async def tc_m_30_cs(t: Bench) -> None:
+    """Red when: the old root is kept although the CSMS has proved itself with the new one."""
+    old, new = await _successor_installed(t)
+    t.csms_root = new
+    assert t.main.tls is not None
+    t.main.tls.load_verify_locations(cadata=new.pem)
+    await pki.renewed(t)
+    await _boots_with(t, new.server(), "M05.FR.13")
+    t.step(7)
+    listed = await pki.installed(t, [_CSMS])
+    t.check(pki.entry(_CSMS, old) not in listed, "M05.FR.13", "the old CSMS root is still listed")
+    t.check(pki.entry(_CSMS, new) in listed, "M05.FR.12", "the new CSMS root is not listed")
+
+
+@case("TC_M_31_CS", setup=_PROFILE_2, limit_s=120)
+async def tc_m_31_cs(t: Bench) -> None:
+    """Red when: the old root is given up as soon as the new one is installed."""
+    old, new = await _successor_installed(t)
+    await _boots_with(t, old.server(), "M05.FR.14")
+    t.step(8)
+    listed = await pki.installed(t, [_CSMS])
+    t.check(pki.entry(_CSMS, old) in listed, "M05.FR.14", "the old CSMS root is not listed any more")
+    t.check(pki.entry(_CSMS, new) in listed, "M05.FR.12", "the new CSMS root is not listed")
