@@ -17,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from firmware import product
 from firmware.config import NetworkProfile
 from firmware.errors import ConfigError, StorageError
 from services.ocpp.certificates import CertificateError
@@ -105,6 +106,74 @@ def test_nothing_else_is_offered(trust: Trust) -> None:
     assert context.verify_mode is ssl.CERT_REQUIRED
 
 
+class ClientHello:
+    """What a scanner reads in the first message (RFC 5246, 7.4.1.2; RFC 8446, 4.1.2)."""
+
+    def __init__(self, record: bytes) -> None:
+        assert record[0] == 22
+        self._rest = record[9:]  # record and handshake headers
+        self.version = self._take(2).hex()
+        self._take(32)
+        self._vector(1)
+        suites = self._vector(2)
+        self.suites = [suites[place : place + 2].hex() for place in range(0, len(suites), 2)]
+        self.compression = self._vector(1)
+        self.extensions: dict[int, bytes] = {}
+        self._rest = self._vector(2)
+        while self._rest:
+            kind = int.from_bytes(self._take(2), "big")
+            self.extensions[kind] = self._vector(2)
+
+    def _take(self, size: int) -> bytes:
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+    def _vector(self, width: int) -> bytes:
+        return self._take(int.from_bytes(self._take(width), "big"))
+
+
+def _hello(context: ssl.SSLContext) -> ClientHello:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="csms.example.com")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return ClientHello(outgoing.read())
+
+
+ECDHE, RSA = {"c02b", "c02c"}, {"009c", "009d"}
+TLS_1_3 = {"1301", "1302", "1303"}
+SIGNALLING = {"00ff"}  # RFC 5746: no renegotiation without binding, and we have none at all
+
+
+@pytest.mark.parametrize(("name", "suites"), [("c7am-400-cc", ECDHE), ("full", ECDHE | RSA)])
+def test_what_a_scanner_sees(trust: Trust, name: str, suites: set[str]) -> None:
+    ciphers = product.load(name).features.cipher_suites
+    hello = _hello(TlsContexts(trust.store, ciphers, utc=lambda: trust.utc)(PROFILE_2))
+    assert set(hello.suites) == suites | TLS_1_3 | SIGNALLING  # A00.FR.319, A00.FR.320, A00.FR.422, A00.FR.423
+    assert hello.version == "0303"
+    assert hello.extensions[43] == bytes.fromhex("0403040303")  # 1.3 and 1.2: A00.FR.313, A00.FR.416
+    assert hello.compression == b"\0"  # none: A00.FR.321, A00.FR.424
+    assert b"csms.example.com" in hello.extensions[0]
+    assert {15, 42, 65281}.isdisjoint(hello.extensions), "heartbeat, early data or renegotiation is offered"
+    schemes = hello.extensions[13][2:]
+    hashes_used = {schemes[place] for place in range(0, len(schemes), 2)}
+    assert not hashes_used.intersection({1, 2}), "signatures with MD5 or SHA-1 are taken"  # A00.FR.504
+
+
+@pytest.mark.parametrize("suite", tuple(CIPHERS)[2:])
+async def test_the_pair_for_rsa_where_the_product_has_it(trust: Trust, suite: str) -> None:
+    server = trust.server(key=rsa.generate_private_key(65537, 2048))
+    server.maximum_version = ssl.TLSVersion.TLSv1_2
+    server.set_ciphers(CIPHERS[suite])
+    with pytest.raises(OSError):
+        await _connect(trust, server)
+    ciphers = product.load("full").features.cipher_suites
+    trust.contexts = TlsContexts(trust.store, ciphers, utc=lambda: trust.utc)
+    cipher = (await _connect(trust, server)).cipher()
+    assert cipher is not None
+    assert cipher[0] == CIPHERS[suite]  # A00.FR.319, A00.FR.422
+
+
 @pytest.mark.parametrize(
     "suites", ["ECDHE-ECDSA-AES256-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-AES128-GCM-SHA256"]
 )
@@ -173,6 +242,32 @@ async def test_without_any_root_nobody_is_trusted(trust: Trust) -> None:
 
 async def test_another_host(trust: Trust) -> None:
     assert "ostname" in await _refused(trust, trust.server(host="csms.example.com"))
+
+
+async def test_an_address_is_a_name_when_the_certificate_has_it(trust: Trust) -> None:
+    await _connect(trust, trust.server(), "127.0.0.1")  # A00.FR.412
+    assert "ddress mismatch" in await _refused(trust, trust.server(), "127.0.0.2")
+    assert "ddress mismatch" in await _refused(trust, trust.server(alternative=None, host="127.0.0.1"), "127.0.0.1")
+
+
+async def test_capitals_make_no_other_name(trust: Trust) -> None:
+    await _connect(trust, trust.server(), "LocalHost")
+
+
+async def test_the_common_name_does_not_count_beside_others(trust: Trust) -> None:
+    server = trust.server(host="csms.example.com", alternative="www.example.com")
+    assert "ostname mismatch" in await _refused(trust, server, "csms.example.com")  # RFC 2818, 3.1
+
+
+async def test_a_chain_that_has_no_end_is_not_read_to_it(trust: Trust) -> None:
+    chain, key = trust.root.server(trust.folder)
+    certificate = chain.read_text()
+    others = "".join(Pki(f"Sub-CA {number}", now=TODAY).pem for number in range(8))
+    chain.write_text(certificate + others * 40)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(chain, key)
+    with pytest.raises(OSError):
+        await _connect(trust, server)
 
 
 async def test_a_weak_key_of_the_csms(trust: Trust) -> None:
