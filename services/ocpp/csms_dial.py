@@ -37,7 +37,8 @@ __all__ = [
     "security_event",
 ]
 
-FailureKind = Literal["refused", "unauthorised", "tls", "timeout", "protocol", "dns"]
+FailureKind = Literal["refused", "unauthorised", "tls", "timeout", "protocol", "dns", "unreachable"]
+"""`dns` and `unreachable`: the CSMS was not even reached."""
 
 MAX_FRAME_BYTES: Final = 256 * 1024
 """A larger message is answered by closing the connection with 1009 (RFC 6455, section 7.4.1)."""
@@ -236,8 +237,10 @@ def _classified(error: Exception, open_timeout_s: float) -> DialError:
             return DialError("unauthorised" if status in (401, 403) else "refused", f"HTTP {status}")
         case InvalidMessage() if isinstance(error.__cause__, EOFError):
             return DialError("refused", "closed during the handshake")
-        case OSError():
+        case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError():
             return DialError("refused", _short(error))
+        case OSError():
+            return DialError("unreachable", _short(error))
         case _:
             return DialError("protocol", _short(error))
 

@@ -417,14 +417,18 @@ class Service:
         if event is not None and (profile.slot, event) not in self._reported:
             self._reported.add((profile.slot, event))
             self._report(SecurityEvent(event, reason))
-        if profile.security_profile == 3:
+        if profile.security_profile == 3 and kind not in ("dns", "unreachable"):
             self._try_other_certificate()
 
     def _try_other_certificate(self) -> None:
-        """A02.FR.28: when every slot has had its attempts with one certificate, the other one has its turn."""
+        """A02.FR.28: when every slot has had its attempts with one certificate, the other one has its turn.
+
+        A CSMS that was not reached has not refused it: an outage must not cost the renewed certificate (A02.FR.10).
+        """
         self._attempts_failed += 1
         settings = self._link_settings()
-        if self._attempts_failed >= settings.retry.attempts_per_slot * len(settings.profiles):
+        slots = sum(profile.security_profile == 3 for profile in settings.profiles)
+        if self._attempts_failed >= settings.retry.attempts_per_slot * slots:
             self._attempts_failed = 0
             self._certificates.alternate()
 

@@ -133,7 +133,7 @@ async def test_a_slow_handshake_ends_in_time(fault: Fault) -> None:
 async def test_nobody_listens() -> None:
     async with ScriptedCsms() as csms:
         url = csms.url
-    assert (await _failure(url)).kind == "refused"
+    assert (await _failure(url)).kind == "unreachable"
 
 
 async def test_a_name_that_is_not_found() -> None:

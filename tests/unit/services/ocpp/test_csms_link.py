@@ -422,9 +422,9 @@ async def test_over_the_relay_of_a_rig(tmp_path: Path) -> None:
         await csms.until(lambda: not csms.connected, "the end of the connection")
 
 
-async def test_a_relay_that_is_not_there_is_a_refusal(tmp_path: Path) -> None:
+async def test_a_relay_that_is_not_there_leads_nowhere(tmp_path: Path) -> None:
     async with ScriptedCsms() as csms:
         bench = _Bench(_profile(csms), dial_via=str(tmp_path / "none.sock"))
         async with bench.running():
             await bench.heard.until(lambda: bench.heard.failures)
-        assert bench.heard.failures[0][2] == "refused"
+        assert bench.heard.failures[0][2] == "unreachable"

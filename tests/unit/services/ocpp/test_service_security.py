@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cryptography import x509
 from firmware import product
 from firmware.config import CertificateFiles, FactorySettings, FactoryVariable, NetworkProfile, ServiceConfig
 from firmware.errors import ConfigError
+from services.ocpp.device_model import keys
 from services.ocpp.service import Service
 from services.ocpp.signals import SecurityEvent
 from tests.support.clock import ManualClock
@@ -61,23 +63,60 @@ def test_a_refused_password_is_an_event(service: Told) -> None:
     assert service.told == ["FailedToAuthenticateAtCsms"]
 
 
-@pytest.mark.parametrize("kind", ["refused", "timeout", "dns", "protocol"])
+@pytest.mark.parametrize("kind", ["refused", "timeout", "dns", "unreachable", "protocol"])
 def test_a_csms_that_is_away_is_none(service: Told, kind: Any) -> None:
     service.on_link_failed(PROFILE, "gone", kind)
     assert service.told == []
 
 
-def test_two_certificates_take_turns_by_rounds_of_attempts(service: Told) -> None:
+def _two_certificates(service: Told) -> None:
     store, root = service._certificates, Pki()
     store.install_root("CSMSRootCertificate", root.pem, None)
     for _ in range(2):
         store.install_chain(root.sign_request(store.request("SN-1", "O")), None, "SN-1")
+
+
+def _used(service: Told, profile: NetworkProfile, reason: str, kind: Any) -> list[str]:
+    """The certificate of each of five attempts that fail."""
     used = []
     for _ in range(5):
-        assert store.station_file is not None
-        used.append(store.station_file.stem)
-        service.on_link_failed(PROFILE, "TLSV1_ALERT_UNKNOWN_CA", "tls")
+        assert service._certificates.station_file is not None
+        used.append(service._certificates.station_file.stem)
+        service.on_link_failed(profile, reason, kind)
+    return used
+
+
+def test_two_certificates_take_turns_by_rounds_of_attempts(service: Told) -> None:
+    _two_certificates(service)
+    used = _used(service, PROFILE, "TLSV1_ALERT_UNKNOWN_CA", "tls")
     assert used == ["renewed", "renewed", "current", "current", "renewed"]  # A02.FR.28
+
+
+def test_slots_without_client_certificate_do_not_count(service: Told) -> None:
+    _two_certificates(service)
+    service._booted_profiles[2] = NetworkProfile(slot=2, url="wss://localhost:9/ocpp", security_profile=2)
+    service._model.put(keys.NETWORK_CONFIGURATION_PRIORITY, ("1", "2"))
+    assert _used(service, service._booted_profiles[2], "HTTP 503", "refused") == ["renewed"] * 5
+    used = _used(service, PROFILE, "TLSV1_ALERT_UNKNOWN_CA", "tls")
+    assert used == ["renewed", "renewed", "current", "current", "renewed"]
+
+
+@pytest.mark.parametrize("kind", ["dns", "unreachable"])
+def test_an_outage_does_not_cost_the_renewed_certificate(service: Told, kind: str) -> None:
+    _two_certificates(service)
+    assert _used(service, PROFILE, "gone", kind) == ["renewed"] * 5
+
+
+def test_an_expired_certificate_is_shown_all_the_same(service: Told) -> None:
+    """A00.FR.430: whether it will do is for the CSMS to say."""
+    store, root = service._certificates, Pki()
+    store.install_root("CSMSRootCertificate", root.pem, None)
+    chain = root.sign_request(store.request("SN-1", "O"), days=2)
+    store.install_chain(chain, root.now.timestamp(), "SN-1")
+    later = (root.now + timedelta(days=9)).timestamp()
+    assert not store.has_valid_station_certificate(later)
+    assert service._tls(PROFILE) is not None
+    assert store.station_file is not None
 
 
 def test_factory_certificates_are_read_once(tmp_path: Path) -> None:
