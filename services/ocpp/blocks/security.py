@@ -148,9 +148,9 @@ class Security(Block):
         """A02.FR.17 to .19: ask again after a while that doubles, so many times."""
         model = self.context.model
         wait, repeats = model.find(keys.CERT_SIGNING_WAIT_MINIMUM), model.find(keys.CERT_SIGNING_REPEAT_TIMES)
-        if wait is None or repeats is None:  # AS-3
-            self._signing = None
-        elif signing.resends <= repeats:
+        if wait is None or repeats is None:  # AS-3: no back-off; the daily look at the certificate asks again
+            return
+        if signing.resends <= repeats:
             signing.resend_at = now + wait * 2**signing.resends
         else:
             self._signing, self._asked_to_stop = None, True
@@ -172,7 +172,7 @@ class Security(Block):
         except StorageError as error:
             _log.error("the certificate could not be kept: %s", error)
             return {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
-        self._signing = None
+        self._signing, self._asked_to_stop = None, False
         self.context.emit(signals.CertificatesChanged())
         self.context.emit(signals.SecurityEvent("ReconfigurationOfSecurityParameters", "station certificate"))
         if self.context.registration.security_profile == 3:  # A02.FR.08
@@ -196,11 +196,15 @@ class Security(Block):
     def _look_at_expiry(self, now: float) -> None:
         """A03.FR.02: one month before the end, and every day from then on."""
         utc, period = self.context.time.known_utc(now), self.context.certificates.station_period()
-        if utc is None or period is None or self._signing is not None or self._asked_to_stop:
+        signing = self._signing
+        backing_off = signing is not None and (signing.resend_at is not None or signing.lost)
+        if utc is None or period is None or backing_off or self._asked_to_stop or period[1] - utc >= _RENEWAL_S:
             return
-        if period[1] - utc < _RENEWAL_S:
-            _log.info("the station certificate ends in %.0f days: asking for a new one", (period[1] - utc) / 86_400)
+        _log.info("the station certificate ends in %.0f days: asking for a new one", (period[1] - utc) / 86_400)
+        if signing is None:
             self._ask(combined=False)
+        else:  # for the same key: who signs by hand may have the certificate ready by now
+            self._send_request(signing)
 
     # --- time -------------------------------------------------------------------------------------------------------
 

@@ -206,6 +206,56 @@ def test_a_month_before_the_end_a_new_one_is_asked_for(secure: Bench) -> None:
     assert len(secure.sent("SignCertificate")) == asked
 
 
+def _ends_in(bench: Bench, days: float) -> None:
+    """The station certificate is in use and has so many days to go; nothing has been asked for since."""
+    renew(bench, days=days)
+    bench.link_down()
+    bench.link_up(TLS)
+
+
+def test_a_csms_that_takes_days_to_sign_is_asked_again_for_the_same_key(secure: Bench) -> None:
+    """A new key each day would make every answer come too late."""
+    _ends_in(secure, 20)
+    for _ in range(3):
+        leap(secure, DAY)
+    first, *more = {request["csr"] for request in secure.sent("SignCertificate")[1:]}
+    assert more == []
+    assert len(secure.sent("SignCertificate")) >= 3
+    assert signed(secure, ROOT.sign_request(first)) == "Accepted"
+
+
+def test_what_is_rejected_is_asked_for_anew_the_next_day(secure: Bench) -> None:
+    _ends_in(secure, 20)
+    secure.answers["SignCertificate"] = {"status": "Rejected"}
+    for _ in range(3):
+        leap(secure, DAY)
+    requests = [request["csr"] for request in secure.sent("SignCertificate")[1:]]
+    assert len(requests) >= 2
+    assert len(set(requests)) == len(requests)  # A03.FR.02
+
+
+def test_a_good_answer_after_a_bad_one_makes_good(secure: Bench) -> None:
+    """Or the next renewal would never be asked for."""
+    trigger(secure)
+    assert signed(secure, "nonsense") == "Rejected"
+    assert signed(secure, ROOT.sign_request(csr(secure), days=40)) == "Accepted"
+    secure.link_down()
+    secure.link_up(TLS)
+    leap(secure, 20 * DAY)
+    assert len(secure.sent("SignCertificate")) == 2  # A03.FR.02
+
+
+def test_after_a_bad_answer_nothing_is_asked_for_until_the_csms_wants_it(secure: Bench) -> None:
+    _ends_in(secure, 20)
+    leap(secure, DAY)
+    asked = len(secure.sent("SignCertificate"))
+    assert signed(secure, "nonsense") == "Rejected"
+    leap(secure, 3 * DAY)
+    assert len(secure.sent("SignCertificate")) == asked  # A02.FR.20
+    assert trigger(secure) == "Accepted"
+    assert len(secure.sent("SignCertificate")) == asked + 1
+
+
 def test_an_unset_clock_asks_for_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
@@ -217,7 +267,8 @@ def test_an_unset_clock_asks_for_nothing(tmp_path: Path) -> None:
     bench.hal_up()
     bench.link_up(TLS)
     leap(bench, DAY)
-    assert bench.sent("SignCertificate") == [] or bench.context.time.is_known
+    assert not bench.context.time.is_known
+    assert bench.sent("SignCertificate") == []
 
 
 # -- A05 -------------------------------------------------------------------------------------------------------------
