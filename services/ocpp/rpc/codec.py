@@ -8,6 +8,7 @@ each other for ever. Signed messages (section 7, optional) are not unpacked.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -41,9 +42,21 @@ _CALL: Final = 2
 _CALLRESULT: Final = 3
 _CALLERROR: Final = 4
 # The beginning of a frame whose end may be broken: enough to say whose message it is.
-_BEGINNING: Final = re.compile(r'\s*\[\s*(\d)\s*,\s*"([^"\\\x00-\x1f]{1,36})"\s*,(\s*"[^"\\]*"\s*,)?')
+# Half of a surrogate pair, which no UTF-8 has, could not be sent back.
+_BEGINNING: Final = re.compile(r'\s*\[\s*(\d)\s*,\s*"([^"\\\x00-\x1f\ud800-\udfff]{1,36})"\s*,(\s*"[^"\\]*"\s*,)?')
+_EXACT: Final = 2**53
+
+
+def _number(text: str) -> int | float:
+    """JSON has one kind of number, and a schema's integer may come as 1.0; further in, an integer is an `int`."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("a number out of range")
+    return int(value) if value.is_integer() and abs(value) < _EXACT else value
+
+
 _encoder: Final = msgspec.json.Encoder()
-_decoder: Final = msgspec.json.Decoder()
+_decoder: Final = msgspec.json.Decoder(float_hook=_number)
 
 
 @dataclass(frozen=True, slots=True)
