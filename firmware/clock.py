@@ -11,10 +11,12 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
-__all__ = ["CLOCK_FLOOR", "Clock", "SystemClock", "format_utc", "parse_utc"]
+__all__ = ["CLOCK_CEILING", "CLOCK_FLOOR", "Clock", "SystemClock", "format_utc", "parse_utc"]
 
 CLOCK_FLOOR = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 """No true clock is before the day this firmware was written: an earlier reading means `not set`."""
+CLOCK_CEILING = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
+"""Nor after the last station of this kind; far enough from the year 9999, where calendars end."""
 
 
 class Clock(Protocol):

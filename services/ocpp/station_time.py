@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from typing import Literal
 
-from firmware.clock import CLOCK_FLOOR, format_utc
+from firmware.clock import CLOCK_CEILING, CLOCK_FLOOR, format_utc
 
 __all__ = ["Source", "StationTime"]
 
@@ -42,8 +42,8 @@ class StationTime:
         return any(source in self._offsets for source in (*self._order, "RealTimeClock"))
 
     def utc(self, now: float) -> float:
-        """Seconds since 1970 at monotonic `now`; never before the clock floor."""
-        return max(now + self._offset, self._floor)
+        """Seconds since 1970 at monotonic `now`; never before the clock floor, nor after the ceiling."""
+        return min(max(now + self._offset, self._floor), CLOCK_CEILING)
 
     def known_utc(self, now: float) -> float | None:
         """The same; None while nobody has told us the time, when nothing may be decided by dates."""
@@ -60,9 +60,9 @@ class StationTime:
         self._choose()
 
     def hear(self, source: Source, utc: float, now: float) -> None:
-        """A source says that it is `utc` at monotonic `now`. Times before the floor are nonsense and ignored."""
-        if utc < self._floor:
-            _log.warning("%s gave a time before this firmware was made: ignored", source)
+        """A source says that it is `utc` at monotonic `now`. Times that no station lives to see are ignored."""
+        if not self._floor <= utc < CLOCK_CEILING:
+            _log.warning("%s gave a time before this firmware was made, or ages after: ignored", source)
             return
         known = self._offsets.get(source)
         if known is not None and abs(utc - now - known) < _JITTER_S:
@@ -71,9 +71,9 @@ class StationTime:
         self._choose()
 
     def doubt_board(self, now: float) -> None:
-        """Forget the board's clock if it shows a time before the floor: nobody has set it."""
+        """Forget the board's clock if it shows a time before the floor, or ages after: nobody has set it."""
         offset = self._offsets.get("RealTimeClock")
-        if offset is not None and now + offset < self._floor:
+        if offset is not None and not self._floor <= now + offset < CLOCK_CEILING:
             self.forget("RealTimeClock")
 
     def provisional_offset(self, now: float) -> float | None:

@@ -5,17 +5,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from firmware.clock import CLOCK_FLOOR, format_utc, parse_utc
 from firmware.contract import EvseSelected, Fault, FaultRaised, Plugged, StopPressed
-from services.ocpp.rpc.validation import schema_folder
 from services.ocpp.signals import Authorised
 from tests.support.station import Bench, set_variables
 
@@ -312,113 +308,3 @@ def test_events_for_outlets_that_are_not_there(bench: Bench) -> None:
         bench.event(event)
     assert bench.events[-1]["eventType"] == "Updated"
     assert bench.station.selected is None
-
-
-# --- a hostile CSMS: whatever is valid by its schema ----------------------------------------------------------------
-
-
-TEXTS = st.sampled_from(
-    [
-        "",
-        "1",
-        "0",
-        "-1",
-        "true",
-        "x" * 50,
-        "TxCtrlr",
-        "OCPPCommCtrlr",
-        "TxStartPoint",
-        "Authorized",
-        "EVConnected",
-        "é\u2028😀",
-    ]
-)
-IDENTIFIERS = st.text(alphabet="abcXYZ019-_", max_size=36)
-
-
-def from_schema(schema: Any, definitions: Any) -> st.SearchStrategy[Any]:
-    """Values that a JSON schema of OCPP allows: its few keywords, and no more."""
-    if "$ref" in schema:
-        return from_schema(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
-    if "enum" in schema:
-        return st.sampled_from(schema["enum"])
-    match schema.get("type"):
-        case "object":
-            return _object(schema, definitions)
-        case "array":
-            most = min(schema.get("maxItems", 3), 3)
-            items = from_schema(schema["items"], definitions)
-            return st.lists(items, min_size=schema.get("minItems", 0), max_size=max(most, schema.get("minItems", 0)))
-        case "integer":
-            least = schema.get("minimum", -(2**31))
-            return st.sampled_from([n for n in (0, 1, 2, 3, -1, 2**31 - 1, -(2**31)) if n >= least])
-        case "number":
-            return st.floats(-1e9, 1e9, allow_nan=False)
-        case "boolean":
-            return st.booleans()
-        case "string" if schema.get("format") == "date-time":
-            return st.sampled_from(["2020-01-01T00:00:00Z", "2027-01-15T08:00:01.5+02:00", "9998-12-31T23:59:59Z"])
-        case "string":
-            most = schema.get("maxLength", 1000)
-            return st.one_of(TEXTS, IDENTIFIERS).map(lambda text: text[:most])
-        case _:
-            return st.sampled_from([None, 1, "x", {"a": [1]}])
-
-
-def _later(part: Any, definitions: Any) -> st.SearchStrategy[Any]:
-    return st.deferred(lambda: from_schema(part, definitions))
-
-
-def _object(schema: Any, definitions: Any) -> st.SearchStrategy[Any]:
-    required = set(schema.get("required", ()))
-    members = {
-        name: from_schema(part, definitions) for name, part in schema["properties"].items() if name != "customData"
-    }
-    return st.fixed_dictionaries(
-        {name: member for name, member in members.items() if name in required},
-        optional={name: member for name, member in members.items() if name not in required},
-    )
-
-
-@cache
-def request_of(action: str) -> st.SearchStrategy[Any]:
-    schema = json.loads((schema_folder() / f"{action}Request.json").read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    return from_schema(schema, schema.get("definitions", {}))
-
-
-def _station_actions() -> list[str]:
-    """Every action with a request schema; whoever should send it."""
-    return sorted(path.name.removesuffix("Request.json") for path in schema_folder().glob("*Request.json"))
-
-
-requests = st.sampled_from(_station_actions()).flatmap(lambda action: st.tuples(st.just(action), request_of(action)))
-
-
-@pytest.mark.slow
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(calls=st.lists(requests, min_size=1, max_size=12), product=st.sampled_from(["c7am-400-cc", "full"]))
-def test_whatever_the_csms_asks_it_is_answered(
-    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[str, Any]], product: str
-) -> None:
-    bench = Bench(tmp_path_factory.mktemp("hostile"), product_name=product)
-    bench.up()
-    charge(bench, 1)
-    for action, payload in calls:
-        assert bench.call(action, payload) is not None
-        bench.advance(1)
-    bench.advance(120)
-    bench.link_down()
-    bench.power_cut()
-    bench.up()
-    assert bench.context.registration.online
-    bench.database.close()
-
-
-@pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    frame=st.one_of(st.text(), st.recursive(st.one_of(st.integers(), st.text(), st.none()), st.lists).map(json.dumps))
-)
-def test_whatever_the_csms_sends_the_station_lives(bench: Bench, frame: str) -> None:
-    bench.frame(frame)
-    assert bench.call("DataTransfer", {"vendorId": "x"}) == {"status": "UnknownVendorId"}

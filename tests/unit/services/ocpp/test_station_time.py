@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from firmware.clock import CLOCK_FLOOR
+from firmware.clock import CLOCK_CEILING, CLOCK_FLOOR, format_utc
 from services.ocpp.station_time import StationTime
 
 UTC = CLOCK_FLOOR + 1_000_000.0
@@ -30,6 +30,13 @@ def test_a_board_that_nobody_has_set_does_not() -> None:
     assert not time.is_known
     assert time.utc(NOW) == CLOCK_FLOOR
     assert time.provisional_offset(NOW) == CLOCK_FLOOR - NOW
+
+
+def test_a_board_at_the_end_of_the_calendar_is_not_set_either() -> None:
+    time = make(253402300799.0)
+    assert format_utc(time.utc(NOW + 10)) == "2200-01-01T00:00:00.000Z"
+    time.doubt_board(NOW)
+    assert not time.is_known
 
 
 def test_never_before_the_floor() -> None:
@@ -57,8 +64,8 @@ def test_a_source_that_is_not_in_use_is_not_heard() -> None:
     assert time.utc(NOW) == UTC
 
 
-@pytest.mark.parametrize("nonsense", [0.0, CLOCK_FLOOR - 1, -5.0])
-def test_a_time_before_this_firmware_is_nonsense(nonsense: float) -> None:
+@pytest.mark.parametrize("nonsense", [0.0, CLOCK_FLOOR - 1, -5.0, CLOCK_CEILING, 253402300799.0])
+def test_a_time_before_this_firmware_or_ages_after_is_nonsense(nonsense: float) -> None:
     time = make()
     time.hear("Heartbeat", nonsense, NOW)
     assert time.utc(NOW) == UTC

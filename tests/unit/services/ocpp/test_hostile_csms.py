@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A CSMS that means no good and knows its schemas: absurd requests, absurd answers, and floods of both.
+
+Whatever it does, each request has exactly one answer, no answer is our own mistake (InternalError), the HAL is asked
+nothing that breaks its contract, and the station works again when a sensible CSMS comes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from firmware import product
+from firmware.contract.messages import FromClient, Request
+from firmware.ipc.framing import Decoder, encode
+from firmware.update.slots import SlotStatus
+from services.ocpp.device_model.build import build
+from tests.support.absurd import TEXTS, calls, response_of
+from tests.support.station import Bench
+
+PRODUCTS = ("c7am-400-cc", "full")
+CARD = "04A1B2C3D4E580"
+ASKED = (
+    "BootNotification",
+    "Heartbeat",
+    "Authorize",
+    "TransactionEvent",
+    "StatusNotification",
+    "MeterValues",
+    "NotifyReport",
+    "SecurityEventNotification",
+    "SignCertificate",
+    "LogStatusNotification",
+    "FirmwareStatusNotification",
+    "NotifyCustomerInformation",
+)
+_decode: Decoder[FromClient] = Decoder(FromClient)
+_fuzz = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+class _Anything:
+    """`Updates` that find nothing wrong: what is behind them is to be reached."""
+
+    def signer_problem(self, certificate: str, utc: float | None) -> str | None:
+        return None
+
+    def location_problem(self, location: str) -> str | None:
+        return None
+
+
+def _bench(folder: Path, product_name: str = "c7am-400-cc") -> Bench:
+    bench = Bench(folder, product_name=product_name, updates=_Anything())
+    bench.up()
+    bench.news("firmware.slots", "done", SlotStatus("a"))
+    return bench
+
+
+def _ask(bench: Bench, action: str, payload: Any) -> Any:
+    """One request; checks all that has to hold for its answer."""
+    before, asked = len(bench.frames), len(bench.commands)
+    answer = bench.call(action, payload)
+    answers = [frame for frame in bench.frames[before:] if frame[0] in (3, 4)]
+    assert len(answers) == 1
+    assert "InternalError" not in answers[0][:3], (action, payload)
+    for command in bench.commands[asked:]:
+        _decode(encode(Request(id=1, command=command)))
+    return answer
+
+
+def _check_sane(bench: Bench) -> None:
+    """A power cut later, with a CSMS that behaves, it charges."""
+    bench.answers.clear()
+    bench.power_cut()
+    bench.up()
+    bench.advance(1)
+    assert bench.context.registration.online
+    assert _ask(bench, "DataTransfer", {"vendorId": "x"}) == {"status": "UnknownVendorId"}
+    bench.database.close()
+
+
+@pytest.mark.slow
+@settings(_fuzz, max_examples=30)
+@given(requests=st.lists(calls, min_size=1, max_size=12), name=st.sampled_from(PRODUCTS))
+@example(requests=[("Reset", {"type": "OnIdle", "evseId": 1.0})], name="c7am-400-cc")
+def test_whatever_it_asks_it_is_answered(
+    tmp_path_factory: pytest.TempPathFactory, requests: list[tuple[str, Any]], name: str
+) -> None:
+    bench = _bench(tmp_path_factory.mktemp("asks"), name)
+    bench.card(CARD, 1)
+    bench.plug(1)
+    bench.energy_on(1)
+    for action, payload in requests:
+        _ask(bench, action, payload)
+        bench.advance(1)
+    bench.advance(120)
+    bench.link_down()
+    _check_sane(bench)
+
+
+def _addresses(name: str) -> list[tuple[str, str, str, str]]:
+    """Component, its instance, variable, its instance."""
+    places = (variable.address for variable in build(product.load(name)))
+    return sorted({(each.component, each.component_instance, each.variable, each.instance) for each in places})
+
+
+def _setting(place: tuple[str, str, str, str], value: str, evse: int) -> dict[str, Any]:
+    component, component_instance, variable, instance = place
+    where: dict[str, Any] = {"name": component, **({"instance": component_instance} if component_instance else {})}
+    if evse:
+        where["evse"] = {"id": evse, "connectorId": 1.0}
+    what = {"name": variable, **({"instance": instance} if instance else {})}
+    return {"component": where, "variable": what, "attributeValue": value[:1000]}
+
+
+@pytest.mark.slow
+@settings(_fuzz, max_examples=30)
+@given(data=st.data(), name=st.sampled_from(PRODUCTS))
+def test_whatever_it_sets(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, name: str) -> None:
+    """Every variable there is, to whatever comes to its mind: what is taken can be lived with."""
+    bench = _bench(tmp_path_factory.mktemp("sets"), name)
+    places = st.sampled_from(_addresses(name))
+    settings_ = data.draw(st.lists(st.builds(_setting, places, TEXTS, st.sampled_from((0, 0, 1))), min_size=1))
+    for setting in settings_:
+        _ask(bench, "SetVariables", {"setVariableData": [setting]})
+    bench.card(CARD, 1)
+    bench.plug(1)
+    bench.energy_on(1)
+    bench.advance(120)
+    bench.link_down()
+    bench.advance(5)
+    _check_sane(bench)
+
+
+@pytest.mark.slow
+@settings(_fuzz, max_examples=30)
+@given(data=st.data())
+def test_whatever_it_answers(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    answers = {action: data.draw(st.none() | response_of(action), action) for action in ASKED}
+    bench = Bench(tmp_path_factory.mktemp("answers"), product_name="full")
+    bench.answers.update(answers)
+    bench.up()
+    bench.advance(100)
+    for evse in (1, 2):
+        bench.card(CARD, evse)
+        bench.plug(evse)
+        bench.energy_on(evse)
+    bench.advance(100)
+    bench.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
+    bench.call("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"})
+    bench.advance(100)
+    assert _ask(bench, "GetTransactionStatus", {}) is not None
+    _check_sane(bench)
+
+
+@pytest.mark.parametrize("stamp", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.9-14:00", "0001-01-01T00:00:00Z"])
+def test_a_time_at_the_end_of_the_calendar(tmp_path: Path, stamp: str) -> None:
+    bench = Bench(tmp_path)
+    bench.answers["BootNotification"] = {"status": "Accepted", "currentTime": stamp, "interval": 60}
+    bench.answers["Heartbeat"] = {"currentTime": stamp}
+    bench.up()
+    bench.advance(200)
+    bench.card(CARD, 1)
+    assert bench.events[-1]["timestamp"][:4] == "2027"
+
+
+@pytest.mark.slow
+@settings(_fuzz, max_examples=60)
+@given(
+    frame=st.one_of(
+        st.text(),
+        st.recursive(st.one_of(st.integers(), st.text(), st.none()), st.lists).map(json.dumps),
+        calls.flatmap(lambda call: _cut(json.dumps([2, "cut", *call]))),
+    )
+)
+def test_whatever_it_sends_the_station_lives(tmp_path_factory: pytest.TempPathFactory, frame: str) -> None:
+    bench = _bench(tmp_path_factory.mktemp("sends"))
+    bench.frame(frame)
+    assert bench.call("DataTransfer", {"vendorId": "x"}) == {"status": "UnknownVendorId"}
+    bench.database.close()
+
+
+def _cut(frame: str) -> st.SearchStrategy[str]:
+    return st.integers(0, len(frame)).map(lambda at: frame[:at])
