@@ -31,6 +31,9 @@ _log = logging.getLogger(__name__)
 
 _WINDOW = 200
 _MEMORY_LANE_LIMIT = 500
+_KEPT_LIMIT = 10_000
+"""Durable messages that are not about a transaction: a month without a CSMS, and no more than a few MB of disk for
+one that asks for messages and never takes them."""
 _AWAITED = frozenset({"BootNotification", "Authorize"})
 """Messages without whose answer the station or a driver would wait for ever."""
 _NEVER_QUEUED: frozenset[str] = frozenset({"BootNotification", "Heartbeat", "StatusNotification", "Authorize"})
@@ -140,6 +143,10 @@ class Outbox:
         if len(self._memory) >= _MEMORY_LANE_LIMIT and not self._make_room(action):
             return
         self._memory.append(Item(action, payload, self._count(), early=early))
+
+    def has_room(self, messages: int) -> bool:
+        """May so many messages be added that the CSMS asks for? Half of the lane stays free for what happens."""
+        return len(self._memory) + messages <= _MEMORY_LANE_LIMIT // 2
 
     def _make_room(self, action: Action) -> bool:
         """Drop the oldest message that nobody waits for; False: all are such, and so is this one no longer wanted."""
@@ -293,6 +300,9 @@ class Outbox:
     def _add_durable(
         self, action: Action, payload: Any, transaction_id: str | None, clock_offset: float | None
     ) -> None:
+        if transaction_id is None and self._counts[""] >= _KEPT_LIMIT:
+            _log.warning("%d messages wait: %s dropped", _KEPT_LIMIT, action)
+            return
         row = OutboxRow(self._next_id, action, transaction_id, payload, 0, self.boot_id, clock_offset)
         self._next_id += 1
         self.store.add(row)

@@ -249,23 +249,25 @@ def _parse_head(head: str | None) -> tuple[int, str]:
 
 
 class Throttle:
-    """Of the events that a peer can cause at will, one a minute for each kind is written, and then how many there were:
-    a flood of them must not push the rest out of the log, nor wear the disk."""
+    """Of each kind of event so many a minute are written, and then how many more there were: a flood of what a peer can
+    cause at will must not push the rest out of the log, nor wear the disk, nor fill the queue to the CSMS."""
 
-    def __init__(self, quiet_s: float = 60.0) -> None:
+    def __init__(self, quiet_s: float = 60.0, *, critical: int = 10) -> None:
         self._quiet_s = quiet_s
+        self._critical = critical
         self._since: dict[str, float] = {}
+        self._admitted: dict[str, int] = {}
         self._held: dict[str, int] = {}
 
     def admits(self, kind: str, now: float) -> bool:
         """Write this one? If not, it is counted."""
-        if kind not in NOT_CRITICAL:
+        if now - self._since.get(kind, -self._quiet_s) >= self._quiet_s and kind not in self._held:
+            self._since[kind], self._admitted[kind] = now, 0
+        if self._admitted[kind] < (self._critical if is_critical(kind) else 1):
+            self._admitted[kind] += 1
             return True
-        if now - self._since.get(kind, now - self._quiet_s) < self._quiet_s:
-            self._held[kind] = self._held.get(kind, 0) + 1
-            return False
-        self._since[kind] = now
-        return True
+        self._held[kind] = self._held.get(kind, 0) + 1
+        return False
 
     def next_deadline(self) -> float | None:
         return min((self._since[kind] + self._quiet_s for kind in self._held), default=None)
@@ -275,5 +277,5 @@ class Throttle:
         over = [(kind, count) for kind, count in self._held.items() if now >= self._since[kind] + self._quiet_s]
         for kind, _count in over:
             del self._held[kind]
-            self._since[kind] = now
+            self._since[kind], self._admitted[kind] = now, 1
         return over

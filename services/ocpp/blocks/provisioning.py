@@ -222,8 +222,7 @@ class Provisioning(Block):
         if kind == "SummaryInventory" and not self.context.product.features.summary_inventory:
             return {"status": "NotSupported"}  # B07.FR.02
         report = self.context.model.base_report(kind)
-        self._send_report(request["requestId"], report, now)
-        return {"status": "Accepted"}
+        return {"status": "Accepted" if self._send_report(request["requestId"], report, now) else "Rejected"}
 
     def _report(self, request: GetReportRequest, now: float) -> GetReportResponse:
         report = self.context.model.custom_report(
@@ -231,13 +230,17 @@ class Provisioning(Block):
         )
         if not report:
             return {"status": "EmptyResultSet"}  # B08.FR.15
-        self._send_report(request["requestId"], report, now)
-        return {"status": "Accepted"}
+        return {"status": "Accepted" if self._send_report(request["requestId"], report, now) else "Rejected"}
 
-    def _send_report(self, request_id: int, report: list[Any], now: float) -> None:
-        """B07.FR.03, B07.FR.10: the parts, numbered from 0; the response leaves before them."""
+    def _send_report(self, request_id: int, report: list[Any], now: float) -> bool:
+        """B07.FR.03, B07.FR.10: the parts, numbered from 0; the response leaves before them.
+
+        False: there are so many messages waiting that it has to be asked for again (B07.FR.13, B08.FR.16).
+        """
         model = self.context.model
         pages = paged(report, model.get(keys.ITEMS_GET_REPORT), model.get(keys.BYTES_GET_REPORT))
+        if not self.context.outbox.has_room(len(pages)):
+            return False
         for number, page in enumerate(pages):
             part: NotifyReportRequest = {
                 "requestId": request_id,  # B07.FR.04, B08.FR.04
@@ -247,6 +250,7 @@ class Provisioning(Block):
                 "reportData": cast("list[ReportDataType]", page),
             }
             self.context.outbox.send("NotifyReport", part, early=True)
+        return True
 
     # --- B09, B10 -------------------------------------------------------------------------------------------------
 

@@ -215,7 +215,7 @@ class Security(Block):
 
     def on_time(self, now: float) -> None:
         for kind, count in self._throttle.due(now):
-            self._write(kind, f"{count} more", now)
+            self._tell(signals.SecurityEvent(kind, f"{count} more"), now)
         signing = self._signing
         if signing is not None and signing.resend_at is not None and now >= signing.resend_at:
             signing.resends += 1
@@ -228,8 +228,11 @@ class Security(Block):
     # --- A04: security events -----------------------------------------------------------------------------------------
 
     def _raise(self, event: signals.SecurityEvent, now: float) -> None:
-        if not self._throttle.admits(event.type, now):
-            return
+        if self._throttle.admits(event.type, now):
+            self._tell(event, now)
+
+    def _tell(self, event: signals.SecurityEvent, now: float) -> None:
+        """Into the security log, and to the CSMS if it is critical."""
         _log.warning("security event %s", event.type)
         self._write(event.type, event.tech_info, now)
         if not is_critical(event.type):

@@ -20,11 +20,13 @@ from firmware.contract.messages import FromClient, Request
 from firmware.ipc.framing import Decoder, encode
 from firmware.update.slots import SlotStatus
 from services.ocpp.device_model.build import build
+from services.ocpp.signals import Authorised, SecurityEvent
 from tests.support.absurd import TEXTS, calls, response_of
-from tests.support.station import Bench
+from tests.support.station import Bench, set_variables
 
 PRODUCTS = ("c7am-400-cc", "full")
 CARD = "04A1B2C3D4E580"
+TOKEN: Any = {"idToken": CARD, "type": "ISO14443"}
 ASKED = (
     "BootNotification",
     "Heartbeat",
@@ -186,3 +188,74 @@ def test_whatever_it_sends_the_station_lives(tmp_path_factory: pytest.TempPathFa
 
 def _cut(frame: str) -> st.SearchStrategy[str]:
     return st.integers(0, len(frame)).map(lambda at: frame[:at])
+
+
+# --- floods -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_flood_of_reports_is_refused_before_it_crowds_out_what_happens(tmp_path: Path) -> None:
+    """B07.FR.13, B08.FR.16."""
+    bench = _bench(tmp_path)
+    bench.answers["NotifyReport"] = None
+    asked = {"reportBase": "FullInventory"}
+    statuses = [bench.call("GetBaseReport", {"requestId": number, **asked})["status"] for number in range(600)]
+    assert statuses[0] == "Accepted"
+    assert statuses[-1] == "Rejected"
+    everything = {"requestId": 1, "componentCriteria": ["Available"]}
+    assert bench.call("GetReport", everything)["status"] == "Rejected"
+    bench.plug(1)
+    del bench.answers["NotifyReport"]
+    bench.advance(31)
+    assert bench.sent("StatusNotification")[-1]["connectorStatus"] == "Occupied"
+    accepted = statuses.count("Accepted")
+    assert len([part for part in bench.sent("NotifyReport") if not part["tbc"]]) >= accepted
+    assert bench.call("GetBaseReport", {"requestId": 1, **asked})["status"] == "Accepted"
+
+
+def test_a_flood_of_bad_certificates_is_summed_up(tmp_path: Path) -> None:
+    """Each would be a security event, which is critical, on the disk, and kept until the CSMS takes it."""
+    bench = _bench(tmp_path)
+    for _ in range(500):
+        assert bench.call("CertificateSigned", {"certificateChain": "x"})["status"] == "Rejected"
+    bench.advance(61)
+    told = [each for each in bench.sent("SecurityEventNotification") if "StationCertificate" in each["type"]]
+    assert len(told) == 11
+    assert told[-1]["techInfo"] == "490 more"
+    assert bench.call("CertificateSigned", {"certificateChain": "x"})["status"] == "Rejected"
+    assert len(bench.sent("SecurityEventNotification")) == len(told) + 2  # and that of the start
+
+
+def test_what_it_never_takes_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.ocpp.outbox._KEPT_LIMIT", 20)
+    bench = _bench(tmp_path)
+    bench.answers["SecurityEventNotification"] = None
+    for number in range(50):
+        event = SecurityEvent(f"Event{number}")
+        bench.tell(lambda now, event=event: bench.station.on_security_event(event, now))  # type: ignore[misc]
+    assert bench.context.outbox.durable_count == 20
+    bench.plug(1)
+    bench.context.emit(Authorised(1, TOKEN))
+    bench.tell(bench.station.on_time)
+    assert bench.context.outbox.has_messages()  # a transaction's are always kept
+    del bench.answers["SecurityEventNotification"]
+    bench.advance(31)
+    assert bench.events[0]["eventType"] == "Started"
+    assert len(bench.sent("SecurityEventNotification")) == 1 + 20  # of the start, and as many as there was room for
+
+
+def test_a_million_settings_take_the_room_of_one(tmp_path: Path) -> None:
+    bench = _bench(tmp_path)
+
+    def size() -> int:
+        bench.database.commit()
+        return sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+
+    def set_all(rounds: range) -> None:
+        for number in rounds:
+            request = set_variables("SampledDataCtrlr", "TxUpdatedInterval", str(60 + number % 1000))
+            assert bench.call("SetVariables", request)["setVariableResult"][0]["attributeStatus"] == "Accepted"
+
+    set_all(range(1500))  # as far as the write-ahead log grows
+    before = size()
+    set_all(range(1500, 3000))
+    assert size() <= before
