@@ -244,9 +244,10 @@ class Service:
         return [root.pem for root in self._certificates.roots("CSMSRootCertificate")]
 
     def _transfer_rules(self) -> Rules:
-        """To the station itself only on a bench, where the CSMS is there, too."""
-        profiles = self._booted_profiles.values()
-        return Rules.of(self._product.limits.file_transfer, [profile.url for profile in profiles])
+        """To the station itself only on a bench, where the CSMS is there, too. That is the factory's to say: a
+        SetNetworkProfile must not open what listens on the loopback."""
+        urls = [profile.url for profile in self._factory.network_profile]
+        return Rules.of(self._product.limits.file_transfer, urls)
 
     def _known_utc(self) -> float | None:
         """The station's time for judging certificates; the board's until the station has started."""

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from msgspec.structs import replace
 
 from firmware import product
 from firmware.config import CertificateFiles, FactorySettings, FactoryVariable, NetworkProfile, ServiceConfig
 from firmware.errors import ConfigError
+from services.ocpp import network_profiles
 from services.ocpp.device_model import keys
 from services.ocpp.service import Service
 from services.ocpp.signals import SecurityEvent
@@ -26,7 +28,7 @@ BAD = "InvalidCsmsCertificate: unable to get local issuer certificate"
 class Told(Service):
     """Keeps the security events that it would have told the station."""
 
-    def __init__(self, folder: Path, **factory: Any) -> None:
+    def __init__(self, folder: Path, profile: NetworkProfile = PROFILE, **factory: Any) -> None:
         self.told: list[str] = []
         config = ServiceConfig(
             database=str(folder / "station.db"),
@@ -34,7 +36,7 @@ class Told(Service):
             hal_socket=str(folder / "hal.sock"),
             status_socket=str(folder / "status.sock"),
         )
-        settings = FactorySettings(identity="CP001", network_profile=[PROFILE], **factory)
+        settings = FactorySettings(identity="CP001", network_profile=[profile], **factory)
         super().__init__(config, settings, product.load("c7am-400-cc"), clock=ManualClock(), firmware_version="1.0.0")
 
     def _report(self, event: SecurityEvent) -> None:
@@ -134,3 +136,17 @@ def test_factory_certificates_are_read_once(tmp_path: Path) -> None:
 def test_a_factory_file_that_is_none_ends_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.pem"):
         Told(tmp_path, certificates=CertificateFiles(csms_root=[str(tmp_path / "nowhere.pem")]))
+
+
+def test_a_network_profile_of_the_csms_opens_no_way_to_the_loopback(tmp_path: Path) -> None:
+    """Else SetNetworkProfile, Reset and GetLog would lead to what listens on the station itself."""
+    real = NetworkProfile(slot=1, url="wss://csms.example/ocpp", security_profile=2)
+    first = Told(tmp_path, real)
+    network_profiles.store(first._facts, {1: real, 2: replace(PROFILE, slot=2)})
+    first._database.commit()
+    first._database.close()
+    again = Told(tmp_path, real)
+    assert again._booted_profiles[2].url == PROFILE.url
+    assert not again._transfer_rules().loopback
+    again._database.close()
+    assert Told(tmp_path / "bench")._transfer_rules().loopback
