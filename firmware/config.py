@@ -40,7 +40,8 @@ class NetworkProfile(Struct, frozen=True, forbid_unknown_fields=True):
     """One configuration slot of network connection data (B09)."""
 
     slot: Annotated[int, Meta(ge=1, le=99)]
-    url: Annotated[str, Meta(pattern=r"^wss?://[^/\s?#]+[^\s?#]*$", max_length=512)]
+    url: Annotated[str, Meta(pattern=r"^wss?://(?!/)[!\"$->@-~]+\Z", max_length=512)]
+    """Visible ASCII without query and fragment; other characters are percent-encoded, other names are in Punycode."""
     security_profile: Annotated[int, Meta(ge=0, le=3)] = 1
     interface: Literal["Wired0", "Wired1", "Wired2", "Wired3", "Wireless0", "Wireless1", "Wireless2", "Wireless3"] = (
         "Wired0"

@@ -6,8 +6,10 @@ A changed slot or priority takes effect at the next boot (B10.FR.04): until then
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FACT", "FALLBACK_ROOT_FACT", "in_priority", "load", "parse", "store", "trusts_fallback_root"]
 
+_log = logging.getLogger(__name__)
+
 FACT = "network_profiles"
 FALLBACK_ROOT_FACT = "fallback_root_for"
 """The URL in use when the newest CSMS root replaced its predecessor (M05.FR.12)."""
@@ -30,7 +34,16 @@ def load(facts: Facts, factory: Iterable[NetworkProfile]) -> dict[int, NetworkPr
     kept = facts.get(FACT)
     if kept is None:
         return {profile.slot: profile for profile in factory}
-    return {profile.slot: profile for profile in msgspec.convert(kept, list[NetworkProfile])}
+    return {profile.slot: profile for profile in map(_as_kept, kept) if profile is not None}
+
+
+def _as_kept(data: object) -> NetworkProfile | None:
+    """A slot of an earlier firmware, which may have been less strict, must not end each start of this one."""
+    try:
+        return msgspec.convert(data, NetworkProfile)
+    except msgspec.ValidationError as error:
+        _log.error("a network profile that was kept is of no use: %s", error)
+        return None
 
 
 def store(facts: Facts, profiles: dict[int, NetworkProfile]) -> None:
@@ -56,7 +69,19 @@ def parse(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:
     secure = profile.url.startswith("wss://")
     if secure != (profile.security_profile >= 2):
         raise ConfigError("the URL's scheme does not fit the security profile")
+    _check_host(profile.url)
     return profile
+
+
+def _check_host(url: str) -> None:
+    """What can't be dialled would strand the station at its next boot."""
+    try:
+        parts = urlsplit(url)
+        possible = parts.hostname and parts.port != 0
+    except ValueError:
+        possible = False
+    if not possible:
+        raise ConfigError("the URL has no host, or an impossible port")
 
 
 def _profile(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:

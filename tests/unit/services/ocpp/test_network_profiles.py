@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firmware.config import NetworkProfile
 from firmware.errors import ConfigError
 from services.ocpp import network_profiles
+from services.ocpp.csms_dial import connection_url
 
 FACTORY = [NetworkProfile(slot=slot, url=f"ws://host{slot}/ocpp") for slot in (1, 3)]
 
@@ -74,6 +79,18 @@ def test_good_ones(url: str, security_profile: int) -> None:
         {"ocppCsmsUrl": "ws://a b/"},
         {"ocppCsmsUrl": "ws://a/?identity=follows"},
         {"ocppCsmsUrl": "ws://a/" + "x" * 600},
+        {"ocppCsmsUrl": "ws://a/\n"},
+        {"ocppCsmsUrl": "ws://a/\r\nX: y"},
+        {"ocppCsmsUrl": "ws://a/\x00"},
+        {"ocppCsmsUrl": "ws://a/\x7f"},
+        {"ocppCsmsUrl": "ws://ä/"},
+        {"ocppCsmsUrl": "ws:///ocpp"},
+        {"ocppCsmsUrl": "ws://user@/ocpp"},
+        {"ocppCsmsUrl": "ws://:9000/ocpp"},
+        {"ocppCsmsUrl": "ws://a:0/ocpp"},
+        {"ocppCsmsUrl": "ws://a:65536/ocpp"},
+        {"ocppCsmsUrl": "ws://a:x/ocpp"},
+        {"ocppCsmsUrl": "ws://[::1/ocpp"},
         {"ocppCsmsUrl": "wss://a/", "securityProfile": 1},
         {"ocppCsmsUrl": "ws://a/", "securityProfile": 3},
         {"securityProfile": -1},
@@ -85,3 +102,24 @@ def test_good_ones(url: str, security_profile: int) -> None:
 def test_bad_ones(fault: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         network_profiles.parse(1, data(**fault))
+
+
+def test_a_kept_one_that_is_of_no_use_is_passed_over() -> None:
+    facts = Facts()
+    network_profiles.store(facts, network_profiles.load(facts, FACTORY))
+    facts.values[network_profiles.FACT][0]["url"] = "ws://käse/"
+    assert list(network_profiles.load(facts, [])) == [3]
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=60) | st.from_regex(r"\Awss?://[ -~\x7f-\x9f]{0,40}\Z"))
+def test_any_url_is_refused_or_can_be_dialled(url: str) -> None:
+    try:
+        profile = network_profiles.parse(1, data(ocppCsmsUrl=url, securityProfile=2 if url[:4] == "wss:" else 1))
+    except ConfigError:
+        return
+    dialled = connection_url(profile.url, "CP 001")
+    assert re.fullmatch(r"wss?://[!-~]+/CP%20001", dialled)
+    parts = urlsplit(dialled)
+    assert parts.hostname
+    assert "@" not in parts.netloc
+    assert parts.port is None or 0 < parts.port < 65536
