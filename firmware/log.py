@@ -28,8 +28,8 @@ _MAX_SECRETS = 64
 _HIDDEN = "***"
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160))} | {9: "\t", 10: "\\n", 13: "\\r"}
-_QUIET_LIBRARIES = ("aiohttp", "asyncio", "websockets")
-"""Their DEBUG lines hold whole frames and headers; ours say what is needed."""
+_QUIET_LIBRARIES = ("aioftp", "aiohttp", "asyncio", "websockets")
+"""Their DEBUG lines hold whole frames, headers and answers; ours say what is needed."""
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|\Z)", re.S), ""),

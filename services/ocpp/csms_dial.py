@@ -25,6 +25,7 @@ from websockets.typing import Subprotocol
 
 from firmware.config import NetworkProfile
 from firmware.errors import BaywattError
+from firmware.log import register_secret
 from services.ocpp.connection_policy import RetryRules
 
 __all__ = [
@@ -172,8 +173,9 @@ def _headers(settings: LinkSettings, profile: NetworkProfile) -> dict[str, str]:
         return {}
     if settings.basic_auth_password is None:
         raise DialError("unauthorised", "no BasicAuthPassword is set")
-    credentials = f"{settings.identity}:{settings.basic_auth_password}".encode()
-    return {"Authorization": "Basic " + base64.b64encode(credentials).decode()}
+    credentials = base64.b64encode(f"{settings.identity}:{settings.basic_auth_password}".encode()).decode()
+    register_secret(credentials)  # a server may send it back where we don't expect it, and errors repeat that
+    return {"Authorization": f"Basic {credentials}"}
 
 
 def _tls_options(settings: LinkSettings, profile: NetworkProfile) -> dict[str, Any]:

@@ -36,6 +36,8 @@ __all__ = ["Station", "Step"]
 _log = logging.getLogger(__name__)
 
 _KEPT_EVENTS_SEEN = "hal_seen"
+_PERSONAL = ("Authorize", "TransactionEvent")
+"""What the CSMS says of these may name the card, which belongs in no log."""
 _COUNTED = {"GetVariables": "getVariableData", "SetVariables": "setVariableData", "GetReport": "componentVariable"}
 
 
@@ -179,7 +181,8 @@ class Station:
                 self._tell_asker(item, Failure("offline"), now)
         else:
             code = "timeout" if event.timed_out else event.code
-            _log.warning("%s failed: %s %s", item.action, code, event.description)
+            said = "" if item.action in _PERSONAL else f" {event.description}"
+            _log.warning("%s failed: %s%s", item.action, code, said)
             if outbox.failed(item, now):
                 self._tell_asker(item, Failure(code, event.description), now)
 

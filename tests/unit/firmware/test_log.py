@@ -25,7 +25,7 @@ def as_before() -> Iterator[None]:
     """Leaves the root logger as it found it; the handler under test stands alone meanwhile."""
     root = logging.getLogger()
     handlers, level, raising = root.handlers[:], root.level, logging.raiseExceptions
-    quiet = {name: logging.getLogger(name).level for name in ("aiohttp", "asyncio", "websockets")}
+    quiet = {name: logging.getLogger(name).level for name in ("aioftp", "aiohttp", "asyncio", "websockets")}
     known = log._secrets[:]
     root.handlers[:] = []
     yield

@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection
 
 from firmware.config import NetworkProfile
 from firmware.errors import StorageError
+from firmware.log import redact
 from services.ocpp.csms_dial import DialError, LinkSettings, connection_url, dial, security_event
 from tests.support.csms import Fault, ScriptedCsms
 from tests.support.tls import contexts, make_files, server_context
@@ -74,6 +75,20 @@ async def test_the_handshake_of_profile_1() -> None:
         assert "sec-websocket-extensions" not in handshake.headers
         scheme, _, token = handshake.headers["authorization"].partition(" ")
         assert (scheme, base64.b64decode(token)) == ("Basic", f"CP001:{PASSWORD}".encode())
+
+
+async def test_credentials_that_a_server_repeats_are_not_logged() -> None:
+    async def repeat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        said = head.split("Authorization: Basic ")[1].split("\r\n")[0]
+        writer.write(f"HTTP/1.1 101 Switching Protocols\r\nConnection: {said}\r\n\r\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(repeat, "127.0.0.1", 0) as server:
+        error = await _failure(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ocpp")
+    token = base64.b64encode(f"CP001:{PASSWORD}".encode()).decode()
+    assert token in error.reason
+    assert token not in redact(error.reason)
 
 
 async def test_profile_0_sends_no_credentials() -> None:
