@@ -95,7 +95,7 @@ class Display:
 
 
 def _session(evse: Evse) -> tuple[str, dict[str, str]]:
-    if evse.stopping:
+    if evse.stopping or evse.id_token is None:  # stopped; the transaction may go on until the cable is out
         return "finished", _figures(evse)
     match evse.state_of_charging:
         case "Idle":

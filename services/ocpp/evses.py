@@ -78,6 +78,9 @@ class Evse:
     stopping: bool = False
     """Authorisation has ended and the energy is being brought to zero; owner: transactions (E)."""
 
+    held_back: bool = False
+    """No energy is offered, because of the token (E05.FR.02); owner: transactions (E)."""
+
     @property
     def faulted(self) -> bool:
         return any(fault.stops_charging for fault in self.faults)
@@ -94,6 +97,8 @@ class Evse:
             return "Idle"
         if self.stopping:
             return "EVConnected"
+        if self.held_back:
+            return "SuspendedEVSE"
         match self.flow:
             case EnergyFlow.FLOWING:
                 return "Charging"

@@ -158,7 +158,7 @@ class Transactions(Block):
         if session.authorised:
             self._permit(session, now)
         if transaction.suspended:
-            self.context.hal.ask(SetLimit(session.evse, 0.0))
+            self._hold_back(session, now)
         self._charging_state_may_have_changed(session, now)
 
     def _close_after_boot(self, session: Session, now: float) -> None:
@@ -251,11 +251,21 @@ class Transactions(Block):
         if delivered < self.context.model.get(keys.MAX_ENERGY_ON_INVALID_ID):
             return
         transaction.suspended = True
-        self.context.hal.ask(SetLimit(session.evse, 0.0))
+        self._hold_back(session, now)
         self._events.save(session)
+
+    def _hold_back(self, session: Session, now: float) -> None:
+        """Where no energy has flowed yet, the contactors need not close for it to be held back."""
+        evse = self._evse(session)
+        self.context.hal.ask(SetLimit(session.evse, 0.0))
+        if not session.delivering:
+            self.context.hal.ask(Withdraw(session.evse))
+            evse.held_back = evse.plugged
+            self._charging_state_may_have_changed(session, now)
 
     def _release(self, session: Session) -> None:
         """Energy that was held back because of the token is held back no longer."""
+        self._evse(session).held_back = False
         if session.transaction is not None and session.transaction.suspended:
             session.transaction.suspended = False
             self.context.hal.ask(SetLimit(session.evse, None))
@@ -333,6 +343,8 @@ class Transactions(Block):
             case Plugged() if session:
                 session.connect_by = None
                 self._happened(session, "CablePluggedIn", now)
+                if session.transaction is not None and session.transaction.suspended:
+                    self._hold_back(session, now)
             case Unplugged() if session:
                 self._unplugged(session, now)
             case MeterReading() if session:
@@ -352,7 +364,7 @@ class Transactions(Block):
 
     def _unplugged(self, session: Session, now: float) -> None:
         evse = self._evse(session)
-        evse.plugged = False
+        evse.plugged = evse.held_back = False
         if session.transaction is None:
             if session.authorised:
                 self._await_cable(session, now)
@@ -480,31 +492,35 @@ class Transactions(Block):
         session.stop = Stop(trigger, reason, id_token, now + _STOP_TIMEOUT_S)
         session.transaction.stop_reason = reason
         self._deauthorise(session)
-        evse.stopping = True
         if evse.plugged and not ends_with_authorisation(self.context.model):
             # E07 alternative, F03.FR.02: the transaction goes on, so the CSMS hears of it at once.
             self._events.make(session, "Updated", trigger, now, id_token=id_token)
             session.stop.trigger, session.stop.id_token = "ChargingStateChanged", None
+        evse.stopping = True
         self._events.save(session)
         if not session.delivering and not evse.power_active:
             self._complete_stop(session, now)
 
     def _complete_stop(self, session: Session, now: float) -> None:
         """Energy is off: tell the CSMS."""
-        stop = session.stop
+        evse, stop = self._evse(session), session.stop
         if stop is None:
             return
         session.stop = None
+        told = session.transaction is not None and session.transaction.charging_state == evse.state_of_charging
         # E05.FR.10, F03.FR.03, whatever had been reached of the stop points
         if ends_with_authorisation(self.context.model):
             self._end(session, stop.trigger, now, reason=stop.reason, id_token=stop.id_token)
+        elif stop.trigger == "ChargingStateChanged" and told:  # E02.FR.13: there had been no energy
+            self._events.save(session)
         else:
             self._happened(session, stop.trigger, now, reason=stop.reason, id_token=stop.id_token)
-        self._evse(session).stopping = False
+        evse.stopping = False
 
     def _deauthorise(self, session: Session) -> None:
         session.authorised = session.token_due = False
         session.connect_by = session.renew_at = None
+        self._evse(session).held_back = False
         if session.transaction is not None:
             session.transaction.authorised = False
         self.context.hal.ask(Withdraw(session.evse))
@@ -512,7 +528,8 @@ class Transactions(Block):
 
     def _permit(self, session: Session, now: float) -> None:
         """Grant or renew the energising lease; its name is the same as long as the authorisation is."""
-        if not session.authorised or session.stop is not None:
+        held_back = session.transaction is not None and session.transaction.suspended and not session.delivering
+        if not session.authorised or session.stop is not None or held_back:
             session.renew_at = None
             return
         self.context.hal.ask(Permit(session.evse, session.permission, _LEASE_S))

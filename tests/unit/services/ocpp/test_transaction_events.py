@@ -60,6 +60,63 @@ def test_a_word_about_the_token_of_a_transaction_without_one_is_nothing(tmp_path
     assert bench.summary() == [("Started", "CablePluggedIn", "EVConnected")]
 
 
+def test_a_token_that_is_refused_before_energy_flows_closes_no_contactor(tmp_path: Path) -> None:
+    bench = full(tmp_path, StopTxOnInvalidId="false")
+    bench.answers["TransactionEvent"] = lambda request: (
+        {"idTokenInfo": {"status": "ConcurrentTx"}} if "idToken" in request else {}
+    )
+    bench.card(CARD, 2)
+    bench.plug(2)
+    told = [
+        ("Started", "Authorized", "Idle"),
+        ("Updated", "CablePluggedIn", "EVConnected"),
+        ("Updated", "ChargingStateChanged", "SuspendedEVSE"),  # E05.FR.02
+    ]
+    assert bench.summary() == told
+    bench.advance(20)
+    assert not bench.permitted(2)
+    bench.restart_service()
+    bench.up()
+    assert not bench.permitted(2)
+    assert bench.summary() == told
+    bench.card(CARD, 2)
+    assert bench.summary()[3:] == [("Ended", "StopAuthorized", "EVConnected")]
+    assert bench.limits[2] is None
+
+
+def test_a_token_that_is_refused_is_refused_again_when_the_cable_comes_back(tmp_path: Path) -> None:
+    bench = full(tmp_path, StopTxOnInvalidId="false", StopTxOnEVSideDisconnect="false")
+    bench.answers["TransactionEvent"] = {"idTokenInfo": {"status": "Blocked"}}
+    bench.card(CARD, 2)
+    for _ in range(2):
+        bench.plug(2)
+        bench.unplug(2)
+    assert [state for _, _, state in bench.summary()] == ["Idle", *["EVConnected", "SuspendedEVSE", "Idle"] * 2]
+    assert not bench.permitted(2)
+
+
+@pytest.mark.parametrize(("energy", "states"), [(True, ["Charging", "EVConnected"]), (False, ["EVConnected"])])
+def test_the_end_of_the_authorisation_and_of_the_energy_are_told_when_they_are(
+    tmp_path: Path, energy: bool, states: list[str]
+) -> None:
+    bench = full(tmp_path, TxStopPoint="EVConnected")
+    bench.card(CARD, 2)
+    bench.plug(2)
+    if energy:
+        bench.energy_on(2)
+    told = len(bench.events)
+    bench.card(CARD, 2)
+    if energy:
+        bench.energy_off(2)
+    assert [state for _, _, state in bench.summary()[told:]] == states  # E02.FR.13, E07.FR.02
+    assert bench.shown[2][0] == "finished"
+    bench.restart_service()
+    bench.up()
+    bench.unplug(2)
+    assert bench.summary()[-1] == ("Ended", "EVCommunicationLost", "Idle")
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Local"
+
+
 def test_energy_held_back_because_of_the_token_flows_again_when_it_is_accepted_anew(tmp_path: Path) -> None:
     bench = full(tmp_path, TxStopPoint="EVConnected", StopTxOnInvalidId="false")
     bench.answers["TransactionEvent"] = lambda request: (
