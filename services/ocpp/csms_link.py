@@ -237,6 +237,8 @@ class CsmsLink:
         try:
             while True:
                 self._listener.on_link_frame(await connection.recv())
+                if self._waiting:  # or the answers to a burst of requests would wait until the last has been read
+                    await asyncio.sleep(0)
         except ConnectionClosed as closed:
             return _closing(closed)
 

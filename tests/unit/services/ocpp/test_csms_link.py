@@ -119,6 +119,16 @@ async def test_frames_go_both_ways_in_order() -> None:
         assert bench.link.profile is not None
 
 
+async def test_a_burst_of_requests_is_answered_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with _connected() as (bench, csms):
+        answered = '[4,"-1","NotSupported","",{}]'
+        monkeypatch.setattr(bench.heard, "on_link_frame", lambda _: bench.link.send(answered))
+        for number in range(2000):
+            await csms.send_raw(json.dumps([2, str(number), "ClearCache", {}]))
+        await csms.until(lambda: len(csms.errors) == 2000, "2000 answers")
+        assert bench.heard.downs == []
+
+
 async def test_the_loss_of_a_connection_is_told_once_and_mended() -> None:
     async with _connected() as (bench, csms):
         for attempt in range(2, 5):
