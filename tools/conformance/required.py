@@ -30,6 +30,7 @@ class Required:
 _RW, _RO, _ANY = True, False, None
 
 _CORE = [
+    Required("OCPPCommCtrlr", "ActiveNetworkProfile", "", "integer", _RO),  # erratum 2.57
     Required("OCPPCommCtrlr", "MessageTimeout", "Default", "integer", _RO),
     Required("OCPPCommCtrlr", "FileTransferProtocols", "", "MemberList", _RO),
     Required("OCPPCommCtrlr", "NetworkConfigurationPriority", "", "SequenceList", _RW),
@@ -79,6 +80,7 @@ _CORE = [
     Required("EVSE", "SupplyPhases", "", "integer", _RO),
     Required("EVSE", "Power", "", "decimal", _RO),
     Required("Connector", "Available", "", "boolean", _RO),
+    Required("Connector", "AvailabilityState", "", "OptionList", _RO),  # erratum 2.66
     Required("Connector", "ConnectorType", "", "string", _RO),
     Required("Connector", "SupplyPhases", "", "integer", _RO),
 ]
