@@ -320,11 +320,18 @@ def test_a_csms_that_asks_for_reports_without_end(bench: Bench) -> None:
     """It can't make the station forget that a driver is waiting, or that it has to register."""
     bench.answers["NotifyReport"] = bench.answers["Authorize"] = None
     bench.card(CARD, 1)
-    for number in range(60):
-        bench.call("GetBaseReport", {"requestId": number, "reportBase": "FullInventory"})
+    answers = [
+        bench.call("GetBaseReport", {"requestId": number, "reportBase": "FullInventory"})["status"]
+        for number in range(60)
+    ]
+    accepted = answers.count("Accepted")
+    assert answers == ["Accepted"] * accepted + ["Rejected"] * (60 - accepted)  # B07.FR.13
+    assert bench.call("GetReport", {"requestId": 60}) == {"status": "Rejected"}  # B08.FR.16
     assert len(bench.context.outbox) <= 501
     del bench.answers["NotifyReport"], bench.answers["Authorize"]
     bench.advance(40)
+    parts = [(part["requestId"], part["tbc"]) for part in bench.sent("NotifyReport")]
+    assert [number for number, more in parts if not more] == list(range(accepted))  # whole reports, and no others
     bench.card(CARD, 1)
     assert bench.events[-1]["eventType"] == "Started"
 
