@@ -41,7 +41,7 @@ class _Reset:
     attempts: int = 0
 
     @property
-    def waits_for_drivers(self) -> bool:
+    def waits_for_idle(self) -> bool:
         return self.reason == "ScheduledReset"
 
 
@@ -52,6 +52,7 @@ class Resets:
         self.context = context
         self._reset: _Reset | None = None
         self._evses_to_reset: set[int] = set()
+        self._updating = False
 
     def handle(self, request: ResetRequest, now: float) -> ResetResponse:
         if "evseId" in request and request["evseId"] != 0:
@@ -60,9 +61,14 @@ class Resets:
             return {"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}}  # B11.FR.06
         if request["type"] == "OnIdle":
             return self._reset_on_idle(now)
-        if self._reset is None or self._reset.waits_for_drivers:  # else who asks again would put it off
+        if self._reset is None or self._reset.waits_for_idle:  # else who asks again would put it off
             self._reset_now(now)
         return {"status": "Accepted"}  # B12.FR.02, B11.FR.03
+
+    def heed_update(self, now: float, *, waits: bool) -> None:
+        """Firmware is being installed, or will be as soon as nobody charges; no longer, if not `waits`."""
+        self._updating = waits
+        self._advance(now)
 
     def _reset_now(self, now: float) -> None:
         self._reset = _Reset("RemoteReset")
@@ -73,12 +79,12 @@ class Resets:
 
     def _reset_on_idle(self, now: float) -> ResetResponse:
         """B12, scenario 3a: who charges goes on, and nobody else begins. It puts off no reset that is under way."""
-        if self._reset is None and any(_in_use(evse) for evse in self.context.hal.evses.values()):
+        if self._reset is None and not self._idle:
             self._reset = _Reset("ScheduledReset")
             self.context.emit(signals.ResetWaits(True))
         elif self._reset is None:
             self._reset_now(now)
-        scheduled = self._reset is not None and self._reset.waits_for_drivers
+        scheduled = self._reset is not None and self._reset.waits_for_idle
         return {"status": "Scheduled" if scheduled else "Accepted"}  # B12.FR.01, B11.FR.03
 
     def _reset_evse(self, evse_id: int, kind: ResetEnumType) -> ResetResponse:
@@ -101,13 +107,19 @@ class Resets:
                 self.context.hal.ask(Withdraw(evse_id))
                 self.context.hal.ask(SetLimit(evse_id, None))
 
+    @property
+    def _idle(self) -> bool:
+        """What OnIdle waits for is more than the end of transactions (erratum 2.14 of part 2)."""
+        return not self._updating and not any(_in_use(evse) for evse in self.context.hal.evses.values())
+
     def _advance(self, now: float) -> None:
         """Reboot once every transaction has ended and the CSMS knows, or can't be told in time."""
         reset = self._reset
         if reset is None or reset.reboot_at is not None:
             return
-        evses = self.context.hal.evses.values()
-        if any(_in_use(evse) if reset.waits_for_drivers else evse.transaction_id is not None for evse in evses):
+        if reset.waits_for_idle and not self._idle:
+            return
+        if any(evse.transaction_id is not None for evse in self.context.hal.evses.values()):
             return
         if reset.give_up_at is None:
             reset.give_up_at = now + self.context.model.get(keys.MESSAGE_TIMEOUT)

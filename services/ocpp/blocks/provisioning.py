@@ -182,6 +182,8 @@ class Provisioning(Block):
         match signal:
             case signals.Triggered(message="BootNotification"):
                 self._boot("Triggered")
+            case signals.UpdateWaits():
+                self._resets.heed_update(now, waits=signal.waits)
             case signals.VariablesChanged():
                 if any(change.of(keys.TIME_SOURCE) for change in signal.changes):
                     self.context.time.use(tuple(self.context.model.get(keys.TIME_SOURCE)))

@@ -12,6 +12,7 @@ import pytest
 from firmware.clock import format_utc
 from firmware.config import NetworkProfile
 from firmware.contract import BootCause, Reboot, SetLimit, Withdraw
+from services.ocpp import signals
 from services.ocpp.device_model import keys
 from tests.support.station import PROFILE, Bench, set_variables
 
@@ -516,6 +517,18 @@ def test_while_a_reset_waits_what_is_free_is_unavailable(bench: Bench) -> None:
     bench.reboot()
     bench.up()
     assert statuses(bench) == [(1, "Occupied"), (2, "Available")]
+
+
+def test_reset_on_idle_waits_for_an_update(bench: Bench) -> None:
+    bench.context.emit(signals.UpdateWaits(True))
+    bench.advance(0)
+    assert bench.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}  # B11.FR.07
+    bench.advance(300)
+    assert not bench.rebooting
+    bench.context.emit(signals.UpdateWaits(False))
+    bench.advance(0)
+    bench.advance(1)
+    assert bench.rebooting
 
 
 def test_reset_on_idle_puts_off_no_immediate_one(bench: Bench) -> None:
