@@ -142,8 +142,9 @@ class Availability(Block):
     def _status(self, evse: Evse) -> ConnectorStatusEnumType:
         if self.context.hal.is_faulted(evse):
             return "Faulted"
-        if self._closing and evse.plugged and not _levels(evse) & self._inoperative:
-            return "Occupied"  # Unavailable as soon as it becomes available
+        still_there = evse.plugged and evse.status == "Occupied"
+        if self._closing and still_there and not _levels(evse) & self._inoperative:
+            return "Occupied"  # Unavailable as soon as it becomes available, and then it stays so (G01, transitions)
         if not evse.operative and evse.transaction_id is None:
             return "Unavailable"  # G03.FR.06, G04.FR.07
         return "Occupied" if evse.plugged else "Available"  # G01.FR.03, G01.FR.04

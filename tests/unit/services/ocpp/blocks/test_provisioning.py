@@ -510,6 +510,9 @@ def test_while_a_reset_waits_what_is_free_is_unavailable(bench: Bench) -> None:
     assert statuses(bench) == [(2, "Unavailable")]  # B12, scenario 3a
     bench.call("ChangeAvailability", {"operationalStatus": "Operative", "evse": {"id": 2}})
     assert (2, "Available") not in statuses(bench)
+    bench.plug(2)
+    bench.unplug(2)
+    assert statuses(bench) == []  # G01: a cable makes no difference to an Unavailable connector
     bench.card(CARD, 1)
     bench.energy_off(1)
     assert statuses(bench) == []  # its cable is still plugged in
