@@ -181,7 +181,7 @@ class UpdateWaits:
 
 @dataclass(frozen=True, slots=True)
 class ResetWaits:
-    """A reset waits for the EVSEs that are in use: whatever is free is Unavailable (B12). False: no longer."""
+    """A reset waits until the station is idle: whatever is free now is Unavailable (B12). False: no longer."""
 
     waits: bool
 

@@ -48,7 +48,8 @@ class Availability(Block):
         self._inoperative: set[str] = set()
         self._scheduled: dict[str, OperationalStatusEnumType] = {}
         self._reported: dict[int, str] = {}
-        self._update_waits = self._reset_waits = False
+        self._update_waits = False
+        self._closed_for_reset: set[int] = set()
         self._heartbeat_at: float | None = None
         self._last_heartbeat = 0.0
 
@@ -129,22 +130,19 @@ class Availability(Block):
     def _is_operative(self, evse: Evse) -> bool:
         if _levels(evse) & self._inoperative:
             return False
-        if self._closing and evse.transaction_id is None:
+        if evse.evse in self._closed_for_reset:
             return False
+        if self._update_waits and evse.transaction_id is None:
+            return False  # L01.FR.07
         leaving = {target for target, wanted in self._scheduled.items() if wanted == "Inoperative"}
         return not (_levels(evse) & leaving and evse.transaction_id is None)
-
-    @property
-    def _closing(self) -> bool:
-        """Nobody begins any more: an update or a reset waits for those who charge (L01.FR.07; B12, scenario 3a)."""
-        return self._update_waits or self._reset_waits
 
     def _status(self, evse: Evse) -> ConnectorStatusEnumType:
         if self.context.hal.is_faulted(evse):
             return "Faulted"
         still_there = evse.plugged and evse.status == "Occupied"
-        if self._closing and still_there and not _levels(evse) & self._inoperative:
-            return "Occupied"  # Unavailable as soon as it becomes available, and then it stays so (G01, transitions)
+        if self._update_waits and still_there and not _levels(evse) & self._inoperative:
+            return "Occupied"  # L01.FR.07: Unavailable as soon as it becomes available; then it stays so (G01)
         if not evse.operative and evse.transaction_id is None:
             return "Unavailable"  # G03.FR.06, G04.FR.07
         return "Occupied" if evse.plugged else "Available"  # G01.FR.03, G01.FR.04
@@ -187,7 +185,7 @@ class Availability(Block):
                 self._update_waits = signal.waits
                 self._decide(now)
             case signals.ResetWaits():
-                self._reset_waits = signal.waits
+                self._close_for_reset(waits=signal.waits)
                 self._decide(now)
             case signals.Registered():
                 self._registered(signal, now)
@@ -201,6 +199,15 @@ class Availability(Block):
                 evse = self.context.hal.evses.get(signal.evse or 0)
                 if evse is not None:
                     self._notify(evse, now, early=True)
+
+    def _close_for_reset(self, *, waits: bool) -> None:
+        """B12, scenario 3a: what is Available becomes Unavailable; what is in use will be Available (TC_B_41_CS)."""
+        free = {
+            evse.evse
+            for evse in self.context.hal.evses.values()
+            if evse.status == "Available" and evse.transaction_id is None and evse.id_token is None
+        }
+        self._closed_for_reset = free if waits else set()
 
     def _registered(self, signal: signals.Registered, now: float) -> None:
         """B01.FR.05 all after a boot; B04.FR.01 all after a long outage; B04.FR.02 else only what changed."""

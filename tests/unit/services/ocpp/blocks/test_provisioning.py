@@ -522,6 +522,17 @@ def test_while_a_reset_waits_what_is_free_is_unavailable(bench: Bench) -> None:
     assert statuses(bench) == [(1, "Occupied"), (2, "Available")]
 
 
+def test_while_a_reset_waits_what_was_in_use_is_available_afterwards(bench: Bench) -> None:
+    charge(bench, 1)
+    charge(bench, 2, "04FFEEDDCCBB80")
+    bench.call("Reset", {"type": "OnIdle"})
+    bench.card(CARD, 1)
+    bench.energy_off(1)
+    bench.requests.clear()
+    bench.unplug(1)
+    assert statuses(bench) == [(1, "Available")]  # TC_B_41_CS
+
+
 def test_reset_on_idle_waits_for_an_update(bench: Bench) -> None:
     bench.context.emit(signals.UpdateWaits(True))
     bench.advance(0)
