@@ -31,6 +31,8 @@ from firmware.update.version import Version
 __all__ = ["Installer", "RaucSlots", "connect"]
 
 _NAME = "de.pengutronix.rauc"
+_ANSWER_LIMIT_S = 120.0
+"""To look at a bundle RAUC may have to read all of it."""
 _INSTALL_LIMIT_S = 3600.0
 _log = logging.getLogger(__name__)
 
@@ -110,12 +112,15 @@ class RaucSlots:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    async def _ask(self, call: Callable[[Installer], Awaitable[Any]]) -> Any:
+    async def _ask(self, call: Callable[[Installer], Awaitable[Any]], limit_s: float = _ANSWER_LIMIT_S) -> Any:
         """What RAUC answers; every D-Bus error becomes a `SlotError`, and a lost bus is looked for anew next time."""
-        if self._installer is None:
-            self._installer = await self._connect()
         try:
-            return await call(self._installer)
+            async with asyncio.timeout(limit_s):
+                if self._installer is None:
+                    self._installer = await self._connect()
+                return await call(self._installer)
+        except TimeoutError as error:
+            raise SlotError(f"RAUC did not answer within {limit_s:g} s") from error
         except _dbus_errors() as error:
             if isinstance(error, OSError | EOFError):
                 self._installer = None
@@ -132,14 +137,11 @@ class RaucSlots:
             rauc.on_completed(on_completed)
             try:
                 await rauc.call_install_bundle(str(image), {})
-                async with asyncio.timeout(_INSTALL_LIMIT_S):
-                    return await completed
-            except TimeoutError as error:
-                raise SlotError("RAUC did not finish") from error
+                return await completed
             finally:
                 rauc.off_completed(on_completed)
 
-        result = await self._ask(install)
+        result = await self._ask(install, _INSTALL_LIMIT_S)
         if result != 0:
             raise SlotError(f"RAUC: {await self._ask(lambda rauc: rauc.get_last_error())}")
 

@@ -86,7 +86,7 @@ class Diagnostics(Block):
     # --- N01 -----------------------------------------------------------------------------------------------------
 
     def _get_log(self, request: GetLogRequest, now: float) -> GetLogResponse:
-        problem = self._problem(request)
+        problem = self._problem(request, now)
         if problem is not None:
             return {"status": "Rejected", "statusInfo": {"reasonCode": problem}}
         cancelled = self._upload
@@ -100,7 +100,7 @@ class Diagnostics(Block):
         self.context.jobs.append(Job(_JOB, self._upload.job_id, order))
         return {"status": "AcceptedCanceled" if cancelled else "Accepted", "filename": order.name}  # N01.FR.01
 
-    def _problem(self, request: GetLogRequest) -> str | None:
+    def _problem(self, request: GetLogRequest, now: float) -> str | None:
         if self.context.registration.status != "Accepted":  # B02.FR.02: its status could not be told
             return "CSNotAccepted"
         if self._upload is not None and not self.context.product.features.cancel_log_upload:  # C-57
@@ -115,7 +115,8 @@ class Diagnostics(Block):
             period = _period(request)
         except ValueError:
             return "InvalidValue"
-        if period.oldest is not None and period.latest is not None and period.oldest > period.latest:
+        ends = [end for end in (period.latest, self.context.time.known_utc(now)) if end is not None]
+        if period.oldest is not None and any(period.oldest > end for end in ends):
             return "InvalidValue"  # N01.FR.05: there is no log of such a time
         return None
 
@@ -249,10 +250,8 @@ class Diagnostics(Block):
         found = self._known(request)
         if request["clear"]:
             self._forget(request)
-        if not request["report"]:
-            self._notify(request["requestId"], "The customer's data was cleared.", now)  # N10.FR.06
-        else:  # N09.FR.05, N10.FR.03; N09.FR.06, N10.FR.04: that there is nothing is said by no data (TC_N_62_CS)
-            self._notify(request["requestId"], "\n".join(found), now)
+        text = "\n".join(found) if request["report"] else "The customer's data was cleared."  # N10.FR.06
+        self._notify(request, text, now)
         return {"status": "Accepted"}  # N09.FR.02, N10.FR.01
 
     def _known(self, request: CustomerInformationRequest) -> list[str]:
@@ -280,7 +279,12 @@ class Diagnostics(Block):
         elif "customerIdentifier" in request:
             self.context.cache.forget_group(request["customerIdentifier"])
 
-    def _notify(self, request_id: int, text: str, now: float) -> None:
+    def _notify(self, asked: CustomerInformationRequest, text: str, now: float) -> None:
+        """N09.FR.05, N10.FR.03; N09.FR.06, N10.FR.04: that there is nothing is said by no data (TC_N_62_CS).
+
+        What was cleared is in this report alone, so that must not be lost.
+        """
+        send = self.context.outbox.send_kept if asked["clear"] else self.context.outbox.send
         parts = [text[at : at + _MAX_DATA_CHARS] for at in range(0, len(text), _MAX_DATA_CHARS)] or [""]
         generated = self.context.time.text(now)
         for number, part in enumerate(parts):
@@ -289,9 +293,9 @@ class Diagnostics(Block):
                 "tbc": number < len(parts) - 1,
                 "seqNo": number,
                 "generatedAt": generated,
-                "requestId": request_id,
+                "requestId": asked["requestId"],
             }
-            self.context.outbox.send("NotifyCustomerInformation", request)
+            send("NotifyCustomerInformation", request)
 
 
 def _period(request: GetLogRequest) -> Period:

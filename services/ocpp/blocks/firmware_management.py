@@ -82,6 +82,8 @@ _CANCELLABLE = frozenset(
     {_Stage.SCHEDULED, _Stage.DOWNLOADING, _Stage.PAUSED, _Stage.VERIFYING, _Stage.READY, _Stage.INSTALLED}
 )
 """A slot that is being written is written to its end; one that is not to be booted yet counts for nothing."""
+_IDLE = frozenset({_Stage.SCHEDULED, _Stage.PAUSED, _Stage.READY, _Stage.INSTALLED})
+"""No job of the update runs: one that does is about the slots, and is waited for."""
 _ON_TRIAL = frozenset({_Stage.ACTIVATING, _Stage.REBOOTING, _Stage.PROVING, _Stage.UNDOING})
 """The update itself looks after the slots."""
 _JOBS = {
@@ -210,7 +212,7 @@ class FirmwareManagement(Block):
         update = self._update
         if self._may_claim_trial and now >= self._keep_at:
             self._ask_slots("keep")
-        if update is None:
+        if update is None or (update.stage in _IDLE and self._job is not None):
             return
         match update.stage:
             case _Stage.SCHEDULED | _Stage.PAUSED:

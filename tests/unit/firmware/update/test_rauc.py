@@ -81,6 +81,11 @@ class Gone(FakeRauc):
         raise ConnectionResetError("bus gone")
 
 
+class Silent(FakeRauc):
+    async def call_install_bundle(self, source: str, args: dict[str, Any]) -> None:
+        """It begins, and that is all one hears of it."""
+
+
 def slots_of(rauc: FakeRauc) -> RaucSlots:
     async def connect() -> FakeRauc:
         return rauc
@@ -122,6 +127,14 @@ async def test_rauc_installs_no_bundle_that_is_not_for_this_station(
 async def test_failed_installation_says_why(tmp_path: Path) -> None:
     with pytest.raises(SlotError, match="signature verification failed"):
         await install(FakeRauc(result=1), tmp_path)
+
+
+async def test_rauc_that_never_finishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firmware.update.rauc._INSTALL_LIMIT_S", 0.05)
+    rauc = Silent()
+    with pytest.raises(SlotError, match=r"within 0\.05 s"):
+        await install(rauc, tmp_path)
+    assert rauc.handlers == []
 
 
 async def test_slot_is_activated_kept_and_given_up() -> None:

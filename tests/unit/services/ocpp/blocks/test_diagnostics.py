@@ -165,6 +165,12 @@ def test_a_period_that_ends_before_it_begins(bench: Bench, jobs: list[Job]) -> N
     assert jobs == []
 
 
+def test_a_period_that_is_yet_to_come(bench: Bench, jobs: list[Job]) -> None:
+    answer = get_log(bench, oldestTimestamp=format_utc(bench.clock.utc() + 3600))
+    assert answer["status"] == "Rejected"  # N01.FR.05
+    assert jobs == []
+
+
 @pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-11-24T01:00:00"])
 def test_times_at_the_end_of_time(bench: Bench, stamp: str) -> None:
     answer = get_log(bench, oldestTimestamp=stamp)
@@ -263,6 +269,18 @@ def test_the_cache_is_reported_and_forgotten(full: Bench) -> None:
     assert "cache" not in notified(full)
 
 
+def test_what_was_cleared_is_told_although_the_link_breaks(full: Bench) -> None:
+    full.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}}
+    full.card(TOKEN["idToken"], 1)
+    full.answers["NotifyCustomerInformation"] = None
+    customer(full, report=True, clear=True, idToken=TOKEN)
+    full.link_down()
+    full.requests.clear()
+    del full.answers["NotifyCustomerInformation"]
+    full.link_up()
+    assert "status Accepted" in notified(full)  # N10.FR.03
+
+
 def test_a_running_transaction_is_reported_and_goes_on(bench: Bench) -> None:
     bench.plug(1)
     bench.card(TOKEN["idToken"], 1)
@@ -334,7 +352,8 @@ def test_customer_certificates_are_accepted_and_nothing_is_known(bench: Bench) -
 
 def test_long_reports_come_in_parts(bench: Bench) -> None:
     block = bench.station.block(Diagnostics)
-    bench.tell(lambda now: block._notify(3, "x" * 1200, now))
+    asked = {"requestId": 3, "report": True, "clear": False}
+    bench.tell(lambda now: block._notify(asked, "x" * 1200, now))
     bench.advance(0)
     parts = bench.sent("NotifyCustomerInformation")
     assert [(len(part["data"]), part["seqNo"], part["tbc"]) for part in parts] == [

@@ -604,8 +604,9 @@ def test_start_is_confirmed_while_an_update_is_scheduled(site: Site) -> None:
     site.request(retrieveDateTime=site.in_future(1000))
     site.restart(TRIAL)
     assert site.last_job == (SLOTS, SlotWish("keep"))
-    site.slots(SlotStatus("a"))
     site.advance(1000)
+    assert site.progress == ["DownloadScheduled"]  # not while the board is asked
+    site.slots(SlotStatus("a"))
     assert site.progress == ["DownloadScheduled", "Downloading"]
 
 
