@@ -155,7 +155,12 @@ class SlotDirectory:
 
     def _free_slot(self) -> str:
         taken = {self._running(), self._load().good}
-        return next(slot for slot in SLOTS if slot not in taken)
+        free = [slot for slot in SLOTS if slot not in taken]
+        if not free:
+            raise SlotError(
+                "no slot is free: the version that runs is on trial, and the one before it is kept"
+            )
+        return free[0]
 
     def _clear(self, slot: str) -> None:
         boot = self._load()

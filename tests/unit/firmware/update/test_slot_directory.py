@@ -101,6 +101,15 @@ async def test_slots_alternate_and_go_back_to_the_one_before(board: Board) -> No
     assert await board.install_and_boot("1.0.4") == "a"
 
 
+async def test_neither_a_trial_nor_the_version_before_it_is_given_up_for_another(board: Board) -> None:
+    await board.install_and_boot("1.0.1")
+    await board.slots.keep()
+    assert await board.install_and_boot("1.0.2") == "b"
+    with pytest.raises(SlotError, match="on trial"):
+        await board.install(image(version="1.0.3"))
+    assert (board.path / "a").is_dir()
+
+
 async def test_running_slot_is_never_written_to(board: Board) -> None:
     await board.install_and_boot()
     before = tree_of(board.path / "a")
