@@ -2,9 +2,9 @@
 """Who may sign firmware, and whether a signature is good.
 
 A firmware signing certificate is issued directly by an installed manufacturer root (L01 remarks: no intermediates),
-valid now, no authority itself, and made for signing. Signatures are over the SHA-256 of the whole file: RSA-PSS with
-RSA keys (L01.FR.04), ECDSA with elliptic-curve keys. The specification's ECSchnorr is offered by no common tool or
-library and is not taken; what the field signs with is ECDSA.
+valid now, no authority itself, and made for signing (L01.FR.12). Signatures are over the SHA-256 of the whole file
+(L01.FR.09): RSA-PSS with RSA keys (L01.FR.04), ECDSA with elliptic-curve keys. The specification's ECSchnorr is
+offered by no common tool or library and is not taken; what the field signs with is ECDSA.
 """
 
 from __future__ import annotations

@@ -157,9 +157,7 @@ class SlotDirectory:
         taken = {self._running(), self._load().good}
         free = [slot for slot in SLOTS if slot not in taken]
         if not free:
-            raise SlotError(
-                "no slot is free: the version that runs is on trial, and the one before it is kept"
-            )
+            raise SlotError("no slot is free: the version that runs is on trial, and the one before it is kept")
         return free[0]
 
     def _clear(self, slot: str) -> None:

@@ -22,7 +22,7 @@ from tools.requirements.extract import DATA
 
 __all__ = ["BLOCKS", "State", "main", "page", "states"]
 
-BLOCKS = "BCEFGJP"
+BLOCKS = "BCEFGJLNP"
 _ROOT = Path(__file__).parents[2]
 _NOTES = Path(__file__).with_name("notes.toml")
 _CODE = ("services", "hal", "firmware", "drivers")
@@ -128,8 +128,9 @@ def page() -> str:
     lines = [
         "# Requirements",
         "",
-        "Every functional requirement of OCPP 2.0.1 part 2 (with the errata of 2025-09) in the blocks B, C, E, F, G, J",
-        "and P, and how the station stands to it. Made by `python -m tools.requirements`; do not edit.",
+        "Every functional requirement of OCPP 2.0.1 part 2 (with the errata of 2025-09) in the blocks",
+        f"{', '.join(BLOCKS[:-1])} and {BLOCKS[-1]}, and how the station stands to it. Made by",
+        "`python -m tools.requirements`; do not edit.",
         "",
         "| state | requirements |",
         "|---|---|",

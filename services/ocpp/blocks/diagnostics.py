@@ -97,7 +97,7 @@ class Diagnostics(Block):
         self._upload = _Upload(request["requestId"], str(self._jobs))
         self.context.facts.put(_INTERRUPTED, request["requestId"])
         order = self._order(request, now)
-        self.context.jobs.append(Job(_JOB, self._upload.job_id, order))
+        self.context.jobs.append(Job(_JOB, self._upload.job_id, order))  # N01.FR.02
         return {"status": "AcceptedCanceled" if cancelled else "Accepted", "filename": order.name}  # N01.FR.01
 
     def _problem(self, request: GetLogRequest, now: float) -> str | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attempt over HTTPS (or HTTP, where a product allows it).
+"""One attempt over HTTPS (N01.FR.14; or HTTP, where a product allows it).
 
 Redirects are followed here and not by the library, a few only and by `rules.py`; bodies are taken as they are, without
 decompression; no proxy, no cookies; every address is checked after the name was resolved, so that a name can't be

@@ -47,6 +47,7 @@ def signer_with(root: Authority, key: Any) -> str:
 
 
 def test_signer_of_an_installed_root_is_taken(manufacturer: Authority) -> None:
+    """L01.FR.12"""
     check(manufacturer.firmware_signer().pem, Authority("another"), manufacturer)
 
 
@@ -135,6 +136,7 @@ def test_elliptic_curve_signature(curve: ec.EllipticCurve, manufacturer: Authori
 
 
 def test_rsa_signature_is_pss_only(manufacturer: Authority, rsa_key: rsa.RSAPrivateKey) -> None:
+    """L01.FR.04"""
     certificate = certificate_of(manufacturer, rsa_key)
     signing.verify_digest(certificate, signing.sign_digest(rsa_key, DIGEST), DIGEST)
     longest = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.MAX_LENGTH)
@@ -159,6 +161,7 @@ def test_signature_in_base64() -> None:
 
 
 def test_signature_of_another_signer_of_the_same_root(manufacturer: Authority) -> None:
+    """L01.FR.09: the proof of origin is the signer's of the request."""
     one, other = manufacturer.firmware_signer(), manufacturer.firmware_signer()
     assert isinstance(one, Issued)
     with pytest.raises(ImageError):

@@ -214,7 +214,8 @@ def test_the_status_on_request(bench: Bench, jobs: list[Job]) -> None:
     trigger(bench)
     news(bench, jobs[0], "done")
     trigger(bench)
-    assert told(bench) == [("Idle", None), ("Uploading", 7), ("Uploaded", 7), ("Idle", None)]  # F06.FR.14, F06.FR.15
+    # F06.FR.14, F06.FR.15, N01.FR.13
+    assert told(bench) == [("Idle", None), ("Uploading", 7), ("Uploaded", 7), ("Idle", None)]
 
 
 def test_no_secret_is_in_the_order(bench: Bench, jobs: list[Job], caplog: pytest.LogCaptureFixture) -> None:
@@ -300,6 +301,14 @@ def test_a_running_transaction_is_reported_and_goes_on(bench: Bench) -> None:
 )
 def test_one_reference_and_no_more(bench: Bench, reference: Any) -> None:
     assert customer(bench, clear=True, **reference)["status"] == "Invalid"  # N09.FR.09
+    assert bench.sent("NotifyCustomerInformation") == []
+
+
+def test_no_customer_is_told_of_before_we_are_accepted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.answers["BootNotification"] = {"status": "Pending", "currentTime": "2027-01-15T08:00:00Z", "interval": 100}
+    bench.up()
+    assert customer(bench, report=True, clear=True, idToken=TOKEN)["status"] == "Rejected"  # N09.FR.03, N10.FR.05
     assert bench.sent("NotifyCustomerInformation") == []
 
 

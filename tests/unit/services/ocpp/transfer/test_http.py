@@ -311,6 +311,7 @@ async def test_a_link_in_the_place_of_the_part_is_not_written_through(
 
 
 async def test_a_file_is_put(server: RawServer, tls: ssl.SSLContext, source: Path) -> None:
+    """N01.FR.14"""
     server.answers = [OK]
     await put(f"{server.base.replace('//', '//me:pw@')}/logs/", source, tls)
     assert server.heads[0].startswith(b"PUT /logs/log.tar.gz ")
