@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,7 +33,7 @@ _NAME = "de.pengutronix.rauc"
 _ANSWER_LIMIT_S = 120.0
 """To look at a bundle RAUC may have to read all of it."""
 _INSTALL_LIMIT_S = 3600.0
-_log = logging.getLogger(__name__)
+_LOOK_S = 1.0
 
 
 class Installer(Protocol):
@@ -47,6 +46,8 @@ class Installer(Protocol):
     async def call_mark(self, state: str, slot_identifier: str) -> Any: ...
 
     async def call_get_slot_status(self) -> list[Any]: ...
+
+    async def get_operation(self) -> str: ...
 
     async def get_last_error(self) -> str: ...
 
@@ -87,6 +88,7 @@ class RaucSlots:
 
     async def install(self, image: Path, proof: Proof, *, family: str, running: str, rollback: bool) -> str:
         await asyncio.to_thread(_check_proof, image, proof)
+        await self._ask(_until_idle, _INSTALL_LIMIT_S)
         described = _plain(await self._ask(lambda rauc: rauc.call_inspect_bundle(str(image), {})))
         _check_bundle(described.get("update", {}), family=family, running=running, rollback=rollback)
         _booted, others = await self._slots()
@@ -154,6 +156,12 @@ class RaucSlots:
         if len(booted) != 1:
             raise SlotError("RAUC does not say which slot was booted")
         return booted[0], [slot for slot in bootable if slot is not booted[0]]
+
+
+async def _until_idle(rauc: Installer) -> None:
+    """An installation that we had asked for before we were restarted goes on, and RAUC does one thing at a time."""
+    while await rauc.get_operation() != "idle":  # noqa: ASYNC110 (asked over the bus)
+        await asyncio.sleep(_LOOK_S)
 
 
 def _boot_name(slot: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """L Firmware management: secure updates (L01), from the request to the new version's first day at work.
 
-An update goes through the stages of `_Stage`, one fact on disk with every step, so that a power cut at any instant
+An update goes through the stages of `Stage`, one fact on disk with every step, so that a power cut at any instant
 resumes it. `_advance` looks after every event whether the present stage can be left; slow work is a job
 (`services/ocpp/firmware_jobs.py`), and its news moves on, too. Across the restart it is the board that knows what
 became of the new slot: it is asked first thing in `start`, and an update that was restarting is judged by its answer.
@@ -11,13 +11,12 @@ became of the new slot: it is asked first thing in `start`, and an update that w
     ACTIVATING -> REBOOTING -> PROVING -> (kept: Installed) or UNDOING -> (InstallationFailed)
 
 Statuses go to the CSMS durably and in order (L01.FR.01). The new version is kept only when it has reached the HAL and
-been accepted by the CSMS; until then the board would go back to the old one.
+the CSMS has accepted it or has it wait; until then the board would go back to the old one.
 """
 
 from __future__ import annotations
 
 import logging
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,7 +26,8 @@ from firmware.contract import Reboot
 from services.ocpp import signals
 from services.ocpp.context import Block, Context, LinkOrder, TriggerAnswer
 from services.ocpp.device_model import keys
-from services.ocpp.firmware_jobs import Download, Signed, SlotWish
+from services.ocpp.firmware_jobs import Download, SlotWish
+from services.ocpp.firmware_update import CANCELLABLE, IDLE, INSTALLING, ON_TRIAL, RESTARTING, Stage, Update
 from services.ocpp.jobs import Job, JobNews
 
 if TYPE_CHECKING:
@@ -58,65 +58,11 @@ _LAST_WORDS_S = 0.5
 _GIVE_UP_S = 30.0
 """How long a restart waits for the CSMS to have heard of it; and how long until it is asked for again."""
 _SLACK_S = 0.001
-
-
-class _Stage(StrEnum):
-    SCHEDULED = "scheduled"
-    DOWNLOADING = "downloading"
-    PAUSED = "paused"
-    VERIFYING = "verifying"
-    READY = "ready"
-    REBOOT_FIRST = "reboot_first"
-    INSTALLING = "installing"
-    INSTALLED = "installed"
-    ACTIVATING = "activating"
-    REBOOTING = "rebooting"
-    PROVING = "proving"
-    UNDOING = "undoing"
-
-
-_INSTALLING = frozenset({_Stage.INSTALLING, _Stage.ACTIVATING, _Stage.REBOOT_FIRST, _Stage.REBOOTING, _Stage.UNDOING})
-"""Nobody may begin to charge."""
-_RESTARTING = frozenset({_Stage.REBOOT_FIRST, _Stage.REBOOTING, _Stage.UNDOING})
-_CANCELLABLE = frozenset(
-    {_Stage.SCHEDULED, _Stage.DOWNLOADING, _Stage.PAUSED, _Stage.VERIFYING, _Stage.READY, _Stage.INSTALLED}
-)
-"""A slot that is being written is written to its end; one that is not to be booted yet counts for nothing."""
-_IDLE = frozenset({_Stage.SCHEDULED, _Stage.PAUSED, _Stage.READY, _Stage.INSTALLED})
-"""No job of the update runs: one that does is about the slots, and is waited for."""
-_ON_TRIAL = frozenset({_Stage.ACTIVATING, _Stage.REBOOTING, _Stage.PROVING, _Stage.UNDOING})
-"""The update itself looks after the slots."""
 _JOBS = {
-    "firmware.download": _Stage.DOWNLOADING,
-    "firmware.verify": _Stage.VERIFYING,
-    "firmware.install": _Stage.INSTALLING,
+    "firmware.download": Stage.DOWNLOADING,
+    "firmware.verify": Stage.VERIFYING,
+    "firmware.install": Stage.INSTALLING,
 }
-
-
-class _Update(msgspec.Struct, forbid_unknown_fields=False):
-    """The update that is under way, as it lies on disk."""
-
-    request_id: int
-    location: str
-    retrieve_at: float
-    install_at: float | None
-    signature: str
-    certificate: str
-    retries: int
-    retry_interval_s: int
-    stage: _Stage = _Stage.SCHEDULED
-    slot: str = ""
-    """Into which it was installed."""
-    boot_id: str = ""
-    """In which boot the restart was asked for."""
-    restarted: bool = False
-    """The restart that this board needs before it can install has been."""
-    closed: bool = False
-    """It has waited for transactions: EVSEs stay Unavailable until it is over."""
-
-    @property
-    def signed(self) -> Signed:
-        return Signed(self.signature, self.certificate)
 
 
 class FirmwareManagement(Block):
@@ -125,7 +71,7 @@ class FirmwareManagement(Block):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._update: _Update | None = None
+        self._update: Update | None = None
         self._job: str | None = None
         """The running job's id."""
         self._known = False
@@ -148,7 +94,7 @@ class FirmwareManagement(Block):
         if self.context.updates is None:
             return
         if kept is not None:
-            self._update = msgspec.convert(kept, _Update)
+            self._update = msgspec.convert(kept, Update)
             _log.info("firmware update goes on: %s", self._update.stage.value)
         self._ask_slots("status")
 
@@ -172,18 +118,18 @@ class FirmwareManagement(Block):
             return _answer("Rejected", "InvalidURL", problem)
         return self._accept(request, certificate, signature)
 
-    def _can_cancel(self, update: _Update) -> bool:
+    def _can_cancel(self, update: Update) -> bool:
         """L01.FR.24, where the product can (C-60)."""
-        return self.context.product.features.cancel_firmware_update and update.stage in _CANCELLABLE
+        return self.context.product.features.cancel_firmware_update and update.stage in CANCELLABLE
 
     def _accept(self, request: UpdateFirmwareRequest, certificate: str, signature: str) -> UpdateFirmwareResponse:
         firmware, cancelled = request["firmware"], self._update
         if cancelled is not None:  # L01.FR.24
             self._cancel_job()
-            fetched = cancelled.stage in (_Stage.VERIFYING, _Stage.READY, _Stage.INSTALLED)
+            fetched = cancelled.stage in (Stage.VERIFYING, Stage.READY, Stage.INSTALLED)
             self._send("InstallationFailed" if fetched else "DownloadFailed", cancelled.request_id)
         install = firmware.get("installDateTime")
-        self._update = _Update(
+        self._update = Update(
             request_id=request["requestId"],
             location=firmware["location"],
             retrieve_at=parse_utc(firmware["retrieveDateTime"]),
@@ -212,44 +158,44 @@ class FirmwareManagement(Block):
         update = self._update
         if self._may_claim_trial and now >= self._keep_at:
             self._ask_slots("keep")
-        if update is None or (update.stage in _IDLE and self._job is not None):
+        if update is None or (update.stage in IDLE and self._job is not None):
             return
         match update.stage:
-            case _Stage.SCHEDULED | _Stage.PAUSED:
+            case Stage.SCHEDULED | Stage.PAUSED:
                 self._advance_download(update, now)
-            case _Stage.DOWNLOADING if self._download_blocked:
+            case Stage.DOWNLOADING if self._download_blocked:
                 self._cancel_job()
-                self._enter(update, _Stage.PAUSED, "DownloadPaused")  # L01.FR.14
-            case _Stage.READY:
+                self._enter(update, Stage.PAUSED, "DownloadPaused")  # L01.FR.14
+            case Stage.READY:
                 self._advance_install(update, now)
-            case _Stage.INSTALLED if not self._charging:  # L01.FR.33
-                self._enter(update, _Stage.ACTIVATING)
+            case Stage.INSTALLED if not self._charging:  # L01.FR.33
+                self._enter(update, Stage.ACTIVATING)
                 self._ask_slots("activate", update.slot)
-            case _Stage.PROVING:
+            case Stage.PROVING:
                 self._advance_proof(update, now)
-            case _ if update.stage in _RESTARTING:
+            case _ if update.stage in RESTARTING:
                 self._advance_restart(update, now)
 
-    def _advance_download(self, update: _Update, now: float) -> None:
+    def _advance_download(self, update: Update, now: float) -> None:
         if self._is_due(update.retrieve_at, now) and not self._download_blocked:
-            self._enter(update, _Stage.DOWNLOADING, "Downloading")
+            self._enter(update, Stage.DOWNLOADING, "Downloading")
             order = Download(update.location, update.retries, update.retry_interval_s)
             self._start_job("firmware.download", order)
             return
-        why: FirmwareStatusEnumType = "DownloadScheduled" if update.stage is _Stage.SCHEDULED else "DownloadPaused"
+        why: FirmwareStatusEnumType = "DownloadScheduled" if update.stage is Stage.SCHEDULED else "DownloadPaused"
         if self._last_status(update) != why:
             self._send(why, update.request_id)  # L01.FR.13, L01.FR.14
 
-    def _advance_install(self, update: _Update, now: float) -> None:
+    def _advance_install(self, update: Update, now: float) -> None:
         if not self._is_due(update.install_at, now):
             if self._last_status(update) != "InstallScheduled":
                 self._send("InstallScheduled", update.request_id)  # L01.FR.16
         elif not self._install_blocked:  # L01.FR.05, L01.FR.06
-            self._enter(update, _Stage.INSTALLING, "Installing")
+            self._enter(update, Stage.INSTALLING, "Installing")
             self._start_job("firmware.install", update.signed)
 
-    def _advance_proof(self, update: _Update, now: float) -> None:
-        """The new version is good when the HAL is there and the CSMS has accepted it."""
+    def _advance_proof(self, update: Update, now: float) -> None:
+        """The new version is good when the HAL is there and the CSMS speaks with it."""
         if self._prove_until is None:
             self._prove_until = now + _PROOF_S
         if self._is_healthy:
@@ -257,10 +203,10 @@ class FirmwareManagement(Block):
                 self._ask_slots("keep")
         elif now >= self._prove_until and not self._charging:
             _log.error("the new version was not accepted by the CSMS within %g s", _PROOF_S)
-            self._enter(update, _Stage.UNDOING)
+            self._enter(update, Stage.UNDOING)
             self._ask_slots("roll_back")
 
-    def _advance_restart(self, update: _Update, now: float) -> None:
+    def _advance_restart(self, update: Update, now: float) -> None:
         """Restart once the CSMS has heard of it, or can't be told in time."""
         if self._job is not None:
             return
@@ -281,7 +227,7 @@ class FirmwareManagement(Block):
     @property
     def _may_claim_trial(self) -> bool:
         """Our memory of the update was lost, or this board wants to hear of every start that it went well."""
-        judged = self._update is None or self._update.stage not in _ON_TRIAL
+        judged = self._update is None or self._update.stage not in ON_TRIAL
         return self._unclaimed_trial and judged and self._is_healthy and self._job is None
 
     # --- news -------------------------------------------------------------------------------------------------
@@ -296,27 +242,27 @@ class FirmwareManagement(Block):
         elif update is not None and update.stage is _JOBS[news.kind]:
             self._on_work(update, news)
 
-    def _on_work(self, update: _Update, news: JobNews) -> None:
+    def _on_work(self, update: Update, news: JobNews) -> None:
         match update.stage, news.state:
-            case _Stage.DOWNLOADING, "done":
-                self._enter(update, _Stage.VERIFYING, "Downloaded")
+            case Stage.DOWNLOADING, "done":
+                self._enter(update, Stage.VERIFYING, "Downloaded")
                 self._start_job("firmware.verify", update.signed)
-            case _Stage.DOWNLOADING, _:
+            case Stage.DOWNLOADING, _:
                 self._finish(update, "DownloadFailed")  # L01.FR.30
-            case _Stage.VERIFYING, "done":
-                self._enter(update, _Stage.READY, "SignatureVerified")
-            case _Stage.VERIFYING, _:
+            case Stage.VERIFYING, "done":
+                self._enter(update, Stage.READY, "SignatureVerified")
+            case Stage.VERIFYING, _:
                 self._finish(update, "InvalidSignature")
                 self.context.emit(signals.SecurityEvent("InvalidFirmwareSignature", str(news.detail)))  # L01.FR.03
-            case _Stage.INSTALLING, "done":
+            case Stage.INSTALLING, "done":
                 update.slot = str(news.detail)
-                self._enter(update, _Stage.INSTALLED)
-            case _Stage.INSTALLING, "reboot" if not update.restarted:
+                self._enter(update, Stage.INSTALLED)
+            case Stage.INSTALLING, "reboot" if not update.restarted:
                 update.restarted = True
-                self._enter(update, _Stage.REBOOT_FIRST, "InstallRebooting")  # L01.FR.15
-            case _Stage.INSTALLING, "refused":
+                self._enter(update, Stage.REBOOT_FIRST, "InstallRebooting")  # L01.FR.15
+            case Stage.INSTALLING, "refused":
                 self._finish(update, "InstallVerificationFailed")  # L01.FR.29
-            case _Stage.INSTALLING, _:
+            case Stage.INSTALLING, _:
                 self._finish(update, "InstallationFailed")
 
     def _on_slots(self, news: JobNews, now: float) -> None:
@@ -325,17 +271,17 @@ class FirmwareManagement(Block):
             self._resume(news.detail if news.state == "done" else None)
             return
         update = self._update
-        if update is None or update.stage not in _ON_TRIAL:
+        if update is None or update.stage not in ON_TRIAL:
             self._note_trial(news, now)
             return
         match update.stage, news.state:
-            case _Stage.ACTIVATING, "done":
-                self._enter(update, _Stage.REBOOTING, "InstallRebooting")  # L01.FR.32 (a)
-            case _Stage.ACTIVATING, _:
+            case Stage.ACTIVATING, "done":
+                self._enter(update, Stage.REBOOTING, "InstallRebooting")  # L01.FR.32 (a)
+            case Stage.ACTIVATING, _:
                 self._finish(update, "InstallationFailed")
-            case _Stage.PROVING, "done":
+            case Stage.PROVING, "done":
                 self._succeed(update)
-            case _Stage.PROVING, _:
+            case Stage.PROVING, _:
                 self._keep_at = now + _GIVE_UP_S
 
     def _note_trial(self, news: JobNews, now: float) -> None:
@@ -352,48 +298,46 @@ class FirmwareManagement(Block):
             return
         restarted = update.boot_id != self.context.outbox.boot_id
         match update.stage:
-            case _Stage.DOWNLOADING:
-                update.stage = _Stage.PAUSED
-            case _Stage.VERIFYING:
+            case Stage.DOWNLOADING:
+                update.stage = Stage.PAUSED
+            case Stage.VERIFYING:
                 self._start_job("firmware.verify", update.signed)
-            case _Stage.INSTALLING:
+            case Stage.INSTALLING:
                 self._start_job("firmware.install", update.signed)
-            case _Stage.REBOOT_FIRST if restarted:
-                self._enter(update, _Stage.INSTALLING, "Installing")
+            case Stage.REBOOT_FIRST if restarted:
+                self._enter(update, Stage.INSTALLING, "Installing")
                 self._start_job("firmware.install", update.signed)
-            case _Stage.ACTIVATING if (
-                not restarted or slots is None or update.slot not in (slots.running, slots.failed)
-            ):
-                self._enter(update, _Stage.INSTALLED)  # the board may not have noted it
-            case _Stage.ACTIVATING:
+            case Stage.ACTIVATING if not restarted or slots is None or update.slot not in (slots.running, slots.failed):
+                self._enter(update, Stage.INSTALLED)  # the board may not have noted it
+            case Stage.ACTIVATING:
                 self._judge(update, slots)
-            case _Stage.REBOOTING | _Stage.PROVING | _Stage.UNDOING if restarted:
+            case Stage.REBOOTING | Stage.PROVING | Stage.UNDOING if restarted:
                 self._judge(update, slots)
 
-    def _judge(self, update: _Update, slots: SlotStatus | None) -> None:
+    def _judge(self, update: Update, slots: SlotStatus | None) -> None:
         """The board has restarted: into the new slot, or, because that one did not come up, into the old."""
         if slots is not None and slots.running == update.slot:
-            self._enter(update, _Stage.PROVING)
+            self._enter(update, Stage.PROVING)
         else:
             _log.error("the new version did not come up")
             self._finish(update, "InstallationFailed")
 
     # --- what is told and kept --------------------------------------------------------------------------------
 
-    def _succeed(self, update: _Update) -> None:
+    def _succeed(self, update: Update) -> None:
         self._unclaimed_trial = False
         self._finish(update, "Installed")  # L01.FR.28
         version = self.context.model.get(keys.FIRMWARE_VERSION)
         self.context.emit(signals.SecurityEvent("FirmwareUpdated", str(version)))  # L01.FR.31
 
-    def _finish(self, update: _Update, status: FirmwareStatusEnumType) -> None:
+    def _finish(self, update: Update, status: FirmwareStatusEnumType) -> None:
         self._send(status, update.request_id)
         self._update = None
         self._restart_at = self._prove_until = None
         self._keep()
         self._ask_slots("clean")
 
-    def _enter(self, update: _Update, stage: _Stage, status: FirmwareStatusEnumType | None = None) -> None:
+    def _enter(self, update: Update, stage: Stage, status: FirmwareStatusEnumType | None = None) -> None:
         update.stage = stage
         update.boot_id = self.context.outbox.boot_id
         self._restart_at, self._restart_asked = None, False
@@ -411,7 +355,7 @@ class FirmwareManagement(Block):
         request: FirmwareStatusNotificationRequest = {"status": status, "requestId": request_id}
         self.context.outbox.send_kept("FirmwareStatusNotification", request)
 
-    def _last_status(self, update: _Update) -> str | None:
+    def _last_status(self, update: Update) -> str | None:
         last = self.context.facts.get(_LAST_STATUS) or {}
         return last.get("status") if last.get("requestId") == update.request_id else None
 
@@ -455,11 +399,11 @@ class FirmwareManagement(Block):
     def _must_wait(self, now: float) -> bool:
         """L01.FR.07: shall EVSEs that are not in use be Unavailable?"""
         update = self._update
-        if update is None or not self._known or update.stage is _Stage.PROVING:
+        if update is None or not self._known or update.stage is Stage.PROVING:
             return False
-        if update.stage is _Stage.INSTALLING and self.context.product.features.install_firmware_during_transaction:
+        if update.stage is Stage.INSTALLING and self.context.product.features.install_firmware_during_transaction:
             return False  # C-43
-        if update.stage in _INSTALLING:
+        if update.stage in INSTALLING:
             return True
         if self.context.model.find(keys.ALLOW_NEW_SESSIONS_PENDING_FIRMWARE_UPDATE):  # C-20
             return False
@@ -468,16 +412,16 @@ class FirmwareManagement(Block):
             self._keep()
         return update.closed
 
-    def _waits_for_transactions(self, update: _Update, now: float) -> bool:
+    def _waits_for_transactions(self, update: Update, now: float) -> bool:
         """Is it time for the whole update, and only a transaction in the way? (L01.FR.06, L01.FR.33)"""
         match update.stage:
-            case _Stage.SCHEDULED | _Stage.PAUSED:
+            case Stage.SCHEDULED | Stage.PAUSED:
                 due = self._is_due(update.retrieve_at, now) and self._is_due(update.install_at, now)
                 return due and self._download_blocked
-            case _Stage.READY:
+            case Stage.READY:
                 return self._is_due(update.install_at, now)
             case _:
-                return update.stage is _Stage.INSTALLED
+                return update.stage is Stage.INSTALLED
 
     # --- F06 --------------------------------------------------------------------------------------------------
 
@@ -513,13 +457,13 @@ class FirmwareManagement(Block):
         if update is None:
             return None
         match update.stage:
-            case _Stage.SCHEDULED | _Stage.PAUSED | _Stage.READY:
+            case Stage.SCHEDULED | Stage.PAUSED | Stage.READY:
                 return self._due_at
-            case _Stage.PROVING if self._job is None and self._is_healthy:
+            case Stage.PROVING if self._job is None and self._is_healthy:
                 return self._keep_at
-            case _Stage.PROVING if self._job is None and not self._charging:
+            case Stage.PROVING if self._job is None and not self._charging:
                 return self._prove_until
-            case _ if update.stage in _RESTARTING and not self._charging:
+            case _ if update.stage in RESTARTING and not self._charging:
                 return self._restart_at
         return None
 

@@ -39,6 +39,8 @@ class FakeRauc:
     """When B was, after its installation at noon."""
     asked: list[tuple[str, ...]] = field(default_factory=list)
     handlers: list[Callable[[int], None]] = field(default_factory=list)
+    operations: list[str] = field(default_factory=list)
+    """What it does each time it is asked, before it is idle."""
 
     async def call_inspect_bundle(self, bundle: str, args: dict[str, Any]) -> dict[str, Any]:
         update = {"compatible": Variant(self.compatible), "version": Variant(self.version)}
@@ -65,6 +67,9 @@ class FakeRauc:
             fields["installed.timestamp"] = "2026-11-24T12:00:00Z"
             fields |= {"activated.timestamp": self.activated} if self.activated else {}
         return {key: Variant(value) for key, value in fields.items()}
+
+    async def get_operation(self) -> str:
+        return self.operations.pop(0) if self.operations else "idle"
 
     async def get_last_error(self) -> str:
         return "signature verification failed"
@@ -127,6 +132,14 @@ async def test_rauc_installs_no_bundle_that_is_not_for_this_station(
 async def test_failed_installation_says_why(tmp_path: Path) -> None:
     with pytest.raises(SlotError, match="signature verification failed"):
         await install(FakeRauc(result=1), tmp_path)
+
+
+async def test_installation_that_still_runs_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours, from before the service was restarted."""
+    monkeypatch.setattr("firmware.update.rauc._LOOK_S", 0.0)
+    rauc = FakeRauc(operations=["installing", "installing"])
+    assert await install(rauc, tmp_path) == "B"
+    assert rauc.operations == []
 
 
 async def test_rauc_that_never_finishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -389,6 +389,22 @@ def test_new_sessions_are_allowed_where_the_variable_says_so(tmp_path: Path) -> 
     assert site.status(2) == "Available"
 
 
+def test_image_is_fetched_beside_a_transaction_where_that_is_possible(tmp_path: Path) -> None:
+    """L01.FR.06, with AQ-7: the installation waits."""
+    site = Site(tmp_path)
+    lab = replace(site.product.lab, download_firmware_during_transaction=True)
+    site.context.product = replace(site.product, lab=lab)
+    site.start_charging(1)
+    site.request()
+    assert site.status(2) == "Available"
+    site.news(DOWNLOAD, "done")
+    site.news(VERIFY, "done")
+    assert site.progress == ["Downloading", "Downloaded", "SignatureVerified"]
+    assert (site.status(1), site.status(2)) == ("Occupied", "Unavailable")  # L01.FR.07
+    site.stop_charging(1)
+    assert site.progress[-1] == "Installing"
+
+
 def test_image_is_installed_beside_a_transaction_where_that_is_possible(tmp_path: Path) -> None:
     """L01.FR.33: the restart waits."""
     site = Site(tmp_path, product_name="full")
