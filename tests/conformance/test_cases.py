@@ -27,11 +27,17 @@ N_25 N_32 N_35
 P_01 P_03
 """
 
+QUICK_OF_FULL = "L_10 N_28 N_31 N_36"
+"""Of those that do not apply to our product, but to `full`."""
+
 PATIENCE = 3.0
 """Machines that run tests are busy."""
 
 
-@pytest.mark.parametrize("number", QUICK.split())
-async def test_case(number: str, play: Callable[[str, float], Awaitable[Result]]) -> None:
-    result = await play(f"TC_{number}_CS", PATIENCE)
+_CASES = [(number, "c7am-400-cc") for number in QUICK.split()] + [(number, "full") for number in QUICK_OF_FULL.split()]
+
+
+@pytest.mark.parametrize(("number", "product"), _CASES)
+async def test_case(number: str, product: str, play: Callable[[str, float, str], Awaitable[Result]]) -> None:
+    result = await play(f"TC_{number}_CS", PATIENCE, product)
     assert result.outcome is Outcome.PASSED, f"{result.line()}\nThe conversation is in {result.log}"

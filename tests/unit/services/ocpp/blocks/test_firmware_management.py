@@ -464,6 +464,23 @@ def test_new_version_is_kept_when_the_csms_has_accepted_it(site: Site) -> None:
     assert {each["requestId"] for each in site.sent("FirmwareStatusNotification")} == {7}
 
 
+def test_evses_are_open_again_while_the_new_version_proves_itself(site: Site) -> None:
+    """L01.FR.07 ends with the installation; who can't be reached by the CSMS for now may charge all the same."""
+    site.start_charging(1)
+    site.request()
+    site.stop_charging(1)
+    site.unplug(1)
+    site.news(DOWNLOAD, "done")
+    site.news(VERIFY, "done")
+    site.news(INSTALL, "done", "a")
+    site.slots(FACTORY)
+    assert (site.status(1), site.status(2)) == ("Unavailable", "Unavailable")
+    site.power_cut(5.0, BootCause.REQUESTED)
+    site.slots(TRIAL)
+    site.hal_up()
+    assert site.context.hal.evses[2].status == "Available"
+
+
 def test_new_version_without_hal_is_not_kept(site: Site) -> None:
     site.to_rebooting()
     site.power_cut(5.0, BootCause.REQUESTED)
