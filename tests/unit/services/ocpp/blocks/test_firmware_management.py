@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from firmware.clock import format_utc
 from firmware.contract import BootCause, Reboot
 from firmware.update.slots import SlotStatus
+from services.ocpp.blocks.firmware_management import FirmwareManagement
 from services.ocpp.firmware_jobs import Download, Signed, SlotWish
 from tests.support.station import Bench
 
@@ -358,6 +359,27 @@ def test_download_that_was_paused_stays_so_after_a_restart(site: Site) -> None:
     assert site.progress == ["Downloading", "DownloadPaused"]
     site.stop_charging(1)
     assert site.progress == ["Downloading", "DownloadPaused", "Downloading"]
+
+
+def test_download_that_a_restart_interrupted_is_paused_by_a_session(site: Site) -> None:
+    """L01.FR.14"""
+    site.request()
+    site.restart_service()
+    site.up()
+    site.start_charging(1)
+    site.slots(FACTORY)
+    assert site.progress == ["Downloading", "DownloadPaused"]
+
+
+def test_station_wakes_at_each_date(site: Site) -> None:
+    block = site.station.block(FirmwareManagement)
+    site.request(retrieveDateTime=site.in_future(100), installDateTime=site.in_future(200))
+    start = site.clock.monotonic()
+    assert block.next_deadline() == pytest.approx(start + 100, abs=0.01)
+    site.advance(100.1)
+    site.news(DOWNLOAD, "done")
+    site.news(VERIFY, "done")
+    assert block.next_deadline() == pytest.approx(start + 200, abs=0.01)
 
 
 def test_evses_stay_open_until_the_installation_is_due(site: Site) -> None:
