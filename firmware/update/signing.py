@@ -32,6 +32,8 @@ _LEAST_RSA_BITS = 2048
 _LEAST_EC_BITS = 224
 _PURPOSES = {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 _GOOD_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_UNDERSTOOD = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)
+"""What a certificate may insist on (RFC 5280, 4.2)."""
 _SHA256 = Prehashed(hashes.SHA256())
 
 
@@ -97,6 +99,8 @@ def _check_purpose(certificate: x509.Certificate) -> None:
     constraints = _extension(certificate, x509.BasicConstraints)
     usage = _extension(certificate, x509.KeyUsage)
     purposes = _extension(certificate, x509.ExtendedKeyUsage)
+    if any(each.critical and not isinstance(each.value, _UNDERSTOOD) for each in certificate.extensions):
+        raise ImageError("the signing certificate has a critical extension that is not understood")
     if constraints is not None and constraints.ca:
         raise ImageError("the signing certificate is an authority's")
     if usage is not None and not usage.digital_signature:

@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from firmware.errors import ImageError
 from firmware.update import signing
@@ -30,10 +30,10 @@ def check(pem: str, *roots: Authority, utc: float | None = NOW) -> None:
     signing.check_signer(pem.encode(), [root.pem.encode() for root in roots], utc=utc)
 
 
-def signer_with(root: Authority, key: Any) -> str:
-    """A signing certificate for any key at all."""
+def signer_with(root: Authority, key: Any, *critical: x509.ExtensionType) -> str:
+    """A signing certificate for any key at all, with these critical extensions."""
     now = datetime.now(UTC)
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "signer")]))
         .issuer_name(root.certificate.subject)
@@ -41,9 +41,10 @@ def signer_with(root: Authority, key: Any) -> str:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .sign(root.key, hashes.SHA256())
     )
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+    for extension in critical:
+        builder = builder.add_extension(extension, critical=True)
+    return builder.sign(root.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
 def test_signer_of_an_installed_root_is_taken(manufacturer: Authority) -> None:
@@ -107,6 +108,16 @@ def test_weak_or_strange_keys_are_not_taken(manufacturer: Authority) -> None:
     for key in (rsa.generate_private_key(65537, 1024), ed25519.Ed25519PrivateKey.generate()):
         with pytest.raises(ImageError, match="too weak"):
             check(signer_with(manufacturer, key), manufacturer)
+
+
+def test_critical_extension_that_is_not_understood(manufacturer: Authority) -> None:
+    """L01.FR.12"""
+    key = ec.generate_private_key(ec.SECP256R1())
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
+    check(signer_with(manufacturer, key, usage), manufacturer)
+    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
+    with pytest.raises(ImageError, match="not understood"):
+        check(signer_with(manufacturer, key, usage, unknown), manufacturer)
 
 
 def test_damaged_root_is_passed_over(manufacturer: Authority) -> None:
