@@ -33,7 +33,15 @@ _QUIET_LIBRARIES = ("aioftp", "aiohttp", "asyncio", "websockets")
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|\Z)", re.S), ""),
-    (re.compile(r"(authorization[\"']?\s{0,3}[:=,]\s{0,3})(?:\"[^\"\r\n]*|'[^'\r\n]*|[^\"'\s][^\r\n]*)", re.I), r"\1"),
+    # The header, and not the name of a logger.
+    (
+        re.compile(
+            r"(?<!ocpp\.blocks\.)(authorization[\"']?\s{0,3}[:=,]\s{0,3})"
+            r"(?:\"[^\"\r\n]*|'[^'\r\n]*|[^\"'\s][^\r\n]*)",
+            re.I,
+        ),
+        r"\1",
+    ),
     (re.compile(r"\b((?i:basic|bearer)\s{1,3})(?=[^\s\"']{0,200}[0-9A-Z=+/])[A-Za-z0-9+/=._~-]{8,}"), r"\1"),
     (re.compile(r"(://[^\s/:@]{0,100}:)[^\s/@]{1,200}(?=@)"), r"\1"),
     (

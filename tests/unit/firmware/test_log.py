@@ -137,6 +137,7 @@ def test_a_wrong_log_call_raises_nothing(file: Path) -> None:
     ("text", "secret"),
     [
         (f"GET / Authorization: Basic {BASIC}", BASIC),
+        (f"INFO services.ocpp.blocks.authorization: Authorization: Digest {BASIC}", BASIC),
         (f"{{'Authorization': 'Basic {BASIC}', 'Host': 'x'}}", BASIC),
         (f"('Authorization', 'Bearer {BASIC}')", BASIC),
         ('authorization: Digest username="u", response="6629fae49393a05397450978507c4ef1"', "6629fae"),
@@ -166,6 +167,7 @@ def test_secrets_are_hidden(text: str, secret: str) -> None:
         "profile 1 is basic authentication over TLS",
         "connected to wss://csms.example.com:443/ocpp/CP001",
         "the password was changed",
+        "INFO services.ocpp.blocks.authorization: card: accepted (EVSE 1)",
         "EVSE 1: phase charging, 400.0 V, 12:30:00",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
     ],
