@@ -65,8 +65,9 @@ def check_sound(certificate: Certificate) -> None:
         raise CertificateError("the serial number is not a positive number of at most 20 bytes")  # A00.FR.508
     _check_digest(certificate)
     public_key_of(certificate)
+    beyond_us = (x509.UnrecognizedExtension, x509.NameConstraints, x509.PolicyConstraints, x509.InhibitAnyPolicy)
     for extension in _extensions(certificate):
-        if extension.critical and isinstance(extension.value, x509.UnrecognizedExtension | x509.NameConstraints):
+        if extension.critical and isinstance(extension.value, beyond_us):
             raise CertificateError(f"critical extension {extension.oid.dotted_string} is not understood")
 
 

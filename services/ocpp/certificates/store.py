@@ -14,6 +14,7 @@ the start needs no `cryptography`.
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import logging
 from collections.abc import Iterator
@@ -149,8 +150,7 @@ class CertificateStore:
     def _path(self, kind: RootKind, certificate: Certificate) -> Path:
         from cryptography.hazmat.primitives.serialization import Encoding
 
-        name = hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()[:32]
-        return self._folder / _FOLDERS[kind] / f"{name}.pem"
+        return self._folder / _FOLDERS[kind] / f"{_fingerprint(certificate.public_bytes(Encoding.DER))}.pem"
 
     def _forget(self, root: Root) -> None:
         files.remove(root.path)
@@ -203,8 +203,7 @@ class CertificateStore:
 
     def _is_station(self, wanted: HashData) -> bool:
         """By issuer's name and serial number alone: the issuer's key may not be known here."""
-        for path in self._chains():
-            leaf = _chain_in(path)[0]
+        for leaf in self._leaves():
             own = hash_data(leaf, b"", wanted.algorithm)
             same_issuer = own.issuer_name_hash == wanted.issuer_name_hash.casefold()
             if same_issuer and same_serial(own.serial_number, wanted.serial_number):
@@ -214,8 +213,7 @@ class CertificateStore:
     def _read(self, kind: RootKind) -> Iterator[Root]:
         for path in sorted((self._folder / _FOLDERS[kind]).glob("*.pem")):
             try:
-                header, _, pem = path.read_text("ascii").partition("\n")
-                yield Root(kind, path, pem, bytes.fromhex(header.partition(": ")[2]))
+                yield _root_of(kind, path)
             except (OSError, ValueError) as error:
                 _log.error("%s can't be read and is not used: %s", path, type(error).__name__)
 
@@ -246,15 +244,22 @@ class CertificateStore:
 
     def station_period(self) -> tuple[float, float] | None:
         """Start and end of the validity of the newest station certificate, seconds since 1970."""
-        chains = self._chains()
-        if not chains:
+        leaf = next(self._leaves(), None)
+        if leaf is None:
             return None
-        leaf = _chain_in(chains[0])[0]
         return leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
 
     def has_valid_station_certificate(self, utc: float | None) -> bool:
         """Is there one that has not expired (A05.FR.03)?"""
-        return any(_is_valid(_chain_in(path)[0], utc) for path in self._chains())
+        return any(_is_valid(leaf, utc) for leaf in self._leaves())
+
+    def _leaves(self) -> Iterator[Certificate]:
+        """The station's certificates, newest first; what the disk has damaged is passed over."""
+        for path in self._chains():
+            try:
+                yield _chain_in(path)[0]
+            except (OSError, ValueError, CertificateError) as error:
+                _log.error("%s can't be read: %s", path, type(error).__name__)
 
     def request(self, common_name: str, organization: str) -> str:
         """A new key pair and the signing request for it, PEM (A02.FR.02, A02.FR.03).
@@ -285,9 +290,12 @@ class CertificateStore:
     def _keep_chain(self, key: bytes, chain: list[Certificate]) -> None:
         path = self._renewed if self._current.exists() else self._current
         files.write(path, key + b"".join(_pem(certificate).encode() for certificate in chain))
-        files.remove(self._request)
         self._use_renewed = True
         self.generation += 1
+        try:
+            files.remove(self._request)
+        except StorageError as error:  # a spare copy of the key, until the next request
+            _log.warning("%s", error)
 
     def _key_of(self, leaf: Certificate) -> bytes:
         """The private key that `leaf` is for: of the open request, or, when the answer comes twice, of a chain."""
@@ -336,6 +344,18 @@ class CertificateStore:
             raise CertificateError("the station's key does not belong to its certificate")
         files.write(self._current, key.strip() + b"\n" + b"".join(_pem(one).encode() for one in chain))
         self.generation += 1
+
+
+def _root_of(kind: RootKind, path: Path) -> Root:
+    """A root's file; `ValueError` when it is not what its name says, the fingerprint."""
+    header, _, pem = path.read_text("ascii").partition("\n")
+    if _fingerprint(binascii.a2b_base64("".join(pem.split("-----")[2:3]))) != path.name.partition(".")[0]:
+        raise ValueError("damaged")
+    return Root(kind, path, pem, bytes.fromhex(header.partition(": ")[2]))
+
+
+def _fingerprint(der: bytes) -> str:
+    return hashlib.sha256(der).hexdigest()[:32]
 
 
 def _root_in(pem: str, utc: float | None) -> Certificate:

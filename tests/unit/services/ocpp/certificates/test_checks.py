@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,9 +13,12 @@ from typing import Any, Final
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509 import ocsp
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,6 +82,33 @@ def _key_pem() -> str:
     return key.decode()
 
 
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+NAMES = x509.NameConstraints([x509.DNSName("example.com")], None)
+
+
+def _extended(value: x509.ExtensionType) -> str:
+    """A root with one more extension, which is critical."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = ROOT.builder(name("Odd Root"), key.public_key(), issuer=name("Odd Root"), ca=True)
+    return pem(Pki("Odd Root", key=key).sign(builder.add_extension(value, critical=True)))
+
+
+def _with_names(count: int) -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.DNSName(f"host-{number}.example.com") for number in range(count)])
+    builder = ROOT.builder(name("Odd Root"), key.public_key(), issuer=name("Odd Root"), ca=True)
+    return pem(Pki("Odd Root", key=key).sign(builder.add_extension(names, critical=False)))
+
+
+def _extension_twice(der: bytes) -> bytes:
+    """The list of extensions holds its one twice; the lengths round it grow."""
+    start = der.rindex(bytes.fromhex("a3"), 0, der.index(bytes.fromhex("0603551d13")))
+    once = der[start + 4 : start + 2 + der[start + 1]]
+    body = der[8:start] + bytes([0xA3, 2 * len(once) + 2, 0x30, 2 * len(once)]) + once * 2
+    certificate = b"\x30\x82" + len(body).to_bytes(2, "big") + body + der[start + 2 + der[start + 1] :]
+    return b"\x30\x82" + len(certificate).to_bytes(2, "big") + certificate
+
+
 ODD_ROOTS: dict[str, tuple[Callable[[], str], str]] = {
     "nothing": (lambda: "", "no certificate in PEM"),
     "DER in base64 without armour": (lambda: "MIIBszCCAVmgAwIBAgIUK", "no certificate in PEM"),
@@ -105,6 +136,12 @@ ODD_ROOTS: dict[str, tuple[Callable[[], str], str]] = {
     "a curve of 192 bits": (lambda: _authority(key=ec.generate_private_key(ec.SECP192R1())), "192 bits"),
     "DSA": (lambda: _authority(key=dsa.generate_private_key(1024)), "not of an accepted kind"),
     "too large": (lambda: ROOT.pem + " " * 5500, "larger than 5500"),
+    "8 KiB of names": (lambda: _with_names(400), "larger than 5500"),
+    "an extension that nobody knows": (lambda: _extended(UNKNOWN), "1.2.3.4 is not understood"),
+    "constraints on names": (lambda: _extended(NAMES), "2.5.29.30 is not understood"),
+    "constraints on policies": (lambda: _extended(x509.PolicyConstraints(0, None)), "2.5.29.36 is not understood"),
+    "a key that signs no certificates": (lambda: _extended(_usage(digital_signature=True)), "sign certificates"),
+    "the same extension twice": (lambda: _der(_extension_twice), "extensions can't be read"),
 }
 
 
@@ -114,6 +151,71 @@ def test_an_odd_root_is_refused(kept: CertificateStore, odd: str) -> None:
     with pytest.raises(CertificateError, match=reason):  # M05.FR.07
         kept.install_root(KIND, make(), NOW)
     assert kept.count == 1
+
+
+UNUSUAL_ROOTS: dict[str, Callable[[], Pki]] = {
+    "a curve of 224 bits": lambda: Pki(key=ec.generate_private_key(ec.SECP224R1())),  # A00.FR.503
+    "a curve of 521 bits": lambda: Pki(key=ec.generate_private_key(ec.SECP521R1())),
+    "RSA of 2048 bits": lambda: Pki(key=rsa.generate_private_key(65537, 2048)),  # A00.FR.502
+}
+
+
+@pytest.mark.parametrize("unusual", UNUSUAL_ROOTS)
+def test_an_unusual_root_is_taken_and_vouches_for_others(tmp_path: Path, unusual: str) -> None:
+    kept, root = CertificateStore(tmp_path / "unusual"), UNUSUAL_ROOTS[unusual]()
+    kept.install_root(KIND, root.pem, NOW)
+    kept.install_chain(root.sign_request(kept.request("SN-1", "Operator")), NOW, "SN-1")
+    assert kept.station_file is not None
+
+
+def test_ed25519(tmp_path: Path) -> None:
+    """Signs without a digest of its own (RFC 8410)."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    builder = ROOT.builder(name("Ed"), key.public_key(), issuer=name("Ed"), ca=True)
+    kept = CertificateStore(tmp_path / "ed25519")
+    kept.install_root(KIND, pem(builder.sign(key, None)), NOW)
+    csr = x509.load_pem_x509_csr(kept.request("SN-1", "Operator").encode())
+    leaf = ROOT.builder(csr.subject, csr.public_key(), issuer=name("Ed"))
+    kept.install_chain(pem(leaf.sign(key, None)), NOW, "SN-1")
+    assert kept.station_file is not None
+
+
+@pytest.mark.parametrize("kind", [_ASN1Type.BMPString, _ASN1Type.T61String, _ASN1Type.UniversalString])
+def test_names_in_old_alphabets_keep_their_bytes(tmp_path: Path, kind: _ASN1Type) -> None:
+    """Hash data is made of the bytes in the certificate, not of what they mean (RFC 6960, 4.1.1)."""
+    old = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Old Root", _type=kind)])
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = ROOT.builder(old, key.public_key(), issuer=old, ca=True).sign(key, hashes.SHA256())
+    kept = CertificateStore(tmp_path / "old")
+    kept.install_root(KIND, pem(certificate), NOW)
+    request = ocsp.OCSPRequestBuilder().add_certificate(certificate, certificate, hashes.SHA256()).build()
+    data = kept.roots(KIND)[0].hash_data()
+    assert data.issuer_name_hash == request.issuer_name_hash.hex()  # M03.FR.04
+    assert data.issuer_key_hash == request.issuer_key_hash.hex()
+    wanted = old.public_bytes()
+    assert hashlib.sha256(wanted).hexdigest() == data.issuer_name_hash
+    assert wanted in certificate.tbs_certificate_bytes
+
+
+def test_words_round_the_certificate_do_not_matter(tmp_path: Path) -> None:
+    """RFC 7468, 5.2: some tools write what is in it before it."""
+    kept = CertificateStore(tmp_path / "words")
+    kept.install_root(KIND, f"Subject: CN=Test Root\r\n{ROOT.pem.replace(chr(10), chr(13) + chr(10))}\r\nend", NOW)
+    assert kept.roots(KIND)[0].pem == ROOT.pem
+
+
+def test_a_weak_link_in_the_chain(kept: CertificateStore) -> None:
+    weak = Pki("Sub-CA", parent=ROOT, key=rsa.generate_private_key(65537, 1024))
+    chain = weak.sign_request(kept.request("SN-1", "Operator")) + weak.pem
+    with pytest.raises(CertificateError, match="RSA key of 1024 bits"):  # A00.FR.501
+        kept.install_chain(chain, NOW, "SN-1")
+
+
+def test_an_expired_link_in_the_chain(kept: CertificateStore) -> None:
+    middle = Pki("Sub-CA", parent=ROOT, now=START - timedelta(days=8000))
+    middle.now = START
+    with pytest.raises(CertificateError, match="expired"):  # A02.FR.06
+        kept.install_chain(middle.sign_request(kept.request("SN-1", "Operator")) + middle.pem, NOW, "SN-1")
 
 
 def _with(value: x509.ExtensionType, critical: bool = False) -> Callable[[Any], Any]:
@@ -132,7 +234,6 @@ def _usage(**fields: bool) -> x509.KeyUsage:
     return x509.KeyUsage(**{one: fields.get(one, False) for one in names})
 
 
-UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
 ODD_STATION_CERTIFICATES: dict[str, tuple[dict[str, Any], str]] = {
     "expired": ({"starts": -20, "days": 10}, "expired"),
     "valid from tomorrow on": ({"starts": 1}, "not valid yet"),  # A02.FR.06, as of the errata

@@ -121,6 +121,28 @@ def test_a_damaged_root_is_passed_over(kept: CertificateStore, folder: Path) -> 
     assert CertificateStore(folder).roots(CSMS) == []
 
 
+@pytest.mark.parametrize("damage", [lambda pem: pem[:-80], lambda pem: pem.replace("A", "B"), lambda pem: ""])
+def test_a_root_with_other_bytes_is_passed_over(
+    kept: CertificateStore, folder: Path, root: Pki, damage: Callable[[str], str]
+) -> None:
+    """One damaged file must not spoil the listing, or the deletion, of the others."""
+    path = next((folder / "csms").glob("*.pem"))
+    header, _, text = path.read_text().partition("\n")
+    path.write_text(f"{header}\n{damage(text)}")
+    again = CertificateStore(folder)
+    assert again.roots(CSMS) == []
+    again.install_root(CSMS, root.pem, NOW)
+    assert again.delete(again.roots(CSMS)[0].hash_data()) == "Accepted"
+
+
+def test_a_damaged_station_certificate_is_none(kept: CertificateStore, folder: Path, root: Pki) -> None:
+    _renew(kept, root)
+    (folder / "station" / "current.pem").write_text("-----BEGIN CERTIFICATE-----\nA\xe9")
+    assert kept.station_period() is None
+    assert not kept.has_valid_station_certificate(NOW)
+    assert kept.delete(HashData("SHA256", "00", "00", "1")) == "NotFound"
+
+
 def test_a_full_disk_changes_nothing(kept: CertificateStore, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
@@ -311,6 +333,34 @@ def test_a_chain_beyond_the_limit_is_refused(kept: CertificateStore, root: Pki) 
     with pytest.raises(CertificateError, match="larger than 4096 bytes") as refused:  # A02.FR.16
         kept.install_chain(chain.ljust(4097, "\n"), NOW, "SN-1")
     assert refused.value.code == "TooLargeElement"
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_power_cut_while_a_certificate_is_installed(
+    kept: CertificateStore, folder: Path, root: Pki, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Key and certificate are there together, or the answer can come again."""
+    chain = root.sign_request(kept.request("SN-1", "Operator"))
+    with monkeypatch.context() as patched, contextlib.suppress(PowerCut):
+        _cut_after(step, patched)
+        kept.install_chain(chain, NOW, "SN-1")
+    again = CertificateStore(folder)
+    if again.station_file is None:
+        again.install_chain(chain, NOW, "SN-1")
+    assert again.station_file is not None
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(again.station_file)
+
+
+def test_a_key_that_can_not_be_cleared_away_costs_nothing(
+    kept: CertificateStore, root: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck(path: Path) -> None:
+        raise StorageError(f"{path.name} can't be removed")
+
+    chain = root.sign_request(kept.request("SN-1", "Operator"))
+    monkeypatch.setattr(files, "remove", stuck)
+    kept.install_chain(chain, NOW, "SN-1")
+    assert kept.station_file is not None
 
 
 def test_every_file_is_for_us_alone(kept: CertificateStore, folder: Path, root: Pki) -> None:
