@@ -155,6 +155,8 @@ class Service:
         model.put(keys.IDENTITY, factory.identity)
         if factory.basic_auth_password is not None:
             model.put(keys.BASIC_AUTH_PASSWORD, factory.basic_auth_password)
+        if factory.network_profile:
+            model.put(keys.SECURITY_PROFILE, factory.network_profile[0].security_profile)  # A00.FR.004
         named = any(row.variable == "NetworkConfigurationPriority" for row in factory.variable)
         if factory.network_profile and not named:
             slots = tuple(str(profile.slot) for profile in factory.network_profile)

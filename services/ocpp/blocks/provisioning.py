@@ -105,7 +105,10 @@ class Provisioning(Block):
             self._boot(self._reason)
 
     def _adopt_security_profile(self, security_profile: int) -> None:
-        """A05.FR.06: what is less secure than the connection that works is not gone back to."""
+        """A05.FR.06: what is less secure than the connection that works is not gone back to.
+
+        A slot for an allowed step down (A05.FR.08) stays until a reset lets it be tried; a step up removes it.
+        """
         model, profiles = self.context.model, self.context.profiles
         before = model.get(keys.SECURITY_PROFILE)
         model.put(keys.SECURITY_PROFILE, security_profile)
@@ -113,6 +116,8 @@ class Provisioning(Block):
             what = f"security profile {before} to {security_profile}"
             self.context.emit(signals.SecurityEvent("ReconfigurationOfSecurityParameters", what))
         lower = [slot for slot, profile in profiles.items() if profile.security_profile < security_profile]
+        if security_profile <= before:
+            lower = [slot for slot in lower if not self._may_go_to(profiles[slot].security_profile)]
         if not lower:
             return
         for slot in lower:
@@ -262,6 +267,8 @@ class Provisioning(Block):
             return _profile_rejected("InvalidConfSlot", "no such configuration slot")  # B09.FR.05
         if not self._may_go_to(data["securityProfile"]):
             return _profile_rejected("NoSecurityDowngrade", "the security profile may not be lowered")  # B09.FR.04
+        if data["securityProfile"] not in (0, *self.context.product.features.security_profiles):  # C-61
+            return _profile_rejected("InvalidNetworkConf", "this station does not have that security profile")
         try:
             profile = network_profiles.parse(slot, data)
         except ConfigError as error:

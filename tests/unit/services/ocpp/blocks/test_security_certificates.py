@@ -337,6 +337,35 @@ def test_the_way_back_from_3_to_2_is_open_only_where_it_is_allowed(tmp_path: Pat
     assert _prioritise(bench, "2") != "Rejected"
 
 
+def test_an_allowed_step_down_survives_a_lost_link_before_its_reset(tmp_path: Path) -> None:
+    bench = _secure(tmp_path, "full")
+    bench.context.profiles[1] = TLS
+    bench.call("SetVariables", set_variables("SecurityCtrlr", "AllowSecurityProfileDowngrade", "true"))
+    assert _offer(bench, 2, 2) == "Accepted"
+    bench.link_down()
+    bench.link_up(TLS)
+    assert _prioritise(bench, "2") != "Rejected"  # A05.FR.08
+    bench.call("SetVariables", set_variables("SecurityCtrlr", "AllowSecurityProfileDowngrade", "false"))
+    bench.link_down()
+    bench.link_up(TLS)
+    assert set(bench.context.profiles) == {1}
+
+
+def test_the_security_profile_is_no_news_at_the_next_boot(secure: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    secure.power_cut()
+    caplog.clear()
+    secure.hal_up()
+    secure.link_up(TLS)
+    assert secure.context.model.get(keys.SECURITY_PROFILE) == 3
+    assert "ReconfigurationOfSecurityParameters" not in caplog.text
+
+
+def test_a_profile_that_the_product_does_not_have(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(bench.context.product.features), "security_profiles", [1, 2])
+    assert _offer(bench, 2, 3) == "Rejected"  # B09.FR.02
+    assert _offer(bench, 2, 2) == "Accepted"
+
+
 # -- A01, A04 --------------------------------------------------------------------------------------------------------
 
 
