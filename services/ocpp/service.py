@@ -31,6 +31,7 @@ from services.ocpp.certificates import CertificateStore
 from services.ocpp.certificates import factory as factory_certificates
 from services.ocpp.connection_policy import RetryRules
 from services.ocpp.context import Context, LinkOrder
+from services.ocpp.credentials import Credentials
 from services.ocpp.csms_link import CsmsLink, LinkSettings, security_event
 from services.ocpp.device_model import DeviceModel, keys
 from services.ocpp.evses import HalView
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from firmware.contract.status import ServiceStatus
     from firmware.lifecycle import Lifecycle
     from firmware.product import Product
-    from services.ocpp.csms_link import FailureKind
+from services.ocpp.csms_link import FailureKind
 
 __all__ = ["Service"]
 
@@ -97,6 +98,7 @@ class Service:
         self._database = Database(Path(config.database), clock=clock)
         self._facts = FactTable(self._database)
         self._model = DeviceModel(product, self._database, factory=factory.variable, where=config.factory)
+        self._credentials = Credentials(self._model, self._facts)
         self._certificates = CertificateStore(
             Path(config.certificates),
             entries=product.limits.certificate_entries,
@@ -405,6 +407,8 @@ class Service:
         self._attempts_failed = 0
         if profile.security_profile >= 2:
             self._tls.connected()
+        if profile.security_profile in (1, 2) and self._credentials.taken():
+            self._report(SecurityEvent("ReconfigurationOfSecurityParameters", "the former BasicAuthPassword is back"))
         self._tell(lambda station, now: station.on_link_up(profile, now))
 
     def on_link_frame(self, frame: str | bytes) -> None:
@@ -417,6 +421,7 @@ class Service:
         event = security_event(reason) if kind == "tls" else None
         if kind == "unauthorised":
             event = "FailedToAuthenticateAtCsms"
+            self._credentials.refused()
         if event is not None and (profile.slot, event) not in self._reported:
             self._reported.add((profile.slot, event))
             self._report(SecurityEvent(event, reason))
@@ -436,14 +441,14 @@ class Service:
             self._certificates.alternate()
 
     def _link_settings(self) -> LinkSettings:
-        model = self._model
-        register_secret(model.get(keys.BASIC_AUTH_PASSWORD))
+        model, password = self._model, self._credentials.password
+        register_secret(password or "")
         return LinkSettings(
             identity=self._factory.identity,
             profiles=network_profiles.in_priority(
                 self._booted_profiles, model.get(keys.NETWORK_CONFIGURATION_PRIORITY)
             ),
-            basic_auth_password=model.get(keys.BASIC_AUTH_PASSWORD) or None,
+            basic_auth_password=password,
             tls=self._tls,
             ping_interval_s=model.get(keys.WEB_SOCKET_PING_INTERVAL),
             retry=RetryRules(

@@ -65,6 +65,22 @@ def test_a_refused_password_is_an_event(service: Told) -> None:
     assert service.told == ["FailedToAuthenticateAtCsms"]
 
 
+def test_a_password_that_the_csms_never_heard_of_is_given_up(service: Told) -> None:
+    basic = NetworkProfile(slot=1, url="ws://localhost:9/ocpp", security_profile=1)
+    shown = []
+    for password in ("the-old-Password_1", "the-new-Password_2"):
+        service._model.put(keys.BASIC_AUTH_PASSWORD, password)
+        shown.append(service._link_settings().basic_auth_password)
+        if password.startswith("the-old"):
+            service.on_link_up(basic)
+    service.on_link_failed(basic, "HTTP 401", "unauthorised")
+    shown.append(service._link_settings().basic_auth_password)
+    service.on_link_up(basic)
+    assert shown == ["the-old-Password_1", "the-new-Password_2", "the-old-Password_1"]
+    assert service._model.get(keys.BASIC_AUTH_PASSWORD) == "the-old-Password_1"  # A01.FR.04
+    assert service.told == ["FailedToAuthenticateAtCsms", "ReconfigurationOfSecurityParameters"]
+
+
 @pytest.mark.parametrize("kind", ["refused", "timeout", "dns", "unreachable", "protocol"])
 def test_a_csms_that_is_away_is_none(service: Told, kind: Any) -> None:
     service.on_link_failed(PROFILE, "gone", kind)

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which password is shown to the CSMS (A01).
+
+A new BasicAuthPassword is in force as soon as it is kept, which is before the CSMS hears that it was accepted. Should
+that answer get lost, the CSMS goes on with the old one (A01.FR.04) and nobody could come in any more. So the password
+that the CSMS has taken last is remembered: when the new one is refused, that one has its turn, and when it is taken,
+the change has not happened. From the first connection with the new password on, the old one is forgotten.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from services.ocpp.device_model import keys
+
+if TYPE_CHECKING:
+    from services.ocpp.context import Facts
+    from services.ocpp.device_model import DeviceModel
+
+__all__ = ["Credentials"]
+
+_log = logging.getLogger(__name__)
+
+_PROVEN = "proven_password"
+
+
+class Credentials:
+    def __init__(self, model: DeviceModel, facts: Facts) -> None:
+        self._model = model
+        self._facts = facts
+        self._refused: str | None = None
+        """The password that the CSMS has just refused, while there is another."""
+
+    @property
+    def password(self) -> str | None:
+        """The one for the next attempt."""
+        current, proven = self._model.get(keys.BASIC_AUTH_PASSWORD), self._facts.get(_PROVEN)
+        return (proven if proven and self._refused == current else current) or None
+
+    def refused(self) -> None:
+        """The CSMS did not take it: the other one has its turn, if there is another."""
+        self._refused = None if self.password == self._facts.get(_PROVEN) else self.password
+
+    def taken(self) -> bool:
+        """The CSMS took it; whether that takes back a change."""
+        password, current = self.password, self._model.get(keys.BASIC_AUTH_PASSWORD)
+        self._refused = None
+        if password != self._facts.get(_PROVEN):
+            self._facts.put(_PROVEN, password)
+        if not password or password == current:
+            return False
+        _log.warning("the CSMS does not know the new password: the former one is in force again")
+        self._model.put(keys.BASIC_AUTH_PASSWORD, password)
+        return True
