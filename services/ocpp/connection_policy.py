@@ -2,8 +2,8 @@
 """Which network profile to dial next, and when (B10 with the errata of 2025-01 and 2025-04; part 4, section 5.3).
 
 - After a start: the first slot of NetworkConfigurationPriority, at once (`B10.FR.04`). Each slot gets
-  NetworkProfileConnectionAttempts attempts, then the next one has its turn, round and round (`B10.FR.03`, `.08`,
-  `.09`: never stop).
+  NetworkProfileConnectionAttempts attempts, then the next one has its turn, round and round (`B10.FR.03`,
+  `B10.FR.08`, `B10.FR.09`: never stop).
 - After the loss of a connection the slot that carried it comes first, as it is the proven one.
 - Between attempts lies the back-off: RetryBackOffWaitMinimum plus a random part of at most RetryBackOffRandomRange
   seconds; after each failure it is doubled and gets a new random part, RetryBackOffRepeatTimes times; then it stays.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which password is shown to the CSMS (A01).
+"""Which password is shown to the CSMS: BasicAuthPassword (A01.FR.01).
 
 A new BasicAuthPassword is in force as soon as it is kept, which is before the CSMS hears that it was accepted. Should
 that answer get lost, the CSMS goes on with the old one (A01.FR.04) and nobody could come in any more. So the password

@@ -2,7 +2,7 @@
 """One attempt to reach a CSMS: URL, credentials, TLS, WebSocket handshake, and what a failure means.
 
 Security profiles (block A, A00): 0 no authentication, for the laboratory; 1 HTTP Basic over `ws:`; 2 HTTP Basic over
-`wss:`; 3 client certificate over `wss:`. A URL whose scheme belongs to another profile is not dialled (`A00.FR.003`):
+`wss:`; 3 client certificate over `wss:`. A URL whose scheme belongs to another profile is not dialled (`A00.FR.001`):
 a password must not leave on an open line because of a typing error.
 """
 
@@ -168,7 +168,7 @@ class _Connect(connect):
 
 
 def _headers(settings: LinkSettings, profile: NetworkProfile) -> dict[str, str]:
-    """HTTP Basic with the identity as user name (`A00.FR.203`, `.204`, `.205`), for profiles 1 and 2 only."""
+    """HTTP Basic with the identity as user name (A00.FR.202, A00.FR.203, A00.FR.204), for profiles 1 and 2."""
     if profile.security_profile not in (1, 2):
         return {}
     if settings.basic_auth_password is None:

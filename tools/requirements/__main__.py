@@ -22,7 +22,7 @@ from tools.requirements.extract import DATA
 
 __all__ = ["BLOCKS", "State", "main", "page", "states"]
 
-BLOCKS = "BCEFGJLNP"
+BLOCKS = "ABCEFGJLMNP"
 _ROOT = Path(__file__).parents[2]
 _NOTES = Path(__file__).with_name("notes.toml")
 _CODE = ("services", "hal", "firmware", "drivers")

@@ -29,11 +29,11 @@ def extract(*texts: str) -> dict[str, dict[str, dict[str, str]]]:
     for text in texts:
         for row in _ROW.findall(text):
             cells = [_plain(cell) for cell in _CELL.findall(row)]
-            if cells and cells[0] in ("New text", "Old text", "New", "Old", "Delete"):
+            if cells and cells[0] in ("New text", "Old text", "New", "Old", "Delete", "New requirement"):
                 kind, cells = cells[0], cells[1:]
                 if kind in ("Old text", "Old"):
                     continue
-                if kind == "Delete" and cells:
+                if cells and (kind == "Delete" or "<Requirement removed>" in cells):
                     found.get(cells[0][:3], {}).pop(cells[0], None)
                     continue
             match = _ID.match(cells[0]) if cells else None

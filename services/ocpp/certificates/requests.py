@@ -43,5 +43,5 @@ def signing_request(key_pem: bytes, common_name: str, organization: str) -> str:
         )
     except ValueError as error:
         raise CertificateError(f"no request can be made for this subject: {error}", "InvalidCSR") from error
-    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, SHA256())
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, SHA256())  # A00.FR.506
     return request.public_bytes(Encoding.PEM).decode()

@@ -33,10 +33,16 @@ def test_duties_levels_and_errata_are_read() -> None:
             _ROW.format(id="E01.FR.02", text="The CSMS SHALL answer."),
             _ROW.format(id="E01.FR.03", text="It is RECOMMENDED to wait."),
             _ROW.format(id="E06.FR.05", text="The Charging Station SHALL stop."),
+            _ROW.format(id="E06.FR.06", text="The Charging Station SHALL stop twice."),
         ]
     )
-    errata = "<tr><td>Delete</td><td>E06.FR.05</td><td></td></tr>" + _ROW.format(
-        id="E01.FR.25", text="The Charging Station MAY go on."
+    errata = "".join(
+        [
+            "<tr><td>Delete</td><td>E06.FR.05</td><td></td></tr>",
+            _ROW.format(id="E01.FR.25", text="The Charging Station MAY go on."),
+            "<tr><td>New requirement</td><td>E01.FR.26</td><td></td><td>The Charging Station SHOULD tell.</td></tr>",
+            "<tr><td>New text</td><td>E06.FR.06</td><td></td><td>&lt;Requirement removed&gt;</td><td></td></tr>",
+        ]
     )
     assert extract(part2, errata) == {
         "E01": {
@@ -44,6 +50,7 @@ def test_duties_levels_and_errata_are_read() -> None:
             "E01.FR.02": {"duty": "CSMS", "level": "SHALL"},
             "E01.FR.03": {"duty": "station", "level": "SHOULD"},
             "E01.FR.25": {"duty": "station", "level": "MAY"},
+            "E01.FR.26": {"duty": "station", "level": "SHOULD"},
         },
         "E06": {},
     }

@@ -46,7 +46,7 @@ def test_after_a_start_the_first_slot_is_dialled_at_once() -> None:
     assert _dial(_policy((2, 1)), 1, order=(2, 1)) == [(2, 0.0)]
 
 
-def test_each_slot_gets_its_attempts_round_and_round() -> None:
+def test_each_slot_gets_its_attempts_round_and_round() -> None:  # B10.FR.08, B10.FR.09
     attempts = _dial(_policy((2, 1, 5)), 12, order=(1, 2, 5))
     assert _slots(attempts) == [2, 2, 2, 1, 1, 1, 5, 5, 5, 2, 2, 2]
 

@@ -25,7 +25,7 @@ def _credentials(bench: Bench, password: str = OLD) -> Credentials:
 
 
 def test_without_a_password_there_is_none(bench: Bench) -> None:
-    credentials = _credentials(bench, "")
+    credentials = _credentials(bench, "")  # A01.FR.01: there is no other place for it
     credentials.refused()
     assert credentials.password is None
     assert not credentials.taken()

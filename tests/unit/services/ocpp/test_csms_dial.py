@@ -73,7 +73,8 @@ async def test_the_handshake_of_profile_1() -> None:
         assert handshake.path == "/ocpp/CP001"
         assert handshake.headers["sec-websocket-protocol"] == "ocpp2.0.1"
         assert "sec-websocket-extensions" not in handshake.headers
-        scheme, _, token = handshake.headers["authorization"].partition(" ")
+        scheme, _, token = handshake.headers["authorization"].partition(" ")  # A00.FR.202
+        # A00.FR.203, A00.FR.204, A00.FR.205
         assert (scheme, base64.b64decode(token)) == ("Basic", f"CP001:{PASSWORD}".encode())
 
 
@@ -107,7 +108,7 @@ async def test_profile_1_without_a_password_is_not_dialled() -> None:
 
 @pytest.mark.parametrize(("scheme", "security_profile"), [("ws", 2), ("ws", 3), ("wss", 0), ("wss", 1)])
 async def test_a_scheme_of_another_profile_is_not_dialled(scheme: str, security_profile: int) -> None:
-    """A00.FR.003: no password on an open line."""
+    """A00.FR.001: no password on an open line."""
     async with ScriptedCsms() as csms:
         error = await _failure(csms.url.replace("ws:", f"{scheme}:"), security_profile=security_profile)
         assert error.kind == "tls"
@@ -164,7 +165,8 @@ async def test_profile_2(tls_files: Path, tmp_path: Path) -> None:
     async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
         connection = await _dial(csms.url, security_profile=2, tls=contexts(tls_files, tmp_path))
         assert connection.subprotocol == "ocpp2.0.1"
-        assert "authorization" in csms.handshakes[0].headers
+        assert connection.transport.get_extra_info("ssl_object") is not None  # A00.FR.312
+        assert "authorization" in csms.handshakes[0].headers  # A00.FR.302
         await connection.close()
 
 

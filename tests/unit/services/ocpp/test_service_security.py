@@ -142,7 +142,9 @@ def test_factory_certificates_are_read_once(tmp_path: Path) -> None:
     file = tmp_path / "root.pem"
     file.write_text(root.pem)
     files = CertificateFiles(csms_root=[str(file)])
-    Told(tmp_path, certificates=files)._database.close()
+    first = Told(tmp_path, certificates=files)
+    assert first._model.get(keys.SECURITY_PROFILE) == 3  # A00.FR.004: before anything is said
+    first._database.close()
     file.unlink()
     again = Told(tmp_path, certificates=files)
     (kept,) = again._certificates.roots("CSMSRootCertificate")

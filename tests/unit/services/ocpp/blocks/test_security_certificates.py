@@ -72,6 +72,8 @@ def test_the_request_says_who_we_are(secure: Bench) -> None:
     assert request["certificateType"] == "ChargingStationCertificate"  # A02.FR.13
     subject = x509.load_pem_x509_csr(request["csr"].encode()).subject
     assert subject.rfc4514_string() == "CN=SN-1,O=XCharge Group"  # A00.FR.509, A00.FR.511
+    assert trigger(secure) == "Accepted"
+    assert csr(secure) != request["csr"]  # A02.FR.02: a new key each time
 
 
 def test_a_combined_certificate_names_no_type(secure: Bench) -> None:
@@ -323,7 +325,7 @@ def test_what_is_less_secure_is_forgotten_once_the_better_works(bench: Bench) ->
     assert bench.context.model.get(keys.SECURITY_PROFILE) == 2  # A05.FR.06
     assert bench.context.model.get(keys.NETWORK_CONFIGURATION_PRIORITY) == ("2",)
     assert set(bench.context.profiles) == {2}
-    assert _offer(bench, 3, 1) == "Rejected"
+    assert _offer(bench, 3, 1) == "Rejected"  # A00.FR.005
     bench.power_cut()
     assert set(bench.context.profiles) == {2}
 

@@ -118,7 +118,7 @@ ODD_ROOTS: dict[str, tuple[Callable[[], str], str]] = {
     "truncated": (lambda: _der(lambda der: der[:-40]), "can't be read"),
     "bytes behind the end": (lambda: _der(lambda der: der + b"\0\0"), "can't be read"),
     "indefinite length": (lambda: _der(lambda der: b"\x30\x80" + der[4:] + b"\0\0"), "can't be read"),
-    "version 1": (lambda: _der(_version_1), "version 3"),
+    "version 1": (lambda: _der(_version_1), "version 3"),  # A00.FR.507
     "version 7": (lambda: _der(lambda der: der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07")), "be read"),
     "negative serial number": (lambda: _serial(b"\xff"), "serial number|can't be read"),
     "serial number zero": (lambda: _serial(b"\x00"), "serial number|can't be read"),
@@ -243,6 +243,7 @@ ODD_STATION_CERTIFICATES: dict[str, tuple[dict[str, Any], str]] = {
         {"change": _with(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]))},
         "authentication of clients",
     ),
+    # A00.FR.512: where the usage of a key is restricted, the restriction counts.
     "a key for nothing": ({"change": _with(_usage(key_agreement=True))}, "signatures"),
     "a critical extension that nobody knows": ({"change": _with(UNKNOWN, critical=True)}, "1.2.3.4"),
     "an authority": ({"ca": True}, "authority"),

@@ -263,6 +263,7 @@ def test_a_full_disk_leaves_the_root_in_force(
 def test_a_request_is_for_a_new_key_each_time(kept: CertificateStore) -> None:
     first, second = (x509.load_pem_x509_csr(kept.request("SN-1", "Operator").encode()) for _ in range(2))
     assert first.is_signature_valid
+    assert isinstance(first.signature_hash_algorithm, SHA256)  # A00.FR.506
     assert first.subject.rfc4514_string() == "CN=SN-1,O=Operator"
     assert first.public_key() != second.public_key()
 
@@ -398,7 +399,7 @@ def test_factory_files(folder: Path, tmp_path: Path, root: Pki) -> None:
         station_chain=str(chain),
         station_key=str(key),
     )
-    factory.install(kept, factory_files)
+    factory.install(kept, factory_files)  # A00.FR.801; a chain of the manufacturer's hierarchy: A00.FR.804
     assert kept.count == 3
     assert kept.station_file is not None
 
