@@ -146,15 +146,18 @@ def check_station(certificate: Certificate, common_name: str) -> None:
         raise CertificateError("its purposes do not include the authentication of clients")
 
 
-def check_path(chain: Sequence[Certificate], roots: Sequence[Certificate], utc: float | None) -> None:
-    """The chain, leaf first, leads over its intermediates to one of `roots` (RFC 5280, section 6)."""
-    current, rest = chain[0], list(chain[1:])
+def check_path(chain: Sequence[Certificate], roots: Sequence[Certificate], utc: float | None) -> list[Certificate]:
+    """The chain, leaf first, leads over its intermediates to one of `roots` (RFC 5280, section 6).
+
+    Gives the path without the root, each certificate followed by its issuer, as TLS 1.2 wants it (RFC 5246, 7.4.2).
+    """
+    current, rest, path = chain[0], list(chain[1:]), [chain[0]]
     for depth in range(MAX_CHAIN):
         root = next((root for root in roots if is_signed_by(current, root)), None)
         if root is not None:
             check_period(root, utc)
             _check_length(root, depth)
-            return
+            return path
         issuer = next((candidate for candidate in rest if is_signed_by(current, candidate)), None)
         if issuer is None:
             break
@@ -163,6 +166,7 @@ def check_path(chain: Sequence[Certificate], roots: Sequence[Certificate], utc: 
         check_period(issuer, utc)
         _check_length(issuer, depth)
         rest.remove(issuer)
+        path.append(issuer)
         current = issuer
     raise CertificateError("it does not lead to an installed CSMS root certificate")
 

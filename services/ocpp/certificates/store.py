@@ -283,8 +283,8 @@ class CertificateStore:
         checks.check_sound(leaf)
         checks.check_station(leaf, common_name)
         checks.check_period(leaf, utc)
-        checks.check_path(chain, [root.certificate for root in self.roots("CSMSRootCertificate")], utc)
-        self._keep_chain(self._key_of(leaf), chain)
+        path = checks.check_path(chain, [root.certificate for root in self.roots("CSMSRootCertificate")], utc)
+        self._keep_chain(self._key_of(leaf), path)
         _log.info("station certificate installed, valid until %s", leaf.not_valid_after_utc.date())
 
     def _keep_chain(self, key: bytes, chain: list[Certificate]) -> None:

@@ -324,9 +324,11 @@ def test_intermediates_are_followed_and_kept(kept: CertificateStore, root: Pki) 
     csr = kept.request("SN-1", "Operator")
     with pytest.raises(CertificateError, match="does not lead to"):
         kept.install_chain(lower.sign_request(csr) + lower.pem, NOW, "SN-1")
-    kept.install_chain(lower.sign_request(csr) + middle.pem + lower.pem, NOW, "SN-1")
+    leaf = lower.sign_request(csr)
+    kept.install_chain(leaf + root.pem + middle.pem + Pki("Stranger").pem + lower.pem, NOW, "SN-1")
     assert kept.station_file is not None
-    assert kept.station_file.read_text().count("BEGIN CERTIFICATE") == 3
+    _key, shown = kept.station_file.read_text().split("-----END PRIVATE KEY-----\n")
+    assert shown == leaf + lower.pem + middle.pem, "each is followed by its issuer, and nothing else is shown"
 
 
 def test_a_chain_beyond_the_limit_is_refused(kept: CertificateStore, root: Pki) -> None:
