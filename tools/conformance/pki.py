@@ -18,7 +18,7 @@ from tools.conformance.certs import Authority
 from tools.conformance.csms import Answer
 from tools.conformance.values import PRESENT
 
-__all__ = ["Renewal", "check_csr", "entry", "hash_data", "installed", "renewed", "signing_request"]
+__all__ = ["Renewal", "check_csr", "entry", "hash_data", "installed", "new_csms_root", "renewed", "signing_request"]
 
 
 def hash_data(certificate: x509.Certificate, issuer: x509.Certificate) -> dict[str, str]:
@@ -30,6 +30,11 @@ def hash_data(certificate: x509.Certificate, issuer: x509.Certificate) -> dict[s
         "issuerKeyHash": request.issuer_key_hash.hex(),
         "serialNumber": f"{request.serial_number:x}",
     }
+
+
+def new_csms_root(t: Bench, name: str) -> Authority:
+    """A further CSMS root; where AdditionalRootCertificateCheck is in force (AS-2) the present one has signed it."""
+    return Authority(name, signer=t.csms_root if t.facts.answers.get("AS-2") else None)
 
 
 def entry(kind: str, root: Authority) -> tuple[str, str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.conformance import states
+from tools.conformance import pki, states
 from tools.conformance.bench import Bench
-from tools.conformance.certs import Authority, server_context
+from tools.conformance.certs import server_context
 from tools.conformance.endpoint import Door, Endpoint
 from tools.conformance.registry import case
 from tools.conformance.setup import Setup
@@ -89,7 +89,7 @@ async def tc_b_46_cs(t: Bench) -> None:
 @case("TC_B_50_CS", setup=Setup(security_profile=2), limit_s=120)
 async def tc_b_50_cs(t: Bench) -> None:
     """Red when: the station does not trust a CSMS root that was installed while it ran."""
-    root = Authority("CSMS root 2")
+    root = pki.new_csms_root(t, "CSMS root 2")
     context = server_context(root.server(), t.folder)
     second = await t.csms.open_endpoint("second", password=t.facts.password, tls=context)
     await states.certificate_installed(t, "CSMSRootCertificate", root.pem)

@@ -17,7 +17,10 @@ _PROFILE_2 = Setup(security_profile=2)
 
 async def _install_and_find(t: Bench, *kinds: str, asked: tuple[str, ...] | None = None) -> None:
     """Roots of these kinds are installed and then listed when `asked` for."""
-    roots = {kind: Authority(f"{kind} 2") for kind in kinds}
+    roots = {
+        kind: pki.new_csms_root(t, "CSMS root 2") if kind == _CSMS else Authority("manufacturer root 2")
+        for kind in kinds
+    }
     for kind, root in roots.items():
         t.step(1)
         await states.certificate_installed(t, kind, root.pem)
