@@ -32,6 +32,7 @@ from firmware.contract.messages import (
     Request,
     Role,
     SetLimit,
+    Show,
     Snapshot,
     Stamped,
 )
@@ -47,6 +48,9 @@ GREETING_TIMEOUT_S = 2.0
 MAX_LEASE_S = 60.0
 _MAX_ID = 2**53
 _MAX_DETAIL_CHARS = 500
+_MAX_SESSION_CHARS = 64
+_MAX_SHOWN_CHARS = 2048
+"""What a command leaves behind is in the next snapshot, and that has to fit into a line."""
 _decode: Decoder[FromClient] = Decoder(FromClient)
 _decode_own: Decoder[FromHal] = Decoder(FromHal)
 _log = logging.getLogger(__name__)
@@ -249,8 +253,10 @@ def _out_of_range(command: Command) -> str | None:
     if isinstance(command, Permit):
         if not 0 < command.lease_s <= MAX_LEASE_S:
             return f"a lease lasts at most {MAX_LEASE_S:g} s and more than 0"
-        if not command.session:
-            return "a permit names its session"
+        if not 0 < len(command.session) <= _MAX_SESSION_CHARS:
+            return f"a permit names its session, in at most {_MAX_SESSION_CHARS} characters"
     if isinstance(command, SetLimit) and command.power_w is not None and not 0 <= command.power_w < math.inf:
         return "a limit is not negative"
+    if isinstance(command, Show) and sum(map(len, (*command.text, *command.text.values()))) > _MAX_SHOWN_CHARS:
+        return f"a page has at most {_MAX_SHOWN_CHARS} characters of text"
     return None
