@@ -41,6 +41,8 @@ _MAX_URL_CHARS: Final = 2048
 _PORTS: Final = {"https": 443, "http": 80, "ftp": 21}
 _URL: Final = re.compile(r"[\x21-\x7e]+")
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
+_ALMOST_ADDRESS: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?")
+"""127.1 and 0x7f.1: no names, but addresses to some libraries, which would not ask whether they are allowed."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -124,7 +126,8 @@ def parse(url: str, rules: Rules = DEFAULT_RULES) -> Place:
     scheme = parts.scheme.lower()
     if scheme not in rules.schemes or scheme not in _PORTS:
         raise TransferError("scheme", f"{scheme[:20] or 'no scheme'} is not among {', '.join(sorted(rules.schemes))}")
-    if port == 0 or not (_is_address(host) or _HOST.fullmatch(host)):
+    named = _HOST.fullmatch(host) and not _ALMOST_ADDRESS.fullmatch(host)
+    if port == 0 or not (_is_address(host) or named):
         raise TransferError("scheme", "not a URL: no host, or no port")
     _check_path(parts.path)
     user = None if parts.username is None else _credential(parts.username)
