@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from firmware.errors import ImageError
 from firmware.update import signing
@@ -19,6 +22,8 @@ from tools.conformance.certs import Authority, Issued
 
 NOW = datetime.now(UTC).timestamp()
 DIGEST = hashlib.sha256(b"image").digest()
+_MANUFACTURER = Authority("manufacturer")
+_SIGNER = _MANUFACTURER.firmware_signer()
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +107,17 @@ def test_chain_instead_of_a_certificate_is_not_taken(manufacturer: Authority) ->
 def test_rubbish_is_not_taken(text: str, manufacturer: Authority) -> None:
     with pytest.raises(ImageError):
         check(text, manufacturer)
+
+
+@given(data=st.data())
+def test_any_mutation_of_a_good_one_is_refused(data: st.DataObject) -> None:
+    good = _SIGNER.certificate.public_bytes(serialization.Encoding.DER)
+    at = data.draw(st.integers(0, len(good) - 1))
+    changed = good[:at] + data.draw(st.binary(max_size=8)) + good[at + data.draw(st.integers(0, 8)) :]
+    assume(changed != good)
+    body = base64.encodebytes(changed).decode()
+    with pytest.raises(ImageError):
+        check(f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n", _MANUFACTURER)
 
 
 def test_weak_or_strange_keys_are_not_taken(manufacturer: Authority) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection
 
 from firmware.config import NetworkProfile
@@ -267,3 +269,29 @@ async def test_a_store_of_certificates_that_fails() -> None:
         raise StorageError("gone")
 
     assert (await _failure("wss://localhost:9/ocpp", security_profile=2, tls=broken)).kind == "tls"
+
+
+_ANSWER = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+_HEADS = st.one_of(
+    st.binary(max_size=200),
+    st.builds(lambda at, junk: _ANSWER[:at] + junk + _ANSWER[at:], st.integers(0, len(_ANSWER)), st.binary(max_size=6)),
+    st.sampled_from([b"HTTP/1.1 101 x\r\n" + b"A: b\r\n" * 500, b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n"]),
+    st.sampled_from([b"HTTP/1.1 302 x\r\nLocation: file:///etc/shadow\r\n", b"HTTP/1.1 101 " + b"x" * 100_000]),
+)
+
+
+@given(head=_HEADS)
+def test_whatever_a_server_answers_is_a_failure_of_a_known_kind(head: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(head + b"\r\n\r\n")
+            await writer.drain()
+        writer.close()
+
+    async def play() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            error = await _failure(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ocpp")
+        assert error.kind in ("refused", "unauthorised", "protocol")
+
+    asyncio.run(play())

@@ -13,6 +13,7 @@ import pytest
 
 from services.ocpp.transfer import Rules, TransferError, download, upload
 from tests.support.file_servers import ftp_server
+from tests.support.sockets import eventually
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
 QUICK = Rules(stall_s=1.0)
@@ -181,6 +182,35 @@ async def test_a_server_that_says_nothing(tmp_path: Path) -> None:
     rules = Rules(stall_s=0.3)
     assert await failing(get(f"ftp://127.0.0.1:{port}/image", tmp_path / "image", rules=rules)) == "stalled"
     server.close()
+
+
+@pytest.mark.parametrize("word", ["USER", "PASS", "TYPE", "SIZE", "MDTM", "PASV", "RETR"])
+async def test_a_server_that_stalls_at_any_command(tmp_path: Path, word: str) -> None:
+    """It is given up, and neither connection stays behind."""
+    ended: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            writer.write(b"220 hi\r\n")
+            while (line := await reader.readline()) and line.split()[0].decode() != word:
+                writer.write(replies.get(line.split()[0].decode(), "502 no").encode() + b"\r\n")
+        await hold(reader, writer)
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            await reader.read()
+        writer.close()
+        ended.append("closed by the station")
+
+    data = await asyncio.start_server(hold, "127.0.0.1", 0)
+    port = data.sockets[0].getsockname()[1]
+    replies = {**LOGIN, "SIZE": "213 4", "MDTM": "213 2026", "PASV": f"227 ok (127,0,0,1,{port // 256},{port % 256})"}
+    control = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"ftp://127.0.0.1:{control.sockets[0].getsockname()[1]}/image"
+    assert await failing(get(url, tmp_path / "image", rules=Rules(stall_s=0.2))) == "stalled"
+    await eventually(lambda: len(ended) == (2 if word == "RETR" else 1))
+    control.close()
+    data.close()
 
 
 @pytest.mark.parametrize("size", ["213 -5", "213 9999999999999999999", "213 abc", "213 ", "213 1_0"])

@@ -200,6 +200,24 @@ async def test_what_can_go_wrong(
     assert not (tmp_path / "image").exists()
 
 
+async def test_a_server_that_stalls_at_any_byte(tmp_path: Path) -> None:
+    whole = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: 1\r\n\r\n4\r\nEVIL\r\n0\r\n\r\n"
+
+    async def stalling_at(size: int) -> str:
+        async def answer(_head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(whole[:size])
+            await reader.read()
+
+        async with raw_server() as raw:
+            raw.answers = [answer]
+            target = tmp_path / str(size)
+            return (await failing(get(f"{raw.base}/image", target, None, rules=PLAIN))).kind
+
+    kinds = await asyncio.gather(*map(stalling_at, range(0, len(whole), 3)))
+    assert set(kinds) == {"stalled"}
+    assert not [path for path in tmp_path.iterdir() if not path.name.partition(".part")[1]]
+
+
 async def test_too_large_leaves_nothing_and_is_not_tried_again(
     server: RawServer, tls: ssl.SSLContext, tmp_path: Path
 ) -> None:
