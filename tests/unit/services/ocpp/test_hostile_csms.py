@@ -8,6 +8,7 @@ nothing that breaks its contract, and the station works again when a sensible CS
 from __future__ import annotations
 
 import json
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from firmware.update.slots import SlotStatus
 from services.ocpp.device_model.build import build
 from services.ocpp.signals import Authorised, SecurityEvent
 from tests.support.absurd import TEXTS, calls, response_of
+from tests.support.pki import Pki
 from tests.support.station import Bench, set_variables
 
 PRODUCTS = ("c7am-400-cc", "full")
@@ -41,6 +43,7 @@ ASKED = (
     "FirmwareStatusNotification",
     "NotifyCustomerInformation",
 )
+ROOT, OTHER_ROOT = Pki(), Pki("Other Root")
 _decode: Decoder[FromClient] = Decoder(FromClient)
 _fuzz = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -157,6 +160,44 @@ def test_whatever_it_answers(tmp_path_factory: pytest.TempPathFactory, data: st.
     bench.advance(100)
     assert _ask(bench, "GetTransactionStatus", {}) is not None
     _check_sane(bench)
+
+
+@st.composite
+def _mutated(draw: st.DrawFn, pem: str) -> str:
+    """The text changed, or what is inside it."""
+    place = draw(st.integers(0, 9999))  # lengths differ from run to run, as keys and signatures do
+    if draw(st.booleans()):
+        at = place % len(pem)
+        junk = draw(st.sampled_from(["", "=", "\0", "-", "\n", "é", "-----BEGIN CERTIFICATE-----", pem, "A" * 900]))
+        return pem[:at] + junk + pem[at + draw(st.integers(0, 40)) :]
+    der = ssl.PEM_cert_to_DER_cert(pem)
+    at = place % len(der)
+    return ssl.DER_cert_to_PEM_cert(der[:at] + draw(st.binary(max_size=6)) + der[at + draw(st.integers(0, 6)) :])
+
+
+@settings(_fuzz, max_examples=50)
+@given(data=st.data())
+def test_whatever_it_makes_of_a_certificate(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """What is taken is the certificate that was signed, whatever stands around it; nothing else is."""
+    bench = _bench(tmp_path_factory.mktemp("certificates"))
+    store = bench.context.certificates
+    store.install_root("CSMSRootCertificate", ROOT.pem, None)
+    good = ROOT.sign_request(store.request("SN-1", "Operator"))
+    root = data.draw(_mutated(OTHER_ROOT.pem))
+    status = _ask(bench, "InstallCertificate", {"certificateType": "CSMSRootCertificate", "certificate": root})
+    assert isinstance(status, list) or status["status"] in ("Accepted", "Rejected")
+    assert {each.certificate for each in store.roots("CSMSRootCertificate")} <= {
+        ROOT.certificate,
+        OTHER_ROOT.certificate,
+    }
+    answer = _ask(bench, "CertificateSigned", {"certificateChain": data.draw(_mutated(good))})
+    file = store.station_file
+    assert (file is not None) == (isinstance(answer, dict) and answer["status"] == "Accepted")
+    assert file is None or ssl.PEM_cert_to_DER_cert(good) in {
+        ssl.PEM_cert_to_DER_cert(f"-----BEGIN CERTIFICATE-----{part}")
+        for part in file.read_text().split("-----BEGIN CERTIFICATE-----")[1:]
+    }
+    bench.database.close()
 
 
 @pytest.mark.parametrize("stamp", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.9-14:00", "0001-01-01T00:00:00Z"])

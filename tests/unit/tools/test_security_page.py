@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/security.md names tests that there are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+PAGE = Path("docs/security.md")
+CASES = Path("tools/conformance/cases.json")
+_NAME = re.compile(r"`(test_\w+)(\.py)?`|\b(TC_[A-Z]_\d+_CS)\b")
+_TEST = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
+
+
+def written() -> dict[str, set[str]]:
+    """The tests that there are, by the name of their file; files of one name together."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in Path("tests").rglob("test_*.py"):
+        found[path.stem] |= set(_TEST.findall(path.read_text(encoding="utf-8")))
+    return found
+
+
+def wrong(text: str, tests: dict[str, set[str]], cases: set[str]) -> list[str]:
+    """What is named and is not there. A test belongs to the file that is named before it in the same line."""
+    missing = []
+    for line in text.splitlines():
+        file = ""
+        for name, suffix, case in _NAME.findall(line):
+            if suffix:
+                file = name
+            known = name in tests if suffix else case in cases if case else name in tests.get(file, ())
+            if not known:
+                missing.append(case or f"{file}: {name}")
+    return missing
+
+
+def test_every_test_that_is_named_exists() -> None:
+    cases = {case["id"] for case in json.loads(CASES.read_text()) if case["applies"]}
+    assert wrong(PAGE.read_text(encoding="utf-8"), written(), cases) == []
+
+
+def test_every_attack_class_has_its_row() -> None:
+    rows = re.findall(r"^\| (\d+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(set(map(int, rows))) == list(range(1, 21))
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("`test_a.py`: `test_one`, `test_two`; TC_A_01_CS", []),
+        ("`test_a.py`: `test_three`", ["test_a: test_three"]),
+        ("`test_b.py`: `test_one`", ["test_b: test_b", "test_b: test_one"]),
+        ("`test_one`", [": test_one"]),
+        ("`test_a.py`\n`test_one`", [": test_one"]),
+        ("TC_A_02_CS", ["TC_A_02_CS"]),
+    ],
+)
+def test_what_is_missing_is_found(text: str, missing: list[str]) -> None:
+    assert wrong(text, {"test_a": {"test_one", "test_two"}}, {"TC_A_01_CS"}) == missing
