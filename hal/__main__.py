@@ -39,6 +39,7 @@ async def _serve(life: Lifecycle, config: HalConfig) -> None:
         clock=clock,
         utc=cabinet.utc,
         allowed_uids=frozenset(config.allowed_uids),
+        observer_uids=frozenset(config.observer_uids),
     )
     await server.start()
     life.on_stop("socket", server.close)

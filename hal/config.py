@@ -103,6 +103,9 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: str | None = None
     allowed_uids: list[Annotated[int, Meta(ge=0)]] = field(default_factory=list)
+    """The OCPP service's, if it is not ours."""
+    observer_uids: list[Annotated[int, Meta(ge=0)]] = field(default_factory=list)
+    """Those of processes that look on."""
 
     def __post_init__(self) -> None:
         _only_once("evse", [each.evse for each in self.evse])

@@ -88,6 +88,7 @@ class HalServer:
         clock: gives the events' `mono_s`.
         utc: gives their `utc_s`, as the board's clock has it.
         allowed_uids: who may connect besides our own uid and root.
+        observer_uids: who may connect, but not as the service.
         software: our name and version, for the greeting.
         run_id: this run's name; a random one unless given.
         greeting_timeout_s: how long a client may keep silent.
@@ -102,6 +103,7 @@ class HalServer:
         clock: Clock,
         utc: Callable[[], float],
         allowed_uids: frozenset[int] = frozenset(),
+        observer_uids: frozenset[int] = frozenset(),
         software: str = "baywatt-hal",
         run_id: str | None = None,
         journal: Journal | None = None,
@@ -117,8 +119,10 @@ class HalServer:
         self._greeting_timeout_s = greeting_timeout_s
         self._clients: dict[Connection[FromClient], _Client] = {}
         self._service: _Client | None = None
+        self._credentials = credentials
+        self._only_observers = observer_uids - allowed_uids - {0, os.geteuid()}
         self._listener: UnixListener[FromClient] = UnixListener(
-            path, _decode, self, allowed_uids=allowed_uids, credentials=credentials
+            path, _decode, self, allowed_uids=allowed_uids | observer_uids, credentials=credentials
         )
         cabinet.listen(self.publish)
 
@@ -195,6 +199,9 @@ class HalServer:
         if greeting.version != CONTRACT_VERSION:
             raise ContractError(f"{greeting.software} speaks version {greeting.version}, we {CONTRACT_VERSION}")
         if greeting.role is Role.SERVICE:
+            uid = self._credentials(client.connection.transport).uid
+            if uid in self._only_observers:
+                raise ContractError(f"{greeting.software} comes as the service, but uid {uid} may only observe")
             if self._service is not None:
                 raise ContractError(f"{greeting.software} comes as a second service beside {self._service.software}")
             self._service = client

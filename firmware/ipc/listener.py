@@ -33,7 +33,8 @@ class UnixListener(Generic[_T]):
     """Listens on `path` and gives each welcome connection to `handler`.
 
     Our own uid, root's and `allowed_uids` are welcome. The file's mode is 0600, or 0660 when others are welcome too
-    (the directory's group decides which). At most `max_clients` are connected at once.
+    (the directory's group decides which). At most `max_clients` are connected at once, and half of them for one uid:
+    who is let in must not take everybody's place.
     """
 
     def __init__(
@@ -53,7 +54,8 @@ class UnixListener(Generic[_T]):
         self._mode = 0o660 if allowed_uids - {0, os.geteuid()} else 0o600
         self._credentials = credentials
         self._max_clients = max_clients
-        self._clients: set[Connection[_T]] = set()
+        self._clients: dict[Connection[_T], int] = {}
+        """With their uids."""
         self._lock: int | None = None
         self._server: asyncio.Server | None = None
 
@@ -102,11 +104,11 @@ class UnixListener(Generic[_T]):
         elif peer.uid not in self._welcome:
             _log.warning("%s: uid %d (pid %d) is not welcome", self._path, peer.uid, peer.pid)
             connection.abort("not welcome")
-        elif len(self._clients) >= self._max_clients:
-            _log.warning("%s: no room for pid %d beside %d clients", self._path, peer.pid, self._max_clients)
+        elif not self._has_room(peer.uid):
+            _log.warning("%s: no room for pid %d of uid %d", self._path, peer.pid, peer.uid)
             connection.abort("too many clients")
         else:
-            self._clients.add(connection)
+            self._clients[connection] = peer.uid
             self._handler.on_open(connection)
 
     def on_message(self, connection: Connection[_T], message: _T) -> None:
@@ -114,8 +116,12 @@ class UnixListener(Generic[_T]):
 
     def on_closed(self, connection: Connection[_T], reason: str) -> None:
         if connection in self._clients:
-            self._clients.remove(connection)
+            del self._clients[connection]
             self._handler.on_closed(connection, reason)
+
+    def _has_room(self, uid: int) -> bool:
+        of_this = sum(other == uid for other in self._clients.values())
+        return len(self._clients) < self._max_clients and of_this < max(1, self._max_clients // 2)
 
 
 def _take_lock(path: Path) -> int:

@@ -31,6 +31,7 @@ STATION = f"""
 socket = "run/hal.sock"
 log_level = "DEBUG"
 allowed_uids = [1001]
+observer_uids = [1002]
 shelf = {DEVICE}
 board = {DEVICE}
 inputs = {DEVICE}
@@ -56,6 +57,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     config = read(tmp_path, WHOLE)
     assert config.socket == "run/hal.sock"
     assert config.allowed_uids == [1001]
+    assert config.observer_uids == [1002]
     assert config.bus["world"]["path"] == "run/world.sock"
     assert [each.evse for each in config.evse] == [1, 2]
     assert config.evse[0].rating == Rating(1000.0, 150.0, 500.0, 400_000.0)

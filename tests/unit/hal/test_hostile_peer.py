@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from firmware.contract.messages import CONTRACT_VERSION, Done, FromClient, FromHal, Greeting, Refused, Snapshot
-from firmware.ipc.connection import Connection
+from firmware.ipc.connection import Connection, Credentials
 from firmware.ipc.framing import MAX_LINE_BYTES, Decoder
 from hal.server import HalServer
 from tests.support.hardware import FakeCabinet
@@ -76,7 +77,10 @@ class Desk:
     def __init__(self) -> None:
         self.fake = FakeCabinet()
         clock = self.fake.clock
-        self.server = HalServer(self.fake.cabinet, path=Path("unused"), clock=clock, utc=clock.utc)
+        own = Credentials(1, os.geteuid(), 1)
+        self.server = HalServer(
+            self.fake.cabinet, path=Path("unused"), clock=clock, utc=clock.utc, credentials=lambda _: own
+        )
         self.fake.cabinet.start()
 
     def connect(self) -> tuple[Connection[FromClient], _Wire]:

@@ -191,6 +191,17 @@ async def test_an_unwelcome_uid_hears_nothing(cabinet: FakeCabinet, path: Path) 
         await peer.close()
 
 
+async def test_an_observers_uid_can_not_be_the_service(cabinet: FakeCabinet, path: Path) -> None:
+    strangers = {"credentials": lambda _: Credentials(1, 54321, 1), "observer_uids": frozenset({54321})}
+    async with serving(cabinet, path, **strangers) as server:
+        peer = await greeted(path)
+        assert await peer.line() == b""
+        assert not server.has_service
+        observer = await connected(path, "observer")
+        for each in (peer, observer):
+            await each.close()
+
+
 # --- events -------------------------------------------------------------------------------------------
 
 

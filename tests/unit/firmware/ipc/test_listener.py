@@ -184,6 +184,27 @@ async def test_there_is_room_for_so_many(path: Path, handler: Recorder) -> None:
     await third.close()
 
 
+async def test_one_uid_does_not_take_the_place_of_others(path: Path, handler: Recorder) -> None:
+    uids = [1002, 1001, 1001, 1001, 1001]
+    serving = UnixListener(
+        path,
+        decode,
+        handler,
+        allowed_uids=frozenset({1001, 1002}),
+        credentials=lambda _: Credentials(77, uids.pop(), 0),
+        max_clients=6,
+    )
+    await serving.start()
+    greedy = [(await connected(path, handler))[0] for _ in range(3)]
+    refused = await RawPeer.connect(path)
+    await refused.closed()
+    other, _ = await connected(path, handler)
+    assert serving.clients == 4
+    await serving.close()
+    for peer in (*greedy, refused, other):
+        await peer.close()
+
+
 # --- peers that misbehave -----------------------------------------------------------------------------
 
 
