@@ -65,6 +65,8 @@ def parse(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:
     """The profile of a SetNetworkProfileRequest; raises `ConfigError` with what is wrong (B09.FR.02)."""
     if data["ocppVersion"] != "OCPP20" or data["ocppTransport"] != "JSON":
         raise ConfigError("only OCPP 2.0.1 over JSON is spoken here")
+    if "vpn" in data:
+        raise ConfigError("this station has no VPN, and does not go without one that is asked for")
     profile = _profile(slot, data)
     secure = profile.url.startswith("wss://")
     if secure != (profile.security_profile >= 2):

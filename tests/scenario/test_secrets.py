@@ -190,20 +190,17 @@ async def _set_profiles(here: Site) -> None:
         "securityProfile": 1,
         "ocppInterface": "Wired0",
         "ocppCsmsUrl": f"ws://me:{PLANTED['password in the CSMS URL']}@127.0.0.1:{here.csms.port}/ocpp",
-        "vpn": {
-            "server": "vpn.example",
-            "user": "me",
-            "password": PLANTED["VPN password"],
-            "key": PLANTED["VPN key"],
-            "type": "IPSec",
-        },
         "apn": {"apn": "internet", "apnPassword": PLANTED["APN password"], "apnAuthentication": "CHAP"},
     }
     for slot in (1, 2):
-        await here.csms.call("SetNetworkProfile", {"configurationSlot": slot, "connectionData": data})
-    data["ocppCsmsUrl"] = f"ftp://me:{PLANTED['password in a URL that is refused']}@host/"
-    refused = await here.csms.call("SetNetworkProfile", {"configurationSlot": 2, "connectionData": data})
-    assert refused["status"] == "Rejected"
+        taken = await here.csms.call("SetNetworkProfile", {"configurationSlot": slot, "connectionData": data})
+        assert taken["status"] == "Accepted"
+    vpn = {"server": "vpn.example", "user": "me", "type": "IPSec"}
+    vpn |= {"password": PLANTED["VPN password"], "key": PLANTED["VPN key"]}
+    bad_url = f"ftp://me:{PLANTED['password in a URL that is refused']}@host/"
+    for change in ({"vpn": vpn}, {"ocppCsmsUrl": bad_url}):
+        request = {"configurationSlot": 2, "connectionData": {**data, **change}}
+        assert (await here.csms.call("SetNetworkProfile", request))["status"] == "Rejected"
 
 
 async def _send_nonsense(here: Site) -> None:

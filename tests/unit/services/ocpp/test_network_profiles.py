@@ -73,6 +73,7 @@ def test_good_ones(url: str, security_profile: int) -> None:
     "fault",
     [
         {"ocppVersion": "OCPP15"},
+        {"vpn": {"server": "vpn.example", "user": "me", "password": "x", "key": "x", "type": "IPSec"}},
         {"ocppTransport": "SOAP"},
         {"ocppCsmsUrl": ""},
         {"ocppCsmsUrl": "csms.example"},
