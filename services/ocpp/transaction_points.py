@@ -33,8 +33,8 @@ def points_of(session: Session, evse: Evse) -> set[str]:
         points.add("Authorized")
     if evse.plugged and authorised:
         points.add("PowerPathClosed")
-    if evse.flow is EnergyFlow.FLOWING and session.stop is None and authorised:
-        points.add("EnergyTransfer")
+    if evse.plugged and evse.flow is EnergyFlow.FLOWING and session.stop is None and authorised:
+        points.add("EnergyTransfer")  # a pulled cable carries none, whatever the HAL has to say of it yet
     return points
 
 

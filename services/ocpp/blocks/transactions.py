@@ -375,8 +375,9 @@ class Transactions(Block):
             if not session.delivering:
                 self._complete_stop(session, now)
             return
-        if session.authorised and self.context.model.get(keys.STOP_TX_ON_EV_SIDE_DISCONNECT):
-            self._wish_stop(session, "EVCommunicationLost", "EVDisconnected", None, now)  # E09.FR.01
+        deauthorises = self.context.model.get(keys.STOP_TX_ON_EV_SIDE_DISCONNECT)  # E09.FR.01
+        if session.authorised and (deauthorises or self._would_end(session)):  # E06.FR.02, E06.FR.06, E06.FR.07
+            self._wish_stop(session, "EVCommunicationLost", "EVDisconnected", None, now)
             return
         if session.authorised:  # E10.FR.02
             self._await_cable(session, now)
@@ -416,6 +417,8 @@ class Transactions(Block):
             if evse.flow is EnergyFlow.FLOWING and session.authorised:
                 self._happened(session, "ChargingStateChanged", now)  # E01.FR.06
             return
+        if evse.flow is EnergyFlow.NONE and session.delivering and self._would_end(session):
+            return  # E06.FR.07: not before the final reading, and the HAL says why
         if evse.state_of_charging != transaction.charging_state:
             self._happened(session, "ChargingStateChanged", now, reason=_why_suspended(evse, transaction))
 
@@ -490,7 +493,7 @@ class Transactions(Block):
             return
         evse = self._evse(session)
         session.stop = Stop(trigger, reason, id_token, now + _STOP_TIMEOUT_S)
-        session.transaction.stop_reason = reason
+        session.transaction.stop_reason = session.transaction.stop_reason or reason
         self._deauthorise(session)
         if evse.plugged and not ends_with_authorisation(self.context.model):
             # E07 alternative, F03.FR.02: the transaction goes on, so the CSMS hears of it at once.
@@ -555,11 +558,17 @@ class Transactions(Block):
             else:
                 session.show_on(self._evse(session))
             return
-        if ends(self.context.model, transaction.held, points):
+        if self._would_end(session):
             self._end(session, trigger, now, reason=reason, id_token=id_token)
             return
         transaction.held |= points
         self._events.make(session, "Updated", trigger, now, id_token=id_token)
+
+    def _would_end(self, session: Session) -> bool:
+        """Has the transaction come to a stop point?"""
+        transaction = session.transaction
+        points = points_of(session, self._evse(session))
+        return transaction is not None and ends(self.context.model, transaction.held, points)
 
     def _begin(self, session: Session, trigger: TriggerReasonEnumType, now: float) -> None:
         evse = self._evse(session)

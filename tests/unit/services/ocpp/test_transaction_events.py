@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from firmware.clock import parse_utc
-from firmware.contract import EnergyFlow, EnergyFlowChanged, Stamped
+from firmware.contract import Cause, EnergyFlow, EnergyFlowChanged, Fault, Phase, Stamped
 from tests.support.station import Bench
 
 CARD = "04A1B2C3D4E580"
@@ -141,3 +141,48 @@ def test_energy_held_back_because_of_the_token_ends_what_ends_with_energy(tmp_pa
     assert bench.summary()[-1][:2] == ("Ended", "ChargingStateChanged")  # E05.FR.02, E06.FR.07
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "DeAuthorized"
     assert bench.limits[2] is None
+
+
+# --- the final reading, and the reason that was first --------------------------------------------------------------
+
+
+def final_register(bench: Bench) -> float:
+    value: float = bench.events[-1]["meterValue"][-1]["sampledValue"][0]["value"]
+    return value
+
+
+@pytest.mark.parametrize("stop", ["EVConnected", "PowerPathClosed", "EnergyTransfer"])
+def test_a_cable_pulled_under_load_ends_with_the_final_reading(tmp_path: Path, stop: str) -> None:
+    bench = full(tmp_path, TxStopPoint=stop, StopTxOnEVSideDisconnect="false")
+    charge(bench)
+    bench.unplug(2)
+    assert bench.events[-1]["eventType"] == "Updated"
+    bench.registers[2] += 42.0
+    bench.energy_off(2, Phase.IDLE)
+    assert bench.summary()[-1] == ("Ended", "EVCommunicationLost", "Idle")  # E06.FR.02, E06.FR.06, E06.FR.07
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "EVDisconnected"
+    assert final_register(bench) == 2042.0  # E06.FR.11
+    assert not bench.permitted(2)
+    bench.plug(2)
+    assert [event["eventType"] for event in bench.events].count("Ended") == 1
+
+
+def test_the_vehicle_ends_what_ends_with_energy_and_the_final_reading_is_told(tmp_path: Path) -> None:
+    bench = full(tmp_path, TxStopPoint="EnergyTransfer")
+    charge(bench)
+    bench.registers[2] += 42.0
+    bench.energy_off(2, Phase.FINISHED, Cause.VEHICLE)
+    assert bench.summary()[-1][:2] == ("Ended", "StopAuthorized")  # E15.FR.04
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "StoppedByEV"
+    assert final_register(bench) == 2042.0
+
+
+def test_a_fault_after_the_driver_had_stopped_is_not_why_it_ended(tmp_path: Path) -> None:
+    bench = full(tmp_path, TxStopPoint="EVConnected")
+    charge(bench)
+    bench.card(CARD, 2)
+    bench.energy_off(2)
+    bench.fault(Fault.GROUND_FAULT, 2)
+    bench.unplug(2)
+    assert bench.events[-1]["eventType"] == "Ended"
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Local"  # part 2, 2.48: what initiated the stopping
