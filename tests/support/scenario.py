@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +101,15 @@ class Story:
         return named.pop() if named else None
 
     def check(self, *, ended: bool = True) -> None:
-        """Nothing lost, doubled or out of order; the register never falls; times are of today and in order."""
+        """Nothing lost, doubled or out of order; the register never falls; times are of today and in order; a
+        change is one."""
         assert not self.conflicts, (self.conflicts, self.outline)
         kinds = [each["eventType"] for each in self.events]
         assert [each["seqNo"] for each in self.events] == list(range(len(self.events))), self.outline
         assert kinds[0] == "Started", self.outline
         assert kinds[1:-1].count("Updated") == len(kinds[1:-1]), self.outline
         assert not ended or kinds[-1] == "Ended", self.outline
+        assert not self.unchanged, self.outline
         assert not self.ended or self.reason is not None, self.outline
         assert self.registers == sorted(self.registers), (self.registers, self.outline)
         stamps = [parse_utc(each["timestamp"]) for each in self.events]
@@ -114,6 +117,16 @@ class Story:
         assert stamps[0] >= CLOCK_FLOOR, self.events[0]["timestamp"]
         if ended:
             assert _registers(self.events[-1]), f"no meter value at the end: {self.events[-1]}"
+
+    @property
+    def unchanged(self) -> list[int]:
+        """seqNo of what was told as a change of the chargingState and is none."""
+        return [
+            after["seqNo"]
+            for before, after in pairwise(self.events)
+            if (after["eventType"], after["triggerReason"]) == ("Updated", "ChargingStateChanged")
+            and after["transactionInfo"]["chargingState"] == before["transactionInfo"]["chargingState"]
+        ]
 
     @property
     def outline(self) -> list[str]:

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
+from firmware.clock import parse_utc
 from tools.conformance.transcript import Message
 from tools.conformance.verdict import Failure, tolerated
 
 __all__ = ["final"]
+
+_REGISTER = "Energy.Active.Import.Register"
 
 
 def final(messages: Sequence[Message]) -> list[Failure]:
@@ -26,7 +30,8 @@ def _leftovers(messages: Sequence[Message]) -> list[Failure]:
 
 
 def _transactions(messages: Sequence[Message]) -> list[Failure]:
-    """Part 6, 2.1: seqNo counts without gaps within a transaction, whose first event is Started."""
+    """Part 6, 2.1: seqNo counts without gaps within a transaction, whose first event is Started; its register never
+    falls (J02.FR.16)."""
     events: dict[str, dict[int, Message]] = defaultdict(dict)
     failures = []
     for message in messages:
@@ -37,8 +42,28 @@ def _transactions(messages: Sequence[Message]) -> list[Failure]:
             failures.append(Failure("end", "E01.FR.07", f"two different events with seqNo {number}", str(message)))
         seen[number] = message
     for seen in events.values():
-        failures += _sequence(seen)
+        failures += _sequence(seen) + _register(seen)
     return failures
+
+
+def _register(events: dict[int, Message]) -> list[Failure]:
+    """In the order in which it was read: the last event repeats what was read at the beginning."""
+    told = [reading for event in events.values() for reading in _readings(event)]
+    told.sort(key=lambda reading: reading[0])
+    fallen = [(before, after) for before, after in pairwise(told) if after[1] < before[1]]
+    return [
+        Failure("end", "J02.FR.16", f"the register fell from {before[1]:g} to {after[1]:g}", str(after[2]))
+        for before, after in fallen
+    ]
+
+
+def _readings(event: Message) -> Iterator[tuple[float, float, Message]]:
+    """Time and value of the outlet's energy register, wherever the event tells of it."""
+    for value in event.get("meterValue", ()):
+        for sample in value["sampledValue"]:
+            register = sample.get("measurand", _REGISTER) == _REGISTER and "phase" not in sample
+            if register and sample.get("location", "Outlet") == "Outlet":
+                yield parse_utc(value["timestamp"]), sample["value"], event
 
 
 def _content(message: Message) -> tuple[object, ...]:

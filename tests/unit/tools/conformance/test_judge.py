@@ -72,6 +72,28 @@ def test_only_the_first_event_is_started() -> None:
     assert "later event" in judge.final([event(0, "Started"), event(1, "Started", "RemoteStart")])[0].text
 
 
+def metered(number: int, kind: str, *readings: tuple[int, float], **sample: Any) -> Message:
+    """An event with readings of the register: (second, Wh)."""
+    values = [
+        {"timestamp": f"2026-01-01T00:00:{second:02}Z", "sampledValue": [{"value": value, **sample}]}
+        for second, value in readings
+    ]
+    told = event(number, kind)
+    return message(told.action, taken=True, **told.payload, meterValue=values)
+
+
+def test_the_register_of_a_transaction_never_falls() -> None:
+    rising = [
+        metered(0, "Started", (0, 5.0)),
+        metered(1, "Updated", (9, 7.0)),
+        metered(2, "Ended", (0, 5.0), (10, 7.0)),
+    ]
+    assert judge.final(rising) == []
+    assert "fell from 7 to 6.5" in judge.final([*rising[:2], metered(2, "Ended", (10, 6.5))])[0].text  # J02.FR.16
+    other = {"measurand": "SoC"}, {"location": "Inlet"}, {"phase": "L1"}
+    assert all(judge.final([metered(0, "Started", (0, 9.0), (1, 1.0), **sample)]) == [] for sample in other)
+
+
 def test_transactions_are_judged_apart() -> None:
     assert judge.final([event(0, "Started"), event(0, "Started", "RemoteStart", "t2")]) == []
 
