@@ -126,15 +126,15 @@ class Station:
             self.context.emit(SecurityEvent("InvalidMessages", invalid))
         for event in events:
             if isinstance(event, CallReceived):
-                self._called(event, len(frame), now)
+                self._called(event, now)
             else:
                 self._answered(event, now)
         self._settle(now)
 
-    def _called(self, call: CallReceived, size: int, now: float) -> None:
+    def _called(self, call: CallReceived, now: float) -> None:
         emitted = len(self.context.signals)
         try:
-            response = self._respond(call, size, now)
+            response = self._respond(call, now)
         except Refusal as refusal:
             self._refuse(call, refusal)
             return
@@ -149,18 +149,18 @@ class Station:
             _log.error("our %sResponse breaks its schema: %s", call.action, violation.description)
         self._step.frames.append(self._peer.answer(call.message_id, response))
 
-    def _respond(self, call: CallReceived, size: int, now: float) -> Any:
-        self._check_size(call, size)
+    def _respond(self, call: CallReceived, now: float) -> Any:
+        self._check_items(call)
         action = cast("Action", call.action)
         return self._handlers[action].on_call(action, call.payload, now)
 
-    def _check_size(self, call: CallReceived, size: int) -> None:
-        """B06.FR.16, B06.FR.17, B08.FR.17, B08.FR.18: more than this station takes in one message."""
+    def _check_items(self, call: CallReceived) -> None:
+        """B06.FR.16, B08.FR.17: more than this station takes in one message."""
         member = _COUNTED.get(call.action)
         if member is None:
             return
         items = len(call.payload.get(member, ()))
-        problem = request_problem(self.context.model, call.action, items=items, size=size)
+        problem = request_problem(self.context.model, call.action, items=items)
         if problem is not None:
             raise Refusal(*problem)
 

@@ -24,24 +24,23 @@ __all__ = ["address_of", "get_variables", "request_problem", "set_variables"]
 
 _log = logging.getLogger(__name__)
 
-_LIMITS: dict[str, tuple[Key[int], Key[int]]] = {
-    "GetReport": (keys.ITEMS_GET_REPORT, keys.BYTES_GET_REPORT),
-    "GetVariables": (keys.ITEMS_GET_VARIABLES, keys.BYTES_GET_VARIABLES),
-    "SetVariables": (keys.ITEMS_SET_VARIABLES, keys.BYTES_SET_VARIABLES),
+_LIMITS: dict[str, Key[int]] = {
+    "GetReport": keys.ITEMS_GET_REPORT,
+    "GetVariables": keys.ITEMS_GET_VARIABLES,
+    "SetVariables": keys.ITEMS_SET_VARIABLES,
 }
 
 
-def request_problem(model: DeviceModel, action: str, *, items: int, size: int) -> tuple[str, str] | None:
-    """The CALLERROR (code, description) of a request with too many elements or too many bytes (the whole frame).
+def request_problem(model: DeviceModel, action: str, *, items: int) -> tuple[str, str] | None:
+    """The CALLERROR (code, description) of a request with too many elements.
 
-    B06.FR.16 and FR.17, B08.FR.17 and FR.18; for SetVariables the limits are the CSMS's duty alone (B05.FR.11), and
-    it gets the same answer.
+    B06.FR.16, B08.FR.17; for SetVariables the limit is the CSMS's duty alone (B05.FR.11), and it gets the same answer.
+    BytesPerMessage refuses nothing (B06.FR.17 and B08.FR.18 leave it open): as many elements as ItemsPerMessage allows,
+    with names of usual length, are more than 4096 bytes, and whoever keeps to the one limit gets an answer.
     """
-    most_items, most_bytes = (model.get(key) for key in _LIMITS[action])
-    if items > most_items:
-        return "OccurrenceConstraintViolation", f"{items} elements, at most {most_items} are allowed"
-    if size > most_bytes:
-        return "FormatViolation", f"{size} bytes, at most {most_bytes} are allowed"
+    most = model.get(_LIMITS[action])
+    if items > most:
+        return "OccurrenceConstraintViolation", f"{items} elements, at most {most} are allowed"
     return None
 
 
