@@ -239,9 +239,14 @@ class Outbox:
         """The CSMS has it."""
         self._remove(item)
 
-    def failed(self, item: Item, now: float) -> bool:
-        """It was not accepted, or not answered in time. True when that was the last attempt and it is gone."""
-        if item.row is None or item.row.transaction_id is None:
+    def failed(self, item: Item, now: float, *, timed_out: bool = False) -> bool:
+        """It was not accepted, or not answered in time. True when that was the last attempt and it is gone.
+
+        A kept message that is not about a transaction is done with when the CSMS has refused it, but not when nobody
+        knows whether the CSMS has seen it (A04.FR.02).
+        """
+        kept = item.row is not None and item.row.transaction_id is None
+        if item.row is None or (kept and not timed_out):
             self._remove(item)
             return True
         item.attempts += 1
@@ -250,7 +255,8 @@ class Outbox:
             _log.warning("%s not accepted in %d attempts: discarded", item.action, item.attempts)
             self._remove(item)
             return True
-        item.not_before = now + rule.interval_s * item.attempts  # E13.FR.03
+        if not kept:
+            item.not_before = now + rule.interval_s * item.attempts  # E13.FR.03
         self.store.set_attempts(item.row.id, item.attempts)
         return False
 

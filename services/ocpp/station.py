@@ -183,7 +183,7 @@ class Station:
             code = "timeout" if event.timed_out else event.code
             said = "" if item.action in _PERSONAL else f" {event.description}"
             _log.warning("%s failed: %s%s", item.action, code, said)
-            if outbox.failed(item, now):
+            if outbox.failed(item, now, timed_out=event.timed_out):
                 self._tell_asker(item, Failure(code, event.description), now)
 
     def _tell_asker(self, item: Item, answer: Any, now: float) -> None:

@@ -58,6 +58,30 @@ def test_ten_thousand_messages_leave_in_order_with_a_small_window(database: Data
     assert len(outbox) == 0
 
 
+def test_a_kept_message_is_repeated_until_the_csms_has_seen_it(database: Database) -> None:
+    outbox = make(database)
+    outbox.go_online()
+    outbox.send_kept("SecurityEventNotification", event(0))
+    outbox.send_durable("TransactionEvent", event(1), "tx")
+    for last in (False, False, True):
+        item = outbox.next(0.0, registered=True)
+        assert item is not None
+        assert item.action == "SecurityEventNotification"  # A04.FR.02, and at once
+        assert outbox.failed(item, 0.0, timed_out=True) is last
+    outbox.send_kept("SecurityEventNotification", event(2))
+    assert drain(outbox) == [1, 2]
+
+
+def test_a_kept_message_that_the_csms_refuses_is_done_with(database: Database) -> None:
+    outbox = make(database)
+    outbox.go_online()
+    outbox.send_kept("SecurityEventNotification", event(0))
+    item = outbox.next(0.0, registered=True)
+    assert item is not None
+    assert outbox.failed(item, 0.0) is True
+    assert len(outbox) == 0
+
+
 def test_what_was_queued_survives_and_is_offline(database: Database) -> None:
     first = make(database)
     first.send_durable("TransactionEvent", event(0), "tx")
