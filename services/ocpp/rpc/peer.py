@@ -30,7 +30,7 @@ CONNECTION_LOST: Final = "ConnectionLost"
 """`Failed.code` of a call that was outstanding when the connection went; never on the wire."""
 
 _MAX_OPEN_CALLS: Final = 64
-_MAX_NONSENSE: Final = 16
+_MAX_NONSENSE: Final = 200
 
 _log = logging.getLogger(__name__)
 
