@@ -56,18 +56,21 @@ def hash_data(certificate: Certificate, issuer_key: bytes, algorithm: str = "SHA
 
 
 def key_bits(certificate: Certificate) -> bytes:
-    """The value of the subject public key's bit string, without tag, length and count of unused bits."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+    """The value of the subject public key's bit string, without tag, length and count of unused bits.
 
-    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    outer, _ = _element(spki)
-    _algorithm, rest = _element(outer)
+    Of the certificate's own bytes (version 3; RFC 5280, 4.1): a point that is compressed there is hashed compressed.
+    """
+    fields, _ = _element(certificate.tbs_certificate_bytes)
+    for _field in ("version", "serialNumber", "signature", "issuer", "validity", "subject"):
+        _, fields = _element(fields)
+    key_info, _ = _element(fields)
+    _algorithm, rest = _element(key_info)
     bit_string, _ = _element(rest)
     return bit_string[1:]
 
 
 def _element(der: bytes) -> tuple[bytes, bytes]:
-    """The content of the first DER element, and what follows it; `der` is well formed, OpenSSL has written it."""
+    """The content of the first DER element, and what follows it; `der` is well formed, it has been parsed before."""
     length, start = der[1], 2
     if length & 0x80:
         start = 2 + (length & 0x7F)

@@ -14,8 +14,8 @@ from typing import Any, Final
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -195,6 +195,46 @@ def test_names_in_old_alphabets_keep_their_bytes(tmp_path: Path, kind: _ASN1Type
     wanted = old.public_bytes()
     assert hashlib.sha256(wanted).hexdigest() == data.issuer_name_hash
     assert wanted in certificate.tbs_certificate_bytes
+
+
+def _sequence(content: bytes) -> bytes:
+    size = len(content).to_bytes(2 if len(content) > 255 else 1, "big")
+    return bytes([0x30, 0x80 + len(size)]) + size + content
+
+
+def _compressed(root: Pki) -> x509.Certificate:
+    """The root with its public key as a compressed point (SEC 1, 2.3.3), signed anew."""
+    point = root.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    short = root.key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    tbs = root.certificate.tbs_certificate_bytes
+    tbs = tbs.replace(bytes([0x03, 66, 0]) + point, bytes([0x03, 34, 0]) + short).replace(
+        bytes.fromhex("3059301306072a8648ce3d0201"), bytes.fromhex("3039301306072a8648ce3d0201")
+    )
+    tbs = _sequence(tbs[2 + (tbs[1] & 0x7F) :])
+    signature = root.key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    bits = bytes([0x03, len(signature) + 1, 0]) + signature
+    return x509.load_der_x509_certificate(_sequence(tbs + algorithm + bits))
+
+
+def test_hash_data_is_of_the_key_as_it_stands_in_the_certificate(tmp_path: Path) -> None:
+    kept, certificate = CertificateStore(tmp_path / "compressed"), _compressed(Pki())
+    kept.install_root(KIND, pem(certificate), NOW)
+    request = ocsp.OCSPRequestBuilder().add_certificate(certificate, certificate, hashes.SHA256()).build()
+    assert kept.roots(KIND)[0].hash_data().issuer_key_hash == request.issuer_key_hash.hex()  # M03.FR.04
+
+
+def test_rsa_pss(tmp_path: Path) -> None:
+    """A00.FR.505 recommends it to whoever signs."""
+    key = rsa.generate_private_key(65537, 2048)
+    builder = ROOT.builder(name("Pss"), key.public_key(), issuer=name("Pss"), ca=True)
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
+    kept = CertificateStore(tmp_path / "pss")
+    kept.install_root(KIND, pem(builder.sign(key, hashes.SHA256(), rsa_padding=pss)), NOW)
+    csr = x509.load_pem_x509_csr(kept.request("SN-1", "Operator").encode())
+    leaf = ROOT.builder(csr.subject, csr.public_key(), issuer=name("Pss"))
+    kept.install_chain(pem(leaf.sign(key, hashes.SHA256(), rsa_padding=pss)), NOW, "SN-1")
+    assert kept.station_file is not None
 
 
 def test_words_round_the_certificate_do_not_matter(tmp_path: Path) -> None:
