@@ -421,7 +421,8 @@ class Service:
         event = security_event(reason) if kind == "tls" else None
         if kind == "unauthorised":
             event = "FailedToAuthenticateAtCsms"
-            self._credentials.refused()
+            if profile.security_profile in (1, 2):
+                self._credentials.refused()
         if event is not None and (profile.slot, event) not in self._reported:
             self._reported.add((profile.slot, event))
             self._report(SecurityEvent(event, reason))

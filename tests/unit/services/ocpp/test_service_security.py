@@ -73,6 +73,8 @@ def test_a_password_that_the_csms_never_heard_of_is_given_up(service: Told) -> N
         shown.append(service._link_settings().basic_auth_password)
         if password.startswith("the-old"):
             service.on_link_up(basic)
+    service.on_link_failed(PROFILE, "HTTP 403", "unauthorised")  # of profile 3, where none is shown
+    assert service._link_settings().basic_auth_password == "the-new-Password_2"
     service.on_link_failed(basic, "HTTP 401", "unauthorised")
     shown.append(service._link_settings().basic_auth_password)
     service.on_link_up(basic)
