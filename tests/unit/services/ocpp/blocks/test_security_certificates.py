@@ -10,6 +10,8 @@ import pytest
 from cryptography import x509
 
 from firmware.config import NetworkProfile
+from firmware.errors import StorageError
+from services.ocpp.certificates import files
 from services.ocpp.device_model import keys
 from tests.support.pki import Pki
 from tests.support.station import Bench, set_variables
@@ -157,6 +159,46 @@ def test_a_request_that_the_link_swallowed_comes_again(secure: Bench) -> None:
     secure.link_up(TLS)
     first, second = secure.sent("SignCertificate")
     assert first == second
+
+
+def _full_disk(*_arguments: Any) -> None:
+    raise StorageError("no space")
+
+
+def test_on_a_full_disk_the_answer_can_come_again(secure: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    trigger(secure)
+    chain = ROOT.sign_request(csr(secure))
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write", _full_disk)
+        answer = secure.call("CertificateSigned", {"certificateChain": chain})
+        assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
+    assert "InvalidChargingStationCertificate" not in events(secure), "nothing is wrong with it"
+    assert secure.orders == []
+    assert signed(secure, chain) == "Accepted"
+
+
+def test_a_key_that_can_not_be_kept_is_not_asked_for(secure: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write", _full_disk)
+        trigger(secure)
+    assert secure.sent("SignCertificate") == []
+    assert trigger(secure) == "Accepted"
+    assert len(secure.sent("SignCertificate")) == 1
+
+
+def test_a_certificate_that_can_not_be_discarded_is_the_next_time(
+    secure: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renew(secure)
+    renew(secure)
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "rename", _full_disk)
+        secure.link_down()
+        secure.link_up(TLS)
+    assert secure.context.model.get(keys.CERTIFICATE_ENTRIES) == 3
+    secure.link_down()
+    secure.link_up(TLS)
+    assert secure.context.model.get(keys.CERTIFICATE_ENTRIES) == 2  # A02.FR.10
 
 
 # -- A02.FR.17 to .20 ------------------------------------------------------------------------------------------------

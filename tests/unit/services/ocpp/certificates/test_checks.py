@@ -62,11 +62,24 @@ def _version_1(der: bytes) -> bytes:
     return head + body.removeprefix(b"\xa0\x03\x02\x01\x02")
 
 
+def _sequence(content: bytes) -> bytes:
+    size = len(content).to_bytes(2 if len(content) > 255 else 1, "big")
+    return bytes([0x30, 0x80 + len(size)]) + size + content
+
+
+def _inside(der: bytes) -> bytes:
+    """The content of a long sequence."""
+    return der[2 + (der[1] & 0x7F) :]
+
+
 def _serial(number: bytes) -> str:
-    """The root with another serial number, of the same length."""
-    own = ROOT.certificate.serial_number
-    size = (own.bit_length() + 8) // 8
-    return _der(lambda der: der.replace(own.to_bytes(size, "big"), number * size))
+    """The root with another serial number; the signature is then wrong, which is not looked at before."""
+    fields = _inside(ROOT.certificate.tbs_certificate_bytes)
+    own = fields[5 : 5 + 2 + fields[6]]
+    assert own[0] == 2
+    fields = fields.replace(own, bytes([2, len(number)]) + number, 1)
+    rest = _inside(ROOT.certificate.public_bytes(Encoding.DER))[len(ROOT.certificate.tbs_certificate_bytes) :]
+    return _der(lambda _: _sequence(_sequence(fields) + rest))
 
 
 def _signed_with(algorithm: int) -> str:
@@ -120,8 +133,16 @@ ODD_ROOTS: dict[str, tuple[Callable[[], str], str]] = {
     "indefinite length": (lambda: _der(lambda der: b"\x30\x80" + der[4:] + b"\0\0"), "can't be read"),
     "version 1": (lambda: _der(_version_1), "version 3"),  # A00.FR.507
     "version 7": (lambda: _der(lambda der: der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07")), "be read"),
-    "negative serial number": (lambda: _serial(b"\xff"), "serial number|can't be read"),
-    "serial number zero": (lambda: _serial(b"\x00"), "serial number|can't be read"),
+    "negative serial number": (
+        lambda: _serial(b"\xff"),
+        "serial number is not a positive number of at most 20 bytes",
+    ),  # A00.FR.508
+    "serial number zero": (lambda: _serial(b"\x00"), "serial number is not a positive number of at most 20 bytes"),
+    "a serial number of 21 bytes": (
+        lambda: _serial(b"\x01" * 21),
+        "serial number is not a positive number of at most 20 bytes",
+    ),
+    "a serial number that is written with a needless zero": (lambda: _serial(b"\0\1"), "can't be read"),
     "SHA-1": (lambda: _signed_with(5), "sha1"),
     "MD5": (lambda: _signed_with(4), "md5"),
     "expired": (lambda: _authority(starts=-20, days=10), "expired"),
@@ -197,11 +218,6 @@ def test_names_in_old_alphabets_keep_their_bytes(tmp_path: Path, kind: _ASN1Type
     assert wanted in certificate.tbs_certificate_bytes
 
 
-def _sequence(content: bytes) -> bytes:
-    size = len(content).to_bytes(2 if len(content) > 255 else 1, "big")
-    return bytes([0x30, 0x80 + len(size)]) + size + content
-
-
 def _compressed(root: Pki) -> x509.Certificate:
     """The root with its public key as a compressed point (SEC 1, 2.3.3), signed anew."""
     point = root.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
@@ -210,7 +226,7 @@ def _compressed(root: Pki) -> x509.Certificate:
     tbs = tbs.replace(bytes([0x03, 66, 0]) + point, bytes([0x03, 34, 0]) + short).replace(
         bytes.fromhex("3059301306072a8648ce3d0201"), bytes.fromhex("3039301306072a8648ce3d0201")
     )
-    tbs = _sequence(tbs[2 + (tbs[1] & 0x7F) :])
+    tbs = _sequence(_inside(tbs))
     signature = root.key.sign(tbs, ec.ECDSA(hashes.SHA256()))
     algorithm = bytes.fromhex("300a06082a8648ce3d040302")
     bits = bytes([0x03, len(signature) + 1, 0]) + signature

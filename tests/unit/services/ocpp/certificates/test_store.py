@@ -106,6 +106,19 @@ def test_the_last_csms_root_stays_where_the_product_says_so(folder: Path, root: 
     assert kept.delete(kept.roots(CSMS)[0].hash_data()) == "Accepted"
 
 
+def test_a_root_that_can_not_be_deleted_stays(kept: CertificateStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = kept.roots(CSMS)[0].hash_data()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", _no_space)
+        assert kept.delete(data) == "Failed"  # M04.FR.03
+    assert kept.count == 1
+    assert kept.delete(HashData("MD5", data.issuer_name_hash, data.issuer_key_hash, data.serial_number)) == "NotFound"
+
+
+def _no_space(*_arguments: Any, **_fields: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
 def test_the_station_certificate_can_not_be_deleted(kept: CertificateStore, root: Pki) -> None:
     _renew(kept, root)
     request = ocsp.OCSPRequestBuilder().add_certificate(_leaf(kept), root.certificate, SHA256()).build()
