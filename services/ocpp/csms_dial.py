@@ -46,6 +46,7 @@ MAX_FRAME_BYTES: Final = 256 * 1024
 
 _SUBPROTOCOL: Final = Subprotocol("ocpp2.0.1")
 _CLOSE_TIMEOUT_S: Final = 2.0
+_MAX_UNSENT_BYTES: Final = 4 * MAX_FRAME_BYTES
 
 # What OpenSSL says when the CSMS offers only old versions (A00.FR.316) or only weak suites (A00.FR.323).
 _VERSION_ERRORS: Final = (
@@ -63,6 +64,7 @@ _CIPHER_ERRORS: Final = (
 )
 _SECURITY_EVENTS: Final = ("InvalidCsmsCertificate", "InvalidTLSVersion", "InvalidTLSCipherSuite")
 
+_log = logging.getLogger(__name__)
 # At DEBUG the library writes every header and frame, with the passwords in them.
 _library_log = logging.getLogger("services.ocpp.csms_link.websockets")
 _library_log.setLevel(logging.ERROR)
@@ -153,12 +155,22 @@ async def _open(settings: LinkSettings, profile: NetworkProfile, dial_via: str |
             close_timeout=_CLOSE_TIMEOUT_S,
             max_size=MAX_FRAME_BYTES,
             logger=_library_log,
+            create_connection=_Connection,
             **options,
         )
     except BaseException:
         if dial_via is not None:
             options["sock"].close()
         raise
+
+
+class _Connection(ClientConnection):
+    def data_received(self, data: bytes) -> None:
+        """Pongs leave unasked: what a CSMS that pings without end does not read would fill our memory."""
+        super().data_received(data)
+        if self.transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+            _log.warning("the CSMS does not read: connection dropped")
+            self.transport.abort()
 
 
 class _Connect(connect):

@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.utils import accept_key
 
 from firmware.config import NetworkProfile
 from firmware.errors import StorageError
@@ -295,3 +297,27 @@ def test_whatever_a_server_answers_is_a_failure_of_a_known_kind(head: bytes) -> 
         assert error.kind in ("refused", "unauthorised", "protocol")
 
     asyncio.run(play())
+
+
+async def test_a_csms_that_pings_without_end_and_reads_no_pong_is_dropped() -> None:
+    """Pongs leave unasked, and what is not read waits in our memory."""
+    floods: list[asyncio.Task[None]] = []
+
+    async def flood(writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(b"\x89\x7d" + bytes(125) + (b"\x89\x7d" + bytes(125)) * 100)
+                await writer.drain()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        key = head.split("Sec-WebSocket-Key: ")[1].split("\r\n")[0]
+        writer.write(_ANSWER + accept_key(key).encode() + b"\r\nSec-WebSocket-Protocol: ocpp2.0.1\r\n\r\n")
+        floods.append(asyncio.create_task(flood(writer)))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        connection = await _dial(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ocpp")
+        with pytest.raises(ConnectionClosed):
+            async with asyncio.timeout(20):
+                await connection.recv()
+        await asyncio.wait(floods)
