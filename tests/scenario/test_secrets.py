@@ -32,7 +32,7 @@ from tests.support.csms import CallFailed, Fault, ScriptedCsms
 from tests.support.file_servers import ftp_server
 from tests.support.firmware import image, signature
 from tests.support.rig import Rig
-from tests.support.scenario import CARD, PASSWORD, Site, factory
+from tests.support.scenario import CARD, PASSWORD, Site, Variables, factory
 from tests.support.station import set_variables
 from tests.support.tls import make_files
 from tools.conformance.certs import Authority
@@ -55,8 +55,11 @@ PLANTED = {
     "password in half a frame": "Pl4nted-in-half-a-frame",
     "password of the wrong type": "Pl4nted-as-a-key",
 }
+KNOW_THE_CARD = ("frame/Authorize", "frame/TransactionEvent", "control/state", "control/events")
 STORES = ("data", "station.toml")
 """What may hold secrets, for its owner's eyes alone."""
+MASTER_GROUP = "Pl4nted-master-group"
+MASTER_PASS: Variables = {("AuthCtrlr", "MasterPassGroupId"): MASTER_GROUP}
 CERTIFICATES = """
 [certificates]
 csms_root = ["root.pem"]
@@ -109,7 +112,7 @@ async def here(tmp_path: Path) -> AsyncIterator[Site]:
     async with Listening() as csms:
         csms.fail(Fault.REFUSE_401, times=1)
         file = tmp_path / "cp.toml"
-        file.write_text(factory(csms.url, identity="CP001") + CERTIFICATES)
+        file.write_text(factory(csms.url, identity="CP001", variables=MASTER_PASS) + CERTIFICATES)
         async with Rig(tmp_path / "cp", station=file, log_level="DEBUG") as rig:
             here = Site(rig, csms)
             await here.settled()
@@ -134,8 +137,8 @@ async def test_every_secret_stays_where_it_is(here: Site, tmp_path: Path) -> Non
     assert found == []
     _check_that_they_were_planted(here)
     _check_that_the_places_are_searched(places)
-    personal = [place for place, text in places.items() if CARD in text and not _may_know_the_card(place)]
-    assert personal == []
+    assert [place for place, text in places.items() if CARD in text and place not in KNOW_THE_CARD] == []
+    assert {place for place, text in places.items() if MASTER_GROUP in text} == {"frame/NotifyReport"}
 
 
 def test_a_secret_is_found_in_any_dress() -> None:
@@ -348,10 +351,6 @@ def _keys(directory: Path, folder: Path) -> Iterator[tuple[str, list[str]]]:
     for path in (folder / "station.key", own):
         lines = path.read_text().splitlines()
         yield path.name, [line for line in lines if len(line) > 30 and "-----" not in line]
-
-
-def _may_know_the_card(place: str) -> bool:
-    return place in ("frame/Authorize", "frame/TransactionEvent", "control/state", "control/events")
 
 
 # --- the test itself is honest --------------------------------------------------------------------------------------

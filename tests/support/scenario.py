@@ -24,7 +24,7 @@ from firmware.clock import CLOCK_FLOOR, parse_utc
 from tests.support.csms import Received, ScriptedCsms
 from tests.support.rig import Rig
 
-__all__ = ["CARD", "OTHER_CARD", "PASSWORD", "Site", "Story", "factory", "site", "stories"]
+__all__ = ["CARD", "OTHER_CARD", "PASSWORD", "Site", "Story", "Variables", "factory", "site", "stories"]
 
 CARD = "04A1B2C3D4E5F6"
 OTHER_CARD = "0466778899AABB"
