@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,21 +13,15 @@ from typing import Any
 
 from firmware.clock import SystemClock, format_utc
 from firmware.update.signing import sign_digest
-from firmware.version import VERSION
 from tools.conformance.bench import Bench
 from tools.conformance.certs import Issued, server_context
 from tools.conformance.files import FileServer
-from tools.image.build import build
+from tools.image.build import build, next_version
 
-__all__ = ["Firmware", "firmware", "next_version"]
+__all__ = ["Firmware", "firmware"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PAST_S = -7200.0
-
-
-def next_version() -> str:
-    """A version after the one that runs."""
-    return re.sub(r"\d+$", lambda digits: str(int(digits.group()) + 1), VERSION.partition("-")[0])
 
 
 class Firmware:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from tools.conformance.bench import Bench
-from tools.conformance.certs import Authority
+from tools.conformance.certs import Authority, is_strong
 from tools.conformance.csms import Answer
 from tools.conformance.values import PRESENT
 
@@ -67,11 +66,7 @@ def check_csr(t: Bench, csr: str, serial_number: str | None = None) -> None:
         return
     t.check(csr.startswith("-----BEGIN CERTIFICATE REQUEST-----"), "A02.FR.03", "the CSR is not PEM encoded")
     t.check(request.is_signature_valid, "A02.FR.03", "the CSR's signature is wrong")
-    key = request.public_key()
-    strong = (isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048) or (
-        isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= 224
-    )
-    t.check(strong, "A00.FR.501", "the key of the CSR is too weak")
+    t.check(is_strong(request.public_key()), "A00.FR.501", "the key of the CSR is too weak")
     names = {attribute.rfc4514_attribute_name: attribute.value for attribute in request.subject}
     t.check(names.get("O"), "A00.FR.509", "the CSR names no organization")
     if serial_number is not None:

@@ -18,12 +18,18 @@ from firmware.errors import ImageError
 from firmware.update import signing
 from firmware.update.image import ROOMS, Embedded, Entry, ImageReader, Manifest, embed, write_image
 from firmware.update.slot_directory import open_image
+from firmware.version import VERSION
 
-__all__ = ["build", "read", "request_fields", "sign"]
+__all__ = ["build", "next_version", "read", "request_fields", "sign"]
 
 _SUFFIXES = frozenset({".py", ".toml", ".sql", ".json", ".md", ".html", ".css", ".js", ".svg", ".png", ".typed"})
 _VERSION_FILE = "firmware/version.py"
 _VERSION = re.compile(r'^VERSION = "([^"]*)"$', re.MULTILINE)
+
+
+def next_version(version: str = VERSION) -> str:
+    """A version after this one, by default the one that runs."""
+    return re.sub(r"\d+$", lambda digits: str(int(digits.group()) + 1), version.partition("-")[0])
 
 
 def build(checkout: Path, out: Path, *, product_name: str, version: str | None, min_version: str) -> Manifest:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from tools.conformance import states
 from tools.conformance.bench import Bench
-from tools.conformance.firmware import Firmware, firmware, next_version
+from tools.conformance.firmware import Firmware, firmware
 from tools.conformance.registry import case
 from tools.conformance.setup import Setup
 from tools.conformance.transcript import Message
 from tools.conformance.verdict import want
+from tools.image.build import next_version
 
 _SETUP = Setup(updates=True)
 _WORK_WITHIN_S = 30.0
