@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -69,8 +70,9 @@ class ScriptedStation:
         assert frame[0] == 3, frame
         return frame[2]
 
-    async def boot(self) -> Any:
-        station = {"model": "C7AM-400", "vendorName": "baywatt", "serialNumber": "BW-0001", "firmwareVersion": "1.0.0"}
+    async def boot(self, serial_number: str = "BW-0001") -> Any:
+        station = {"model": "C7AM-400", "vendorName": "baywatt", "firmwareVersion": "1.0.0"}
+        station["serialNumber"] = serial_number
         return await self.ask("BootNotification", {"reason": "PowerUp", "chargingStation": station})
 
     async def send_text(self, text: str) -> list[Any]:
@@ -81,13 +83,14 @@ class ScriptedStation:
 
 @asynccontextmanager
 async def connected(
-    url: str, *, password: str | None = None, subprotocol: str = "ocpp2.0.1"
+    url: str, *, password: str | None = None, subprotocol: str = "ocpp2.0.1", tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[ScriptedStation]:
-    """A station at `ws://.../ocpp/IDENTITY`; with a password it uses Basic authentication."""
+    """A station at `ws://.../ocpp/IDENTITY`, or `wss://`; with a password it uses Basic authentication."""
     identity = url.rsplit("/", 1)[1]
     if password is not None:
-        url = url.replace("ws://", f"ws://{identity}:{password}@")
-    async with connect(url, subprotocols=[Subprotocol(subprotocol)], proxy=None, max_size=2**24) as socket:
+        url = url.replace("://", f"://{identity}:{password}@")
+    subprotocols = [Subprotocol(subprotocol)]
+    async with connect(url, subprotocols=subprotocols, proxy=None, max_size=2**24, ssl=tls) as socket:
         station = ScriptedStation(socket)
         reader = asyncio.create_task(station.run())
         try:

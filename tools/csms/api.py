@@ -10,7 +10,7 @@ GET    /api/messages                   ?station= &after= &before= &limit= &max_t
 GET    /api/tokens                     PUT and DELETE /api/tokens/{id_token}
 GET    /api/behaviour                  PUT: how stations are answered
 GET    /api/actions                    what can be sent, with templates
-GET    /api/files                      file servers: addresses, root certificate, files; a file is at /files/{path}
+GET    /api/files                      and /api/firmware: see file_api.py
 GET    /api/events                     server-sent events: station, transaction, message, token, behaviour
 """
 
@@ -28,21 +28,24 @@ from msgspec import Struct
 
 from firmware.errors import StorageError
 from tools.csms import schemas
-from tools.csms.desk import Desk, shortened
+from tools.csms.ca import BenchPki
+from tools.csms.desk import Desk
 from tools.csms.feed import Feed
-from tools.csms.files import FileSide
 from tools.csms.frames import Result
+from tools.csms.records import shortened
 from tools.csms.rpc import Answer, BadAnswer, Busy, LinkLost, NoAnswer
 from tools.csms.settings import Behaviour, Settings
 from tools.csms.station import Station
 from tools.csms.store import MessageRow, Token
 
-__all__ = ["DESK", "FEED", "FILES", "ROUTES", "SETTINGS", "errors_as_json", "templates"]
+__all__ = ["DESK", "FEED", "PKI", "ROUTES", "SETTINGS", "WSS", "ApiError", "as_json", "errors_as_json", "templates"]
 
 DESK = web.AppKey("desk", Desk)
 FEED = web.AppKey("feed", Feed)
 SETTINGS = web.AppKey("settings", Settings)
-FILES: web.AppKey[FileSide | None] = web.AppKey("files")
+PKI = web.AppKey("pki", BenchPki)
+WSS: web.AppKey[dict[str, int]] = web.AppKey("wss")
+"""`port`, when there is one for wss."""
 
 _MAX_READERS = 32
 _KEEP_ALIVE_S = 15.0
@@ -76,7 +79,8 @@ class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
     group_id_token: str | None = None
 
 
-def _json(data: Any, status: int = 200) -> web.Response:
+def as_json(data: Any, status: int = 200) -> web.Response:
+    """An answer of the API."""
     return web.Response(body=msgspec.json.encode(data), status=status, content_type="application/json")
 
 
@@ -86,13 +90,13 @@ async def errors_as_json(request: web.Request, handler: _Handler) -> web.StreamR
     try:
         return await handler(request)
     except ApiError as error:
-        return _json(error.body, error.status)
+        return as_json(error.body, error.status)
     except StorageError as error:
-        return _json({"error": "storage", "detail": str(error)}, 507)
+        return as_json({"error": "storage", "detail": str(error)}, 507)
     except web.HTTPException as error:
         if not request.path.startswith("/api") or error.status < 400:
             raise
-        return _json({"error": error.reason.lower().replace(" ", "_"), "detail": str(error.text)}, error.status)
+        return as_json({"error": error.reason.lower().replace(" ", "_"), "detail": str(error.text)}, error.status)
 
 
 async def _body(request: web.Request, kind: type[_T]) -> _T:
@@ -126,23 +130,29 @@ def _described(desk: Desk, station: str) -> dict[str, Any]:
 
 
 async def _about(request: web.Request) -> web.Response:
-    scheme = "wss" if request.secure else "ws"
+    settings, pki, port = request.app[SETTINGS], request.app[PKI], request.app[WSS].get("port")
+    plain = f"ws://{request.host}/ocpp"
+    secure = str(request.url.with_scheme("wss").with_port(port).with_path("/ocpp")) if port else None
     about = {
         "csms": "baywatt bench",
-        "ocpp": f"{scheme}://{request.host}/ocpp",
+        "ocpp": secure if settings.security_profile >= 2 else plain,
+        "ocpps": secure,
+        "security_profile": settings.security_profile,
+        "root": pki.root_pem,
+        "manufacturer_root": pki.manufacturer_pem,
         "behaviour": request.app[DESK].behaviour,
-        "stations_with_password": sorted(request.app[SETTINGS].passwords),
+        "stations_with_password": sorted(settings.passwords),
     }
-    return _json(about)
+    return as_json(about)
 
 
 async def _stations(request: web.Request) -> web.Response:
     desk = request.app[DESK]
-    return _json([_described(desk, record.id) for record in desk.stations()])
+    return as_json([_described(desk, record.id) for record in desk.stations()])
 
 
 async def _station(request: web.Request) -> web.Response:
-    return _json(_described(request.app[DESK], request.match_info["station"]))
+    return as_json(_described(request.app[DESK], request.match_info["station"]))
 
 
 async def _call(request: web.Request) -> web.Response:
@@ -163,7 +173,7 @@ async def _call(request: web.Request) -> web.Response:
         raise ApiError(409, "not_connected", str(error)) from None
     except BadAnswer as error:
         raise ApiError(502, "bad_answer", str(error)) from None
-    return _json(_answered(asked.action, answer))
+    return as_json(_answered(asked.action, answer))
 
 
 def _connected(desk: Desk, station: str, *, raw: bool) -> Station:
@@ -204,7 +214,7 @@ async def _transactions(request: web.Request) -> web.Response:
         for summary in request.app[DESK].transactions()
         if station in (None, "", summary.station) and active in (None, "", str(summary.active).lower())
     ]
-    return _json(found)
+    return as_json(found)
 
 
 async def _transaction(request: web.Request) -> web.Response:
@@ -213,7 +223,7 @@ async def _transaction(request: web.Request) -> web.Response:
     for summary in desk.transactions():
         if (summary.station, summary.id) == (station, transaction_id):
             series = desk.series(station, transaction_id)
-            return _json({"transaction": summary, "events": desk.events(station, transaction_id), "series": series})
+            return as_json({"transaction": summary, "events": desk.events(station, transaction_id), "series": series})
     raise ApiError(404, "unknown_transaction", f"{station[:60]} told of no transaction {transaction_id[:60]!r}")
 
 
@@ -222,7 +232,7 @@ async def _messages(request: web.Request) -> web.Response:
     after, before = _number(request, "after"), _number(request, "before")
     rows = request.app[DESK].messages(request.query.get("station") or None, after, before=before, limit=limit)
     max_text = _number(request, "max_text")
-    return _json(rows if max_text is None else [shortened(row, max_text) for row in rows])
+    return as_json(rows if max_text is None else [shortened(row, max_text) for row in rows])
 
 
 async def _message(request: web.Request) -> web.Response:
@@ -230,21 +240,21 @@ async def _message(request: web.Request) -> web.Response:
     row: MessageRow | None = request.app[DESK].message(int(number)) if len(number) < 16 else None
     if row is None:
         raise ApiError(404, "unknown_message", f"no message {number[:20]} is kept")
-    return _json(row)
+    return as_json(row)
 
 
 # Tokens and behaviour
 
 
 async def _tokens(request: web.Request) -> web.Response:
-    return _json(request.app[DESK].tokens())
+    return as_json(request.app[DESK].tokens())
 
 
 async def _put_token(request: web.Request) -> web.Response:
     asked = await _body(request, TokenRequest)
     token = Token(request.match_info["id_token"], asked.type, asked.status, asked.group_id_token)
     _check_token(token)
-    return _json(request.app[DESK].put_token(token))
+    return as_json(request.app[DESK].put_token(token))
 
 
 def _check_token(token: Token) -> None:
@@ -263,11 +273,11 @@ async def _delete_token(request: web.Request) -> web.Response:
     id_token = request.match_info["id_token"]
     if not request.app[DESK].delete_token(id_token):
         raise ApiError(404, "unknown_token", f"there is no token {id_token[:40]}")
-    return _json({"deleted": id_token})
+    return as_json({"deleted": id_token})
 
 
 async def _behaviour(request: web.Request) -> web.Response:
-    return _json(request.app[DESK].behaviour)
+    return as_json(request.app[DESK].behaviour)
 
 
 async def _put_behaviour(request: web.Request) -> web.Response:
@@ -277,15 +287,7 @@ async def _put_behaviour(request: web.Request) -> web.Response:
         desk.set_behaviour(msgspec.convert({**msgspec.to_builtins(desk.behaviour), **asked}, Behaviour))
     except msgspec.ValidationError as error:
         raise ApiError(422, "malformed", str(error)) from None
-    return _json(desk.behaviour)
-
-
-async def _files(request: web.Request) -> web.Response:
-    side = request.app[FILES]
-    if side is None:
-        return _json({"https": None, "ftp": None, "root": None, "example": "https://127.0.0.1:8443/", "files": []})
-    told = {"https": side.https, "ftp": side.ftp, "root": side.root_pem, "example": side.https}
-    return _json({**told, "files": side.entries()})
+    return as_json(desk.behaviour)
 
 
 @cache
@@ -296,7 +298,7 @@ def templates() -> list[dict[str, Any]]:
 
 
 async def _actions(_request: web.Request) -> web.Response:
-    return _json(templates())
+    return as_json(templates())
 
 
 # Live
@@ -338,6 +340,5 @@ ROUTES = [
     web.get("/api/behaviour", _behaviour),
     web.put("/api/behaviour", _put_behaviour),
     web.get("/api/actions", _actions),
-    web.get("/api/files", _files),
     web.get("/api/events", _events),
 ]

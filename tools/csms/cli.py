@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`baywatt csms`: start the bench CSMS, and ask one that runs.
+"""`baywatt csms`: start the bench CSMS, ask one that runs.
 
 Exit codes: 0 done; 1 the station answered with a CALLERROR or the bench refused; 2 the command line is wrong;
 3 no bench or no answer of the station.
@@ -26,6 +26,7 @@ from tools.csms.settings import Behaviour, Settings, read_passwords
 __all__ = ["main"]
 
 _DEFAULT_URL = "http://127.0.0.1:9000"
+_TLS_PORT = 9443
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,6 +105,14 @@ def _add_up(commands: Any) -> None:
     up.add_argument("--passwords", type=Path, metavar="FILE", help='TOML, identity = "password"; others come with any')
     up.add_argument("--call-timeout", type=float, default=30.0, metavar="S", help="for an answer of a station (30)")
     up.add_argument("--ping", type=float, default=30.0, metavar="S", help="WebSocket ping interval, 0 for none (30)")
+    up.add_argument(
+        "--security-profile",
+        type=int,
+        choices=[0, 1, 2, 3],
+        default=0,
+        help="the least that is taken: 0 nothing, 1 a password, 2 TLS and a password, 3 TLS and a certificate (0)",
+    )
+    up.add_argument("--tls-port", type=int, metavar="PORT", help=f"for wss; with profiles 2 and 3: {_TLS_PORT}")
     up.add_argument("--files", type=Path, metavar="DIR", help="offer DIR over HTTPS and FTP, take logs into DIR/logs")
     up.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
 
@@ -116,19 +125,25 @@ def _up(arguments: argparse.Namespace) -> int:
         level=arguments.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     settings = _settings(arguments)
-    if not settings.passwords:
-        print("baywatt csms: stations may connect with any password, or none", file=sys.stderr)
+    if not settings.passwords and settings.security_profile < 3:
+        any_of_them = "any password" if settings.security_profile else "any password, or none"
+        print(f"baywatt csms: stations may connect with {any_of_them}", file=sys.stderr)
     try:
         asyncio.run(_serve(settings))
     except OSError as error:
-        return _complain(ConfigError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"), 2)
+        ports = f"{settings.port} or {settings.tls_port}" if settings.tls_port else str(settings.port)
+        return _complain(ConfigError(f"cannot listen on {settings.host}:{ports}: {error.strerror}"), 2)
     return 0
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     database: Path = arguments.db or arguments.state / "csms.sqlite3"
-    if not 0 <= arguments.port <= 65535:
-        raise ConfigError(f"--port is 0 to 65535, not {arguments.port}")
+    tls_port = arguments.tls_port
+    if tls_port is None and arguments.security_profile >= 2:
+        tls_port = _TLS_PORT
+    for name, port in (("port", arguments.port), ("tls-port", tls_port or 0)):
+        if not 0 <= port <= 65535:
+            raise ConfigError(f"--{name} is 0 to 65535, not {port}")
     if not 0 <= arguments.interval <= 86_400:
         raise ConfigError(f"--interval is 0 to 86400 s, not {arguments.interval}")
     try:
@@ -139,6 +154,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         database=database,
         host=arguments.host,
         port=arguments.port,
+        security_profile=arguments.security_profile,
+        tls_port=tls_port,
         behaviour=Behaviour(arguments.boot, arguments.interval, arguments.accept_unknown),
         passwords=read_passwords(arguments.passwords) if arguments.passwords else {},
         call_timeout_s=arguments.call_timeout,
@@ -157,6 +174,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(signal_number, stop.set)
     async with running(settings) as bench:
         ready = {"csms": "ready", "url": bench.url, "ocpp": bench.ocpp_url, "pid": os.getpid()}
+        ready |= {"root": str(bench.pki.csms_root), "manufacturer_root": str(bench.pki.manufacturer_root)}
         if bench.files is not None:
             ready |= {"https": bench.files.https, "ftp": bench.files.ftp}
         print(msgspec.json.encode(ready).decode(), flush=True)

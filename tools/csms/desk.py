@@ -12,17 +12,18 @@ from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
-from msgspec import Struct, field
 
 from firmware.clock import Clock, format_utc
 from firmware.errors import StorageError
 from tools.csms.feed import Feed
 from tools.csms.ledger import Ledger, TransactionSummary, Verdict
 from tools.csms.metering import Point, merge, readings
-from tools.csms.settings import Behaviour, Registration
+from tools.csms.records import ConnectorRecord, StationRecord, shortened
+from tools.csms.settings import Behaviour
 from tools.csms.store import MessageRow, Store, StoredEvent, Token
+from tools.csms.tls import TlsSession
 
-__all__ = ["Desk", "Link", "StationRecord", "shortened"]
+__all__ = ["Desk", "Link"]
 
 _log = logging.getLogger(__name__)
 _MAX_CONNECTORS = 64
@@ -35,52 +36,6 @@ class Link(Protocol):
 
     async def close(self, code: int, reason: str) -> None:
         """Ends the connection."""
-
-
-class ConnectorRecord(Struct):
-    """What a station said about one connector."""
-
-    evse: int
-    connector: int
-    status: str
-    since: str
-    meter: Point | None = None
-
-
-class StationRecord(Struct):
-    """What is known of a station; also its JSON in the API and on disk."""
-
-    id: str
-    connected: bool = False
-    connected_since: str | None = None
-    disconnected_since: str | None = None
-    last_seen: str | None = None
-    remote: str | None = None
-    security_profile: int | None = None
-    registration: Registration | None = None
-    boots: int = 0
-    boot: dict[str, Any] = field(default_factory=dict)
-    boot_reason: str | None = None
-    firmware_status: str | None = None
-    log_status: str | None = None
-    connections: int = 0
-    replaced: int = 0
-    received: int = 0
-    malformed: int = 0
-    connectors: list[ConnectorRecord] = field(default_factory=list)
-
-
-class ShortRow(MessageRow, frozen=True):
-    """A line of the log whose text is not whole."""
-
-    cut: bool = True
-
-
-def shortened(row: MessageRow, max_text: int) -> MessageRow:
-    """The row, with at most so many characters of text."""
-    if len(row.text) <= max_text:
-        return row
-    return ShortRow(**msgspec.structs.asdict(row) | {"text": row.text[:max_text]})
 
 
 class Desk:
@@ -121,17 +76,23 @@ class Desk:
     def links(self) -> list[Link]:
         return list(self._links.values())
 
-    def attach(self, station: str, link: Link, *, remote: str, security_profile: int) -> Link | None:
+    def attach(
+        self, station: str, link: Link, *, remote: str, security_profile: int, tls: TlsSession | None = None
+    ) -> Link | None:
         """A station connected. Returns the older connection that it replaces, which the caller closes."""
         old = self._links.get(station)
         self._links[station] = link
         record = self._known(station)
         record.connected, record.connected_since, record.disconnected_since = True, self.now(), None
-        record.remote, record.security_profile = remote, security_profile
+        before = record.security_profile or 0
+        record.remote, record.security_profile, record.tls = remote, security_profile, tls
         record.connections += 1
         record.replaced += old is not None
         how = "connected, replacing an older connection that was still open" if old else "connected"
-        self.note(station, f"{how}, from {remote}, security profile {security_profile}")
+        # A05.FR.07 forbids to go back; an engineer with one cabinet may, and is told. `--security-profile` forbids it.
+        lower = f", which is less than {before}, its last one" if security_profile < before else ""
+        secured = f" ({tls.version}, {tls.cipher})" if tls else ""
+        self.note(station, f"{how}, from {remote}, security profile {security_profile}{secured}{lower}")
         self._changed(record)
         return old
 

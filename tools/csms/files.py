@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file side of the bench CSMS: a folder for firmware images, and a place for the logs of stations.
 
-`--files DIR` offers the files in DIR over HTTPS and FTP, both on the loopback and on free ports, and takes uploads
-into `DIR/logs`. The HTTPS server's root certificate is made at the first start; a station needs it as CSMS root (the
-page has the request ready). FTP asks for the name and password that are part of the URL, new at each start.
+`--files DIR` offers the files in DIR over HTTPS and FTP, both on free ports beside the CSMS's, and takes uploads
+into `DIR/logs`. The HTTPS server's certificate is of the bench's authority (`ca.py`), which a station needs as CSMS
+root. FTP asks for the name and password that are part of the URL, new at each start.
 
 Names are plain file names: nothing outside the folder can be read or written, and no link is followed.
 """
@@ -26,15 +26,13 @@ from aiohttp import web
 from msgspec import Struct
 
 from firmware.errors import StorageError
+from tools.csms.settings import address, reached_as
 
 __all__ = ["FileEntry", "FileSide", "open_files"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 _MAX_UPLOAD_BYTES = 64 * 1024 * 1024
 _KEPT_UPLOADS = 200
-_HOST = "127.0.0.1"
-_CERTIFICATE_DAYS = 330
-"""The certificate holds for 365."""
 
 
 class FileEntry(Struct, frozen=True):
@@ -53,7 +51,6 @@ class FileSide:
         self.logs = folder / "logs"
         self.https = ""
         self.ftp = ""
-        self.root_pem = ""
 
     def entries(self) -> list[FileEntry]:
         """All files, the newest first."""
@@ -123,12 +120,11 @@ async def _chunks(part: Any) -> AsyncIterator[bytes]:
 
 
 @contextlib.asynccontextmanager
-async def open_files(folder: Path, state: Path) -> AsyncIterator[FileSide]:
-    """Both servers, from here to the end of the block; `state` keeps certificate and key. Raises `StorageError`."""
+async def open_files(folder: Path, tls: ssl.SSLContext, host: str = "127.0.0.1") -> AsyncIterator[FileSide]:
+    """Both servers, from here to the end of the block. Raises `StorageError`."""
     side = FileSide(folder)
     try:
         side.logs.mkdir(parents=True, exist_ok=True)
-        tls = await asyncio.to_thread(_certificate, side, state)
     except OSError as error:
         raise StorageError(f"{error.filename or folder}: {error.strerror}") from error
     app = web.Application(client_max_size=_MAX_UPLOAD_BYTES)
@@ -138,10 +134,10 @@ async def open_files(folder: Path, state: Path) -> AsyncIterator[FileSide]:
     app.router.add_get("/{path:.+}", side.send)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    ftp = _Ftp(side)
+    ftp = _Ftp(side, host)
     try:
-        await web.TCPSite(runner, _HOST, 0, ssl_context=tls).start()
-        side.https = f"https://{_HOST}:{runner.addresses[0][1]}/"
+        await web.TCPSite(runner, host, 0, ssl_context=tls).start()
+        side.https = f"https://{address(reached_as(host), runner.addresses[0][1])}/"
         side.ftp = ftp.start()
         yield side
     finally:
@@ -149,37 +145,12 @@ async def open_files(folder: Path, state: Path) -> AsyncIterator[FileSide]:
         await runner.cleanup()
 
 
-def _certificate(side: FileSide, state: Path) -> ssl.SSLContext:
-    """A root that is good for one server certificate: its key is thrown away, so that it can never sign another."""
-    from tools.conformance.certs import Authority
-
-    root, chain, key = (state / f"files-{name}" for name in ("root.pem", "server.pem", "server.key"))
-    if not all(path.is_file() for path in (root, chain, key)) or _is_old(chain):
-        authority = Authority(f"bench CSMS files {secrets.token_hex(3)}")
-        issued = authority.server("localhost")
-        key.unlink(missing_ok=True)
-        key.touch(mode=0o600)
-        key.write_text(issued.key_pem)
-        chain.write_text(issued.pem)
-        root.write_text(authority.pem)
-    side.root_pem = root.read_text()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(chain, key)
-    return context
-
-
-def _is_old(path: Path) -> bool:
-    from firmware.clock import SystemClock
-
-    return SystemClock().utc() - path.stat().st_mtime > _CERTIFICATE_DAYS * 86_400
-
-
 class _Ftp:
     """pyftpdlib has a loop of its own, so it gets a thread of its own."""
 
-    def __init__(self, side: FileSide) -> None:
+    def __init__(self, side: FileSide, host: str) -> None:
         self._side = side
+        self._host = host
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._server: Any = None
@@ -208,11 +179,11 @@ class _Ftp:
         settings = {"authorizer": authorizer, "abstracted_fs": PlainNames, "max_login_attempts": 3, "timeout": 60}
         handler = type("Handler", (FTPHandler,), settings)
         self._loop = IOLoop()
-        self._server = FTPServer((_HOST, 0), handler, ioloop=self._loop)
+        self._server = FTPServer((self._host, 0), handler, ioloop=self._loop)
         self._server.max_cons = 20
         self._thread = threading.Thread(target=self._run, name="bench FTP", daemon=True)
         self._thread.start()
-        return f"ftp://station:{password}@{_HOST}:{self._server.address[1]}/"
+        return f"ftp://station:{password}@{address(reached_as(self._host), self._server.address[1])}/"
 
     def _run(self) -> None:
         while not self._stop.is_set():

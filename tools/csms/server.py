@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The port of the bench CSMS: stations on `/ocpp/<identity>`, people on `/`, programs on `/api`.
+"""The ports of the bench CSMS: stations on `/ocpp/<identity>`, people on `/`, programs on `/api`.
 
 Rules for the browser's side, as there are no accounts: a request must name the host it was meant for (no DNS
 rebinding while on loopback), nothing is changed without JSON (no cross-site forms), a page of another origin
 gets neither API nor WebSocket, and the page loads nothing from elsewhere.
 
-One `Listener` is one address; security profiles 2 and 3 are a listener with an `ssl.SSLContext`.
+Page and API stay on plain HTTP, on the first port. Security profiles 2 and 3 have a second port with TLS, for stations
+alone; `Settings.security_profile` says what is the least that a station has to bring.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ import contextlib
 import hmac
 import logging
 import re
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -27,16 +27,18 @@ from urllib.parse import urlsplit
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from firmware.clock import Clock, SystemClock
-from tools.csms import api
-from tools.csms.desk import Desk
+from tools.csms import api, file_api
+from tools.csms.ca import BenchPki
+from tools.csms.desk import Desk, Link
 from tools.csms.feed import Feed
 from tools.csms.files import FileSide, open_files
 from tools.csms.rpc import LinkLost
-from tools.csms.settings import Settings
+from tools.csms.settings import Settings, address
 from tools.csms.station import Station
 from tools.csms.store import Store
+from tools.csms.tls import PeerCertificate, TlsSession, server_context, session_of
 
-__all__ = ["SUBPROTOCOL", "Listener", "Running", "build_app", "running"]
+__all__ = ["SUBPROTOCOL", "Running", "build_app", "running"]
 
 SUBPROTOCOL = "ocpp2.0.1"
 
@@ -56,21 +58,13 @@ _HEADERS = {
 
 
 @dataclass(frozen=True)
-class Listener:
-    """An address to listen on; with `tls` it is wss and https."""
-
-    host: str
-    port: int
-    tls: ssl.SSLContext | None = None
-
-
-@dataclass(frozen=True)
 class Running:
-    """A bench CSMS that accepts connections."""
+    """A bench CSMS that accepts connections; `ocpp_url` is the address for stations of the security profile wanted."""
 
     desk: Desk
     url: str
     ocpp_url: str
+    pki: BenchPki
     files: FileSide | None = None
 
 
@@ -114,7 +108,8 @@ async def _on_station(request: web.Request) -> web.StreamResponse:
     identity = request.match_info["identity"]
     if not _IDENTITY.fullmatch(identity):
         raise web.HTTPNotFound(text="no such charging station\n")
-    profile = _security_profile(request, settings, identity)
+    session = session_of(request.transport.get_extra_info("ssl_object") if request.transport else None)
+    profile = _security_profile(request, settings, identity, session)
     if len(desk.links()) >= settings.max_connections:
         raise web.HTTPServiceUnavailable(text="too many connections\n")
     socket = web.WebSocketResponse(
@@ -130,15 +125,15 @@ async def _on_station(request: web.Request) -> web.StreamResponse:
         _log.warning("%s: refused, it offers %.80s and not %s", identity, offered, SUBPROTOCOL)
         await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=f"only {SUBPROTOCOL}".encode())
         return socket
-    await _serve_station(request, identity, socket, profile)
+    transport = _WebSocketTransport(socket)
+    certified_as = session.certificate.common_name if session and session.certificate else None
+    station = Station(identity, transport, desk, pki=request.app[api.PKI], certified_as=certified_as)
+    replaced = desk.attach(identity, station, remote=request.remote or "?", security_profile=profile, tls=session)
+    await _serve_station(desk, station, transport, replaced)
     return socket
 
 
-async def _serve_station(request: web.Request, identity: str, socket: web.WebSocketResponse, profile: int) -> None:
-    desk = request.app[api.DESK]
-    transport = _WebSocketTransport(socket)
-    station = Station(identity, transport, desk)
-    replaced = desk.attach(identity, station, remote=request.remote or "?", security_profile=profile)
+async def _serve_station(desk: Desk, station: Station, transport: _WebSocketTransport, replaced: Link | None) -> None:
     closing = asyncio.create_task(replaced.close(WSCloseCode.POLICY_VIOLATION, "replaced")) if replaced else None
     why = "the connection broke"
     try:
@@ -146,24 +141,43 @@ async def _serve_station(request: web.Request, identity: str, socket: web.WebSoc
     except LinkLost as lost:
         why = str(lost)
     finally:
-        desk.detach(identity, station, why)
+        desk.detach(station.identity, station, why)
         await transport.close(WSCloseCode.GOING_AWAY, "the bench is done with this connection")
         if closing:
             await closing
 
 
-def _security_profile(request: web.Request, settings: Settings, identity: str) -> int:
-    """0 to 3, or an HTTP error for a wrong password (A00.FR.204 of the CSMS's side)."""
+def _security_profile(request: web.Request, settings: Settings, identity: str, session: TlsSession | None) -> int:
+    """0 to 3, or an HTTP error for who may not come in (A00.FR.203, A00.FR.303, A00.FR.404, A00.FR.405)."""
+    if session is None and settings.security_profile >= 2:
+        _log.warning("%s: refused, it came without TLS", identity)
+        raise web.HTTPForbidden(text="stations come to the port for wss\n")
+    if session is not None and session.certificate is not None:
+        _check_certificate(request.app[api.DESK], identity, session.certificate)
+        return 3
     given = _password(request, identity)
     wanted = settings.passwords.get(identity)
-    if wanted is not None and (given is None or not hmac.compare_digest(given.encode(), wanted.encode())):
+    wrong = wanted is not None and (given is None or not hmac.compare_digest(given.encode(), wanted.encode()))
+    if wrong or (given is None and settings.security_profile >= 1):
         _log.warning("%s: refused, wrong password or none", identity)
         raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Basic realm="bench CSMS"'})
-    if request.secure and request.transport and request.transport.get_extra_info("peercert"):
-        return 3
     if given is None:
         return 0
-    return 2 if request.secure else 1
+    return 2 if session else 1
+
+
+def _check_certificate(desk: Desk, identity: str, certificate: PeerCertificate) -> None:
+    """Whether a certificate of our authority is this station's; of a station that never booted, its boot will say."""
+    record = desk.station(identity)
+    serial_number = record.serial_number if record else None
+    if not certificate.organization:  # A00.FR.404
+        problem = "names no organization"
+    elif serial_number not in (None, certificate.common_name):  # A00.FR.405
+        problem = f"is for {certificate.common_name!r}, but this station booted as {serial_number!r}"
+    else:
+        return
+    _log.warning("%s: refused, its certificate %s", identity, problem)  # A00.FR.408
+    raise web.HTTPForbidden(text=f"the certificate {problem}\n")
 
 
 def _password(request: web.Request, identity: str) -> str | None:
@@ -198,6 +212,8 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @web.middleware
 async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
     station = request.path.startswith("/ocpp/")
+    if request.secure and not station:
+        raise web.HTTPNotFound(text="this port is for stations; the page is on the one without TLS\n")
     origin = request.headers.get("Origin")
     # Some stations' libraries send an Origin, and name the host in it without its port.
     if origin is not None and _authority(origin)[station:] != _authority(f"//{request.host}")[station:]:
@@ -234,13 +250,15 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 # The whole
 
 
-def build_app(settings: Settings, desk: Desk, feed: Feed, files: FileSide | None = None) -> web.Application:
-    """Everything on one port."""
+def build_app(settings: Settings, desk: Desk, feed: Feed, pki: BenchPki, files: FileSide | None) -> web.Application:
+    """What all ports have in common."""
     app = web.Application(middlewares=[_guard, api.errors_as_json], client_max_size=settings.max_frame_bytes * 2)
     app[api.SETTINGS] = settings
     app[api.DESK] = desk
     app[api.FEED] = feed
-    app[api.FILES] = files
+    app[api.PKI] = pki
+    app[api.WSS] = {}
+    app[file_api.FILES] = files
     app.on_response_prepare.append(_add_headers)
     app.router.add_get("/ocpp/{identity}", _on_station)
     app.router.add_get("/", _on_page)
@@ -248,15 +266,24 @@ def build_app(settings: Settings, desk: Desk, feed: Feed, files: FileSide | None
     app.router.add_static("/static", _PAGE)
     if files is not None:
         app.router.add_get("/files/{path:.+}", files.send)
-    app.add_routes(api.ROUTES)
+    app.add_routes([*api.ROUTES, *file_api.ROUTES])
     return app
 
 
+async def _listen_for_tls(runner: web.AppRunner, settings: Settings, pki: BenchPki) -> int:
+    required = settings.security_profile == 3
+    tls = server_context(pki.server, stations_root=pki.root_pem, required=required)
+    before = len(runner.addresses)
+    await web.TCPSite(runner, settings.host, settings.tls_port or 0, ssl_context=tls).start()
+    port: int = runner.addresses[before][1]
+    return port
+
+
 @contextlib.asynccontextmanager
-async def running(
-    settings: Settings, *, clock: Clock | None = None, listeners: Sequence[Listener] = ()
-) -> AsyncIterator[Running]:
-    """A bench CSMS from here to the end of the block. Raises `StorageError`, or `OSError` when the port is taken."""
+async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Running]:
+    """A bench CSMS from here to the end of the block. Raises `StorageError`, or `OSError` when a port is taken."""
+    state = settings.database.parent
+    pki = await asyncio.to_thread(BenchPki, state / "pki", settings.host)
     store = Store(settings.database, settings.limits)
     feed = Feed()
     desk = Desk(store, feed, clock or SystemClock(), settings.behaviour)
@@ -264,15 +291,20 @@ async def running(
     try:
         files = None
         if settings.files is not None:
-            files = await stack.enter_async_context(open_files(settings.files, settings.database.parent))
-        runner = web.AppRunner(build_app(settings, desk, feed, files), access_log=None, shutdown_timeout=1.0)
+            tls = server_context(pki.server)
+            files = await stack.enter_async_context(open_files(settings.files, tls, settings.host))
+        app = build_app(settings, desk, feed, pki, files)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
-        for listener in listeners or [Listener(settings.host, settings.port)]:
-            await web.TCPSite(runner, listener.host, listener.port, ssl_context=listener.tls).start()
+        await web.TCPSite(runner, settings.host, settings.port).start()
         host, port = runner.addresses[0][:2]
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        yield Running(desk, f"http://{authority}/", f"ws://{authority}/ocpp", files)
+        url, ocpp_url = f"http://{address(host, port)}/", f"ws://{address(host, port)}/ocpp"
+        if settings.tls_port is not None:
+            app[api.WSS]["port"] = port = await _listen_for_tls(runner, settings, pki)
+            if settings.security_profile >= 2:
+                ocpp_url = f"wss://{address(host, port)}/ocpp"
+        yield Running(desk, url, ocpp_url, pki, files)
     finally:
         feed.close()
         await asyncio.gather(*(link.close(WSCloseCode.GOING_AWAY, "the bench ends") for link in desk.links()))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,8 +15,9 @@ from msgspec import Meta, Struct
 from firmware.errors import ConfigError
 from tools.csms.store import Limits
 
-__all__ = ["Behaviour", "Settings", "read_passwords"]
+__all__ = ["Behaviour", "Settings", "address", "reached_as", "read_passwords"]
 
+_ANY_ADDRESS = ("0.0.0.0", "::")
 Registration = Literal["Accepted", "Pending", "Rejected"]
 
 
@@ -25,15 +27,24 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     boot_status: Registration = "Accepted"
     heartbeat_interval_s: Annotated[int, Meta(ge=0, le=86_400)] = 60
     accept_unknown: bool = False
+    sign_certificate: Literal["Accepted", "Rejected", "Silent"] = "Accepted"
+    """What a sound signing request gets; Silent: it is accepted, and no certificate ever comes."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Fixed from start to end. A station that is not in `passwords` may come with any password, or none."""
+    """Fixed from start to end. A station that is not in `passwords` may come with any password.
+
+    `security_profile` is the least that is taken: 0 nobody needs to say who he is, 1 a password, 2 TLS and a password,
+    3 TLS and a certificate of the bench's authority. 2 and 3 need a `tls_port` (0: any free one), where stations
+    find wss.
+    """
 
     database: Path
     host: str = "127.0.0.1"
     port: int = 9000
+    security_profile: int = 0
+    tls_port: int | None = None
     behaviour: Behaviour = field(default_factory=Behaviour)
     passwords: Mapping[str, str] = field(default_factory=dict)
     call_timeout_s: float = 30.0
@@ -43,6 +54,16 @@ class Settings:
     files: Path | None = None
     """The folder for firmware and logs (`files.py`); None: no file servers."""
     limits: Limits = field(default_factory=Limits)
+
+
+def reached_as(host: str) -> str:
+    """The name by which others reach what listens on `host`."""
+    return socket.gethostname() if host in _ANY_ADDRESS else host
+
+
+def address(host: str, port: int) -> str:
+    """Host and port as they stand in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def read_passwords(path: Path) -> dict[str, str]:

@@ -8,21 +8,26 @@ What needs no decision is only acknowledged: the message log has it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from ocpp.routing import on
+from ocpp.routing import after, on
 from ocpp.v201 import call_result
 from ocpp.v201.enums import Action
 
+from tools.csms.ca import BenchPki, CsrRefused
 from tools.csms.desk import Desk
-from tools.csms.rpc import Answer, RpcLink, Transport
+from tools.csms.frames import Call
+from tools.csms.rpc import Answer, LinkLost, RequestError, RpcLink, Transport
 from tools.csms.store import Token
 
 __all__ = ["Station"]
 
 # Reports that GetBaseReport and GetReport ask for (B02.FR.09).
 _REPORTING = {"GetBaseReport": "NotifyReport", "GetReport": "NotifyReport"}
+_SIGNING_TIMEOUT_S = 30.0
+_POLICY_VIOLATION = 1008
 
 
 def _handles(action: Action) -> Any:
@@ -31,11 +36,23 @@ def _handles(action: Action) -> Any:
 
 
 class Station(RpcLink):
-    """A station's connection with all its handlers."""
+    """A station's connection with all its handlers. `certified_as` is the common name of its certificate."""
 
-    def __init__(self, identity: str, transport: Transport, desk: Desk) -> None:
+    def __init__(
+        self,
+        identity: str,
+        transport: Transport,
+        desk: Desk,
+        *,
+        pki: BenchPki | None = None,
+        certified_as: str | None = None,
+    ) -> None:
         super().__init__(identity, transport, desk)
+        self._pki = pki
+        self._certified_as = certified_as
         self._asked_for: set[str] = set()
+        self._signed: dict[str, Any] | None = None
+        self._errands: set[asyncio.Task[None]] = set()
 
     @property
     def request_payload(self) -> Mapping[str, Any]:
@@ -46,12 +63,15 @@ class Station(RpcLink):
     def may_send(self, action: str) -> bool:
         """While Pending a station sends what it was asked for, while Rejected nothing (B01.FR.10, B03.FR.07).
 
-        A station that never booted here is taken for accepted: it may have booted before this bench began.
+        A station that never booted here is taken for accepted: it may have booted before this bench began. Unless it
+        came with a certificate: whether that is its own, its BootNotification has to say first.
         """
         record = self.desk.station(self.identity)
         registration = record.registration if record else None
-        if action == "BootNotification" or registration in (None, "Accepted"):
+        if action == "BootNotification" or registration == "Accepted":
             return True
+        if registration is None:
+            return self._certified_as is None
         return registration == "Pending" and action in self._asked_for
 
     async def request(self, action: str, payload: dict[str, Any], *, timeout_s: float) -> Answer:
@@ -61,6 +81,16 @@ class Station(RpcLink):
             self._asked_for.add(asked)
         return await super().request(action, payload, timeout_s=timeout_s)
 
+    async def _handle(self, call: Call) -> None:
+        if call.action == "BootNotification" and self._certified_as is not None:
+            serial_number = call.payload["chargingStation"].get("serialNumber")
+            if serial_number != self._certified_as:  # B01.FR.11, B01.FR.12
+                text = f"its certificate is for {self._certified_as}, it says that it is {serial_number}"
+                self.desk.note(self.identity, f"InvalidChargingStationCertificate: {text}")
+                await self.close(_POLICY_VIOLATION, "another station's certificate")
+                return
+        await super()._handle(call)
+
     # A. Security
 
     @_handles(Action.security_event_notification)
@@ -69,8 +99,44 @@ class Station(RpcLink):
 
     @_handles(Action.sign_certificate)
     def on_sign_certificate(self, **_: Any) -> Any:
-        # The bench has no certificate authority.
-        return call_result.SignCertificate(status="Rejected")
+        try:
+            self._signed = self._sign(self.request_payload)
+        except CsrRefused as refused:
+            self._signed = None
+            self.desk.note(self.identity, f"signing request refused: {refused}")
+            return call_result.SignCertificate(
+                status="Rejected", status_info={"reason_code": "InvalidCSR", "additional_info": str(refused)}
+            )
+        return call_result.SignCertificate(status="Accepted")  # A02.FR.11
+
+    def _sign(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The CertificateSigned that follows; raises `CsrRefused` (A02.FR.12)."""
+        kind = request.get("certificateType", "ChargingStationCertificate")
+        if self._pki is None or self.desk.behaviour.sign_certificate == "Rejected":
+            raise CsrRefused("the bench is set to sign nothing")
+        if kind != "ChargingStationCertificate":
+            raise CsrRefused(f"the bench has no authority for a {kind}")
+        record = self.desk.station(self.identity)
+        serial_number = (record.serial_number if record else None) or self.identity
+        chain = self._pki.sign(request["csr"], serial_number)
+        self.desk.note(self.identity, f"certificate for {serial_number} signed")
+        # A02.FR.14: of the type that was asked for.
+        return {"certificateChain": chain, "certificateType": kind}
+
+    @after(Action.sign_certificate)
+    def send_certificate(self, **_: Any) -> None:
+        """A02, step 9: not before the answer to the request has left."""
+        signed, self._signed = self._signed, None
+        if signed is not None and self.desk.behaviour.sign_certificate != "Silent":
+            errand = asyncio.create_task(self._send_certificate(signed))
+            self._errands.add(errand)
+            errand.add_done_callback(self._errands.discard)
+
+    async def _send_certificate(self, signed: dict[str, Any]) -> None:
+        try:
+            await self.request("CertificateSigned", signed, timeout_s=_SIGNING_TIMEOUT_S)
+        except (LinkLost, RequestError) as error:
+            self.desk.note(self.identity, f"the certificate was not taken: {error}")
 
     # B. Provisioning
 

@@ -2,7 +2,7 @@
 // The page: loads everything once, then follows the server-sent events; loads everything again after a break.
 
 import { $, api } from "/static/dom.js";
-import { loadFiles, watchFiles } from "/static/files.js";
+import { loadFiles } from "/static/files.js";
 import { addMessage, setMessages, watchFilters } from "/static/messages.js";
 import { loadTemplates } from "/static/request.js";
 import { forgetCharts, renderStation, renderTabs, sessionKey } from "/static/stations.js";
@@ -42,6 +42,7 @@ async function choose(station) {
 async function loadAll() {
   const [about, stations, transactions, messages, tokens] = await Promise.all(
     ["/api", "/api/stations", "/api/transactions", "/api/messages?max_text=20000&limit=300", "/api/tokens"].map((path) => api(path)));
+  state.about = about;
   state.ocpp = about.ocpp;
   $("address").textContent = `${about.ocpp}/<identity>`;
   showBehaviour(about.behaviour);
@@ -75,6 +76,7 @@ async function loadSeries() {
 function showBehaviour(behaviour) {
   $("boot-status").value = behaviour.boot_status;
   $("accept-unknown").value = String(behaviour.accept_unknown);
+  $("sign-certificate").value = behaviour.sign_certificate;
 }
 
 function addPoints(session, points) {
@@ -97,7 +99,7 @@ const ON = {
   message(row) {
     addMessage(row);
     const station = state.stations.get(row.station);
-    if (row.text?.includes("LogStatusNotification")) loadFiles(state);
+    if (/LogStatusNotification|UpdateFirmware/.test(row.text ?? "")) loadFiles(state);
     if (station && row.direction === "in" && row.kind !== "link") {
       station.last_seen = row.t;
       if (row.kind === "malformed") station.malformed += 1;
@@ -129,9 +131,9 @@ function changeBehaviour(body) {
 $("address").addEventListener("click", () => navigator.clipboard?.writeText(state.ocpp));
 $("boot-status").addEventListener("change", () => changeBehaviour({ boot_status: $("boot-status").value }));
 $("accept-unknown").addEventListener("change", () => changeBehaviour({ accept_unknown: $("accept-unknown").value === "true" }));
+$("sign-certificate").addEventListener("change", () => changeBehaviour({ sign_certificate: $("sign-certificate").value }));
 watchFilters();
 watchTokenForm();
-watchFiles(state);
 loadTemplates(state);
 follow();
 setInterval(render, 1000);

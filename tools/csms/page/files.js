@@ -2,7 +2,9 @@
 // What the bench's file servers hold: images that stations may fetch, logs that they brought.
 
 import { $, api, dayAndClock, el } from "/static/dom.js";
-import { prepare } from "/static/request.js";
+import { newId, prepare } from "/static/request.js";
+
+const isImage = (file) => !file.path.startsWith("logs/");
 
 export async function loadFiles(state) {
   state.files = await api("/api/files").catch(() => null);
@@ -11,12 +13,13 @@ export async function loadFiles(state) {
   $("files-address").textContent = `${state.files.https}  ${state.files.ftp}`;
   const rows = state.files.files.map((file) => el("div", { class: "row" },
     el("a", { href: `/files/${file.path.split("/").map(encodeURIComponent).join("/")}`, textContent: file.path }),
-    el("small", { textContent: `${file.size.toLocaleString("en")} bytes, ${dayAndClock(new Date(file.modified * 1000).toISOString())}` })));
+    el("small", { textContent: `${file.size.toLocaleString("en")} bytes, ${dayAndClock(new Date(file.modified * 1000).toISOString())}` }),
+    isImage(file) ? el("button", { textContent: "Update with it", title: "Signs it and puts the UpdateFirmware request into the form below", onclick: () => offer(file.path) }) : null));
   $("files").replaceChildren(...(rows.length ? rows : [el("small", { textContent: "no files yet" })]));
 }
 
-export function watchFiles(state) {
-  $("files-root").addEventListener("click", () => {
-    prepare("InstallCertificate", { certificateType: "CSMSRootCertificate", certificate: state.files.root });
-  });
+// UpdateFirmware with location, certificate and signature of this image.
+async function offer(file) {
+  const firmware = await api(`/api/firmware?${new URLSearchParams({ file })}`);
+  prepare("UpdateFirmware", { requestId: newId(), firmware: { ...firmware, retrieveDateTime: new Date().toISOString() } });
 }

@@ -125,6 +125,11 @@ const BRIEF = {
   TriggerMessage: (p) => p.requestedMessage,
   ChangeAvailability: (p) => `${p.evse ? `EVSE ${p.evse.id}` : "station"}: ${p.operationalStatus}`,
   Reset: (p) => p.type,
+  SignCertificate: (p) => p.certificateType ?? "for all purposes",
+  CertificateSigned: (p) => p.certificateType,
+  InstallCertificate: (p) => p.certificateType,
+  UpdateFirmware: (p) => p.firmware.location,
+  GetLog: (p) => `${p.logType} to ${p.log.remoteLocation}`,
   RequestStartTransaction: (p) => `EVSE ${p.evseId ?? "any"} · ${p.idToken.idToken}`,
   RequestStopTransaction: (p) => p.transactionId,
 };

@@ -21,16 +21,17 @@ export async function loadTemplates(state) {
   fill(state);
 }
 
+export const newId = () => Math.floor(Date.now() / 1000) % 1000000;
+
 export function prepare(action, payload) {
   $("action").value = action;
   $("payload").value = JSON.stringify(payload, null, 2);
+  $("payload").rows = Math.min(16, Math.max(4, $("payload").value.split("\n").length));
 }
 
 function fill(state) {
   const template = templates[$("template").value];
-  $("action").value = template.action;
-  $("payload").value = JSON.stringify(filled(template.payload, state), null, 2);
-  $("payload").rows = Math.min(16, Math.max(4, $("payload").value.split("\n").length));
+  prepare(template.action, filled(template.payload, state));
 }
 
 function filled(value, state) {
@@ -41,13 +42,17 @@ function filled(value, state) {
   const now = Date.now();
   const running = [...state.transactions.values()].find((session) => session.station === state.chosen && session.active);
   switch (value) {
-    case "$request_id": return Math.floor(now / 1000) % 1000000;
+    case "$request_id": return newId();
     case "$transaction": return running?.id ?? "";
     case "$now": return new Date(now).toISOString();
     case "$in_an_hour": return new Date(now + 3600000).toISOString();
     case "$ocpp": return state.ocpp;
-    case "$logs": return `${state.files?.example}logs/`;
-    case "$image": return `${state.files?.example}${state.files?.files.find((file) => !file.path.startsWith("logs/"))?.path ?? "firmware.img"}`;
+    case "$ocpps": return state.about?.ocpps ?? "";
+    case "$root": return state.about?.root;
+    case "$manufacturer_root": return state.about?.manufacturer_root;
+    case "$logs": return `${state.files?.https ?? ""}logs/`;
+    case "$logs_ftp": return `${state.files?.ftp ?? ""}logs/`;
+    case "$image": return `${state.files?.https ?? ""}firmware.img`;
     default: return value;
   }
 }

@@ -6,6 +6,7 @@ import { $, ago, el, fixed, secondsSince, span } from "/static/dom.js";
 
 const TONE = { Available: "good", Occupied: "info", Reserved: "warn", Unavailable: "warn", Faulted: "bad" };
 const REGISTRATION_TONE = { Accepted: "good", Pending: "warn", Rejected: "bad" };
+const WIDE = new Set(["Security profile", "Certificate"]);
 const charts = new Map();
 
 export const sessionKey = (session) => `${session.station}\n${session.id}`;
@@ -35,18 +36,33 @@ function card(station) {
   const facts = {
     Product: [boot.vendorName, boot.model].filter(Boolean).join(" ") || "–",
     Serial: boot.serialNumber ?? "–",
-    Firmware: (boot.firmwareVersion ?? "–") + (station.firmware_status ? ` (${station.firmware_status})` : ""),
+    Firmware: boot.firmwareVersion ?? "–",
+    ...progress("Firmware update", station.firmware_status),
+    ...progress("Log upload", station.log_status),
     "Last boot": station.boot_reason ?? "not seen",
     Address: station.remote ?? "–",
-    "Security profile": station.security_profile ?? "–",
     [station.connected ? "Connected" : "Disconnected"]: ago(station.connected ? station.connected_since : station.disconnected_since),
     "Last message": ago(station.last_seen),
+    "Security profile": [station.security_profile ?? "–", station.tls?.version, station.tls?.cipher].filter(Boolean).join(" · "),
+    ...certificate(station.tls?.certificate),
   };
-  const list = Object.entries(facts).map(([name, value]) => el("div", {}, el("dt", { textContent: name }), el("dd", { textContent: String(value) })));
+  const list = Object.entries(facts).map(([name, value]) =>
+    el("div", { class: WIDE.has(name) ? "wide" : "" }, el("dt", { textContent: name }), el("dd", {}, value instanceof Node ? value : String(value))));
   const pills = [pill(station.connected ? "connected" : "offline", station.connected ? "good" : "bad")];
   if (station.registration) pills.push(pill(station.registration, REGISTRATION_TONE[station.registration]));
   const head = el("div", { class: "station-head" }, el("h1", { textContent: station.id }), ...pills);
   return el("section", { class: "card" }, head, el("dl", { class: "facts" }, ...list), ...notices(station));
+}
+
+function progress(name, status) {
+  const tone = /Fail|Invalid|Denied|Error|Bad|Rejected/i.test(status) ? "bad" : /^(Installed|Uploaded)$/.test(status) ? "good" : "info";
+  return status ? { [name]: pill(status, tone) } : {};
+}
+
+function certificate(shown) {
+  if (!shown) return {};
+  const number = shown.serial_number.slice(0, 8).toLowerCase();
+  return { Certificate: `${shown.common_name}, ${shown.organization} · number ${number}… · until ${shown.not_after.slice(0, 10)}` };
 }
 
 function notices(station) {

@@ -16,6 +16,8 @@ from tools.csms.settings import read_passwords
         ([], 2, "COMMAND"),
         (["up", "--boot", "Maybe"], 2, "invalid choice"),
         (["up", "--port", "70000"], 2, "--port"),
+        (["up", "--tls-port", "-1"], 2, "--tls-port"),
+        (["up", "--security-profile", "4"], 2, "invalid choice"),
         (["up", "--interval", "-1"], 2, "--interval"),
         (["up", "--passwords", "/nowhere.toml"], 2, "/nowhere.toml"),
         (["call", "CP001", "Reset", "[]"], 2, "JSON object"),

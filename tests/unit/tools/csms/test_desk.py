@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from firmware.errors import StorageError
-from tools.csms.desk import Desk, shortened
+from tools.csms.desk import Desk
 from tools.csms.feed import Feed
 from tools.csms.ledger import Verdict
+from tools.csms.records import shortened
 from tools.csms.settings import Behaviour
 from tools.csms.store import Limits, MessageRow, Store, Token
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ftplib
+import hashlib
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,11 +13,15 @@ from typing import Any
 import aiohttp
 import pytest
 
+from firmware.clock import SystemClock
+from firmware.update import signing
 from services.ocpp.transfer import TransferError, download, upload
 from services.ocpp.transfer.trust import file_server_context
+from tools.csms.ca import BenchPki
 from tools.csms.files import FileSide, open_files
 from tools.csms.server import Running, running
 from tools.csms.settings import Settings
+from tools.csms.tls import server_context
 
 IMAGE = b"image" * 50_000
 
@@ -26,20 +31,27 @@ def silent(_word: str) -> None:
 
 
 @pytest.fixture
-async def side(tmp_path: Path) -> AsyncIterator[FileSide]:
+def pki(tmp_path: Path) -> BenchPki:
+    return BenchPki(tmp_path / "pki", "127.0.0.1")
+
+
+@pytest.fixture
+async def side(tmp_path: Path, pki: BenchPki) -> AsyncIterator[FileSide]:
     folder = tmp_path / "files"
     folder.mkdir()
     (folder / "firmware-1.2.0.img").write_bytes(IMAGE)
     (tmp_path / "secret").write_text("precious")
     (folder / "link").symlink_to(tmp_path / "secret")
-    async with open_files(folder, tmp_path) as opened:
+    async with open_files(folder, server_context(pki.server)) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("scheme", ["https", "ftp"])
-async def test_a_station_fetches_an_image_and_brings_its_log(side: FileSide, tmp_path: Path, scheme: str) -> None:
+async def test_a_station_fetches_an_image_and_brings_its_log(
+    side: FileSide, pki: BenchPki, tmp_path: Path, scheme: str
+) -> None:
     base: str = getattr(side, scheme)
-    tls = file_server_context([side.root_pem])
+    tls = file_server_context([pki.root_pem])
     target = tmp_path / "image"
     await download(
         f"{base}firmware-1.2.0.img",
@@ -73,29 +85,29 @@ async def test_the_root_is_needed(side: FileSide, tmp_path: Path) -> None:
     assert caught.value.kind == "tls"
 
 
-async def test_a_form(side: FileSide) -> None:
+async def test_a_form(side: FileSide, pki: BenchPki) -> None:
     form = aiohttp.FormData()
     form.add_field("uploadfile", b"content", filename="log.zip")
-    async with _client(side) as http, http.post(f"{side.https}logs", data=form) as response:
+    async with _client(pki) as http, http.post(f"{side.https}logs", data=form) as response:
         assert response.status == 201
     assert (side.logs / "log.zip").read_bytes() == b"content"
 
 
 @pytest.mark.parametrize("path", ["link", "..%2fsecret", "logs/..%2f..%2fsecret", ".hidden", "logs", "%00", "nothing"])
-async def test_nothing_else_can_be_read(side: FileSide, path: str) -> None:
+async def test_nothing_else_can_be_read(side: FileSide, pki: BenchPki, path: str) -> None:
     from yarl import URL
 
-    async with _client(side) as http, http.get(URL(side.https + path, encoded=True)) as response:
+    async with _client(pki) as http, http.get(URL(side.https + path, encoded=True)) as response:
         assert response.status in (400, 404)
 
 
 @pytest.mark.parametrize("name", ["..%2fevil", ".hidden", "a%00b", "%2fetc%2fx"])
-async def test_nothing_else_can_be_written(side: FileSide, name: str) -> None:
+async def test_nothing_else_can_be_written(side: FileSide, pki: BenchPki, name: str) -> None:
     from yarl import URL
 
-    async with _client(side) as http, http.put(URL(f"{side.https}logs/{name}", encoded=True), data=b"x") as response:
+    async with _client(pki) as http, http.put(URL(f"{side.https}logs/{name}", encoded=True), data=b"x") as response:
         assert response.status in (400, 404)
-    async with _client(side) as http, http.put(f"{side.https}firmware-1.2.0.img", data=b"x") as response:
+    async with _client(pki) as http, http.put(f"{side.https}firmware-1.2.0.img", data=b"x") as response:
         assert response.status == 405
     assert list(side.logs.iterdir()) == []
 
@@ -125,15 +137,6 @@ async def test_ftp_is_no_way_out_either(side: FileSide) -> None:
     assert (side.folder / "firmware-1.2.0.img").exists()
 
 
-async def test_the_certificate_stays(tmp_path: Path) -> None:
-    roots = []
-    for _ in range(2):
-        async with open_files(tmp_path / "files", tmp_path) as side:
-            roots.append(side.root_pem)
-    assert roots[0] == roots[1]
-    assert (tmp_path / "files-server.key").stat().st_mode & 0o777 == 0o600
-
-
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Running]:
     async with running(Settings(tmp_path / "csms.sqlite3", port=0, files=tmp_path / "files")) as found:
@@ -150,17 +153,40 @@ async def test_the_page_lists_them(bench: Running, tmp_path: Path) -> None:
             assert "attachment" in response.headers["Content-Disposition"]
     assert [entry["path"] for entry in told["files"]] == ["logs/CP001.log"]
     assert told["https"].startswith("https://127.0.0.1:")
-    assert told["root"].startswith("-----BEGIN CERTIFICATE-----")
+    assert told["folder"] == str(tmp_path / "files")
+
+
+@pytest.mark.parametrize("over", ["https", "ftp"])
+async def test_what_an_update_needs_is_filled_in(bench: Running, tmp_path: Path, over: str) -> None:
+    (tmp_path / "files" / "firmware-1.2.0.img").write_bytes(IMAGE)
+    query = {"file": "firmware-1.2.0.img", "over": over}
+    async with aiohttp.ClientSession() as http, http.get(f"{bench.url}api/firmware", params=query) as response:
+        fields = await response.json()
+    assert bench.files is not None
+    assert fields["location"] == getattr(bench.files, over) + "firmware-1.2.0.img"
+    certificate = fields["signingCertificate"].encode()
+    signing.check_signer(certificate, [bench.pki.manufacturer_root.read_bytes()], utc=SystemClock().utc())
+    signature = signing.decode_signature(fields["signature"])
+    signing.verify_digest(signing.load_certificate(certificate), signature, hashlib.sha256(IMAGE).digest())
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("file=nothing.img", 404), ("file=../pki/server.pem", 404), ("file=x&over=tftp", 400)]
+)
+async def test_no_update_without_a_file(bench: Running, query: str, status: int) -> None:
+    async with aiohttp.ClientSession() as http, http.get(f"{bench.url}api/firmware?{query}") as response:
+        assert response.status == status
 
 
 async def test_without_the_option_there_are_none(tmp_path: Path) -> None:
     async with running(Settings(tmp_path / "csms.sqlite3", port=0)) as found, aiohttp.ClientSession() as http:
         async with http.get(f"{found.url}api/files") as response:
             assert (await response.json())["https"] is None
-        async with http.get(f"{found.url}files/x") as response:
-            assert response.status == 404
+        for path in ("files/x", "api/firmware?file=x"):
+            async with http.get(f"{found.url}{path}") as response:
+                assert response.status == 404
 
 
-def _client(side: FileSide) -> aiohttp.ClientSession:
-    context = ssl.create_default_context(cadata=side.root_pem)
+def _client(pki: BenchPki) -> aiohttp.ClientSession:
+    context = ssl.create_default_context(cadata=pki.root_pem)
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))

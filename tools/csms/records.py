@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is kept of a station, and a line of the log cut short for the page: plain data, as the API shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from tools.csms.metering import Point
+from tools.csms.settings import Registration
+from tools.csms.store import MessageRow
+from tools.csms.tls import TlsSession
+
+__all__ = ["ConnectorRecord", "StationRecord", "shortened"]
+
+
+class ConnectorRecord(Struct):
+    """What a station said about one connector."""
+
+    evse: int
+    connector: int
+    status: str
+    since: str
+    meter: Point | None = None
+
+
+class StationRecord(Struct):
+    """What is known of a station; also its JSON in the API and on disk."""
+
+    id: str
+    connected: bool = False
+    connected_since: str | None = None
+    disconnected_since: str | None = None
+    last_seen: str | None = None
+    remote: str | None = None
+    security_profile: int | None = None
+    tls: TlsSession | None = None
+    registration: Registration | None = None
+    boots: int = 0
+    boot: dict[str, Any] = field(default_factory=dict)
+    boot_reason: str | None = None
+    firmware_status: str | None = None
+    log_status: str | None = None
+    connections: int = 0
+    replaced: int = 0
+    received: int = 0
+    malformed: int = 0
+    connectors: list[ConnectorRecord] = field(default_factory=list)
+
+    @property
+    def serial_number(self) -> str | None:
+        """What the last BootNotification said."""
+        return self.boot.get("serialNumber")
+
+
+class ShortRow(MessageRow, frozen=True):
+    """A line of the log whose text is not whole."""
+
+    cut: bool = True
+
+
+def shortened(row: MessageRow, max_text: int) -> MessageRow:
+    """The row, with at most so many characters of text."""
+    if len(row.text) <= max_text:
+        return row
+    return ShortRow(**msgspec.structs.asdict(row) | {"text": row.text[:max_text]})
