@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench CSMS with certificates: TLS for scripted stations, and signing requests."""
+"""The bench CSMS with certificates: TLS for scripted stations, signing requests, and a real station's errands."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,20 @@ import pytest
 from cryptography import x509
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
+from firmware.version import VERSION
 from services.ocpp.certificates.requests import new_key, signing_request
-from tests.support.scripted_station import connected
+from tests.support.rig import ROOT, Rig
+from tests.support.scripted_station import ScriptedStation, connected
 from tests.support.sockets import eventually
 from tools.conformance.certs import Authority, Issued
 from tools.csms.client import Client
+from tools.csms.errands import ErrandFailed, raise_security, update_firmware
 from tools.csms.server import Running, running
 from tools.csms.settings import Settings
+from tools.image.build import next_version
 
 SERIAL = "BW-0001"
+TRIGGER = {"requestedMessage": "SignChargingStationCertificate"}
 
 
 class Bench:
@@ -38,6 +43,9 @@ class Bench:
 
     async def get(self, path: str) -> Any:
         return await asyncio.to_thread(self.client.get, path)
+
+    async def call(self, action: str, payload: dict[str, Any]) -> Any:
+        return await asyncio.to_thread(self.client.call, "CP001", action, payload)
 
     async def behave(self, **behaviour: Any) -> None:
         url = f"{self.running.url}api/behaviour"
@@ -202,3 +210,111 @@ async def test_requests_that_are_not_signed(tmp_path: Path) -> None:
         ((_, payload),) = station.asked
         signed = x509.load_pem_x509_certificate(payload["certificateChain"].encode())
         assert signed.public_key() == x509.load_pem_x509_csr(second["csr"].encode()).public_key()
+
+
+# Errands, with stations that do not play along
+
+
+async def _fails(here: Bench, station: ScriptedStation, errand: Callable[[], Awaitable[None]], why: str) -> None:
+    await station.boot(SERIAL)
+    with pytest.raises(ErrandFailed, match=why):
+        await errand()
+
+
+@pytest.mark.parametrize(
+    ("answer", "statuses", "why"),
+    [
+        ({"status": "InvalidCertificate"}, (), "UpdateFirmware with InvalidCertificate"),
+        (["NotImplemented", "", {}], (), "UpdateFirmware with NotImplemented"),
+        ({"status": "Accepted"}, ("Downloading", "InvalidSignature"), "ended with InvalidSignature"),
+    ],
+)
+async def test_an_update_that_fails(tmp_path: Path, answer: Any, statuses: tuple[str, ...], why: str) -> None:
+    async with bench(tmp_path, 2) as here, here.station(password="0123456789abcdef") as station:
+        (tmp_path / "files" / "image").write_bytes(b"image")
+        station.answers["UpdateFirmware"] = answer
+        told: list[str] = []
+        errand = asyncio.create_task(_fails(here, station, lambda: _update(here, told.append, image="image"), why))
+        if statuses:
+            await eventually(lambda: told)
+        for status in statuses:
+            await station.ask("FirmwareStatusNotification", {"status": status, "requestId": 1})
+        await errand
+        assert told[1:] == list(statuses)
+
+
+async def test_a_station_that_does_not_take_its_certificate(tmp_path: Path) -> None:
+    async with bench(tmp_path, 2) as here, here.station(password="0123456789abcdef") as station:
+        station.answers |= {"InstallCertificate": {"status": "Accepted"}, "TriggerMessage": {"status": "Accepted"}}
+        station.answers["CertificateSigned"] = {"status": "Rejected"}
+        told: list[str] = []
+        errand = asyncio.create_task(_fails(here, station, lambda: _raise(here, told.append), "does not take"))
+        await eventually(lambda: len(told) == 2)
+        await station.ask("SignCertificate", _csr())
+        await errand
+
+
+async def _update(here: Bench, tell: Callable[[str], object], **how: Any) -> None:
+    chosen: dict[str, Any] = {"image": None, "checkout": ROOT, "product": "c7am-400-cc", "over": "https", **how}
+    await asyncio.to_thread(update_firmware, here.client, "CP001", **chosen, tell=tell)
+
+
+async def _raise(here: Bench, tell: Callable[[str], object]) -> None:
+    await asyncio.to_thread(raise_security, here.client, "CP001", 3, tell=tell)
+
+
+# A whole station
+
+
+STATION = """
+identity = "CP001"
+basic_auth_password = "0123456789abcdef"
+[[network_profile]]
+slot = 1
+url = "{url}"
+security_profile = 2
+[certificates]
+csms_root = ["pki/csms-root.pem"]
+manufacturer_root = ["pki/manufacturer-root.pem"]
+"""
+
+
+@pytest.mark.slow
+async def test_a_station_is_secured_renewed_and_updated(tmp_path: Path) -> None:
+    """It steps up from profile 2 to 3, gets a new certificate when asked to, and keeps it through an update."""
+    async with bench(tmp_path, 2) as here:
+        (tmp_path / "station.toml").write_text(STATION.format(url=here.running.ocpp_url))
+        async with Rig(tmp_path / "rig", station=tmp_path / "station.toml") as rig:
+            await rig.wait("registration", status="Accepted")
+            assert (await here.get("/api/stations/CP001"))["security_profile"] == 2
+            told: list[str] = []
+            await _raise(here, told.append)
+            assert told[-1] == "Reset: Accepted"
+            await _renew(here, rig)
+            mark = rig.mark
+            told.clear()
+            await _update(here, told.append)
+            accepted, downloading, *between, installed = told[1:]
+            assert (accepted, downloading, installed) == ("UpdateFirmware Accepted", "Downloading", "Installed")
+            assert between == ["Downloaded", "SignatureVerified", "Installing", "InstallRebooting"]
+            await rig.wait("registration", since=mark, status="Accepted")
+            seen = await here.get("/api/stations/CP001")
+            assert (seen["boot"]["firmwareVersion"], seen["firmware_status"]) == (next_version(VERSION), "Installed")
+            assert (seen["security_profile"], seen["boot_reason"]) == (3, "FirmwareUpdate")
+
+
+async def _renew(here: Bench, rig: Rig) -> None:
+    """A02 by request of the CSMS: the station comes back by itself, with the new certificate."""
+    await eventually(lambda: here.running.desk.link("CP001"))
+    before = await here.get("/api/stations/CP001")
+    assert before["tls"]["certificate"]["common_name"] == (await rig.state())["label"]["serial_number"]
+    answer = await here.call("TriggerMessage", TRIGGER)
+    assert answer["result"] == {"status": "Accepted"}
+    record = here.running.desk.station("CP001")
+    assert record is not None
+    await eventually(lambda: record.connections > before["connections"])
+    after = await here.get("/api/stations/CP001")
+    numbers = [seen["tls"]["certificate"]["serial_number"] for seen in (before, after)]
+    assert numbers[0] != numbers[1]
+    assert after["tls"]["certificate"]["common_name"] == before["tls"]["certificate"]["common_name"]
+    assert after["boots"] == before["boots"]

@@ -23,6 +23,7 @@ told otherwise, and it is not a product.
     api.py        the JSON API
     file_api.py   its part about files and firmware
     client.py     the same API from the other side
+    errands.py    what takes several requests: a firmware update, a step up in security
     cli.py        the command line
     page/         the page: plain modules, nothing from elsewhere
     templates.json   requests to begin from

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`baywatt csms`: start the bench CSMS, ask one that runs.
+"""`baywatt csms`: start the bench CSMS, ask one that runs, and send it on errands.
 
 Exit codes: 0 done; 1 the station answered with a CALLERROR or the bench refused; 2 the command line is wrong;
 3 no bench or no answer of the station.
@@ -21,12 +21,14 @@ import msgspec
 
 from firmware.errors import BaywattError, ConfigError
 from tools.csms.client import ApiRefused, Client, Unreachable
+from tools.csms.errands import raise_security, update_firmware
 from tools.csms.settings import Behaviour, Settings, read_passwords
 
 __all__ = ["main"]
 
 _DEFAULT_URL = "http://127.0.0.1:9000"
 _TLS_PORT = 9443
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,6 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     call.add_argument("payload", nargs="?", default="{}", help="a JSON object; {} if left out")
     call.add_argument("--raw", action="store_true", help="send it whatever the schema says")
     call.add_argument("--timeout", type=float, metavar="S", help="how long the station may take")
+    firmware = _add(commands, "firmware", _firmware, "update a station's firmware, with an image signed by the bench")
+    firmware.add_argument("station")
+    firmware.add_argument("image", nargs="?", help="one of the bench's files; left out: built, as the next version")
+    firmware.add_argument("--from", dest="checkout", type=Path, default=_CHECKOUT, metavar="DIR", help="built from it")
+    firmware.add_argument("--product", default="c7am-400-cc", help="whose firmware family a built image is for")
+    firmware.add_argument(
+        "--over", choices=["https", "ftp"], default="https", help="how the station fetches it (https)"
+    )
+    secure = _add(commands, "secure", _secure, "raise a station's security profile, with certificates of the bench")
+    secure.add_argument("station")
+    secure.add_argument("--profile", type=int, choices=[2, 3], default=3, help="(3)")
     stations = _add(commands, "stations", _stations, "who is there")
     stations.add_argument("station", nargs="?", help="all about one")
     transactions = _add(commands, "transactions", _transactions, "what was charged")
@@ -196,6 +209,23 @@ def _call(arguments: argparse.Namespace) -> int:
     if answer.get("problem"):
         print(f"baywatt csms: the answer breaks its schema: {answer['problem']}", file=sys.stderr)
     return 1 if "call_error" in answer else 0
+
+
+def _firmware(arguments: argparse.Namespace) -> int:
+    client = Client(arguments.url)
+    how = {"image": arguments.image, "checkout": arguments.checkout, "product": arguments.product}
+    update_firmware(client, arguments.station, **how, over=arguments.over, tell=_tell)
+    return 0
+
+
+def _secure(arguments: argparse.Namespace) -> int:
+    raise_security(Client(arguments.url), arguments.station, arguments.profile, tell=_tell)
+    print(f"{arguments.station} is back with security profile {arguments.profile}")
+    return 0
+
+
+def _tell(step: str) -> None:
+    print(step, flush=True)
 
 
 def _stations(arguments: argparse.Namespace) -> int:

@@ -23,6 +23,8 @@ from tools.csms.settings import read_passwords
         (["call", "CP001", "Reset", "[]"], 2, "JSON object"),
         (["tokens", "set"], 2, "needs an id token"),
         (["stations", "--url", "http://127.0.0.1:1"], 3, "no bench CSMS answers"),
+        (["firmware", "CP001", "--url", "http://127.0.0.1:1"], 3, "no bench CSMS answers"),
+        (["secure", "CP001", "--profile", "1"], 2, "invalid choice"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_place(

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work that takes several requests and some waiting: a firmware update, a step up to a higher security profile.
+
+Done from outside, through the API, as a person would on the page; `tell` gets each step in words.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from firmware.clock import SystemClock, format_utc
+from firmware.errors import BaywattError
+from tools.csms.client import Client
+
+__all__ = ["ErrandFailed", "raise_security", "update_firmware"]
+
+_PATIENCE_S = 120.0
+_POLL_S = 0.2
+_UPDATE_ENDS = ("Installed", "DownloadFailed", "InstallationFailed", "InstallVerificationFailed", "InvalidSignature")
+
+Tell = Callable[[str], object]
+
+
+class ErrandFailed(BaywattError):
+    """The station did not do its part; the text says which."""
+
+
+# L01: a firmware update
+
+
+def update_firmware(
+    client: Client, station: str, *, image: str | None, checkout: Path, product: str, over: str, tell: Tell
+) -> None:
+    """From the image to Installed. Without an `image` of the bench's files, one of `checkout` is built.
+
+    It is called the version after the one that the station runs. Raises `ErrandFailed`, or what the client raises.
+    """
+    side = client.get("/api/files")
+    if side["folder"] is None:
+        raise ErrandFailed("the bench was started without --files")
+    if image is None:
+        image = _build(client, station, Path(side["folder"]), checkout, product, tell)
+    firmware = client.get("/api/firmware", file=image, over=over)
+    past = format_utc(SystemClock().utc() - 60.0)
+    request = {"requestId": _request_id(), "firmware": {**firmware, "retrieveDateTime": past, "installDateTime": past}}
+    mark = _mark(client, station)
+    tell(f"UpdateFirmware {_request(client, station, 'UpdateFirmware', request)}")
+    status = ""
+    for _row, frame in _frames(client, station, "FirmwareStatusNotification", mark, kinds=("call",)):
+        status = frame[3]["status"]
+        tell(status)
+        if status in _UPDATE_ENDS:
+            break
+    if status != "Installed":
+        raise ErrandFailed(f"the update ended with {status}")
+
+
+def _build(client: Client, station: str, folder: Path, checkout: Path, product: str, tell: Tell) -> str:
+    from tools.image.build import build, next_version
+
+    running = _record(client, station)["boot"].get("firmwareVersion")
+    if running is None:
+        raise ErrandFailed(f"{station} never told its firmware version")
+    version = next_version(running)
+    name = f"firmware-{version}.img"
+    try:
+        build(checkout, folder / name, product_name=product, version=version, min_version="0.0.0")
+    except OSError as error:
+        raise ErrandFailed(f"no image: {error.filename}: {error.strerror}") from error
+    tell(f"{folder / name} built, {running} is running")
+    return name
+
+
+# A05: a higher security profile
+
+
+def raise_security(client: Client, station: str, profile: int, *, tell: Tell) -> None:
+    """Certificates, network profile, priority, reset: as A05 says. Raises `ErrandFailed`, or what the client raises."""
+    about = client.get("/api")
+    if about["ocpps"] is None:
+        raise ErrandFailed("the bench was started without a port for TLS")
+    root = {"certificateType": "CSMSRootCertificate", "certificate": about["root"]}
+    tell(f"InstallCertificate, the bench's root: {_request(client, station, 'InstallCertificate', root)}")
+    if profile == 3:
+        _renew_certificate(client, station, tell)
+    _choose_network_profile(client, station, about["ocpps"], profile, tell)
+    connections = _record(client, station)["connections"]
+    tell(f"Reset: {_request(client, station, 'Reset', {'type': 'OnIdle'})}")
+    _until(lambda: _record(client, station)["connections"] > connections, "the station did not come back")
+    reached = _record(client, station)["security_profile"]
+    if reached != profile:
+        raise ErrandFailed(f"the station came back with security profile {reached}")
+
+
+def _renew_certificate(client: Client, station: str, tell: Tell) -> None:
+    """A02; the bench itself signs and answers."""
+    mark = _mark(client, station)
+    trigger = {"requestedMessage": "SignChargingStationCertificate"}
+    tell(f"TriggerMessage SignChargingStationCertificate: {_request(client, station, 'TriggerMessage', trigger)}")
+    row, frame = next(_frames(client, station, "CertificateSigned", mark, kinds=("result", "error")))
+    if row["kind"] == "error" or frame[2]["status"] != "Accepted":
+        raise ErrandFailed(f"the station does not take the certificate: {row['text']}")
+    tell("SignCertificate, CertificateSigned: Accepted")
+
+
+def _choose_network_profile(client: Client, station: str, url: str, profile: int, tell: Tell) -> None:
+    """The new slot first, the old one behind it (A05, steps 1 and 2)."""
+    place = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "NetworkConfigurationPriority"}}
+    got = _answer(client, station, "GetVariables", {"getVariableData": [place]})["getVariableResult"][0]
+    old = got.get("attributeValue", "1").split(",")[0]
+    slot = 1 if old != "1" else 2
+    data = {"ocppVersion": "OCPP20", "ocppTransport": "JSON", "ocppCsmsUrl": url, "messageTimeout": 30}
+    data |= {"securityProfile": profile, "ocppInterface": "Wired0"}
+    request = {"configurationSlot": slot, "connectionData": data}
+    tell(f"SetNetworkProfile, slot {slot}: {_request(client, station, 'SetNetworkProfile', request)}")
+    change = {"setVariableData": [{**place, "attributeValue": f"{slot},{old}"}]}
+    status = _answer(client, station, "SetVariables", change)["setVariableResult"][0]["attributeStatus"]
+    if status not in ("Accepted", "RebootRequired"):
+        raise ErrandFailed(f"the station answers NetworkConfigurationPriority with {status}")
+    tell(f"SetVariables NetworkConfigurationPriority = {slot},{old}: {status}")
+
+
+# What both need
+
+
+def _answer(client: Client, station: str, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+    told = client.call(station, action, payload)
+    if "call_error" in told:
+        raise ErrandFailed(f"the station answers {action} with {told['call_error']['code']}")
+    found: dict[str, Any] = told["result"]
+    return found
+
+
+def _request(client: Client, station: str, action: str, payload: dict[str, Any]) -> str:
+    """The status of the answer; raises `ErrandFailed` for one that is no acceptance."""
+    answer = _answer(client, station, action, payload)
+    status: str = answer["status"]
+    if status not in ("Accepted", "Scheduled"):
+        reason = answer.get("statusInfo", {}).get("reasonCode", "")
+        raise ErrandFailed(f"the station answers {action} with {status} {reason}".rstrip())
+    return status
+
+
+def _record(client: Client, station: str) -> dict[str, Any]:
+    record: dict[str, Any] = client.get(f"/api/stations/{quote(station, safe='')}")
+    return record
+
+
+def _request_id() -> int:
+    return int(time.time()) % 1_000_000
+
+
+def _mark(client: Client, station: str) -> int:
+    """The number of the station's last message."""
+    rows = client.get("/api/messages", station=station, limit=1)
+    return rows[-1]["id"] if rows else 0
+
+
+def _frames(
+    client: Client, station: str, action: str, mark: int, *, kinds: tuple[str, ...]
+) -> Iterator[tuple[dict[str, Any], list[Any]]]:
+    """What comes from the station after message `mark`; raises `ErrandFailed` when nothing does for long."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline:
+        for row in client.get("/api/messages", station=station, after=mark):
+            mark = row["id"]
+            if (row["action"], row["direction"]) == (action, "in") and row["kind"] in kinds:
+                deadline = time.monotonic() + _PATIENCE_S
+                yield row, msgspec.json.decode(row["text"])
+        time.sleep(_POLL_S)
+    raise ErrandFailed(f"no {action} came for {_PATIENCE_S:g} s")
+
+
+def _until(holds: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not holds():
+        if time.monotonic() > deadline:
+            raise ErrandFailed(otherwise)
+        time.sleep(_POLL_S)
