@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make run`: a bench CSMS and a simulated station on this machine, one session played, then yours to play with."""
+"""`make run`: a bench CSMS and a simulated station on this machine, one session played, then yours to play with.
+
+With security profile 3 the station begins with 2, as one does that comes from the factory without a certificate of
+its operator; the bench then signs it one and moves it up.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -18,25 +23,27 @@ from typing import Any
 
 from firmware.errors import BaywattError
 from tools.csms.client import Client
+from tools.csms.errands import raise_security
 from tools.demo.bench import Child, DemoFailed, start
-from tools.demo.session import CARD, Summary, play
+from tools.demo.session import CARD, Summary, accepted, play
 from tools.rig.client import RigClient
 
 _FACTORY = Path(__file__).with_name("station.toml")
 _HOME = Path(".run")
+_IDENTITY = "CP001"
 _PORT = 9000
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end after the session")
-    parser.add_argument("--profile", type=int, default=1, help="OCPP security profile")
+    parser.add_argument("--profile", default="1", help="OCPP security profile: 1, 2 or 3")
     arguments = parser.parse_args(argv)
-    if arguments.profile != 1:
-        print(f"make run: security profile {arguments.profile} is not available here yet", file=sys.stderr)
+    if arguments.profile not in ("1", "2", "3"):
+        print(f"make run: PROFILE is the security profile, 1, 2 or 3, not {arguments.profile}", file=sys.stderr)
         return 2
     try:
-        asyncio.run(_run(once=arguments.once))
+        asyncio.run(_run(int(arguments.profile), once=arguments.once))
     except BaywattError as error:
         print(f"\nsession failed: {error}", file=sys.stderr)
         return 1
@@ -45,14 +52,14 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-async def _run(*, once: bool) -> None:
+async def _run(profile: int, *, once: bool) -> None:
     _HOME.mkdir(exist_ok=True)
     with (_HOME / "lock").open("w") as lock:
         home = _HOME
         if once or not _is_ours(lock.fileno()):
             home = Path(tempfile.mkdtemp(prefix="run-", dir=_HOME))
         try:
-            await _bench(home, once=once)
+            await _bench(home, profile, once=once)
         finally:
             if home is not _HOME:
                 shutil.rmtree(home, ignore_errors=True)
@@ -67,31 +74,63 @@ def _is_ours(lock: int) -> bool:
     return True
 
 
-async def _bench(home: Path, *, once: bool) -> None:
+async def _bench(home: Path, profile: int, *, once: bool) -> None:
     port = 0 if once or not _is_free(_PORT) else _PORT
+    least = min(profile, 2)
+    options = [f"--port={port}", f"--security-profile={least}", "--tls-port=0"]
+    folders = [f"--state={home / 'csms'}", f"--files={home / 'files'}"]
     print("[1/3] starting the bench CSMS", flush=True)
-    async with start(
-        "the bench CSMS", "csms", "up", f"--port={port}", f"--state={home / 'csms'}", log=home / "csms.log"
-    ) as csms:
+    async with start("the bench CSMS", "csms", "up", *options, *folders, log=home / "csms.log") as csms:
         print(f"      {csms.ready['url']}  (open it in a browser)", flush=True)
         print("[2/3] starting the station: HAL, OCPP service, simulated cabinet and cars", flush=True)
         factory = home / "factory.toml"
-        factory.write_text(_FACTORY.read_text().replace("{url}", csms.ready["ocpp"]))
+        factory.write_text(_factory_settings(csms.ready, least))
         shutil.rmtree(home / "rig", ignore_errors=True)
         rig_up = start(
             "the rig", "rig", "up", "--state", str(home / "rig"), "--station", str(factory), log=home / "rig.log"
         )
         async with rig_up as rig_process, await RigClient.connect(Path(rig_process.ready["control"])) as rig:
-            print("[3/3] one session: select EVSE 2, card, plug in, charge (60 times faster), card, unplug", flush=True)
-            summary = await _play_or_die(rig, csms, rig_process)
+            summary = await _play_or_die(rig, csms, rig_process, profile)
             print(f"\n{summary}", flush=True)
             if not once:
                 await _stay(csms.ready["url"], "" if home is _HOME else f" --control {home / 'rig' / 'control.sock'}")
 
 
-async def _play_or_die(rig: RigClient, csms: Child, rig_process: Child) -> Summary:
+def _factory_settings(ready: dict[str, Any], security_profile: int) -> str:
+    paths = {name: str(Path(ready[name]).resolve()) for name in ("root", "manufacturer_root")}
+    text = _FACTORY.read_text()
+    for name, value in {"ocpp": ready["ocpp"], "security_profile": security_profile, **paths}.items():
+        text = text.replace(f"{{{name}}}", json.dumps(value))
+    return text
+
+
+async def _secured(rig: RigClient, csms: Client, profile: int) -> None:
+    """The station is there with the security profile that was asked for; says what the CSMS sees of it."""
+    await accepted(rig)
+    if profile == 3:
+        print("      security profile 2; the bench signs a certificate and moves the station up to 3:", flush=True)
+        await asyncio.to_thread(raise_security, csms, _IDENTITY, 3, tell=lambda step: print("       ", step))
+        await accepted(rig)
+    seen = await asyncio.to_thread(csms.get, f"/api/stations/{_IDENTITY}")
+    print(f"      {_security(seen)}", flush=True)
+    if seen["security_profile"] != profile:
+        raise DemoFailed(f"the station came with security profile {seen['security_profile']}")
+
+
+def _security(seen: dict[str, Any]) -> str:
+    tls = seen["tls"]
+    if tls is None:
+        return f"security profile {seen['security_profile']}: Basic authentication, no TLS (PROFILE=2 and 3 have it)"
+    certificate = tls["certificate"]
+    by = "Basic authentication"
+    if certificate is not None:
+        by = f"certificate of {certificate['common_name']}, {certificate['organization']}"
+    return f"security profile {seen['security_profile']}: {tls['version']}, {tls['cipher']}, {by}"
+
+
+async def _play_or_die(rig: RigClient, csms: Child, rig_process: Child, profile: int) -> Summary:
     """The session, unless one of the processes ends before it does."""
-    session = asyncio.create_task(play(rig, Client(csms.ready["url"]), _Line().show))
+    session = asyncio.create_task(_play(rig, Client(csms.ready["url"]), profile))
     ends = {asyncio.create_task(child.process.wait()): child for child in (csms, rig_process)}
     done, _pending = await asyncio.wait({session, *ends}, return_when=asyncio.FIRST_COMPLETED)
     for end in ends:
@@ -100,6 +139,12 @@ async def _play_or_die(rig: RigClient, csms: Child, rig_process: Child) -> Summa
         return session.result()
     session.cancel()
     raise DemoFailed(f"{next(child.name for end, child in ends.items() if end in done)} ended")
+
+
+async def _play(rig: RigClient, csms: Client, profile: int) -> Summary:
+    await _secured(rig, csms, profile)
+    print("[3/3] one session: select EVSE 2, card, plug in, charge (60 times faster), card, unplug", flush=True)
+    return await play(rig, csms, _Line().show)
 
 
 class _Line:
@@ -123,13 +168,15 @@ class _Line:
 
 async def _stay(url: str, control: str) -> None:
     baywatt = os.path.relpath(Path(sys.executable).with_name("baywatt"))
+    url_option = "" if url == f"http://127.0.0.1:{_PORT}/" else f" --url {url}"
     print(
         f"""
 The station stays up. In another terminal, in this folder:
     {baywatt} rig plug 1{control}            a car comes to EVSE 1 (unplug 1 takes it away)
     {baywatt} rig card {CARD} --evse 1{control}
     {baywatt} rig state{control}             everything there is to know; `rig --help` for the rest
-    {baywatt} csms call CP001 GetVariables ...     any request of OCPP 2.0.1
+    {baywatt} csms call CP001 GetVariables ...{url_option}     any request of OCPP 2.0.1
+    {baywatt} csms firmware CP001{url_option}      this checkout as the next version: built, signed, sent, installed
 and in the browser {url}
 Ctrl-C ends it.""",
         flush=True,

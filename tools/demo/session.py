@@ -16,11 +16,11 @@ from tools.csms.client import Client
 from tools.demo.bench import DemoFailed
 from tools.rig.client import RigClient
 
-__all__ = ["CARD", "Summary", "play"]
+__all__ = ["CARD", "Summary", "accepted", "play"]
 
 CARD = "04A1B2C3D4E580"
 _EVSE = 2
-_ENERGY_WH = 20_000.0
+_ENERGY_WH = 10_000.0
 _PATIENCE_S = 60.0
 
 
@@ -53,8 +53,16 @@ async def _watch(rig: RigClient, show: Callable[[dict[str, Any]], None]) -> None
         await asyncio.sleep(0.2)
 
 
+async def accepted(rig: RigClient) -> None:
+    """Until the station is on the line and accepted."""
+    await _until(rig, _is_accepted, "the CSMS did not accept the station")
+
+
+def _is_accepted(state: dict[str, Any]) -> bool:
+    return bool(state["ocpp"]["connected"]) and state["ocpp"]["registration"] == "Accepted"
+
+
 async def _play(rig: RigClient, csms: Client) -> Summary:
-    await _until(rig, lambda state: state["ocpp"]["registration"] == "Accepted", "the CSMS did not accept the station")
     await _until(rig, lambda state: _evse(state)["status"] == "Available", "the outlet is not available")
     before = (await rig.evse(_EVSE))["energy_wh"]
     await rig.op("select_evse", evse=_EVSE)
