@@ -70,7 +70,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(folder: Path, security_profile: int, **settings: Any) -> AsyncIterator[Bench]:
+async def bench(folder: Path, security_profile: int) -> AsyncIterator[Bench]:
     chosen = Settings(
         folder / "csms.sqlite3", port=0, tls_port=0, security_profile=security_profile, files=folder / "files"
     )
@@ -155,6 +155,19 @@ async def test_the_certificate_of_another_station(tmp_path: Path) -> None:
         assert station.socket.close_code == 1008
         assert any("InvalidChargingStationCertificate" in note for note in await here.notes())
         assert (await here.get("/api/stations/CP001"))["boots"] == 0
+
+
+async def test_a_station_that_never_gave_its_serial_number(tmp_path: Path) -> None:
+    """It was accepted without, so nobody knows yet whether the certificate is its own."""
+    async with bench(tmp_path, 2) as here:
+        boot = {"reason": "PowerUp", "chargingStation": {"model": "C7AM-400", "vendorName": "baywatt"}}
+        async with here.station(password="0123456789abcdef") as station:
+            assert (await station.ask("BootNotification", boot))["status"] == "Accepted"
+            assert (await station.request("Heartbeat", {}))[0] == 3
+        async with here.station(here.authority.client(SERIAL, "Operator")) as station:
+            assert (await station.request("Heartbeat", {}))[2] == "SecurityError"
+            await station.boot(SERIAL)
+            assert (await station.request("Heartbeat", {}))[0] == 3
 
 
 async def test_a_lower_profile_than_before_is_told(tmp_path: Path) -> None:

@@ -63,16 +63,16 @@ class Station(RpcLink):
     def may_send(self, action: str) -> bool:
         """While Pending a station sends what it was asked for, while Rejected nothing (B01.FR.10, B03.FR.07).
 
-        A station that never booted here is taken for accepted: it may have booted before this bench began. Unless it
-        came with a certificate: whether that is its own, its BootNotification has to say first.
+        A station that never booted here is taken for accepted: it may have booted before this bench began. But if it
+        came with a certificate, its BootNotification has to say first whether that is its own.
         """
         record = self.desk.station(self.identity)
-        registration = record.registration if record else None
-        if action == "BootNotification" or registration == "Accepted":
+        if action == "BootNotification":
             return True
-        if registration is None:
-            return self._certified_as is None
-        return registration == "Pending" and action in self._asked_for
+        if self._certified_as not in (None, record.serial_number if record else None):
+            return False
+        registration = record.registration if record else None
+        return registration in (None, "Accepted") or (registration == "Pending" and action in self._asked_for)
 
     async def request(self, action: str, payload: dict[str, Any], *, timeout_s: float) -> Answer:
         # Before the answer, as a quick station's report may overtake our reading of it.
