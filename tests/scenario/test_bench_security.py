@@ -267,6 +267,14 @@ async def test_a_station_that_does_not_take_its_certificate(tmp_path: Path) -> N
         await errand
 
 
+async def test_a_bench_that_signs_nothing_does_not_try(tmp_path: Path) -> None:
+    async with bench(tmp_path, 2) as here, here.station(password="0123456789abcdef") as station:
+        station.answers |= {"InstallCertificate": {"status": "Accepted"}, "TriggerMessage": {"status": "Accepted"}}
+        await here.behave(sign_certificate="Silent")
+        await _fails(here, station, lambda: _raise(here, lambda _step: None), "set to sign nothing")
+        assert [action for action, _ in station.asked] == ["InstallCertificate"]
+
+
 async def _update(here: Bench, tell: Callable[[str], object], **how: Any) -> None:
     chosen: dict[str, Any] = {"image": None, "checkout": ROOT, "product": "c7am-400-cc", "over": "https", **how}
     await asyncio.to_thread(update_firmware, here.client, "CP001", **chosen, tell=tell)

@@ -88,6 +88,8 @@ def raise_security(client: Client, station: str, profile: int, *, tell: Tell) ->
     root = {"certificateType": "CSMSRootCertificate", "certificate": about["root"]}
     tell(f"InstallCertificate, the bench's root: {_request(client, station, 'InstallCertificate', root)}")
     if profile == 3:
+        if about["behaviour"]["sign_certificate"] != "Accepted":
+            raise ErrandFailed("the bench is set to sign nothing")
         _renew_certificate(client, station, tell)
     _choose_network_profile(client, station, about["ocpps"], profile, tell)
     connections = _record(client, station)["connections"]
