@@ -262,6 +262,19 @@ def test_at_an_outlet_out_of_service_nobody_starts(bench: Bench) -> None:
     assert not bench.permitted(1)
 
 
+@pytest.mark.parametrize("evse", [None, 1])
+def test_a_driver_who_was_let_in_does_not_begin_at_an_outlet_out_of_service(tmp_path: Path, evse: int | None) -> None:
+    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EnergyTransfer"})
+    bench.up()
+    bench.card(CARD, 1)
+    assert bench.permitted(1)
+    assert change(bench, "Inoperative", evse) == "Accepted"  # no transaction is in progress: not G03.FR.05
+    assert not bench.permitted(1)
+    bench.plug(1)
+    assert status(bench, 1) == "Unavailable"
+    assert not bench.permitted(1)
+
+
 # --- G02 ------------------------------------------------------------------------------------------------------------
 
 
