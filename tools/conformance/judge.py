@@ -49,7 +49,7 @@ def _transactions(messages: Sequence[Message]) -> list[Failure]:
 def _register(events: dict[int, Message]) -> list[Failure]:
     """In the order in which it was read: the last event repeats what was read at the beginning."""
     told = [reading for event in events.values() for reading in _readings(event)]
-    told.sort(key=lambda reading: reading[0])
+    told.sort(key=lambda reading: reading[:2])
     fallen = [(before, after) for before, after in pairwise(told) if after[1] < before[1]]
     return [
         Failure("end", "J02.FR.16", f"the register fell from {before[1]:g} to {after[1]:g}", str(after[2]))
