@@ -28,7 +28,6 @@ __all__ = [
     "CertificatesChanged",
     "ClockMoved",
     "Connected",
-    "Invalidated",
     "MeterSampled",
     "ProfilesChanged",
     "Registered",
@@ -98,14 +97,6 @@ class StopWanted:
     trigger: TriggerReasonEnumType
     reason: ReasonEnumType
     id_token: IdTokenType | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Invalidated:
-    """The CSMS answered a TransactionEvent with an idToken status other than Accepted (E05)."""
-
-    evse: int
-    info: IdTokenInfoType
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +194,6 @@ Signal: TypeAlias = (
     | AuthorisationWanted
     | Authorised
     | StopWanted
-    | Invalidated
     | TokenInformed
     | TransactionChanged
     | Triggered

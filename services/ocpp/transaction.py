@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from msgspec import Struct, field
 
-from firmware.contract import MeterReading
+from firmware.contract import EnergyFlow, Fault, MeterReading
 from services.ocpp.messages import IdTokenType, ReasonEnumType, TriggerReasonEnumType
 
 if TYPE_CHECKING:
     from services.ocpp.evses import Evse
 
-__all__ = ["Session", "Stop", "Transaction", "same_token"]
+__all__ = ["Session", "Stop", "Transaction", "same_token", "why_faulted", "why_without_energy"]
+
+_STOPPED_REASON: dict[Fault, ReasonEnumType] = {
+    Fault.EMERGENCY_STOP: "EmergencyStop",
+    Fault.GROUND_FAULT: "GroundFault",
+    Fault.ISOLATION: "GroundFault",
+    Fault.OVER_CURRENT: "OvercurrentFault",
+    Fault.OVER_VOLTAGE: "PowerQuality",
+    Fault.UNDER_VOLTAGE: "PowerQuality",
+    Fault.POWER_LOSS: "PowerLoss",
+}
 
 
 class Stop(Struct):
@@ -115,6 +125,13 @@ class Session:
         self.group = cast("IdTokenType | None", transaction.group)
         self.stop = transaction.stop
 
+    def keep(self) -> None:
+        """The transaction remembers who authorised it."""
+        if self.transaction is not None:
+            self.transaction.authorised, self.transaction.permission = self.authorised, self.permission
+            self.transaction.id_token = cast("dict[str, Any] | None", self.id_token)
+            self.transaction.group = cast("dict[str, Any] | None", self.group)
+
     def show_on(self, evse: Evse) -> None:
         """Show other blocks where this EVSE stands."""
         transaction = self.transaction
@@ -138,3 +155,15 @@ def same_token(one: Any, other: Any) -> bool:
     if one is None or other is None:
         return False
     return bool(one["idToken"].casefold() == other["idToken"].casefold() and one["type"] == other["type"])
+
+
+def why_faulted(fault: Fault) -> ReasonEnumType:
+    """The stoppedReason of a transaction that a fault ends (E06.FR.08, E06.FR.16)."""
+    return _STOPPED_REASON.get(fault, "Other")
+
+
+def why_without_energy(evse: Evse, transaction: Transaction) -> ReasonEnumType:
+    """The stoppedReason where the end of energy is the end of the transaction (E06.FR.07)."""
+    if transaction.suspended:
+        return "DeAuthorized"  # E05.FR.02
+    return "StoppedByEV" if evse.flow is EnergyFlow.SUSPENDED_BY_VEHICLE else "Other"

@@ -3,7 +3,7 @@
 
 Everything that happens on an EVSE comes through `_happened`, which starts, updates or ends its transaction as the start
 and stop points say (`transaction_points`); what is told of it is made by `transaction_events`, with the meter values of
-`transaction_meter`.
+`transaction_meter`; what the HAL may do is in `energy`.
 
 Authorisation ends before a transaction does: `_wish_stop` withdraws the HAL's permission and the event that tells
 of it waits for the meter's final reading, at most `_STOP_TIMEOUT_S` (part 2, 2.6: energy stops first).
@@ -24,19 +24,17 @@ from firmware.contract import (
     FaultRaised,
     MeterContext,
     MeterReading,
-    Permit,
     Phase,
     PhaseChanged,
     Plugged,
-    SetLimit,
     StopPressed,
     Unplugged,
-    Withdraw,
 )
 from services.ocpp import signals
 from services.ocpp.context import Block, Context, Failure, TriggerAnswer
 from services.ocpp.device_model import keys
-from services.ocpp.transaction import Session, Stop, Transaction, same_token
+from services.ocpp.energy import Energy
+from services.ocpp.transaction import Session, Stop, Transaction, same_token, why_faulted, why_without_energy
 from services.ocpp.transaction_events import TransactionEvents
 from services.ocpp.transaction_meter import TransactionMeter
 from services.ocpp.transaction_points import ends, ends_with_authorisation, points_of, starts
@@ -59,23 +57,11 @@ __all__ = ["Transactions"]
 
 _log = logging.getLogger(__name__)
 
-_LEASE_S = 15.0
-_RENEW_S = 5.0
 _STOP_TIMEOUT_S = 30.0
 _HAL_ABSENCE_S = 5.0
 """How long a transaction waits for a HAL that went away before it ends without it."""
 
 _SAMPLING = (keys.SAMPLED_TX_UPDATED_INTERVAL, keys.SAMPLED_TX_ENDED_INTERVAL, keys.ALIGNED_TX_ENDED_INTERVAL)
-
-_STOPPED_REASON: dict[Fault, ReasonEnumType] = {
-    Fault.EMERGENCY_STOP: "EmergencyStop",
-    Fault.GROUND_FAULT: "GroundFault",
-    Fault.ISOLATION: "GroundFault",
-    Fault.OVER_CURRENT: "OvercurrentFault",
-    Fault.OVER_VOLTAGE: "PowerQuality",
-    Fault.UNDER_VOLTAGE: "PowerQuality",
-    Fault.POWER_LOSS: "PowerLoss",
-}
 
 
 class Transactions(Block):
@@ -86,6 +72,7 @@ class Transactions(Block):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._sessions = {evse: Session(evse) for evse in context.hal.evses}
+        self._energy = Energy(context)
         self._meter = TransactionMeter(context)
         self._events = TransactionEvents(context, self._meter)
         self._hal_wanted_by: float | None = None
@@ -123,7 +110,7 @@ class Transactions(Block):
             transaction = session.transaction
             delivered = session.delivering
             if self._evse(session).permission not in (None, session.permission):
-                self.context.hal.ask(Withdraw(session.evse))  # from before a restart of ours
+                self._energy.withdraw(session)  # from before a restart of ours
             session.delivering = self._evse(session).power_active and transaction is not None
             if session.closing:
                 self._close_after_boot(session, now)
@@ -132,7 +119,7 @@ class Transactions(Block):
             elif transaction is not None:
                 self._resume(session, transaction, now)
             elif session.authorised:
-                self._permit(session, now)
+                self._energy.permit(session, now)
             if self._just_booted and session.transaction is None and self._evse(session).plugged:
                 self._happened(session, "CablePluggedIn", now)  # E01.FR.02: the vehicle was there before us
         self._just_booted = False
@@ -148,7 +135,7 @@ class Transactions(Block):
         if faults:  # raised while nobody listened
             self._faulted(session, faults[0], now)
         if session.stop is not None:
-            self.context.hal.ask(Withdraw(session.evse))
+            self._energy.withdraw(session)
             if not evse.power_active:
                 self._complete_stop(session, now)
             return
@@ -156,9 +143,9 @@ class Transactions(Block):
         if session.authorised and not evse.plugged and session.connect_by is None:
             self._await_cable(session, now)
         if session.authorised:
-            self._permit(session, now)
+            self._energy.permit(session, now)
         if transaction.suspended:
-            self._hold_back(session, now)
+            self._energy.hold_back(session)
         self._charging_state_may_have_changed(session, now)
 
     def _close_after_boot(self, session: Session, now: float) -> None:
@@ -181,7 +168,7 @@ class Transactions(Block):
     ) -> None:
         session.authorised = session.delivering = False
         session.stop = Stop(trigger, reason, None, now)
-        self.context.hal.ask(Withdraw(session.evse))
+        self._energy.withdraw(session)
         self._end(session, trigger, now, reason=reason, dated_back=dated_back)
 
     def on_hal_down(self, now: float) -> None:
@@ -251,24 +238,9 @@ class Transactions(Block):
         if delivered < self.context.model.get(keys.MAX_ENERGY_ON_INVALID_ID):
             return
         transaction.suspended = True
-        self._hold_back(session, now)
+        self._energy.hold_back(session)
+        self._charging_state_may_have_changed(session, now)
         self._events.save(session)
-
-    def _hold_back(self, session: Session, now: float) -> None:
-        """Where no energy has flowed yet, the contactors need not close for it to be held back."""
-        evse = self._evse(session)
-        self.context.hal.ask(SetLimit(session.evse, 0.0))
-        if not session.delivering:
-            self.context.hal.ask(Withdraw(session.evse))
-            evse.held_back = evse.plugged
-            self._charging_state_may_have_changed(session, now)
-
-    def _release(self, session: Session) -> None:
-        """Energy that was held back because of the token is held back no longer."""
-        self._evse(session).held_back = False
-        if session.transaction is not None and session.transaction.suspended:
-            session.transaction.suspended = False
-            self.context.hal.ask(SetLimit(session.evse, None))
 
     # --- what other blocks tell --------------------------------------------------------------------------
 
@@ -300,13 +272,10 @@ class Transactions(Block):
         if not evse.plugged:
             self._await_cable(session, now)
         if session.transaction is not None:
-            self._release(session)
+            self._energy.release(session)
             session.transaction.invalid_from_wh = session.transaction.stop_reason = None
-            session.transaction.authorised = True
-            session.transaction.permission = session.permission
-            session.transaction.id_token = cast("dict[str, Any]", session.id_token)
-            session.transaction.group = cast("dict[str, Any] | None", session.group)
-        self._permit(session, now)
+            session.keep()
+        self._energy.permit(session, now)
         # F01.FR.19, E02.FR.01
         self._happened(session, "RemoteStart" if signal.remote_start_id is not None else "Authorized", now)
 
@@ -344,7 +313,8 @@ class Transactions(Block):
                 session.connect_by = None
                 self._happened(session, "CablePluggedIn", now)
                 if session.transaction is not None and session.transaction.suspended:
-                    self._hold_back(session, now)
+                    self._energy.hold_back(session)
+                    self._charging_state_may_have_changed(session, now)
             case Unplugged() if session:
                 self._unplugged(session, now)
             case MeterReading() if session:
@@ -360,7 +330,7 @@ class Transactions(Block):
         if session.transaction is None:
             self._deauthorise(session)
             return
-        self._wish_stop(session, "AbnormalCondition", _STOPPED_REASON.get(fault, "Other"), None, now)  # E06.FR.16
+        self._wish_stop(session, "AbnormalCondition", why_faulted(fault), None, now)  # E06.FR.16
 
     def _unplugged(self, session: Session, now: float) -> None:
         evse = self._evse(session)
@@ -404,7 +374,7 @@ class Transactions(Block):
                 self._wish_stop(session, "StopAuthorized", "StoppedByEV", None, now)  # E15.FR.04
                 return
             if event.cause in (Cause.LEASE, Cause.SERVICE):
-                self._permit(session, now)
+                self._energy.permit(session, now)
         self._charging_state_may_have_changed(session, now)
 
     def _charging_state_may_have_changed(self, session: Session, now: float) -> None:
@@ -420,7 +390,7 @@ class Transactions(Block):
         if evse.flow is EnergyFlow.NONE and session.delivering and self._would_end(session):
             return  # E06.FR.07: not before the final reading, and the HAL says why
         if evse.state_of_charging != transaction.charging_state:
-            self._happened(session, "ChargingStateChanged", now, reason=_why_suspended(evse, transaction))
+            self._happened(session, "ChargingStateChanged", now, reason=why_without_energy(evse, transaction))
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -445,7 +415,7 @@ class Transactions(Block):
             if session.connect_by is not None and now >= session.connect_by:
                 self._connection_timed_out(session, now)
             if session.renew_at is not None and now >= session.renew_at:
-                self._permit(session, now)
+                self._energy.permit(session, now)
             self._sample(session, now)
 
     def _give_up_on_hal(self, now: float) -> None:
@@ -526,17 +496,8 @@ class Transactions(Block):
         self._evse(session).held_back = False
         if session.transaction is not None:
             session.transaction.authorised = False
-        self.context.hal.ask(Withdraw(session.evse))
+        self._energy.withdraw(session)
         session.show_on(self._evse(session))
-
-    def _permit(self, session: Session, now: float) -> None:
-        """Grant or renew the energising lease; its name is the same as long as the authorisation is."""
-        held_back = session.transaction is not None and session.transaction.suspended and not session.delivering
-        if not session.authorised or session.stop is not None or held_back:
-            session.renew_at = None
-            return
-        self.context.hal.ask(Permit(session.evse, session.permission, _LEASE_S))
-        session.renew_at = now + _RENEW_S
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -571,27 +532,23 @@ class Transactions(Block):
         return transaction is not None and ends(self.context.model, transaction.held, points)
 
     def _begin(self, session: Session, trigger: TriggerReasonEnumType, now: float) -> None:
-        evse = self._evse(session)
-        utc = self.context.time.utc(now)
+        evse, context = self._evse(session), self.context
         session.transaction = Transaction(
-            id=self.context.new_id(),  # E01.FR.08
+            id=context.new_id(),  # E01.FR.08
             evse=session.evse,
             connector=evse.connector,
-            boot_id=self.context.outbox.boot_id,
-            started_utc=utc,
+            boot_id=context.outbox.boot_id,
+            started_utc=context.time.utc(now),
+            last_utc=context.time.utc(now),
             begin_wh=evse.reading.energy_wh if evse.reading else None,
-            last_utc=utc,
             held=points_of(session, evse),
-            id_token=cast("dict[str, Any] | None", session.id_token),
-            group=cast("dict[str, Any] | None", session.group),
-            authorised=session.authorised,
-            permission=session.permission,
-            hal_run=self.context.hal.run_id,
+            hal_run=context.hal.run_id,
         )
+        session.keep()
         session.transaction.ended_values = self._meter.begin_values(session, self.context.time.text(now))
         self._events.make(session, "Started", trigger, now)
         self._meter.plan(session, now)
-        self._permit(session, now)
+        self._energy.permit(session, now)
 
     def _end(
         self,
@@ -605,8 +562,8 @@ class Transactions(Block):
     ) -> None:
         """Tell of the end, and be ready for the next driver."""
         self._events.make(session, "Ended", trigger, now, reason=reason, id_token=id_token, dated_back=dated_back)
-        self._release(session)
-        self.context.hal.ask(Withdraw(session.evse))
+        self._energy.release(session)
+        self._energy.withdraw(session)
         self._evse(session).stopping = False
         session.reset()
         session.show_on(self._evse(session))
@@ -621,10 +578,3 @@ class Transactions(Block):
             if session.transaction is not None and session.transaction.id == transaction_id:
                 return session
         return None
-
-
-def _why_suspended(evse: Evse, transaction: Transaction) -> ReasonEnumType:
-    """Why energy no longer flows, where that is the end of the transaction (E06.FR.07)."""
-    if transaction.suspended:
-        return "DeAuthorized"  # E05.FR.02
-    return "StoppedByEV" if evse.flow is EnergyFlow.SUSPENDED_BY_VEHICLE else "Other"
