@@ -281,7 +281,8 @@ def test_what_it_never_takes_fills_no_disk(tmp_path: Path, monkeypatch: pytest.M
     del bench.answers["SecurityEventNotification"]
     bench.advance(31)
     assert bench.events[0]["eventType"] == "Started"
-    assert len(bench.sent("SecurityEventNotification")) == 1 + 20  # of the start, and as many as there was room for
+    told = {event["type"] for event in bench.sent("SecurityEventNotification")}
+    assert len(told) == 1 + 20  # of the start, and as many as there was room for
 
 
 def test_a_million_settings_take_the_room_of_one(tmp_path: Path) -> None:
