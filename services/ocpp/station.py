@@ -38,7 +38,6 @@ _log = logging.getLogger(__name__)
 _KEPT_EVENTS_SEEN = "hal_seen"
 _PERSONAL = ("Authorize", "TransactionEvent")
 """What the CSMS says of these may name the card, which belongs in no log."""
-_COUNTED = {"GetVariables": "getVariableData", "SetVariables": "setVariableData", "GetReport": "componentVariable"}
 
 
 @dataclass(slots=True)
@@ -150,19 +149,11 @@ class Station:
         self._step.frames.append(self._peer.answer(call.message_id, response))
 
     def _respond(self, call: CallReceived, now: float) -> Any:
-        self._check_items(call)
+        problem = request_problem(self.context.model, call.action, call.payload)
+        if problem is not None:  # B06.FR.16, B06.FR.17, B08.FR.17, B08.FR.18
+            raise Refusal(*problem)
         action = cast("Action", call.action)
         return self._handlers[action].on_call(action, call.payload, now)
-
-    def _check_items(self, call: CallReceived) -> None:
-        """B06.FR.16, B08.FR.17: more than this station takes in one message."""
-        member = _COUNTED.get(call.action)
-        if member is None:
-            return
-        items = len(call.payload.get(member, ()))
-        problem = request_problem(self.context.model, call.action, items=items)
-        if problem is not None:
-            raise Refusal(*problem)
 
     def _refuse(self, call: CallReceived, refusal: Refusal) -> None:
         code = cast("ErrorCode", refusal.code)

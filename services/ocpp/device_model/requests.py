@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from services.ocpp.device_model import keys
 from services.ocpp.device_model.change import Change, Validator
 from services.ocpp.device_model.keys import Key
@@ -24,23 +26,29 @@ __all__ = ["address_of", "get_variables", "request_problem", "set_variables"]
 
 _log = logging.getLogger(__name__)
 
-_LIMITS: dict[str, Key[int]] = {
-    "GetReport": keys.ITEMS_GET_REPORT,
-    "GetVariables": keys.ITEMS_GET_VARIABLES,
-    "SetVariables": keys.ITEMS_SET_VARIABLES,
+_LIMITS: dict[str, tuple[str, Key[int], Key[int]]] = {
+    "GetReport": ("componentVariable", keys.ITEMS_GET_REPORT, keys.BYTES_GET_REPORT),
+    "GetVariables": ("getVariableData", keys.ITEMS_GET_VARIABLES, keys.BYTES_GET_VARIABLES),
+    "SetVariables": ("setVariableData", keys.ITEMS_SET_VARIABLES, keys.BYTES_SET_VARIABLES),
 }
 
 
-def request_problem(model: DeviceModel, action: str, *, items: int) -> tuple[str, str] | None:
-    """The CALLERROR (code, description) of a request with too many elements.
+def request_problem(model: DeviceModel, action: str, payload: dict[str, Any]) -> tuple[str, str] | None:
+    """The CALLERROR (code, description) of a request with too many elements or too many bytes.
 
-    B06.FR.16, B08.FR.17; for SetVariables the limit is the CSMS's duty alone (B05.FR.11), and it gets the same answer.
-    BytesPerMessage refuses nothing (B06.FR.17 and B08.FR.18 leave it open): as many elements as ItemsPerMessage allows,
-    with names of usual length, are more than 4096 bytes, and whoever keeps to the one limit gets an answer.
+    B06.FR.16 and FR.17, B08.FR.17 and FR.18; for SetVariables the limits are the CSMS's duty alone (B05.FR.11), and
+    it gets the same answer. White space is not counted: with it, as many elements of usual names as the one limit
+    allows would break the other.
     """
-    most = model.get(_LIMITS[action])
-    if items > most:
-        return "OccurrenceConstraintViolation", f"{items} elements, at most {most} are allowed"
+    if action not in _LIMITS:
+        return None
+    member, items_limit, bytes_limit = _LIMITS[action]
+    items, most_items = len(payload.get(member, ())), model.get(items_limit)
+    if items > most_items:
+        return "OccurrenceConstraintViolation", f"{items} elements, at most {most_items} are allowed"
+    size, most_bytes = len(msgspec.json.encode(payload)), model.get(bytes_limit)
+    if size > most_bytes:
+        return "FormatViolation", f"{size} bytes, at most {most_bytes} are allowed"
     return None
 
 

@@ -256,17 +256,9 @@ def test_one_result_for_each_variable(bench: Bench) -> None:
 
 
 def test_more_than_a_message_may_hold(bench: Bench) -> None:
+    assert get_variables(bench, *[("A", "B")] * 50)["getVariableResult"][49]["attributeStatus"] == "UnknownComponent"
     assert get_variables(bench, *[("A", "B")] * 51)[2] == "OccurrenceConstraintViolation"  # B06.FR.16
-
-
-def test_whoever_keeps_to_items_per_message_is_answered(bench: Bench) -> None:
-    """50 elements are more than BytesPerMessage, which refuses nothing."""
-    name = ("OCPPCommCtrlr", "NetworkProfileConnectionAttempts")
-    results = get_variables(bench, *[name] * 50)["getVariableResult"]
-    assert [result["attributeStatus"] for result in results] == ["Accepted"] * 50
-    change = set_variables(*name, "5")
-    changed = bench.call("SetVariables", {"setVariableData": change["setVariableData"] * 50})["setVariableResult"]
-    assert [result["attributeStatus"] for result in changed] == ["Accepted"] * 50
+    assert get_variables(bench, *[("A" * 50, "B" * 50)] * 40)[2] == "FormatViolation"  # B06.FR.17
 
 
 def test_what_was_set_survives_a_power_cut(bench: Bench) -> None:

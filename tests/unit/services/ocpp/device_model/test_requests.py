@@ -205,9 +205,21 @@ def test_choices_that_depend_on_the_state(model: DeviceModel) -> None:
     assert put(model, "OCPPCommCtrlr", "NetworkConfigurationPriority", "2")["attributeStatus"] == "Rejected"
 
 
-@pytest.mark.parametrize("action", ["GetVariables", "SetVariables", "GetReport"])
-def test_requests_beyond_the_limit(model: DeviceModel, action: str) -> None:
-    """B06.FR.16, B08.FR.17."""
-    assert request_problem(model, action, items=50) is None
-    problem = request_problem(model, action, items=51)
-    assert problem == ("OccurrenceConstraintViolation", "51 elements, at most 50 are allowed")
+@pytest.mark.parametrize(
+    ("action", "member"),
+    [("GetVariables", "getVariableData"), ("SetVariables", "setVariableData"), ("GetReport", "componentVariable")],
+)
+def test_requests_beyond_the_limits(model: DeviceModel, action: str, member: str) -> None:
+    """B06.FR.16, B06.FR.17, B08.FR.17, B08.FR.18."""
+    usual = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
+    assert request_problem(model, action, {member: [usual] * 50}) is None
+    assert request_problem(model, action, {member: ["x" * (4096 - len(member) - 9)]}) is None
+    problems = [
+        request_problem(model, action, {member: [usual] * 51}),
+        request_problem(model, action, {member: ["x" * (4096 - len(member) - 8)]}),
+    ]
+    assert [problem and problem[0] for problem in problems] == ["OccurrenceConstraintViolation", "FormatViolation"]
+
+
+def test_a_request_without_limits(model: DeviceModel) -> None:
+    assert request_problem(model, "DataTransfer", {"data": "x" * 10_000}) is None
