@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from firmware.clock import CLOCK_FLOOR
 from firmware.contract import Answer, BootCause, Command, LinkChanged, Refused, Snapshot, Stamped
-from firmware.errors import ContractError
+from firmware.errors import ConfigError, ContractError
 from firmware.ipc.hal_core import LinkState
 from firmware.log import register_secret
 from firmware.update.open import open_slots
@@ -154,6 +154,9 @@ class Service:
         if self._facts.get("first_start_done"):
             return
         model, factory = self._model, self._factory
+        last, given = self._product.limits.network_slots, [profile.slot for profile in factory.network_profile]
+        if any(slot > last for slot in given):
+            raise ConfigError(f"network_profile: slot {max(given)}: this product has slots 1 to {last}")
         model.put(keys.IDENTITY, factory.identity)
         if factory.basic_auth_password is not None:
             model.put(keys.BASIC_AUTH_PASSWORD, factory.basic_auth_password)
@@ -161,8 +164,7 @@ class Service:
             model.put(keys.SECURITY_PROFILE, factory.network_profile[0].security_profile)  # A00.FR.004
         named = any(row.variable == "NetworkConfigurationPriority" for row in factory.variable)
         if factory.network_profile and not named:
-            slots = tuple(str(profile.slot) for profile in factory.network_profile)
-            model.put(keys.NETWORK_CONFIGURATION_PRIORITY, slots)
+            model.put(keys.NETWORK_CONFIGURATION_PRIORITY, tuple(map(str, given)))
         factory_certificates.install(self._certificates, factory.certificates)
         self._facts.put("first_start_done", True)
 

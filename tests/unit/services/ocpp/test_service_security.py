@@ -158,6 +158,12 @@ def test_a_factory_file_that_is_none_ends_the_start(tmp_path: Path) -> None:
         Told(tmp_path, certificates=CertificateFiles(csms_root=[str(tmp_path / "nowhere.pem")]))
 
 
+def test_a_slot_that_the_product_has_not_ends_the_start(tmp_path: Path) -> None:
+    """Else the priority would be refused at the next start, and nothing dialled any more."""
+    with pytest.raises(ConfigError, match=r"slot 7: .* 1 to 6"):
+        Told(tmp_path, replace(PROFILE, slot=7))
+
+
 def test_a_network_profile_of_the_csms_opens_no_way_to_the_loopback(tmp_path: Path) -> None:
     """Else SetNetworkProfile, Reset and GetLog would lead to what listens on the station itself."""
     real = NetworkProfile(slot=1, url="wss://csms.example/ocpp", security_profile=2)
