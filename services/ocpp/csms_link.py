@@ -27,6 +27,7 @@ from firmware.clock import Clock
 from firmware.config import NetworkProfile
 from services.ocpp.connection_policy import ConnectionPolicy
 from services.ocpp.csms_dial import DialError, FailureKind, LinkSettings, dial, security_event
+from services.ocpp.tls import forget_session
 
 __all__ = ["CsmsLink", "FailureKind", "LinkListener", "LinkSettings", "security_event"]
 
@@ -201,6 +202,8 @@ class CsmsLink:
             if not self._asked:
                 self._configure()  # the CSMS may have set other back-off times meanwhile
                 self._policy.lost(self._clock.monotonic())
+            if _took_leave(connection):
+                forget_session(connection.transport.get_extra_info("ssl_object"))
             connection.transport.abort()
             _log.info("disconnected: %s", reason)
             self._listener.on_link_down(reason)
@@ -271,6 +274,11 @@ async def _answers(connection: ClientConnection, timeout_s: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def _took_leave(connection: ClientConnection) -> bool:
+    """It was the CSMS who closed the WebSocket, as one does."""
+    return connection.protocol.close_rcvd is not None and connection.protocol.close_rcvd_then_sent is not False
 
 
 def _closing(closed: ConnectionClosed) -> str:

@@ -13,7 +13,8 @@ leaves. While nobody has told the station the time, only what had ended before t
 Contexts are kept, one for each endpoint and security profile, until a certificate changes. Each keeps the session of
 its newest connection and offers it once to the next one, so that a reconnection costs neither side a signature, nor
 the line the certificates. In a resumed handshake OpenSSL verifies nothing: the chain that was verified when the
-session began is kept with it, and its periods and names are judged again, by the clock and the rules of today.
+session began is kept with it, and its periods and names are judged again, by the clock and the rules of today. That is
+for lines that break: a CSMS that takes leave may come back as another, and proves itself anew (`forget_session`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from firmware.config import NetworkProfile
     from services.ocpp.certificates.store import CertificateStore
 
-__all__ = ["CIPHERS", "TlsContexts"]
+__all__ = ["CIPHERS", "TlsContexts", "forget_session"]
 
 _log = logging.getLogger(__name__)
 
@@ -203,6 +204,12 @@ class _Context(ssl.SSLContext):
         assert isinstance(peer, _CheckedSocket)
         peer.offered = kept
         return peer
+
+
+def forget_session(peer: object) -> None:
+    """The next handshake builds on none of this connection's; `peer` is a transport's `ssl_object`, or None."""
+    if isinstance(peer, _CheckedSocket) and isinstance(peer.context, _Context):
+        peer.context.newest = None
 
 
 def _chain_of(peer: ssl.SSLObject) -> list[_Certificate]:

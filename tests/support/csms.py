@@ -198,6 +198,12 @@ class ScriptedCsms:
     def connected(self) -> bool:
         return self._connection is not None
 
+    @property
+    def resumed(self) -> bool:
+        """Whether the handshake of the present connection took up a TLS session."""
+        assert self._connection is not None
+        return bool(self._connection.transport.get_extra_info("ssl_object").session_reused)
+
     def fail(self, fault: Fault | None, *, times: int | None = None) -> None:
         """From now on (so many times, or until told otherwise) goes wrong in this way; None: behaves."""
         self._fault, self._times = fault, times

@@ -23,7 +23,7 @@ from services.ocpp.connection_policy import RetryRules
 from services.ocpp.csms_dial import FailureKind, LinkSettings
 from services.ocpp.csms_link import CsmsLink
 from tests.support.csms import Fault, ScriptedCsms
-from tests.support.tls import make_files, server_context
+from tests.support.tls import contexts, make_files, server_context
 
 HEARTBEAT = '[2,"1","Heartbeat",{}]'
 QUICK = RetryRules(attempts_per_slot=2, wait_minimum_s=0.01, random_range_s=0.0, repeat_times=0)
@@ -377,6 +377,22 @@ async def test_failed_attempts_leave_nothing_behind(tls_files: Path) -> None:
             gc.collect()
             assert len(contexts) >= 8
             assert len([made for made in contexts if made() is not None]) <= 2
+
+
+@pytest.mark.parametrize(("polite", "resumed"), [(True, False), (False, True)])
+async def test_a_session_is_for_lines_that_break(tls_files: Path, tmp_path: Path, polite: bool, resumed: bool) -> None:
+    """A CSMS that takes leave proves itself anew."""
+    async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
+        bench = _Bench(_profile(csms, security_profile=2), tls=contexts(tls_files, tmp_path))
+        async with bench.running():
+            await bench.up()
+            if polite:
+                await csms.close()
+            else:
+                csms.cut()
+            await bench.up(2)
+            await csms.until_connected(2)
+            assert csms.resumed is resumed
 
 
 async def test_no_password_in_any_log(caplog: pytest.LogCaptureFixture) -> None:
