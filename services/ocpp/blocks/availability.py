@@ -48,6 +48,7 @@ class Availability(Block):
         self._inoperative: set[str] = set()
         self._scheduled: dict[str, OperationalStatusEnumType] = {}
         self._reported: dict[int, str] = {}
+        self._unheard: set[int] = set()
         self._update_waits = False
         self._closed_for_reset: set[int] = set()
         self._heartbeat_at: float | None = None
@@ -215,6 +216,9 @@ class Availability(Block):
         """B01.FR.05 all after a boot; B04.FR.01 all after a long outage; B04.FR.02 else only what changed."""
         if signal.booted or signal.offline_s > self.context.model.get(keys.OFFLINE_THRESHOLD):
             self._reported.clear()
+        for evse in self._unheard:
+            self._reported.pop(evse, None)
+        self._unheard.clear()
         self._decide(now)
         if signal.booted:
             self._last_heartbeat = now
@@ -246,8 +250,8 @@ class Availability(Block):
     def on_answer(self, action: Action, request: Any, answer: Any, now: float) -> None:
         if action == "Heartbeat" and not isinstance(answer, Failure):
             self.context.time.hear("Heartbeat", parse_utc(cast("HeartbeatResponse", answer)["currentTime"]), now)
-        elif action == "StatusNotification" and isinstance(answer, Failure):
-            self._reported.pop(request["evseId"], None)  # told again with the next change or connection
+        elif action == "StatusNotification":  # told again with the next change or connection, not at once
+            (self._unheard.add if isinstance(answer, Failure) else self._unheard.discard)(request["evseId"])
 
     def next_deadline(self) -> float | None:
         return self._heartbeat_at

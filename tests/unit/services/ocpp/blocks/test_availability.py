@@ -41,6 +41,15 @@ def test_after_a_boot_every_connector_is_told(bench: Bench) -> None:
     assert told(bench) == [(1, "Available"), (2, "Available")]  # B01.FR.05
 
 
+def test_a_status_that_the_csms_refuses_is_not_pressed_upon_it(bench: Bench) -> None:
+    told(bench)
+    bench.answers["StatusNotification"] = "InternalError"
+    bench.plug(1)
+    bench.plug(2)
+    bench.unplug(2)
+    assert told(bench) == [(1, "Occupied"), (2, "Occupied"), (2, "Available")]
+
+
 def test_a_vehicle_comes_and_goes(bench: Bench) -> None:
     told(bench)
     bench.plug(1)
