@@ -52,7 +52,8 @@ class Resets:
         self.context = context
         self._reset: _Reset | None = None
         self._evses_to_reset: set[int] = set()
-        self._updating = False
+        self._tasks: set[str] = set()
+        """What else than drivers keeps the station from being idle."""
 
     def handle(self, request: ResetRequest, now: float) -> ResetResponse:
         if "evseId" in request and request["evseId"] != 0:
@@ -65,9 +66,9 @@ class Resets:
             self._reset_now(now)
         return {"status": "Accepted"}  # B12.FR.02, B11.FR.03
 
-    def heed_update(self, now: float, *, waits: bool) -> None:
-        """Firmware is being installed, or will be as soon as nobody charges; no longer, if not `waits`."""
-        self._updating = waits
+    def heed(self, task: str, now: float, *, busy: bool) -> None:
+        """The station has begun, or ended, a task that is not to be interrupted."""
+        (self._tasks.add if busy else self._tasks.discard)(task)
         self._advance(now)
 
     def _reset_now(self, now: float) -> None:
@@ -110,7 +111,7 @@ class Resets:
     @property
     def _idle(self) -> bool:
         """What OnIdle waits for is more than the end of transactions (erratum 2.14 of part 2)."""
-        return not self._updating and not any(_in_use(evse) for evse in self.context.hal.evses.values())
+        return not self._tasks and not any(_in_use(evse) for evse in self.context.hal.evses.values())
 
     def _advance(self, now: float) -> None:
         """Reboot once every transaction has ended and the CSMS knows, or can't be told in time."""

@@ -35,6 +35,7 @@ __all__ = [
     "SecurityEvent",
     "Signal",
     "StopWanted",
+    "TaskUnderWay",
     "TokenInformed",
     "TransactionChanged",
     "Triggered",
@@ -171,6 +172,14 @@ class UpdateWaits:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskUnderWay:
+    """The station is not idle, or no longer because of this `task`: a reset on idle waits (erratum 2.14 of part 2)."""
+
+    task: str
+    busy: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ResetWaits:
     """A reset waits until the station is idle: whatever is free now is Unavailable (B12). False: no longer."""
 
@@ -198,6 +207,7 @@ Signal: TypeAlias = (
     | TransactionChanged
     | Triggered
     | UpdateWaits
+    | TaskUnderWay
     | ResetWaits
     | VariablesChanged
     | ProfilesChanged

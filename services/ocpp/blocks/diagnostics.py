@@ -76,12 +76,20 @@ class Diagnostics(Block):
         self._upload: _Upload | None = None
         self._jobs = 0
         self._interrupted: int | None = None
+        self._busy = False
+        """What resets were told last."""
 
     def start(self, now: float) -> None:
         self._interrupted = self.context.facts.get(_INTERRUPTED)
 
     def on_call(self, action: Action, request: Any, now: float) -> Any:
         return self._get_log(request, now) if action == "GetLog" else self._customer_information(request, now)
+
+    def settle(self, now: float) -> None:
+        busy = self._upload is not None
+        if busy != self._busy:
+            self._busy = busy
+            self.context.emit(signals.TaskUnderWay("log upload", busy))
 
     # --- N01 -----------------------------------------------------------------------------------------------------
 
@@ -104,7 +112,7 @@ class Diagnostics(Block):
         if self.context.registration.status != "Accepted":  # B02.FR.02: its status could not be told
             return "CSNotAccepted"
         if self._upload is not None and not self.context.product.features.cancel_log_upload:  # C-57
-            return "UploadInProgress"
+            return "InvalidMessageSeq"
         try:
             rules = Rules.of(self.context.model.get(keys.FILE_TRANSFER_PROTOCOLS), ())
             parse(request["log"]["remoteLocation"], rules)

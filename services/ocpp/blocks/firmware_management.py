@@ -80,6 +80,8 @@ class FirmwareManagement(Block):
         """The slot that runs is to be kept, and no update of ours is about to do so."""
         self._waits = False
         """What Availability was told last."""
+        self._busy = False
+        """What resets were told last."""
         self._job_kind = ""
         self._restart_at: float | None = None
         self._restart_asked = False
@@ -153,6 +155,10 @@ class FirmwareManagement(Block):
         if waits != self._waits:
             self._waits = waits
             self.context.emit(signals.UpdateWaits(waits))
+        busy = waits or (self._update is not None and self._update.stage not in IDLE)
+        if busy != self._busy:
+            self._busy = busy
+            self.context.emit(signals.TaskUnderWay("firmware update", busy))
 
     def _advance(self, now: float) -> None:
         update = self._update

@@ -187,8 +187,8 @@ class Provisioning(Block):
         match signal:
             case signals.Triggered(message="BootNotification"):
                 self._boot("Triggered")
-            case signals.UpdateWaits():
-                self._resets.heed_update(now, waits=signal.waits)
+            case signals.TaskUnderWay():
+                self._resets.heed(signal.task, now, busy=signal.busy)
             case signals.VariablesChanged():
                 if any(change.of(keys.TIME_SOURCE) for change in signal.changes):
                     self.context.time.use(tuple(self.context.model.get(keys.TIME_SOURCE)))

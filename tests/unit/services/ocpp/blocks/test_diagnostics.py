@@ -370,3 +370,14 @@ def test_long_reports_come_in_parts(bench: Bench) -> None:
         (512, 1, True),
         (176, 2, False),
     ]
+
+
+def test_a_reset_on_idle_waits_for_an_upload(bench: Bench, jobs: list[Job]) -> None:
+    """Erratum 2.14 of part 2."""
+    get_log(bench)
+    assert bench.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}
+    bench.advance(300)
+    assert not bench.rebooting
+    news(bench, jobs[0], "done")
+    bench.advance(1)
+    assert bench.rebooting

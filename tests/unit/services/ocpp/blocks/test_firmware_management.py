@@ -254,6 +254,18 @@ def test_download_that_fails(site: Site) -> None:
     assert site.request(8) == "Accepted"
 
 
+def test_reset_on_idle_waits_for_a_download_and_not_for_a_date(site: Site) -> None:
+    """Erratum 2.14 of part 2."""
+    site.request(retrieveDateTime=site.in_future(100))
+    assert site.call("Reset", {"type": "OnIdle"}) == {"status": "Accepted"}
+    site.restart(FACTORY)
+    site.advance(101)
+    assert site.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}
+    site.news(DOWNLOAD, "failed", "not_found")
+    site.advance(1)
+    assert site.rebooting
+
+
 def test_signature_that_is_not_good(site: Site) -> None:
     """L01.FR.03"""
     site.request()

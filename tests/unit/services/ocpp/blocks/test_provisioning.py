@@ -533,13 +533,13 @@ def test_while_a_reset_waits_what_was_in_use_is_available_afterwards(bench: Benc
     assert statuses(bench) == [(1, "Available")]  # TC_B_41_CS
 
 
-def test_reset_on_idle_waits_for_an_update(bench: Bench) -> None:
-    bench.context.emit(signals.UpdateWaits(True))
+def test_reset_on_idle_waits_for_what_is_under_way(bench: Bench) -> None:
+    bench.context.emit(signals.TaskUnderWay("firmware update", True))
     bench.advance(0)
     assert bench.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}  # B11.FR.07
     bench.advance(300)
     assert not bench.rebooting
-    bench.context.emit(signals.UpdateWaits(False))
+    bench.context.emit(signals.TaskUnderWay("firmware update", False))
     bench.advance(0)
     bench.advance(1)
     assert bench.rebooting
