@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from firmware.product import Product
     from firmware.update.slots import Slots
     from services.ocpp.jobs import Worker
+    from services.ocpp.transfer.trust import Trust
 
 __all__ = ["Download", "FirmwareJobs", "Signed", "SlotWish"]
 
@@ -73,7 +74,7 @@ class FirmwareJobs:
     """The workers, and what the block may ask at once (`context.Updates`).
 
     `folder` is for the image alone. `manufacturer_roots` gives the PEMs of the installed ManufacturerRootCertificates,
-    `csms_roots` whom a file server may be certified by, `rules` where a download may go.
+    `trust` whom a file server may be certified by, `rules` where a download may go.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class FirmwareJobs:
         *,
         running: str,
         manufacturer_roots: Callable[[], Iterable[str]],
-        csms_roots: Callable[[], Iterable[str]],
+        trust: Trust,
         rules: Callable[[], transfer.Rules],
     ) -> None:
         self._folder = folder
@@ -93,7 +94,7 @@ class FirmwareJobs:
         self._product = product
         self._running = running
         self._manufacturer_roots = manufacturer_roots
-        self._csms_roots = csms_roots
+        self._trust = trust
         self._rules = rules
 
     def workers(self) -> dict[str, Worker]:
@@ -132,7 +133,7 @@ class FirmwareJobs:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._image.unlink(missing_ok=True)
-            tls = await asyncio.to_thread(transfer_context, list(self._csms_roots()))
+            tls = await self._trust.context()
             await transfer.download(
                 order.location,
                 self._image,
@@ -195,12 +196,6 @@ class FirmwareJobs:
         except (SlotError, OSError) as error:
             _log.error("slots: %s: %s", order.wish, error)
             return "failed", str(error)
-
-
-def transfer_context(csms_roots: list[str]) -> Any:
-    from services.ocpp.transfer.trust import file_server_context
-
-    return file_server_context(csms_roots)
 
 
 def _proof(order: Signed) -> Proof:

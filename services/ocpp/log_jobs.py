@@ -8,10 +8,9 @@ the upload.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from services.ocpp.transfer.threads import in_thread
 if TYPE_CHECKING:
     from services.ocpp.jobs import Worker
     from services.ocpp.security_log import SecurityLog
+    from services.ocpp.transfer.trust import Trust
 
 __all__ = ["LogJobs", "LogOrder"]
 
@@ -54,13 +54,13 @@ class LogJobs:
         *,
         logs: Path | None,
         security_log: SecurityLog,
-        csms_roots: Callable[[], Iterable[str]],
+        trust: Trust,
         rules: Callable[[], transfer.Rules],
     ) -> None:
         self._folder = folder
         self._logs = logs
         self._security_log = security_log
-        self._csms_roots = csms_roots
+        self._trust = trust
         self._rules = rules
 
     def workers(self) -> dict[str, Worker]:
@@ -68,12 +68,10 @@ class LogJobs:
         return {"log.upload": self._upload}
 
     async def _upload(self, order: LogOrder, news: Callable[[str, Any], None]) -> tuple[str, Any]:
-        from services.ocpp.transfer.trust import file_server_context
-
         path = self._folder / order.name
         try:
             await in_thread(self._build, order, path)
-            tls = await asyncio.to_thread(file_server_context, list(self._csms_roots()))
+            tls = await self._trust.context()
             await transfer.upload(
                 order.location,
                 path,

@@ -50,6 +50,7 @@ from services.ocpp.storage import Database
 from services.ocpp.storage.tables import CacheTable, FactTable, OutboxTable, TransactionTable
 from services.ocpp.tls import TlsContexts
 from services.ocpp.transfer import Rules
+from services.ocpp.transfer.trust import Trust
 
 if TYPE_CHECKING:
     from firmware.clock import Clock
@@ -233,7 +234,7 @@ class Service:
             self._product,
             running=self._firmware_version,
             manufacturer_roots=lambda: [root.pem for root in self._certificates.roots("ManufacturerRootCertificate")],
-            csms_roots=self._csms_roots,
+            trust=Trust(self._csms_roots, self._known_utc),
             rules=self._transfer_rules,
         )
 
@@ -242,7 +243,7 @@ class Service:
             Path(config.database).with_name("uploads"),
             logs=Path(config.log_file).parent if config.log_file else None,
             security_log=self._security_log,
-            csms_roots=self._csms_roots,
+            trust=Trust(self._csms_roots, self._known_utc),
             rules=self._transfer_rules,
         )
 

@@ -23,7 +23,7 @@ import logging
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from firmware.clock import CLOCK_FLOOR
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from firmware.config import NetworkProfile
     from services.ocpp.certificates.store import CertificateStore
 
-__all__ = ["CIPHERS", "TlsContexts", "forget_session"]
+__all__ = ["CIPHERS", "Chain", "TlsContexts", "check_periods", "client_context", "forget_session"]
 
 _log = logging.getLogger(__name__)
 
@@ -50,8 +50,8 @@ _CERT_HAS_EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _CERT_NOT_YET_VALID: Final = 9
 _HOSTNAME_MISMATCH: Final = 62
 
-_Certificate = tuple[bytes, dict[str, Any]]
-"""As DER, and in the words of `getpeercert`."""
+Chain: TypeAlias = list[tuple[bytes, dict[str, Any]]]
+"""Each certificate as DER, and in the words of `getpeercert`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class _Session:
 
     session: ssl.SSLSession
     host: str | None
-    chain: list[_Certificate]
+    chain: Chain
 
 
 class TlsContexts:
@@ -82,7 +82,7 @@ class TlsContexts:
         self._utc = utc
         self._wildcards = wildcards
         self._fallback = fallback
-        self._contexts: dict[tuple[str, bool, bool], _Context] = {}
+        self._contexts: dict[tuple[str, bool, bool], ssl.SSLContext] = {}
         self._made_for = -1
         self.verified_by: tuple[bytes, ...] = ()
         """The CSMS's chain of the newest handshake, as DER; empty when this Python does not tell."""
@@ -118,14 +118,11 @@ class TlsContexts:
         except StorageError as error:  # at the next connection, then
             _log.error("the CSMS root that was replaced could not be removed: %s", error)
 
-    def _make(self, *, client: bool, fallback: bool) -> _Context:
-        context = _Context(ssl.PROTOCOL_TLS_CLIENT)
-        context.judge = self._judge
-        context.minimum_version = ssl.TLSVersion.TLSv1_2  # A00.FR.313
-        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION  # A00.FR.321
+    def _make(self, *, client: bool, fallback: bool) -> ssl.SSLContext:
+        context = client_context(self._judge)
         context.set_ciphers(self._ciphers)  # A00.FR.319
         # A root that another one has signed is as good an end of the chain as one that has signed itself.
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         for root in self._store.roots("CSMSRootCertificate"):
             if root.fallback and not fallback:
                 continue
@@ -140,13 +137,10 @@ class TlsContexts:
             context.load_cert_chain(path)
         return context
 
-    def _judge(self, peer: ssl.SSLObject, chain: list[_Certificate]) -> None:
-        leaf = peer.getpeercert() or {}
-        utc = self._utc()
+    def _judge(self, peer: ssl.SSLObject, chain: Chain) -> None:
         self.verified_by = tuple(der for der, _ in chain)
-        for certificate in (leaf, *(info for _, info in chain)):
-            _check_period(certificate, utc)
-        if not self._wildcards() and not _named_literally(leaf, peer.server_hostname or ""):
+        check_periods(peer, chain, self._utc())
+        if not self._wildcards() and not _named_literally(peer.getpeercert() or {}, peer.server_hostname or ""):
             raise _refused("only a wildcard of the certificate fits the host name", _HOSTNAME_MISMATCH)
 
 
@@ -154,7 +148,7 @@ class _CheckedSocket(ssl.SSLObject):
     """Has the last word at the end of each handshake, and takes care of the session."""
 
     offered: _Session | None = None
-    _proved: list[_Certificate] | None = None
+    _proved: Chain | None = None
     """The chain, until the session is taken."""
 
     def do_handshake(self) -> None:
@@ -174,7 +168,7 @@ class _CheckedSocket(ssl.SSLObject):
             self._proved = None
         return data
 
-    def _take_session(self, chain: list[_Certificate]) -> None:
+    def _take_session(self, chain: Chain) -> None:
         session, context = self.session, self.context
         if session is not None and isinstance(context, _Context):
             context.newest = _Session(session, self.server_hostname, chain)
@@ -185,7 +179,7 @@ class _Context(ssl.SSLContext):
     watches the line sees no ticket twice (RFC 8446, C.4)."""
 
     sslobject_class = _CheckedSocket
-    judge: Callable[[ssl.SSLObject, list[_Certificate]], None]
+    judge: Callable[[ssl.SSLObject, Chain], None]
     newest: _Session | None = None
 
     def wrap_bio(
@@ -206,18 +200,34 @@ class _Context(ssl.SSLContext):
         return peer
 
 
+def client_context(judge: Callable[[ssl.SSLObject, Chain], None]) -> ssl.SSLContext:
+    """TLS 1.2 or newer, host names checked, periods left to `judge`, which raises what a handshake would."""
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    context.judge = judge
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # A00.FR.313
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION  # A00.FR.321
+    context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+    return context
+
+
 def forget_session(peer: object) -> None:
     """The next handshake builds on none of this connection's; `peer` is a transport's `ssl_object`, or None."""
     if isinstance(peer, _CheckedSocket) and isinstance(peer.context, _Context):
         peer.context.newest = None
 
 
-def _chain_of(peer: ssl.SSLObject) -> list[_Certificate]:
+def _chain_of(peer: ssl.SSLObject) -> Chain:
     """The verified chain, as DER and in words. Python has no public way to the latter, nor any at all before 3.13."""
     inner = getattr(peer, "_sslobj", None)
     if inner is None or not hasattr(inner, "get_verified_chain"):
         return []
     return [(ssl.PEM_cert_to_DER_cert(one.public_bytes()), one.get_info()) for one in inner.get_verified_chain() or ()]
+
+
+def check_periods(peer: ssl.SSLObject, chain: Chain, utc: float | None) -> None:
+    """Raises `ssl.SSLCertVerificationError` when a certificate is not valid at `utc`; None: nobody knows the time."""
+    for certificate in (peer.getpeercert() or {}, *(info for _, info in chain)):
+        _check_period(certificate, utc)
 
 
 def _check_period(certificate: dict[str, Any], utc: float | None) -> None:

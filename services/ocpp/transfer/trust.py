@@ -1,25 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whom file servers are certified by: the CSMS's roots (N01.FR.15), and the operating system's (N01.FR.16), because the
-storage is often a cloud service and no part of the CSMS."""
+storage is often a cloud service and no part of the CSMS. Periods are judged by the station's clock, as the CSMS's are.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-__all__ = ["file_server_context"]
+from services.ocpp.tls import Chain, check_periods, client_context
+
+__all__ = ["Trust"]
 
 _log = logging.getLogger(__name__)
 
 
-def file_server_context(csms_roots: Iterable[str]) -> ssl.SSLContext:
-    """TLS 1.2 or newer, host names checked. `csms_roots` are PEM texts; one that is none is passed over. Blocks."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    for pem in csms_roots:
-        try:
-            context.load_verify_locations(cadata=pem)
-        except (ssl.SSLError, ValueError) as error:
-            _log.warning("a CSMS root is not usable for file transfers: %s", getattr(error, "reason", None) or "no PEM")
-    return context
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """`csms_roots` gives PEM texts, of which one that is none is passed over; `utc` the station's time, None while that
+    is not known."""
+
+    csms_roots: Callable[[], Iterable[str]]
+    utc: Callable[[], float | None]
+
+    async def context(self) -> ssl.SSLContext:
+        """TLS 1.2 or newer, host names checked."""
+        return await asyncio.to_thread(self._make, list(self.csms_roots()))
+
+    def _make(self, csms_roots: list[str]) -> ssl.SSLContext:
+        context = client_context(self._judge)
+        context.load_default_certs()
+        for pem in csms_roots:
+            try:
+                context.load_verify_locations(cadata=pem)
+            except (ssl.SSLError, ValueError) as error:
+                why = getattr(error, "reason", None) or "no PEM"
+                _log.warning("a CSMS root is not usable for file transfers: %s", why)
+        return context
+
+    def _judge(self, peer: ssl.SSLObject, chain: Chain) -> None:
+        check_periods(peer, chain, self.utc())

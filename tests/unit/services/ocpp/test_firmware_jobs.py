@@ -15,6 +15,7 @@ from firmware.update.simulated import SimulatedSlots, arrange
 from firmware.update.slots import SlotStatus
 from services.ocpp.firmware_jobs import Download, FirmwareJobs, Signed, SlotWish
 from services.ocpp.transfer import Rules
+from services.ocpp.transfer.trust import Trust
 from tests.support.firmware import image, signature
 from tools.conformance.certs import Authority, server_context
 from tools.conformance.files import FileServer
@@ -36,7 +37,7 @@ class Works:
             product.load("c7am-400-cc"),
             running="1.0.0",
             manufacturer_roots=lambda: [self.manufacturer.pem],
-            csms_roots=lambda: [root.pem],
+            trust=Trust(lambda: [root.pem], utc=lambda: None),
             rules=lambda: Rules(stall_s=5.0),
         )
         self.image = folder / "images" / "image"

@@ -19,6 +19,7 @@ from services.ocpp.diagnostics_archive import Period, write_diagnostics, write_s
 from services.ocpp.log_jobs import LogJobs, LogOrder
 from services.ocpp.security_log import SecurityLog
 from services.ocpp.transfer import Rules
+from services.ocpp.transfer.trust import Trust
 from tests.support.file_servers import RawServer, raw_server
 from tests.support.tls import make_files, server_context
 
@@ -152,7 +153,7 @@ def worker(tmp_path: Path, logs: Path, certificates: Path) -> LogJobs:
         tmp_path / "uploads",
         logs=logs,
         security_log=security_log,
-        csms_roots=lambda: [(certificates / "root.pem").read_text(), "no certificate"],
+        trust=Trust(lambda: [(certificates / "root.pem").read_text(), "no certificate"], utc=lambda: None),
         rules=lambda: Rules(stall_s=0.5),
     )
 

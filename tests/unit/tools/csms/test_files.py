@@ -16,7 +16,7 @@ import pytest
 from firmware.clock import SystemClock
 from firmware.update import signing
 from services.ocpp.transfer import TransferError, download, upload
-from services.ocpp.transfer.trust import file_server_context
+from services.ocpp.transfer.trust import Trust
 from tools.csms.ca import BenchPki
 from tools.csms.files import FileSide, open_files
 from tools.csms.server import Running, running
@@ -51,7 +51,7 @@ async def test_a_station_fetches_an_image_and_brings_its_log(
     side: FileSide, pki: BenchPki, tmp_path: Path, scheme: str
 ) -> None:
     base: str = getattr(side, scheme)
-    tls = file_server_context([pki.root_pem])
+    tls = await Trust(lambda: [pki.root_pem], lambda: None).context()
     target = tmp_path / "image"
     await download(
         f"{base}firmware-1.2.0.img",
