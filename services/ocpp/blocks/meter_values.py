@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from firmware.contract import Fault
 from services.ocpp import signals
 from services.ocpp.context import Block, Context, TriggerAnswer
 from services.ocpp.device_model import keys
@@ -86,6 +87,6 @@ class MeterValues(Block):
 
     def _value(self, evse: Evse, context: ReadingContextEnumType, timestamp: str) -> MeterValueType | None:
         measurands = self.context.model.get(keys.ALIGNED_MEASURANDS)
-        if evse.reading is None:
+        if evse.reading is None or Fault.METER in evse.faults:  # a broken meter's last word is of another time
             return None
         return meter_value(evse.reading, cast("Any", measurands), context=context, timestamp=timestamp)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from firmware.clock import parse_utc
+from firmware.contract import Fault
 from services.ocpp.metering import until_aligned
 from tests.support.station import Bench, set_variables
 
@@ -43,6 +44,18 @@ def test_idle_evses_report_at_each_interval(tmp_path: Path) -> None:
         assert sample["location"] == "Outlet"  # J01.FR.09
         assert sample["unitOfMeasure"] == {"unit": "Wh"}
     assert [request["meterValue"][0]["sampledValue"][0]["value"] for request in requests[:2]] == [1000.0, 2000.0]
+
+
+def test_a_broken_meter_says_nothing(tmp_path: Path) -> None:
+    """Its last reading would come with ever new times."""
+    bench = aligned(tmp_path)
+    bench.fault(Fault.METER, 1)
+    bench.advance(65)
+    assert {request["evseId"] for request in bench.sent("MeterValues")} == {2}
+    assert bench.call("TriggerMessage", {"requestedMessage": "MeterValues", "evse": {"id": 1}})["status"] == "Rejected"
+    bench.clear_fault(Fault.METER, 1)
+    bench.advance(35)
+    assert {request["evseId"] for request in bench.sent("MeterValues")} == {1, 2}
 
 
 def test_an_interval_of_zero_is_none(tmp_path: Path) -> None:
