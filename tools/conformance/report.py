@@ -81,7 +81,7 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #1c2329; }
 h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; border-bottom: 2px solid #d5dde3; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .3rem .6rem;
-  vertical-align: top; }
+  vertical-align: top; } td:first-child { white-space: nowrap; }
 th { background: #eef2f5; } tr + tr td { border-top: 1px solid #e3e9ed; } td.n { text-align: right; }
 .PASS { color: #17663a; } .FAIL, .MISSING { color: #a31621; font-weight: 600; } .SKIP { color: #6b7680; }
 .sum { font-size: 1.3rem; } small { color: #6b7680; } code { font-size: .9em; }
