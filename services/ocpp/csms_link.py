@@ -22,6 +22,7 @@ from typing import Any, Final, Protocol
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from firmware.clock import Clock
 from firmware.config import NetworkProfile
@@ -202,7 +203,7 @@ class CsmsLink:
             if not self._asked:
                 self._configure()  # the CSMS may have set other back-off times meanwhile
                 self._policy.lost(self._clock.monotonic())
-            if _took_leave(connection):
+            if _left(connection):
                 forget_session(connection.transport.get_extra_info("ssl_object"))
             connection.transport.abort()
             _log.info("disconnected: %s", reason)
@@ -276,9 +277,12 @@ async def _answers(connection: ClientConnection, timeout_s: float) -> bool:
     return True
 
 
-def _took_leave(connection: ClientConnection) -> bool:
-    """It was the CSMS who closed the WebSocket, as one does."""
-    return connection.protocol.close_rcvd is not None and connection.protocol.close_rcvd_then_sent is not False
+def _left(connection: ClientConnection) -> bool:
+    """The CSMS ended it, in whatever way, and may come back as another (TC_A_05_CS); a line that broke in silence is
+    one that we gave up."""
+    protocol = connection.protocol
+    ended = protocol.close_rcvd is not None or protocol.state is State.CLOSED
+    return ended and protocol.close_rcvd_then_sent is not False
 
 
 def _closing(closed: ConnectionClosed) -> str:

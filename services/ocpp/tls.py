@@ -14,7 +14,8 @@ Contexts are kept, one for each endpoint and security profile, until a certifica
 its newest connection and offers it once to the next one, so that a reconnection costs neither side a signature, nor
 the line the certificates. In a resumed handshake OpenSSL verifies nothing: the chain that was verified when the
 session began is kept with it, and its periods and names are judged again, by the clock and the rules of today. That is
-for lines that break: a CSMS that takes leave may come back as another, and proves itself anew (`forget_session`).
+for lines that break in silence: a CSMS that ends the connection, politely or not, may come back as another, and proves
+itself anew (`forget_session`).
 """
 
 from __future__ import annotations

@@ -379,9 +379,11 @@ async def test_failed_attempts_leave_nothing_behind(tls_files: Path) -> None:
             assert len([made for made in contexts if made() is not None]) <= 2
 
 
-@pytest.mark.parametrize(("polite", "resumed"), [(True, False), (False, True)])
-async def test_a_session_is_for_lines_that_break(tls_files: Path, tmp_path: Path, polite: bool, resumed: bool) -> None:
-    """A CSMS that takes leave proves itself anew."""
+@pytest.mark.parametrize("polite", [True, False])
+async def test_a_csms_that_ended_the_connection_proves_itself_anew(
+    tls_files: Path, tmp_path: Path, polite: bool
+) -> None:
+    """TC_A_05_CS aborts the connection and comes back with another certificate (A00.FR.309)."""
     async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
         bench = _Bench(_profile(csms, security_profile=2), tls=contexts(tls_files, tmp_path))
         async with bench.running():
@@ -392,7 +394,19 @@ async def test_a_session_is_for_lines_that_break(tls_files: Path, tmp_path: Path
                 csms.cut()
             await bench.up(2)
             await csms.until_connected(2)
-            assert csms.resumed is resumed
+            assert csms.resumed is False
+
+
+async def test_a_session_is_for_lines_that_break_in_silence(tls_files: Path, tmp_path: Path) -> None:
+    async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
+        bench = _Bench(_profile(csms, security_profile=2), tls=contexts(tls_files, tmp_path))
+        async with bench.running():
+            await bench.up()
+            bench.link.links_changed({"Wired0": False})
+            bench.link.links_changed({"Wired0": True})
+            await bench.up(2)
+            await csms.until_connected(2)
+            assert csms.resumed is True
 
 
 async def test_no_password_in_any_log(caplog: pytest.LogCaptureFixture) -> None:
