@@ -42,6 +42,7 @@ FILE_BYTES: Final = 128 * 1024
 FILES: Final = 4
 _MAX_INFO_CHARS: Final = 1000
 _MAX_WAITING: Final = 200
+_MOST_OF_A_LINE: Final = 64 * 1024
 
 NOT_CRITICAL: Final = frozenset(
     {
@@ -93,6 +94,9 @@ class SecurityRecord(Protocol):
 
     def record(self, kind: str, *, time: str, tech_info: str) -> str:
         """Adds an event; returns the new head."""
+
+    def begins(self) -> str | None:
+        """The recorded time of the oldest event that is kept; None when there is none, or nobody can tell."""
 
 
 class _Line(msgspec.Struct):
@@ -150,6 +154,15 @@ class SecurityLog:
             self._waiting.append(line + b"\n")
         self._flush()
         return f"{self._seq}:{self._hash}"
+
+    def begins(self) -> str | None:
+        for path in self.files():
+            try:
+                with path.open("rb") as file:
+                    return _decode(file.readline(_MOST_OF_A_LINE)).time
+            except (OSError, msgspec.DecodeError) as error:
+                _log.warning("security log: %s does not begin with an event: %s", path.name, type(error).__name__)
+        return None
 
     def close(self) -> None:
         if self._descriptor >= 0:

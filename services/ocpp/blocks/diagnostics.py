@@ -126,7 +126,13 @@ class Diagnostics(Block):
         ends = [end for end in (period.latest, self.context.time.known_utc(now)) if end is not None]
         if period.oldest is not None and any(period.oldest > end for end in ends):
             return "InvalidValue"  # N01.FR.05: there is no log of such a time
-        return None
+        return "NotFound" if request["logType"] == "SecurityLog" and self._is_before_the_log(period) else None
+
+    def _is_before_the_log(self, period: Period) -> bool:
+        """N01.FR.05: what the security log has forgotten, or never knew. Diagnostics are more than their log files."""
+        log = self.context.security_log
+        begins = None if log is None or period.latest is None else log.begins()
+        return begins is not None and not Period(latest=period.latest).admits(begins[:19])
 
     def _order(self, request: GetLogRequest, now: float) -> LogOrder:
         security = request["logType"] == "SecurityLog"  # N01.FR.03, N01.FR.04

@@ -140,6 +140,17 @@ def test_it_is_bounded_and_rotates_in_one_chain(tmp_path: Path) -> None:
     assert verdict(tmp_path, head, file_bytes=2000, files=3) == "SecurityLogBroken"
 
 
+def test_where_it_begins(tmp_path: Path) -> None:
+    log = log_at(tmp_path, file_bytes=1000, files=2)
+    assert log.begins() is None
+    for hour in range(10, 22):
+        log.record("InvalidMessages", time=f"2026-11-24T{hour}:00:00Z", tech_info="x")
+    kept = [json.loads(line) for path in log.files() for line in path.read_bytes().splitlines()]
+    assert log.begins() == kept[0]["time"] > "2026-11-24T10:00:00Z"
+    log.files()[0].write_bytes(b"damaged\n")
+    assert log.begins() == json.loads(lines(tmp_path)[0])["time"]
+
+
 def test_only_we_may_read_it(tmp_path: Path) -> None:
     filled(tmp_path)
     assert (tmp_path / "security.log").stat().st_mode & 0o777 == 0o600

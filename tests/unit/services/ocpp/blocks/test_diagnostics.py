@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from firmware.clock import format_utc
+from firmware.clock import format_utc, parse_utc
 from services.ocpp.blocks.diagnostics import Diagnostics
 from services.ocpp.device_model import keys
 from services.ocpp.jobs import Job, JobNews
@@ -169,6 +169,20 @@ def test_a_period_that_is_yet_to_come(bench: Bench, jobs: list[Job]) -> None:
     answer = get_log(bench, oldestTimestamp=format_utc(bench.clock.utc() + 3600))
     assert answer["status"] == "Rejected"  # N01.FR.05
     assert jobs == []
+
+
+def test_a_period_before_the_security_log_begins(bench: Bench, jobs: list[Job]) -> None:
+    first = bench.sent("SecurityEventNotification")[0]["timestamp"]
+    before = format_utc(parse_utc(first) - 3600)
+    answer = get_log(bench, log_type="SecurityLog", latestTimestamp=before)
+    assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "NotFound"}}  # N01.FR.05
+    assert jobs == []
+    assert get_log(bench, log_type="SecurityLog", oldestTimestamp=before, latestTimestamp=first)["status"] == "Accepted"
+
+
+def test_diagnostics_are_there_for_any_period(bench: Bench, jobs: list[Job]) -> None:
+    """Device model and state go with them, whatever the log files hold."""
+    assert get_log(bench, latestTimestamp="2026-11-24T00:00:00Z")["status"] == "Accepted"
 
 
 @pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-11-24T01:00:00"])
