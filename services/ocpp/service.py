@@ -124,6 +124,7 @@ class Service:
         self._feed = StatusFeed(Path(config.status_socket))
         self._hal = HalClient(Path(config.hal_socket), self, clock=clock, software=f"ocpp {firmware_version}")
         self._link = CsmsLink(self._link_settings, self, clock=clock, random=_random.random, dial_via=dial_via)
+        self._trust = Trust(self._csms_roots, self._known_utc)
         self._firmware = self._open_slots(config)
         workers = self._log_jobs(config).workers()
         if self._firmware is not None:
@@ -234,7 +235,7 @@ class Service:
             self._product,
             running=self._firmware_version,
             manufacturer_roots=lambda: [root.pem for root in self._certificates.roots("ManufacturerRootCertificate")],
-            trust=Trust(self._csms_roots, self._known_utc),
+            trust=self._trust,
             rules=self._transfer_rules,
         )
 
@@ -243,7 +244,7 @@ class Service:
             Path(config.database).with_name("uploads"),
             logs=Path(config.log_file).parent if config.log_file else None,
             security_log=self._security_log,
-            trust=Trust(self._csms_roots, self._known_utc),
+            trust=self._trust,
             rules=self._transfer_rules,
         )
 

@@ -68,10 +68,18 @@ from services.ocpp.storage import Database
 from services.ocpp.storage.tables import CacheTable, FactTable, OutboxTable, TransactionTable
 from tests.support.clock import ManualClock
 
-__all__ = ["PROFILE", "Bench", "Instant", "set_variables"]
+__all__ = ["PROFILE", "Bench", "Instant", "charge", "set_variables"]
 
 Instant = Literal["before the commit", "before sending", "after sending"]
 """Where within a unit of work the process dies."""
+
+
+def charge(bench: Bench, evse: int = 2, uid: str = "04A1B2C3D4E580") -> str:
+    """A session up to flowing energy; the transaction's id."""
+    bench.card(uid, evse)
+    bench.plug(evse)
+    bench.energy_on(evse)
+    return str(bench.events[-1]["transactionInfo"]["transactionId"])
 
 
 def set_variables(component: str, variable: str, value: str) -> Any:

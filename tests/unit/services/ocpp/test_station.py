@@ -13,7 +13,7 @@ import pytest
 from firmware.clock import CLOCK_FLOOR, format_utc, parse_utc
 from firmware.contract import EvseSelected, Fault, FaultRaised, Plugged, StopPressed
 from services.ocpp.signals import Authorised
-from tests.support.station import Bench, set_variables
+from tests.support.station import Bench, charge, set_variables
 
 CARD = "04A1B2C3D4E580"
 
@@ -23,12 +23,6 @@ def bench(tmp_path: Path) -> Bench:
     bench = Bench(tmp_path)
     bench.up()
     return bench
-
-
-def charge(bench: Bench, evse: int = 2) -> None:
-    bench.card(CARD, evse)
-    bench.plug(evse)
-    bench.energy_on(evse)
 
 
 def finish(bench: Bench, evse: int = 2) -> None:

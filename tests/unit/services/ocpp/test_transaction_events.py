@@ -9,7 +9,7 @@ import pytest
 
 from firmware.clock import parse_utc
 from firmware.contract import Cause, EnergyFlow, EnergyFlowChanged, Fault, Phase, Stamped
-from tests.support.station import Bench
+from tests.support.station import Bench, charge
 
 CARD = "04A1B2C3D4E580"
 
@@ -18,12 +18,6 @@ def full(path: Path, **tx: str) -> Bench:
     bench = Bench(path, product_name="full", variables={("TxCtrlr", name): value for name, value in tx.items()})
     bench.up()
     return bench
-
-
-def charge(bench: Bench) -> None:
-    bench.card(CARD, 2)
-    bench.plug(2)
-    bench.energy_on(2)
 
 
 def test_what_the_hal_tells_late_is_not_dated_before_what_was_told(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from firmware.clock import parse_utc
 from firmware.contract import EnergyFlow
 from services.ocpp.transaction_meter import _next
-from tests.support.station import Bench, set_variables
+from tests.support.station import Bench, charge, set_variables
 
 CARD = "04A1B2C3D4E580"
 ALL = "Energy.Active.Import.Register,Current.Import,SoC"
@@ -23,12 +23,6 @@ def station(path: Path, **sampled: str) -> Bench:
     bench = Bench(path, product_name="full", variables=variables)
     bench.up()
     return bench
-
-
-def charge(bench: Bench) -> None:
-    bench.card(CARD, 2)
-    bench.plug(2)
-    bench.energy_on(2)
 
 
 def samples(event: Any) -> list[tuple[str, str, float]]:

@@ -14,7 +14,7 @@ from firmware.config import NetworkProfile
 from firmware.contract import BootCause, Reboot, SetLimit, Withdraw
 from services.ocpp import signals
 from services.ocpp.device_model import keys
-from tests.support.station import PROFILE, Bench, set_variables
+from tests.support.station import PROFILE, Bench, charge, set_variables
 
 CARD = "04A1B2C3D4E580"
 
@@ -29,12 +29,6 @@ def answer_boot(bench: Bench, status: str, interval: int) -> None:
 
 def boots_sent(bench: Bench) -> int:
     return len(bench.sent("BootNotification"))
-
-
-def charge(bench: Bench, evse: int, uid: str = CARD) -> None:
-    bench.card(uid, evse)
-    bench.plug(evse)
-    bench.energy_on(evse)
 
 
 # --- B01 ------------------------------------------------------------------------------------------------------------

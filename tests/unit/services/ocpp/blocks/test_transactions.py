@@ -23,17 +23,9 @@ from firmware.contract import (
     Withdraw,
 )
 from services.ocpp.device_model import keys
-from tests.support.station import Bench, Instant
+from tests.support.station import Bench, Instant, charge
 
 CARD = "04A1B2C3D4E580"
-
-
-def charge(bench: Bench, evse: int = 2, *, uid: str = CARD) -> str:
-    """A session up to flowing energy; the transaction's id."""
-    bench.card(uid, evse)
-    bench.plug(evse)
-    bench.energy_on(evse)
-    return str(bench.events[-1]["transactionInfo"]["transactionId"])
 
 
 def test_whole_session_from_card_to_unplug(bench: Bench) -> None:
