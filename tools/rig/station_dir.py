@@ -18,13 +18,17 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from firmware.config import FactorySettings, NetworkProfile, load
+from firmware.config import CertificateFiles, FactorySettings, NetworkProfile, load
 from firmware.errors import ConfigError
 from tools.rig.settings_file import to_toml
+
+if TYPE_CHECKING:
+    from firmware.product.model import Limits
 
 __all__ = ["DEFAULT_SETTINGS", "DIAL_SOCKET", "HAL_SOCKET", "SLOTS", "STATUS_SOCKET", "WORLD_SOCKET", "StationDir"]
 
@@ -131,14 +135,35 @@ def _read_factory_file(path: Path) -> FactorySettings:
 
 
 def _refuse_wrong_values(settings: FactorySettings, where: Path) -> None:
-    """Values of variables are checked as the CSMS's would be; what that needs is imported only when there are any."""
-    if not settings.variable and _is_product_name(settings.product):
-        return
+    """What the OCPP service would find impossible is said before anything runs; each check imports what it needs."""
     from firmware import product
-    from services.ocpp.device_model.build import apply_factory, build
 
-    variables = {variable.address.folded(): variable for variable in build(product.load(settings.product))}
-    apply_factory(variables, settings.variable, str(where))
+    given = product.load(settings.product)
+    last = given.limits.network_slots
+    for profile in settings.network_profile:
+        if profile.slot > last:
+            raise ConfigError(f"{where}: network_profile: slot {profile.slot}: this product has slots 1 to {last}")
+    if settings.variable or not _is_product_name(settings.product):
+        from services.ocpp.device_model.build import apply_factory, build
+
+        apply_factory({each.address.folded(): each for each in build(given)}, settings.variable, str(where))
+    if settings.certificates != CertificateFiles():
+        _refuse_certificates(settings.certificates, given.limits, where)
+
+
+def _refuse_certificates(files: CertificateFiles, limits: Limits, where: Path) -> None:
+    """They are installed for a trial, as the service will."""
+    from services.ocpp.certificates import factory
+    from services.ocpp.certificates.store import CertificateStore
+
+    with TemporaryDirectory() as folder:
+        trial = CertificateStore(
+            Path(folder), entries=limits.certificate_entries, chain_bytes=limits.certificate_chain_bytes
+        )
+        try:
+            factory.install(trial, files)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
 
 
 def _is_product_name(product: str) -> bool:

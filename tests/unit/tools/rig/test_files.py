@@ -18,6 +18,7 @@ from firmware.config import FactorySettings, ServiceConfig, load
 from firmware.contract import BootCause
 from firmware.errors import ConfigError
 from hal.config import HalConfig
+from tests.support.pki import Pki
 from tools.rig.damage import corrupt_database
 from tools.rig.ledger import Ledger
 from tools.rig.settings_file import to_toml
@@ -36,6 +37,7 @@ security_profile = 2
 [certificates]
 csms_root = ["root.pem"]
 station_chain = "../chain.pem"
+station_key = "station.key"
 [[variable]]
 component = "TxCtrlr"
 variable = "EVConnectionTimeOut"
@@ -53,8 +55,11 @@ VARIABLE = '[[variable]]\ncomponent = "TxCtrlr"\nvariable = "{}"\nvalue = "{}"\n
 def factory(tmp_path: Path) -> Path:
     folder = tmp_path / "factory"
     folder.mkdir()
-    (folder / "root.pem").write_text("root")
-    (tmp_path / "chain.pem").write_text("chain")
+    authority = Pki()
+    chain, key = authority.server(folder)
+    (folder / "root.pem").write_text(authority.pem)
+    chain.rename(tmp_path / "chain.pem")
+    key.rename(folder / "station.key")
     file = folder / "station.toml"
     file.write_text(FACTORY)
     return file
@@ -114,6 +119,10 @@ def test_one_rig_at_a_time(tmp_path: Path) -> None:
             'identity = "CP1"\n[[network_profile]]\nslot=1\nurl="ws://a/b"\n[[network_profile]]\nslot=1\nurl="ws://a/c"',
             "slot",
         ),
+        (
+            'identity = "CP1"\n[[network_profile]]\nslot=99\nurl="ws://a/b"',
+            "slot 99: this product has slots 1 to 6",
+        ),
         ("identity = ", "end of document"),
         ('identity = "CP1"\n' + VARIABLE.format("NoSuchThing", "1"), "NoSuchThing"),
         ('identity = "CP1"\n' + VARIABLE.format("EVConnectionTimeOut", "banana"), "EVConnectionTimeOut"),
@@ -127,6 +136,24 @@ def test_bad_file_is_told_with_its_place_and_leaves_no_station(tmp_path: Path, t
     assert "bad.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "cp" / "station.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("certificates", "says"),
+    [
+        ('csms_root = ["bad.toml"]', "no certificate"),
+        ('manufacturer_root = ["bad.toml"]', "no certificate"),
+        ('station_chain = "chain.pem"', "belong together"),
+        ('station_key = "factory/station.key"', "belong together"),
+        ('station_chain = "bad.toml"\nstation_key = "factory/station.key"', "no certificate"),
+        ('station_chain = "chain.pem"\nstation_key = "bad.toml"', "private key can't be read"),
+    ],
+)
+@pytest.mark.usefixtures("factory")
+def test_certificates_are_tried_before_anything_runs(tmp_path: Path, certificates: str, says: str) -> None:
+    test_bad_file_is_told_with_its_place_and_leaves_no_station(
+        tmp_path, f'identity = "CP1"\n[certificates]\n{certificates}\n', says
+    )
 
 
 def test_missing_file_is_told(tmp_path: Path) -> None:
