@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from tools.conformance.conditions import Answers, evaluate
+from tools.conformance.conditions import Answers, evaluate, operands
 
 __all__ = ["CATALOGUE", "HOME_PRODUCT", "Entry", "Ruling", "load", "rule", "select"]
 
@@ -57,10 +57,12 @@ def load(path: Path = CATALOGUE) -> list[Entry]:
     return [Entry(**entry) for entry in json.loads(path.read_text())]
 
 
-def select(entries: list[Entry], pattern: str) -> list[Entry]:
-    """The entries whose id matches any of the comma-separated globs of `pattern` (`TC_B_*`, `B_01`, `B`)."""
-    globs = [glob.strip() for glob in pattern.split(",") if glob.strip()]
-    return [entry for entry in entries if any(_named(entry.id, glob) for glob in globs)]
+def select(entries: list[Entry], pattern: str) -> tuple[list[Entry], list[str]]:
+    """The entries whose id matches any of the comma-separated globs of `pattern` (`TC_B_*`, `b_01`, `B`), and the
+    globs that match none."""
+    globs = [glob.strip().upper() for glob in pattern.split(",") if glob.strip()]
+    chosen = [entry for entry in entries if any(_named(entry.id, glob) for glob in globs)]
+    return chosen, [glob for glob in globs if not any(_named(entry.id, glob) for entry in entries)]
 
 
 def _named(case: str, glob: str) -> bool:
@@ -69,7 +71,7 @@ def _named(case: str, glob: str) -> bool:
 
 
 def rule(entry: Entry, product: str, answers: Answers) -> Ruling:
-    """Whether `entry` applies to `product`, whose answers are `answers`."""
+    """Whether `entry` applies to the product that factory settings call `product`, whose answers are `answers`."""
     if product == HOME_PRODUCT:
         return Ruling(entry.applies, entry.why)
     if entry.status == "M":
@@ -77,4 +79,5 @@ def rule(entry: Entry, product: str, answers: Answers) -> Ruling:
     value = evaluate(entry.condition, answers)
     if value is None:
         return Ruling(False, f"the product file does not answer: {entry.condition}")
-    return Ruling(value, f"{entry.condition} is {'met' if value else 'not met'}")
+    told = ", ".join(f"{name} is {answer}" for name, answer in operands(entry.condition, answers).items())
+    return Ruling(value, f"{entry.condition} is {'met' if value else 'not met'}: {told}")

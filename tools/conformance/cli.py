@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
+import os
+import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -29,20 +33,51 @@ def _parser() -> argparse.ArgumentParser:
     add("--station-file", type=Path, metavar="FILE", help="factory settings whose product is tested (default: ours)")
     add("--report", type=Path, metavar="DIR", help="write report.json, junit.xml and report.html")
     add("--list", action="store_true", help="only say which cases there are, apply and are written")
-    add("--jobs", type=int, default=4, metavar="N", help="how many rigs at once (default 4)")
-    add("--patience", type=float, default=1.0, metavar="X", help="multiplies every time limit, for slow machines")
+    add("--jobs", type=_count, default=4, metavar="N", help="how many rigs at once (default 4)")
+    add("--patience", type=_factor, default=1.0, metavar="X", help="multiplies every time limit, for slow machines")
     add("--logs", type=Path, default=Path(".run/conformance"), metavar="DIR", help="where failed cases leave their log")
     add("--keep-logs", action="store_true", help="keep the log of cases that pass, too")
-    add("--control", type=Path, metavar="PATH", help="attach to the running rig with this control socket")
-    add("--manual", action="store_true", help="test a real station; a person does the manual actions")
-    add("--listen", default="127.0.0.1:9000", metavar="HOST:PORT", help="with --control and --manual: our address")
+    attach = parser.add_mutually_exclusive_group().add_argument
+    attach("--control", type=Path, metavar="PATH", help="attach to the running rig with this control socket")
+    attach("--manual", action="store_true", help="test a real station; a person does the manual actions")
+    add(
+        "--listen",
+        type=_address,
+        default=("127.0.0.1", 9000),
+        metavar="HOST:PORT",
+        help="with --control and --manual: our address (default 127.0.0.1:9000)",
+    )
     add("--identity", default="CP001", help="the station's identity")
     add("--password", default="0123456789abcdef", help="its basic authentication password")
     return parser
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return number
+
+
+def _factor(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
+    return number
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"expected HOST:PORT, not {text!r}")
+    return host.strip("[]"), int(port)
+
+
 def main(argv: list[str]) -> int:
-    """Runs the cases that `argv` asks for; 0 when nothing failed, 1 when something did, 2 for bad arguments."""
+    """Runs the cases that `argv` asks for.
+
+    0 when nothing failed, 1 when something did, 2 for bad arguments, 130 when interrupted.
+    """
     try:
         args = _parser().parse_args(argv)
         product = product_under_test(args.station_file)
@@ -51,22 +86,58 @@ def main(argv: list[str]) -> int:
     except BaywattError as error:
         print(f"baywatt conformance: {error}", file=sys.stderr)
         return 2
-    entries = catalogue.select(catalogue.load(), args.cases)
-    if not entries:
-        print(f"baywatt conformance: no case matches {args.cases!r}", file=sys.stderr)
+    entries, unmatched = catalogue.select(catalogue.load(), args.cases)
+    if unmatched or not entries:
+        print(f"baywatt conformance: no case matches {', '.join(unmatched) or repr(args.cases)}", file=sys.stderr)
         return 2
     written = collect()
     if args.list:
         return _list(entries, written, product)
+    if (obstacle := _obstacle(args)) is not None:
+        print(f"baywatt conformance: {obstacle}", file=sys.stderr)
+        return 2
     return _run(args, entries, written, product)
 
 
+def _obstacle(args: argparse.Namespace) -> str | None:
+    """Why no case could run against the station that is to be attached to; `None` when nothing is in the way."""
+    if args.control:
+        try:
+            with socket.socket(socket.AF_UNIX) as control:
+                control.connect(str(args.control))
+        except OSError as error:
+            return f"--control {args.control}: {error.strerror or error}"
+    if args.control or args.manual:
+        host, port = args.listen
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            socket.create_server((host, port), family=family).close()
+        except OSError as error:
+            return f"--listen {host}:{port}: {error.strerror or error}"
+    return None
+
+
 def _list(entries: list[Entry], written: dict[str, Case], product: Tested) -> int:
-    for entry in entries:
-        ruling = catalogue.rule(entry, product.name, product.answers)
-        state = ("ready" if entry.id in written else "MISSING") if ruling.applies else "skip"
-        print(f"{state:<8} {entry.id:<11} {entry.title} ({ruling.why})")
+    try:
+        for entry in entries:
+            ruling = catalogue.rule(entry, product.reference, product.answers)
+            state = ("ready" if entry.id in written else "MISSING") if ruling.applies else "skip"
+            print(f"{state:<8} {entry.id:<11} {entry.title} ({ruling.why})")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads the list has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+async def _terminable(todo: list[tuple[Entry, Case]], options: Options, done: list[Result]) -> None:
+    """Runs `todo`, filling `done`; SIGTERM, too, lets the cases that run put their stations away."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+
+    def emit(result: Result) -> None:
+        done.append(result)
+        print(result.line(), flush=True)
+
+    await run(todo, options, emit)
 
 
 def _run(args: argparse.Namespace, entries: list[Entry], written: dict[str, Case], product: Tested) -> int:
@@ -76,8 +147,17 @@ def _run(args: argparse.Namespace, entries: list[Entry], written: dict[str, Case
         print(result.line(), flush=True)
     options = _options(args, product)
     if options.attach:
-        print(f"Waiting for station {args.identity} at ws://{args.listen}/ocpp/{args.identity}", flush=True)
-    done += asyncio.run(run(todo, options, lambda result: print(result.line(), flush=True)))
+        print(
+            f"Waiting for station {args.identity} at ws://{options.host}:{options.port}/ocpp/{args.identity}",
+            flush=True,
+        )
+    skipped = len(done)
+    try:
+        asyncio.run(_terminable(todo, options, done))
+    except KeyboardInterrupt:
+        return _interrupted(done, len(todo) + skipped)
+    order = {entry.id: number for number, entry in enumerate(entries)}
+    done.sort(key=lambda result: order[result.entry.id])
     if args.report:
         report.write(args.report, done, product, started=started, finished=time.time())
     logs = [result.log for result in done if result.log]
@@ -88,13 +168,20 @@ def _run(args: argparse.Namespace, entries: list[Entry], written: dict[str, Case
     return 1 if any(result.outcome in (Outcome.FAILED, Outcome.MISSING) for result in done) else 0
 
 
+def _interrupted(done: list[Result], asked: int) -> int:
+    """Half a run gets no report: it would look like a whole one."""
+    print(f"\ninterrupted: {asked - len(done)} of {asked} cases not run, no report", file=sys.stderr, flush=True)
+    print(last_line(done), flush=True)
+    return 130
+
+
 def _sort(
     entries: list[Entry], written: dict[str, Case], product: Tested
 ) -> tuple[list[Result], list[tuple[Entry, Case]]]:
     """What is decided without running (does not apply, is not written), and what is to be run."""
     done, todo = [], []
     for entry in entries:
-        ruling = catalogue.rule(entry, product.name, product.answers)
+        ruling = catalogue.rule(entry, product.reference, product.answers)
         if not ruling.applies:
             done.append(Result(entry, Outcome.SKIPPED, reason=ruling.why))
         elif entry.id not in written:
@@ -112,7 +199,7 @@ def _options(args: argparse.Namespace, product: Tested) -> Options:
         evses=product.evses,
         answers=product.answers,
     )
-    host, _, port = args.listen.rpartition(":")
+    host, port = args.listen
     attach = None
     if args.manual:
         attach = _person
@@ -125,7 +212,7 @@ def _options(args: argparse.Namespace, product: Tested) -> Options:
         logs=args.report / "logs" if args.report else args.logs,
         attach=attach,
         host=host,
-        port=int(port),
+        port=port,
         keep_logs=args.keep_logs,
         durations=args.logs / "durations.json",
     )

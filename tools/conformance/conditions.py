@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-__all__ = ["Answers", "evaluate"]
+__all__ = ["Answers", "evaluate", "operands"]
 
 Answers: TypeAlias = Mapping[str, bool | int | float | str]
 
@@ -37,7 +37,7 @@ class _Unreadable(ValueError):
 
 def evaluate(condition: str, answers: Answers) -> bool | None:
     """Whether `condition` holds; `None` when the answers, or this grammar, do not say."""
-    text = re.sub(r"\(errata [^)]*\)", "", condition.rpartition("Charging Station: ")[2] or condition)
+    text = _text(condition)
     if not text.strip():
         return True
     try:
@@ -45,6 +45,23 @@ def evaluate(condition: str, answers: Answers) -> bool | None:
         return parser.whole()
     except _Unreadable:
         return None
+
+
+def operands(condition: str, answers: Answers) -> dict[str, str]:
+    """What the product answers to each thing that `condition` asks: `{"C-13": "No"}`."""
+    found = {}
+    for kind, text in _tokens(_text(condition)):
+        if kind in ("id", "range", "words"):
+            value = _Parser([(kind, text)], answers).whole()
+            found[_key(text) if kind == "id" else text] = "Yes" if value else "No" if value is False else "not answered"
+        elif kind == "compare":
+            name = _key(text.partition(">")[0].strip())
+            found[name] = str(answers.get(name, "not answered"))
+    return found
+
+
+def _text(condition: str) -> str:
+    return re.sub(r"\(errata [^)]*\)", "", condition.rpartition("Charging Station: ")[2] or condition)
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:

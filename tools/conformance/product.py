@@ -16,6 +16,7 @@ import msgspec
 
 from firmware import product as products
 from firmware.config import FactorySettings, load
+from firmware.errors import ConfigError
 from firmware.product import Product
 from tools.conformance.catalogue import HOME_PRODUCT
 from tools.conformance.conditions import Answers
@@ -50,10 +51,29 @@ def product_under_test(station_file: Path | None) -> Tested:
     """The product that `station_file` names, else the project's own; raises `ConfigError`."""
     reference = HOME_PRODUCT
     if station_file is not None:
-        reference = load(station_file, FactorySettings).product
+        reference = _factory_product(station_file)
         if "/" in reference or reference.endswith(".toml"):
             reference = str((station_file.parent / reference).resolve())
     return describe(products.load(reference), reference)
+
+
+def _factory_product(station_file: Path) -> str:
+    """The product that factory settings name; a product file in their place is a likely slip, and gets a hint."""
+    try:
+        return load(station_file, FactorySettings).product
+    except ConfigError as error:
+        if _is_product(station_file):
+            hint = f'name it in factory settings: product = "{station_file.resolve()}"'
+            raise ConfigError(f"{station_file}: this is a product file; {hint}") from error
+        raise
+
+
+def _is_product(file: Path) -> bool:
+    try:
+        products.load(file.resolve())
+    except ConfigError:
+        return False
+    return True
 
 
 def describe(product: Product, reference: str) -> Tested:

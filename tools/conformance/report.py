@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +26,8 @@ def write(folder: Path, results: Sequence[Result], product: Tested, *, started: 
     figures = summarise((result.measured for result in results), product.limits)
     data = _data(results, product, figures, started=started, finished=finished)
     (folder / "report.json").write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
-    ElementTree.ElementTree(_junit(results, finished - started)).write(folder / "junit.xml", encoding="utf-8")
+    suite = ElementTree.ElementTree(_junit(results, data["started"], finished - started))
+    suite.write(folder / "junit.xml", encoding="utf-8", xml_declaration=True)
     (folder / "report.html").write_text(_page(results, product, figures, data))
 
 
@@ -59,22 +61,32 @@ def _case(result: Result) -> dict[str, Any]:
     }
 
 
-def _junit(results: Sequence[Result], seconds: float) -> ElementTree.Element:
+def _junit(results: Sequence[Result], started: str, seconds: float) -> ElementTree.Element:
     n = count(results)
     bad = n[Outcome.FAILED] + n[Outcome.MISSING]
-    numbers = {"tests": len(results), "failures": bad, "skipped": n[Outcome.SKIPPED], "time": f"{seconds:.1f}"}
-    suite = ElementTree.Element("testsuite", {"name": "conformance", **{k: str(v) for k, v in numbers.items()}})
+    numbers = {"tests": len(results), "failures": bad, "errors": 0, "skipped": n[Outcome.SKIPPED]}
+    attributes = {k: str(v) for k, v in numbers.items()} | {"time": f"{seconds:.1f}", "timestamp": started}
+    suite = ElementTree.Element("testsuite", {"name": "conformance", **attributes})
     for result in results:
         name = f"{result.entry.id} {result.entry.title}"
         attributes = {"classname": f"conformance.{result.entry.block}", "name": name, "time": f"{result.seconds:.3f}"}
         element = ElementTree.SubElement(suite, "testcase", attributes)
         if result.outcome is Outcome.SKIPPED:
             ElementTree.SubElement(element, "skipped", {"message": result.reason})
-        elif result.outcome is Outcome.MISSING:
-            ElementTree.SubElement(element, "failure", {"message": result.reason})
-        for failure in result.failures:
-            ElementTree.SubElement(element, "failure", {"message": str(failure)})
+        elif result.outcome is not Outcome.PASSED:
+            _failure(element, [_xml_text(str(failure)) for failure in result.failures] or [result.reason])
     return suite
+
+
+def _failure(element: ElementTree.Element, texts: Sequence[str]) -> None:
+    """One `failure` for all of them: JUnit's schema allows no more."""
+    failure = ElementTree.SubElement(element, "failure", {"message": texts[0], "type": "conformance"})
+    failure.text = "\n".join(texts)
+
+
+def _xml_text(text: str) -> str:
+    """`text` without the characters that XML 1.0 has no way to write."""
+    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
 
 
 _STYLE = """

@@ -41,7 +41,7 @@ class Result:
             return f"{head} {self.seconds:.1f} s {self.entry.title}"
         if self.outcome is Outcome.FAILED:
             more = f" (and {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
-            return f"{head} {self.seconds:.1f} s {self.entry.title}: {self.failures[0]}{more}"
+            return f"{head} {self.seconds:.1f} s {self.entry.title}: {' '.join(str(self.failures[0]).split())}{more}"
         return f"{head} {self.entry.title}: {self.reason}"
 
 

@@ -29,6 +29,8 @@ from tools.conformance.verdict import CaseFailed, CaseSkipped, Failure
 
 __all__ = ["Options", "run"]
 
+_CONNECTS_WITHIN_S = 180
+
 
 @dataclass(frozen=True)
 class Options:
@@ -96,30 +98,37 @@ async def _run_one(entry: Entry, case: Case, options: Options) -> Result:
     csms = Csms(transcript, lambda *_: None, time.monotonic, options.facts.identity)
     station = options.attach() if options.attach else OwnRig(folder)
     bench = Bench(station, csms, options.facts, setup=case.setup, patience=options.patience, folder=folder)
-    started, reason = time.monotonic(), ""
     try:
         try:
-            await _prepare(bench, options)
-            started = time.monotonic()
-            async with asyncio.timeout(case.limit_s * options.patience):
-                await case.run(bench)
-            bench.finish()
-        except CaseSkipped as skipped:
-            reason = str(skipped)
-        except CaseFailed as failed:
-            _keep(bench, failed.failure)
-        except TimeoutError:
-            bench.fail(f"not done within {case.limit_s:g} s")
-        except (ControlError, ConnectionError) as refused:
-            bench.fail(f"the manual action failed: {refused}")
-        except Exception as error:  # a mistake in the case must not end the run
-            bench.fail(f"the case is broken: {type(error).__name__}: {error}")
-            transcript.add("tool", "trace", "", _trace(error))
-        seconds = time.monotonic() - started
-        await _clear_away(bench)
+            seconds, reason = await _play(case, bench, options)
+        finally:  # when the run is interrupted, too
+            await _clear_away(bench)
         return _result(entry, bench, seconds=seconds, reason=reason, options=options)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _play(case: Case, bench: Bench, options: Options) -> tuple[float, str]:
+    """How long the case took, and why it was skipped if it was; its failures are with the bench."""
+    started, reason = time.monotonic(), ""
+    try:
+        await _prepare(bench, options)
+        started = time.monotonic()
+        async with asyncio.timeout(case.limit_s * options.patience):
+            await case.run(bench)
+        bench.finish()
+    except CaseSkipped as skipped:
+        reason = str(skipped)
+    except CaseFailed as failed:
+        _keep(bench, failed.failure)
+    except TimeoutError:
+        bench.fail(f"not done within {case.limit_s * options.patience:g} s")
+    except (ControlError, OSError) as refused:
+        bench.fail(f"the manual action failed: {refused}")
+    except Exception as error:  # a mistake in the case must not end the run
+        bench.fail(f"the case is broken: {type(error).__name__}: {error}")
+        bench.transcript.add("tool", "trace", "", _trace(error))
+    return time.monotonic() - started, reason
 
 
 def _keep(bench: Bench, failure: Failure) -> None:
@@ -187,9 +196,11 @@ async def _prepare_attached(bench: Bench, options: Options) -> None:
     setup = bench.setup
     if setup.security_profile != 1 or setup.updates or setup.mutability or not setup.power:
         raise CaseSkipped("needs factory settings of its own")
-    await bench.csms.open_endpoint("main", password=options.facts.password, host=options.host, port=options.port)
+    facts = options.facts
+    endpoint = await bench.csms.open_endpoint("main", password=facts.password, host=options.host, port=options.port)
     await bench.station.start(None, power=True)
-    await bench.connected(within=180)
+    text = f"station {facts.identity} connects to {endpoint.url}"
+    await bench.until(lambda: bench.csms.endpoint, within=_CONNECTS_WITHIN_S, text=text)
     await bench.quiet(1.0)
     if setup.variables:
         await bench.configure(setup.variables, if_implemented=True)
@@ -202,7 +213,7 @@ async def _clear_away(bench: Bench) -> None:
         if not bench.station.own and bench.csms.connection is not None:
             async with asyncio.timeout(30):
                 await bench.restore()
-    except (CaseFailed, ControlError, ConnectionError, TimeoutError) as error:
+    except (CaseFailed, CaseSkipped, ControlError, OSError) as error:  # TimeoutError is an OSError
         bench.fail(f"the station could not be given back as it was: {error}")
     finally:
         await bench.station.stop()

@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -140,13 +140,32 @@ _REQUESTS = {
 _ON_REAL_STATIONS = frozenset(_REQUESTS) | {"car", "network", "fault", "clear_fault"}
 
 
+async def _ask_at_terminal(question: str) -> str:
+    """The line that is typed; unlike `input` in a thread it can be interrupted. Skips the case when nobody is there."""
+    print(question, end="", flush=True)
+    fd, loop, readable = sys.stdin.fileno(), asyncio.get_running_loop(), asyncio.Event()
+    line = b""
+    with contextlib.suppress(PermissionError):  # a file, which is always readable
+        loop.add_reader(fd, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(fd)
+    while not line.endswith(b"\n"):
+        byte = os.read(fd, 1)  # no more than this line: the next question reads on
+        if not byte:
+            raise CaseSkipped("standard input has ended: nobody is at the terminal")
+        line += byte
+    return line.decode(errors="replace")
+
+
 class Person:
     """A person at the terminal in front of a real station; `ask` puts a question and gives the answer."""
 
     own = False
 
-    def __init__(self, ask: Callable[[str], str] = input) -> None:
-        self._ask = ask
+    def __init__(self, ask: Callable[[str], Awaitable[str]] | None = None) -> None:
+        self._ask = ask or _ask_at_terminal
 
     async def start(self, factory: str | None, *, power: bool) -> None:
         """Nothing to start: the station is there."""
@@ -157,7 +176,7 @@ class Person:
             raise CaseSkipped(f"{op} can only be done on a rig")
         text = _REQUESTS.get(op, f"Please do: {op} {{fields}}.")
         known = {"evse": "any", "uid": "", **fields, "fields": json.dumps(fields)}
-        answer = await asyncio.to_thread(self._ask, f"  >> {text.format(**known)} Then press Enter (n: not possible) ")
+        answer = await self._ask(f"  >> {text.format(**known)} Then press Enter (n: not possible) ")
         if answer.strip().casefold() == "n":
             raise CaseSkipped(f"{op} is not possible on this station")
         return {"ok": True}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,45 @@ def test_bad_arguments_exit_with_2(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "station.toml").write_text('identity = "CP001"\nproduct = "nobody"\n')
     assert main(["--station-file", str(tmp_path / "station.toml")]) == 2
     assert "nobody" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--jobs", "0"], "must be 1 or more, not 0"),
+        (["--patience", "nan"], "must be more than 0, not nan"),
+        (["--manual", "--listen", "9000"], "expected HOST:PORT, not '9000'"),
+        (["--manual", "--listen", "localhost:99999"], "expected HOST:PORT"),
+        (["--manual", "--control", "c.sock"], "not allowed with"),
+        (["--control", "/nowhere/c.sock"], "--control /nowhere/c.sock: No such file or directory"),
+        (["--cases", "B_01,b_99"], "no case matches B_99"),
+    ],
+)
+def test_a_bad_argument_is_named(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--manual", "--listen", f"127.0.0.1:{port}"]) == 2
+    assert f"--listen 127.0.0.1:{port}: Address already in use" in capsys.readouterr().err
+
+
+def test_a_product_file_as_station_file_gets_a_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other.toml").write_text('extends = "c7am-400-cc"\n')
+    assert main(["--list", "--station-file", str(tmp_path / "other.toml")]) == 2
+    assert f'this is a product file; name it in factory settings: product = "{tmp_path}' in capsys.readouterr().err
+
+
+def test_a_product_file_with_our_products_name_is_ruled_by_its_own_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c7am-400-cc.toml").write_text('extends = "c7am-400-cc"\n[features]\nreset_per_evse = true\n')
+    (tmp_path / "station.toml").write_text('identity = "CP001"\nproduct = "./c7am-400-cc.toml"\n')
+    assert main(["--list", "--cases", "B_25", "--station-file", str(tmp_path / "station.toml")]) == 0
+    assert capsys.readouterr().out.startswith("ready    TC_B_25_CS")
 
 
 def test_another_product_is_ruled_by_its_own_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

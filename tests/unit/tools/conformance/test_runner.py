@@ -89,6 +89,30 @@ async def test_a_case_has_a_time_limit(run_case: Callable[..., Any]) -> None:
     assert result.outcome is Outcome.FAILED
 
 
+async def test_an_interrupted_case_puts_its_station_away(
+    fake: Callable[..., Any], facts: Facts, tmp_path: Path
+) -> None:
+    station, playing = fake(), asyncio.Event()
+    stopped: list[bool] = []
+
+    async def plays(t: Bench) -> None:
+        playing.set()
+        await asyncio.sleep(60)
+
+    async def stop() -> None:
+        stopped.append(True)
+        await stop_station()
+
+    stop_station, station.stop = station.stop, stop
+    options = Options(facts, logs=tmp_path, durations=tmp_path / "durations.json", attach=lambda: station)
+    running = asyncio.create_task(run([(ENTRY, Case(ENTRY.id, plays, Setup(), 30))], options, lambda _: None))
+    await playing.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert stopped == [True]
+
+
 async def test_a_case_that_can_not_be_run_is_skipped(run_case: Callable[..., Any]) -> None:
     result, (line,) = await run_case(skips)
     assert line == "SKIP TC_B_01_CS Cold Boot Charging Station - Accepted: no such hardware"
@@ -127,10 +151,20 @@ def test_the_report_has_three_shapes(tmp_path: Path) -> None:
     assert data["cases"][1]["failures"][0]["requirement"] == "E07.FR.03"
     suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "2", "1")
+    assert [len(case.findall("failure")) for case in suite] == [0, 1, 0, 1]
+    assert (suite[1][0].text or "").count("E07.FR.03") == 2
     page = (tmp_path / "report.html").read_text()
     assert "stoppedReason is &lt;wrong&gt;" in page
     assert "<td>C-08</td><td>Master pass without UI</td><td>Yes</td>" in page
     assert "C7AM-400-CC" in page
+
+
+def test_junit_stays_readable_whatever_the_station_said(tmp_path: Path) -> None:
+    failure = Failure("1", "", "a \x00 and \uffff", "")
+    product = product_under_test(None)
+    report.write(tmp_path, [Result(ENTRY, Outcome.FAILED, 1.0, [failure])], product, started=1e9, finished=1e9)
+    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert suite[0][0].get("message") == "step 1: a \ufffd and \ufffd"
 
 
 def line(at: float, who: str, what: str, action: str, body: Any, uid: str = "") -> Line:

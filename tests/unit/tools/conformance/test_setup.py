@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ async def test_a_person_is_asked_and_may_say_no() -> None:
     asked: list[str] = []
     answers = ["", "n"]
 
-    def ask(question: str) -> str:
+    async def ask(question: str) -> str:
         asked.append(question)
         return answers[len(asked) - 1]
 
@@ -144,3 +145,17 @@ async def test_a_person_is_asked_and_may_say_no() -> None:
         await person.manual("car", evse=1, suspended=True)
     with pytest.raises(CaseSkipped, match="only be done on a rig"):
         await person.manual("storage", full=True)
+
+
+async def test_lines_typed_ahead_are_answers_and_the_end_of_input_skips(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"\nn\n")
+    os.close(writer)
+    with os.fdopen(reader) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        person = Person()
+        await person.manual("plug_in", evse=2)
+        with pytest.raises(CaseSkipped, match="is not possible"):
+            await person.manual("plug_out", evse=2)
+        with pytest.raises(CaseSkipped, match="nobody is at the terminal"):
+            await person.manual("plug_in", evse=2)
