@@ -8,6 +8,7 @@ from typing import Any
 
 from firmware.config import convert, read_toml
 from firmware.errors import ConfigError
+from firmware.product.agreement import contradictions
 from firmware.product.model import Product, VariableRow
 
 __all__ = ["load"]
@@ -118,6 +119,8 @@ def _check(product: Product, path: Path) -> None:
             raise ConfigError(f"{place}: there is no EVSE {row.evse}")
     if [evse.id for evse in product.hardware.evse] != list(range(1, len(product.hardware.evse) + 1)):
         raise ConfigError(f"{path}: hardware.evse: ids must be 1, 2, 3 ... (part 1, section 2.2)")
+    for problem in contradictions(product):
+        raise ConfigError(f"{path}: {problem}")
 
 
 def _row_address(row: VariableRow) -> tuple[Any, ...]:

@@ -53,44 +53,77 @@ def test_references_are_resolved(product: Product) -> None:
 
 
 @pytest.mark.parametrize(
-    ("feature", "variable"),
+    ("features", "row", "words"),
     [
-        ("auth_cache", "AuthCacheCtrlr.Enabled"),
-        ("auth_cache_life_time", "AuthCacheCtrlr.LifeTime"),
-        ("auth_cache_policies", "AuthCacheCtrlr.Policy"),
-        ("auth_cache_disable_post_authorize", "AuthCacheCtrlr.DisablePostAuthorize"),
-        ("offline_unknown_ids", "AuthCtrlr.OfflineTxForUnknownIdEnabled"),
-        ("disable_remote_authorization", "AuthCtrlr.DisableRemoteAuthorization"),
-        ("max_energy_on_invalid_id", "TxCtrlr.MaxEnergyOnInvalidId"),
-        ("sessions_pending_firmware_update", "ChargingStation.AllowNewSessionsPendingFirmwareUpdate"),
-        ("queue_all_messages", "OCPPCommCtrlr.QueueAllMessages"),
-        ("time_offset", "ClockCtrlr.TimeOffset"),
-        ("time_zone", "ClockCtrlr.TimeZone"),
-        ("send_during_idle", "AlignedDataCtrlr.SendDuringIdle"),
-        ("signed_meter_values", "SampledDataCtrlr.SignReadings"),
-        ("certificate_signed_timeout", "SecurityCtrlr.CertSigningWaitMinimum"),
-        ("certificate_signed_timeout", "SecurityCtrlr.CertSigningRepeatTimes"),
-        ("minimum_status_duration", "EVSE.MinimumStatusDuration"),
-        ("local_auth_list", "LocalAuthListCtrlr.Available"),
-        ("reservation", "ReservationCtrlr.Available"),
-        ("smart_charging", "SmartChargingCtrlr.Available"),
-        ("iso15118", "ISO15118Ctrlr.ContractValidationOffline"),
-        ("device_management", "MonitoringCtrlr.Available"),
+        ("auth_cache = true", "", "features.auth_cache: switched on, but the device model has no AuthCacheCtrlr.Avail"),
+        (
+            "",
+            'component = "AuthCacheCtrlr"\nvariable = "Available"',
+            "features.auth_cache: switched off, but the device model has AuthCacheCtrlr.Available",
+        ),
+        (
+            'auth_cache_policies = ["LRU"]',
+            "",
+            "features.auth_cache_policies: switched on, but the device model has no AuthCacheCtrlr.Policy",
+        ),
+        (
+            "certificate_signed_timeout = true",
+            'component = "SecurityCtrlr"\nvariable = "CertSigningWaitMinimum"',
+            "features.certificate_signed_timeout: switched on, but the device model has no SecurityCtrlr.CertSigning",
+        ),
+        (
+            "",
+            'component = "TxCtrlr"\nvariable = "TxStartPoint"\nvalues = ["Authorized", "EVConnected"]',
+            "features.tx_start_points: Authorized; but the values of TxCtrlr.TxStartPoint: Authorized, EVConnected",
+        ),
+        (
+            "tx_start_point_writable = false",
+            "",
+            "features.tx_start_point_writable: switched off, but TxCtrlr.TxStartPoint is ReadWrite",
+        ),
+        (
+            "remote_start_without_authorize = false",
+            "",
+            "remote_start_without_authorize: off, but AuthCtrlr.AuthorizeRemoteStart is ReadWrite",
+        ),
+        (
+            "keep_authorization_on_unplug = true",
+            "",
+            "keep_authorization_on_unplug: on, but TxCtrlr.StopTxOnEVSideDisconnect is ReadOnly",
+        ),
+        (
+            "keep_authorization_on_unplug = true\nend_authorization_on_unplug = false",
+            "",
+            "features.end_authorization_on_unplug: switched off, keep_authorization_on_unplug: on, but TxCtrlr.StopTx",
+        ),
     ],
 )
-def test_a_feature_is_advertised_if_it_is_there(product: Product, feature: str, variable: str) -> None:
-    assert bool(getattr(product.features, feature)) == (variable in rows(product))
+def test_what_is_advertised_is_there(tmp_path: Path, features: str, row: str, words: str) -> None:
+    """Features and device model contradict each other."""
+    row = f"[[device_model.variables]]\n{row}" if row else ""
+    path = written(tmp_path, f'extends = "c7am-400-cc"\n[features]\n{features}\n{row}')
+    with pytest.raises(ConfigError) as problem:
+        load(path)
+    assert str(problem.value).startswith(f"{path}: ")
+    assert words in str(problem.value)
 
 
-def test_choices_of_both_ways_can_be_written(product: Product) -> None:
-    """C-06, C-48, C-51, C-52: a variable that has only one value that works is ReadOnly."""
-    features, variables = product.features, rows(product)
-    both = features.keep_authorization_on_unplug and features.end_authorization_on_unplug
-    assert (variables["TxCtrlr.StopTxOnEVSideDisconnect"].mutability == "ReadWrite") == both
-    both = features.authorize_remote_start and features.remote_start_without_authorize
-    assert (variables["AuthCtrlr.AuthorizeRemoteStart"].mutability == "ReadWrite") == both
-    assert (variables["TxCtrlr.TxStartPoint"].mutability == "ReadWrite") == features.tx_start_point_writable
-    assert (variables["TxCtrlr.TxStopPoint"].mutability == "ReadWrite") == features.tx_stop_point_writable
+def test_one_way_alone(tmp_path: Path) -> None:
+    """C-06: a variable that has only one value that works is ReadOnly."""
+    path = written(
+        tmp_path,
+        """
+        extends = "c7am-400-cc"
+        [features]
+        keep_authorization_on_unplug = true
+        end_authorization_on_unplug = false
+        [[device_model.variables]]
+        component = "TxCtrlr"
+        variable = "StopTxOnEVSideDisconnect"
+        value = "false"
+        """,
+    )
+    assert rows(load(path))["TxCtrlr.StopTxOnEVSideDisconnect"].value == "false"
 
 
 def test_hardware_and_variables_agree(product: Product) -> None:
