@@ -23,7 +23,7 @@ from services.ocpp.device_model import keys, reports, requests
 from services.ocpp.device_model.build import apply_factory, build
 from services.ocpp.device_model.change import Change, Validator
 from services.ocpp.device_model.keys import Key
-from services.ocpp.device_model.values import Refusal, Value, to_text
+from services.ocpp.device_model.values import Characteristics, Refusal, Value, parse, to_text
 from services.ocpp.device_model.variable import ACTUAL, Address, Attribute, Variable
 
 __all__ = ["DeviceModel", "Store"]
@@ -189,9 +189,16 @@ class DeviceModel:
                 _log.info("%s %s is kept in the database, but not part of this product", address, name)
                 continue
             try:
-                variable.accept(attribute, text)
+                variable.store(attribute, text, parse(text, _storable(variable)))
             except Refusal as refusal:
                 _log.warning("%s: the stored value is no longer allowed (%s)", address, refusal.text)
+
+
+def _storable(variable: Variable) -> Characteristics:
+    """What may be in the database: as the CSMS may set it, but the answer to a boot gives any interval (B01.FR.04)."""
+    if keys.HEARTBEAT_INTERVAL.names(variable.address.folded()):
+        return replace(variable.kind, minimum=1, maximum=None)
+    return variable.kind
 
 
 def _component(address: Address) -> tuple[str, str, int, int]:

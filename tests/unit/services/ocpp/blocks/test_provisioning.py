@@ -130,6 +130,19 @@ def test_the_csms_gives_the_time(tmp_path: Path) -> None:
     assert bench.sent("StatusNotification")[0]["timestamp"] == "2027-05-05T05:05:05.000Z"  # B01.FR.06
 
 
+@pytest.mark.parametrize("interval", [1, 59, 300, 2**31 - 1])
+def test_the_csms_gives_any_heartbeat_interval(tmp_path: Path, interval: int) -> None:
+    """The limits of the variable bind SetVariables; B01.FR.04 and G02.FR.01 know none."""
+    bench = Bench(tmp_path)
+    answer_boot(bench, "Accepted", interval)
+    bench.up()
+    assert bench.context.model.get(keys.HEARTBEAT_INTERVAL) == interval
+    answer_boot(bench, "Accepted", 0)
+    bench.power_cut()
+    bench.up()
+    assert bench.context.model.get(keys.HEARTBEAT_INTERVAL) == interval, "it survives, as what can be written does"
+
+
 # --- B02, B03 -------------------------------------------------------------------------------------------------------
 
 

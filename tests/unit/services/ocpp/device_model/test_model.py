@@ -103,9 +103,9 @@ def test_unchanged_values_cost_no_write(model: DeviceModel, database: Database) 
 
 
 def test_a_stored_value_that_is_no_longer_allowed_gives_way(make: Make, database: Database) -> None:
-    database.write("INSERT INTO variables VALUES ('OCPPCommCtrlr', '', 0, 0, 'HeartbeatInterval', '', 'Actual', '9')")
+    database.write("INSERT INTO variables VALUES ('TxCtrlr', '', 0, 0, 'EVConnectionTimeOut', '', 'Actual', '9999')")
     database.write("INSERT INTO variables VALUES ('OldCtrlr', '', 0, 0, 'Gone', '', 'Actual', '9')")
-    assert make().get(keys.HEARTBEAT_INTERVAL) == 60
+    assert make().get(keys.EV_CONNECTION_TIME_OUT) == 60
 
 
 def factory(value: str, mutability: str | None = None, variable: str = "EVConnectionTimeOut") -> list[FactoryVariable]:
