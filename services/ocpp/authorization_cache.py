@@ -142,7 +142,7 @@ class AuthorizationCache:
         if until is not None:
             return utc > parse_utc(until)  # C10.FR.13
         life_time = self._model.find(keys.AUTH_CACHE_LIFE_TIME)
-        return bool(life_time) and utc - entry.updated > (life_time or 0)  # C10.FR.10
+        return life_time is not None and utc - entry.updated > life_time  # C10.FR.10
 
     def _make_room(self) -> None:
         """The newest goes last, and then only when it alone is too much."""

@@ -175,6 +175,16 @@ def test_entries_expire(tmp_path: Path) -> None:
     assert len(bench.sent("Authorize")) == asked + 1  # C10.FR.10, C10.FR.13
 
 
+@pytest.mark.parametrize("life_time", [0, 100])
+def test_entries_live_as_long_as_they_are_told(tmp_path: Path, life_time: int) -> None:
+    bench = full(tmp_path, PRE | {("AuthCacheCtrlr", "LifeTime"): str(life_time)})
+    known(bench)
+    bench.advance(life_time)
+    asked = len(bench.sent("Authorize"))
+    bench.card(CARD, 1)
+    assert len(bench.sent("Authorize")) == asked + 1  # C10.FR.10
+
+
 def test_a_group_member_that_is_known_stops_without_asking(tmp_path: Path) -> None:
     group = {"groupIdToken": {"idToken": "FLEET", "type": "Central"}}
     bench = full(tmp_path, PRE)
