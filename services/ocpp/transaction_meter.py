@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from firmware.clock import parse_utc
 from services.ocpp.device_model import keys
 from services.ocpp.metering import meter_value, until_aligned
 
@@ -113,7 +114,7 @@ class TransactionMeter:
         transaction.last_reading = self.reading(session)
         transaction.last_utc = max(transaction.last_utc, self._context.time.utc(now))  # a power cut is not before it
         if len(transaction.ended_values) > _ENDED_VALUES:
-            del transaction.ended_values[1:-1:2]  # E06.FR.13: every other one in between
+            del transaction.ended_values[_dispensable(transaction.ended_values)]
         return True
 
     def _next_aligned(self, now: float) -> float | None:
@@ -127,3 +128,10 @@ def _next(due: float, interval: float, now: float) -> float | None:
         return None
     missed = int((now - due) // interval)
     return due + (missed + 1) * interval
+
+
+def _dispensable(values: list[dict[str, Any]]) -> int:
+    """Which value has the closest neighbours: in turn the 1st, the 3rd, the 5th in between (E06.FR.13), and then the
+    same of what is left, so that the beginning of a long transaction is told as evenly as its end."""
+    times = [parse_utc(value["timestamp"]) for value in values]
+    return min(range(1, len(times) - 1), key=lambda place: times[place + 1] - times[place - 1])
