@@ -257,7 +257,7 @@ class Transactions(Block):
                     self._meter.align(session, now)
             case signals.MeterSampled():
                 self._clock_aligned(now)
-            case signals.VariablesChanged() if any(change.of(key) for change in signal.changes for key in _SAMPLING):
+            case signals.VariablesChanged() if _concerns_sampling(signal):
                 for session in self._sessions.values():
                     self._meter.plan(session, now)
 
@@ -578,3 +578,8 @@ class Transactions(Block):
             if session.transaction is not None and session.transaction.id == transaction_id:
                 return session
         return None
+
+
+def _concerns_sampling(signal: signals.VariablesChanged) -> bool:
+    """An interval that is set to what it was goes on, or samples would never be due (J02.FR.11)."""
+    return any(change.is_new and change.of(key) for change in signal.changes for key in _SAMPLING)

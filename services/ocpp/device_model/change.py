@@ -25,6 +25,8 @@ class Change:
     address: Address
     value: Any = field(repr=False)
     attribute: str = ACTUAL
+    is_new: bool = True
+    """Another value than before."""
 
     def of(self, key: Key[Any]) -> bool:
         """Is it the variable of this key (of any EVSE)?"""

@@ -142,11 +142,12 @@ def _ask(validator: Validator, address: Address, value: Value) -> None:
 
 
 def _take(model: DeviceModel, variable: Variable, attribute: Attribute, text: str, value: Value) -> Change:
-    if text != attribute.text:
+    is_new = text != attribute.text
+    if is_new:
         variable.store(attribute, text, value)
         model.persist(variable, attribute)
     _log.info("%s set by the CSMS", variable.address)
-    return Change(variable.address.folded(), value, attribute.type)
+    return Change(variable.address.folded(), value, attribute.type, is_new)
 
 
 def _look_up(model: DeviceModel, item: dict[str, Any]) -> tuple[Variable, Attribute] | str:

@@ -24,7 +24,7 @@ from firmware.contract import (
     Withdraw,
 )
 from services.ocpp.device_model import keys
-from tests.support.station import Bench, Instant, charge
+from tests.support.station import Bench, Instant, charge, set_variables
 
 CARD = "04A1B2C3D4E580"
 
@@ -741,6 +741,19 @@ def test_values_for_the_end_are_thinned_not_cut(tmp_path: Path) -> None:
     stamps = [parse_utc(value["timestamp"]) for value in values]
     gaps = [later - earlier for earlier, later in itertools.pairwise(stamps)]
     assert all(0 <= gap <= 9 for gap in gaps), "no part of the transaction is told less than another"
+
+
+@pytest.mark.parametrize(("interval", "samples"), [("60", 10), ("20", 28)])
+def test_an_interval_that_is_set_again_goes_on(tmp_path: Path, interval: str, samples: int) -> None:
+    """J02.FR.11: another interval begins afresh."""
+    bench = Bench(tmp_path, variables={("SampledDataCtrlr", "TxUpdatedInterval"): "60"})
+    bench.up()
+    charge(bench)
+    before = len(bench.events)
+    for _ in range(20):
+        bench.advance(30)
+        bench.call("SetVariables", set_variables("SampledDataCtrlr", "TxUpdatedInterval", interval))
+    assert len(bench.events) - before == samples
 
 
 def test_clock_aligned_values_for_the_end(tmp_path: Path) -> None:
