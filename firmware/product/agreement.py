@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a product's features and its device model say the same.
+"""Whether a product's features, hardware and device model say the same.
 
-The code goes by the one or the other. A file in which they differ would make a station that advertises what it does not
+The code goes by whichever is nearest. A file in which they differ would make a station that advertises what it does not
 do, or does what the CSMS can't see.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from firmware.product.model import Product, VariableRow
+from firmware.product.model import Evse, Product, VariableRow
 
 __all__ = ["contradictions"]
 
@@ -74,6 +74,7 @@ def contradictions(product: Product) -> Iterator[str]:
     yield from _advertised(product, rows)
     yield from _listed(product, rows)
     yield from _writable(product, rows)
+    yield from _hardware(product)
 
 
 def _advertised(product: Product, rows: dict[str, VariableRow]) -> Iterator[str]:
@@ -85,10 +86,12 @@ def _advertised(product: Product, rows: dict[str, VariableRow]) -> Iterator[str]
 
 
 def _listed(product: Product, rows: dict[str, VariableRow]) -> Iterator[str]:
-    for feature, name in _LISTED:
-        listed = getattr(product.features, feature)
+    lists = {(f"features.{feature}", name): getattr(product.features, feature) for feature, name in _LISTED}
+    slots = [str(slot) for slot in range(1, product.limits.network_slots + 1)]
+    lists["limits.network_slots", "OCPPCommCtrlr.NetworkConfigurationPriority"] = slots
+    for (place, name), listed in lists.items():
         if name in rows and rows[name].values != listed:
-            yield f"features.{feature}: {', '.join(listed)}; but the values of {name}: {', '.join(rows[name].values)}"
+            yield f"{place}: {', '.join(listed)}; but the values of {name}: {', '.join(rows[name].values)}"
 
 
 def _writable(product: Product, rows: dict[str, VariableRow]) -> Iterator[str]:
@@ -108,3 +111,21 @@ def _writable(product: Product, rows: dict[str, VariableRow]) -> Iterator[str]:
 
 def _is_writable(row: VariableRow) -> bool:
     return row.mutability != "ReadOnly"
+
+
+def _hardware(product: Product) -> Iterator[str]:
+    for row, evse in _rows_of_evses(product, "EVSE.Power"):
+        if row.max != evse.max_power_w:
+            yield f"hardware.evse {evse.id}: max_power_w is {evse.max_power_w}, but the max of EVSE.Power is {row.max}"
+    for row, evse in _rows_of_evses(product, "Connector.ConnectorType"):
+        for connector in evse.connector:
+            if row.connector in (connector.id, "each") and row.value != connector.type:
+                place = f"hardware.evse {evse.id}: connector {connector.id}"
+                yield f"{place} is a {connector.type}, but Connector.ConnectorType says {row.value}"
+
+
+def _rows_of_evses(product: Product, name: str) -> Iterator[tuple[VariableRow, Evse]]:
+    for row in product.device_model.variables:
+        for evse in product.hardware.evse:
+            if f"{row.component}.{row.variable}" == name and row.evse in (evse.id, "each"):
+                yield row, evse

@@ -10,6 +10,17 @@ import pytest
 from firmware.errors import ConfigError
 from firmware.product import Product, VariableRow, load
 
+HARDWARE = """
+[[hardware.evse]]
+id = 1
+max_power_w = 400_000
+connector = [{ id = 1, type = "cTesla", min_voltage_v = 150, max_voltage_v = 1000, max_current_a = 500 }]
+[[hardware.evse]]
+id = 2
+max_power_w = 400_000
+connector = [{ id = 1, type = "cCCS1", min_voltage_v = 150, max_voltage_v = 1000, max_current_a = 500 }]
+"""
+
 
 @pytest.fixture(params=["c7am-400-cc", "full"])
 def product(request: pytest.FixtureRequest) -> Product:
@@ -126,17 +137,17 @@ def test_one_way_alone(tmp_path: Path) -> None:
     assert rows(load(path))["TxCtrlr.StopTxOnEVSideDisconnect"].value == "false"
 
 
-def test_hardware_and_variables_agree(product: Product) -> None:
-    for evse in product.hardware.evse:
-        for connector in evse.connector:
-            assert any(
-                (row.variable, row.evse, row.connector, row.value)
-                == ("ConnectorType", evse.id, connector.id, connector.type)
-                for row in product.device_model.variables
-            )
-        assert rows(product)["EVSE.Power"].max == evse.max_power_w
-    slots = rows(product)["OCPPCommCtrlr.NetworkConfigurationPriority"].values
-    assert slots == [str(slot) for slot in range(1, product.limits.network_slots + 1)]
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("[limits]\nnetwork_slots = 2", "limits.network_slots: 1, 2; but the values of OCPPCommCtrlr.NetworkConfigura"),
+        (HARDWARE.replace("cCCS1", "cCCS2"), "evse 2: connector 1 is a cCCS2, but Connector.ConnectorType says cCCS1"),
+        (HARDWARE.replace("400_000", "350_000"), "evse 1: max_power_w is 350000, but the max of EVSE.Power is 400000"),
+    ],
+)
+def test_hardware_and_variables_agree(tmp_path: Path, change: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load(written(tmp_path, f'extends = "c7am-400-cc"\n{change}\n'))
 
 
 def test_full_is_the_same_station_with_more() -> None:
