@@ -147,28 +147,29 @@ class CacheTable:
 
 
 class FactTable:
-    """`context.Facts`: JSON values by name, all in memory."""
+    """`context.Facts`: JSON values by name, all in memory, as they were when they were put."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        rows = database.read("SELECT key, value FROM facts")
-        self._facts: dict[str, Any] = {key: msgspec.json.decode(value) for key, value in rows}
+        self._facts: dict[str, bytes] = dict(database.read("SELECT key, value FROM facts"))
         database.on_replaced(self._rewrite)
 
     def get(self, key: str) -> Any:
-        return self._facts.get(key)
+        fact = self._facts.get(key)
+        return None if fact is None else msgspec.json.decode(fact)
 
     def put(self, key: str, value: Any) -> None:
+        fact = msgspec.json.encode(value)
         if value is None:
             self._facts.pop(key, None)
             self._database.write("DELETE FROM facts WHERE key = ?", key)
-        elif self._facts.get(key) != value:
-            self._facts[key] = value
-            self._write(key, value)
+        elif self._facts.get(key) != fact:  # what was put before may be a part of `value`, which has changed since
+            self._facts[key] = fact
+            self._write(key, fact)
 
-    def _write(self, key: str, value: Any) -> None:
-        self._database.write("INSERT OR REPLACE INTO facts (key, value) VALUES (?, ?)", key, msgspec.json.encode(value))
+    def _write(self, key: str, fact: bytes) -> None:
+        self._database.write("INSERT OR REPLACE INTO facts (key, value) VALUES (?, ?)", key, fact)
 
     def _rewrite(self) -> None:
-        for key, value in self._facts.items():
-            self._write(key, value)
+        for key, fact in self._facts.items():
+            self._write(key, fact)

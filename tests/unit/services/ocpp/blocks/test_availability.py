@@ -231,6 +231,29 @@ def test_what_is_scheduled_can_be_taken_back(bench: Bench) -> None:
     assert bench.context.hal.evses[1].status == "Occupied"
 
 
+def test_what_was_scheduled_last_survives_a_power_cut(bench: Bench) -> None:
+    bench.card(CARD, 1)
+    bench.plug(1)
+    change(bench, "Inoperative")
+    change(bench, "Inoperative", 1)
+    assert change(bench, "Operative") == "Accepted"
+    bench.power_cut()
+    told(bench)
+    bench.up()
+    assert told(bench) == [(1, "Unavailable"), (2, "Available")]  # G03.FR.08, G04.FR.09
+
+
+def test_what_was_taken_back_does_not_survive_a_power_cut(bench: Bench) -> None:
+    bench.card(CARD, 1)
+    bench.plug(1)
+    change(bench, "Inoperative", 1)
+    assert change(bench, "Operative", 1) == "Accepted"
+    bench.power_cut()
+    bench.up()
+    bench.unplug(1)
+    assert status(bench, 1) == "Available"
+
+
 def test_a_transaction_elsewhere_is_not_waited_for(bench: Bench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
