@@ -62,9 +62,12 @@ def trusts_fallback_root(facts: Facts, profile: NetworkProfile) -> bool:
 
 
 def parse(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:
-    """The profile of a SetNetworkProfileRequest; raises `ConfigError` with what is wrong (B09.FR.02)."""
-    if data["ocppVersion"] != "OCPP20" or data["ocppTransport"] != "JSON":
-        raise ConfigError("only OCPP 2.0.1 over JSON is spoken here")
+    """The profile of a SetNetworkProfileRequest; raises `ConfigError` with what is wrong (B09.FR.02).
+
+    Its ocppVersion is ignored: the handshake decides on it (part 2, NetworkConnectionProfileType).
+    """
+    if data["ocppTransport"] != "JSON":
+        raise ConfigError("only JSON is spoken here")
     if "vpn" in data:
         raise ConfigError("this station has no VPN, and does not go without one that is asked for")
     profile = _profile(slot, data)

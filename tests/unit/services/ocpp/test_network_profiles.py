@@ -69,10 +69,13 @@ def test_good_ones(url: str, security_profile: int) -> None:
     assert network_profiles.parse(1, data(ocppCsmsUrl=url, securityProfile=security_profile)).url == url
 
 
+def test_the_version_is_for_the_handshake_to_say() -> None:
+    assert network_profiles.parse(1, data(ocppVersion="OCPP16")) == network_profiles.parse(1, data())
+
+
 @pytest.mark.parametrize(
     "fault",
     [
-        {"ocppVersion": "OCPP15"},
         {"vpn": {"server": "vpn.example", "user": "me", "password": "x", "key": "x", "type": "IPSec"}},
         {"ocppTransport": "SOAP"},
         {"ocppCsmsUrl": ""},

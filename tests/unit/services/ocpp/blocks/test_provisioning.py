@@ -386,7 +386,6 @@ def test_a_slot_that_is_not_there(bench: Bench, slot: int) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        {"ocppVersion": "OCPP16"},
         {"ocppTransport": "SOAP"},
         {"ocppCsmsUrl": "http://csms.example"},
         {"ocppCsmsUrl": "ws://"},
