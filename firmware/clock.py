@@ -45,8 +45,11 @@ def format_utc(seconds: float) -> str:
 
 
 def parse_utc(text: str) -> float:
-    """Seconds since 1970 of an RFC 3339 date-time; raises `ValueError` when it is none or has no zone."""
-    moment = datetime.fromisoformat(text)
+    """Seconds since 1970 of an RFC 3339 date-time; raises `ValueError` when it is none or has no zone.
+
+    Its `T` and `Z` may be small letters (section 5.6).
+    """
+    moment = datetime.fromisoformat(text.upper())
     if moment.tzinfo is None:
         raise ValueError(f"no time zone in {text!r}")
     return moment.timestamp()

@@ -144,7 +144,7 @@ def _boolean(text: str, _: Characteristics) -> bool:
 def _date_time(text: str, _: Characteristics) -> float:
     try:
         if _DATE_TIME.fullmatch(text):
-            return parse_utc(text.upper())
+            return parse_utc(text)
     except ValueError:
         pass
     raise Refusal("InvalidValue", "not a date and time by RFC 3339 with a zone and at most three decimals")

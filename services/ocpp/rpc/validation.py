@@ -60,7 +60,7 @@ _CODES: Final[dict[str, ErrorCode]] = {
 }
 _GRAVITY: Final = {kind: rank for rank, kind in enumerate(_CODES)}
 
-_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,9 +123,12 @@ def test_a_boot_interrupted_by_the_link_is_sent_by_the_next(tmp_path: Path) -> N
     assert bench.context.registration.online
 
 
-def test_the_csms_gives_the_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "current", ["2027-05-05T05:05:05Z", "2027-05-05t10:35:05.000123+05:30", "2027-05-05t05:05:05z"]
+)
+def test_the_csms_gives_the_time(tmp_path: Path, current: str) -> None:
     bench = Bench(tmp_path)
-    bench.answers["BootNotification"] = {"status": "Accepted", "currentTime": "2027-05-05T05:05:05Z", "interval": 60}
+    bench.answers["BootNotification"] = {"status": "Accepted", "currentTime": current, "interval": 60}
     bench.up()
     assert bench.sent("StatusNotification")[0]["timestamp"] == "2027-05-05T05:05:05.000Z"  # B01.FR.06
 

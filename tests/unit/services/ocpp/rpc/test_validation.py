@@ -81,6 +81,7 @@ def test_the_gravest_of_several_violations_is_told() -> None:
         "2026-11-23T10:00:00+05:30",
         "2026-11-23T10:00:00.123456789Z",
         "2024-02-29T00:00:00-08:00",
+        "2026-11-23t10:00:00z",
     ],
 )
 def test_date_times_that_are(text: str) -> None:
