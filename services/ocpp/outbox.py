@@ -94,7 +94,8 @@ class Item:
     """Its place among the messages of this run, 0 when it was made before."""
     row: OutboxRow | None = None
     attempts: int = 0
-    not_before: float = 0.0
+    failed_at: float | None = None
+    """When it was not accepted the last time, if it has to wait before the next."""
     early: bool = False
     """May go out before the CSMS accepted us (B02.FR.02)."""
 
@@ -213,7 +214,7 @@ class Outbox:
         """The message to send next, or None. It stays queued until `done`, `retry` or `drop`."""
         memory = next((item for item in self._memory if registered or item.early), None)
         head = self._window[0] if registered and self._window else None
-        if head is not None and now < head.not_before:
+        if head is not None and now < self._due(head, now):
             head = None
         if memory is None or head is None:
             return memory or head
@@ -250,20 +251,19 @@ class Outbox:
             self._remove(item)
             return True
         item.attempts += 1
-        rule = self.retry_rule()
-        if item.attempts >= rule.attempts:  # E13.FR.02, E13.FR.04
+        if item.attempts >= self.retry_rule().attempts:  # E13.FR.02, E13.FR.04
             _log.warning("%s not accepted in %d attempts: discarded", item.action, item.attempts)
             self._remove(item)
             return True
         if not kept:
-            item.not_before = now + rule.interval_s * item.attempts  # E13.FR.03
+            item.failed_at = now
         self.store.set_attempts(item.row.id, item.attempts)
         return False
 
     def interrupted(self, item: Item) -> bool:
         """The link broke before an answer. True when the message is lost with it; a durable one is not."""
         if item.durable:
-            item.not_before = 0.0
+            item.failed_at = None
             return False
         if item in self._memory:
             self._memory.remove(item)
@@ -274,7 +274,8 @@ class Outbox:
 
     def next_deadline(self) -> float | None:
         """When the head of the durable lane may be tried again."""
-        return self._window[0].not_before if self._window and self._window[0].not_before else None
+        head = self._window[0] if self._window else None
+        return None if head is None or head.failed_at is None else self._due(head, head.failed_at)
 
     def flushed(self) -> None:
         """Everything written so far is on disk."""
@@ -295,6 +296,10 @@ class Outbox:
         self._tail.clear()
 
     # --- inside ---------------------------------------------------------------------------------------
+
+    def _due(self, item: Item, now: float) -> float:
+        """E13.FR.03: when it may be sent again, by the interval as it is now and not as it was when it failed."""
+        return now if item.failed_at is None else item.failed_at + self.retry_rule().interval_s * item.attempts
 
     def _is_fresh(self, item: Item) -> bool:
         return self._online and item.row is not None and item.row.id >= self._fresh_from

@@ -709,6 +709,22 @@ def test_killed_within_the_unit_that_ends_a_transaction(bench: Bench, instant: I
     assert [event["eventType"] for event in seen.values()].count("Ended") == 1
 
 
+def test_a_shorter_interval_between_attempts_holds_at_once(bench: Bench) -> None:
+    """Else a day's wait that was set by mistake would hold up every later transaction."""
+    place = {"component": {"name": "OCPPCommCtrlr"}}
+    place["variable"] = {"name": "MessageAttemptInterval", "instance": "TransactionEvent"}
+    bench.call("SetVariables", {"setVariableData": [{"attributeValue": "86400", **place}]})
+    bench.answers["TransactionEvent"] = "InternalError"
+    bench.card(CARD, 2)
+    assert len(bench.events) == 1
+    del bench.answers["TransactionEvent"]
+    bench.call("SetVariables", {"setVariableData": [{"attributeValue": "10", **place}]})
+    bench.advance(9)
+    assert len(bench.events) == 1  # E13.FR.03
+    bench.advance(2)
+    assert [event["seqNo"] for event in bench.events] == [0, 0]
+
+
 # --- meter values ----------------------------------------------------------------------------------------------------
 
 
