@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ __all__ = ["load"]
 _HERE = Path(__file__).parent
 _KEY = ("component", "component_instance", "evse", "connector", "variable", "instance")
 _MOST_EXTENDS = 4
+_MOST_VALUES = 1000
+"""Characters of a valuesList."""
 
 
 def load(name_or_path: str | Path) -> Product:
@@ -41,12 +44,20 @@ def _find(name_or_path: str | Path, relative_to: Path) -> Path:
 
 def _read(path: Path, most_extends: int) -> dict[str, Any]:
     data = read_toml(path)
+    if "device_model" in data:
+        _check_shape(data["device_model"], path)
     base = data.pop("extends", None)
     if base is None:
         return data
     if not isinstance(base, str) or most_extends == 0:
         raise ConfigError(f"{path}: extends: expected the name of a product, and no circle")
     return _merge(_read(_find(base, path.parent), most_extends - 1), data)
+
+
+def _check_shape(model: Any, path: Path) -> None:
+    rows = model.get("variables") if isinstance(model, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ConfigError(f"{path}: device_model: expected a table with a list `variables` of tables")
 
 
 def _merge(base: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
@@ -74,9 +85,8 @@ def _address(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def _resolve(data: dict[str, Any], path: Path) -> dict[str, Any]:
     """Replaces references in the variable rows by what they refer to."""
-    model = data.get("device_model", {})
-    if not isinstance(model, dict) or not isinstance(model.get("variables"), list):
-        raise ConfigError(f"{path}: device_model: expected a table with a list `variables`")
+    model: Any = data.get("device_model")
+    _check_shape(model, path)
     rows = []
     for row in model["variables"]:
         row = {key: _refer(value, data, path) for key, value in row.items()}
@@ -115,6 +125,7 @@ def _check(product: Product, path: Path) -> None:
         seen.add(_row_address(row))
         if row.connector is not None and row.evse is None:
             raise ConfigError(f"{place}: a connector without an EVSE")
+        _check_limits(row, place)
         if isinstance(row.evse, int) and row.evse not in {evse.id for evse in product.hardware.evse}:
             raise ConfigError(f"{place}: there is no EVSE {row.evse}")
     if [evse.id for evse in product.hardware.evse] != list(range(1, len(product.hardware.evse) + 1)):
@@ -123,5 +134,17 @@ def _check(product: Product, path: Path) -> None:
         raise ConfigError(f"{path}: {problem}")
 
 
+def _check_limits(row: VariableRow, place: str) -> None:
+    """What could not be reported (VariableCharacteristicsType)."""
+    if not all(limit is None or math.isfinite(limit) for limit in (row.min, row.max)):
+        raise ConfigError(f"{place}: min and max have to be finite")
+    if row.min is not None and row.max is not None and row.min > row.max:
+        raise ConfigError(f"{place}: min is above max")
+    if len(",".join(row.values)) > _MOST_VALUES or any("," in value for value in row.values):
+        raise ConfigError(f"{place}: values without commas, and at most {_MOST_VALUES} characters together")
+
+
 def _row_address(row: VariableRow) -> tuple[Any, ...]:
-    return tuple(getattr(row, key) for key in _KEY)
+    """Names differ by more than their case (part 2, 2.16, 2.53)."""
+    values = (getattr(row, key) for key in _KEY)
+    return tuple(value.lower() if isinstance(value, str) else value for value in values)

@@ -29,6 +29,8 @@ __all__ = [
 
 Mutability = Literal["ReadOnly", "WriteOnly", "ReadWrite"]
 Positive = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(min_length=1, max_length=50)]
+Instance = Annotated[str, Meta(max_length=50)]
 TxPoint = Literal["ParkingBayOccupancy", "EVConnected", "Authorized", "DataSigned", "PowerPathClosed", "EnergyTransfer"]
 TokenType = Literal["ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization", "Central", "eMAID"]
 
@@ -193,11 +195,11 @@ class VariableRow(Struct, frozen=True, forbid_unknown_fields=True):
     they are resolved by `load`.
     """
 
-    component: str
-    variable: str
+    component: Name
+    variable: Name
     value: str = ""
-    component_instance: str = ""
-    instance: str = ""
+    component_instance: Instance = ""
+    instance: Instance = ""
     evse: Annotated[int, Meta(ge=1)] | Literal["each"] | None = None
     """An EVSE, or each; `connector` likewise of that EVSE."""
     connector: Annotated[int, Meta(ge=1)] | Literal["each"] | None = None
@@ -205,7 +207,7 @@ class VariableRow(Struct, frozen=True, forbid_unknown_fields=True):
     type: Literal["string", "decimal", "integer", "dateTime", "boolean", "OptionList", "SequenceList", "MemberList"] | (
         None
     ) = None
-    unit: str | None = None
+    unit: Annotated[str, Meta(max_length=16)] | None = None
     min: float | None = None
     max: float | None = None
     """Of texts and lists: the largest number of characters."""

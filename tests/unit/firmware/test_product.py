@@ -10,6 +10,7 @@ import pytest
 from firmware.errors import ConfigError
 from firmware.product import Product, VariableRow, load
 
+ROW = 'extends = "c7am-400-cc"\n[[device_model.variables]]\ncomponent = "X"\nvariable = "Y"\n'
 HARDWARE = """
 [[hardware.evse]]
 id = 1
@@ -214,6 +215,18 @@ def test_extending_a_file_beside(tmp_path: Path) -> None:
             'extends = "c7am-400-cc"\n[[device_model.variables]]\ncomponent = "X"\nvariable = "Y"\nmutability = "Any"',
             "mutability",
         ),
+        ('extends = "c7am-400-cc"\n[device_model]\nvariables = 3', "device_model: expected a table with a list"),
+        ('extends = "c7am-400-cc"\n[device_model]\nvariables = [3]', "device_model: expected a table with a list"),
+        ("[device_model]\nvariables = [[1]]", "device_model: expected a table with a list"),
+        (ROW + "min = inf", "X.Y: min and max have to be finite"),
+        (ROW + "max = nan", "X.Y: min and max have to be finite"),
+        (ROW + "min = 3\nmax = 2", "X.Y: min is above max"),
+        (ROW + 'values = ["a,b"]', "X.Y: values without commas"),
+        (ROW + f'values = ["{"v" * 1001}"]', "X.Y: values without commas, and at most 1000 characters together"),
+        (ROW + f'unit = "{"u" * 17}"', "variables[114].unit"),
+        (ROW.replace("X", "X" * 51), "variables[114].component"),
+        (ROW.replace("Y", ""), "variables[114].variable"),
+        (ROW.replace('"X"', '"txCtrlr"').replace("Y", "txStartPoint"), "txCtrlr.txStartPoint: stands twice"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, words: str) -> None:
