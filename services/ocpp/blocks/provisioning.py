@@ -72,6 +72,8 @@ class Provisioning(Block):
         super().__init__(context)
         self._boot_at: float | None = None
         self._boot_pending = False
+        self._boot_again = False
+        """The CSMS has asked for a BootNotification while one is on its way."""
         self._slot: int | None = None
         self._reason: BootReasonEnumType = "Unknown"
         self._resets = Resets(context)
@@ -132,7 +134,7 @@ class Provisioning(Block):
         if registration.online:
             registration.offline_since = now
         registration.link_up = False
-        self._boot_pending = False
+        self._boot_pending = self._boot_again = False
         self.context.emit(signals.WentOffline())
 
     def _online(self, *, booted: bool, now: float) -> None:
@@ -142,6 +144,7 @@ class Provisioning(Block):
 
     def _boot(self, reason: BootReasonEnumType) -> None:
         if self._boot_pending:
+            self._boot_again |= reason == "Triggered"
             return
         identity = self.context.product.identity
         request: BootNotificationRequest = {
@@ -157,10 +160,10 @@ class Provisioning(Block):
         self.context.outbox.send("BootNotification", request, early=True)
 
     def on_answer(self, action: Action, request: Any, answer: Any, now: float) -> None:
-        self._boot_pending = False
+        again, self._boot_pending, self._boot_again = self._boot_again, False, False
         if isinstance(answer, Failure):
             if answer.code != "offline":
-                self._boot_at = now + _OWN_BOOT_INTERVAL_S
+                self._boot_later(0, now, again=again)
             return
         response: BootNotificationResponse = answer
         self.context.time.hear("Heartbeat", parse_utc(response["currentTime"]), now)  # B01.FR.06
@@ -171,10 +174,16 @@ class Provisioning(Block):
             if interval > 0:  # B01.FR.04
                 self.context.model.put(keys.HEARTBEAT_INTERVAL, interval)
             self._online(booted=True, now=now)
-        else:  # B02.FR.04, B02.FR.08, B03.FR.06; B02.FR.07, B03.FR.05
-            self._boot_at = now + (interval if interval > 0 else _OWN_BOOT_INTERVAL_S)
+        else:
+            self._boot_later(interval, now, again=again and status == "Pending")  # B03.FR.02: the rejected is silent
         if status == "Rejected":
             self.context.outbox.forget_early()
+
+    def _boot_later(self, interval: int, now: float, *, again: bool) -> None:
+        """B02.FR.04, B02.FR.08, B03.FR.06; B02.FR.07, B03.FR.05; what was promised meanwhile is sent (F06.FR.10)."""
+        self._boot_at = now + (interval if interval > 0 else _OWN_BOOT_INTERVAL_S)
+        if again:
+            self._boot("Triggered")
 
     def triggers(
         self, message: MessageTriggerEnumType, evse: int | None, connector: int | None

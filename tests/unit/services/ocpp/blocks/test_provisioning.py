@@ -208,6 +208,22 @@ def test_while_pending_the_csms_may_look_and_set(tmp_path: Path) -> None:
     assert {action for action, _ in bench.requests} == {"BootNotification", "NotifyReport"}  # B02.FR.02
 
 
+@pytest.mark.parametrize("answer", ["Pending", "Rejected", "Accepted", "none"])
+def test_a_boot_asked_for_while_one_is_on_its_way(tmp_path: Path, answer: str) -> None:
+    bench = Bench(tmp_path)
+    bench.answers["BootNotification"] = None
+    bench.up()
+    boot = bench.frames[-1]
+    assert bench.call("TriggerMessage", {"requestedMessage": "BootNotification"}) == {"status": "Accepted"}
+    if answer != "none":
+        stamp = format_utc(bench.clock.utc())
+        bench.frame(json.dumps([3, boot[1], {"status": answer, "currentTime": stamp, "interval": 300}]))
+    bench.advance(31)
+    reasons = [request["reason"] for request in bench.sent("BootNotification")]
+    again = answer in ("Pending", "none")  # F06.FR.10; B03.FR.02; F06.FR.17
+    assert reasons == ["PowerUp", *["Triggered"] * again]
+
+
 def test_what_was_asked_for_while_pending_is_dropped_by_a_rejection(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     answer_boot(bench, "Pending", 10)
