@@ -85,7 +85,7 @@ def test_allowed(text: str, kind: Characteristics, value: Value) -> None:
         (MEMBERS, ["D", "A,,B", "A,", ",A", "A,A", "A, B", "a"]),
         (SEQUENCE, ["", "1,3", "1,1"]),
         (PASSWORD, ["", "0123456789abcde", "x" * 65, "0123456789abcde\n"]),
-        (ZONE, ["Mars/Olympus", "../../etc/passwd", "/etc/passwd", "Europe/", "+01:00"]),
+        (ZONE, ["Mars/Olympus", "../../etc/passwd", "/etc/passwd", "Europe/", "+01:00", "localtime", "right/UTC"]),
     ],
 )
 def test_refused(kind: Characteristics, texts: list[str]) -> None:
