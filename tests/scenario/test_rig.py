@@ -87,7 +87,8 @@ async def test_snapshot_has_every_field_of_the_contract(rig: Rig) -> None:
     assert state["ocpp"]["registration"] == "Accepted"
     assert state["links"] == {"Wired0": "up", "Wireless0": "up"}
     assert state["processes"].keys() == {"hal", "ocpp", "commissioning"}
-    assert rig.ready == {"rig": "ready", "control": str(rig.control), "pid": rig.process and rig.process.pid}
+    assert rig.process is not None
+    assert rig.ready.decode() == f'{{"rig":"ready","control":"{rig.control}","pid":{rig.process.pid}}}\n'
 
 
 async def test_car_charges_within_seconds_and_leaves(rig: Rig) -> None:
@@ -109,6 +110,23 @@ async def test_car_charges_within_seconds_and_leaves(rig: Rig) -> None:
     await rig.op("plug_out", evse=1)
     await rig.wait("phase", evse=1, phase="idle")
     assert (await rig.evse(1))["energy_wh"] == before
+
+
+async def test_plug_is_where_it_was_put_when_the_answer_comes(rig: Rig) -> None:
+    await charge(rig)
+    await rig.op("plug_out", evse=1, force=True)
+    out = await rig.evse(1)
+    assert (out["plugged"], out["locked"], out["soc_percent"]) == (False, False, None)
+    await rig.op("plug_in", evse=1)
+    assert (await rig.evse(1))["plugged"]
+
+
+async def test_time_of_events_never_goes_back(rig: Rig) -> None:
+    await charge(rig)
+    await rig.op("present_card", uid="04A1B2C3")
+    await rig.wait("phase", evse=1, phase="finished")
+    times = [each["t"] for each in rig.client.events]
+    assert times == sorted(times)
 
 
 async def test_refusals_have_their_codes(rig: Rig) -> None:
@@ -274,7 +292,9 @@ async def test_every_operation_is_answered_while_everything_happens(rig: Rig) ->
         reader, writer = await asyncio.open_unix_connection(str(rig.control))
         writer.write(os.urandom(70_000).replace(b"\n", b""))
         assert json.loads(await reader.readline())["error"] == "bad_request"
-        assert await reader.read() == b""
+        writer.write(b'\n{"id": 1.0, "op": "state", "more": 1}\n')
+        answer = json.loads(await reader.readline())
+        assert (answer["id"], answer["error"]) == (1.0, "bad_request")
         writer.close()
 
     await asyncio.gather(*(hammer(number) for number in range(8)), garbage(), garbage())

@@ -14,7 +14,6 @@ not exit with 0 fails the test.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -49,7 +48,8 @@ class Rig:
     ) -> None:
         self.directory = directory
         self.control = control or directory / "control.sock"
-        self.ready: dict[str, Any] = {}
+        self.ready = b""
+        """The line that the rig said when it was ready."""
         self.process: asyncio.subprocess.Process | None = None
         self._arguments = ["up", "--state", str(directory), "--log-level", log_level]
         self._arguments += [] if station is None else ["--station", str(station)]
@@ -81,7 +81,7 @@ class Rig:
         if not line:
             code = await self.process.wait()
             raise AssertionError(f"the rig ended with {code}: {self.errors.read_text()}")
-        self.ready = json.loads(line)
+        self.ready = line
         self.client = await RigClient.connect(self.control)
         await self.client.subscribe()
 

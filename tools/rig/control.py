@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The control socket: one JSON object a line, answered at once and in order, on any number of connections.
 
-Nothing that comes in can do harm: what is no request is answered `bad_request`, a line that passes 64 KiB too, after
-which the connection is closed, because what follows can't be told from the line's rest. A subscriber that does not
-read is cut.
+Nothing that comes in can do harm: what is no request is answered `bad_request`, a line that passes 64 KiB too, as soon
+as it does; its rest is passed over. A subscriber that does not read is cut.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from tools.rig.operations import Ask, OperationError, Subscribe, parse
+from tools.rig.operations import NO_ID, Ask, OperationError, Subscribe, parse
 
 __all__ = ["ControlServer"]
 
@@ -81,7 +80,7 @@ class ControlServer:
         return self._execute(ask.operation)
 
 
-def _refusal(request_id: int | str | None, error: OperationError) -> bytes:
+def _refusal(request_id: msgspec.Raw, error: OperationError) -> bytes:
     return _encode({"id": request_id, "ok": False, "error": error.code, "detail": error.detail}) + b"\n"
 
 
@@ -92,6 +91,8 @@ class _Client(asyncio.Protocol):
         self.subscribed = False
         self._server = server
         self._tail = b""
+        self._skipping = False
+        """Whether what comes is the rest of a line that was too long, and answered."""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -103,26 +104,20 @@ class _Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         *lines, self._tail = (self._tail + data).split(b"\n")
         for line in lines:
-            if not self._take(line):
-                return
+            self._take(line)
+            self._skipping = False
         if len(self._tail) >= MAX_LINE_BYTES:
-            self._too_long()
+            self._take(self._tail)
+            self._tail, self._skipping = b"", True
 
-    def _take(self, line: bytes) -> bool:
-        """Answer a line; False when nothing more is wanted of this connection."""
-        if self._transport is None or self._transport.is_closing():
-            return False
+    def _take(self, line: bytes) -> None:
+        """Answer a line, unless it is the rest of one that was."""
+        if self._skipping or self._transport is None or self._transport.is_closing():
+            return
         if len(line) >= MAX_LINE_BYTES:
-            self._too_long()
-            return False
-        if line.strip():
+            self.send(_refusal(NO_ID, OperationError("bad_request", f"a line of more than {MAX_LINE_BYTES} bytes")))
+        elif line.strip():
             self.send(self._server.answer(self, line))
-        return True
-
-    def _too_long(self) -> None:
-        self._tail = b""
-        self.send(_refusal(None, OperationError("bad_request", f"a line of more than {MAX_LINE_BYTES} bytes")))
-        self.close()
 
     def send(self, line: bytes) -> None:
         if self._transport is None or self._transport.is_closing():

@@ -65,7 +65,7 @@ async def _serve(station: StationDir, supervisor: Supervisor, listening: Listeni
 
 
 def _say_ready(control: Path) -> None:
-    line = json.dumps({"rig": "ready", "control": str(control), "pid": os.getpid()})
+    line = json.dumps({"rig": "ready", "control": str(control), "pid": os.getpid()}, separators=(",", ":"))
     try:
         print(line, flush=True)
     except OSError:

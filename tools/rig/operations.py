@@ -2,20 +2,22 @@
 """The operations of the control socket, typed: what a line may ask for, and what is wrong with one that may not.
 
 `parse` is the only door: it yields an `Ask` with a typed operation, or raises `OperationError` with a code of the
-closed list and words for a person. Numbers are finite and in a range in which the world stays a world.
+closed list and words for a person, both with the id as it was sent. Numbers are finite and in a range in which the
+world stays a world.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from drivers.simulated.car import Misbehaviour
 from firmware.contract import Fault
 
 __all__ = [
+    "NO_ID",
     "OPERATIONS",
     "Ask",
     "Car",
@@ -44,13 +46,16 @@ __all__ = [
     "parse",
 ]
 
+_T = TypeVar("_T")
+NO_ID = Raw(b"null")
+
 ErrorCode: TypeAlias = Literal["bad_request", "unknown_op", "unsupported", "refused", "powered_off"]
 
 
 class OperationError(Exception):
     """Why an operation was not carried out; `request_id` is its id as far as that could be read."""
 
-    def __init__(self, code: ErrorCode, detail: str, request_id: int | str | None = None) -> None:
+    def __init__(self, code: ErrorCode, detail: str, request_id: Raw = NO_ID) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
@@ -238,16 +243,16 @@ OPERATIONS: dict[str, type[Operation]] = {
 class Ask(Struct, frozen=True):
     """One request."""
 
-    id: int | str | None
+    id: Raw
+    """Any JSON, to the byte: 1.0 does not come back as 1, nor is a number too large."""
     operation: Operation
 
 
 def parse(line: bytes) -> Ask:
     """The request in a line; raises `OperationError`."""
-    fields = _object(line)
-    request_id = fields.pop("id", None)
-    if isinstance(request_id, bool) or not isinstance(request_id, int | str | None) or _too_long(request_id):
-        raise OperationError("bad_request", "`id` must be an integer or a short string")
+    raw = _decode(line, dict[str, Raw], NO_ID)
+    request_id = raw.pop("id", NO_ID)
+    fields = {key: _decode(value, object, request_id) for key, value in raw.items()}
     name = fields.pop("op", None)
     if not isinstance(name, str):
         raise OperationError("bad_request", "`op` is missing or no string", request_id)
@@ -262,21 +267,16 @@ def parse(line: bytes) -> Ask:
     return Ask(request_id, operation)
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def _decode(text: bytes | Raw, kind: type[_T], request_id: Raw) -> _T:
     try:
-        value = msgspec.json.decode(line)
+        return msgspec.json.decode(bytes(text).decode(), type=kind)
+    except msgspec.ValidationError as error:
+        raise OperationError("bad_request", str(error), request_id) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise OperationError("bad_request", f"no JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise OperationError("bad_request", "a request is a JSON object")
-    return value
+        raise OperationError("bad_request", f"no JSON: {error}", request_id) from error
 
 
-def _too_long(request_id: int | str | None) -> bool:
-    return len(str(request_id)) > 64
-
-
-def _check(name: str, operation: Operation, request_id: int | str | None) -> None:
+def _check(name: str, operation: Operation, request_id: Raw) -> None:
     """What types can't say: how many of the optional fields there must be."""
     given = {
         field

@@ -64,6 +64,7 @@ class Rig:
         self.finished: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.on_boot: Callable[[], None] = lambda: None
         self.on_power_off: Callable[[], None] = lambda: None
+        self._told_s = 0.0
         self._network_server: asyncio.Server | None = None
         self._power_timer: asyncio.TimerHandle | None = None
         self._booting = False
@@ -102,9 +103,9 @@ class Rig:
             self.finished.set_result(code)
 
     def emit(self, name: str, mono_s: float | None, **fields: Any) -> None:
-        """An event for whoever subscribed."""
-        stamp = self.clock.monotonic() if mono_s is None else mono_s
-        self.control.emit({"event": name, "t": round(stamp, 4), **fields})
+        """An event for whoever subscribed; what the HAL stamped before the last one that was told gets its time."""
+        self._told_s = max(self._told_s, self.clock.monotonic() if mono_s is None else mono_s)
+        self.control.emit({"event": name, "t": round(self._told_s, 4), **fields})
 
     def execute(self, operation: op.Operation) -> dict[str, Any]:
         """Carry out an operation; what the answer holds besides `ok`. Raises `OperationError`."""

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The answer to `state`: what an onlooker sees, and what the station says of itself.
 
-Electrical values, register and displays are the world's, so they hold also when no process runs. Phase, lock and
-faults are the HAL's; availability, status and transaction are the OCPP service's. Whoever is away says nothing: the
-phase is then what a glance at the cable tells, and the transaction is null.
+Plug, lock, electrical values, register and displays are the world's, so they hold as soon as an operation is answered,
+and also when no process runs. Phase and faults are the HAL's; availability, status and transaction are the OCPP
+service's. Whoever is away says nothing: the phase is then what a glance at the cable tells, and the transaction is
+null.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def _evse(rig: Rig, evse: int, outlet: Outlet) -> dict[str, Any]:
         "status": "Unavailable" if service is None else service.status,
         "phase": _phase(rig, view, outlet).value,
         "selected": service is not None and service.selected,
-        "plugged": view.plugged if rig.view.hal_up else outlet.car is not None,
-        "locked": view.locked if rig.view.hal_up else outlet.car is not None and outlet.car.locked,
+        "plugged": outlet.car is not None,
+        "locked": outlet.car is not None and outlet.car.locked,
         "contactor": "closed" if outlet.contactor.closed else "open",
         "voltage_v": round(outlet.voltage_v, 1),
         "current_a": round(outlet.current_a, 1),

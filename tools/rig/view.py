@@ -15,14 +15,11 @@ from firmware.contract import (
     Fault,
     FaultCleared,
     FaultRaised,
-    LatchChanged,
     MeterReading,
     Phase,
     PhaseChanged,
-    Plugged,
     Snapshot,
     Stamped,
-    Unplugged,
 )
 from firmware.contract.status import CardNotice, EvseService, FromService, ServiceStatus, TransactionNotice
 from firmware.version import VERSION
@@ -38,8 +35,6 @@ class EvseView:
 
     connector: int = 1
     phase: Phase = Phase.IDLE
-    plugged: bool = False
-    locked: bool = False
     offered_w: float = 0.0
     faults: set[Fault] = field(default_factory=set)
 
@@ -77,7 +72,6 @@ class StationView:
         for status in snapshot.evses:
             view = self.evses.setdefault(status.evse, EvseView())
             view.connector = status.connector
-            view.plugged, view.locked = status.plugged, status.locked
             view.offered_w = status.reading.offered_w if status.reading is not None else 0.0
             self._set_faults(status.evse, set(status.faults))
             self._set_phase(status.evse, status.phase, None)
@@ -88,12 +82,6 @@ class StationView:
         match stamped.event:
             case PhaseChanged(evse=evse, phase=phase):
                 self._set_phase(evse, phase, stamped.mono_s)
-            case Plugged(evse=evse):
-                self.evses[evse].plugged = True
-            case Unplugged(evse=evse):
-                self.evses[evse].plugged = False
-            case LatchChanged(evse=evse, locked=locked):
-                self.evses[evse].locked = locked
             case MeterReading(evse=evse, offered_w=offered_w):
                 self.evses[evse].offered_w = offered_w
             case FaultRaised(fault=fault, evse=evse, detail=detail):

@@ -17,15 +17,12 @@ from firmware.contract import (
     Fault,
     FaultCleared,
     FaultRaised,
-    LatchChanged,
     MeterContext,
     MeterReading,
     Phase,
     PhaseChanged,
-    Plugged,
     Snapshot,
     Stamped,
-    Unplugged,
 )
 from firmware.contract.status import CardNotice, EvseService, ServiceStatus, TransactionNotice
 from tools.rig.view import StationView
@@ -104,19 +101,17 @@ STATUS = ServiceStatus(
 )
 
 
-def test_phases_faults_and_plug_follow_events() -> None:
+def test_phases_and_faults_follow_events() -> None:
     seen = Seen()
     seen.view.on_hal_up(snapshot(evse(1), evse(2)))
     assert seen.take() == []
-    seen.happen(Plugged(evse=1))
     seen.happen(PhaseChanged(evse=1, phase=Phase.PLUGGED, cause=Cause.DRIVER))
-    seen.happen(LatchChanged(evse=1, locked=True))
     seen.happen(FaultRaised(fault=Fault.METER, evse=1, detail="gone"))
     seen.happen(FaultRaised(fault=Fault.DOOR_OPEN))
     reading = MeterReading(1, MeterContext.PERIODIC, 0, 0, 0, 0, offered_a=10, offered_w=5000)
     seen.happen(reading)
     view = seen.view.evses[1]
-    assert (view.plugged, view.locked, view.phase, view.offered_w) == (True, True, Phase.PLUGGED, 5000)
+    assert (view.phase, view.offered_w) == (Phase.PLUGGED, 5000)
     assert (view.faults, seen.view.faults) == ({Fault.METER}, {Fault.DOOR_OPEN})
     assert seen.take() == [
         {"event": "phase", "evse": 1, "phase": "plugged"},
@@ -124,15 +119,14 @@ def test_phases_faults_and_plug_follow_events() -> None:
         {"event": "fault", "code": "door_open", "evse": None, "detail": ""},
     ]
     seen.happen(FaultCleared(fault=Fault.METER, evse=1))
-    seen.happen(Unplugged(evse=1))
-    assert (view.faults, view.plugged) == (set(), False)
+    assert view.faults == set()
     assert seen.take() == [{"event": "fault_cleared", "code": "meter", "evse": 1}]
 
 
 def test_replayed_events_are_no_news() -> None:
     seen = Seen()
-    seen.happen(Plugged(evse=1), replayed=True)
-    assert not seen.view.evses[1].plugged
+    seen.happen(PhaseChanged(evse=1, phase=Phase.PLUGGED, cause=Cause.DRIVER), replayed=True)
+    assert (seen.view.evses[1].phase, seen.take()) == (Phase.IDLE, [])
 
 
 def test_new_run_of_the_hal_tells_only_what_differs() -> None:
