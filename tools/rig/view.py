@@ -50,6 +50,8 @@ class StationView:
         self.firmware_version = VERSION
         self._emit = emit
         self._statuses: dict[tuple[int, int], str] = {}
+        self._transactions: dict[tuple[int, str], str] = {}
+        """For each EVSE the transaction whose `started` was told last, and the one whose `ended` was."""
 
     def forget(self) -> None:
         """The power is gone: nobody says anything any more, and nothing of it is news."""
@@ -116,7 +118,7 @@ class StationView:
 
     def on_service_message(self, message: FromService) -> None:
         if isinstance(message, TransactionNotice):
-            self._emit("transaction", None, evse=message.evse, id=message.id, kind=message.change)
+            self._tell_transaction(message.evse, message.id, message.change)
         elif isinstance(message, CardNotice):
             self._emit("card", None, uid=message.uid, outcome=message.outcome)
         elif isinstance(message, ServiceStatus):
@@ -145,6 +147,23 @@ class StationView:
             if self._statuses.get(key) != each.status:
                 self._statuses[key] = each.status
                 self._emit("status", None, evse=each.evse, connector=each.connector, status=each.status)
+            self._compare_transaction(each.evse, each.transaction_id)
+
+    def _compare_transaction(self, evse: int, running: str | None) -> None:
+        """A service that starts has ended what a power cut broke off, or begun anew, before we hear its notices."""
+        started = self._transactions.get((evse, "started"))
+        if started not in (None, running):
+            self._tell_transaction(evse, started, "ended")
+        if running is not None:
+            self._tell_transaction(evse, running, "started")
+
+    def _tell_transaction(self, evse: int, transaction_id: str, kind: str) -> None:
+        """Start and end are told once, by the notice or by the status that shows it, whichever comes first."""
+        if kind != "updated":
+            if self._transactions.get((evse, kind)) == transaction_id:
+                return
+            self._transactions[evse, kind] = transaction_id
+        self._emit("transaction", None, evse=evse, id=transaction_id, kind=kind)
 
     # --- for `state` --------------------------------------------------------------------------------------
 

@@ -182,6 +182,23 @@ def test_notices_pass_through() -> None:
     ]
 
 
+def test_transaction_whose_notices_nobody_heard_is_told_by_the_status() -> None:
+    seen = Seen()
+    with_one, with_none = (
+        msgspec.structs.replace(STATUS, evses=[msgspec.structs.replace(STATUS.evses[0], transaction_id=each)])
+        for each in ("t1", None)
+    )
+    seen.view.on_service_message(with_one)
+    seen.view.on_service_message(TransactionNotice(evse=1, id="t1", change="started"))
+    seen.view.on_service_message(TransactionNotice(evse=1, id="t1", change="updated"))
+    seen.view.forget()
+    seen.view.on_service_message(with_none)
+    seen.view.on_service_message(with_none)
+    seen.view.on_service_message(TransactionNotice(evse=1, id="t1", change="ended"))
+    kinds = [(each["id"], each["kind"]) for each in seen.take() if each["event"] == "transaction"]
+    assert kinds == [("t1", "started"), ("t1", "updated"), ("t1", "ended")]
+
+
 def test_ocpp_part_counts_from_the_last_contact() -> None:
     seen = Seen()
     assert seen.view.ocpp(100.0)["connected"] is False
