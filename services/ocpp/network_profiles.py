@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from services.ocpp.context import Facts
     from services.ocpp.messages import NetworkConnectionProfileType
 
-__all__ = ["FACT", "FALLBACK_ROOT_FACT", "in_priority", "load", "parse", "store", "trusts_fallback_root"]
+__all__ = ["FACT", "FALLBACK_ROOT_FACT", "check", "in_priority", "load", "parse", "store", "trusts_fallback_root"]
 
 _log = logging.getLogger(__name__)
 
@@ -71,17 +71,16 @@ def parse(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:
     if "vpn" in data:
         raise ConfigError("this station has no VPN, and does not go without one that is asked for")
     profile = _profile(slot, data)
-    secure = profile.url.startswith("wss://")
-    if secure != (profile.security_profile >= 2):
-        raise ConfigError("the URL's scheme does not fit the security profile")
-    _check_host(profile.url)
+    check(profile)
     return profile
 
 
-def _check_host(url: str) -> None:
-    """What can't be dialled would strand the station at its next boot."""
+def check(profile: NetworkProfile) -> None:
+    """What can't be dialled would strand the station at its next boot; raises `ConfigError` with the reason."""
+    if profile.url.startswith("wss://") != (profile.security_profile >= 2):
+        raise ConfigError("the URL's scheme does not fit the security profile")
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(profile.url)
         possible = parts.hostname and parts.port != 0
     except ValueError:
         possible = False

@@ -21,11 +21,11 @@ from msgspec.structs import replace
 
 from firmware.clock import CLOCK_FLOOR
 from firmware.contract import Answer, BootCause, Command, LinkChanged, Refused, Snapshot, Stamped
-from firmware.errors import ConfigError, ContractError
+from firmware.errors import ContractError
 from firmware.ipc.hal_core import LinkState
 from firmware.log import register_secret
 from firmware.update.open import open_slots
-from services.ocpp import network_profiles
+from services.ocpp import factory_settings, network_profiles
 from services.ocpp.authorization_cache import AuthorizationCache
 from services.ocpp.certificates import CertificateStore
 from services.ocpp.certificates import factory as factory_certificates
@@ -119,7 +119,7 @@ class Service:
         """With the present station certificate, while there are two (A02.FR.28)."""
         self._reported: set[tuple[int, str]] = set()
         """Slots and security events of failed attempts since the last connection: each is told once (A00.FR.316)."""
-        self._take_factory_settings()
+        self._take_factory_settings(config.factory)
         self._booted_profiles = network_profiles.load(self._facts, factory.network_profile)
         self._feed = StatusFeed(Path(config.status_socket))
         self._hal = HalClient(Path(config.hal_socket), self, clock=clock, software=f"ocpp {firmware_version}")
@@ -151,22 +151,20 @@ class Service:
         self._loop.call_later(_HAL_PATIENCE_S, self._start_without_hal)
         life.ready("waiting for the HAL")
 
-    def _take_factory_settings(self) -> None:
+    def _take_factory_settings(self, where: str) -> None:
         """At the first start; from then on the device model is right and the factory file is history."""
         if self._facts.get("first_start_done"):
             return
         model, factory = self._model, self._factory
-        last, given = self._product.limits.network_slots, [profile.slot for profile in factory.network_profile]
-        if any(slot > last for slot in given):
-            raise ConfigError(f"network_profile: slot {max(given)}: this product has slots 1 to {last}")
+        factory_settings.check(factory, self._product, model.variables, where)
         model.put(keys.IDENTITY, factory.identity)
         if factory.basic_auth_password is not None:
             model.put(keys.BASIC_AUTH_PASSWORD, factory.basic_auth_password)
         if factory.network_profile:
             model.put(keys.SECURITY_PROFILE, factory.network_profile[0].security_profile)  # A00.FR.004
-        named = any(row.variable == "NetworkConfigurationPriority" for row in factory.variable)
-        if factory.network_profile and not named:
-            model.put(keys.NETWORK_CONFIGURATION_PRIORITY, tuple(map(str, given)))
+        if factory.network_profile and not factory_settings.gives(factory, keys.NETWORK_CONFIGURATION_PRIORITY):
+            slots = tuple(str(profile.slot) for profile in factory.network_profile)
+            model.put(keys.NETWORK_CONFIGURATION_PRIORITY, slots)
         factory_certificates.install(self._certificates, factory.certificates)
         self._facts.put("first_start_done", True)
 

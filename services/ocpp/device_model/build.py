@@ -15,7 +15,7 @@ from firmware.product import Product, VariableRow
 from services.ocpp.device_model.values import Characteristics, DataType, Refusal
 from services.ocpp.device_model.variable import ACTUAL, Address, Attribute, Variable
 
-__all__ = ["Fact", "apply_factory", "build", "standard"]
+__all__ = ["Fact", "address_of", "apply_factory", "build", "standard"]
 
 GENERIC = "*"
 
@@ -52,9 +52,7 @@ def apply_factory(
     Raises `ConfigError` with the place.
     """
     for number, row in enumerate(factory, 1):
-        address = Address(
-            row.component, row.component_instance, row.evse or 0, row.connector or 0, row.variable, row.instance
-        )
+        address = address_of(row)
         place = f"{where}: variable {number} ({address})"
         variable = variables.get(address.folded())
         if variable is None:
@@ -62,6 +60,10 @@ def apply_factory(
         if row.mutability is not None:
             _override_mutability(variable.actual, row.mutability)
         _set_default(variable, variable.actual, row.value, place)
+
+
+def address_of(row: FactoryVariable) -> Address:
+    return Address(row.component, row.component_instance, row.evse or 0, row.connector or 0, row.variable, row.instance)
 
 
 def _override_mutability(attribute: Attribute, mutability: str) -> None:

@@ -123,9 +123,23 @@ def test_one_rig_at_a_time(tmp_path: Path) -> None:
             'identity = "CP1"\n[[network_profile]]\nslot=99\nurl="ws://a/b"',
             "slot 99: this product has slots 1 to 6",
         ),
+        ('identity = "CP1"\n[[network_profile]]\nslot=1\nurl="ws://a:99999/b"', "slot 1: .* impossible port"),
+        ('identity = "CP1"\n[[network_profile]]\nslot=2\nurl="ws://a/b"\nsecurity_profile=2', "slot 2: .* scheme"),
+        ('identity = "CP1"\nbasic_auth_password = "short"', "basic_auth_password: at least 16"),
         ("identity = ", "end of document"),
+        ('identity = "CP1"\nx = ' + "[" * 3000, "recursion"),
         ('identity = "CP1"\n' + VARIABLE.format("NoSuchThing", "1"), "NoSuchThing"),
         ('identity = "CP1"\n' + VARIABLE.format("EVConnectionTimeOut", "banana"), "EVConnectionTimeOut"),
+        (
+            'identity = "CP1"\n'
+            + VARIABLE.format("EVConnectionTimeOut", 9)
+            + VARIABLE.format("evconnectiontimeOUT", 9),
+            r"variable 2 \(TxCtrlr.evconnectiontimeOUT\): given twice",
+        ),
+        (
+            'identity = "CP1"\n' + VARIABLE.format("NetworkConfigurationPriority", "1,2").replace("Tx", "OCPPComm"),
+            "NetworkConfigurationPriority: no profile in slot 1, 2",
+        ),
     ],
 )
 def test_bad_file_is_told_with_its_place_and_leaves_no_station(tmp_path: Path, text: str, says: str) -> None:
