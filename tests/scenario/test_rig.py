@@ -7,13 +7,14 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.rig import Rig
+from tests.support.rig import ROOT, Rig
 from tests.support.sockets import eventually
 from tools.rig.client import RigClient, RigRefused
 
@@ -312,6 +313,26 @@ async def test_interrupt_stops_everything_with_0(tmp_path: Path) -> None:
     assert not any(_alive(pids[name]) for name in ("hal", "ocpp"))
     assert not rig.control.exists()
     await rig.client.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_stop_is_orderly_while_the_rig_still_starts(tmp_path: Path, number: signal.Signals) -> None:
+    up = [sys.executable, "-m", "tools.rig", "up", "--state", str(tmp_path / "cp")]
+    with (tmp_path / "said").open("wb") as said:
+        process = await asyncio.create_subprocess_exec(*up, cwd=ROOT, stdout=said, stderr=said)
+    await eventually((tmp_path / "cp" / "control.sock").exists)
+    process.send_signal(number)
+    assert await process.wait() == 0
+    assert not (tmp_path / "cp" / "control.sock").exists()
+    assert "Traceback" not in (tmp_path / "said").read_text()
+
+
+async def test_nobody_has_to_read_standard_output(tmp_path: Path) -> None:
+    up = f'exec "$0" -m tools.rig up --off --state "{tmp_path / "cp"}" >&-'
+    process = await asyncio.create_subprocess_exec("sh", "-c", up, sys.executable, cwd=ROOT)
+    await eventually((tmp_path / "cp" / "control.sock").exists)
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 0
 
 
 def _alive(pid: int) -> bool:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from firmware.errors import ConfigError
@@ -19,6 +21,7 @@ __all__ = ["main"]
 
 CONTROL_VARIABLE = "BAYWATT_CONTROL"
 USUAL_CONTROL = Path(".run/rig/control.sock")
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +35,8 @@ def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, Sequence[s
     try:
         args = _parse(arguments)
         if args.verb == "up":
-            return _up(args, commands or _commands())
+            with _noted_signals() as stop_asked:
+                return _up(args, commands or _commands(), stop_asked)
     except _BadArgument as error:
         print(error, file=sys.stderr)
         return 2
@@ -59,9 +63,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = _Parser(prog="baywatt rig", description="A simulated station, and the driver, car and weather around it.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
     up = verbs.add_parser("up", help="start a station")
-    up.add_argument("--state", type=Path, required=True, metavar="DIR", help="everything that the station keeps")
-    up.add_argument("--station", type=Path, metavar="FILE", help="factory settings, used if DIR is empty")
-    up.add_argument("--control", type=Path, metavar="PATH", help="control socket, default DIR/control.sock")
+    up.add_argument("--state", type=_path, required=True, metavar="DIR", help="everything that the station keeps")
+    up.add_argument("--station", type=_path, metavar="FILE", help="factory settings, used if DIR is empty")
+    up.add_argument("--control", type=_path, metavar="PATH", help="control socket, default DIR/control.sock")
     up.add_argument("--off", action="store_true", help="do not switch it on yet")
     up.add_argument("--log-level", type=str.upper, choices=LEVELS, default="INFO", metavar="LEVEL")
     if arguments[:1] != ["up"]:
@@ -73,13 +77,32 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _path(text: str) -> Path:
+    """A path that was given: an empty one is a shell's unset variable, not the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path")
+    return Path(text)
+
+
 def _control(given: Path | None) -> Path:
     if given is not None:
         return given
     return Path(os.environ.get(CONTROL_VARIABLE) or USUAL_CONTROL)
 
 
-def _up(args: argparse.Namespace, commands: Mapping[str, Sequence[str]]) -> int:
+@contextmanager
+def _noted_signals() -> Iterator[list[int]]:
+    """Until a loop takes them over, requests to stop are only noted: what was started must not be left behind."""
+    asked: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: asked.append(number)) for number in STOP_SIGNALS}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _up(args: argparse.Namespace, commands: Mapping[str, Sequence[str]], stop_asked: Collection[int]) -> int:
     from firmware.update.slot_directory import SlotDirectory
     from tools.rig.sockets import listen_unix
     from tools.rig.station_dir import DIAL_SOCKET, SLOTS, WORLD_SOCKET, StationDir
@@ -99,7 +122,7 @@ def _up(args: argparse.Namespace, commands: Mapping[str, Sequence[str]]) -> int:
     from tools.rig.daemon import Listening, run
 
     listening = Listening(world, dial, control, control_path)
-    return run(station, supervisor, listening, powered=not args.off, log_level=args.log_level)
+    return run(station, supervisor, listening, stop_asked, powered=not args.off, log_level=args.log_level)
 
 
 def _commands() -> dict[str, list[str]]:

@@ -9,8 +9,7 @@ import logging
 import os
 import signal
 import socket
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -41,13 +40,26 @@ class Listening:
         self.control_path = control_path
 
 
-def run(station: StationDir, supervisor: Supervisor, listening: Listening, *, powered: bool, log_level: str) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code. The working directory is the station's."""
+def run(
+    station: StationDir,
+    supervisor: Supervisor,
+    listening: Listening,
+    stop_asked: Collection[int],
+    *,
+    powered: bool,
+    log_level: str,
+) -> int:
+    """Serve until SIGTERM or SIGINT, of which some may have come before; the exit code.
+
+    The working directory is the station's.
+    """
     _set_up_log(log_level)
-    return asyncio.run(_serve(station, supervisor, listening, powered))
+    return asyncio.run(_serve(station, supervisor, listening, stop_asked, powered))
 
 
-async def _serve(station: StationDir, supervisor: Supervisor, listening: Listening, powered: bool) -> int:
+async def _serve(
+    station: StationDir, supervisor: Supervisor, listening: Listening, stop_asked: Collection[int], powered: bool
+) -> int:
     loop = asyncio.get_running_loop()
     clock = SystemClock()
     rig = Rig(station, supervisor, clock)
@@ -57,7 +69,10 @@ async def _serve(station: StationDir, supervisor: Supervisor, listening: Listeni
     rig.on_boot, rig.on_power_off = followers.start, followers.stop
     try:
         await rig.start(world=listening.world, dial=listening.dial, control=listening.control, powered=powered)
-        _say_ready(listening.control_path)
+        if stop_asked:
+            rig.stop()
+        else:
+            _say_ready(listening.control_path)
         return await rig.finished
     finally:
         followers.stop()
@@ -81,7 +96,6 @@ def _set_up_log(level: str) -> None:
     if level != "DEBUG":
         # It is said once a start that a process does not serve yet, which is no news here.
         logging.getLogger("firmware.ipc.dialer").setLevel(logging.ERROR)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
 class _Followers:

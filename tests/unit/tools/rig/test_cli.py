@@ -19,6 +19,7 @@ from tools.rig.cli import _parse, main
         ["dance"],
         ["up"],
         ["up", "--state"],
+        ["up", "--state", ""],
         ["up", "--state", "x", "--colour", "red"],
         ["up", "--state", "x", "--log-level", "LOUD"],
         ["plug"],
