@@ -3,7 +3,7 @@
 
 A fault that a port can see is caused in the hardware behind that port, so that the HAL has to find it. One
 that only the board's own sensors see (a broken latch, a residual current, a card reader that does not answer) is
-reported by the board. Without an EVSE, a fault of the outlets hits all of them.
+reported by the board. Without an EVSE, a fault of the outlets hits all of them, and a fault is mended wherever it is.
 """
 
 from __future__ import annotations
@@ -35,15 +35,21 @@ class Accidents:
 
     def set(self, fault: Fault, evse: int | None, present: bool) -> None:
         """Bring a fault about or mend it; without effect when it is so already."""
-        if fault in _OF_STATION:
-            evse = None
         if present:
-            self._raised.add((fault, evse))
+            self._raised |= {(fault, place) for place in self._places(fault, evse)}
+        elif evse is None or fault in _OF_STATION:
+            self._raised = {each for each in self._raised if each[0] is not fault}
         else:
             self._raised.discard((fault, evse))
         cause = _IN_HARDWARE.get(fault)
         if cause is not None:
-            self._cause(fault, cause)
+            for outlet in self._outlets.values():
+                cause(outlet, (fault, outlet.evse) in self._raised)
+
+    def _places(self, fault: Fault, evse: int | None) -> list[int | None]:
+        if fault in _OF_STATION:
+            return [None]
+        return list(self._outlets) if evse is None and fault in _OF_OUTLETS else [evse]
 
     def present(self) -> frozenset[tuple[Fault, int | None]]:
         return frozenset(self._raised)
@@ -59,17 +65,12 @@ class Accidents:
     def _has(self, fault: Fault) -> bool:
         return (fault, None) in self._raised
 
-    def _cause(self, fault: Fault, cause: Callable[[Outlet, bool], None]) -> None:
-        everywhere = self._has(fault) and fault is not Fault.OVER_TEMPERATURE and fault is not Fault.POWER_MODULE
-        for outlet in self._outlets.values():
-            cause(outlet, (fault, outlet.evse) in self._raised or everywhere)
-
     def _seen_by_a_port(self, fault: Fault, evse: int | None) -> bool:
         """A hot plug has a sensor that a port reads, a hot cabinet only the board's; so with the modules.
 
         A contactor that will not close is reported at once: no port shows it before it is asked to.
         """
-        if fault in (Fault.OVER_TEMPERATURE, Fault.POWER_MODULE):
+        if fault in _ALSO_OF_STATION:
             return evse is not None
         return fault in _OF_STATION or (fault in _IN_HARDWARE and fault is not Fault.CONTACTOR_FAILED)
 
@@ -99,6 +100,7 @@ def _silence_vehicle(outlet: Outlet, present: bool) -> None:
 
 
 _OF_STATION = frozenset({Fault.EMERGENCY_STOP, Fault.DOOR_OPEN})
+_ALSO_OF_STATION = frozenset({Fault.OVER_TEMPERATURE, Fault.POWER_MODULE})
 _IN_HARDWARE: dict[Fault, Callable[[Outlet, bool], None]] = {
     Fault.METER: _break_meter,
     Fault.OVER_TEMPERATURE: _heat_plug,
@@ -107,3 +109,4 @@ _IN_HARDWARE: dict[Fault, Callable[[Outlet, bool], None]] = {
     Fault.POWER_MODULE: _fail_module,
     Fault.VEHICLE_LINK: _silence_vehicle,
 }
+_OF_OUTLETS = frozenset(_IN_HARDWARE) - _ALSO_OF_STATION

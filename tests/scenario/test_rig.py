@@ -228,13 +228,17 @@ FAULTS = [
 
 
 async def test_every_fault_of_an_outlet_is_raised_and_cleared(rig: Rig) -> None:
+    await rig.op("meter", evse=1, failed=True)
+    await rig.op("clear_fault", code="meter", evse=2)  # is another's
     for code in FAULTS:
         await rig.op("fault", code=code, evse=2)
     await rig.client.until(lambda state: set(state["evses"][1]["faults"]) >= set(FAULTS))
-    assert (await rig.evse(1))["faults"] == []
+    await rig.client.until(lambda state: state["evses"][0]["faults"] == ["meter"])
+    await rig.op("meter", evse=1, failed=False)
     for code in FAULTS:
         await rig.op("clear_fault", code=code, evse=2)
     await rig.client.until(lambda state: state["evses"][1]["faults"] == [])
+    assert (await rig.evse(1))["faults"] == []
 
 
 async def test_meter_and_clock_outlive_the_rig(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from drivers.simulated.garage import CarOrder
 from drivers.simulated.outlet import Outlet
 from drivers.simulated.world import ContactorMoved, Happening, PageShown, RebootAsked, World, WorldRefused
 from firmware.clock import Clock
-from firmware.contract import BootCause
+from firmware.contract import BootCause, Fault
 from firmware.update.simulated import arrange
 from firmware.update.slot_directory import SlotDirectory
 from tools.rig import operations as op
@@ -292,11 +292,10 @@ class Rig:
                 setattr(car, name, value)
 
     def _change_meter(self, operation: op.MeterChange) -> None:
-        outlet = self.world.outlets[operation.evse]
         if operation.energy_wh is not UNSET:
-            outlet.energy_wh = operation.energy_wh
+            self.world.outlets[operation.evse].energy_wh = operation.energy_wh
         if operation.failed is not UNSET:
-            outlet.meter_failed = operation.failed
+            self.world.accidents.set(Fault.METER, operation.evse, operation.failed)
 
     def _raise_fault(self, operation: op.RaiseFault) -> None:
         self.world.accidents.set(operation.code, operation.evse, True)

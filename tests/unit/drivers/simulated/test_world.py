@@ -352,6 +352,20 @@ def test_welded_contactor_stays_closed_and_mended_opens() -> None:
     assert not bench.contactor.is_closed()
 
 
+def test_fault_without_an_evse_is_that_of_all_outlets_and_mended_wherever_it_is() -> None:
+    bench, _ = charging()
+    accidents, outlets = bench.world.accidents, bench.world.outlets.values()
+    accidents.set(Fault.METER, None, True)
+    assert [outlet.meter_failed for outlet in outlets] == [True, True]
+    accidents.set(Fault.METER, 1, False)
+    assert [outlet.meter_failed for outlet in outlets] == [False, True]
+    accidents.set(Fault.GROUND_FAULT, 1, True)
+    accidents.set(Fault.METER, None, False)
+    assert [outlet.meter_failed for outlet in outlets] == [False, False]
+    accidents.set(Fault.GROUND_FAULT, None, False)
+    assert accidents.present() == frozenset()
+
+
 def test_opening_under_load_is_remembered() -> None:
     bench, _ = charging()
     bench.contactor.command(False)
