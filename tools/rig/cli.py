@@ -113,7 +113,12 @@ def _up(args: argparse.Namespace, commands: Mapping[str, Sequence[str]], stop_as
     factory = None if args.station is None else args.station.absolute()
     station = StationDir.open(directory, factory, args.log_level)
     os.chdir(directory)
-    world, dial, control = listen_unix(WORLD_SOCKET), listen_unix(DIAL_SOCKET), listen_unix(control_path)
+    try:
+        control, world, dial = listen_unix(control_path), listen_unix(WORLD_SOCKET), listen_unix(DIAL_SOCKET)
+    except ConfigError:
+        if station.fresh:
+            station.forget_settings()
+        raise
     supervisor = Supervisor(commands, directory, _environment())
     if not args.off:
         station.clear_sockets()

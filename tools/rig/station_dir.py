@@ -122,7 +122,9 @@ def _read_factory_file(path: Path) -> FactorySettings:
         files,
         csms_root=[_existing(base / name, path, "csms_root") for name in files.csms_root],
         manufacturer_root=[_existing(base / name, path, "manufacturer_root") for name in files.manufacturer_root],
-        station_chain=None if files.station_chain is None else _existing(base / files.station_chain, path, "chain"),
+        station_chain=None
+        if files.station_chain is None
+        else _existing(base / files.station_chain, path, "station_chain"),
         station_key=None if files.station_key is None else _existing(base / files.station_key, path, "station_key"),
     )
     product = settings.product

@@ -54,6 +54,16 @@ def test_state_directory_that_can_not_be_is_2(tmp_path: Path, capsys: pytest.Cap
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_control_socket_that_can_not_be_leaves_no_station(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    control = tmp_path / "no" / "such" / "control.sock"
+    assert main(["up", "--state", str(tmp_path / "cp"), "--control", str(control)]) == 2
+    assert str(control) in capsys.readouterr().err
+    assert not (tmp_path / "cp" / "station.toml").exists()
+
+
 def test_no_rig_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["state", "--control", str(tmp_path / "none.sock")]) == 2
     assert "no rig" in capsys.readouterr().err
