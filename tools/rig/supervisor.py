@@ -45,10 +45,12 @@ class _Child:
         self.runs = 0
         self.restart: asyncio.TimerHandle | None = None
         self.pidfd = -1
+        self.killed = False
+        """SIGKILL is under way: the process does nothing more, though its end has not been seen yet."""
 
     @property
     def pid(self) -> int | None:
-        return None if self.process is None else self.process.pid
+        return None if self.process is None or self.killed else self.process.pid
 
 
 class Supervisor:
@@ -175,6 +177,7 @@ class Supervisor:
             start_new_session=True,
         )
         child.started = time.monotonic()
+        child.killed = False
         child.runs += 1
         if child.name in self._storage_full:
             self._limit_files(child)
@@ -227,9 +230,10 @@ class Supervisor:
 
     def _signal(self, child: _Child, number: signal.Signals) -> bool:
         """The child is ours and not yet waited for, so its pid can't be another's."""
-        if child.process is None:
+        if child.process is None or child.killed:
             return False
         child.process.send_signal(number)
+        child.killed = number == signal.SIGKILL
         return True
 
     def _limit_files(self, child: _Child) -> None:

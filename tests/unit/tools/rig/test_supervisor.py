@@ -50,6 +50,8 @@ async def test_killed_process_comes_back_and_the_other_stays(supervisor: Supervi
     supervisor.spawn()
     before = supervisor.pids
     assert supervisor.kill("hal")
+    assert supervisor.pids == {"hal": None, "ocpp": before["ocpp"]}
+    assert not supervisor.kill("hal")
     await eventually(lambda: log.restarts == ["hal"])
     assert supervisor.pids["hal"] not in (None, before["hal"])
     assert supervisor.pids["ocpp"] == before["ocpp"]
