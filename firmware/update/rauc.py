@@ -86,6 +86,9 @@ class RaucSlots:
         failed = next((_boot_name(slot) for slot in others if _has_failed(slot)), "")
         return SlotStatus(_boot_name(booted), trial=not self._kept, failed=failed)
 
+    async def prepare(self) -> None:
+        """RAUC installs while the system runs."""
+
     async def install(self, image: Path, proof: Proof, *, family: str, running: str, rollback: bool) -> str:
         await asyncio.to_thread(_check_proof, image, proof)
         await self._ask(_until_idle, _INSTALL_LIMIT_S)

@@ -26,10 +26,14 @@ class SimulatedSlots(SlotDirectory):
         super().__init__(path)
         self._next = path / _NEXT
 
-    async def install(self, image: Path, proof: Proof, *, family: str, running: str, rollback: bool) -> str:
-        arranged = self._use_up()
-        if arranged == "needs_reboot_first":
+    async def prepare(self) -> None:
+        if self._arranged() == "needs_reboot_first":
+            self._next.unlink()
             raise RebootNeeded("this board installs after a restart")
+
+    async def install(self, image: Path, proof: Proof, *, family: str, running: str, rollback: bool) -> str:
+        arranged = self._arranged()
+        self._next.unlink(missing_ok=True)
         if arranged == "install_fails":
             raise SlotError("the flash can't be written")
         slot = await super().install(image, proof, family=family, running=running, rollback=rollback)
@@ -38,13 +42,11 @@ class SimulatedSlots(SlotDirectory):
                 (self._path / slot / process / "__main__.py").write_text(_CRASH)
         return slot
 
-    def _use_up(self) -> str:
+    def _arranged(self) -> str:
         try:
-            arranged = self._next.read_text()
+            return self._next.read_text()
         except FileNotFoundError:
             return "ok"
-        self._next.unlink()
-        return arranged
 
 
 def arrange(path: Path, how: str) -> None:

@@ -101,6 +101,9 @@ class SlotDirectory:
         boot, running = self._load(), self._running()
         return SlotStatus(running, trial=boot.trial == running, failed=boot.failed)
 
+    async def prepare(self) -> None:
+        """The slot that does not run can be written at any time."""
+
     async def install(self, image: Path, proof: Proof, *, family: str, running: str, rollback: bool) -> str:
         import asyncio
 

@@ -50,12 +50,14 @@ class Slots(Protocol):
 
     async def status(self) -> SlotStatus: ...
 
+    async def prepare(self) -> None:
+        """Right before `install`: raises `RebootNeeded` when the board has to restart before it can install."""
+
     async def install(self, image: Path, proof: Proof, *, family: str, running: str, rollback: bool) -> str:
         """Write the image into the slot that does not run; the slot's name.
 
         `running` is the version that runs. Raises `ImageError` when the image is damaged, not for this `family`, older
-        without `rollback`, or not what `proof` signs; `RebootNeeded` when the board has to restart first. The slot is
-        not booted before `activate`.
+        without `rollback`, or not what `proof` signs. The slot is not booted before `activate`.
         """
 
     async def activate(self, slot: str) -> None:

@@ -5,8 +5,8 @@ The block (`blocks/firmware_management.py`) decides, these workers do; what they
 
     firmware.download  `done`; `failed` with the kind of `TransferError`
     firmware.verify    `done`; `failed` with why the signature is not good
-    firmware.install   `done` with the slot; `reboot`: the board restarts first; `refused`: the image is no good for
-                       this station; `failed`: the board could not do it
+    firmware.install   `begun`; `done` with the slot; `reboot`: the board restarts first; `refused`: the image is no
+                       good for this station; `failed`: the board could not do it
     firmware.slots     `done` with a `SlotStatus`, whatever was asked; `failed`
 
 The image lies in a folder of our own. It is read without following links, and the installation hashes again what it
@@ -161,8 +161,10 @@ class FirmwareJobs:
             return "failed", str(error)
         return "done", None
 
-    async def _install(self, order: Signed, _news: _News) -> tuple[str, Any]:
+    async def _install(self, order: Signed, news: _News) -> tuple[str, Any]:
         try:
+            await self._slots.prepare()
+            news("begun", None)
             slot = await self._slots.install(
                 self._image,
                 _proof(order),

@@ -7,7 +7,7 @@ resumes it. `_advance` looks after every event whether the present stage can be 
 became of the new slot: it is asked first thing in `start`, and an update that was restarting is judged by its answer.
 
     SCHEDULED -> DOWNLOADING <-> PAUSED;  DOWNLOADING -> VERIFYING -> READY -> INSTALLING -> INSTALLED -> ACTIVATING
-    INSTALLING -> REBOOT_FIRST -> INSTALLING on boards that install after a restart
+    INSTALLING -> REBOOT_FIRST -> INSTALLING on boards that install after a restart, and say so before they begin
     ACTIVATING -> REBOOTING -> PROVING -> (kept: Installed) or UNDOING -> (InstallationFailed)
 
 Statuses go to the CSMS durably and in order (L01.FR.01). The new version is kept only when it has reached the HAL and
@@ -197,7 +197,7 @@ class FirmwareManagement(Block):
             if self._last_status(update) != "InstallScheduled":
                 self._send("InstallScheduled", update.request_id)  # L01.FR.16
         elif not self._install_blocked:  # L01.FR.05, L01.FR.06
-            self._enter(update, Stage.INSTALLING, "Installing")
+            self._enter(update, Stage.INSTALLING)
             self._start_job("firmware.install", update.signed)
 
     def _advance_proof(self, update: Update, now: float) -> None:
@@ -241,12 +241,20 @@ class FirmwareManagement(Block):
     def on_job(self, news: JobNews, now: float) -> None:
         if not news.kind.startswith("firmware.") or news.id != self._job or news.state == "progress":
             return
-        self._job = None
         update = self._update
+        if news.state == "begun":
+            self._on_installing(update)
+            return
+        self._job = None
         if news.kind == "firmware.slots":
             self._on_slots(news, now)
         elif update is not None and update.stage is _JOBS[news.kind]:
             self._on_work(update, news)
+
+    def _on_installing(self, update: Update | None) -> None:
+        """Told when the board begins: a restart that it needs first comes before (L01.FR.15)."""
+        if update is not None and update.stage is Stage.INSTALLING and self._last_status(update) != "Installing":
+            self._send("Installing", update.request_id)
 
     def _on_work(self, update: Update, news: JobNews) -> None:
         match update.stage, news.state:
@@ -311,7 +319,7 @@ class FirmwareManagement(Block):
             case Stage.INSTALLING:
                 self._start_job("firmware.install", update.signed)
             case Stage.REBOOT_FIRST if restarted:
-                self._enter(update, Stage.INSTALLING, "Installing")
+                self._enter(update, Stage.INSTALLING)
                 self._start_job("firmware.install", update.signed)
             case Stage.ACTIVATING if not restarted or slots is None or update.slot not in (slots.running, slots.failed):
                 self._enter(update, Stage.INSTALLED)  # the board may not have noted it

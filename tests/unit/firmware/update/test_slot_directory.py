@@ -222,7 +222,8 @@ async def test_arrangements_of_a_simulated_board(board: Board) -> None:
         await board.install()
     arrange(board.path, "needs_reboot_first")
     with pytest.raises(RebootNeeded):
-        await board.install()
+        await board.slots.prepare()
+    await board.slots.prepare()
     assert tree_of(board.path / await board.install()) == FILES
     arrange(board.path, "boot_fails")
     slot = await board.install()

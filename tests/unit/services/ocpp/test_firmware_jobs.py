@@ -41,13 +41,14 @@ class Works:
             rules=lambda: Rules(stall_s=5.0),
         )
         self.image = folder / "images" / "image"
+        self.heard: list[str] = []
 
     @property
     def signed(self) -> Signed:
         return Signed(signature(self.data, self.signer), self.signer.pem)
 
     async def run(self, kind: str, order: Any) -> tuple[str, Any]:
-        return await self.jobs.workers()[f"firmware.{kind}"](order, lambda state, detail: None)
+        return await self.jobs.workers()[f"firmware.{kind}"](order, lambda state, _detail: self.heard.append(state))
 
     async def fetch(self, name: str = "image") -> tuple[str, Any]:
         (self.folder / "files" / "image").write_bytes(self.data)
@@ -135,6 +136,7 @@ async def test_board_in_trouble(works: Works, how: str, verdict: str) -> None:
     await works.fetch()
     arrange(works.folder / "slots", how)
     assert (await works.run("install", works.signed))[0] == verdict
+    assert ("begun" in works.heard) == (verdict != "reboot")
 
 
 async def test_slot_that_is_not_there(works: Works) -> None:

@@ -64,6 +64,7 @@ class Site(Bench):
         self.request()
         self.news(DOWNLOAD, "done")
         self.news(VERIFY, "done")
+        self.news(INSTALL, "begun")
 
     def to_rebooting(self) -> None:
         self.to_installing()
@@ -285,6 +286,7 @@ def test_installation_waits_for_its_time(site: Site) -> None:
     assert site.progress == ["Downloading", "Downloaded", "SignatureVerified", "InstallScheduled"]
     assert site.status(1) == "Available"
     site.advance(101)
+    site.news(INSTALL, "begun")
     assert site.progress[-1] == "Installing"
     assert site.last_job == (INSTALL, Signed("QUJD", "good"))
     assert (site.status(1), site.status(2)) == ("Unavailable", "Unavailable")
@@ -294,6 +296,7 @@ def test_time_of_installation_that_passed_meanwhile(site: Site) -> None:
     site.request(installDateTime=site.in_future(-7200))
     site.news(DOWNLOAD, "done")
     site.news(VERIFY, "done")
+    site.news(INSTALL, "begun")
     assert site.progress == UP_TO_INSTALLING
 
 
@@ -436,7 +439,7 @@ def test_image_is_fetched_beside_a_transaction_where_that_is_possible(tmp_path: 
     assert site.progress == ["Downloading", "Downloaded", "SignatureVerified"]
     assert (site.status(1), site.status(2)) == ("Occupied", "Unavailable")  # L01.FR.07
     site.stop_charging(1)
-    assert site.progress[-1] == "Installing"
+    assert site.last_job[0] == INSTALL
 
 
 def test_image_is_installed_beside_a_transaction_where_that_is_possible(tmp_path: Path) -> None:
@@ -561,23 +564,29 @@ def test_version_that_the_csms_never_accepts_is_given_up(site: Site) -> None:
     assert site.progress[-1] == "InstallationFailed"
 
 
-def test_board_that_restarts_first(site: Site) -> None:
-    """L01.FR.15"""
-    site.to_installing()
+def to_restarting_first(site: Site) -> None:
+    site.request()
+    site.news(DOWNLOAD, "done")
+    site.news(VERIFY, "done")
     site.news(INSTALL, "reboot")
-    assert site.progress[-1] == "InstallRebooting"
+    assert site.progress == ["Downloading", "Downloaded", "SignatureVerified", "InstallRebooting"]
     site.advance(1)
     assert site.rebooting
+
+
+def test_board_that_restarts_first(site: Site) -> None:
+    """L01.FR.15: InstallRebooting before Installing, which is told when the installation begins."""
+    to_restarting_first(site)
     site.restart(FACTORY)
-    assert site.progress[-2:] == ["InstallRebooting", "Installing"]
     assert site.last_job[0] == INSTALL
+    assert site.progress[-1] == "InstallRebooting"
+    site.news(INSTALL, "begun")
+    assert site.progress[-2:] == ["InstallRebooting", "Installing"]
     assert site.status(1) == "Unavailable"
 
 
 def test_board_that_never_has_restarted_enough(site: Site) -> None:
-    site.to_installing()
-    site.news(INSTALL, "reboot")
-    site.advance(1)
+    to_restarting_first(site)
     site.restart(FACTORY)
     site.news(INSTALL, "reboot")
     assert site.progress[-1] == "InstallationFailed"
@@ -607,6 +616,7 @@ def test_power_cut_resumes_the_stage(site: Site, stage: str) -> None:
         site.news(DOWNLOAD, "done")
     if stage in ("install", "activate"):
         site.news(VERIFY, "done")
+        site.news(INSTALL, "begun")
     if stage == "activate":
         site.news(INSTALL, "done", "a")
     before = list(site.progress)
@@ -682,6 +692,7 @@ def test_statuses_made_offline_arrive_in_order(site: Site) -> None:
     site.link_down()
     site.news(DOWNLOAD, "done")
     site.news(VERIFY, "done")
+    site.news(INSTALL, "begun")
     site.news(INSTALL, "refused", "why")
     site.link_up()
     assert site.progress == [*UP_TO_INSTALLING, "InstallVerificationFailed"]
