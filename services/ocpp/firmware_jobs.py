@@ -6,7 +6,7 @@ The block (`blocks/firmware_management.py`) decides, these workers do; what they
     firmware.download  `done`; `failed` with the kind of `TransferError`
     firmware.verify    `done`; `failed` with why the signature is not good
     firmware.install   `begun`; `done` with the slot; `reboot`: the board restarts first; `refused`: the image is no
-                       good for this station; `failed`: the board could not do it
+                       good for this station; `untrusted`: its signer is no longer; `failed`: the board could not do it
     firmware.slots     `done` with a `SlotStatus`, whatever was asked; `failed`
 
 The image lies in a folder of our own. It is read without following links, and the installation hashes again what it
@@ -153,7 +153,13 @@ class FirmwareJobs:
         return "done", None
 
     async def _verify(self, order: Signed, _news: _News) -> tuple[str, Any]:
-        """L01.FR.04: the signature, over the SHA-256 of the whole file."""
+        """L01.FR.04: the signature, over the SHA-256 of the whole file; L01.FR.12: by one who may sign today.
+
+        The request may be from long ago: roots are deleted (M04) and certificates expire meanwhile.
+        """
+        problem = self.signer_problem(order.certificate, self._trust.utc())
+        if problem is not None:
+            return "failed", problem
         try:
             await asyncio.to_thread(_verify, self._image, order)
         except (ImageError, OSError) as error:
@@ -162,6 +168,10 @@ class FirmwareJobs:
         return "done", None
 
     async def _install(self, order: Signed, news: _News) -> tuple[str, Any]:
+        problem = self.signer_problem(order.certificate, None)  # a date that has passed since is no doubt of the image
+        if problem is not None:
+            _log.warning("firmware not installed: %s", problem)
+            return "untrusted", problem
         try:
             await self._slots.prepare()
             news("begun", None)

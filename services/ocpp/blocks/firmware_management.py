@@ -274,6 +274,9 @@ class FirmwareManagement(Block):
             case Stage.INSTALLING, "reboot" if not update.restarted:
                 update.restarted = True
                 self._enter(update, Stage.REBOOT_FIRST, "InstallRebooting")  # L01.FR.15
+            case Stage.INSTALLING, "untrusted":
+                self._finish(update, "InstallVerificationFailed")
+                self.context.emit(signals.SecurityEvent("InvalidFirmwareSigningCertificate", str(news.detail)))
             case Stage.INSTALLING, "refused":
                 self._finish(update, "InstallVerificationFailed")  # L01.FR.29
             case Stage.INSTALLING, _:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,14 @@ class Works:
             self.slots,
             product.load("c7am-400-cc"),
             running="1.0.0",
-            manufacturer_roots=lambda: [self.manufacturer.pem],
-            trust=Trust(lambda: [root.pem], utc=lambda: None),
+            manufacturer_roots=lambda: self.roots,
+            trust=Trust(lambda: [root.pem], utc=lambda: self.utc),
             rules=lambda: Rules(stall_s=5.0),
         )
         self.image = folder / "images" / "image"
         self.heard: list[str] = []
+        self.roots = [self.manufacturer.pem]
+        self.utc: float | None = None
 
     @property
     def signed(self) -> Signed:
@@ -105,6 +108,24 @@ async def test_image_exchanged_after_it_was_verified(works: Works) -> None:
     works.image.write_bytes(image({"hal/__main__.py": b"evil"}))
     assert (await works.run("install", works.signed))[0] == "refused"
     assert not (works.folder / "slots" / "a").exists()
+
+
+async def test_root_that_is_deleted_under_way(works: Works) -> None:
+    """L01.FR.12: nothing is installed by grace of a manufacturer root that is gone."""
+    await works.fetch()
+    works.roots.clear()
+    why = "the signing certificate comes from no installed manufacturer root"
+    assert await works.run("verify", works.signed) == ("failed", why)
+    assert await works.run("install", works.signed) == ("untrusted", why)
+    assert not (works.folder / "slots" / "a").exists()
+
+
+async def test_signer_that_expires_under_way(works: Works) -> None:
+    """L01.FR.12: judged when the signature is; one that was good then is good for an installation much later."""
+    await works.fetch()
+    works.utc = time.time() + 100 * 366 * 86_400
+    assert (await works.run("verify", works.signed))[0] == "failed"
+    assert (await works.run("install", works.signed))[0] == "done"
 
 
 async def test_image_that_became_a_link(works: Works, tmp_path: Path) -> None:

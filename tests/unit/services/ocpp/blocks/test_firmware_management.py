@@ -574,6 +574,18 @@ def to_restarting_first(site: Site) -> None:
     assert site.rebooting
 
 
+def test_signer_that_is_no_longer_trusted_when_it_is_installed(site: Site) -> None:
+    """L01.FR.02, L01.FR.12, L01.FR.29"""
+    site.request(installDateTime=site.in_future(100))
+    site.news(DOWNLOAD, "done")
+    site.news(VERIFY, "done")
+    site.advance(101)
+    site.news(INSTALL, "untrusted", "no root")
+    assert site.progress[-1] == "InstallVerificationFailed"
+    assert site.security[-1] == "InvalidFirmwareSigningCertificate"
+    assert site.status(1) == "Available"
+
+
 def test_board_that_restarts_first(site: Site) -> None:
     """L01.FR.15: InstallRebooting before Installing, which is told when the installation begins."""
     to_restarting_first(site)
