@@ -282,6 +282,11 @@ class Throttle:
         self._held[kind] = self._held.get(kind, 0) + 1
         return False
 
+    @property
+    def held(self) -> list[str]:
+        """The kinds of which some were held back, and not yet given out by `due`."""
+        return sorted(self._held)
+
     def next_deadline(self) -> float | None:
         return min((self._since[kind] + self._quiet_s for kind in self._held), default=None)
 

@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 _LOG_HEAD = "security_log"
 """The fact that holds the security log's newest line, so that its end can't be cut off unseen."""
+_HELD = "security_events_held"
+"""The fact that names the kinds of event of which more have happened than were told."""
 _RENEWAL_S = 30 * 86_400.0
 """A03.FR.02: one month."""
 _EXPIRY_CHECK_S = 86_400.0
@@ -74,6 +76,9 @@ class Security(Block):
         verdict = log.check(self.context.facts.get(_LOG_HEAD)) if log is not None else None
         if verdict is not None:
             self._raise(signals.SecurityEvent(verdict.event, verdict.text), now)
+        for kind in self.context.facts.get(_HELD) or ():
+            self._tell(signals.SecurityEvent(kind, "more, of which the number was lost in a restart"), now)
+        self._keep_held()
 
     def on_hal_event(self, event: Event, now: float) -> None:
         """The door contact is the cabinet's tamper sensor."""
@@ -216,6 +221,7 @@ class Security(Block):
     def on_time(self, now: float) -> None:
         for kind, count in self._throttle.due(now):
             self._tell(signals.SecurityEvent(kind, f"{count} more"), now)
+            self._keep_held()
         signing = self._signing
         if signing is not None and signing.resend_at is not None and now >= signing.resend_at:
             signing.resends += 1
@@ -230,6 +236,14 @@ class Security(Block):
     def _raise(self, event: signals.SecurityEvent, now: float) -> None:
         if self._throttle.admits(event.type, now):
             self._tell(event, now)
+        else:
+            self._keep_held()
+
+    def _keep_held(self) -> None:
+        """A04.FR.02: a restart may lose how many were held back, but not that there were some."""
+        held = self._throttle.held
+        if held != (self.context.facts.get(_HELD) or []):
+            self.context.facts.put(_HELD, held or None)
 
     def _tell(self, event: signals.SecurityEvent, now: float) -> None:
         """Into the security log, and to the CSMS if it is critical."""

@@ -72,6 +72,35 @@ def test_a_flood_is_counted_and_not_written(bench: Bench) -> None:
     assert kinds(bench).count("InvalidMessages") == 3
 
 
+@pytest.mark.parametrize("restart", ["power cut", "service"])
+def test_what_was_held_back_is_told_of_after_a_restart(bench: Bench, restart: str) -> None:
+    """A04.FR.02"""
+    for _ in range(12):
+        report(bench, "InvalidTLSVersion")
+    bench.frame("nonsense")
+    bench.frame("nonsense")
+    assert sent(bench).count("InvalidTLSVersion") == 10
+    bench.power_cut() if restart == "power cut" else bench.restart_service()
+    bench.up()
+    told = [each for each in bench.sent("SecurityEventNotification") if each["type"] == "InvalidTLSVersion"]
+    assert len(told) == 11
+    assert told[-1]["techInfo"] == "more, of which the number was lost in a restart"
+    assert kinds(bench).count("InvalidMessages") == 2
+    bench.restart_service()
+    bench.up()
+    assert sent(bench).count("InvalidTLSVersion") == 11
+
+
+def test_what_was_held_back_and_told_is_not_told_again(bench: Bench) -> None:
+    for _ in range(12):
+        report(bench, "InvalidTLSVersion")
+    bench.advance(61)
+    assert bench.sent("SecurityEventNotification")[-1]["techInfo"] == "2 more"
+    bench.power_cut()
+    bench.up()
+    assert sent(bench).count("InvalidTLSVersion") == 11
+
+
 def test_the_cabinet_is_opened(bench: Bench) -> None:
     bench.fault(Fault.DOOR_OPEN)
     assert "TamperDetectionActivated" in kinds(bench)
