@@ -253,8 +253,10 @@ class Diagnostics(Block):
     # --- N09, N10 ------------------------------------------------------------------------------------------------
 
     def _customer_information(self, request: CustomerInformationRequest, now: float) -> CustomerInformationResponse:
-        if sum(name in request for name in _REFERENCES) != 1:  # N09.FR.09
-            return {"status": "Invalid", "statusInfo": {"reasonCode": "MissingParam"}}
+        references = sum(name in request for name in _REFERENCES)
+        if references != 1:  # N09.FR.09
+            code = "TooManyElements" if references else "MissingParam"
+            return {"status": "Invalid", "statusInfo": {"reasonCode": code}}
         if not request["report"] and not request["clear"]:  # N09.FR.07, N10.FR.07
             return {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidValue"}}
         if self.context.registration.status != "Accepted":  # N09.FR.03, N10.FR.05

@@ -314,7 +314,9 @@ def test_a_running_transaction_is_reported_and_goes_on(bench: Bench) -> None:
     [{}, {"idToken": TOKEN, "customerIdentifier": "x"}, {"idToken": TOKEN, "customerCertificate": CERTIFICATE}],
 )
 def test_one_reference_and_no_more(bench: Bench, reference: Any) -> None:
-    assert customer(bench, clear=True, **reference)["status"] == "Invalid"  # N09.FR.09
+    answer = customer(bench, clear=True, **reference)
+    assert answer["status"] == "Invalid"  # N09.FR.09
+    assert answer["statusInfo"]["reasonCode"] == ("TooManyElements" if reference else "MissingParam")
     assert bench.sent("NotifyCustomerInformation") == []
 
 
