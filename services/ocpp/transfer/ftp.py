@@ -158,7 +158,8 @@ async def _session(place: Place, rules: Rules) -> AsyncIterator[tuple[aioftp.Cli
         raise TransferError("refused", f"no connection: {error.strerror}") from error
     except TimeoutError:
         raise TransferError("stalled", f"nothing moved for {rules.stall_s:g} s") from None
-    except (aioftp.AIOFTPException, OSError, EOFError, ValueError) as error:
+    except (aioftp.AIOFTPException, OSError, EOFError, ValueError, IndexError, OverflowError) as error:
+        # The last three: the library reads answers to EPSV and PASV without looking, and dials any port in them.
         raise TransferError("broken", type(error).__name__) from error
 
 

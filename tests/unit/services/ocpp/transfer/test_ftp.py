@@ -222,6 +222,23 @@ async def test_a_size_that_is_none(tmp_path: Path, size: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "place",
+    [
+        {"EPSV": "229 ok (|||99999|)"},
+        {"EPSV": "229 ok (|||-1|)"},
+        {"EPSV": "229 ok"},
+        {"PASV": "227 ok"},
+        {"PASV": "227 ok (1,2)"},
+        {"PASV": "227 ok (127,0,0,1,999,999)"},
+        {"PASV": "227 ok (127,0,0,1,0,0,0)"},
+    ],
+)
+async def test_a_data_connection_to_nowhere(tmp_path: Path, place: dict[str, str]) -> None:
+    async with scripted({**LOGIN, **place}) as port:
+        assert await failing(get(f"ftp://127.0.0.1:{port}/image", tmp_path / "image")) in ("refused", "broken")
+
+
+@pytest.mark.parametrize(
     ("reply", "kind"), [("502 no", "unsupported"), ("501 what", "bad_message"), ("553 no", "permission")]
 )
 async def test_a_server_that_does_not_take_it(source: Path, reply: str, kind: str) -> None:
