@@ -194,7 +194,8 @@ class Service:
         if serial_number:
             model.put(keys.SERIAL_NUMBER, serial_number)
         model.put(keys.FIRMWARE_VERSION, self._firmware_version)
-        time = self._time = StationTime(board_offset=self._clock.utc() - now)
+        time = StationTime(board_offset=self._clock.utc() - now, csms_period=lambda: self._tls.period)
+        self._time = time
         time.use(tuple(model.get(keys.TIME_SOURCE)))
         model.provide(keys.DATE_TIME, lambda: time.utc(self._clock.monotonic()))
         return Context(

@@ -5,11 +5,15 @@ ClockCtrlr.TimeSource lists sources in order of use (part 2, referenced variable
 time wins: `Heartbeat` is the currentTime of BootNotification and Heartbeat responses, `NTP` the board's clock
 while a time server disciplines it, `RealTimeClock` the board's clock when it is set. A step of the board's
 clock moves no deadline, and a heartbeat corrects time without root.
+
+A CSMS is not believed a time at which its own certificate is not valid: with that, the station would refuse it from
+the next connection on, and nobody could tell it better.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Literal
 
 from firmware.clock import CLOCK_CEILING, CLOCK_FLOOR, format_utc
@@ -27,12 +31,19 @@ _JITTER_S = 1.0
 
 
 class StationTime:
-    """UTC from a monotonic reading."""
+    """UTC from a monotonic reading. `csms_period` is that of the CSMS's certificates, if it has shown any."""
 
-    def __init__(self, *, board_offset: float, floor: float = CLOCK_FLOOR) -> None:
+    def __init__(
+        self,
+        *,
+        board_offset: float,
+        floor: float = CLOCK_FLOOR,
+        csms_period: Callable[[], tuple[float, float] | None] = lambda: None,
+    ) -> None:
         self._offsets: dict[Source, float] = {"RealTimeClock": board_offset}
         self._order: tuple[Source, ...] = _ORDER_OF_TRUST
         self._floor = floor
+        self._csms_period = csms_period
         self._offset = board_offset
         self._step = 0.0
 
@@ -64,11 +75,21 @@ class StationTime:
         if not self._floor <= utc < CLOCK_CEILING:
             _log.warning("%s gave a time before this firmware was made, or ages after: ignored", source)
             return
+        if source == "Heartbeat" and self._contradicts_certificate(utc, now):
+            _log.warning("the CSMS gave a time at which its own certificate is not valid: ignored")
+            return
         known = self._offsets.get(source)
         if known is not None and abs(utc - now - known) < _JITTER_S:
             return  # time does not run backwards by the network's jitter
         self._offsets[source] = utc - now
         self._choose()
+
+    def _contradicts_certificate(self, utc: float, now: float) -> bool:
+        """When the certificate is not valid by our own time, either, there is nothing to hold against the CSMS's."""
+        period, known = self._csms_period(), self.known_utc(now)
+        if period is None or known is None:
+            return False
+        return period[0] <= known <= period[1] and not period[0] <= utc <= period[1]
 
     def doubt_board(self, now: float) -> None:
         """Forget the board's clock if it shows a time before the floor, or ages after: nobody has set it."""

@@ -87,6 +87,8 @@ class TlsContexts:
         self._made_for = -1
         self.verified_by: tuple[bytes, ...] = ()
         """The CSMS's chain of the newest handshake, as DER; empty when this Python does not tell."""
+        self.period: tuple[float, float] | None = None
+        """From when until when all the certificates of the newest good handshake are valid."""
         unknown = [name for name in ciphers if name not in CIPHERS]
         if unknown:
             raise ConfigError(f"cipher suites that OCPP does not know: {', '.join(unknown)}")
@@ -143,6 +145,7 @@ class TlsContexts:
         check_periods(peer, chain, self._utc())
         if not self._wildcards() and not _named_literally(peer.getpeercert() or {}, peer.server_hostname or ""):
             raise _refused("only a wildcard of the certificate fits the host name", _HOSTNAME_MISMATCH)
+        self.period = _common_period(peer, chain)
 
 
 class _CheckedSocket(ssl.SSLObject):
@@ -223,6 +226,12 @@ def _chain_of(peer: ssl.SSLObject) -> Chain:
     if inner is None or not hasattr(inner, "get_verified_chain"):
         return []
     return [(ssl.PEM_cert_to_DER_cert(one.public_bytes()), one.get_info()) for one in inner.get_verified_chain() or ()]
+
+
+def _common_period(peer: ssl.SSLObject, chain: Chain) -> tuple[float, float]:
+    certificates = (peer.getpeercert() or {}, *(info for _, info in chain))
+    start = max(ssl.cert_time_to_seconds(certificate["notBefore"]) for certificate in certificates)
+    return start, min(ssl.cert_time_to_seconds(certificate["notAfter"]) for certificate in certificates)
 
 
 def check_periods(peer: ssl.SSLObject, chain: Chain, utc: float | None) -> None:

@@ -57,6 +57,27 @@ def test_the_first_source_that_gave_time_wins() -> None:
     assert time.utc(NOW) == UTC + 200
 
 
+@pytest.mark.parametrize("said", [UTC - 1000, UTC + 100_000])
+def test_a_csms_is_not_believed_what_makes_its_certificate_invalid(said: float) -> None:
+    time = StationTime(board_offset=UTC - NOW, csms_period=lambda: (UTC - 100, UTC + 10_000))
+    time.hear("Heartbeat", said, NOW)
+    assert time.utc(NOW) == UTC
+    time.hear("Heartbeat", UTC + 9000, NOW)
+    assert time.utc(NOW) == UTC + 9000
+    time.hear("NTP", said, NOW)
+    time.use(("NTP",))
+    assert time.utc(NOW) == said
+
+
+@pytest.mark.parametrize("board", [0.0, UTC - 200])
+def test_a_csms_is_believed_where_our_own_time_is_no_better(board: float) -> None:
+    """Nobody has set the clock, or by our own time the certificate is not valid, either."""
+    time = StationTime(board_offset=board - NOW, csms_period=lambda: (UTC - 100, UTC + 10_000))
+    time.doubt_board(NOW)
+    time.hear("Heartbeat", UTC + 20_000, NOW)
+    assert time.utc(NOW) == UTC + 20_000
+
+
 def test_a_source_that_is_not_in_use_is_not_heard() -> None:
     time = make()
     time.use(("NTP",))

@@ -311,6 +311,14 @@ async def test_the_stations_clock_counts_and_not_the_systems(trust: Trust) -> No
     assert "expired" in await _refused(trust, server)
 
 
+async def test_the_period_in_which_the_csms_would_be_taken(trust: Trust) -> None:
+    await _connect(trust, trust.server(starts=-0.5, days=10))
+    period = int((TODAY - timedelta(days=0.5)).timestamp()), int((TODAY + timedelta(days=9.5)).timestamp())
+    assert trust.contexts.period == period
+    await _refused(trust, trust.server(starts=-20, days=10))
+    assert trust.contexts.period == period
+
+
 async def test_an_unset_clock_decides_nothing(trust: Trust) -> None:
     trust.utc = None
     await _connect(trust, trust.server(starts=1))
