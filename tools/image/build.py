@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from firmware import product
@@ -76,7 +78,7 @@ def sign(image: Path, out: Path, *, certificate: Path, key: Path) -> None:
     """Write `image` with an embedded signature to `out`; one that is there is replaced. Raises `ImageError`."""
     pem = certificate.read_bytes()
     signer = signing.load_certificate(pem)
-    private = load_pem_private_key(key.read_bytes(), password=None)
+    private = _private_key(key)
     if private.public_key() != signer.public_key():
         raise ImageError("key and certificate do not belong together")
     content = image.read_bytes()
@@ -87,9 +89,18 @@ def sign(image: Path, out: Path, *, certificate: Path, key: Path) -> None:
     _write(out, lambda file: file.write(content + embed(pem, signature)))
 
 
+def _private_key(path: Path) -> PrivateKeyTypes:
+    try:
+        return load_pem_private_key(path.read_bytes(), password=None)
+    except TypeError as error:
+        raise ImageError(f"{path}: a key with a password can't be used; decrypt it where you sign") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ImageError(f"{path}: not a private key in PEM format") from error
+
+
 def request_fields(image: Path, *, certificate: Path, key: Path) -> dict[str, str]:
     """`signature` and `signingCertificate` of an UpdateFirmwareRequest for this file, whole as it is (L01.FR.04)."""
-    private = load_pem_private_key(key.read_bytes(), password=None)
+    private = _private_key(key)
     digest = hashlib.sha256(image.read_bytes()).digest()
     signature = base64.b64encode(signing.sign_digest(private, digest)).decode()
     return {"signature": signature, "signingCertificate": certificate.read_text()}

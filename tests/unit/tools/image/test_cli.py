@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from firmware.update import signing
 from firmware.update.slots import Proof
@@ -128,6 +130,20 @@ def test_key_of_another_certificate_does_not_sign(desk: Desk) -> None:
     desk.build()
     desk.key = desk.keep("other.key", desk.manufacturer.firmware_signer().key_pem)
     assert desk.sign() == 1
+
+
+@pytest.mark.parametrize(("kind", "why"), [("encrypted", "password"), ("junk", "not a private key")])
+def test_key_that_can_not_be_read(desk: Desk, capsys: pytest.CaptureFixture[str], kind: str, why: str) -> None:
+    desk.build()
+    locked = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
+    )
+    desk.key = desk.keep("locked.key", locked.decode() if kind == "encrypted" else "junk")
+    assert desk.sign() == 1
+    told = capsys.readouterr().err
+    assert told.startswith("baywatt image sign: ")
+    assert why in told
+    assert told.count("\n") == 1
 
 
 def test_folder_that_is_no_checkout(desk: Desk, tmp_path: Path) -> None:
