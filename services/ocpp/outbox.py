@@ -4,12 +4,15 @@
 Two lanes, one message on the wire at a time:
 
 - the durable lane holds transaction messages (and, with QueueAllMessages, whatever happens while offline). They are
-  on disk before they are on the wire, leave in order, and are retried and discarded by E13 alone;
+  on disk before they are on the wire, leave in order, and are retried and discarded by E13 alone. What is kept for
+  another reason (A04.FR.02) is never discarded unheard: when the CSMS does not answer messages of its kind, these
+  are put off for a while, so that the others need not wait behind them;
 - the memory lane holds the rest. They fail with the link unless QueueAllMessages is true.
 
 What was queued before the present connection (the backlog after an outage) lets fresh messages pass: a driver's
 card must not wait behind an hour of meter values. Fresh messages of both lanes leave in the order they were made.
-Only a window of the durable lane is in memory, so that a month offline costs disk and not RAM.
+Only a window of the durable lane is in memory (and what is put off, which is bounded), so that a month offline costs
+disk and not RAM.
 """
 
 from __future__ import annotations
@@ -34,6 +37,9 @@ _MEMORY_LANE_LIMIT = 500
 _KEPT_LIMIT = 10_000
 """Durable messages that are not about a transaction: a month without a CSMS, and no more than a few MB of disk for
 one that asks for messages and never takes them."""
+_PUT_OFF_S = 3600.0
+"""How long kept messages of a kind wait which the CSMS leaves unanswered, if no new connection comes first. Then the
+oldest is tried once: a CSMS that never answers such costs the others one time-out an hour."""
 _AWAITED = frozenset({"BootNotification", "Authorize"})
 """Messages without whose answer the station or a driver would wait for ever."""
 _NEVER_QUEUED: frozenset[str] = frozenset({"BootNotification", "Heartbeat", "StatusNotification", "Authorize"})
@@ -69,10 +75,10 @@ class OutboxStore(Protocol):
     def census(self) -> tuple[int, dict[str, int]]:
         """The greatest id (0 when empty), and how many rows there are for each transaction ('' for none)."""
 
-    def thin(self, limit: int) -> list[tuple[str, int]]:
+    def thin(self, limit: int, after: int) -> list[tuple[str, int]]:
         """E04.FR.08: drop every other Updated message until at most `limit` rows are left, as far as that goes.
 
-        Returns (transaction_id, dropped) pairs. Never drops a Started, an Ended, or the first row.
+        Returns (transaction_id, dropped) pairs. Never drops a Started, an Ended, or a row up to the id `after`.
         """
 
 
@@ -103,6 +109,11 @@ class Item:
     def durable(self) -> bool:
         return self.row is not None
 
+    @property
+    def kept(self) -> bool:
+        """Durable, but not about a transaction."""
+        return self.row is not None and self.row.transaction_id is None
+
 
 @dataclass(slots=True)
 class Outbox:
@@ -116,6 +127,10 @@ class Outbox:
     _memory: deque[Item] = field(default_factory=deque)
     _window: deque[Item] = field(default_factory=deque)
     _tail: list[Item] = field(default_factory=list)
+    _put_off: list[Item] = field(default_factory=list)
+    """Kept messages that were the window's first when they were put off; their rows stay on disk."""
+    _silent_until: dict[str, float] = field(default_factory=dict)
+    """Whose messages are put off, and until when."""
     _beyond: bool = False
     """There are rows on disk behind the window."""
     _counts: Counter[str] = field(default_factory=Counter)
@@ -197,6 +212,7 @@ class Outbox:
         """We are connected and accepted: what is made from now on is fresh."""
         self._online = True
         self._fresh_from = self._next_id
+        self._take_up()
 
     def go_offline(self) -> list[Item]:
         """The link is gone. Returns the messages that fail with it."""
@@ -213,12 +229,25 @@ class Outbox:
     def next(self, now: float, *, registered: bool) -> Item | None:
         """The message to send next, or None. It stays queued until `done`, `retry` or `drop`."""
         memory = next((item for item in self._memory if registered or item.early), None)
-        head = self._window[0] if registered and self._window else None
-        if head is not None and now < self._due(head, now):
-            head = None
+        head = self._head(now) if registered else None
         if memory is None or head is None:
             return memory or head
         return head if self._is_fresh(head) and head.order < memory.order else memory
+
+    def _head(self, now: float) -> Item | None:
+        """The durable message whose turn it is."""
+        if any(now >= until for until in self._silent_until.values()):
+            self._take_up()
+        while self._window and self._window[0].kept and self._window[0].action in self._silent_until:
+            self._put_off.append(self._pop())
+        head = self._window[0] if self._window else None
+        return None if head is None or now < self._due(head, now) else head
+
+    def _take_up(self) -> None:
+        """What was put off has its turn again, in the old order."""
+        self._window.extendleft(reversed(self._put_off))
+        self._put_off.clear()
+        self._silent_until.clear()
 
     def payload(self, item: Item, *, clock_offset: float | None) -> Any:
         """What goes on the wire for `item`: the offline flag and the time stamps as they must be now.
@@ -246,16 +275,18 @@ class Outbox:
         A kept message that is not about a transaction is done with when the CSMS has refused it, but not when nobody
         knows whether the CSMS has seen it (A04.FR.02).
         """
-        kept = item.row is not None and item.row.transaction_id is None
-        if item.row is None or (kept and not timed_out):
+        if item.row is None or (item.kept and not timed_out):
             self._remove(item)
             return True
         item.attempts += 1
-        if item.attempts >= self.retry_rule().attempts:  # E13.FR.02, E13.FR.04
+        if item.attempts >= self.retry_rule().attempts and item.kept:
+            _log.warning("%s not answered in %d attempts: put off", item.action, item.attempts)
+            self._silent_until[item.action] = now + _PUT_OFF_S
+        elif item.attempts >= self.retry_rule().attempts:  # E13.FR.02, E13.FR.04
             _log.warning("%s not accepted in %d attempts: discarded", item.action, item.attempts)
             self._remove(item)
             return True
-        if not kept:
+        if not item.kept:
             item.failed_at = now
         self.store.set_attempts(item.row.id, item.attempts)
         return False
@@ -273,9 +304,10 @@ class Outbox:
         return True
 
     def next_deadline(self) -> float | None:
-        """When the head of the durable lane may be tried again."""
+        """When the head of the durable lane may be tried again, or what was put off."""
         head = self._window[0] if self._window else None
-        return None if head is None or head.failed_at is None else self._due(head, head.failed_at)
+        times = [] if head is None or head.failed_at is None else [self._due(head, head.failed_at)]
+        return min((*times, *self._silent_until.values()), default=None)
 
     def flushed(self) -> None:
         """Everything written so far is on disk."""
@@ -285,12 +317,10 @@ class Outbox:
 
     def rewrite(self) -> None:
         """The database was replaced: write again what is still known."""
-        for item in (*self._window, *self._tail):
-            if item.row is not None:
-                self.store.add(item.row)
-        self._counts = Counter(
-            item.row.transaction_id or "" for item in (*self._window, *self._tail) if item.row is not None
-        )
+        known = [item.row for item in (*self._put_off, *self._window, *self._tail) if item.row is not None]
+        for row in known:
+            self.store.add(row)
+        self._counts = Counter(row.transaction_id or "" for row in known)
         self._beyond = False
         self._window.extend(self._tail)
         self._tail.clear()
@@ -327,18 +357,16 @@ class Outbox:
             self._thin()
 
     def _thin(self) -> None:
-        """E04.FR.07, E04.FR.08: give up intermediate Updated messages, keep both ends."""
-        for transaction_id, dropped in self.store.thin(self.limit * 9 // 10):
+        """E04.FR.07, E04.FR.08: give up intermediate Updated messages, keep both ends, and what may be on the wire."""
+        head = self._window[0]
+        after = head.row.id if head.row is not None else 0
+        for transaction_id, dropped in self.store.thin(self.limit * 9 // 10, after):
             self._counts[transaction_id] -= dropped
             _log.warning("queue too long: %d intermediate messages dropped", dropped)
-        head = self._window[0] if self._window else None
         self._window.clear()
         self._tail.clear()
-        if head is not None and head.row is not None:
-            self._window.append(head)
-            self._refill(after=head.row.id)
-        else:
-            self._refill(after=0)
+        self._window.append(head)
+        self._refill(after)
 
     def _remove(self, item: Item) -> None:
         if item.row is None:
@@ -347,14 +375,19 @@ class Outbox:
             return
         if not self._window or self._window[0] is not item:
             return
-        self._window.popleft()
+        self._pop()
         self.store.remove(item.row.id)
         key = item.row.transaction_id or ""
         self._counts[key] -= 1
         if self._counts[key] <= 0:
             del self._counts[key]
-        if not self._window and (self._beyond or self._tail):
+
+    def _pop(self) -> Item:
+        """Takes the first one out of the window, which is filled again from what is behind it."""
+        item = self._window.popleft()
+        if item.row is not None and not self._window and (self._beyond or self._tail):
             self._refill(after=item.row.id)
+        return item
 
     def _refill(self, after: int) -> None:
         rows = self.store.read(after, _WINDOW)

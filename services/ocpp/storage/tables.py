@@ -56,11 +56,11 @@ class OutboxTable:
         last = self._database.read("SELECT ifnull(max(id), 0) FROM outbox")[0][0]
         return last, dict(rows)
 
-    def thin(self, limit: int) -> list[tuple[str, int]]:
+    def thin(self, limit: int, after: int) -> list[tuple[str, int]]:
         total = self._database.read("SELECT count(*) FROM outbox")[0][0]
         dropped: dict[str, int] = {}
         while total > limit:
-            victims = self._every_other_update()[: total - limit]
+            victims = self._every_other_update(after)[: total - limit]
             if not victims:
                 break
             for row_id, transaction_id in victims:
@@ -69,12 +69,13 @@ class OutboxTable:
             total -= len(victims)
         return list(dropped.items())
 
-    def _every_other_update(self) -> list[tuple[int, str]]:
-        """E04.FR.08: the 1st, 3rd, 5th ... Updated message that is queued; not the head: it may be on the wire."""
+    def _every_other_update(self, after: int) -> list[tuple[int, str]]:
+        """E04.FR.08: the 1st, 3rd, 5th ... Updated message that is queued."""
         rows = self._database.read(
             "SELECT id, transaction_id FROM outbox"
-            " WHERE transaction_id IS NOT NULL AND id > (SELECT min(id) FROM outbox)"
-            " AND json_extract(payload, '$.eventType') = 'Updated' ORDER BY id"
+            " WHERE transaction_id IS NOT NULL AND id > ? AND json_extract(payload, '$.eventType') = 'Updated'"
+            " ORDER BY id",
+            after,
         )
         return [(row_id, transaction_id) for row_id, transaction_id in rows[::2]]
 

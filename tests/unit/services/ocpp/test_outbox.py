@@ -63,13 +63,42 @@ def test_a_kept_message_is_repeated_until_the_csms_has_seen_it(database: Databas
     outbox.go_online()
     outbox.send_kept("SecurityEventNotification", event(0))
     outbox.send_durable("TransactionEvent", event(1), "tx")
-    for last in (False, False, True):
-        item = outbox.next(0.0, registered=True)
-        assert item is not None
-        assert item.action == "SecurityEventNotification"  # A04.FR.02, and at once
-        assert outbox.failed(item, 0.0, timed_out=True) is last
+    leave_unanswered(outbox, 0.0, times=3)  # A04.FR.02, and at once
     outbox.send_kept("SecurityEventNotification", event(2))
-    assert drain(outbox) == [1, 2]
+    assert drain(outbox) == [1], "what is about a transaction does not wait for what nobody answers"
+    assert len(outbox) == 2
+    assert outbox.next_deadline() == 3600.0
+    outbox.send_kept("FirmwareStatusNotification", event(3))
+    assert drain(outbox, 3599.0) == [3]
+    leave_unanswered(outbox, 3600.0, times=1)
+    assert drain(outbox, 3600.0) == []
+    assert drain(outbox, 7200.0) == [0, 2]
+    assert outbox.next_deadline() is None
+
+
+def test_what_was_put_off_comes_with_the_next_connection_or_run(database: Database) -> None:
+    outbox = make(database)
+    outbox.go_online()
+    for number in range(300):
+        outbox.send_kept("SecurityEventNotification", event(number))
+    outbox.send_durable("TransactionEvent", event(300), "tx")
+    leave_unanswered(outbox, 0.0, times=3)
+    assert drain(outbox) == [300]
+    database.commit()
+    again = make(database)
+    again.go_online()
+    assert drain(again) == list(range(300))
+    outbox.go_offline()
+    outbox.go_online()
+    assert drain(outbox) == list(range(300))
+
+
+def leave_unanswered(outbox: Outbox, now: float, *, times: int) -> None:
+    for _ in range(times):
+        item = outbox.next(now, registered=True)
+        assert item is not None
+        assert item.action == "SecurityEventNotification"
+        assert outbox.failed(item, now, timed_out=True) is False
 
 
 def test_a_kept_message_that_the_csms_refuses_is_done_with(database: Database) -> None:
@@ -184,6 +213,26 @@ def test_a_full_queue_gives_up_every_other_update_and_keeps_the_ends(database: D
     assert left[-1] == 30
     assert left == sorted(left)
     assert 29 in left or 28 in left  # what is new is not what goes first (E04.FR.08)
+
+
+def test_a_full_queue_spares_what_is_on_the_wire_and_what_is_put_off(database: Database) -> None:
+    outbox = make(database, limit=20)
+    outbox.go_online()
+    outbox.send_kept("SecurityEventNotification", event(0))
+    leave_unanswered(outbox, 0.0, times=3)
+    outbox.send_durable("TransactionEvent", event(1), "tx")
+    on_the_wire = outbox.next(0.0, registered=True)
+    assert on_the_wire is not None
+    for number in range(2, 30):
+        outbox.send_durable("TransactionEvent", event(number), "tx")
+    count = len(outbox)
+    outbox.done(on_the_wire)
+    assert len(outbox) == count - 1
+    left = drain(outbox)
+    assert 1 not in left
+    assert left == sorted(set(left))
+    assert drain(outbox, 3600.0) == [0]
+    assert len(outbox) == 0
 
 
 def test_queue_all_keeps_other_messages_on_disk(database: Database) -> None:
