@@ -496,6 +496,8 @@ class Transactions(Block):
         self._evse(session).held_back = False
         if session.transaction is not None:
             session.transaction.authorised = False
+        else:  # the next transaction here is another driver's
+            session.id_token = session.group = session.remote_start_id = None
         self._energy.withdraw(session)
         session.show_on(self._evse(session))
 

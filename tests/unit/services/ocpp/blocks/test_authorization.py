@@ -277,6 +277,18 @@ def test_the_card_that_waits_for_its_cable_can_give_up(tmp_path: Path) -> None:
     assert not bench.permitted(1)
 
 
+def test_who_gave_up_leaves_nothing_to_the_next_driver(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
+    bench.up()
+    bench.card(CARD, 1)
+    bench.advance(61)  # EVConnectionTimeOut
+    bench.plug(1)
+    assert "idToken" not in bench.events[0]
+    bench.card(OTHER, 1)
+    assert outcomes(bench) == ["started", "started"]
+    assert bench.events[-1]["idToken"]["idToken"] == OTHER  # E03.FR.01
+
+
 def test_two_drivers_at_two_outlets(bench: Bench) -> None:
     bench.card(CARD, 1)
     bench.card(OTHER, 2)

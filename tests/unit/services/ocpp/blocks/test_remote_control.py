@@ -57,6 +57,18 @@ def test_remote_start_before_the_cable(bench: Bench) -> None:
     assert bench.permitted(1)
 
 
+def test_a_remote_start_that_timed_out_is_not_told_of_the_next_vehicle(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
+    bench.up()
+    start(bench)
+    bench.advance(61)  # EVConnectionTimeOut
+    bench.plug(1)
+    assert kinds(bench) == [("Started", "CablePluggedIn")]
+    assert "remoteStartId" not in bench.events[0]["transactionInfo"]
+    assert start(bench, remote_start_id=8)["status"] == "Accepted"  # F01.FR.24: nobody else is authorised here
+    assert bench.events[-1]["transactionInfo"]["remoteStartId"] == 8  # F01.FR.25
+
+
 def test_the_response_leaves_before_the_messages_that_follow(trusting: Bench) -> None:
     trusting.frames.clear()
     start(trusting)
