@@ -166,10 +166,13 @@ class Transactions(Block):
         *,
         dated_back: bool = False,
     ) -> None:
+        stop = session.stop  # what ended the authorisation before, and may not have been told yet (E07.FR.02)
+        if stop is None or stop.trigger == "ChargingStateChanged":
+            stop = Stop(trigger, reason, None, now)
         session.authorised = session.delivering = False
-        session.stop = Stop(trigger, reason, None, now)
+        session.stop = stop
         self._energy.withdraw(session)
-        self._end(session, trigger, now, reason=reason, dated_back=dated_back)
+        self._end(session, stop.trigger, now, reason=stop.reason, id_token=stop.id_token, dated_back=dated_back)
 
     def on_hal_down(self, now: float) -> None:
         if any(session.transaction for session in self._sessions.values()):
@@ -521,7 +524,7 @@ class Transactions(Block):
             else:
                 session.show_on(self._evse(session))
             return
-        if self._would_end(session):
+        if session.stop is None and self._would_end(session):  # else the end has a cause of its own to tell
             self._end(session, trigger, now, reason=reason, id_token=id_token)
             return
         transaction.held |= points

@@ -649,8 +649,33 @@ def test_a_power_cut_after_the_driver_had_stopped(bench: Bench) -> None:
     bench.card(CARD, 2)
     bench.power_cut()
     bench.up()
-    assert kinds(bench)[-1] == ("Ended", "AbnormalCondition")
+    told_of_the_stop(bench)
+
+
+def test_death_of_the_hal_after_the_driver_had_stopped(bench: Bench) -> None:
+    charge(bench)
+    bench.card(CARD, 2)
+    bench.hal_dies()
+    bench.hal_up()
+    told_of_the_stop(bench)
+
+
+def told_of_the_stop(bench: Bench) -> None:
+    """E07.FR.02, whatever kept the station from seeing the energy end."""
+    assert kinds(bench)[-1] == ("Ended", "StopAuthorized")
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Local"
+    assert bench.events[-1]["idToken"]["idToken"] == CARD
+
+
+def test_stopped_and_plugged_in_while_the_hal_was_lost(bench: Bench) -> None:
+    bench.card(CARD, 2)
+    bench.hal_down()
+    bench.card(CARD, 2)
+    bench.plug(2)
+    bench.energy_on(2)
+    bench.hal_up()
+    bench.energy_off(2)
+    told_of_the_stop(bench)
 
 
 def test_the_connection_time_out_survives_a_restart_of_the_service(bench: Bench) -> None:
