@@ -35,6 +35,15 @@ class Energy:
     def withdraw(self, session: Session) -> None:
         self._hal.ask(Withdraw(session.evse))
 
+    def take_back(self, session: Session) -> None:
+        """What the HAL holds of a session that it has not seen the end of: we restarted, or had lost each other."""
+        evse = self._hal.evses[session.evse]
+        suspended = session.transaction is not None and session.transaction.suspended
+        if evse.permission not in (None, session.permission):
+            self.withdraw(session)
+        if evse.limit_w is not None and not suspended:
+            self._hal.ask(SetLimit(session.evse, None))
+
     def hold_back(self, session: Session) -> None:
         """Where no energy has flowed yet, the contactors need not close for it to be held back."""
         evse = self._hal.evses[session.evse]

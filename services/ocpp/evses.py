@@ -56,6 +56,8 @@ class Evse:
     evcc_id: str | None = None
     permission: str | None = None
     """The HAL's permission when its snapshot was taken."""
+    limit_w: float | None = None
+    """The limit that it kept to then."""
 
     operative: bool = True
     """Whether EVSE, connector and station are Operative; owner: availability (G)."""
@@ -147,7 +149,7 @@ class HalView:
                 continue
             evse.plugged, evse.phase, evse.flow = status.plugged, status.phase, status.flow
             evse.locked, evse.faults, evse.evcc_id = status.locked, set(status.faults), status.evcc_id
-            evse.permission = status.session
+            evse.permission, evse.limit_w = status.session, status.limit_w
             if status.reading is not None:
                 evse.reading, evse.reading_mono = status.reading, now
 

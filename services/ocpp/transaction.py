@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct, field
 
 from firmware.contract import EnergyFlow, Fault, MeterReading
-from services.ocpp.messages import IdTokenType, ReasonEnumType, TriggerReasonEnumType
+from services.ocpp.messages import ChargingStateEnumType, IdTokenType, ReasonEnumType, TriggerReasonEnumType
 
 if TYPE_CHECKING:
     from services.ocpp.evses import Evse
@@ -49,7 +49,7 @@ class Transaction(Struct):
     """When the last event was made; a power cut is dated with it."""
     seq_no: int = 0
     """Of the next event; starts at 0 (part 2, E 1.3.2.1)."""
-    charging_state: str | None = None
+    charging_state: ChargingStateEnumType | None = None
     held: set[str] = field(default_factory=set)
     """Start and stop points that have been true during this transaction (E06)."""
     id_token: dict[str, Any] | None = None
@@ -141,7 +141,7 @@ class Session:
         if transaction is not None:
             evse.begin_wh = transaction.begin_wh
         evse.group = self.group
-        evse.charging_state = cast("Any", transaction.charging_state) if transaction else None
+        evse.charging_state = transaction.charging_state if transaction else None
 
     def reset(self) -> None:
         """The transaction is over. Whether the HAL still has a final reading to give is not forgotten."""

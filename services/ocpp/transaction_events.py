@@ -62,7 +62,10 @@ class TransactionEvents:
         time = self._context.time
         if session.remote_start_id is not None and kind != "Ended":
             trigger = "RemoteStart"  # F01.FR.19, F02.FR.21
-        transaction.charging_state = self._context.hal.evses[session.evse].state_of_charging
+        hal = self._context.hal
+        # A sample that is taken while the HAL is away tells of no change: nobody has seen one.
+        if hal.present or values is None or transaction.charging_state is None:
+            transaction.charging_state = hal.evses[session.evse].state_of_charging
         request: TransactionEventRequest = {
             "eventType": kind,
             "timestamp": format_utc(transaction.last_utc) if dated_back else time.text(now),

@@ -89,12 +89,14 @@ class Transactions(Block):
                 continue
             session = self._sessions.get(transaction.evse)
             if session is not None:
-                self._restore(session, transaction)
+                self._restore(session, transaction, now)
         if any(session.transaction for session in self._sessions.values()):
             self._hal_wanted_by = now + _HAL_ABSENCE_S
 
-    def _restore(self, session: Session, transaction: Transaction) -> None:
+    def _restore(self, session: Session, transaction: Transaction, now: float) -> None:
         session.restore(transaction)
+        age = self.context.time.utc(now) - transaction.last_utc
+        session.told_at = now - max(0.0, age - 0.0005)  # stamps are cut to milliseconds
         self._evse(session).stopping = session.stop is not None
         session.closing = transaction.boot_id != self.context.outbox.boot_id
         session.delivering = transaction.last_reading is not None and transaction.charging_state not in (
@@ -109,8 +111,7 @@ class Transactions(Block):
         for session in self._sessions.values():
             transaction = session.transaction
             delivered = session.delivering
-            if self._evse(session).permission not in (None, session.permission):
-                self._energy.withdraw(session)  # from before a restart of ours
+            self._energy.take_back(session)
             session.delivering = self._evse(session).power_active and transaction is not None
             if session.closing:
                 self._close_after_boot(session, now)
@@ -120,6 +121,7 @@ class Transactions(Block):
                 self._resume(session, transaction, now)
             elif session.authorised:
                 self._energy.permit(session, now)
+                self._charging_state_may_have_changed(session, now)  # E01.FR.06: energy may flow since
             if self._just_booted and session.transaction is None and self._evse(session).plugged:
                 self._happened(session, "CablePluggedIn", now)  # E01.FR.02: the vehicle was there before us
         self._just_booted = False
@@ -384,7 +386,7 @@ class Transactions(Block):
         """E01.FR.18."""
         evse = self._evse(session)
         transaction = session.transaction
-        if session.stop is not None:
+        if session.stop is not None or not self.context.hal.present:
             return
         if transaction is None:
             if evse.flow is EnergyFlow.FLOWING and session.authorised:
@@ -447,6 +449,7 @@ class Transactions(Block):
         if session.stop is None and values:
             self._events.make(session, "Updated", "MeterValuePeriodic", now, values=values)  # J02.FR.11
         if self._meter.keep_for_the_end(session, now):
+            session.told_at = max(session.told_at, now)
             self._events.save(session)
 
     # --- authorisation ends -------------------------------------------------------------------------------------------

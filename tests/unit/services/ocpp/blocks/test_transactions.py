@@ -678,6 +678,93 @@ def test_stopped_and_plugged_in_while_the_hal_was_lost(bench: Bench) -> None:
     told_of_the_stop(bench)
 
 
+def test_energy_that_flowed_while_the_hal_was_lost_starts_the_transaction(tmp_path: Path) -> None:
+    bench = full(tmp_path, "EnergyTransfer", "EnergyTransfer")
+    bench.plug(2)
+    bench.card(CARD, 2)
+    bench.hal_down()
+    bench.energy_on(2)
+    bench.hal_up()
+    assert bench.summary() == [("Started", "ChargingStateChanged", "Charging")]  # E01.FR.06
+
+
+def test_no_change_is_told_that_nobody_has_seen(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, variables={("SampledDataCtrlr", "TxUpdatedInterval"): "2"})
+    bench.up()
+    charge(bench)
+    bench.hal_down()
+    bench.advance(3)
+    bench.hal_up()
+    assert bench.summary()[-1] == ("Updated", "MeterValuePeriodic", "Charging")
+
+
+def test_stopped_from_afar_while_the_hal_was_lost(tmp_path: Path) -> None:
+    bench = full(tmp_path, "EVConnected", "EVConnected")
+    bench.plug(2)
+    bench.card(CARD, 2)
+    bench.suspend(2, EnergyFlow.SUSPENDED_BY_VEHICLE)
+    bench.hal_down()
+    bench.call("RequestStopTransaction", {"transactionId": bench.events[0]["transactionInfo"]["transactionId"]})
+    told = [state for _, _, state in bench.summary()[2:]]
+    assert told == ["SuspendedEV", "EVConnected"]  # F03.FR.02
+
+
+def test_token_refused_while_the_hal_was_lost(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, variables={("TxCtrlr", "StopTxOnInvalidId"): "false"})
+    bench.up()
+    charge(bench)
+    bench.hal_down()
+    bench.answers["TransactionEvent"] = {"idTokenInfo": {"status": "Blocked"}}
+    bench.call("TriggerMessage", {"requestedMessage": "TransactionEvent"})
+    assert bench.summary()[-1] == ("Updated", "Trigger", "Charging")
+    bench.hal_up()
+    assert bench.limits[2] == 0.0  # E05.FR.02
+    bench.suspend(2, EnergyFlow.SUSPENDED_BY_STATION)
+    assert bench.summary()[-2:] == [
+        ("Updated", "Trigger", "Charging"),
+        ("Updated", "ChargingStateChanged", "SuspendedEVSE"),
+    ]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_the_hal_tells_late_is_not_dated_before_what_was_told(tmp_path: Path, *, restart: bool) -> None:
+    intervals = {"TxUpdatedInterval": "10", "TxEndedInterval": "11"}
+    bench = Bench(tmp_path, variables={("SampledDataCtrlr", name): value for name, value in intervals.items()})
+    bench.up()
+    bench.card(CARD, 2)
+    bench.hal_down()
+    bench.plug(2)
+    bench.unplug(2)
+    bench.advance(12)
+    if restart:
+        bench.restart_service()
+        bench.link_up()
+    bench.hal_up()
+    assert kinds(bench)[-3:] == [
+        ("Updated", "MeterValuePeriodic"),
+        ("Updated", "CablePluggedIn"),
+        ("Ended", "EVCommunicationLost"),
+    ]
+    stamps = [event["timestamp"] for event in bench.events]
+    assert stamps == sorted(stamps)
+    stamps = [value["timestamp"] for value in bench.events[-1]["meterValue"]]
+    assert len(stamps) == 3
+    assert stamps == sorted(stamps)
+
+
+def test_no_limit_outlives_the_transaction_that_ended_while_the_hal_was_lost(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, variables={("TxCtrlr", "StopTxOnInvalidId"): "false"})
+    bench.up()
+    refuse_token(bench)
+    charge(bench)
+    assert bench.limits[2] == 0.0  # E05.FR.02
+    bench.hal_down()
+    bench.advance(6)
+    assert bench.events[-1]["eventType"] == "Ended"
+    bench.hal_up()
+    assert bench.limits[2] is None
+
+
 def test_the_connection_time_out_survives_a_restart_of_the_service(bench: Bench) -> None:
     bench.card(CARD, 2)
     bench.restart_service()
