@@ -39,7 +39,7 @@ class Energy:
         """What the HAL holds of a session that it has not seen the end of: we restarted, or had lost each other."""
         evse = self._hal.evses[session.evse]
         suspended = session.transaction is not None and session.transaction.suspended
-        if evse.permission not in (None, session.permission):
+        if evse.permission not in (None, session.permission if session.authorised else None):
             self.withdraw(session)
         if evse.limit_w is not None and not suspended:
             self._hal.ask(SetLimit(session.evse, None))

@@ -837,6 +837,19 @@ def test_a_shorter_interval_between_attempts_holds_at_once(bench: Bench) -> None
     assert [event["seqNo"] for event in bench.events] == [0, 0]
 
 
+def test_killed_before_the_hal_was_told_that_the_authorisation_ended(tmp_path: Path) -> None:
+    bench = full(tmp_path, "EVConnected", "EVConnected")
+    bench.plug(1)
+    bench.card(CARD, 1)
+    bench.dies = "before sending"
+    bench.card(CARD)
+    assert bench.permitted(1)
+    bench.restart_service()
+    bench.up()
+    assert kinds(bench)[-1] == ("Updated", "StopAuthorized")
+    assert not bench.permitted(1)
+
+
 # --- meter values ----------------------------------------------------------------------------------------------------
 
 
