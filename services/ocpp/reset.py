@@ -73,9 +73,6 @@ class Resets:
 
     def _reset_now(self, now: float) -> None:
         self._reset = _Reset("RemoteReset")
-        for evse in self.context.hal.evses.values():
-            if evse.transaction_id is not None:  # B12.FR.04
-                self.context.emit(signals.StopWanted(evse.evse, "ResetCommand", "ImmediateReset"))
         self._advance(now)
 
     def _reset_on_idle(self, now: float) -> ResetResponse:
@@ -120,7 +117,10 @@ class Resets:
             return
         if reset.waits_for_idle and not self._idle:
             return
-        if any(evse.transaction_id is not None for evse in self.context.hal.evses.values()):
+        running = [evse for evse in self.context.hal.evses.values() if evse.transaction_id is not None]
+        for evse in running:  # B12.FR.04; and if one has begun since
+            self.context.emit(signals.StopWanted(evse.evse, "ResetCommand", "ImmediateReset"))
+        if running:
             return
         if reset.give_up_at is None:
             reset.give_up_at = now + self.context.model.get(keys.MESSAGE_TIMEOUT)

@@ -35,6 +35,8 @@ class Stop(Struct):
     reason: ReasonEnumType
     id_token: IdTokenType | None
     deadline: float
+    ends: bool = False
+    """The transaction ends with the authorisation."""
 
 
 class Transaction(Struct):

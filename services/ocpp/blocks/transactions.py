@@ -462,16 +462,18 @@ class Transactions(Block):
         id_token: IdTokenType | None,
         now: float,
     ) -> None:
-        if session.stop is not None:
+        reset = reason == "ImmediateReset"
+        if session.stop is not None and (session.stop.ends or not reset):
             return
         if session.transaction is None:
             self._deauthorise(session)
             return
         evse = self._evse(session)
-        session.stop = Stop(trigger, reason, id_token, now + _STOP_TIMEOUT_S)
-        session.transaction.stop_reason = session.transaction.stop_reason or reason
+        ends = reset or ends_with_authorisation(self.context.model)  # B12.FR.04, B12.FR.08, whatever the stop points
+        session.stop = Stop(trigger, reason, id_token, now + _STOP_TIMEOUT_S, ends)
+        session.transaction.stop_reason = reason if reset else session.transaction.stop_reason or reason
         self._deauthorise(session)
-        if evse.plugged and not ends_with_authorisation(self.context.model):
+        if evse.plugged and not ends:
             # E07 alternative, F03.FR.02: the transaction goes on, so the CSMS hears of it at once.
             self._events.make(session, "Updated", trigger, now, id_token=id_token)
             session.stop.trigger, session.stop.id_token = "ChargingStateChanged", None
@@ -487,8 +489,7 @@ class Transactions(Block):
             return
         session.stop = None
         told = session.transaction is not None and session.transaction.charging_state == evse.state_of_charging
-        # E05.FR.10, F03.FR.03, whatever had been reached of the stop points
-        if ends_with_authorisation(self.context.model):
+        if stop.ends:  # E05.FR.10, F03.FR.03, whatever had been reached of the stop points
             self._end(session, stop.trigger, now, reason=stop.reason, id_token=stop.id_token)
         elif stop.trigger == "ChargingStateChanged" and told:  # E02.FR.13: there had been no energy
             self._events.save(session)

@@ -622,6 +622,48 @@ def test_immediate_reset_ends_the_transactions_first(bench: Bench) -> None:
     assert isinstance(bench.commands[-1], Reboot)
 
 
+def until_unplugged(directory: Path) -> Bench:
+    """Transactions begin and end with the cable."""
+    points = {("TxCtrlr", name): "EVConnected" for name in ("TxStartPoint", "TxStopPoint")}
+    bench = Bench(directory, product_name="full", variables=points)
+    bench.up()
+    return bench
+
+
+@pytest.mark.parametrize("evse", [{}, {"evseId": 1}])
+@pytest.mark.parametrize("stopped", [False, True])
+def test_immediate_reset_ends_a_transaction_that_nothing_else_would(
+    tmp_path: Path, *, evse: dict[str, int], stopped: bool
+) -> None:
+    bench = until_unplugged(tmp_path)
+    transaction_id = charge(bench, 1)
+    if stopped:
+        bench.call("RequestStopTransaction", {"transactionId": transaction_id})
+    assert bench.call("Reset", {"type": "Immediate", **evse}) == {"status": "Accepted"}
+    bench.energy_off(1)
+    ended = bench.events[-1]
+    assert (ended["eventType"], ended["triggerReason"]) == ("Ended", "ResetCommand")  # B12.FR.04, B12.FR.08
+    assert ended["transactionInfo"]["stoppedReason"] == "ImmediateReset"
+    bench.advance(1)
+    assert bench.rebooting is not bool(evse)
+
+
+def test_immediate_reset_ends_what_begins_while_the_csms_is_waited_for(tmp_path: Path) -> None:
+    bench = until_unplugged(tmp_path)
+    charge(bench, 1)
+    bench.answers["TransactionEvent"] = None
+    bench.call("Reset", {"type": "Immediate"})
+    bench.energy_off(1)
+    bench.plug(2)
+    bench.advance(31)
+    assert bench.rebooting
+    del bench.answers["TransactionEvent"]
+    bench.reboot()
+    bench.up()
+    assert {(event["eventType"], event["triggerReason"]) for event in bench.events} >= {("Ended", "ResetCommand")}
+    assert bench.context.hal.evses[2].transaction_id is not None  # of the vehicle that is still there (E01.FR.02)
+
+
 def test_immediate_reset_with_a_csms_that_does_not_answer(bench: Bench) -> None:
     charge(bench, 1)
     bench.answers["TransactionEvent"] = None
