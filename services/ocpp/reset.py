@@ -24,6 +24,8 @@ __all__ = ["Resets"]
 
 _log = logging.getLogger(__name__)
 
+_OWED = "reset"
+"""The fact that keeps a promised reset's reason until the board restarts."""
 _LAST_WORDS_S = 0.5
 """From the last answer to the reboot: time for the frames to leave."""
 _REBOOT_S = 60.0
@@ -39,6 +41,8 @@ class _Reset:
     """Set when all transactions have ended: until then the reboot waits for the CSMS to hear of it (B12.FR.05)."""
     reboot_at: float | None = None
     attempts: int = 0
+    told: bool = False
+    """Other blocks know that it waits."""
 
     @property
     def waits_for_idle(self) -> bool:
@@ -54,6 +58,14 @@ class Resets:
         self._evses_to_reset: set[int] = set()
         self._tasks: set[str] = set()
         """What else than drivers keeps the station from being idle."""
+
+    def start(self) -> None:
+        """What was promised before a restart of this process is still owed; one of the board has kept it."""
+        owed = self.context.facts.get(_OWED)
+        if owed and self.context.boot_cause == "application":
+            self._reset = _Reset(owed)
+        else:
+            self.context.facts.put(_OWED, None)
 
     def handle(self, request: ResetRequest, now: float) -> ResetResponse:
         if "evseId" in request and request["evseId"] != 0:
@@ -72,14 +84,17 @@ class Resets:
         self._advance(now)
 
     def _reset_now(self, now: float) -> None:
-        self._reset = _Reset("RemoteReset")
+        self._promise("RemoteReset")
         self._advance(now)
+
+    def _promise(self, reason: BootReasonEnumType) -> None:
+        self._reset = _Reset(reason)
+        self.context.facts.put(_OWED, reason)
 
     def _reset_on_idle(self, now: float) -> ResetResponse:
         """B12, scenario 3a: who charges goes on, and nobody else begins. It puts off no reset that is under way."""
         if self._reset is None and not self._idle:
-            self._reset = _Reset("ScheduledReset")
-            self.context.emit(signals.ResetWaits(True))
+            self._promise("ScheduledReset")
         elif self._reset is None:
             self._reset_now(now)
         scheduled = self._reset is not None and self._reset.waits_for_idle
@@ -134,7 +149,11 @@ class Resets:
         return None if self._reset is None else self._reset.reboot_at or self._reset.give_up_at
 
     def settle(self, now: float) -> None:
-        self.context.registration.leaving = self._reset is not None
+        reset = self._reset
+        self.context.registration.leaving = reset is not None
+        if reset is not None and reset.waits_for_idle and not reset.told and self.context.hal.present:
+            reset.told = True
+            self.context.emit(signals.ResetWaits(True))
         self._restart_evses()
         self._advance(now)
 
@@ -161,6 +180,7 @@ class Resets:
         """A board that does not restart still has a charging station on it."""
         _log.error("the board did not restart")
         self._reset = None
+        self.context.facts.put(_OWED, None)
         self.context.facts.put("planned_boot", None)
         self.context.emit(signals.ResetWaits(False))
         self.context.link_orders.append(LinkOrder("redial", "the reset failed"))

@@ -85,6 +85,7 @@ class Provisioning(Block):
         self._reason = cast("BootReasonEnumType", planned) or _BOOT_REASON.get(self.context.boot_cause, "Unknown")
         self.context.facts.put("planned_boot", None)
         self.context.model.check(keys.NETWORK_CONFIGURATION_PRIORITY, self._priority_refused)
+        self._resets.start()
         _log.info("started: %s", self._reason)
         if self.context.boot_cause != "application":  # A04.FR.01
             kind = "ResetOrReboot" if planned else "StartupOfTheDevice"

@@ -664,6 +664,35 @@ def test_immediate_reset_ends_what_begins_while_the_csms_is_waited_for(tmp_path:
     assert bench.context.hal.evses[2].transaction_id is not None  # of the vehicle that is still there (E01.FR.02)
 
 
+@pytest.mark.parametrize(("kind", "reason"), [("OnIdle", "ScheduledReset"), ("Immediate", "RemoteReset")])
+def test_a_promised_reset_survives_a_restart_of_the_service(bench: Bench, kind: str, reason: str) -> None:
+    charge(bench, 1)
+    bench.call("Reset", {"type": kind})
+    bench.restart_service()
+    bench.up()
+    assert bench.context.hal.evses[2].status == ("Unavailable" if kind == "OnIdle" else "Available")
+    if kind == "OnIdle":
+        bench.card("04A1B2C3D4E580", 1)
+    bench.energy_off(1)
+    bench.advance(1)
+    bench.reboot()  # B12.FR.03, B12.FR.04
+    bench.up()
+    assert bench.sent("BootNotification")[-1]["reason"] == reason
+    bench.advance(5)
+    assert not bench.rebooting
+
+
+def test_a_power_cut_is_as_good_as_the_reset_that_was_promised(bench: Bench) -> None:
+    charge(bench, 1)
+    bench.call("Reset", {"type": "OnIdle"})
+    bench.power_cut()
+    bench.up()
+    bench.restart_service()
+    bench.up()
+    bench.advance(5)
+    assert not bench.rebooting
+
+
 def test_immediate_reset_with_a_csms_that_does_not_answer(bench: Bench) -> None:
     charge(bench, 1)
     bench.answers["TransactionEvent"] = None
