@@ -104,11 +104,11 @@ class Evse:
         match self.flow:
             case EnergyFlow.FLOWING:
                 return "Charging"
-            case EnergyFlow.SUSPENDED_BY_VEHICLE:
+            case EnergyFlow.SUSPENDED_BY_VEHICLE if self.id_token is not None:
                 return "SuspendedEV"
-            case EnergyFlow.SUSPENDED_BY_STATION:
+            case EnergyFlow.SUSPENDED_BY_STATION if self.id_token is not None:
                 return "SuspendedEVSE"
-            case _:
+            case _:  # without an authorisation nothing is offered, whatever the HAL has to say of it yet
                 return "EVConnected"
 
 

@@ -440,6 +440,20 @@ def test_remote_stop_then_unplug(tmp_path: Path) -> None:
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Remote"  # F04.FR.03
 
 
+def test_stopped_while_the_vehicle_waits(tmp_path: Path) -> None:
+    bench = full(tmp_path, "EVConnected", "EVConnected")
+    bench.plug(1)
+    bench.card(CARD, 1)
+    bench.suspend(1, EnergyFlow.SUSPENDED_BY_VEHICLE)
+    bench.call("RequestStopTransaction", {"transactionId": bench.events[0]["transactionInfo"]["transactionId"]})
+    bench.event(PhaseChanged(1, Phase.PLUGGED, Cause.SERVICE))
+    bench.suspend(1, EnergyFlow.NONE)
+    assert bench.summary()[2:] == [  # E02.FR.13
+        ("Updated", "ChargingStateChanged", "SuspendedEV"),
+        ("Updated", "RemoteStop", "EVConnected"),
+    ]
+
+
 def test_the_cable_is_pulled_while_the_energy_ramps_down(tmp_path: Path) -> None:
     bench = full(tmp_path, "Authorized", "EVConnected")
     charge(bench)
