@@ -112,7 +112,7 @@ class Transactions(Block):
             transaction = session.transaction
             delivered = session.delivering
             self._energy.take_back(session)
-            session.delivering = self._evse(session).power_active and transaction is not None
+            session.delivering = transaction is not None and self._is_delivering(session)
             if session.closing:
                 self._close_after_boot(session, now)
             elif transaction is not None and delivered and transaction.hal_run != self.context.hal.run_id:
@@ -125,6 +125,11 @@ class Transactions(Block):
             if self._just_booted and session.transaction is None and self._evse(session).plugged:
                 self._happened(session, "CablePluggedIn", now)  # E01.FR.02: the vehicle was there before us
         self._just_booted = False
+
+    def _is_delivering(self, session: Session) -> bool:
+        """After a stop before energy flowed, in the cable check for one, no final reading comes."""
+        evse = self._evse(session)
+        return evse.phase in (Phase.CHARGING, Phase.PAUSED) or (session.delivering and evse.power_active)
 
     def _resume(self, session: Session, transaction: Transaction, now: float) -> None:
         """The HAL is with us while a transaction is open, and no restart of its own has cut the power: go on."""

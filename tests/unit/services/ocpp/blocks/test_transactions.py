@@ -658,6 +658,20 @@ def test_a_stop_survives_a_restart_of_the_service(bench: Bench) -> None:
     assert bench.events[-1]["idToken"]["idToken"] == CARD
 
 
+def test_stopped_after_a_restart_of_the_service_in_the_cable_check(bench: Bench) -> None:
+    bench.card(CARD, 2)
+    bench.plug(2)
+    bench.phase[2] = Phase.CABLE_CHECK
+    bench.event(PhaseChanged(2, Phase.CABLE_CHECK, Cause.VEHICLE))
+    bench.restart_service()
+    bench.up()
+    bench.card(CARD, 2)
+    for phase in (Phase.STOPPING, Phase.FINISHED):
+        bench.phase[2] = phase
+        bench.event(PhaseChanged(2, phase, Cause.SERVICE))
+    told_of_the_stop(bench)
+
+
 def test_a_power_cut_after_the_driver_had_stopped(bench: Bench) -> None:
     charge(bench)
     bench.card(CARD, 2)
