@@ -81,11 +81,11 @@ class Resets:
     def heed(self, task: str, now: float, *, busy: bool) -> None:
         """The station has begun, or ended, a task that is not to be interrupted."""
         (self._tasks.add if busy else self._tasks.discard)(task)
-        self._advance(now)
+        self.advance(now)
 
     def _reset_now(self, now: float) -> None:
         self._promise("RemoteReset")
-        self._advance(now)
+        self.advance(now)
 
     def _promise(self, reason: BootReasonEnumType) -> None:
         self._reset = _Reset(reason)
@@ -125,23 +125,26 @@ class Resets:
         """What OnIdle waits for is more than the end of transactions (erratum 2.14 of part 2)."""
         return not self._tasks and not any(_in_use(evse) for evse in self.context.hal.evses.values())
 
-    def _advance(self, now: float) -> None:
+    def advance(self, now: float) -> None:
         """Reboot once every transaction has ended and the CSMS knows, or can't be told in time."""
         reset = self._reset
         if reset is None or reset.reboot_at is not None:
             return
-        if reset.waits_for_idle and not self._idle:
-            return
-        running = [evse for evse in self.context.hal.evses.values() if evse.transaction_id is not None]
-        for evse in running:  # B12.FR.04; and if one has begun since
-            self.context.emit(signals.StopWanted(evse.evse, "ResetCommand", "ImmediateReset"))
-        if running:
+        if not (self._idle if reset.waits_for_idle else self._end_transactions()):
+            reset.give_up_at = None
             return
         if reset.give_up_at is None:
             reset.give_up_at = now + self.context.model.get(keys.MESSAGE_TIMEOUT)
         told = not self.context.outbox.has_messages() or not self.context.registration.online
         if told or now >= reset.give_up_at:
             reset.reboot_at = now + _LAST_WORDS_S
+
+    def _end_transactions(self) -> bool:
+        """B12.FR.04, also of those that have begun since; True when there are none."""
+        running = [evse for evse in self.context.hal.evses.values() if evse.transaction_id is not None]
+        for evse in running:
+            self.context.emit(signals.StopWanted(evse.evse, "ResetCommand", "ImmediateReset"))
+        return not running
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -155,10 +158,10 @@ class Resets:
             reset.told = True
             self.context.emit(signals.ResetWaits(True))
         self._restart_evses()
-        self._advance(now)
+        self.advance(now)
 
     def on_time(self, now: float) -> None:
-        self._advance(now)
+        self.advance(now)
         reset = self._reset
         if reset is not None and reset.reboot_at is not None and now >= reset.reboot_at:
             self._reboot(reset, now)

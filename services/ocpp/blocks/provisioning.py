@@ -199,6 +199,8 @@ class Provisioning(Block):
                 self._boot("Triggered")
             case signals.TaskUnderWay():
                 self._resets.heed(signal.task, now, busy=signal.busy)
+            case signals.TransactionChanged():
+                self._resets.advance(now)
             case signals.VariablesChanged():
                 if any(change.of(keys.TIME_SOURCE) for change in signal.changes):
                     self.context.time.use(tuple(self.context.model.get(keys.TIME_SOURCE)))

@@ -664,6 +664,21 @@ def test_immediate_reset_ends_what_begins_while_the_csms_is_waited_for(tmp_path:
     assert bench.context.hal.evses[2].transaction_id is not None  # of the vehicle that is still there (E01.FR.02)
 
 
+def test_reset_on_idle_waits_for_what_begins_while_the_csms_is_waited_for(tmp_path: Path) -> None:
+    bench = until_unplugged(tmp_path)
+    bench.plug(1)
+    bench.call("Reset", {"type": "OnIdle"})
+    bench.answers["TransactionEvent"] = None
+    bench.unplug(1)
+    bench.advance(10)
+    bench.plug(2)
+    bench.advance(60)  # and no deadline passes again and again
+    assert not bench.rebooting
+    bench.unplug(2)
+    bench.advance(60)
+    assert bench.rebooting
+
+
 @pytest.mark.parametrize(("kind", "reason"), [("OnIdle", "ScheduledReset"), ("Immediate", "RemoteReset")])
 def test_a_promised_reset_survives_a_restart_of_the_service(bench: Bench, kind: str, reason: str) -> None:
     charge(bench, 1)
