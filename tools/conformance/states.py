@@ -243,6 +243,8 @@ async def authorized(
         trigger = "Authorized" if how == "local" else "RemoteStart"
         rule = "E02.FR.01" if how == "local" else "F01.FR.19"
         await transaction_event(t, session.evse, {"triggerReason": trigger}, req=rule)
+    else:  # nothing tells that the driver was let in; what is answered now was read after the answer to Authorize
+        await t.get_variable("TxCtrlr.TxStartPoint")
     return session
 
 
