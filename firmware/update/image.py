@@ -29,7 +29,18 @@ from msgspec import Meta, Struct
 from firmware.errors import ImageError
 from firmware.update.version import Version
 
-__all__ = ["ROOMS", "Embedded", "Entry", "ImageReader", "Limits", "Manifest", "check_allowed", "embed", "write_image"]
+__all__ = [
+    "ROOMS",
+    "Embedded",
+    "Entry",
+    "ImageReader",
+    "Limits",
+    "Manifest",
+    "check_allowed",
+    "check_whole",
+    "embed",
+    "write_image",
+]
 
 MAGIC = b"BAYWATT\x01"
 SIGNATURE_MAGIC = b"BWSIGN\x00\x01"
@@ -194,8 +205,17 @@ def _checked_path(path: str, depth: int) -> str:
     return path
 
 
+def check_whole(manifest: Manifest) -> None:
+    """Is every room there? What an image left out, Python would take from another tree. Raises `ImageError`."""
+    paths = {entry.path for entry in manifest.files}
+    for room in ROOMS:
+        if f"{room}/__init__.py" not in paths:
+            raise ImageError(f"not a whole version tree: no {room}/__init__.py")
+
+
 def check_allowed(manifest: Manifest, *, family: str, running: str, rollback: bool) -> None:
     """May this image replace the running version here? Raises `ImageError` that says why not."""
+    check_whole(manifest)
     if manifest.family != family:
         raise ImageError(f"for {manifest.family}, this is {family}")
     new, now = Version.parse(manifest.version), Version.parse(running)

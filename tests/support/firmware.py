@@ -8,7 +8,7 @@ import hashlib
 import io
 from pathlib import Path
 
-from firmware.update.image import Entry, Manifest, write_image
+from firmware.update.image import ROOMS, Entry, Manifest, write_image
 from firmware.update.signing import sign_digest
 from firmware.update.slots import Proof
 from tests.support.rig import ROOT
@@ -19,6 +19,7 @@ __all__ = ["FAMILY", "FILES", "checkout_image", "image", "proof", "signature"]
 
 FAMILY = "OCPP_C7_STA"
 FILES = {
+    **{f"{room}/__init__.py": b"" for room in ROOMS},
     "firmware/version.py": b'VERSION = "1.0.1"\n',
     "hal/__main__.py": b"print('hal')\n",
     "services/ocpp/__main__.py": b"print('ocpp')\n",

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from firmware import product
 from firmware.errors import ImageError
 from firmware.update import signing
-from firmware.update.image import ROOMS, Embedded, Entry, ImageReader, Manifest, embed, write_image
+from firmware.update.image import ROOMS, Embedded, Entry, ImageReader, Manifest, check_whole, embed, write_image
 from firmware.update.slot_directory import open_image
 from firmware.version import VERSION
 
@@ -56,6 +56,7 @@ def build(checkout: Path, out: Path, *, product_name: str, version: str | None, 
         min_version=min_version,
         files=[Entry(path, len(content), hashlib.sha256(content).hexdigest()) for path, content in contents.items()],
     )
+    check_whole(manifest)
     _write(out, lambda file: write_image(file, manifest, contents.values()))
     return manifest
 

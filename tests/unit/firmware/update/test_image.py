@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware.errors import ImageError
-from firmware.update.image import MAGIC, Entry, ImageReader, Limits, Manifest, check_allowed, embed
+from firmware.update.image import MAGIC, ROOMS, Entry, ImageReader, Limits, Manifest, check_allowed, embed
 from tests.support.firmware import FAMILY, FILES, image
 
 SMALL = Limits(manifest_bytes=4096, files=4, file_bytes=100, total_bytes=150, depth=4)
@@ -171,9 +171,9 @@ def test_embedded_signature_covers_what_is_before_it() -> None:
 
 
 def manifest(**fields: Any) -> Manifest:
-    entry = Entry("hal/a.py", 1, "0" * 64)
+    entries = [Entry(f"{room}/__init__.py", 1, "0" * 64) for room in ROOMS]
     return Manifest(
-        **{"format": 1, "family": FAMILY, "version": "1.2.0", "min_version": "1.0.0", "files": [entry], **fields}
+        **{"format": 1, "family": FAMILY, "version": "1.2.0", "min_version": "1.0.0", "files": entries, **fields}
     )
 
 
@@ -203,6 +203,15 @@ def test_older_version_only_where_the_product_allows_it() -> None:
 def test_image_for_another_family_is_not_allowed() -> None:
     with pytest.raises(ImageError, match="for OTHER"):
         check_allowed(manifest(family="OTHER"), family=FAMILY, running="1.0.0", rollback=True)
+
+
+@pytest.mark.parametrize("room", range(len(ROOMS)))
+def test_image_without_a_room_is_not_allowed(room: int) -> None:
+    """The version that runs would lend the new one what it lacks, and nobody would see that half of it is old."""
+    files = manifest().files
+    del files[room]
+    with pytest.raises(ImageError, match=f"no {ROOMS[room]}/__init__.py"):
+        check_allowed(manifest(files=files), family=FAMILY, running="1.0.0", rollback=True)
 
 
 @settings(max_examples=300, deadline=None)

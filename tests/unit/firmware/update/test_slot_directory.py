@@ -113,7 +113,7 @@ async def test_neither_a_trial_nor_the_version_before_it_is_given_up_for_another
 async def test_running_slot_is_never_written_to(board: Board) -> None:
     await board.install_and_boot()
     before = tree_of(board.path / "a")
-    assert await board.install(image({"hal/new.py": b"new"}, version="1.0.2")) == "b"
+    assert await board.install(image({**FILES, "hal/new.py": b"new"}, version="1.0.2")) == "b"
     assert tree_of(board.path / "a") == before
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from firmware.update import signing
+from firmware.update.image import ROOMS
 from firmware.update.slots import Proof
 from firmware.version import VERSION
 from tests.support.rig import ROOT
@@ -152,8 +153,18 @@ def test_folder_that_is_no_checkout(desk: Desk, tmp_path: Path) -> None:
 
 def test_links_are_not_packed(desk: Desk, tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
-    (checkout / "firmware").mkdir(parents=True)
+    for room in ROOMS:
+        (checkout / room).mkdir(parents=True)
+        (checkout / room / "__init__.py").touch()
     (checkout / "firmware" / "version.py").write_text('VERSION = "1.0.0"\n')
     assert desk.run("build", "--checkout", str(checkout)) == 0
     (checkout / "firmware" / "secret.py").symlink_to(tmp_path / "signer.key")
     assert desk.run("build", "--checkout", str(checkout)) == 1
+
+
+def test_checkout_without_a_room(desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "firmware").mkdir()
+    (tmp_path / "firmware" / "__init__.py").touch()
+    (tmp_path / "firmware" / "version.py").write_text('VERSION = "1.0.0"\n')
+    assert desk.run("build", "--checkout", str(tmp_path)) == 1
+    assert "no drivers/__init__.py" in capsys.readouterr().err
