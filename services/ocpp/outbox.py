@@ -127,6 +127,7 @@ class Outbox:
     _memory: deque[Item] = field(default_factory=deque)
     _window: deque[Item] = field(default_factory=deque)
     _tail: list[Item] = field(default_factory=list)
+    """Behind the window, and not on the disk for certain: not to be lost with a damaged database."""
     _put_off: list[Item] = field(default_factory=list)
     """Kept messages that were the window's first when they were put off; their rows stay on disk."""
     _silent_until: dict[str, float] = field(default_factory=dict)
@@ -349,7 +350,7 @@ class Outbox:
         self.store.add(row)
         self._counts[transaction_id or ""] += 1
         item = Item(action, payload, self._count(), row)
-        if self._beyond or len(self._window) >= _WINDOW:
+        if self._beyond or self._tail or len(self._window) >= _WINDOW:
             self._tail.append(item)
         else:
             self._window.append(item)
@@ -393,10 +394,8 @@ class Outbox:
         rows = self.store.read(after, _WINDOW)
         self._window.extend(_items(rows))
         self._beyond = len(rows) == _WINDOW
-        if not self._beyond:
-            known = {item.row.id for item in self._window if item.row}
-            self._window.extend(item for item in self._tail if item.row and item.row.id not in known)
-            self._tail.clear()
+        last = rows[-1].id if rows else after
+        self._tail = [item for item in self._tail if item.row is not None and item.row.id > last]
 
 
 def _items(rows: Iterable[OutboxRow]) -> Iterable[Item]:

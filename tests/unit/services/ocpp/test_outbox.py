@@ -235,6 +235,30 @@ def test_a_full_queue_spares_what_is_on_the_wire_and_what_is_put_off(database: D
     assert len(outbox) == 0
 
 
+def test_nothing_passes_what_the_full_window_has_no_place_for(database: Database) -> None:
+    """A disk that can't be written: no unit of work is flushed for a while."""
+    outbox = make(database)
+    for number in range(300):
+        outbox.send_durable("TransactionEvent", event(number), "tx")
+    outbox.go_online()
+    first = outbox.next(0.0, registered=True)
+    assert first is not None
+    outbox.done(first)
+    outbox.send_durable("TransactionEvent", event(300), "tx")
+    assert drain(outbox) == list(range(1, 301))
+
+
+def test_what_is_put_off_in_the_unit_of_work_that_made_it_is_there_once(database: Database) -> None:
+    outbox = make(database)
+    for number in range(400):
+        outbox.send_kept("SecurityEventNotification", event(number))
+    outbox.go_online()
+    leave_unanswered(outbox, 0.0, times=3)
+    assert drain(outbox) == []
+    assert drain(outbox, 3600.0) == list(range(400))
+    assert len(outbox) == 0
+
+
 def test_queue_all_keeps_other_messages_on_disk(database: Database) -> None:
     outbox = make(database, queue_all=True)
     outbox.send("MeterValues", {"seqNo": 5})
