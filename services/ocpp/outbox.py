@@ -317,14 +317,17 @@ class Outbox:
             self._tail.clear()
 
     def rewrite(self) -> None:
-        """The database was replaced: write again what is still known."""
-        known = [item.row for item in (*self._put_off, *self._window, *self._tail) if item.row is not None]
-        for row in known:
+        """The database was replaced: write again what is still known. What was saved of the rows behind it follows."""
+        known = {item.row.id: item.row for item in (*self._put_off, *self._window, *self._tail) if item.row is not None}
+        for row in known.values():
             self.store.add(row)
-        self._counts = Counter(row.transaction_id or "" for row in known)
-        self._beyond = False
-        self._window.extend(self._tail)
-        self._tail.clear()
+        end = self._window[-1].row if self._window else None
+        last = self._next_id if end is None else end.id
+        for row in self.store.read(0, len(known) + _WINDOW):
+            if row.id <= last and row.id not in known:  # given up in the unit of work that the damage has cost
+                self.store.remove(row.id)
+        self._counts = Counter(self.store.census()[1])
+        self._beyond = end is not None
 
     # --- inside ---------------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ from services.ocpp.storage import Database
 from services.ocpp.storage.tables import OutboxTable
 from tests.support.clock import ManualClock
 
+MARK = b"mark" * 100
+
 
 def make(
     database: Database, *, boot: str = "boot", queue_all: bool = False, attempts: int = 3, limit: int = 50_000
@@ -257,6 +259,35 @@ def test_what_is_put_off_in_the_unit_of_work_that_made_it_is_there_once(database
     assert drain(outbox) == []
     assert drain(outbox, 3600.0) == list(range(400))
     assert len(outbox) == 0
+
+
+def test_what_was_saved_of_a_damaged_database_leaves_in_its_turn(database: Database, tmp_path: Path) -> None:
+    outbox = make(database)
+    database.on_replaced(outbox.rewrite)
+    database.put_fact("elsewhere", MARK)
+    for number in range(300):
+        outbox.send_durable("TransactionEvent", event(number), "tx")
+    assert database.commit()
+    outbox.flushed()
+    database.read("PRAGMA wal_checkpoint(FULL)")
+    outbox.go_online()
+    sent = outbox.next(0.0, registered=True)
+    assert sent is not None
+    outbox.done(sent)
+    spoil(tmp_path / "station.db")
+    assert database.verify() is False
+    outbox.send_durable("TransactionEvent", event(300), "tx")
+    assert len(outbox) == 300
+    assert drain(outbox) == list(range(1, 301))
+    assert len(outbox) == 0
+
+
+def spoil(path: Path) -> None:
+    """One page goes bad, and not one of the outbox."""
+    data = bytearray(path.read_bytes())
+    page = data.index(MARK) // 4096 * 4096
+    data[page : page + 4096] = b"\xa5" * 4096
+    path.write_bytes(data)
 
 
 def test_queue_all_keeps_other_messages_on_disk(database: Database) -> None:
