@@ -70,7 +70,7 @@ class OutboxStore(Protocol):
     def set_attempts(self, row_id: int, attempts: int) -> None: ...
 
     def read(self, after: int, limit: int) -> list[OutboxRow]:
-        """Rows with an id above `after`, in order."""
+        """Rows with an id above `after`, in order; what can't be read any more is removed."""
 
     def census(self) -> tuple[int, dict[str, int]]:
         """The greatest id (0 when empty), and how many rows there are for each transaction ('' for none)."""
@@ -143,10 +143,10 @@ class Outbox:
 
     def load(self) -> None:
         """Take up what an earlier run left on disk."""
+        self._refill(after=0)
         last, counts = self.store.census()
         self._next_id = last + 1
         self._counts = Counter(counts)
-        self._refill(after=0)
 
     # --- what blocks use ----------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ class Transaction(Struct):
 
     @staticmethod
     def decode(state: bytes) -> Transaction:
-        """Raises `msgspec.ValidationError` when the state is of another shape."""
+        """Raises `msgspec.DecodeError` or `UnicodeDecodeError` when the state is of another shape, or damaged."""
         return msgspec.json.decode(state, type=Transaction)
 
 

@@ -84,7 +84,7 @@ class Transactions(Block):
         for state in self.context.store.load():
             try:
                 transaction = Transaction.decode(state)
-            except msgspec.ValidationError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 _log.error("an open transaction could not be read: %s", error)
                 continue
             session = self._sessions.get(transaction.evse)

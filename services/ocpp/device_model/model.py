@@ -173,9 +173,11 @@ class DeviceModel:
 
     def _load_factory(self, factory: Sequence[FactoryVariable]) -> list[FactoryVariable]:
         kept = self._store.fact(_FACTORY)
-        if kept is not None:
-            return msgspec.json.decode(kept, type=list[FactoryVariable])
-        return list(factory)
+        try:
+            return list(factory) if kept is None else msgspec.json.decode(kept, type=list[FactoryVariable])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            _log.error("what the factory had set can't be read: %s", error)
+            return list(factory)
 
     def _load(self) -> None:
         """Takes the values of the last run; one that this firmware no longer allows gives way to the default."""

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The outbox, the open transactions, the authorization cache and the small facts, as their owners see them.
 
-Every write is part of the open unit of work; every statement may be repeated.
+Every write is part of the open unit of work; every statement may be repeated. What can't be read is left out: the rest
+is of use without it, and nobody could mend it.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
@@ -15,6 +17,8 @@ from services.ocpp.outbox import OutboxRow
 from services.ocpp.storage.database import Database
 
 __all__ = ["CacheTable", "FactTable", "OutboxTable", "TransactionTable"]
+
+_log = logging.getLogger(__name__)
 
 _ROW = "SELECT id, action, transaction_id, payload, attempts, boot_id, clock_offset FROM outbox"
 
@@ -46,10 +50,16 @@ class OutboxTable:
 
     def read(self, after: int, limit: int) -> list[OutboxRow]:
         rows = self._database.read(f"{_ROW} WHERE id > ? ORDER BY id LIMIT ?", after, limit)
-        return [
-            OutboxRow(row_id, action, transaction_id, msgspec.json.decode(payload), attempts, boot_id, clock_offset)
-            for row_id, action, transaction_id, payload, attempts, boot_id, clock_offset in rows
+        readable = [
+            OutboxRow(row_id, action, transaction_id, payload, attempts, boot_id, clock_offset)
+            for row_id, action, transaction_id, text, attempts, boot_id, clock_offset in rows
+            if (payload := _decode(text, f"message {row_id}")) is not None
         ]
+        if len(readable) == len(rows):
+            return readable
+        for row_id in {row[0] for row in rows} - {row.id for row in readable}:
+            self.remove(row_id)
+        return self.read(after, limit)
 
     def census(self) -> tuple[int, dict[str, int]]:
         rows = self._database.read("SELECT ifnull(transaction_id, ''), count(*) FROM outbox GROUP BY 1")
@@ -121,7 +131,11 @@ class CacheTable:
 
     def load(self) -> dict[str, Entry]:
         rows = self._database.read("SELECT token, info, updated, used FROM auth_cache")
-        self._known = {token: Entry(msgspec.json.decode(info), updated, used) for token, info, updated, used in rows}
+        self._known = {
+            token: Entry(info, updated, used)
+            for token, text, updated, used in rows
+            if (info := _decode(text, "an entry of the authorization cache")) is not None
+        }
         return dict(self._known)
 
     def save(self, token: str, entry: Entry) -> None:
@@ -152,7 +166,8 @@ class FactTable:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._facts: dict[str, bytes] = dict(database.read("SELECT key, value FROM facts"))
+        rows = database.read("SELECT key, value FROM facts")
+        self._facts: dict[str, bytes] = {key: fact for key, fact in rows if _decode(fact, f"fact {key}") is not None}
         database.on_replaced(self._rewrite)
 
     def get(self, key: str) -> Any:
@@ -174,3 +189,12 @@ class FactTable:
     def _rewrite(self) -> None:
         for key, fact in self._facts.items():
             self._write(key, fact)
+
+
+def _decode(text: bytes, what: str) -> Any:
+    """None: unreadable, as what was saved of a damaged database may be."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        _log.error("%s can't be read: %s", what, error)
+        return None
