@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from services.ocpp.transfer import Rules, TransferError, download, upload
+from services.ocpp.transfer.part import PartFile
 from tests.support.file_servers import Answer, RawServer, raw_server, trusting
 from tests.support.tls import make_files, server_context
 
@@ -118,6 +120,30 @@ async def test_a_file_comes_whole(server: RawServer, tls: ssl.SSLContext, tmp_pa
     assert words == ["attempt"]
     assert target.stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["image"]
+
+
+async def test_a_chunked_body_comes_whole(
+    server: RawServer, tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also to a slow disk, from a server that closes the connection at once if it is asked to."""
+    body = 3 * CONTENT  # more than the library keeps before it waits for us
+
+    async def answer(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        await writer.drain()
+        if b"connection: close" not in head.lower():
+            await reader.read()
+
+    def slow_write(part: PartFile, block: bytes) -> None:
+        time.sleep(0.01)
+        write(part, block)
+
+    write = PartFile.write
+    monkeypatch.setattr(PartFile, "write", slow_write)
+    server.answers = [answer]
+    await get(f"{server.base}/image", tmp_path / "image", tls, limit_bytes=len(body), rules=Rules())
+    assert (tmp_path / "image").read_bytes() == body
 
 
 async def test_a_cut_download_is_continued(server: RawServer, tls: ssl.SSLContext, tmp_path: Path) -> None:
