@@ -68,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     call.add_argument("payload", nargs="?", default="{}", help="a JSON object; {} if left out")
     call.add_argument("--raw", action="store_true", help="send it whatever the schema says")
     call.add_argument("--timeout", type=float, metavar="S", help="how long the station may take")
-    firmware = _add(commands, "firmware", _firmware, "update a station's firmware, with an image signed by the bench")
+    text = "update a station's firmware, with an image signed by the bench"
+    firmware = _add(commands, "firmware", _firmware, text, shows_data=False)
     firmware.add_argument("station")
     firmware.add_argument("image", nargs="?", help="one of the bench's files; left out: built, as the next version")
     firmware.add_argument("--from", dest="checkout", type=Path, default=_CHECKOUT, metavar="DIR", help="built from it")
@@ -76,7 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     firmware.add_argument(
         "--over", choices=["https", "ftp"], default="https", help="how the station fetches it (https)"
     )
-    secure = _add(commands, "secure", _secure, "raise a station's security profile, with certificates of the bench")
+    text = "raise a station's security profile, with certificates of the bench"
+    secure = _add(commands, "secure", _secure, text, shows_data=False)
     secure.add_argument("station")
     secure.add_argument("--profile", type=int, choices=[2, 3], default=3, help="(3)")
     stations = _add(commands, "stations", _stations, "who is there")
@@ -96,11 +98,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+def _add(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str, *, shows_data: bool = True
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run)
     parser.add_argument("--url", default=_DEFAULT_URL, help=f"of the bench CSMS ({_DEFAULT_URL})")
-    parser.add_argument("--json", action="store_true", help="print JSON, not columns")
+    if shows_data:
+        parser.add_argument("--json", action="store_true", help="print JSON, not columns")
     return parser
 
 

@@ -24,6 +24,8 @@ from tools.csms.settings import read_passwords
         (["tokens", "set"], 2, "needs an id token"),
         (["stations", "--url", "http://127.0.0.1:1"], 3, "no bench CSMS answers"),
         (["firmware", "CP001", "--url", "http://127.0.0.1:1"], 3, "no bench CSMS answers"),
+        (["firmware", "CP001", "--json"], 2, "unrecognized arguments"),
+        (["secure", "CP001", "--json"], 2, "unrecognized arguments"),
         (["secure", "CP001", "--profile", "1"], 2, "invalid choice"),
     ],
 )
