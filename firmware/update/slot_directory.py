@@ -227,11 +227,14 @@ def open_image(path: Path) -> Iterator[BinaryIO]:
     """The image for reading: a plain file and no link; raises `OSError`, `ImageError`."""
     from firmware.errors import ImageError
 
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    with open(path, "rb", opener=_open_no_link) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise ImageError("the image is no plain file")
         yield stream
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _extract(reader: ImageReader, folder: Path) -> None:

@@ -52,7 +52,7 @@ def build(checkout: Path, out: Path, *, product_name: str, version: str | None, 
     manifest = Manifest(
         format=1,
         family=product.load(product_name).identity.firmware_family,
-        version=version or found.group(1),
+        version=found.group(1) if version is None else version,
         min_version=min_version,
         files=[Entry(path, len(content), hashlib.sha256(content).hexdigest()) for path, content in contents.items()],
     )

@@ -103,12 +103,35 @@ def test_signing_again_replaces_the_signature(desk: Desk) -> None:
     assert desk.verify() == 0
 
 
-@pytest.mark.parametrize("trouble", ["unsigned", "stranger", "expired", "damaged", "older", "family"])
+@pytest.mark.parametrize("version", ["", "1.0", "1.0.0 beta", '"; import os'])
+def test_what_is_no_version(desk: Desk, capsys: pytest.CaptureFixture[str], version: str) -> None:
+    assert desk.build("--version", version) == 1
+    assert capsys.readouterr().err == f"baywatt image build: no version: {version!r}\n"
+    assert not desk.image.exists()
+
+
+def test_folder_that_is_no_image(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.image.mkdir()
+    assert desk.verify() == 1
+    assert capsys.readouterr().err == f"baywatt image verify: {desk.image}: Is a directory\n"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "why"),
+    [
+        ("unsigned", "the image is not signed"),
+        ("stranger", "comes from no installed manufacturer root"),
+        ("expired", "has expired"),
+        ("damaged", "not the content that the manifest names"),
+        ("older", "9.0.0 is older than 10.0.0"),
+        ("min_version", "9.0.0 replaces only 1.0.0 and newer"),
+    ],
+)
 def test_what_a_station_would_not_take_is_not_verified(
-    desk: Desk, trouble: str, capsys: pytest.CaptureFixture[str]
+    desk: Desk, trouble: str, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments: list[str] = []
-    desk.build(*(["--product", "full", "--min-version", "1.0.0"] if trouble == "family" else []))
+    desk.build(*(["--min-version", "1.0.0"] if trouble == "min_version" else []))
     if trouble == "stranger":
         desk.signer(Authority("stranger").firmware_signer())
     if trouble == "expired":
@@ -121,10 +144,12 @@ def test_what_a_station_would_not_take_is_not_verified(
         desk.image.write_bytes(data)
     if trouble == "older":
         arguments = ["--running", "10.0.0"]
-    if trouble == "family":
+    if trouble == "min_version":
         arguments = ["--running", "0.9.0"]
     assert desk.verify(*arguments) == 1
-    assert capsys.readouterr().err.startswith("baywatt image verify: ")
+    told = capsys.readouterr().err
+    assert told.startswith("baywatt image verify: ")
+    assert why in told
 
 
 def test_key_of_another_certificate_does_not_sign(desk: Desk) -> None:
