@@ -17,7 +17,7 @@ __all__ = ["install"]
 
 
 def install(store: CertificateStore, files: CertificateFiles) -> None:
-    """Once, at the first start. Raises `ConfigError` that names the file."""
+    """Once, at the first start. Raises `ConfigError` that names the file, or the two that belong together."""
     roots: tuple[tuple[RootKind, list[str]], ...] = (
         ("CSMSRootCertificate", files.csms_root),
         ("ManufacturerRootCertificate", files.manufacturer_root),
@@ -34,7 +34,7 @@ def install(store: CertificateStore, files: CertificateFiles) -> None:
         try:
             store.adopt(_read(files.station_chain), _read(files.station_key))
         except CertificateError as error:
-            raise ConfigError(f"certificates: {files.station_chain}: {error}") from error
+            raise ConfigError(f"certificates: {files.station_chain} with {files.station_key}: {error}") from error
 
 
 def _read(name: str) -> str:
