@@ -57,7 +57,8 @@ _LAST_WORDS_S = 0.5
 """From the CSMS's last answer to the restart: time for the frames to leave."""
 _GIVE_UP_S = 30.0
 """How long a restart waits for the CSMS to have heard of it; and how long until it is asked for again."""
-_SLACK_S = 0.001
+_SLACK_S = 1.0
+"""A CSMS may tell its time in whole seconds: its now is then up to a second ahead of ours, and nothing to wait for."""
 _JOBS = {
     "firmware.download": Stage.DOWNLOADING,
     "firmware.verify": Stage.VERIFYING,

@@ -237,6 +237,16 @@ def test_download_waits_for_its_time(site: Site) -> None:
     assert site.progress == ["DownloadScheduled", "Downloading"]
 
 
+def test_now_of_a_csms_that_tells_whole_seconds(site: Site) -> None:
+    """Our time is behind by what it leaves out."""
+    site.request(retrieveDateTime=site.in_future(0.9), installDateTime=site.in_future(0.9))
+    assert site.progress == ["Downloading"]
+    site.news(DOWNLOAD, "done")
+    site.news(VERIFY, "done")
+    site.news(INSTALL, "begun")
+    assert site.progress == UP_TO_INSTALLING
+
+
 def test_scheduled_download_survives_a_power_cut(site: Site) -> None:
     site.request(retrieveDateTime=site.in_future(100))
     site.restart(FACTORY)
