@@ -81,7 +81,9 @@ class StationTime:
         known = self._offsets.get(source)
         if known is not None and abs(utc - now - known) < _JITTER_S:
             return  # time does not run backwards by the network's jitter
-        self._offsets[source] = utc - now
+        # A CSMS may tell whole seconds: what it does not contradict is finer.
+        agrees = source == "Heartbeat" and abs(utc - now - self._offset) < _JITTER_S
+        self._offsets[source] = self._offset if agrees else utc - now
         self._choose()
 
     def _contradicts_certificate(self, utc: float, now: float) -> bool:

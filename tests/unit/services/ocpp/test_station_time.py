@@ -101,6 +101,14 @@ def test_jitter_does_not_move_the_clock() -> None:
     assert time.utc(NOW + 120) == UTC + 118
 
 
+def test_a_csms_that_tells_whole_seconds_does_not_set_a_good_clock_back() -> None:
+    time = make()
+    time.hear("Heartbeat", UTC - 0.9, NOW)
+    assert time.utc(NOW) == UTC
+    time.hear("Heartbeat", UTC - 1.1, NOW)
+    assert time.utc(NOW) == UTC - 1.1
+
+
 def test_what_is_lost_leaves_the_last_known_time() -> None:
     time = make()
     time.hear("Heartbeat", UTC + 50, NOW)
