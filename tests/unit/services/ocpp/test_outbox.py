@@ -265,20 +265,23 @@ def test_what_was_saved_of_a_damaged_database_leaves_in_its_turn(database: Datab
     outbox = make(database)
     database.on_replaced(outbox.rewrite)
     database.put_fact("elsewhere", MARK)
-    for number in range(300):
+    outbox.send_kept("SecurityEventNotification", event(0))
+    for number in range(1, 301):
         outbox.send_durable("TransactionEvent", event(number), "tx")
     assert database.commit()
     outbox.flushed()
     database.read("PRAGMA wal_checkpoint(FULL)")
     outbox.go_online()
+    leave_unanswered(outbox, 0.0, times=3)
     sent = outbox.next(0.0, registered=True)
     assert sent is not None
     outbox.done(sent)
     spoil(tmp_path / "station.db")
     assert database.verify() is False
-    outbox.send_durable("TransactionEvent", event(300), "tx")
-    assert len(outbox) == 300
-    assert drain(outbox) == list(range(1, 301))
+    outbox.send_durable("TransactionEvent", event(301), "tx")
+    assert len(outbox) == 301
+    assert drain(outbox) == list(range(2, 302))
+    assert drain(outbox, 3600.0) == [0]
     assert len(outbox) == 0
 
 

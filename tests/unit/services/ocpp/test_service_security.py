@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from firmware import product
 from firmware.config import CertificateFiles, FactorySettings, FactoryVariable, NetworkProfile, ServiceConfig
+from firmware.contract import BootCause
 from firmware.errors import ConfigError
 from services.ocpp import network_profiles
 from services.ocpp.device_model import keys
@@ -81,6 +82,16 @@ def test_a_password_that_the_csms_never_heard_of_is_given_up(service: Told) -> N
     assert shown == ["the-old-Password_1", "the-new-Password_2", "the-old-Password_1"]
     assert service._model.get(keys.BASIC_AUTH_PASSWORD) == "the-old-Password_1"  # A01.FR.04
     assert service.told == ["FailedToAuthenticateAtCsms", "ReconfigurationOfSecurityParameters"]
+
+
+def test_the_stations_time_knows_of_the_certificate_of_the_csms(service: Told) -> None:
+    utc = ManualClock().utc()
+    time = service._context("boot", BootCause.POWER_UP, "SN", 0.0).time
+    service._tls.period = utc - 86_400.0, utc + 86_400.0
+    time.hear("Heartbeat", utc + 90_000.0, 0.0)
+    assert time.utc(0.0) == utc
+    time.hear("Heartbeat", utc + 80_000.0, 0.0)
+    assert time.utc(0.0) == utc + 80_000.0
 
 
 @pytest.mark.parametrize("kind", ["refused", "timeout", "dns", "unreachable", "protocol"])

@@ -598,6 +598,10 @@ def test_a_board_that_does_not_restart_is_asked_again_and_then_left_alone(bench:
     bench.advance(60)
     assert bench.orders[-1] == "redial"
     assert bench.commands.count(Reboot()) == 3
+    bench.restart_service()
+    bench.up()
+    bench.advance(60)
+    assert bench.commands.count(Reboot()) == 3, "nothing is owed any more"
     bench.card(CARD, 1)
     assert bench.events[-1]["eventType"] == "Started"
     bench.power_cut()

@@ -672,6 +672,24 @@ def test_stopped_after_a_restart_of_the_service_in_the_cable_check(bench: Bench)
     told_of_the_stop(bench)
 
 
+def test_a_restart_of_the_service_while_the_vehicle_ends_the_charge(tmp_path: Path) -> None:
+    """The final reading is waited for, and the HAL says why (E06.FR.07)."""
+    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStopPoint"): "EnergyTransfer"})
+    bench.up()
+    charge(bench)
+    bench.die()
+    bench.flow[2], bench.phase[2] = EnergyFlow.NONE, Phase.STOPPING
+    bench.restart_service()
+    bench.up()
+    assert bench.events[-1]["eventType"] == "Updated"
+    bench.registers[2] += 500.0
+    bench.energy_off(2, Phase.FINISHED, Cause.VEHICLE)
+    assert bench.events[-1]["eventType"] == "Ended"
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "StoppedByEV"
+    value = bench.events[-1]["meterValue"][-1]["sampledValue"][0]["value"]
+    assert value == bench.registers[2]
+
+
 def test_a_power_cut_after_the_driver_had_stopped(bench: Bench) -> None:
     charge(bench)
     bench.card(CARD, 2)
