@@ -121,7 +121,7 @@ class TransactionEvents:
     ) -> None:
         context, kind = self._context, request["eventType"]
         transaction.seq_no += 1
-        transaction.last_utc = max(transaction.last_utc, parse_utc(request["timestamp"]))
+        transaction.last_utc = parse_utc(request["timestamp"])
         transaction.last_reading = self._meter.reading(session)
         context.outbox.send_durable("TransactionEvent", request, transaction.id, clock_offset=clock_offset)
         if kind == "Ended":

@@ -112,7 +112,7 @@ class TransactionMeter:
             return False
         transaction.ended_values += cast("list[dict[str, Any]]", values)
         transaction.last_reading = self.reading(session)
-        transaction.last_utc = max(transaction.last_utc, self._context.time.utc(now))  # a power cut is not before it
+        transaction.last_utc = self._context.time.utc(now)  # a power cut is not before it
         if len(transaction.ended_values) > _ENDED_VALUES:
             del transaction.ended_values[_dispensable(transaction.ended_values)]
         return True

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from firmware.clock import parse_utc
+from firmware.clock import format_utc, parse_utc
 from firmware.contract import (
     BootCause,
     Cause,
@@ -688,6 +688,21 @@ def test_a_restart_of_the_service_while_the_vehicle_ends_the_charge(tmp_path: Pa
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "StoppedByEV"
     value = bench.events[-1]["meterValue"][-1]["sampledValue"][0]["value"]
     assert value == bench.registers[2]
+
+
+def test_a_power_cut_after_the_clock_was_set_back(bench: Bench) -> None:
+    charge(bench)
+    bench.advance(60)
+    behind = {"currentTime": format_utc(bench.clock.utc() - 86_400.0)}
+    bench.answers["Heartbeat"] = behind
+    bench.answers["BootNotification"] = {"status": "Accepted", "interval": 60, **behind}
+    bench.advance(300)
+    told = bench.events[-1]["timestamp"]
+    assert told < bench.events[0]["timestamp"]
+    bench.power_cut()
+    bench.up()
+    assert bench.events[-1]["eventType"] == "Ended"
+    assert bench.events[-1]["timestamp"] == told, "not by the clock that was wrong"
 
 
 def test_a_power_cut_after_the_driver_had_stopped(bench: Bench) -> None:
