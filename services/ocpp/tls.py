@@ -142,10 +142,10 @@ class TlsContexts:
 
     def _judge(self, peer: ssl.SSLObject, chain: Chain) -> None:
         self.verified_by = tuple(der for der, _ in chain)
-        check_periods(peer, chain, self._utc())
+        period = check_periods(peer, chain, self._utc())
         if not self._wildcards() and not _named_literally(peer.getpeercert() or {}, peer.server_hostname or ""):
             raise _refused("only a wildcard of the certificate fits the host name", _HOSTNAME_MISMATCH)
-        self.period = _common_period(peer, chain)
+        self.period = period
 
 
 class _CheckedSocket(ssl.SSLObject):
@@ -228,24 +228,19 @@ def _chain_of(peer: ssl.SSLObject) -> Chain:
     return [(ssl.PEM_cert_to_DER_cert(one.public_bytes()), one.get_info()) for one in inner.get_verified_chain() or ()]
 
 
-def _common_period(peer: ssl.SSLObject, chain: Chain) -> tuple[float, float]:
+def check_periods(peer: ssl.SSLObject, chain: Chain, utc: float | None) -> tuple[float, float]:
+    """From when until when all the certificates are valid (RFC 5280, 6.1.3 (a)(2), by the station's clock).
+
+    Raises `ssl.SSLCertVerificationError` when one is not at `utc`; None: nobody knows the time.
+    """
     certificates = (peer.getpeercert() or {}, *(info for _, info in chain))
     start = max(ssl.cert_time_to_seconds(certificate["notBefore"]) for certificate in certificates)
-    return start, min(ssl.cert_time_to_seconds(certificate["notAfter"]) for certificate in certificates)
-
-
-def check_periods(peer: ssl.SSLObject, chain: Chain, utc: float | None) -> None:
-    """Raises `ssl.SSLCertVerificationError` when a certificate is not valid at `utc`; None: nobody knows the time."""
-    for certificate in (peer.getpeercert() or {}, *(info for _, info in chain)):
-        _check_period(certificate, utc)
-
-
-def _check_period(certificate: dict[str, Any], utc: float | None) -> None:
-    """RFC 5280, 6.1.3 (a)(2), by the station's clock."""
-    if ssl.cert_time_to_seconds(certificate["notAfter"]) < (CLOCK_FLOOR if utc is None else utc):
+    end = min(ssl.cert_time_to_seconds(certificate["notAfter"]) for certificate in certificates)
+    if end < (CLOCK_FLOOR if utc is None else utc):
         raise _refused("certificate has expired", _CERT_HAS_EXPIRED)
-    if utc is not None and ssl.cert_time_to_seconds(certificate["notBefore"]) > utc:
+    if utc is not None and start > utc:
         raise _refused("certificate is not yet valid", _CERT_NOT_YET_VALID)
+    return start, end
 
 
 def _named_literally(leaf: dict[str, Any], host: str) -> bool:
