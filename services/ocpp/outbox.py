@@ -280,15 +280,16 @@ class Outbox:
             self._remove(item)
             return True
         item.attempts += 1
-        if item.attempts >= self.retry_rule().attempts and item.kept:
-            _log.warning("%s not answered in %d attempts: put off", item.action, item.attempts)
-            self._silent_until[item.action] = now + _PUT_OFF_S
-        elif item.attempts >= self.retry_rule().attempts:  # E13.FR.02, E13.FR.04
+        exhausted = item.attempts >= self.retry_rule().attempts
+        if exhausted and not item.kept:  # E13.FR.02, E13.FR.04
             _log.warning("%s not accepted in %d attempts: discarded", item.action, item.attempts)
             self._remove(item)
             return True
         if not item.kept:
             item.failed_at = now
+        elif exhausted:
+            _log.warning("%s not answered in %d attempts: put off", item.action, item.attempts)
+            self._silent_until[item.action] = now + _PUT_OFF_S
         self.store.set_attempts(item.row.id, item.attempts)
         return False
 
