@@ -241,9 +241,7 @@ class Security(Block):
 
     def _keep_held(self) -> None:
         """A04.FR.02: a restart may lose how many were held back, but not that there were some."""
-        held = self._throttle.held
-        if held != (self.context.facts.get(_HELD) or []):
-            self.context.facts.put(_HELD, held or None)
+        self.context.facts.put(_HELD, self._throttle.held or None)
 
     def _tell(self, event: signals.SecurityEvent, now: float) -> None:
         """Into the security log, and to the CSMS if it is critical."""
