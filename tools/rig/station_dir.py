@@ -118,14 +118,12 @@ def _read_factory_file(path: Path) -> FactorySettings:
     settings = load(path, FactorySettings)
     base = path.resolve().parent
     files = settings.certificates
+    own = {"station_chain": files.station_chain, "station_key": files.station_key}
     absolute = msgspec.structs.replace(
         files,
         csms_root=[_existing(base / name, path, "csms_root") for name in files.csms_root],
         manufacturer_root=[_existing(base / name, path, "manufacturer_root") for name in files.manufacturer_root],
-        station_chain=None
-        if files.station_chain is None
-        else _existing(base / files.station_chain, path, "station_chain"),
-        station_key=None if files.station_key is None else _existing(base / files.station_key, path, "station_key"),
+        **{name: _existing(base / given, path, name) for name, given in own.items() if given is not None},
     )
     product = settings.product
     if not _is_product_name(product):

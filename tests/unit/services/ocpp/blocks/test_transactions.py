@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -705,19 +706,16 @@ def test_a_power_cut_after_the_clock_was_set_back(bench: Bench) -> None:
     assert bench.events[-1]["timestamp"] == told, "not by the clock that was wrong"
 
 
-def test_a_power_cut_after_the_driver_had_stopped(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("dies", "returns"), [(Bench.power_cut, Bench.up), (Bench.hal_dies, Bench.hal_up)], ids=["power", "HAL"]
+)
+def test_power_or_hal_lost_after_the_driver_had_stopped(
+    bench: Bench, dies: Callable[[Bench], None], returns: Callable[[Bench], None]
+) -> None:
     charge(bench)
     bench.card(CARD, 2)
-    bench.power_cut()
-    bench.up()
-    told_of_the_stop(bench)
-
-
-def test_death_of_the_hal_after_the_driver_had_stopped(bench: Bench) -> None:
-    charge(bench)
-    bench.card(CARD, 2)
-    bench.hal_dies()
-    bench.hal_up()
+    dies(bench)
+    returns(bench)
     told_of_the_stop(bench)
 
 
