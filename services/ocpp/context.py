@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from firmware.config import NetworkProfile
     from firmware.product import Product
     from services.ocpp.authorization_cache import AuthorizationCache
+    from services.ocpp.background import Job, JobNews
     from services.ocpp.certificates import CertificateStore
     from services.ocpp.device_model import DeviceModel
-    from services.ocpp.evses import HalView
-    from services.ocpp.jobs import Job, JobNews
+    from services.ocpp.hal_view import HalView
     from services.ocpp.messages import Action, MessageTriggerEnumType, RegistrationStatusEnumType
     from services.ocpp.outbox import Outbox
     from services.ocpp.security_log import SecurityRecord

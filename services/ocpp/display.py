@@ -13,7 +13,7 @@ from firmware.contract import Phase, Show
 
 if TYPE_CHECKING:
     from services.ocpp.context import Context
-    from services.ocpp.evses import Evse
+    from services.ocpp.hal_view import Evse
     from services.ocpp.signals import CardOutcome
 
 __all__ = ["Display"]

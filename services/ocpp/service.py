@@ -27,18 +27,19 @@ from firmware.log import register_secret
 from firmware.update.open import open_slots
 from services.ocpp import factory_settings, network_profiles
 from services.ocpp.authorization_cache import AuthorizationCache
+from services.ocpp.background import JobRunner
 from services.ocpp.certificates import CertificateStore
 from services.ocpp.certificates import factory as factory_certificates
-from services.ocpp.connection_policy import RetryRules
 from services.ocpp.context import Context, LinkOrder
-from services.ocpp.credentials import Credentials
-from services.ocpp.csms_link import CsmsLink, LinkSettings, security_event
+from services.ocpp.csms.credentials import Credentials
+from services.ocpp.csms.link import CsmsLink, LinkSettings, security_event
+from services.ocpp.csms.policy import RetryRules
+from services.ocpp.csms.tls import TlsContexts
 from services.ocpp.device_model import DeviceModel, keys
-from services.ocpp.evses import HalView
-from services.ocpp.firmware_jobs import FirmwareJobs
+from services.ocpp.diagnostics.upload import LogJobs
+from services.ocpp.firmware_update.workers import FirmwareJobs
 from services.ocpp.hal_client import HalClient
-from services.ocpp.jobs import JobRunner
-from services.ocpp.log_jobs import LogJobs
+from services.ocpp.hal_view import HalView
 from services.ocpp.outbox import Outbox, RetryRule
 from services.ocpp.security_log import SecurityLog
 from services.ocpp.signals import SecurityEvent
@@ -48,7 +49,6 @@ from services.ocpp.status import notice, status
 from services.ocpp.status_feed import StatusFeed
 from services.ocpp.storage import Database
 from services.ocpp.storage.tables import CacheTable, FactTable, OutboxTable, TransactionTable
-from services.ocpp.tls import TlsContexts
 from services.ocpp.transfer import Rules
 from services.ocpp.transfer.trust import Trust
 
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from firmware.contract.status import ServiceStatus
     from firmware.lifecycle import Lifecycle
     from firmware.product import Product
-from services.ocpp.csms_link import FailureKind
+from services.ocpp.csms.link import FailureKind
 
 __all__ = ["Service"]
 

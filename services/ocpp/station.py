@@ -26,7 +26,7 @@ from services.ocpp.signals import CardOutcome, SecurityEvent, Signal, Transactio
 
 if TYPE_CHECKING:
     from firmware.config import NetworkProfile
-    from services.ocpp.jobs import Job, JobNews
+    from services.ocpp.background import Job, JobNews
     from services.ocpp.messages import Action, MessageTriggerEnumType
     from services.ocpp.outbox import Item
     from services.ocpp.rpc.validation import ErrorCode

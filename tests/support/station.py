@@ -54,11 +54,11 @@ from firmware.contract import (
 )
 from services.ocpp import network_profiles
 from services.ocpp.authorization_cache import AuthorizationCache
+from services.ocpp.background import Job, JobNews
 from services.ocpp.certificates import CertificateStore
 from services.ocpp.context import Context, Updates
 from services.ocpp.device_model import DeviceModel, keys
-from services.ocpp.evses import HalView
-from services.ocpp.jobs import Job, JobNews
+from services.ocpp.hal_view import HalView
 from services.ocpp.outbox import Outbox, RetryRule
 from services.ocpp.rpc.validation import check_request, check_response
 from services.ocpp.security_log import SecurityLog

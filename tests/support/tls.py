@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from firmware.config import NetworkProfile
 from services.ocpp.certificates import CertificateStore
-from services.ocpp.tls import CIPHERS, TlsContexts
+from services.ocpp.csms.tls import CIPHERS, TlsContexts
 from tests.support.pki import Pki
 
 __all__ = ["PROFILE_2", "PROFILE_3", "SUITES", "TODAY", "Trust", "contexts", "make_files", "server_context"]

@@ -18,10 +18,10 @@ from firmware.contract import CardPresented, CardUnreadable, Event, EvseSelected
 from services.ocpp import signals
 from services.ocpp.context import Block, Context, Failure
 from services.ocpp.device_model import keys
-from services.ocpp.transaction import same_token
+from services.ocpp.id_tokens import same_token
 
 if TYPE_CHECKING:
-    from services.ocpp.evses import Evse
+    from services.ocpp.hal_view import Evse
     from services.ocpp.messages import (
         Action,
         AuthorizeRequest,

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from firmware.clock import format_utc, parse_utc
 from services.ocpp import signals
+from services.ocpp.background import Job, JobNews
 from services.ocpp.context import Block, Context, TriggerAnswer
 from services.ocpp.device_model import keys
-from services.ocpp.diagnostics_archive import Period
-from services.ocpp.jobs import Job, JobNews
-from services.ocpp.log_jobs import LogOrder
+from services.ocpp.diagnostics.archive import Period
+from services.ocpp.diagnostics.upload import LogOrder
 from services.ocpp.transfer import Rules, TransferError, parse
 
 if TYPE_CHECKING:
-    from services.ocpp.evses import Evse
+    from services.ocpp.hal_view import Evse
     from services.ocpp.messages import (
         Action,
         CustomerInformationRequest,

@@ -3,7 +3,7 @@
 
 An update goes through the stages of `Stage`, one fact on disk with every step, so that a power cut at any instant
 resumes it. `_advance` looks after every event whether the present stage can be left; slow work is a job
-(`services/ocpp/firmware_jobs.py`), and its news moves on, too. Across the restart it is the board that knows what
+(`firmware_update/workers.py`), and its news moves on, too. Across the restart it is the board that knows what
 became of the new slot: it is asked first thing in `start`, and an update that was restarting is judged by its answer.
 
     SCHEDULED -> DOWNLOADING <-> PAUSED;  DOWNLOADING -> VERIFYING -> READY -> INSTALLING -> INSTALLED -> ACTIVATING
@@ -24,11 +24,11 @@ import msgspec
 from firmware.clock import parse_utc
 from firmware.contract import Reboot
 from services.ocpp import signals
+from services.ocpp.background import Job, JobNews
 from services.ocpp.context import Block, Context, LinkOrder, TriggerAnswer
 from services.ocpp.device_model import keys
-from services.ocpp.firmware_jobs import Download, SlotWish
-from services.ocpp.firmware_update import CANCELLABLE, IDLE, INSTALLING, ON_TRIAL, RESTARTING, Stage, Update
-from services.ocpp.jobs import Job, JobNews
+from services.ocpp.firmware_update.update import CANCELLABLE, IDLE, INSTALLING, ON_TRIAL, RESTARTING, Stage, Update
+from services.ocpp.firmware_update.workers import Download, SlotWish
 
 if TYPE_CHECKING:
     from firmware.update.slots import SlotStatus

@@ -15,7 +15,7 @@ from services.ocpp.device_model import keys
 from services.ocpp.metering import meter_value, until_aligned
 
 if TYPE_CHECKING:
-    from services.ocpp.evses import Evse
+    from services.ocpp.hal_view import Evse
     from services.ocpp.messages import (
         MessageTriggerEnumType,
         MeterValuesRequest,

@@ -14,7 +14,7 @@ from firmware.errors import ConfigError
 from services.ocpp import network_profiles, signals
 from services.ocpp.context import Block, Context, Failure, LinkOrder, TriggerAnswer
 from services.ocpp.device_model import keys, paged
-from services.ocpp.reset import Resets
+from services.ocpp.resets import Resets
 
 if TYPE_CHECKING:
     from services.ocpp.device_model import Address

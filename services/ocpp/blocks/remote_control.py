@@ -10,7 +10,7 @@ from services.ocpp.context import Block
 from services.ocpp.device_model import keys
 
 if TYPE_CHECKING:
-    from services.ocpp.evses import Evse
+    from services.ocpp.hal_view import Evse
     from services.ocpp.messages import (
         Action,
         RequestStartTransactionRequest,

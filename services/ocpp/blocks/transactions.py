@@ -2,8 +2,8 @@
 """E Transactions: when they start and stop, what is told of them, and what becomes of them in trouble.
 
 Everything that happens on an EVSE comes through `_happened`, which starts, updates or ends its transaction as the start
-and stop points say (`transaction_points`); what is told of it is made by `transaction_events`, with the meter values of
-`transaction_meter`; what the HAL may do is in `energy`.
+and stop points say (`transactions/points`); what is told of it is made by `transactions/events`, with the meter
+values of `transactions/meter`; what the HAL may do is in `transactions/lease`.
 
 Authorisation ends before a transaction does: `_wish_stop` withdraws the HAL's permission and the event that tells
 of it waits for the meter's final reading, at most `_STOP_TIMEOUT_S` (part 2, 2.6: energy stops first).
@@ -33,14 +33,15 @@ from firmware.contract import (
 from services.ocpp import signals
 from services.ocpp.context import Block, Context, Failure, TriggerAnswer
 from services.ocpp.device_model import keys
-from services.ocpp.energy import Energy
-from services.ocpp.transaction import Session, Stop, Transaction, same_token, why_faulted, why_without_energy
-from services.ocpp.transaction_events import TransactionEvents
-from services.ocpp.transaction_meter import TransactionMeter
-from services.ocpp.transaction_points import ends, ends_with_authorisation, points_of, starts
+from services.ocpp.id_tokens import same_token
+from services.ocpp.transactions.events import TransactionEvents
+from services.ocpp.transactions.lease import Energy
+from services.ocpp.transactions.meter import TransactionMeter
+from services.ocpp.transactions.points import ends, ends_with_authorisation, points_of, starts
+from services.ocpp.transactions.session import Session, Stop, Transaction, why_faulted, why_without_energy
 
 if TYPE_CHECKING:
-    from services.ocpp.evses import Evse
+    from services.ocpp.hal_view import Evse
     from services.ocpp.messages import (
         Action,
         GetTransactionStatusRequest,

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from services.ocpp.tls import Chain, check_periods, client_context
+from services.ocpp.csms.tls import Chain, check_periods, client_context
 
 __all__ = ["Trust"]
 

@@ -12,15 +12,18 @@ import pytest
 
 PAGE = Path("docs/security.md")
 CASES = Path("tools/conformance/cases.json")
-_NAME = re.compile(r"`(test_\w+)(\.py)?`|\b(TC_[A-Z]_\d+_CS)\b")
+_NAME = re.compile(r"`((?:\w+/)*test_\w+)(\.py)?`|\b(TC_[A-Z]_\d+_CS)\b")
 _TEST = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
 
 
 def written() -> dict[str, set[str]]:
-    """The tests that there are, by the name of their file; files of one name together."""
+    """The tests that exist, by the name of their file, with any part of its path (`test_link`, `csms/test_link`)."""
     found: dict[str, set[str]] = defaultdict(set)
     for path in Path("tests").rglob("test_*.py"):
-        found[path.stem] |= set(_TEST.findall(path.read_text(encoding="utf-8")))
+        tests = set(_TEST.findall(path.read_text(encoding="utf-8")))
+        parts = path.with_suffix("").parts
+        for start in range(len(parts)):
+            found["/".join(parts[start:])] |= tests
     return found
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from firmware.config import NetworkProfile
 from firmware.errors import ConfigError
 from services.ocpp import network_profiles
-from services.ocpp.csms_dial import connection_url
+from services.ocpp.csms.dial import connection_url
 
 FACTORY = [NetworkProfile(slot=slot, url=f"ws://host{slot}/ocpp") for slot in (1, 3)]
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from firmware.clock import format_utc, parse_utc
+from services.ocpp.background import Job, JobNews
 from services.ocpp.blocks.diagnostics import Diagnostics
 from services.ocpp.device_model import keys
-from services.ocpp.jobs import Job, JobNews
 from services.ocpp.station import Station, Step
 from services.ocpp.transfer.rules import check_name
 from tests.support.station import Bench, set_variables

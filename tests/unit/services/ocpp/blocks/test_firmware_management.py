@@ -13,7 +13,7 @@ from firmware.clock import format_utc
 from firmware.contract import BootCause, Reboot
 from firmware.update.slots import SlotStatus
 from services.ocpp.blocks.firmware_management import FirmwareManagement
-from services.ocpp.firmware_jobs import Download, Signed, SlotWish
+from services.ocpp.firmware_update.workers import Download, Signed, SlotWish
 from tests.support.station import Bench
 
 FACTORY = SlotStatus("factory")

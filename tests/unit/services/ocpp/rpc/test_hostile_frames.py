@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.ocpp.csms_dial import MAX_FRAME_BYTES
+from services.ocpp.csms.dial import MAX_FRAME_BYTES
 from services.ocpp.messages import ACTIONS
 from services.ocpp.rpc.codec import encode_call, encode_result
 from services.ocpp.rpc.peer import Answered, CallReceived, Failed, RpcPeer
@@ -100,7 +100,7 @@ def test_after_any_flood_a_call_is_still_heard(flood: list[str | bytes]) -> None
 )
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "cut"])
 def test_the_largest_frames(inside: str, whole: bool) -> None:
-    """256 KiB of the worst; longer ones do not get past the WebSocket (`test_csms_link.py`)."""
+    """256 KiB of the worst; longer ones do not get past the WebSocket (`csms/test_link.py`)."""
     head = '[2,"c","DataTransfer",{"vendorId":"x","data":'
     body = inside * ((MAX_FRAME_BYTES - len(head)) // len(inside.encode()))
     peer = RpcPeer()

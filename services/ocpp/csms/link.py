@@ -26,9 +26,9 @@ from websockets.protocol import State
 
 from firmware.clock import Clock
 from firmware.config import NetworkProfile
-from services.ocpp.connection_policy import ConnectionPolicy
-from services.ocpp.csms_dial import DialError, FailureKind, LinkSettings, dial, security_event
-from services.ocpp.tls import forget_session
+from services.ocpp.csms.dial import DialError, FailureKind, LinkSettings, dial, security_event
+from services.ocpp.csms.policy import ConnectionPolicy
+from services.ocpp.csms.tls import forget_session
 
 __all__ = ["CsmsLink", "FailureKind", "LinkListener", "LinkSettings", "security_event"]
 
@@ -57,7 +57,7 @@ class LinkListener(Protocol):
 
 class CsmsLink:
     """See the module. `settings` is asked before each attempt, and for the ping interval before each ping; `random`
-    gives numbers of [0, 1); `dial_via` is the path of a rig's network (see `csms_dial.dial`)."""
+    gives numbers of [0, 1); `dial_via` is the path of a rig's network (see `dial.dial`)."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ from websockets.typing import Subprotocol
 from firmware.config import NetworkProfile
 from firmware.errors import BaywattError
 from firmware.log import register_secret
-from services.ocpp.connection_policy import RetryRules
+from services.ocpp.csms.policy import RetryRules
 
 __all__ = [
     "MAX_FRAME_BYTES",
@@ -66,7 +66,7 @@ _SECURITY_EVENTS: Final = ("InvalidCsmsCertificate", "InvalidTLSVersion", "Inval
 
 _log = logging.getLogger(__name__)
 # At DEBUG the library writes every header and frame, with the passwords in them.
-_library_log = logging.getLogger("services.ocpp.csms_link.websockets")
+_library_log = logging.getLogger("services.ocpp.csms.link.websockets")
 _library_log.setLevel(logging.ERROR)
 
 
@@ -75,7 +75,7 @@ class LinkSettings:
     """What the link needs to know; asked for anew before each attempt.
 
     `profiles` are in order of NetworkConfigurationPriority. `tls` gives the context for one attempt with a profile 2
-    or 3 (`services.ocpp.tls`). Password and identity never appear in `repr`.
+    or 3 (`services.ocpp.csms.tls`). Password and identity never appear in `repr`.
     """
 
     identity: str

@@ -10,7 +10,7 @@ import pytest
 
 from firmware.clock import parse_utc
 from firmware.contract import EnergyFlow
-from services.ocpp.transaction_meter import _next
+from services.ocpp.transactions.meter import _next
 from tests.support.station import Bench, charge, set_variables
 
 CARD = "04A1B2C3D4E580"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ocpp.connection_policy import ConnectionPolicy, RetryRules
+from services.ocpp.csms.policy import ConnectionPolicy, RetryRules
 
 RULES = RetryRules(attempts_per_slot=3, wait_minimum_s=10.0, random_range_s=0.0, repeat_times=2)
 

@@ -15,8 +15,8 @@ from services.ocpp.device_model import keys
 
 if TYPE_CHECKING:
     from services.ocpp.device_model import DeviceModel
-    from services.ocpp.evses import Evse
-    from services.ocpp.transaction import Session
+    from services.ocpp.hal_view import Evse
+    from services.ocpp.transactions.session import Session
 
 __all__ = ["ends", "ends_with_authorisation", "points_of", "starts"]
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from services.ocpp.jobs import Job, JobNews, JobRunner
+from services.ocpp.background import Job, JobNews, JobRunner
 from services.ocpp.transfer.threads import in_thread
 
 

@@ -9,7 +9,7 @@ from firmware.contract import Permit, SetLimit, Withdraw
 
 if TYPE_CHECKING:
     from services.ocpp.context import Context
-    from services.ocpp.transaction import Session
+    from services.ocpp.transactions.session import Session
 
 __all__ = ["Energy"]
 

@@ -14,7 +14,7 @@ import pytest
 from firmware import product
 from firmware.update.simulated import SimulatedSlots, arrange
 from firmware.update.slots import SlotStatus
-from services.ocpp.firmware_jobs import Download, FirmwareJobs, Signed, SlotWish
+from services.ocpp.firmware_update.workers import Download, FirmwareJobs, Signed, SlotWish
 from services.ocpp.transfer import Rules
 from services.ocpp.transfer.trust import Trust
 from tests.support.firmware import image, signature

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from services.ocpp import transfer
-from services.ocpp.diagnostics_archive import Period, write_diagnostics, write_security_log
+from services.ocpp.diagnostics.archive import Period, write_diagnostics, write_security_log
 from services.ocpp.transfer.threads import in_thread
 
 if TYPE_CHECKING:
-    from services.ocpp.jobs import Worker
+    from services.ocpp.background import Worker
     from services.ocpp.security_log import SecurityLog
     from services.ocpp.transfer.trust import Trust
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from firmware.contract import MeterReading
     from services.ocpp.context import Context
     from services.ocpp.messages import MeterValueType, ReadingContextEnumType, TransactionEventEnumType
-    from services.ocpp.transaction import Session, Transaction
+    from services.ocpp.transactions.session import Session, Transaction
 
 __all__ = ["TransactionMeter"]
 

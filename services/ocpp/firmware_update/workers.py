@@ -32,7 +32,7 @@ from services.ocpp import transfer
 if TYPE_CHECKING:
     from firmware.product import Product
     from firmware.update.slots import Slots
-    from services.ocpp.jobs import Worker
+    from services.ocpp.background import Worker
     from services.ocpp.transfer.trust import Trust
 
 __all__ = ["Download", "FirmwareJobs", "Signed", "SlotWish"]

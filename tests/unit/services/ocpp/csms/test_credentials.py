@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ocpp.credentials import Credentials
+from services.ocpp.csms.credentials import Credentials
 from services.ocpp.device_model import keys
 from tests.support.station import Bench
 

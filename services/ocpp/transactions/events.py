@@ -19,8 +19,8 @@ if TYPE_CHECKING:
         TransactionEventRequest,
         TriggerReasonEnumType,
     )
-    from services.ocpp.transaction import Session, Transaction
-    from services.ocpp.transaction_meter import TransactionMeter
+    from services.ocpp.transactions.meter import TransactionMeter
+    from services.ocpp.transactions.session import Session, Transaction
 
 __all__ = ["TransactionEvents"]
 

@@ -23,7 +23,7 @@ from websockets.utils import accept_key
 from firmware.config import NetworkProfile
 from firmware.errors import StorageError
 from firmware.log import redact
-from services.ocpp.csms_dial import DialError, LinkSettings, connection_url, dial, security_event
+from services.ocpp.csms.dial import DialError, LinkSettings, connection_url, dial, security_event
 from tests.support.csms import Fault, ScriptedCsms
 from tests.support.tls import contexts, make_files, server_context
 

@@ -12,9 +12,9 @@ import pytest
 
 from firmware.clock import SystemClock
 from firmware.config import NetworkProfile
-from services.ocpp.connection_policy import RetryRules
-from services.ocpp.csms_dial import FailureKind, LinkSettings
-from services.ocpp.csms_link import CsmsLink
+from services.ocpp.csms.dial import FailureKind, LinkSettings
+from services.ocpp.csms.link import CsmsLink
+from services.ocpp.csms.policy import RetryRules
 from services.ocpp.rpc.codec import encode_call
 from services.ocpp.rpc.peer import CONNECTION_LOST, Answered, CallReceived, Event, Failed, RpcPeer
 from tests.support.csms import CallFailed, Fault, ScriptedCsms

@@ -19,9 +19,9 @@ import pytest
 
 from firmware.clock import SystemClock
 from firmware.config import NetworkProfile
-from services.ocpp.connection_policy import RetryRules
-from services.ocpp.csms_dial import FailureKind, LinkSettings
-from services.ocpp.csms_link import CsmsLink
+from services.ocpp.csms.dial import FailureKind, LinkSettings
+from services.ocpp.csms.link import CsmsLink
+from services.ocpp.csms.policy import RetryRules
 from tests.support.csms import Fault, ScriptedCsms
 from tests.support.tls import contexts, make_files, server_context
 

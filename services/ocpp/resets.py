@@ -17,7 +17,7 @@ from services.ocpp.context import Context, LinkOrder
 from services.ocpp.device_model import keys
 
 if TYPE_CHECKING:
-    from services.ocpp.evses import Evse
+    from services.ocpp.hal_view import Evse
     from services.ocpp.messages import BootReasonEnumType, ResetEnumType, ResetRequest, ResetResponse
 
 __all__ = ["Resets"]

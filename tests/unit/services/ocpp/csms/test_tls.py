@@ -21,7 +21,7 @@ from firmware import product
 from firmware.config import NetworkProfile
 from firmware.errors import ConfigError, StorageError
 from services.ocpp.certificates import CertificateError
-from services.ocpp.tls import CIPHERS, TlsContexts
+from services.ocpp.csms.tls import CIPHERS, TlsContexts
 from tests.support.pki import Pki
 from tests.support.tls import PROFILE_2, PROFILE_3, SUITES, TODAY, Trust
 

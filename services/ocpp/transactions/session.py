@@ -13,9 +13,9 @@ from firmware.contract import EnergyFlow, Fault, MeterReading
 from services.ocpp.messages import ChargingStateEnumType, IdTokenType, ReasonEnumType, TriggerReasonEnumType
 
 if TYPE_CHECKING:
-    from services.ocpp.evses import Evse
+    from services.ocpp.hal_view import Evse
 
-__all__ = ["Session", "Stop", "Transaction", "same_token", "why_faulted", "why_without_energy"]
+__all__ = ["Session", "Stop", "Transaction", "why_faulted", "why_without_energy"]
 
 _STOPPED_REASON: dict[Fault, ReasonEnumType] = {
     Fault.EMERGENCY_STOP: "EmergencyStop",
@@ -150,13 +150,6 @@ class Session:
         fresh = Session(self.evse, delivering=self.delivering, told_at=self.told_at)
         for name in self.__slots__:
             setattr(self, name, getattr(fresh, name))
-
-
-def same_token(one: Any, other: Any) -> bool:
-    """C01.FR.25: equal when idToken (an identifier: case does not matter) and type are."""
-    if one is None or other is None:
-        return False
-    return bool(one["idToken"].casefold() == other["idToken"].casefold() and one["type"] == other["type"])
 
 
 def why_faulted(fault: Fault) -> ReasonEnumType:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from firmware.clock import parse_utc
-from services.ocpp import diagnostics_archive
-from services.ocpp.diagnostics_archive import Period, write_diagnostics, write_security_log
-from services.ocpp.log_jobs import LogJobs, LogOrder
+from services.ocpp.diagnostics import archive
+from services.ocpp.diagnostics.archive import Period, write_diagnostics, write_security_log
+from services.ocpp.diagnostics.upload import LogJobs, LogOrder
 from services.ocpp.security_log import SecurityLog
 from services.ocpp.transfer import Rules
 from services.ocpp.transfer.trust import Trust
@@ -100,8 +100,8 @@ def test_only_log_files_and_no_links(tmp_path: Path, logs: Path) -> None:
 
 
 def test_it_is_bounded(tmp_path: Path, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnostics_archive, "MAX_FILE_BYTES", 1000)
-    monkeypatch.setattr(diagnostics_archive, "MAX_BYTES", 1500)
+    monkeypatch.setattr(archive, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(archive, "MAX_BYTES", 1500)
     for name in ("a.log", "b.log", "c.log"):
         (logs / name).write_text("".join(f"2026-11-24T00:00:00.000Z INFO x: {n}\n" for n in range(200)))
     files = write(tmp_path / "out", logs)
