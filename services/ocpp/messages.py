@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OCPP 2.0.1 messages as TypedDicts with the specification's own keys; written by `tools/messages/generate.py`.
+"""OCPP 2.0.1 messages as TypedDicts with the specification's own keys; written by `tools/generate/messages.py`.
 
 Enumerations and `Action` are real `Literal`s. Messages and classes are TypedDicts for type checkers only: at run time
 each of their names is `dict` (`StatusInfoType(reasonCode="...")` makes one), because building them all would add

@@ -33,7 +33,7 @@ class Fact(msgspec.Struct, frozen=True, array_like=True):
 
 @cache
 def standard() -> dict[tuple[str, str, str], Fact]:
-    """Every standardised variable by component, variable and instance, as tools/device_model wrote them."""
+    """Every standardised variable by component, variable and instance; made by `tools/generate/device_model.py`."""
     text = Path(__file__).with_name("standard.json").read_bytes()
     facts = msgspec.json.decode(text, type=list[Fact])
     return {(fact.component, fact.variable, fact.instance): fact for fact in facts}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.ocpp.device_model.build import standard
 from services.ocpp.device_model.values import DataType
-from tools.device_model.generate import CORRECTIONS, main
+from tools.generate.device_model import CORRECTIONS, main
 
 TABLE = """\ufeffSpecific Component;Variable;Instance;Required?;DataType;Unit;Description
 <generic>;Power;;no;decimal;W, kW;words

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tools.requirements.__main__ import BLOCKS, page, states
-from tools.requirements.extract import DATA, extract
+from tools.generate.extract_requirements import DATA, extract
+from tools.generate.requirements import BLOCKS, page, states
 
 _ROW = "<tr><td>{id}</td><td></td><td>{text}</td></tr>"
 
@@ -23,7 +23,7 @@ def test_no_requirement_is_missing_and_none_is_open() -> None:
 
 def test_the_page_is_up_to_date() -> None:
     written = Path("docs/conformance.md").read_text(encoding="utf-8")
-    assert written == page(), "run: python -m tools.requirements"
+    assert written == page(), "run: python -m tools.generate.requirements"
 
 
 def test_duties_levels_and_errata_are_read() -> None:

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from services.ocpp import messages
-from tools.messages import generate
+from tools.generate import messages as generate
 
 
 def test_the_committed_file_is_what_the_generator_gives() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tools.requirements.extract PART2 ERRATA`: which functional requirements there are, as data.
+"""`python -m tools.generate.extract_requirements PART2 ERRATA`: which functional requirements there are, as data.
 
 Writes `requirements.json` beside this file: for each use case the ids of its requirements, with whose duty each is (the
 station's or the CSMS's) and how binding (SHALL, SHOULD, MAY). Facts only: no text of the specification is kept.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes `services/ocpp/device_model/standard.json` from the appendix table of OCPP 2.0.1 (`dm_components_vars.csv`).
 
-    python -m tools.device_model.generate PATH/dm_components_vars.csv [--output FILE]
+    python -m tools.generate.device_model PATH/dm_components_vars.csv [--output FILE]
 
 Only facts are taken over: component, variable, instance, whether it is required, data type and unit. Where the table
 leaves a fact out, or part 2 ("Referenced Components and Variables") or its errata say otherwise, `CORRECTIONS` wins.

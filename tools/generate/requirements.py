@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tools.requirements`: writes docs/conformance.md: every requirement of our blocks, and its state.
+"""`python -m tools.generate.requirements`: writes docs/conformance.md: every requirement of our blocks, and its state.
 
 A requirement is met when its id stands beside a branch of the code and in a test or a conformance case. What the code
 can't say is in `notes.toml`. Nothing is left out: a requirement with neither is listed as open.
@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tools.requirements.extract import DATA
+from tools.generate.extract_requirements import DATA
 
 __all__ = ["BLOCKS", "State", "main", "page", "states"]
 
@@ -130,7 +130,7 @@ def page() -> str:
         "",
         "Every functional requirement of OCPP 2.0.1 part 2 (with the errata of 2025-09) in the blocks",
         f"{', '.join(BLOCKS[:-1])} and {BLOCKS[-1]}, and how the station stands to it. Made by",
-        "`python -m tools.requirements`; do not edit.",
+        "`python -m tools.generate.requirements`; do not edit.",
         "",
         "| state | requirements |",
         "|---|---|",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes `services/ocpp/messages.py`: the OCPP 2.0.1 messages as TypedDicts, from the JSON schemas of package `ocpp`.
 
-    python -m tools.messages.generate           write the file
-    python -m tools.messages.generate --check   exit 1 if the committed file is not what would be written
+    python -m tools.generate.messages           write the file
+    python -m tools.generate.messages --check   exit 1 if the committed file is not what would be written
 
 Only names, types and cardinalities are taken over, no text of the specification. An enumeration or a class that
 several schemas define has one definition here; the generator stops if two schemas disagree about one.
@@ -26,7 +26,7 @@ _WIDTH: Final = 120
 _SCALARS: Final = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
 
 _HEAD: Final = '''# SPDX-License-Identifier: Apache-2.0
-"""OCPP 2.0.1 messages as TypedDicts with the specification's own keys; written by `tools/messages/generate.py`.
+"""OCPP 2.0.1 messages as TypedDicts with the specification's own keys; written by `tools/generate/messages.py`.
 
 Enumerations and `Action` are real `Literal`s. Messages and classes are TypedDicts for type checkers only: at run time
 each of their names is `dict` (`StatusInfoType(reasonCode="...")` makes one), because building them all would add
