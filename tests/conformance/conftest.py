@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from firmware import product as products
-from tools.conformance import catalogue
-from tools.conformance.bench import Facts
-from tools.conformance.product import Tested, describe
-from tools.conformance.registry import Case, collect
-from tools.conformance.results import Result
-from tools.conformance.runner import Options, run
+from tools.conformance.bench.bench import Facts
+from tools.conformance.run import catalogue
+from tools.conformance.run.product import Tested, describe
+from tools.conformance.run.registry import Case, collect
+from tools.conformance.run.results import Result
+from tools.conformance.run.runner import Options, run
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tools.conformance.results import Outcome, Result
+from tools.conformance.run.results import Outcome, Result
 
 pytestmark = [pytest.mark.conformance, pytest.mark.slow]
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tools.conformance.catalogue import HOME_PRODUCT
-from tools.conformance.results import Outcome, Result
+from tools.conformance.run.catalogue import HOME_PRODUCT
+from tools.conformance.run.results import Outcome, Result
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("firmware", "hal", "drivers", "services", "tools")

@@ -21,12 +21,12 @@ from services.ocpp.certificates.requests import new_key, signing_request
 from tests.support.rig import ROOT, Rig
 from tests.support.scripted_station import ScriptedStation, connected
 from tests.support.sockets import eventually
-from tools.conformance.certs import Authority, Issued
 from tools.csms.client import Client
 from tools.csms.errands import ErrandFailed, raise_security, update_firmware
 from tools.csms.server import Running, running
 from tools.csms.settings import Settings
 from tools.image.build import next_version
+from tools.pki import Authority, Issued
 
 SERIAL = "BW-0001"
 TRIGGER = {"requestedMessage": "SignChargingStationCertificate"}

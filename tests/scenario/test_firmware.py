@@ -21,8 +21,8 @@ from firmware.version import VERSION
 from tests.support.firmware import checkout_image, signature
 from tests.support.rig import Rig
 from tests.support.sockets import eventually
-from tools.conformance.certs import Authority, server_context
-from tools.conformance.files import FileServer
+from tools.conformance.peer.files import FileServer
+from tools.pki import Authority, server_context
 
 pytestmark = pytest.mark.slow
 

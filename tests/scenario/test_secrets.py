@@ -35,7 +35,7 @@ from tests.support.rig import Rig
 from tests.support.scenario import CARD, PASSWORD, Site, Variables, factory
 from tests.support.station import set_variables
 from tests.support.tls import make_files
-from tools.conformance.certs import Authority
+from tools.pki import Authority
 
 pytestmark = pytest.mark.slow
 

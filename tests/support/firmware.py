@@ -12,8 +12,8 @@ from firmware.update.image import ROOMS, Entry, Manifest, write_image
 from firmware.update.signing import sign_digest
 from firmware.update.slots import Proof
 from tests.support.rig import ROOT
-from tools.conformance.certs import Authority, Issued
 from tools.image.build import build
+from tools.pki import Authority, Issued
 
 __all__ = ["FAMILY", "FILES", "checkout_image", "image", "proof", "signature"]
 

@@ -14,14 +14,14 @@ import time
 from pathlib import Path
 
 from firmware.errors import BaywattError
-from tools.conformance import catalogue, report
-from tools.conformance.bench import Facts
-from tools.conformance.catalogue import Entry
-from tools.conformance.product import Tested, product_under_test
-from tools.conformance.registry import Case, collect
-from tools.conformance.results import Outcome, Result, last_line
-from tools.conformance.runner import Options, run
-from tools.conformance.station import AttachedRig, Person, Station
+from tools.conformance.bench.bench import Facts
+from tools.conformance.bench.station import AttachedRig, Person, Station
+from tools.conformance.run import catalogue, report
+from tools.conformance.run.catalogue import Entry
+from tools.conformance.run.product import Tested, product_under_test
+from tools.conformance.run.registry import Case, collect
+from tools.conformance.run.results import Outcome, Result, last_line
+from tools.conformance.run.runner import Options, run
 
 __all__ = ["main"]
 

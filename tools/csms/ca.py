@@ -25,8 +25,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
 from firmware.errors import BaywattError, StorageError
-from tools.conformance.certs import Authority, is_strong
 from tools.csms.settings import reached_as
+from tools.pki import Authority, is_strong
 
 __all__ = ["BenchPki", "CsrRefused", "check_csr"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PAGE = Path("docs/security.md")
-CASES = Path("tools/conformance/cases.json")
+CASES = Path("tools/conformance/run/cases.json")
 _NAME = re.compile(r"`((?:\w+/)*test_\w+)(\.py)?`|\b(TC_[A-Z]_\d+_CS)\b")
 _TEST = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
 

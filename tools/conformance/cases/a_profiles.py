@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.conformance import pki, states
-from tools.conformance.bench import Bench
-from tools.conformance.certs import Authority, server_context
-from tools.conformance.endpoint import Door, Endpoint
-from tools.conformance.registry import case
-from tools.conformance.setup import Setup
-from tools.conformance.values import any_of
+from tools.conformance.bench import certificates, reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.preconditions import Setup
+from tools.conformance.checks.values import any_of
+from tools.conformance.peer.endpoint import Door, Endpoint
+from tools.conformance.run.registry import case
+from tools.pki import Authority, server_context
 
 _PRIORITY = "OCPPCommCtrlr.NetworkConfigurationPriority"
 _NO_DOWNGRADE_S = 8.0
@@ -57,7 +57,7 @@ async def _upgrade(t: Bench, endpoint: Endpoint, profile: int) -> None:
     await t.connected(endpoint, within=60, req="A05.FR.05")
     t.step(10)
     await t.expect("BootNotification", within=30, req="B01.FR.01")
-    await states.statuses_after_boot(t)
+    await reusable_states.statuses_after_boot(t)
     t.step(12)
     now = await t.get_variable("SecurityCtrlr.SecurityProfile")
     t.check(now == str(profile), "A05.FR.06", f"SecurityProfile is {now}")
@@ -70,7 +70,7 @@ async def _upgrade(t: Bench, endpoint: Endpoint, profile: int) -> None:
 async def tc_a_19_cs(t: Bench) -> None:
     """Red when: the less secure slot stays in the priority after the upgrade. From 1 to 2, then from 2 to 3."""
     root = t.csms_root = Authority("CSMS root 1")
-    await states.certificate_installed(t, "CSMSRootCertificate", root.pem)
+    await reusable_states.certificate_installed(t, "CSMSRootCertificate", root.pem)
     tls = server_context(root.server(), t.folder)
     second = await t.csms.open_endpoint("second", password=t.facts.password, tls=tls)
     await _upgrade(t, second, 2)
@@ -84,7 +84,7 @@ async def tc_a_19_cs(t: Bench) -> None:
     t.step(18)
     t.door(Door.OPEN, second)
     await t.connected(second, within=60)
-    await pki.renewed(t, reconnects=False)
+    await certificates.renewed(t, reconnects=False)
     client_tls = server_context(root.server(), t.folder, clients=root)
     third = await t.csms.open_endpoint("third", password=None, tls=client_tls)
     await _upgrade(t, third, 3)

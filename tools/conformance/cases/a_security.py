@@ -10,13 +10,13 @@ import string
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from tools.conformance import pki, states
-from tools.conformance.bench import Bench
-from tools.conformance.certs import Authority, Issued, show
-from tools.conformance.endpoint import Attempt, Door
-from tools.conformance.registry import case
-from tools.conformance.setup import Setup
-from tools.conformance.values import any_of
+from tools.conformance.bench import certificates, reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.preconditions import Setup
+from tools.conformance.checks.values import any_of
+from tools.conformance.peer.endpoint import Attempt, Door
+from tools.conformance.run.registry import case
+from tools.pki import Authority, Issued, show
 
 _PASSWORD_CHARACTERS = frozenset(string.ascii_letters + string.digits + "*-_=:+|@.")
 _SUITES = ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384")
@@ -48,7 +48,7 @@ async def tc_a_01_cs(t: Bench) -> None:
     """Red when: the password is sent as hexadecimal, as OCPP 1.6 has it."""
     tries = len(t.csms.attempts)
     t.step(1)
-    await states.booted(t)
+    await reusable_states.booted(t)
     _check_basic(t, t.csms.attempts[tries], t.facts.password)
 
 
@@ -75,7 +75,7 @@ async def tc_a_10_cs(t: Bench) -> None:
     _check_basic(t, await t.attempt(tries), t.facts.password)
     await t.connected()
     t.step(5)
-    await states.booted(t)
+    await reusable_states.booted(t)
 
 
 # -- A00: TLS ----------------------------------------------------------------------------------------------------------
@@ -90,14 +90,14 @@ def _check_tls(t: Bench, attempt: Attempt) -> None:
 async def _boots_over_tls(t: Bench) -> Attempt:
     """Booting, then a handshake, the BootNotification and every connector's status."""
     tries = len(t.csms.attempts)
-    await states.booting(t)
+    await reusable_states.booting(t)
     t.step(5)
     attempt = await t.attempt(tries)
     _check_tls(t, attempt)
     t.step(7)
     await t.expect("BootNotification", req="B01.FR.01", within=30)
     t.step(9)
-    await states.statuses_after_boot(t)
+    await reusable_states.statuses_after_boot(t)
     return attempt
 
 
@@ -152,7 +152,7 @@ async def tc_a_06_cs(t: Bench) -> None:
     await t.configure({"OCPPCommCtrlr.NetworkProfileConnectionAttempts": "1"})
     mark, port = t.mark(), t.main.port
     t.step(1)
-    await states.booting(t)
+    await reusable_states.booting(t)
     await t.until(lambda: t.csms.connection is None, text="the station disconnects")
     await t.main.close()
     t.step(3)
@@ -163,7 +163,7 @@ async def tc_a_06_cs(t: Bench) -> None:
     t.step(10)
     await t.expect("BootNotification", req="B01.FR.01", within=60)
     t.step(12)
-    await states.statuses_after_boot(t)
+    await reusable_states.statuses_after_boot(t)
     t.step(16)
     event = {"type": "InvalidTLSVersion"}
     await t.expect("SecurityEventNotification", where=event, since=mark, req="A00.FR.316")
@@ -200,7 +200,7 @@ async def tc_a_07_cs(t: Bench) -> None:
     The tool has made the certificate of the factory itself, so that the station asks for one of its own first.
     """
     serial_number = _serial_number(t)
-    await pki.renewed(t, serial_number=serial_number)
+    await certificates.renewed(t, serial_number=serial_number)
     attempt = await _boots_over_tls(t)
     t.check("authorization" not in attempt.headers, "A00.FR.401", "a password was sent with profile 3")
     if not t.check(attempt.client_certificate, "A00.FR.402", "no client certificate"):
@@ -223,14 +223,14 @@ def _serial_number(t: Bench) -> str:
 async def tc_a_11_cs(t: Bench) -> None:
     """Red when: the station goes on with its old connection after a new certificate."""
     t.step(1)
-    await pki.renewed(t, serial_number=_serial_number(t))
+    await certificates.renewed(t, serial_number=_serial_number(t))
 
 
 @case("TC_A_14_CS", setup=Setup(security_profile=3))
 async def tc_a_14_cs(t: Bench) -> None:
     """Red when: a certificate of a stranger's hierarchy is taken."""
     t.step(3)
-    csr = await pki.signing_request(t)
+    csr = await certificates.signing_request(t)
     t.step(6)
     mark = t.mark()
     payload = {
@@ -248,7 +248,7 @@ async def tc_a_15_cs(t: Bench) -> None:
     """Red when: the station asks again at once after its request was rejected."""
     t.answer("SignCertificate", {"status": "Rejected"})
     t.step(3)
-    await pki.signing_request(t)
+    await certificates.signing_request(t)
     await t.never("SignCertificate", 3, req="A02.FR.12")
 
 
@@ -257,7 +257,7 @@ async def tc_a_23_cs(t: Bench) -> None:
     """Red when: the second wait is not twice the first."""
     await t.configure({"SecurityCtrlr.CertSigningWaitMinimum": "3", "SecurityCtrlr.CertSigningRepeatTimes": "1"})
     t.step(3)
-    csr = await pki.signing_request(t)
+    csr = await certificates.signing_request(t)
     for step, wait in ((6, 3), (9, 6)):
         t.step(step)
         await t.never("SignCertificate", wait - 0.5, req="A02.FR.17")

@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable
 
 from firmware.clock import format_utc
-from tools.conformance import inventory, states
-from tools.conformance.answers import Payload
-from tools.conformance.bench import Bench
-from tools.conformance.endpoint import Door
-from tools.conformance.registry import case
-from tools.conformance.transcript import Message
-from tools.conformance.values import any_of
-from tools.conformance.verdict import reported_status
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.checks import inventory
+from tools.conformance.checks.expected import reported_status
+from tools.conformance.checks.values import any_of
+from tools.conformance.peer.answers import Payload
+from tools.conformance.peer.endpoint import Door
+from tools.conformance.peer.transcript import Message
+from tools.conformance.run.registry import case
 
 _EARLY_S = 0.2
 """How much earlier than a set time a message may seem to come, for the ways it has to go."""
@@ -37,7 +38,7 @@ def _check_silence(t: Bench, first: Message, last: Message, req: str, allow: tup
 async def tc_b_01_cs(t: Bench) -> None:
     """Red when: the status of one connector is not sent after the boot, or the reason is not PowerUp."""
     t.step(1)
-    await states.booted(t, check={"reason": "PowerUp"}, req="B01.FR.09")
+    await reusable_states.booted(t, check={"reason": "PowerUp"}, req="B01.FR.09")
 
 
 @case("TC_B_02_CS")
@@ -71,7 +72,7 @@ async def tc_b_02_cs(t: Bench) -> None:
     _check_silence(t, first, second, "B02.FR.02", allow=("NotifyReport",))
     t.check(second.connection == first.connection, "B02.FR.06", "the connection was closed while the boot was Pending")
     t.step(17)
-    await states.statuses_after_boot(t, security_event=False)
+    await reusable_states.statuses_after_boot(t, security_event=False)
 
 
 @case("TC_B_03_CS")
@@ -88,7 +89,7 @@ async def tc_b_03_cs(t: Bench) -> None:
     t.check(waited >= interval_s - _EARLY_S, "B03.FR.02", f"it came after {waited:.1f} s, not {interval_s}", second)
     _check_silence(t, first, second, "B03.FR.02")
     t.step(5)
-    await states.statuses_after_boot(t, security_event=False)
+    await reusable_states.statuses_after_boot(t, security_event=False)
 
 
 @case("TC_B_30_CS")
@@ -132,10 +133,10 @@ async def _offline_plug_in(t: Bench, wait_minimum_s: int, offline_s: float) -> i
 
 async def _queued_start(t: Bench) -> None:
     """A transaction that the cable has started while offline is reported, too."""
-    start, _ = await states.tx_points(t)
+    start, _ = await reusable_states.tx_points(t)
     if "EVConnected" in start:
         t.session().connected = True
-        await states.transaction_event(t, t.evse, {"offline": True}, req="E04.FR.03")
+        await reusable_states.transaction_event(t, t.evse, {"offline": True}, req="E04.FR.03")
 
 
 @case("TC_B_51_CS")

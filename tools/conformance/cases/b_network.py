@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.conformance import pki, states
-from tools.conformance.bench import Bench
-from tools.conformance.certs import server_context
-from tools.conformance.endpoint import Door, Endpoint
-from tools.conformance.registry import case
-from tools.conformance.setup import Setup
-from tools.conformance.values import any_of
+from tools.conformance.bench import certificates, reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.preconditions import Setup
+from tools.conformance.checks.values import any_of
+from tools.conformance.peer.endpoint import Door, Endpoint
+from tools.conformance.run.registry import case
+from tools.pki import server_context
 
 _PRIORITY = "OCPPCommCtrlr.NetworkConfigurationPriority"
 
@@ -50,7 +50,7 @@ async def _migrate(t: Bench, endpoint: Endpoint) -> None:
 async def _boots_at(t: Bench, endpoint: Endpoint) -> None:
     boot = await t.expect("BootNotification", req="B01.FR.01", within=60)
     t.check(boot.endpoint == endpoint.name, "B10.FR.04", f"the station booted at {boot.endpoint}", boot)
-    await states.statuses_after_boot(t)
+    await reusable_states.statuses_after_boot(t)
 
 
 @case("TC_B_43_CS")
@@ -89,10 +89,10 @@ async def tc_b_46_cs(t: Bench) -> None:
 @case("TC_B_50_CS", setup=Setup(security_profile=2), limit_s=120)
 async def tc_b_50_cs(t: Bench) -> None:
     """Red when: the station does not trust a CSMS root that was installed while it ran."""
-    root = pki.new_csms_root(t, "CSMS root 2")
+    root = certificates.new_csms_root(t, "CSMS root 2")
     context = server_context(root.server(), t.folder)
     second = await t.csms.open_endpoint("second", password=t.facts.password, tls=context)
-    await states.certificate_installed(t, "CSMSRootCertificate", root.pem)
+    await reusable_states.certificate_installed(t, "CSMSRootCertificate", root.pem)
     await _migrate(t, second)
     t.step(7)
     await t.connected(second, within=60, req="M05.FR.13")

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tools.conformance import inventory
-from tools.conformance.bench import Bench
-from tools.conformance.inventory import LIST_TYPES, Reported
-from tools.conformance.registry import case
-from tools.conformance.required import Required, required
+from tools.conformance.bench.bench import Bench
+from tools.conformance.checks import inventory
+from tools.conformance.checks.inventory import LIST_TYPES, Reported
+from tools.conformance.checks.required_variables import Required, required
+from tools.conformance.run.registry import case
 
 
 def _places(t: Bench, row: Required) -> Sequence[int | None]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.conformance import states
-from tools.conformance.bench import Bench
-from tools.conformance.registry import case
-from tools.conformance.values import ABSENT
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.checks.values import ABSENT
+from tools.conformance.run.registry import case
 
 _BOOT_WITHIN_S = 45.0
 
@@ -26,36 +26,36 @@ async def tc_b_20_cs(t: Bench) -> None:
     t.step(3)
     await t.expect("BootNotification", {"reason": "RemoteReset"}, req="B01.FR.09", within=_BOOT_WITHIN_S)
     t.step(5)
-    await states.statuses_after_boot(t, security_event=False)
+    await reusable_states.statuses_after_boot(t, security_event=False)
 
 
 @case("TC_B_21_CS", limit_s=180)
 async def tc_b_21_cs(t: Bench) -> None:
     """Red when: the station reboots before the transaction has ended, or says another reason than ScheduledReset."""
-    session = await states.energy_transfer_started(t)
+    session = await reusable_states.energy_transfer_started(t)
     t.step(2)
     await _reset(t, "OnIdle", "Scheduled", "B12.FR.01")
     t.step(3)
-    await states.stop_authorized(t)
+    await reusable_states.stop_authorized(t)
     plugged = session.ended
     if not session.ended:
         t.step(4)
-        await states.ev_connected_post_session(t)
+        await reusable_states.ev_connected_post_session(t)
         plugged = session.ended
         if not session.ended:
             t.step(5)
-            await states.ev_disconnected(t)
+            await reusable_states.ev_disconnected(t)
     t.step(7)
     await t.expect("BootNotification", {"reason": "ScheduledReset"}, req="B12.FR.03", within=_BOOT_WITHIN_S)
     t.step(9)
     each = dict.fromkeys(t.facts.evses, "Available") | ({t.evse: "Occupied"} if plugged else {})
-    await states.statuses_after_boot(t, each)
+    await reusable_states.statuses_after_boot(t, each)
 
 
 @case("TC_B_22_CS", limit_s=180)
 async def tc_b_22_cs(t: Bench) -> None:
     """Red when: the transaction's last event says another stoppedReason than ImmediateReset, or is never sent."""
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(2)
     await _reset(t, "Immediate", "Accepted", "B12.FR.02")
     t.step(3)
@@ -66,25 +66,25 @@ async def tc_b_22_cs(t: Bench) -> None:
         "transactionInfo.stoppedReason": "ImmediateReset",
         "idToken": ABSENT,
     }
-    await states.transaction_event(t, t.evse, check, req="B12.FR.04", within=_BOOT_WITHIN_S)
+    await reusable_states.transaction_event(t, t.evse, check, req="B12.FR.04", within=_BOOT_WITHIN_S)
     t.step(5)
     await t.expect("BootNotification", {"reason": "RemoteReset"}, req="B01.FR.09", within=_BOOT_WITHIN_S)
     t.step(7)
     each = dict.fromkeys(t.facts.evses, "Available") | {t.evse: "Occupied"}
-    await states.statuses_after_boot(t, each, security_event=False)
+    await reusable_states.statuses_after_boot(t, each, security_event=False)
 
 
 @case("TC_B_23_CS")
 async def tc_b_23_cs(t: Bench) -> None:
     """Red when: a connector that was made Inoperative is Available after the reset."""
-    await states.unavailable(t, t.evse, t.connector)
+    await reusable_states.unavailable(t, t.evse, t.connector)
     t.step(2)
     await _reset(t, "OnIdle", "Accepted", "B11.FR.03")
     t.step(3)
     await t.expect("BootNotification", {"reason": "RemoteReset"}, req="B01.FR.09", within=_BOOT_WITHIN_S)
     t.step(5)
     each = dict.fromkeys(t.facts.evses, "Available") | {t.evse: "Unavailable"}
-    await states.statuses_after_boot(t, each, security_event=False)
+    await reusable_states.statuses_after_boot(t, each, security_event=False)
     t.step("after")
     place = {"id": t.evse, "connectorId": t.connector}
     operative = {"operationalStatus": "Operative", "evse": place}
@@ -96,30 +96,30 @@ async def tc_b_23_cs(t: Bench) -> None:
 async def tc_b_41_cs(t: Bench) -> None:
     """Red when: the station reboots when the first of two transactions has ended."""
     first, second = t.facts.evses[:2]
-    await states.energy_transfer_started(t, first)
-    await states.energy_transfer_started(t, second, card=t.facts.card2)
+    await reusable_states.energy_transfer_started(t, first)
+    await reusable_states.energy_transfer_started(t, second, card=t.facts.card2)
     t.step(2)
     await _reset(t, "OnIdle", "Scheduled", "B12.FR.01")
     t.step(3)
-    await states.stop_authorized(t, first)
+    await reusable_states.stop_authorized(t, first)
     t.step(4)
-    await states.ev_connected_post_session(t, first)
+    await reusable_states.ev_connected_post_session(t, first)
     t.step(5)
-    await states.ev_disconnected(t, first)
+    await reusable_states.ev_disconnected(t, first)
     await t.never("BootNotification", 1.0, req="B12.FR.03")
     t.step(7)
-    session = await states.stop_authorized(t, second)
+    session = await reusable_states.stop_authorized(t, second)
     t.step(8)
-    await states.ev_connected_post_session(t, second)
+    await reusable_states.ev_connected_post_session(t, second)
     plugged = session.ended
     if not session.ended:
         t.step(9)
-        await states.ev_disconnected(t, second)
+        await reusable_states.ev_disconnected(t, second)
     t.step(11)
     await t.expect("BootNotification", {"reason": "ScheduledReset"}, req="B12.FR.03", within=_BOOT_WITHIN_S)
     t.step(13)
     each = dict.fromkeys(t.facts.evses, "Available") | ({second: "Occupied"} if plugged else {})
-    await states.statuses_after_boot(t, each, security_event=False)
+    await reusable_states.statuses_after_boot(t, each, security_event=False)
 
 
 @case("TC_B_28_CS")
@@ -133,7 +133,7 @@ async def tc_b_28_cs(t: Bench) -> None:
 @case("TC_B_29_CS", limit_s=150)
 async def tc_b_29_cs(t: Bench) -> None:
     """Red when: a Reset of an EVSE with a transaction is Scheduled by a station that can't."""
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(2)
     await _reset(t, "OnIdle", "Rejected", "B12.FR.09", t.evse)
     await t.never("TransactionEvent", 2.0, where={"eventType": "Ended"}, req="B12.FR.09")
@@ -150,23 +150,23 @@ async def tc_b_25_cs(t: Bench) -> None:
 @case("TC_B_26_CS", limit_s=150)
 async def tc_b_26_cs(t: Bench) -> None:
     """Red when: the Reset of an EVSE ends its transaction although it was to wait for it."""
-    session = await states.energy_transfer_started(t)
+    session = await reusable_states.energy_transfer_started(t)
     t.step(2)
     await _reset(t, "OnIdle", "Scheduled", "B12.FR.01", t.evse)
     await t.never("TransactionEvent", 1.0, where={"eventType": "Ended"}, req="B12.FR.07")
     t.step(3)
-    await states.stop_authorized(t)
+    await reusable_states.stop_authorized(t)
     if not session.ended:
         t.step(4)
-        await states.ev_connected_post_session(t)
+        await reusable_states.ev_connected_post_session(t)
     t.step(5)
-    await states.ev_disconnected(t)
+    await reusable_states.ev_disconnected(t)
 
 
 @case("TC_B_27_CS", limit_s=150)
 async def tc_b_27_cs(t: Bench) -> None:
     """Red when: the transaction's last event says another reason than ResetCommand and ImmediateReset."""
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(2)
     await _reset(t, "Immediate", "Accepted", "B12.FR.02", t.evse)
     t.step(3)
@@ -176,4 +176,4 @@ async def tc_b_27_cs(t: Bench) -> None:
         "transactionInfo.chargingState": "EVConnected",
         "transactionInfo.stoppedReason": "ImmediateReset",
     }
-    await states.transaction_event(t, t.evse, check, req="B12.FR.08", within=_BOOT_WITHIN_S)
+    await reusable_states.transaction_event(t, t.evse, check, req="B12.FR.08", within=_BOOT_WITHIN_S)

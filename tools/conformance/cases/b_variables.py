@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from firmware.clock import format_utc
-from tools.conformance import inventory
-from tools.conformance.bench import Bench
-from tools.conformance.registry import case
-from tools.conformance.setup import variable_ref
-from tools.conformance.values import absent_or
+from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.preconditions import variable_ref
+from tools.conformance.checks import inventory
+from tools.conformance.checks.values import absent_or
+from tools.conformance.run.registry import case
 
 _OFFLINE_THRESHOLD = "OCPPCommCtrlr.OfflineThreshold"
 _AUTHORIZE_OFFLINE = "AuthCtrlr.LocalAuthorizeOffline"

@@ -6,11 +6,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tools.conformance import states
-from tools.conformance.bench import Bench, Card
-from tools.conformance.registry import case
-from tools.conformance.setup import Setup
-from tools.conformance.values import Rule
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench, Card
+from tools.conformance.bench.preconditions import Setup
+from tools.conformance.checks.values import Rule
+from tools.conformance.run.registry import case
 
 _MESSAGE_TIMEOUT = Setup(message_timeout_s=6)
 """Longer than a car takes from the card to the first energy, so that a wrong start is seen."""
@@ -41,7 +41,7 @@ def _say(t: Bench, card: Card, status: str, group: dict[str, str] | None = None)
 async def _known_as(t: Bench, card: Card, status: str, group: dict[str, str] | None = None) -> None:
     """IdTokenCached for a card of this status."""
     _say(t, card, status, group)
-    await states.id_token_cached(t, card, accepted=status == "Accepted")
+    await reusable_states.id_token_cached(t, card, accepted=status == "Accepted")
 
 
 async def _asked_and_refused(t: Bench, card: Card, req: str) -> None:
@@ -55,7 +55,7 @@ async def _not_accepted(t: Bench, card: Card, status: str) -> None:
     """The three cases with a card that the cache knows, and does not accept."""
     await _use_cache(t)
     await _known_as(t, card, status)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(1)
     await _asked_and_refused(t, card, "C10.FR.03")
 
@@ -65,11 +65,11 @@ async def tc_c_08_cs(t: Bench) -> None:
     """Red when: the CSMS is asked about a card that the cache accepts."""
     await _use_cache(t)
     await _known_as(t, t.card, "Accepted")
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(1)
-    await states.authorized(t, cached=True)
+    await reusable_states.authorized(t, cached=True)
     t.step(2)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_C_09_CS", setup=_MESSAGE_TIMEOUT)
@@ -96,11 +96,11 @@ async def tc_c_12_cs(t: Bench) -> None:
     await _use_cache(t)
     await _known_as(t, t.card, "Invalid")
     _say(t, t.card, "Accepted")
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(1)
-    await states.authorized(t)
+    await reusable_states.authorized(t)
     t.step(5)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_C_13_CS", limit_s=120)
@@ -109,11 +109,11 @@ async def tc_c_13_cs(t: Bench) -> None:
     await _use_cache(t)
     await _known_as(t, t.card, "Accepted")
     t.step(1)
-    await states.authorized(t, cached=True)
+    await reusable_states.authorized(t, cached=True)
     t.step(3)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(4)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_C_57_CS", setup=_MESSAGE_TIMEOUT)
@@ -122,7 +122,7 @@ async def tc_c_57_cs(t: Bench) -> None:
     await _use_cache(t, {"AuthCacheCtrlr.DisablePostAuthorize": "true"})
     card = t.facts.bad_card
     await _known_as(t, card, "Invalid")
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(1)
     mark = t.mark()
     await t.present(card)
@@ -135,34 +135,34 @@ async def tc_c_32_cs(t: Bench) -> None:
     await _use_cache(t)
     await _known_as(t, t.card, "Accepted")
     t.step(1)
-    await states.booted(t)
+    await reusable_states.booted(t)
     t.step(2)
-    await states.authorized(t, cached=True)
+    await reusable_states.authorized(t, cached=True)
     t.step(4)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(5)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_C_33_CS", limit_s=150)
 async def tc_c_33_cs(t: Bench) -> None:
     """Red when: what AuthorizeResponse says of a card is not kept."""
     await _use_cache(t, {"LocalAuthListCtrlr.Enabled": "true"})
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(1)
-    await states.authorized(t)
+    await reusable_states.authorized(t)
     t.step(5)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(6)
-    await states.ev_connected_post_session(t)
+    await reusable_states.ev_connected_post_session(t)
     t.step(7)
-    await states.ev_disconnected(t)
+    await reusable_states.ev_disconnected(t)
     t.step(10)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     _say(t, t.card, "Invalid")
     t.step(12)
-    await states.authorized(t, cached=True)
-    await states.optional_event(t, t.evse, {"triggerReason": "Deauthorized"}, within=_DEAUTHORIZED_WITHIN_S)
+    await reusable_states.authorized(t, cached=True)
+    await reusable_states.optional_event(t, t.evse, {"triggerReason": "Deauthorized"}, within=_DEAUTHORIZED_WITHIN_S)
 
 
 @case("TC_C_34_CS", setup=_MESSAGE_TIMEOUT, limit_s=150)
@@ -174,12 +174,12 @@ async def tc_c_34_cs(t: Bench) -> None:
     await _known_as(t, t.card, "Accepted")
     _say(t, t.card, "Invalid")
     t.step(1)
-    session = await states.authorized(t, cached=True)
+    session = await reusable_states.authorized(t, cached=True)
     t.step(2)
-    await states.deauthorized(t)
+    await reusable_states.deauthorized(t)
     t.step(3)
     if session.connected:
-        await states.ev_disconnected(t)
+        await reusable_states.ev_disconnected(t)
     t.sessions.pop(t.evse, None)
     t.step(6)
     await _asked_and_refused(t, t.card, "C10.FR.05")
@@ -203,11 +203,11 @@ async def tc_c_37_cs(t: Bench) -> None:
     t.step(1)
     await t.call("ClearCache", {}, {"status": "Accepted"}, req="C11.FR.03")
     t.step(4)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(5)
-    await states.authorized(t)
+    await reusable_states.authorized(t)
     t.step(9)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_C_38_CS", limit_s=120)
@@ -226,17 +226,17 @@ async def tc_c_41_cs(t: Bench) -> None:
     other = t.facts.card2
     for card in (t.card, other):
         await _known_as(t, card, "Accepted", _GROUP)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(1)
-    await states.authorized(t, cached=True)
+    await reusable_states.authorized(t, cached=True)
     t.step(3)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(4)
-    await states.stop_authorized(t, card=other)
+    await reusable_states.stop_authorized(t, card=other)
     t.step(5)
-    await states.ev_connected_post_session(t)
+    await reusable_states.ev_connected_post_session(t)
     t.step(6)
-    await states.ev_disconnected(t)
+    await reusable_states.ev_disconnected(t)
 
 
 @case("TC_C_44_CS", setup=_MESSAGE_TIMEOUT, limit_s=150)
@@ -246,11 +246,11 @@ async def tc_c_44_cs(t: Bench) -> None:
     other = t.facts.bad_card
     await _known_as(t, t.card, "Accepted", _GROUP)
     await _known_as(t, other, "Invalid", _GROUP)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(1)
-    await states.authorized(t, cached=True)
+    await reusable_states.authorized(t, cached=True)
     t.step(3)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     await t.present(other)
     t.step(4)
     asked = await t.expect("Authorize", other.fields(), req="C09.FR.05")
@@ -264,8 +264,8 @@ async def tc_c_46_cs(t: Bench) -> None:
     life_s = round(t.facts.transaction_s)
     await _use_cache(t, {"AuthCacheCtrlr.LifeTime": str(life_s)})
     await _known_as(t, t.card, "Accepted")
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(1)
     await asyncio.sleep(life_s + 0.5)
     t.step(2)
-    await states.authorized(t)
+    await reusable_states.authorized(t)

@@ -6,11 +6,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tools.conformance import states
-from tools.conformance.bench import Bench, Card, Session
-from tools.conformance.registry import case
-from tools.conformance.setup import Setup
-from tools.conformance.values import MISSING, Rule, mismatches
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench, Card, Session
+from tools.conformance.bench.preconditions import Setup
+from tools.conformance.checks.values import MISSING, Rule, mismatches
+from tools.conformance.run.registry import case
 
 _MESSAGE_TIMEOUT = Setup(message_timeout_s=6)
 """Longer than a car takes from the card to the first energy, so that a wrong start or stop is seen."""
@@ -37,11 +37,11 @@ def _token_or_none(card: Card) -> Rule:
 async def _start_as_member(t: Bench, other: Card, status: str) -> Session:
     """Steps 1 to 5 of the two group cases: the first card starts; `other` is of its group, with `status`."""
     t.tokens({t.card: _member("Accepted", _GROUP), other: _member(status, _GROUP)})
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(1)
-    await states.authorized(t)
+    await reusable_states.authorized(t)
     t.step(5)
-    return await states.energy_transfer_started(t)
+    return await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_C_39_CS", limit_s=120)
@@ -55,12 +55,12 @@ async def tc_c_39_cs(t: Bench) -> None:
     await t.expect("Authorize", other.fields(), req="C09.FR.05")
     t.step(8)
     check = {"triggerReason": "StopAuthorized", **other.fields()}
-    await states.transaction_event(t, t.evse, check, req="C09.FR.03", within=30)
+    await reusable_states.transaction_event(t, t.evse, check, req="C09.FR.03", within=30)
     session.stopping = True
     t.step(10)
-    await states.ev_connected_post_session(t)
+    await reusable_states.ev_connected_post_session(t)
     t.step(11)
-    await states.ev_disconnected(t)
+    await reusable_states.ev_disconnected(t)
 
 
 @case("TC_C_42_CS", setup=_MESSAGE_TIMEOUT)
@@ -88,7 +88,7 @@ async def tc_c_45_cs(t: Bench) -> None:
     t.step(1)
     asked = await t.expect("Authorize", _MASTER_CARD.fields(), req="C01.FR.02")
     t.step(3)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(4)
     await t.never("TransactionEvent", t.setup.message_timeout_s, since=asked.index, req="C16.FR.03")
 
@@ -100,18 +100,18 @@ async def tc_c_49_cs(t: Bench) -> None:
     t.tokens({_MASTER_CARD: _member("Accepted", _MASTER_GROUP)})
     evses = t.facts.evses[:2]
     for evse, card in zip(evses, (t.card, t.facts.card2), strict=False):
-        await states.energy_transfer_started(t, evse, card=card)
+        await reusable_states.energy_transfer_started(t, evse, card=card)
     await t.present(_MASTER_CARD)
     t.step(1)
     await t.expect("Authorize", _MASTER_CARD.fields(), req="C16.FR.02")
     t.step(3)
     check = {"transactionInfo.stoppedReason": "MasterPass", "idToken": _token_or_none(_MASTER_CARD)}
     for evse in evses:
-        await states.transaction_event(t, evse, check, req="C16.FR.07", within=30)
+        await reusable_states.transaction_event(t, evse, check, req="C16.FR.07", within=30)
         t.session(evse).stopping = True
     t.step(5)
     for evse in evses:
-        await states.ev_connected_post_session(t, evse)
+        await reusable_states.ev_connected_post_session(t, evse)
     t.step(6)
     for evse in evses:
-        await states.ev_disconnected(t, evse)
+        await reusable_states.ev_disconnected(t, evse)

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from tools.conformance import states
-from tools.conformance.bench import Bench, Card
-from tools.conformance.registry import case
-from tools.conformance.setup import Setup
-from tools.conformance.values import PRESENT
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench, Card
+from tools.conformance.bench.preconditions import Setup
+from tools.conformance.checks.values import PRESENT
+from tools.conformance.run.registry import case
 
 _MESSAGE_TIMEOUT = Setup(message_timeout_s=6)
 """Longer than a car takes from the card to the first energy, so that a wrong start is seen."""
@@ -22,7 +22,7 @@ async def _refused_start(t: Bench, card: Card, status: str) -> None:
     """A card that the CSMS answers with `status`, at an EVSE with a cable plugged in: nothing may follow."""
     await t.configure(_LOCAL, if_implemented=True)
     t.tokens({card: {"status": status}})
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     await t.present(card)
     t.step(1)
     asked = await t.expect("Authorize", card.fields(), req="C01.FR.02")
@@ -57,7 +57,7 @@ async def tc_c_56_cs(t: Bench) -> None:
 async def tc_c_04_cs(t: Bench) -> None:
     """Red when: any accepted card stops the transaction, or the CSMS is not asked about it."""
     await t.configure(_LOCAL, if_implemented=True)
-    session = await states.energy_transfer_started(t)
+    session = await reusable_states.energy_transfer_started(t)
     other = t.facts.card2
     await t.present(other)
     t.step(1)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 
-from tools.conformance import states
-from tools.conformance.bench import Bench, Session
-from tools.conformance.endpoint import Door
-from tools.conformance.registry import case
-from tools.conformance.values import absent_or
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench, Session
+from tools.conformance.checks.values import absent_or
+from tools.conformance.peer.endpoint import Door
+from tools.conformance.run.registry import case
 
 _OFFLINE_S = 6
 """Longer than a car takes from the card to the first energy."""
@@ -40,10 +40,10 @@ async def _configure(t: Bench, *, stop: bool, max_energy_wh: int, back_off: bool
 
 async def _charge_offline(t: Bench) -> Session:
     """Steps 1 to 3: a card that the cache accepts starts offline; the CSMS calls it Invalid when it hears of it."""
-    await states.id_token_cached(t, t.card)
-    session = await states.ev_connected_pre_session(t)
+    await reusable_states.id_token_cached(t, t.card)
+    session = await reusable_states.ev_connected_pre_session(t)
     t.step(1)
-    await states.offline(t)
+    await reusable_states.offline(t)
     t.tokens({t.card: {"status": "Invalid"}})
     session.authorized = session.token_due = True
     await t.present()
@@ -53,9 +53,9 @@ async def _charge_offline(t: Bench) -> Session:
     await t.connected(within=60)
     t.step(3)
     check = {"triggerReason": "Authorized", "offline": True}
-    await states.transaction_event(t, t.evse, check, req="C12.FR.02")
+    await reusable_states.transaction_event(t, t.evse, check, req="C12.FR.02")
     check = {"triggerReason": "ChargingStateChanged", "transactionInfo.chargingState": "Charging", "offline": True}
-    await states.transaction_event(t, t.evse, check, req="E12.FR.02")
+    await reusable_states.transaction_event(t, t.evse, check, req="E12.FR.02")
     return session
 
 
@@ -79,7 +79,7 @@ async def tc_c_16_cs(t: Bench) -> None:
     session = await _charge_offline(t)
     t.step(5)
     check = {"triggerReason": "Deauthorized"}
-    await states.transaction_event(t, t.evse, check, req="C15.FR.04", within=_STOP_WITHIN_S)
+    await reusable_states.transaction_event(t, t.evse, check, req="C15.FR.04", within=_STOP_WITHIN_S)
     t.post(session.ended, "C15.FR.04", "the energy flow stops when the status Invalid is received")
 
 
@@ -89,7 +89,7 @@ async def tc_c_17_cs(t: Bench) -> None:
     await _configure(t, stop=False, max_energy_wh=0)
     await _charge_offline(t)
     t.step(5)
-    await states.transaction_event(t, t.evse, _SUSPENDED, req="C15.FR.06", within=_STOP_WITHIN_S)
+    await reusable_states.transaction_event(t, t.evse, _SUSPENDED, req="C15.FR.06", within=_STOP_WITHIN_S)
 
 
 @case("TC_C_18_CS", limit_s=180)
@@ -99,7 +99,7 @@ async def tc_c_18_cs(t: Bench) -> None:
     session = await _charge_offline(t)
     t.step(5)
     check = {"triggerReason": "Deauthorized", "offline": absent_or(False)}
-    await states.transaction_event(t, t.evse, check, req="C15.FR.04", within=_STOP_WITHIN_S)
+    await reusable_states.transaction_event(t, t.evse, check, req="C15.FR.04", within=_STOP_WITHIN_S)
     t.post(session.ended, "C15.FR.04", "the energy flow stops when the status Invalid is received")
 
 
@@ -120,17 +120,17 @@ async def tc_c_26_cs(t: Bench) -> None:
         }
     )
     t.tokens({t.card: {"status": "Invalid"}})
-    await states.start_offline_transaction(t)
+    await reusable_states.start_offline_transaction(t)
     session = t.session()
     session.connected = session.authorized = session.energy = True
     t.step(1)
     await t.expect_status("Occupied", req="B04.FR.01")
-    event = await states.transaction_event(t, t.evse, {"offline": True}, req="E12.FR.02")
+    event = await reusable_states.transaction_event(t, t.evse, {"offline": True}, req="E12.FR.02")
     while event.get("transactionInfo.chargingState") != "SuspendedEVSE":
-        event = await states.transaction_event(t, t.evse, req="C15.FR.06", within=_STOP_WITHIN_S)
+        event = await reusable_states.transaction_event(t, t.evse, req="C15.FR.06", within=_STOP_WITHIN_S)
     t.step(3)
-    await states.stop_authorized(t)
+    await reusable_states.stop_authorized(t)
     t.step(4)
-    await states.ev_connected_post_session(t)
+    await reusable_states.ev_connected_post_session(t)
     t.step(5)
-    await states.ev_disconnected(t)
+    await reusable_states.ev_disconnected(t)

@@ -11,14 +11,14 @@ import asyncio
 import time
 
 from firmware.clock import parse_utc
-from tools.conformance import states
-from tools.conformance.answers import Payload
-from tools.conformance.bench import Bench, Session
-from tools.conformance.csms import Answer
-from tools.conformance.endpoint import Door
-from tools.conformance.registry import case
-from tools.conformance.transcript import Message
-from tools.conformance.values import ABSENT, PRESENT
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench, Session
+from tools.conformance.checks.values import ABSENT, PRESENT
+from tools.conformance.peer.answers import Payload
+from tools.conformance.peer.csms import Answer
+from tools.conformance.peer.endpoint import Door
+from tools.conformance.peer.transcript import Message
+from tools.conformance.run.registry import case
 
 _BACK_OFF_S = 5
 """RetryBackOffWaitMinimum."""
@@ -51,7 +51,7 @@ async def _back_online(t: Bench) -> None:
 async def _offline_while_charging(t: Bench) -> Session:
     """Energy flows; steps 1 and 2: offline for RetryBackOffWaitMinimum."""
     await _configure(t)
-    session = await states.energy_transfer_started(t)
+    session = await reusable_states.energy_transfer_started(t)
     t.step(1)
     await t.hang_up(Door.REFUSE)
     t.step(2)
@@ -131,7 +131,7 @@ async def tc_e_40_cs(t: Bench) -> None:
 
 async def _stop_while_offline(t: Bench) -> None:
     """The driver stops with the card and takes the cable."""
-    await states.offline(t)
+    await reusable_states.offline(t)
     await t.present()
     await t.unplug()
 
@@ -140,7 +140,7 @@ async def _stop_while_offline(t: Bench) -> None:
 async def tc_e_31_cs(t: Bench) -> None:
     """Red when: a transaction that has ended while offline counts as ongoing until the CSMS has heard of it."""
     await _configure(t, offline_s=_BACK_OFF_S + round(t.facts.transaction_s))
-    session = await states.energy_transfer_started(t)
+    session = await reusable_states.energy_transfer_started(t)
     await _stop_while_offline(t)
     await asyncio.sleep(t.facts.transaction_s)
     t.step(1)
@@ -156,15 +156,15 @@ async def _check_queued_stop(t: Bench, session: Session) -> None:
 
     Which of them there are, depends on TxStopPoint.
     """
-    _, stop = await states.tx_points(t)
+    _, stop = await reusable_states.tx_points(t)
     first = {"triggerReason": "StopAuthorized", **session.card.fields(), "offline": True}
-    event = await states.transaction_event(t, t.evse, first, req="E08.FR.04")
+    event = await reusable_states.transaction_event(t, t.evse, first, req="E08.FR.04")
     expected = [("ChargingStateChanged", "EVConnected"), ("EVCommunicationLost", "Idle")]
     for trigger, charging_state in expected:
         if session.ended:
             break
         check = {"triggerReason": trigger, "transactionInfo.chargingState": charging_state, "offline": True}
-        event = await states.transaction_event(t, t.evse, check, req="E06.FR.02")
+        event = await reusable_states.transaction_event(t, t.evse, check, req="E06.FR.02")
     t.match(event, {"eventType": "Ended"}, "E08.FR.04")
     if stop & {"Authorized", "PowerPathClosed", "EnergyTransfer"}:
         in_time = event.get("triggerReason") != "EVCommunicationLost"
@@ -175,7 +175,7 @@ async def _check_queued_stop(t: Bench, session: Session) -> None:
 async def tc_e_44_cs(t: Bench) -> None:
     """Red when: the end of the transaction is not told after an outage, or told without the offline flag."""
     await _configure(t, sampling=False)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(1)
     await _stop_while_offline(t)
     t.step(2)
@@ -206,7 +206,7 @@ async def _may_start_offline(t: Bench) -> None:
     }
     await t.configure(settings, if_implemented=True)
     if await t.get_variable("AuthCacheCtrlr.Enabled") is not None:
-        await states.id_token_cached(t, t.card)
+        await reusable_states.id_token_cached(t, t.card)
 
 
 @case("TC_E_16_CS", limit_s=150)
@@ -215,11 +215,11 @@ async def tc_e_16_cs(t: Bench) -> None:
     await t.configure({"TxCtrlr.TxStopPoint": "Authorized", "TxCtrlr.StopTxOnInvalidId": "true"})
     await _may_start_offline(t)
     t.tokens({t.card: {"status": "Invalid"}})
-    await states.start_offline_transaction(t)
+    await reusable_states.start_offline_transaction(t)
     t.step(1)
-    event = await states.transaction_event(t, t.evse, {"offline": True}, req="E12.FR.02")
+    event = await reusable_states.transaction_event(t, t.evse, {"offline": True}, req="E12.FR.02")
     while event.get("offline") is True:
-        event = await states.transaction_event(t, t.evse, within=_STOP_WITHIN_S)
+        event = await reusable_states.transaction_event(t, t.evse, within=_STOP_WITHIN_S)
     t.step(3)
     check = {
         "eventType": "Ended",
@@ -233,7 +233,7 @@ async def tc_e_16_cs(t: Bench) -> None:
 async def tc_e_43_cs(t: Bench) -> None:
     """Red when: of a transaction that began and ended offline only the end is told."""
     await _may_start_offline(t)
-    await states.transaction_events_in_queue_ended(t)
+    await reusable_states.transaction_events_in_queue_ended(t)
     t.step(1)
     await _check_queued_end(t, "Started", "Ended")
 
@@ -245,11 +245,11 @@ async def tc_e_45_cs(t: Bench) -> None:
     other = t.facts.card2
     info = {"status": "Accepted", "groupIdToken": {"idToken": "FAMILY-7", "type": "Central"}}
     t.tokens({t.card: info, other: info})
-    await states.id_token_cached(t, other)
-    await states.authorized(t)
-    await states.energy_transfer_started(t)
+    await reusable_states.id_token_cached(t, other)
+    await reusable_states.authorized(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(1)
-    await states.offline(t)
+    await reusable_states.offline(t)
     await t.present(other)
     await t.unplug()
     t.step(2)

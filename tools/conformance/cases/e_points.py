@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import asyncio
 
-from tools.conformance import states
-from tools.conformance.bench import Bench
-from tools.conformance.registry import case
-from tools.conformance.values import PRESENT
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.checks.values import PRESENT
+from tools.conformance.run.registry import case
 
 _CHARGING_WITHIN_S = 60.0
 _STOP_WITHIN_S = 30.0
@@ -18,18 +18,18 @@ _STOP_WITHIN_S = 30.0
 async def tc_e_01_cs(t: Bench) -> None:
     """Red when: the transaction starts with the card although the cable is missing, or only with the energy."""
     await t.configure({"TxCtrlr.TxStartPoint": "PowerPathClosed"})
-    await states.authorized(t)
+    await reusable_states.authorized(t)
     t.step(1)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(2)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_E_02_CS")
 async def tc_e_02_cs(t: Bench) -> None:
     """Red when: the transaction starts before energy flows, or its first event lacks the idToken or the connector."""
     await t.configure({"TxCtrlr.TxStartPoint": "EnergyTransfer"})
-    session = await states.authorized(t)
+    session = await reusable_states.authorized(t)
     await t.manual("plug_in", evse=t.evse)
     session.connected = True
     t.step(1)
@@ -41,7 +41,7 @@ async def tc_e_02_cs(t: Bench) -> None:
         "evse.connectorId": PRESENT,
         "transactionInfo.chargingState": "Charging",
     }
-    await states.transaction_event(t, t.evse, check, req="E01.FR.06", within=_CHARGING_WITHIN_S)
+    await reusable_states.transaction_event(t, t.evse, check, req="E01.FR.06", within=_CHARGING_WITHIN_S)
 
 
 @case("TC_E_09_CS")
@@ -49,45 +49,45 @@ async def tc_e_09_cs(t: Bench) -> None:
     """Red when: the cable starts no transaction, or the card starts a second one."""
     await t.configure({"TxCtrlr.TxStartPoint": "EVConnected"})
     t.step(1)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(2)
-    await states.authorized(t)
+    await reusable_states.authorized(t)
     t.step(3)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_E_07_CS")
 async def tc_e_07_cs(t: Bench) -> None:
     """Red when: the transaction goes on until the cable is out although the power path is open."""
     await t.configure({"TxCtrlr.TxStopPoint": "PowerPathClosed"})
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(1)
-    await states.stop_authorized(t)
+    await reusable_states.stop_authorized(t)
 
 
 @case("TC_E_35_CS")
 async def tc_e_35_cs(t: Bench) -> None:
     """Red when: after a stop by request the transaction goes on, or the stoppedReason is not Remote."""
     await t.configure({"TxCtrlr.TxStopPoint": "PowerPathClosed"})
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(1)
-    await states.stop_authorized(t, how="remote")
+    await reusable_states.stop_authorized(t, how="remote")
 
 
 @case("TC_E_08_CS")
 async def tc_e_08_cs(t: Bench) -> None:
     """Red when: the transaction goes on until the cable is out although no energy flows."""
     await t.configure({"TxCtrlr.TxStopPoint": "EnergyTransfer"})
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(1)
-    await states.stop_authorized(t)
+    await reusable_states.stop_authorized(t)
 
 
 @case("TC_E_22_CS")
 async def tc_e_22_cs(t: Bench) -> None:
     """Red when: a car that stops taking energy does not end the transaction, or the stoppedReason is another."""
     await t.configure({"TxCtrlr.TxStopPoint": "EnergyTransfer"})
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     await asyncio.sleep(t.facts.transaction_s)
     await t.manual("car", evse=t.evse, suspended=True)
     t.step(1)
@@ -97,7 +97,7 @@ async def tc_e_22_cs(t: Bench) -> None:
         "transactionInfo.stoppedReason": "StoppedByEV",
         "eventType": "Ended",
     }
-    await states.transaction_event(t, t.evse, check, req="E06.FR.07", within=_STOP_WITHIN_S)
+    await reusable_states.transaction_event(t, t.evse, check, req="E06.FR.07", within=_STOP_WITHIN_S)
 
 
 @case("TC_E_54_CS", limit_s=120)
@@ -105,7 +105,7 @@ async def tc_e_54_cs(t: Bench) -> None:
     """Red when: the transaction goes on without a car, or ends before the cable is out."""
     await t.configure({"TxCtrlr.TxStopPoint": "EVConnected"})
     await t.configure({"TxCtrlr.StopTxOnEVSideDisconnect": "false"}, if_implemented=True)
-    await states.energy_transfer_suspended(t)
+    await reusable_states.energy_transfer_suspended(t)
     await t.manual("plug_out", evse=t.evse, force=True)
     t.step(1)
     check = {
@@ -114,4 +114,4 @@ async def tc_e_54_cs(t: Bench) -> None:
         "transactionInfo.stoppedReason": ("StoppedByEV", "EVDisconnected"),
         "eventType": "Ended",
     }
-    await states.transaction_event(t, t.evse, check, req="E06.FR.02", within=_STOP_WITHIN_S)
+    await reusable_states.transaction_event(t, t.evse, check, req="E06.FR.02", within=_STOP_WITHIN_S)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tools.conformance import states
-from tools.conformance.answers import Payload, Reply, error, silence
-from tools.conformance.bench import Bench
-from tools.conformance.registry import case
-from tools.conformance.setup import Setup
-from tools.conformance.transcript import Message
-from tools.conformance.values import mismatches
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.preconditions import Setup
+from tools.conformance.checks.values import mismatches
+from tools.conformance.peer.answers import Payload, Reply, error, silence
+from tools.conformance.peer.transcript import Message
+from tools.conformance.run.registry import case
 
 _ATTEMPTS = 3
 _INTERVAL_S = 2
@@ -57,8 +57,8 @@ async def _repeated(t: Bench, refusal: Reply, *, waits_s: float, accepted: int |
             "OCPPCommCtrlr.MessageAttemptInterval[TransactionEvent]": str(_INTERVAL_S),
         }
     )
-    await states.authorized(t)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.authorized(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.answer("TransactionEvent", _Deaf(refusal, accepted))
     last = await _first_attempt(t)
     attempts = accepted or _ATTEMPTS
@@ -72,10 +72,10 @@ async def _repeated(t: Bench, refusal: Reply, *, waits_s: float, accepted: int |
 async def _first_attempt(t: Bench) -> Message:
     """The event of step 5, with which the trouble begins."""
     t.step(1)
-    event = await states.transaction_event(t, t.evse, within=60)
+    event = await reusable_states.transaction_event(t, t.evse, within=60)
     while _may_come_before(event):
         t.step(3)
-        event = await states.transaction_event(t, t.evse, within=60)
+        event = await reusable_states.transaction_event(t, t.evse, within=60)
     t.step(5)
     return event
 

@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from tools.conformance import states
-from tools.conformance.bench import Bench
-from tools.conformance.registry import case
-from tools.conformance.setup import Setup
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.preconditions import Setup
+from tools.conformance.run.registry import case
 
 _TIMEOUT_S = 6
 """EVConnectionTimeOut where a case waits for it."""
@@ -32,11 +32,11 @@ async def _start_at_authorized(t: Bench) -> None:
 async def tc_e_03_cs(t: Bench) -> None:
     """Red when: a card at an EVSE with a cable plugged in starts no transaction, or no energy flows after it."""
     await t.configure(_LOCAL, if_implemented=True)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(1)
-    await states.authorized(t)
+    await reusable_states.authorized(t)
     t.step(2)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_E_04_CS")
@@ -44,9 +44,9 @@ async def tc_e_04_cs(t: Bench) -> None:
     """Red when: the event after plugging in does not name EVSE and connector, or no energy flows after it."""
     await t.configure(_LOCAL, if_implemented=True)
     t.step(1)
-    await states.authorized(t)
+    await reusable_states.authorized(t)
     t.step(2)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_E_10_CS")
@@ -54,11 +54,11 @@ async def tc_e_10_cs(t: Bench) -> None:
     """Red when: the transaction starts with the cable instead of the card, or its first event has no idToken."""
     await _start_at_authorized(t)
     t.step(1)
-    await states.authorized(t)
+    await reusable_states.authorized(t)
     t.step(2)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(3)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_E_13_CS")
@@ -66,22 +66,22 @@ async def tc_e_13_cs(t: Bench) -> None:
     """Red when: the transaction's first event says Authorized instead of RemoteStart, or lacks the remoteStartId."""
     await _start_at_authorized(t)
     t.step(1)
-    await states.authorized(t, how="remote")
+    await reusable_states.authorized(t, how="remote")
     t.step(2)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(3)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 async def _connection_times_out(t: Bench, check: Mapping[str, Any]) -> None:
     """Authorized, and no cable for EVConnectionTimeOut: a transaction that runs already says so."""
-    session, started = await states.authorized(t), t.elapsed
+    session, started = await reusable_states.authorized(t), t.elapsed
     t.step(1)
     if session.transaction_id is None:
         await asyncio.sleep(_TIMEOUT_S + _LATE_S)
     else:
         check = {"triggerReason": "EVConnectTimeout", **check}
-        event = await states.transaction_event(t, t.evse, check, req="E03.FR.05", within=_TIMEOUT_S + _LATE_S)
+        event = await reusable_states.transaction_event(t, t.evse, check, req="E03.FR.05", within=_TIMEOUT_S + _LATE_S)
         waited = event.at - started
         text = f"EVConnectTimeout came after {waited:.1f} s, not {_TIMEOUT_S}"
         t.check(waited >= _TIMEOUT_S - _EARLY_S, "E03.FR.05", text, event)
@@ -95,24 +95,24 @@ async def tc_e_05_cs(t: Bench) -> None:
     """Red when: EVConnectionTimeOut is not heeded, or the EVSE takes no card after it."""
     await t.configure({"TxCtrlr.EVConnectionTimeOut": str(_TIMEOUT_S), "AuthCtrlr.LocalPreAuthorize": "false"})
     await t.configure({**_LOCAL, "AuthCacheCtrlr.Enabled": "false"}, if_implemented=True)
-    _, stop = await states.tx_points(t)
+    _, stop = await reusable_states.tx_points(t)
     ends = {"eventType": "Ended", "transactionInfo.stoppedReason": "Timeout"}
     await _connection_times_out(t, ends if "Authorized" in stop else {"eventType": "Updated"})
     t.step(3)
-    await states.authorized(t)
+    await reusable_states.authorized(t)
     t.step(4)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_E_38_CS")
 async def tc_e_38_cs(t: Bench) -> None:
     """Red when: a car that takes no energy is reported as Charging, or as SuspendedEVSE."""
-    await states.authorized(t)
+    await reusable_states.authorized(t)
     t.step(1)
-    await states.ev_connected_pre_session(t, ready=False)
+    await reusable_states.ev_connected_pre_session(t, ready=False)
     t.step(2)
     check = {"triggerReason": "ChargingStateChanged", "transactionInfo.chargingState": "SuspendedEV"}
-    await states.transaction_event(t, t.evse, check, req="E02.FR.13", within=60)
+    await reusable_states.transaction_event(t, t.evse, check, req="E02.FR.13", within=60)
 
 
 @case("TC_E_39_CS", setup=Setup(message_timeout_s=6))

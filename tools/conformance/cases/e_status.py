@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import uuid
 
-from tools.conformance import states
-from tools.conformance.bench import Bench
-from tools.conformance.registry import case
-from tools.conformance.values import ABSENT
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.checks.values import ABSENT
+from tools.conformance.run.registry import case
 
 _SETTLED_S = 0.5
 """So long without a message: the station has had the answer to its last one."""
@@ -25,7 +25,7 @@ async def tc_e_28_cs(t: Bench) -> None:
 @case("TC_E_30_CS")
 async def tc_e_30_cs(t: Bench) -> None:
     """Red when: the transaction that runs is said not to be ongoing, or a message that was answered to be waiting."""
-    session = await states.energy_transfer_started(t)
+    session = await reusable_states.energy_transfer_started(t)
     await t.quiet(_SETTLED_S)
     t.step(1)
     answer = await t.call("GetTransactionStatus", {"transactionId": session.transaction_id})
@@ -36,10 +36,10 @@ async def tc_e_30_cs(t: Bench) -> None:
 @case("TC_E_32_CS", limit_s=120)
 async def tc_e_32_cs(t: Bench) -> None:
     """Red when: a transaction that has ended is said to be ongoing, or to have messages waiting."""
-    session = await states.energy_transfer_started(t)
-    await states.stop_authorized(t)
-    await states.ev_connected_post_session(t)
-    await states.ev_disconnected(t)
+    session = await reusable_states.energy_transfer_started(t)
+    await reusable_states.stop_authorized(t)
+    await reusable_states.ev_connected_post_session(t)
+    await reusable_states.ev_disconnected(t)
     await t.quiet(_SETTLED_S)
     t.step(1)
     answer = await t.call("GetTransactionStatus", {"transactionId": session.transaction_id})

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import asyncio
 
-from tools.conformance import states
-from tools.conformance.bench import Bench
-from tools.conformance.registry import case
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.run.registry import case
 
 _STOP_WITHIN_S = 30.0
 _LOCAL = {"AuthCtrlr.Enabled": "true", "AuthCtrlr.DisableRemoteAuthorization": "false"}
@@ -17,20 +17,20 @@ _LOCAL = {"AuthCtrlr.Enabled": "true", "AuthCtrlr.DisableRemoteAuthorization": "
 async def tc_e_06_cs(t: Bench) -> None:
     """Red when: the CSMS is asked about the driver's own card, or the event says another cause than StopAuthorized."""
     await t.configure(_LOCAL, if_implemented=True)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(1)
-    await states.stop_authorized(t)
+    await reusable_states.stop_authorized(t)
     t.step(2)
-    await states.ev_connected_post_session(t)
+    await reusable_states.ev_connected_post_session(t)
     t.step(3)
-    await states.ev_disconnected(t)
+    await reusable_states.ev_disconnected(t)
 
 
 @case("TC_E_15_CS")
 async def tc_e_15_cs(t: Bench) -> None:
     """Red when: the stop by card is told in an Updated event, or the stoppedReason is not Local."""
     await t.configure({"TxCtrlr.TxStopPoint": "Authorized"})
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     await asyncio.sleep(t.facts.transaction_s)
     await t.present()
     t.step(1)
@@ -39,14 +39,14 @@ async def tc_e_15_cs(t: Bench) -> None:
         "transactionInfo.stoppedReason": "Local",
         "eventType": "Ended",
     }
-    await states.transaction_event(t, t.evse, check, req="E06.FR.03", within=_STOP_WITHIN_S)
+    await reusable_states.transaction_event(t, t.evse, check, req="E06.FR.03", within=_STOP_WITHIN_S)
 
 
 @case("TC_E_21_CS")
 async def tc_e_21_cs(t: Bench) -> None:
     """Red when: the stop by request is told in an Updated event, or the stoppedReason is not Remote."""
     await t.configure({"TxCtrlr.TxStopPoint": "Authorized"})
-    session = await states.energy_transfer_started(t)
+    session = await reusable_states.energy_transfer_started(t)
     t.step(1)
     payload = {"transactionId": session.transaction_id}
     await t.call("RequestStopTransaction", payload, {"status": "Accepted"}, req="F03.FR.07")
@@ -56,4 +56,4 @@ async def tc_e_21_cs(t: Bench) -> None:
         "transactionInfo.stoppedReason": "Remote",
         "eventType": "Ended",
     }
-    await states.transaction_event(t, t.evse, check, req="F03.FR.03", within=_STOP_WITHIN_S)
+    await reusable_states.transaction_event(t, t.evse, check, req="F03.FR.03", within=_STOP_WITHIN_S)

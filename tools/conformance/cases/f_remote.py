@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import uuid
 
-from tools.conformance import states
-from tools.conformance.bench import Bench
-from tools.conformance.registry import case
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.run.registry import case
 
 _TIMEOUT_S = 6
 """EVConnectionTimeOut where a case waits for it."""
@@ -28,11 +28,11 @@ async def _authorization(t: Bench, *, authorize_remote_start: str | None = None)
 async def tc_f_01_cs(t: Bench) -> None:
     """Red when: a remote start at an EVSE with a cable plugged in is rejected, or its remoteStartId is not told."""
     await _authorization(t)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(1)
-    await states.authorized(t, how="remote")
+    await reusable_states.authorized(t, how="remote")
     t.step(2)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_F_02_CS")
@@ -40,9 +40,9 @@ async def tc_f_02_cs(t: Bench) -> None:
     """Red when: with AuthorizeRemoteStart a remote start is not asked about with an AuthorizeRequest."""
     await _authorization(t, authorize_remote_start="true")
     t.step(1)
-    await states.authorized(t, how="remote")
+    await reusable_states.authorized(t, how="remote")
     t.step(2)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
 
 
 @case("TC_F_03_CS")
@@ -51,9 +51,9 @@ async def tc_f_03_cs(t: Bench) -> None:
     await _authorization(t, authorize_remote_start="false")
     mark = t.mark()
     t.step(1)
-    await states.authorized(t, how="remote")
+    await reusable_states.authorized(t, how="remote")
     t.step(2)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     asked = [message for message in t.messages[mark:] if message.action == "Authorize"]
     t.check(not asked, "F01.FR.02", "the CSMS was asked although it had started the transaction itself")
 
@@ -64,31 +64,31 @@ async def tc_f_04_cs(t: Bench) -> None:
     await t.configure({"TxCtrlr.EVConnectionTimeOut": str(_TIMEOUT_S)})
     await _authorization(t)
     await t.configure({"TxCtrlr.TxStartPoint": "Authorized"})
-    await states.authorized(t, how="remote")
+    await reusable_states.authorized(t, how="remote")
     authorized_at = t.elapsed
     t.step(1)
     check = {"triggerReason": "EVConnectTimeout", "eventType": "Ended"}
-    ended = await states.transaction_event(t, t.evse, check, req="F02.FR.07", within=_TIMEOUT_S + _LATE_S)
+    ended = await reusable_states.transaction_event(t, t.evse, check, req="F02.FR.07", within=_TIMEOUT_S + _LATE_S)
     waited = ended.at - authorized_at
     text = f"it came after {waited:.1f} s, EVConnectionTimeOut is {_TIMEOUT_S}"
     t.check(waited >= _TIMEOUT_S - _EARLY_S, "E03.FR.05", text, ended)
     t.sessions.pop(t.evse)
     t.step(3)
-    await states.authorized(t, how="remote")
+    await reusable_states.authorized(t, how="remote")
 
 
 @case("TC_F_08_CS")
 async def tc_f_08_cs(t: Bench) -> None:
     """Red when: the event after a RequestStopTransaction says another cause than RemoteStop."""
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(1)
-    await states.stop_authorized(t, how="remote")
+    await reusable_states.stop_authorized(t, how="remote")
 
 
 @case("TC_F_09_CS")
 async def tc_f_09_cs(t: Bench) -> None:
     """Red when: a RequestStopTransaction for a transaction that is not there is accepted, or stops the one that is."""
-    session = await states.energy_transfer_started(t)
+    session = await reusable_states.energy_transfer_started(t)
     t.step(1)
     unknown = str(uuid.uuid4())
     await t.call("RequestStopTransaction", {"transactionId": unknown}, {"status": "Rejected"}, req="F03.FR.08")

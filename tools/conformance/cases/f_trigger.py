@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tools.conformance import states
-from tools.conformance.bench import Bench
-from tools.conformance.registry import case
-from tools.conformance.transcript import Message
-from tools.conformance.values import PRESENT, absent_or
-from tools.conformance.verdict import want
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.checks.expected import want
+from tools.conformance.checks.values import PRESENT, absent_or
+from tools.conformance.peer.transcript import Message
+from tools.conformance.run.registry import case
 
 _TRIGGERED = {"meterValue.0.sampledValue.0.context": "Trigger"}
 
@@ -72,9 +72,9 @@ def _event(evse_id: Any) -> Mapping[str, Any]:
 @case("TC_F_13_CS")
 async def tc_f_13_cs(t: Bench) -> None:
     """Red when: the TransactionEvent says another cause than Trigger, or has no meterValue."""
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     said = await _trigger(t, "TransactionEvent", evse=t.evse)
-    event = await states.transaction_event(t, t.evse, _event(absent_or(t.evse)), req="F06.FR.07")
+    event = await reusable_states.transaction_event(t, t.evse, _event(absent_or(t.evse)), req="F06.FR.07")
     _answered_first(t, said, event)
 
 
@@ -82,10 +82,10 @@ async def tc_f_13_cs(t: Bench) -> None:
 async def tc_f_14_cs(t: Bench) -> None:
     """Red when: without an evse in the request, one transaction is not told of, or the event does not name its EVSE."""
     for evse in t.facts.evses:
-        await states.energy_transfer_started(t, evse)
+        await reusable_states.energy_transfer_started(t, evse)
     said = await _trigger(t, "TransactionEvent")
     for evse in t.facts.evses:
-        _answered_first(t, said, await states.transaction_event(t, evse, _event(evse), req="F06.FR.11"))
+        _answered_first(t, said, await reusable_states.transaction_event(t, evse, _event(evse), req="F06.FR.11"))
 
 
 @case("TC_F_15_CS")
@@ -126,7 +126,7 @@ async def tc_f_23_cs(t: Bench) -> None:
 @case("TC_F_24_CS")
 async def tc_f_24_cs(t: Bench) -> None:
     """Red when: the status of an occupied connector is not told on request, or is told as Available."""
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     said = await _trigger(t, "StatusNotification", evse=t.evse, connector=True)
     _answered_first(t, said, await t.expect_status("Occupied", req="F06.FR.10"))
 

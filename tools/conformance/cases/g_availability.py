@@ -13,10 +13,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from tools.conformance import states
-from tools.conformance.bench import Bench
-from tools.conformance.registry import case
-from tools.conformance.verdict import reported_status, status_want
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.checks.expected import reported_status, status_want
+from tools.conformance.run.registry import case
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class _Level:
     async def close(self, t: Bench) -> None:
         """Reusable State Unavailable."""
         evse = t.evse if self.evse else None
-        await states.unavailable(t, evse, t.connector if self.connector else None)
+        await reusable_states.unavailable(t, evse, t.connector if self.connector else None)
 
 
 _G03 = {
@@ -127,17 +127,17 @@ async def _persists(t: Bench, level: _Level) -> None:
     """Steps 1 to 7 of the cases with Booting, whose reset is a real one."""
     await level.close(t)
     t.step(1)
-    await states.booting(t)
+    await reusable_states.booting(t)
     t.step(2)
     await t.expect("BootNotification", req="B01.FR.01", within=30)
     t.step(4)
-    await states.statuses_after_boot(t, level.after_boot(t))
+    await reusable_states.statuses_after_boot(t, level.after_boot(t))
     await t.quiet(0.5)
 
 
 async def _with_transaction(t: Bench, level: _Level) -> None:
     """The cases with an ongoing transaction: the change waits for its end, wherever TxStopPoint puts that."""
-    session = await states.energy_transfer_started(t)
+    session = await reusable_states.energy_transfer_started(t)
     t.step(1)
     await t.call("ChangeAvailability", level.request(t, "Inoperative"), {"status": "Scheduled"}, req=level.scheduled)
     free = [evse for evse in level.evses(t) if evse != t.evse]
@@ -148,10 +148,10 @@ async def _with_transaction(t: Bench, level: _Level) -> None:
     first = 5 if free else 3
     t.step(first)
     mark = t.mark()
-    await states.stop_authorized(t)
+    await reusable_states.stop_authorized(t)
     told = await _unavailable_when_ended(t, level, first + 1, mark, told=False)
     t.step(first + 3)
-    await states.ev_connected_post_session(t)
+    await reusable_states.ev_connected_post_session(t)
     told = await _unavailable_when_ended(t, level, first + 4, mark, told=told)
     t.step(first + 6)
     await _disconnect(t)
@@ -175,7 +175,7 @@ async def _disconnect(t: Bench) -> None:
     """EVDisconnected; a connector that is Unavailable stays so, and has nothing to report when the cable goes."""
     session = t.session()
     if not session.ended:
-        await states.ev_disconnected(t, status="Unavailable")
+        await reusable_states.ev_disconnected(t, status="Unavailable")
         return
     await t.unplug()
 
@@ -187,18 +187,18 @@ async def _disconnect(t: Bench) -> None:
 async def tc_g_01_cs(t: Bench) -> None:
     """Red when: plugging the cable in is not reported as Occupied."""
     t.step(1)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
 
 
 @case("TC_G_02_CS")
 async def tc_g_02_cs(t: Bench) -> None:
     """Red when: unplugging the cable is not reported as Available."""
-    session = await states.ev_connected_pre_session(t)
+    session = await reusable_states.ev_connected_pre_session(t)
     await t.unplug()
     t.step(3)
     await t.expect_status("Available", req="G01.FR.04")
     if session.transaction_id is not None:
-        await states.transaction_event(t, t.evse, {"triggerReason": "EVCommunicationLost"}, req="E06.FR.02")
+        await reusable_states.transaction_event(t, t.evse, {"triggerReason": "EVCommunicationLost"}, req="E06.FR.02")
 
 
 # -- G03: an EVSE ----------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ async def tc_g_18_cs(t: Bench) -> None:
         if reported is not None and reported[0] != t.evse:
             t.check(reported[2] == "Available", "G03.FR.04", "another EVSE was closed, too", message)
     t.step(5)
-    await states.booted(t, statuses=_EVSE.after_boot(t), req="G03.FR.08")
+    await reusable_states.booted(t, statuses=_EVSE.after_boot(t), req="G03.FR.08")
 
 
 # -- G04: the station ------------------------------------------------------------------------------------------------

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from firmware.clock import parse_utc
-from tools.conformance import states
-from tools.conformance.bench import Bench
-from tools.conformance.registry import case
-from tools.conformance.transcript import Message
-from tools.conformance.values import PRESENT
-from tools.conformance.verdict import Want, want
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.checks.expected import Want, want
+from tools.conformance.checks.values import PRESENT
+from tools.conformance.peer.transcript import Message
+from tools.conformance.run.registry import case
 
 _INTERVAL_S = 3
 _ROUNDS = 3
@@ -128,7 +128,7 @@ async def tc_j_02_cs(t: Bench) -> None:
     await t.configure({"AlignedDataCtrlr.Interval": str(_INTERVAL_S)})
     await t.configure(_NOT_ONLY_IDLE | _ALL_PHASES, if_implemented=True)
     measurands = await _measurands(t, "AlignedDataCtrlr.Measurands")
-    session = await states.energy_transfer_started(t)
+    session = await reusable_states.energy_transfer_started(t)
     mark = t.mark()
     for step, evse, number in [(3, t.evse, session.transaction_id), *((1, e, None) for e in _idle(t))]:
         t.step(step)
@@ -155,10 +155,10 @@ async def tc_j_03_cs(t: Bench) -> None:
     await t.configure({"AlignedDataCtrlr.TxEndedInterval": str(_INTERVAL_S), "SampledDataCtrlr.TxEndedMeasurands": ""})
     await t.configure(_NOT_ONLY_IDLE, if_implemented=True)
     measurands = await _measurands(t, "AlignedDataCtrlr.TxEndedMeasurands")
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     await asyncio.sleep(_INTERVAL_S * _ROUNDS)
     t.step(1)
-    await states.ev_disconnected(t)
+    await reusable_states.ev_disconnected(t)
     t.step("post")
     ended = _ended(t)
     t.match(ended, {"meterValue": PRESENT}, "E06.FR.11")
@@ -175,15 +175,15 @@ async def tc_j_03_cs(t: Bench) -> None:
 @case("TC_J_07_CS")
 async def tc_j_07_cs(t: Bench) -> None:
     """Red when: the event that starts the transaction at a known EVSE has no values, or not of Transaction.Begin."""
-    start, _ = await states.tx_points(t)
+    start, _ = await reusable_states.tx_points(t)
     if not start & _START_POINTS:
         await t.configure({"TxCtrlr.TxStartPoint": "Authorized"})
     measurands = await _measurands(t, "SampledDataCtrlr.TxStartedMeasurands")
     mark = t.mark()
     t.step(1)
-    await states.ev_connected_pre_session(t)
+    await reusable_states.ev_connected_pre_session(t)
     t.step(2)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step("post")
     started = [m for m in t.messages[mark:] if m.get("eventType") == "Started"]
     t.check(len(started) == 1, "E01.FR.02", f"{len(started)} transactions were started")
@@ -198,11 +198,11 @@ async def tc_j_09_cs(t: Bench) -> None:
     """Red when: the values of TxUpdatedInterval are left out, come at another interval, or without Sample.Periodic."""
     await t.configure({"SampledDataCtrlr.TxUpdatedInterval": str(_INTERVAL_S)})
     measurands = await _measurands(t, "SampledDataCtrlr.TxUpdatedMeasurands")
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(1)
     check = {"eventType": "Updated", "triggerReason": "MeterValuePeriodic", "meterValue": PRESENT}
     events = [
-        await states.transaction_event(t, t.evse, check, req="J02.FR.11", within=_INTERVAL_S * 3)
+        await reusable_states.transaction_event(t, t.evse, check, req="J02.FR.11", within=_INTERVAL_S * 3)
         for _ in range(_ROUNDS)
     ]
     for message, value in _values(events):
@@ -218,10 +218,10 @@ async def tc_j_10_cs(t: Bench) -> None:
     """Red when: the Ended event has no values of SampledDataCtrlr.TxEndedInterval, or not the last one of the meter."""
     await t.configure({"SampledDataCtrlr.TxEndedInterval": str(_INTERVAL_S), "AlignedDataCtrlr.TxEndedMeasurands": ""})
     measurands = await _measurands(t, "SampledDataCtrlr.TxEndedMeasurands")
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     await asyncio.sleep(_INTERVAL_S * _ROUNDS)
     t.step(1)
-    await states.ev_disconnected(t)
+    await reusable_states.ev_disconnected(t)
     t.step("post")
     ended = _ended(t)
     t.match(ended, {"meterValue": PRESENT}, "E06.FR.11")
@@ -253,15 +253,15 @@ async def tc_j_06_cs(t: Bench) -> None:
     t.step(1)
     before = [await t.expect_want(want("MeterValues"), req="J01.FR.14", within=_INTERVAL_S * 3)]
     t.step(3)
-    session = await states.authorized(t)
+    session = await reusable_states.authorized(t)
     quiet_from = t.mark()
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     t.step(4)
     await asyncio.sleep(_INTERVAL_S + 5)  # the case is about what does not come in this time
     told = [message for message in t.messages[quiet_from:] if _any_clock_values(message)]
     t.check(not told, "J01.FR.20", f"{len(told)} clock-aligned messages during transaction {session.transaction_id}")
     t.step(6)
-    await states.ev_disconnected(t)
+    await reusable_states.ev_disconnected(t)
     t.step(7)
     after_from = t.mark()
     wanted = want("MeterValues")

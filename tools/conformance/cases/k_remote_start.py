@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.conformance import states
-from tools.conformance.bench import Bench, Session
-from tools.conformance.registry import case
-from tools.conformance.values import PRESENT
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench, Session
+from tools.conformance.checks.values import PRESENT
+from tools.conformance.run.registry import case
 
 _LIMIT_W = 6000.0
 
@@ -45,8 +45,8 @@ async def _request_start(t: Bench, session: Session) -> None:
 @case("TC_K_38_CS")
 async def tc_k_38_cs(t: Bench) -> None:
     """Red when: a RequestStartTransaction is rejected because it has a charging profile."""
-    session = await states.ev_connected_pre_session(t)
-    start, _ = await states.tx_points(t)
+    session = await reusable_states.ev_connected_pre_session(t)
+    start, _ = await reusable_states.tx_points(t)
     asks = await t.get_variable("AuthCtrlr.AuthorizeRemoteStart")
     t.step(1)
     await _request_start(t, session)
@@ -57,6 +57,6 @@ async def tc_k_38_cs(t: Bench) -> None:
     t.step(5)
     if session.transaction_id is not None or start & {"Authorized", "PowerPathClosed"}:
         check = {"triggerReason": "RemoteStart", "transactionInfo.remoteStartId": PRESENT}
-        await states.transaction_event(t, session.evse, check, req="F01.FR.25")
+        await reusable_states.transaction_event(t, session.evse, check, req="F01.FR.25")
     t.step(7)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from tools.conformance import states
-from tools.conformance.bench import Bench
-from tools.conformance.firmware import Firmware, firmware
-from tools.conformance.registry import case
-from tools.conformance.setup import Setup
-from tools.conformance.transcript import Message
-from tools.conformance.verdict import want
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.firmware import Firmware, firmware
+from tools.conformance.bench.preconditions import Setup
+from tools.conformance.checks.expected import want
+from tools.conformance.peer.transcript import Message
+from tools.conformance.run.registry import case
 from tools.image.build import next_version
 
 _SETUP = Setup(updates=True)
@@ -49,7 +49,7 @@ async def _installed(t: Bench, update: Firmware, first: int) -> Message:
     await _status(t, update, "InstallRebooting", "L01.FR.32")
     wanted = {"reason": "FirmwareUpdate", "chargingStation.firmwareVersion": next_version()}
     await t.expect("BootNotification", wanted, req="L01.FR.28", within=_BOOT_WITHIN_S)
-    await states.statuses_after_boot(t, security_event=False)
+    await reusable_states.statuses_after_boot(t, security_event=False)
     await t.expect_all(
         [
             want("FirmwareStatusNotification", {"status": "Installed", "requestId": update.requested}),
@@ -239,7 +239,7 @@ async def tc_l_12_cs(t: Bench) -> None:
     name = "ChargingStation.AllowNewSessionsPendingFirmwareUpdate"
     await t.configure({name: "true"}, if_implemented=True)
     second = next(evse for evse in t.facts.evses if evse != t.evse)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     async with firmware(t) as update:
         update.files.delay_s = 3.0  # until the last cable is out of its car
         t.step(2)
@@ -247,14 +247,14 @@ async def tc_l_12_cs(t: Bench) -> None:
         t.step(3)
         await _status(t, update, "DownloadScheduled", "L01.FR.13")
         t.step(5)
-        await states.authorized(t, second, card=t.facts.card2)
-        await states.ev_connected_pre_session(t, second)
-        await states.energy_transfer_started(t, second)
+        await reusable_states.authorized(t, second, card=t.facts.card2)
+        await reusable_states.ev_connected_pre_session(t, second)
+        await reusable_states.energy_transfer_started(t, second)
         t.step(6)
-        await states.ev_disconnected(t)
+        await reusable_states.ev_disconnected(t)
         await t.never("FirmwareStatusNotification", 1.0, req="L01.FR.06")
         t.step(7)
-        await states.ev_disconnected(t, second)
+        await reusable_states.ev_disconnected(t, second)
         await _verified(t, update, 8)
         await _installed(t, update, 16)
 
@@ -264,7 +264,7 @@ async def tc_l_13_cs(t: Bench) -> None:
     """Red when: an EVSE stays Available, or the download begins, while another one charges."""
     name = "ChargingStation.AllowNewSessionsPendingFirmwareUpdate"
     await t.configure({name: "false"}, if_implemented=True)
-    await states.energy_transfer_started(t)
+    await reusable_states.energy_transfer_started(t)
     async with firmware(t) as update:
         t.step(2)
         await t.call("UpdateFirmware", update.request(t), {"status": "Accepted"}, req="L01.FR.21")
@@ -276,7 +276,7 @@ async def tc_l_13_cs(t: Bench) -> None:
         await t.expect_statuses(others, req="L01.FR.07")
         await t.never("FirmwareStatusNotification", 1.0, req="L01.FR.06")
         t.step(7)
-        await states.ev_disconnected(t, status="Unavailable")
+        await reusable_states.ev_disconnected(t, status="Unavailable")
         t.step(8)
         await _verified(t, update, 8)
         await _installed(t, update, 16)

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from tools.conformance import pki, states
-from tools.conformance.bench import Bench
-from tools.conformance.certs import Authority, Issued, show
-from tools.conformance.registry import case
-from tools.conformance.setup import Setup
-from tools.conformance.values import ABSENT
+from tools.conformance.bench import certificates, reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.preconditions import Setup
+from tools.conformance.checks.values import ABSENT
+from tools.conformance.run.registry import case
+from tools.pki import Authority, Issued, show
 
 _CSMS = "CSMSRootCertificate"
 _MANUFACTURER = "ManufacturerRootCertificate"
@@ -18,16 +18,16 @@ _PROFILE_2 = Setup(security_profile=2)
 async def _install_and_find(t: Bench, *kinds: str, asked: tuple[str, ...] | None = None) -> None:
     """Roots of these kinds are installed and then listed when `asked` for."""
     roots = {
-        kind: pki.new_csms_root(t, "CSMS root 2") if kind == _CSMS else Authority("manufacturer root 2")
+        kind: certificates.new_csms_root(t, "CSMS root 2") if kind == _CSMS else Authority("manufacturer root 2")
         for kind in kinds
     }
     for kind, root in roots.items():
         t.step(1)
-        await states.certificate_installed(t, kind, root.pem)
+        await reusable_states.certificate_installed(t, kind, root.pem)
     t.step(2)
-    listed = await pki.installed(t, kinds if asked is None else asked)
+    listed = await certificates.installed(t, kinds if asked is None else asked)
     for kind, root in roots.items():
-        t.check(pki.entry(kind, root) in listed, "M03.FR.04", f"the {kind} is not listed with its hash data")
+        t.check(certificates.entry(kind, root) in listed, "M03.FR.04", f"the {kind} is not listed with its hash data")
 
 
 @case("TC_M_01_CS", setup=_PROFILE_2)
@@ -50,9 +50,9 @@ async def tc_m_07_cs(t: Bench) -> None:
     payload = {"certificateType": _CSMS, "certificate": expired.pem}
     await t.call("InstallCertificate", payload, {"status": "Rejected"}, req="M05.FR.07")
     t.step(4)
-    listed = await pki.installed(t, [_CSMS])
+    listed = await certificates.installed(t, [_CSMS])
     t.check(listed, "M03.FR.03", "no CSMS root is listed any more")
-    t.check(pki.entry(_CSMS, expired) not in listed, "M05.FR.07", "the expired root is listed")
+    t.check(certificates.entry(_CSMS, expired) not in listed, "M05.FR.07", "the expired root is listed")
 
 
 @case("TC_M_12_CS", setup=_PROFILE_2)
@@ -94,35 +94,39 @@ async def tc_m_20_cs(t: Bench) -> None:
     root = t.csms_root
     assert root is not None
     t.step(1)
-    listed = await pki.installed(t, [_CSMS])
-    t.check(pki.entry(_CSMS, root) in listed, "M03.FR.04", "the factory's CSMS root is not listed")
+    listed = await certificates.installed(t, [_CSMS])
+    t.check(certificates.entry(_CSMS, root) in listed, "M03.FR.04", "the factory's CSMS root is not listed")
     t.step(3)
-    wanted = {"certificateHashData": pki.hash_data(root.certificate, root.certificate)}
+    wanted = {"certificateHashData": certificates.hash_data(root.certificate, root.certificate)}
     await t.call("DeleteCertificate", wanted, {"status": "Accepted"}, req="M04.FR.02")
     t.step(4)
-    t.check(pki.entry(_CSMS, root) not in await pki.installed(t, [_CSMS]), "M04.FR.02", "it is still listed")
+    t.check(
+        certificates.entry(_CSMS, root) not in await certificates.installed(t, [_CSMS]),
+        "M04.FR.02",
+        "it is still listed",
+    )
 
 
 @case("TC_M_22_CS", setup=_PROFILE_2)
 async def tc_m_22_cs(t: Bench) -> None:
     """Red when: deleting a certificate that is not there is answered with Accepted or Failed."""
     t.step(1)
-    await pki.installed(t, [_CSMS])
+    await certificates.installed(t, [_CSMS])
     stranger = Authority("a stranger")
     t.step(3)
-    wanted = {"certificateHashData": pki.hash_data(stranger.certificate, stranger.certificate)}
+    wanted = {"certificateHashData": certificates.hash_data(stranger.certificate, stranger.certificate)}
     await t.call("DeleteCertificate", wanted, {"status": "NotFound"}, req="M04.FR.04")
 
 
 @case("TC_M_23_CS", setup=Setup(security_profile=3))
 async def tc_m_23_cs(t: Bench) -> None:
     """Red when: the station certificate can be deleted over OCPP."""
-    renewal = await pki.renewed(t)
+    renewal = await certificates.renewed(t)
     assert t.csms_root is not None
     t.step(1)
-    await pki.installed(t)
+    await certificates.installed(t)
     t.step(3)
-    wanted = {"certificateHashData": pki.hash_data(renewal.certificate, t.csms_root.certificate)}
+    wanted = {"certificateHashData": certificates.hash_data(renewal.certificate, t.csms_root.certificate)}
     await t.call("DeleteCertificate", wanted, {"status": ("NotFound", "Failed")}, req="M04.FR.06")
     t.step("post")
     tries = len(t.csms.attempts)
@@ -143,8 +147,8 @@ async def tc_m_09_cs(t: Bench) -> None:
     payload = {"certificateType": _CSMS, "certificate": Authority("CSMS root 2").pem}
     await t.call("InstallCertificate", payload, {"status": "Rejected"}, req="M05.FR.11")
     t.step(4)
-    listed = await pki.installed(t, [_CSMS])
-    t.check(listed == [pki.entry(_CSMS, old)], "M05.FR.11", "not the old CSMS root alone is listed")
+    listed = await certificates.installed(t, [_CSMS])
+    t.check(listed == [certificates.entry(_CSMS, old)], "M05.FR.11", "not the old CSMS root alone is listed")
 
 
 async def _successor_installed(t: Bench) -> tuple[Authority, Authority]:
@@ -152,7 +156,7 @@ async def _successor_installed(t: Bench) -> tuple[Authority, Authority]:
     old = t.csms_root
     assert old is not None
     new = Authority("CSMS root 2", signer=old)
-    await states.certificate_installed(t, _CSMS, new.pem)
+    await reusable_states.certificate_installed(t, _CSMS, new.pem)
     return old, new
 
 
@@ -168,7 +172,7 @@ async def _boots_with(t: Bench, server: Issued, req: str) -> None:
     await t.connected(within=60, req=req)
     t.step(5)
     await t.expect("BootNotification", req="B01.FR.01", within=30)
-    await states.statuses_after_boot(t)
+    await reusable_states.statuses_after_boot(t)
 
 
 @case("TC_M_30_CS", setup=Setup(security_profile=3), limit_s=120)
@@ -178,12 +182,12 @@ async def tc_m_30_cs(t: Bench) -> None:
     t.csms_root = new
     assert t.main.tls is not None
     t.main.tls.load_verify_locations(cadata=new.pem)
-    await pki.renewed(t)
+    await certificates.renewed(t)
     await _boots_with(t, new.server(), "M05.FR.13")
     t.step(7)
-    listed = await pki.installed(t, [_CSMS])
-    t.check(pki.entry(_CSMS, old) not in listed, "M05.FR.13", "the old CSMS root is still listed")
-    t.check(pki.entry(_CSMS, new) in listed, "M05.FR.12", "the new CSMS root is not listed")
+    listed = await certificates.installed(t, [_CSMS])
+    t.check(certificates.entry(_CSMS, old) not in listed, "M05.FR.13", "the old CSMS root is still listed")
+    t.check(certificates.entry(_CSMS, new) in listed, "M05.FR.12", "the new CSMS root is not listed")
 
 
 @case("TC_M_31_CS", setup=_PROFILE_2, limit_s=120)
@@ -192,6 +196,6 @@ async def tc_m_31_cs(t: Bench) -> None:
     old, new = await _successor_installed(t)
     await _boots_with(t, old.server(), "M05.FR.14")
     t.step(8)
-    listed = await pki.installed(t, [_CSMS])
-    t.check(pki.entry(_CSMS, old) in listed, "M05.FR.14", "the old CSMS root is not listed any more")
-    t.check(pki.entry(_CSMS, new) in listed, "M05.FR.12", "the new CSMS root is not listed")
+    listed = await certificates.installed(t, [_CSMS])
+    t.check(certificates.entry(_CSMS, old) in listed, "M05.FR.14", "the old CSMS root is not listed any more")
+    t.check(certificates.entry(_CSMS, new) in listed, "M05.FR.12", "the new CSMS root is not listed")

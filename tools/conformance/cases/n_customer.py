@@ -6,14 +6,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tools.conformance import states
-from tools.conformance.bench import Bench
-from tools.conformance.registry import case
-from tools.conformance.values import PRESENT
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.checks.values import PRESENT
+from tools.conformance.run.registry import case
 
 _GROUP = {"idToken": "FAMILY-7", "type": "Central"}
 _CARD_AWAY_S = 0.6
-"""As in `states.id_token_cached`."""
+"""As in `reusable_states.id_token_cached`."""
 
 
 async def _known_customer(t: Bench, group: dict[str, str] | None = None) -> None:
@@ -25,16 +25,16 @@ async def _known_customer(t: Bench, group: dict[str, str] | None = None) -> None
     }
     await t.configure(usual, if_implemented=True)
     t.tokens({t.card: {"status": "Accepted"} | ({"groupIdToken": group} if group else {})})
-    await states.id_token_cached(t, t.card)
+    await reusable_states.id_token_cached(t, t.card)
 
 
 async def _charged_again(t: Bench) -> None:
     """Authorized (local), then ParkingBayUnoccupied."""
-    await states.authorized(t, cached=True)
-    await states.ev_connected_pre_session(t)
-    await states.energy_transfer_started(t)
-    await states.stop_authorized(t)
-    await states.ev_disconnected(t)
+    await reusable_states.authorized(t, cached=True)
+    await reusable_states.ev_connected_pre_session(t)
+    await reusable_states.energy_transfer_started(t)
+    await reusable_states.stop_authorized(t)
+    await reusable_states.ev_disconnected(t)
     await asyncio.sleep(_CARD_AWAY_S)
 
 

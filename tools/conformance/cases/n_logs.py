@@ -10,13 +10,13 @@ import tarfile
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tools.conformance import states
-from tools.conformance.bench import Bench
-from tools.conformance.certs import Authority, server_context
-from tools.conformance.registry import case
-from tools.conformance.transcript import Message
-from tools.conformance.uploads import UploadServer
-from tools.conformance.values import Rule
+from tools.conformance.bench import reusable_states
+from tools.conformance.bench.bench import Bench
+from tools.conformance.checks.values import Rule
+from tools.conformance.peer.transcript import Message
+from tools.conformance.peer.uploads import UploadServer
+from tools.conformance.run.registry import case
+from tools.pki import Authority, server_context
 
 _FILLED = Rule("a name", lambda value: isinstance(value, str) and bool(value))
 _RETRIES = 3
@@ -29,7 +29,7 @@ _FAILED = ("UploadFailure", "BadMessage", "PermissionDenied", "NotSupportedOpera
 async def _server(t: Bench) -> AsyncIterator[UploadServer]:
     """A log server whose root the station trusts as a CSMS root (N01.FR.15)."""
     root = Authority("log server root")
-    await states.certificate_installed(t, "CSMSRootCertificate", root.pem)
+    await reusable_states.certificate_installed(t, "CSMSRootCertificate", root.pem)
     async with UploadServer(server_context(root.server(), t.folder)) as server:
         yield server
 

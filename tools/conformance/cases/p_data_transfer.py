@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from tools.conformance.bench import Bench
-from tools.conformance.registry import case
-from tools.conformance.values import absent_or
+from tools.conformance.bench.bench import Bench
+from tools.conformance.checks.values import absent_or
+from tools.conformance.run.registry import case
 
 _CUSTOM = {"vendorId": "org.openchargealliance.test", "note": "any text", "list": [1, {"deep": True}]}
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from firmware.errors import ImageError
 from firmware.update import signing
-from tools.conformance.certs import Authority, Issued
+from tools.pki import Authority, Issued
 
 NOW = datetime.now(UTC).timestamp()
 DIGEST = hashlib.sha256(b"image").digest()

@@ -21,10 +21,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from firmware.clock import format_utc
-from tools.conformance.bench import Bench, Facts
-from tools.conformance.csms import Csms
-from tools.conformance.setup import Setup
-from tools.conformance.transcript import Transcript
+from tools.conformance.bench.bench import Bench, Facts
+from tools.conformance.bench.preconditions import Setup
+from tools.conformance.peer.csms import Csms
+from tools.conformance.peer.transcript import Transcript
 
 _UNSET = object()
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.conformance.catalogue import load
 from tools.conformance.cli import main
-from tools.conformance.registry import case, collect
+from tools.conformance.run.catalogue import load
+from tools.conformance.run.registry import case, collect
 
 
 def test_list_says_what_applies_and_what_is_written(capsys: pytest.CaptureFixture[str]) -> None:

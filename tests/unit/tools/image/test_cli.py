@@ -16,9 +16,9 @@ from firmware.update.image import ROOMS
 from firmware.update.slots import Proof
 from firmware.version import VERSION
 from tests.support.rig import ROOT
-from tools.conformance.certs import Authority, Issued
 from tools.image.build import build, read
 from tools.image.cli import main
+from tools.pki import Authority, Issued
 
 NEXT = "9.0.0"
 

@@ -18,8 +18,8 @@ from services.ocpp.firmware_update.workers import Download, FirmwareJobs, Signed
 from services.ocpp.transfer import Rules
 from services.ocpp.transfer.trust import Trust
 from tests.support.firmware import image, signature
-from tools.conformance.certs import Authority, server_context
-from tools.conformance.files import FileServer
+from tools.conformance.peer.files import FileServer
+from tools.pki import Authority, server_context
 
 
 class Works:

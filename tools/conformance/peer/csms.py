@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scripted CSMS: one conversation with the station over any number of endpoints (URLs).
+
+Every message of the station is checked against its schema, written to the transcript, answered from the `ReplyBook`
+and put into the inbox. What breaks the protocol is reported through `violation`, whichever step is running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from tools.conformance import schemas
+from tools.conformance.peer import answers
+from tools.conformance.peer.answers import DefaultAnswers, Reply, ReplyBook
+from tools.conformance.peer.endpoint import Attempt, Endpoint
+from tools.conformance.peer.transcript import Inbox, Message, Transcript
+
+__all__ = ["Answer", "Csms"]
+
+_CALL, _RESULT, _ERROR = 2, 3, 4
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The station's answer to one of our calls; `error` is a CALLERROR code, `NoAnswer` or `ConnectionLost`."""
+
+    action: str
+    payload: dict[str, Any]
+    elapsed_s: float
+    error: str | None = None
+    description: str = ""
+
+    def get(self, path: str, default: Any = None) -> Any:
+        """What stands at `path`."""
+        return Message(self.action, self.payload, "", 0.0, "", 0, 0).get(path, default)
+
+
+@dataclass(eq=False)
+class _Pending:
+    action: str
+    sent_at: float
+    connection: ServerConnection
+    done: asyncio.Future[Answer]
+
+
+@dataclass(eq=False)
+class _Talk:
+    """What is open on one connection."""
+
+    number: int
+    endpoint: Endpoint
+    open_call: tuple[str, str, float] | None = None
+    """uid, action and time of the station's call that we have not answered."""
+
+
+@dataclass
+class Csms:
+    """See the module's text. `message_timeout_s` is how long the station waits for an answer before it may go on."""
+
+    transcript: Transcript
+    violation: Callable[[str, str, Message | None], None]
+    now: Callable[[], float]
+    identity: str
+    message_timeout_s: float = 30.0
+    inbox: Inbox = field(default_factory=Inbox)
+    replies: ReplyBook = field(default_factory=lambda: ReplyBook(DefaultAnswers()))
+    endpoints: list[Endpoint] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    """Every try of the station to connect, refused ones too, in order."""
+
+    def __post_init__(self) -> None:
+        self._pending: dict[str, _Pending] = {}
+        self._talks: dict[ServerConnection, _Talk] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers = 0
+        self._seen: set[str] = set()
+
+    async def open_endpoint(
+        self,
+        name: str,
+        *,
+        password: str | None,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> Endpoint:
+        """A further URL on which the station may connect; `password` `None` asks for none."""
+        endpoint = Endpoint(
+            name, self.identity, password, tls=tls, host=host, attempted=self._attempted, serve=self._converse
+        )
+        await endpoint.open(port)
+        self.endpoints.append(endpoint)
+        return endpoint
+
+    @property
+    def connection(self) -> ServerConnection | None:
+        """The station's newest open connection."""
+        return next(reversed(self._talks), None)
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where the station is connected."""
+        connection = self.connection
+        return self._talks[connection].endpoint if connection else None
+
+    @property
+    def connections(self) -> int:
+        """How many connections there have been."""
+        return self._numbers
+
+    async def close(self) -> None:
+        """Ends everything."""
+        for task in list(self._tasks):
+            task.cancel()
+        for endpoint in self.endpoints:
+            await endpoint.close()
+
+    async def hang_up(self, code: int = 1000) -> None:
+        """Closes every connection of the station, cleanly."""
+        self.transcript.add("tool", "close", "WebSocket")
+        for connection in list(self._talks):
+            await connection.close(code)
+
+    async def call(self, action: str, payload: dict[str, Any], within_s: float, *, unchecked: bool = False) -> Answer:
+        """Sends a CALL on the newest connection and waits for what comes of it; never raises for the station's sake."""
+        if not unchecked and (wrong := schemas.problem(action, "Request", payload)):
+            raise ValueError(f"the case's own request is wrong: {wrong}")
+        connection = self.connection
+        if connection is None:
+            return Answer(action, {}, 0.0, "ConnectionLost", "the station is not connected")
+        uid = str(uuid.uuid4())
+        pending = _Pending(action, self.now(), connection, asyncio.get_running_loop().create_future())
+        self._pending[uid] = pending
+        self.transcript.add("csms", "call", action, payload, uid=uid)
+        try:
+            await connection.send(json.dumps([_CALL, uid, action, payload]))
+            return await asyncio.wait_for(pending.done, within_s)
+        except ConnectionClosed:
+            return Answer(action, {}, self.now() - pending.sent_at, "ConnectionLost", "the connection closed")
+        except TimeoutError:
+            return Answer(action, {}, self.now() - pending.sent_at, "NoAnswer", f"none within {within_s:g} s")
+        finally:
+            del self._pending[uid]
+
+    async def send_raw(self, text: str) -> None:
+        """Sends a frame as it is, however wrong."""
+        if self.connection is None:
+            raise ConnectionError("the station is not connected")
+        self.transcript.add("csms", "raw", "", text)
+        await self.connection.send(text)
+
+    def _attempted(self, attempt: Attempt) -> None:
+        attempt.at = self.transcript.elapsed()
+        self.attempts.append(attempt)
+        self.transcript.add("station", "connect", attempt.endpoint, attempt.outcome)
+        if attempt.problem:
+            self.violation(attempt.requirement, attempt.problem, None)
+        self.inbox.wake()
+
+    async def _converse(self, endpoint: Endpoint, connection: ServerConnection) -> None:
+        self._numbers += 1
+        self._talks[connection] = _Talk(self._numbers, endpoint)
+        self.transcript.add("station", "open", endpoint.name, {"connection": self._numbers})
+        self.inbox.wake()
+        try:
+            async for frame in connection:
+                self._on_frame(connection, frame)
+        except ConnectionClosed:
+            pass
+        finally:
+            self.transcript.add("station", "closed", endpoint.name, {"connection": self._talks[connection].number})
+            del self._talks[connection]
+            self._lose_calls(connection)
+            self.inbox.wake()
+
+    def _lose_calls(self, connection: ServerConnection) -> None:
+        for pending in self._pending.values():
+            if pending.connection is connection and not pending.done.done():
+                elapsed = self.now() - pending.sent_at
+                pending.done.set_result(Answer(pending.action, {}, elapsed, "ConnectionLost", "the connection closed"))
+
+    def _on_frame(self, connection: ServerConnection, frame: str | bytes) -> None:
+        try:
+            parts = json.loads(frame)
+        except ValueError:
+            parts = None
+        if not isinstance(frame, str) or not isinstance(parts, list) or len(parts) < 3 or not isinstance(parts[1], str):
+            self.transcript.add("station", "raw", "", str(frame))
+            self.violation("OCPP-J 4.2", f"not an OCPP-J frame: {frame!r:.200}", None)
+        elif parts[0] == _CALL and len(parts) == 4 and isinstance(parts[2], str):
+            self._on_call(connection, parts[1], parts[2], parts[3])
+        elif parts[0] == _RESULT and len(parts) == 3:
+            self._on_result(parts[1], parts[2])
+        elif parts[0] == _ERROR and len(parts) == 5:
+            self._on_error(parts[1], str(parts[2]), str(parts[3]), parts[4])
+        else:
+            self.transcript.add("station", "raw", "", parts)
+            self.violation("OCPP-J 4.2", f"not an OCPP-J frame: {frame!r:.200}", None)
+
+    def _on_call(self, connection: ServerConnection, uid: str, action: str, payload: Any) -> None:
+        talk = self._talks[connection]
+        entry = self.transcript.add("station", "call", action, payload, uid=uid)
+        message = Message(
+            action,
+            payload if isinstance(payload, dict) else {},
+            uid,
+            entry.at,
+            talk.endpoint.name,
+            talk.number,
+            len(self.inbox.messages),
+            sent_before=uid in self._seen,
+        )
+        self._seen.add(uid)
+        self._check_one_at_a_time(talk, message)
+        wrong = schemas.problem(action, "Request", payload)
+        if wrong:
+            message.taken = True
+            self.violation("part 6, 1.2", wrong, message)
+        self.inbox.put(message)
+        reply = Reply(error="FormationViolation") if wrong else self.replies.choose(message)
+        task = asyncio.create_task(self._answer(connection, message, reply))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _check_one_at_a_time(self, talk: _Talk, message: Message) -> None:
+        """Part 4, 4.1.1: no CALL before the one before it was answered or timed out (half a second is forgiven)."""
+        before, now = talk.open_call, self.now()
+        talk.open_call = (message.uid, message.action, now)
+        if before is not None and now - before[2] < self.message_timeout_s - 0.5:
+            self.violation("OCPP-J 4.1.1", f"sent while its {before[1]} was not answered yet", message)
+
+    async def _answer(self, connection: ServerConnection, message: Message, reply: Reply) -> None:
+        if reply.delay_s:
+            await asyncio.sleep(reply.delay_s)
+        if reply.error is None and reply.payload is None:
+            self.transcript.add("csms", "silence", message.action, uid=message.uid)
+            return
+        if reply.error is not None:
+            frame: list[Any] = [_ERROR, message.uid, reply.error, "as the test case asks", {}]
+            self.transcript.add("csms", "error", message.action, reply.error, uid=message.uid)
+        else:
+            payload = await answers.payload_of(reply, message)
+            if isinstance(payload, Reply):
+                await self._answer(connection, message, payload)
+                return
+            if wrong := schemas.problem(message.action, "Response", payload):
+                self.violation("tool", f"the case's own response is wrong: {wrong}", message)
+            frame = [_RESULT, message.uid, payload]
+            self.transcript.add("csms", "result", message.action, payload, uid=message.uid)
+        talk = self._talks.get(connection)
+        if talk is not None and talk.open_call is not None and talk.open_call[0] == message.uid:
+            talk.open_call = None
+        try:
+            await connection.send(json.dumps(frame))
+        except ConnectionClosed:
+            self.transcript.add("csms", "lost", message.action, uid=message.uid)
+
+    def _on_result(self, uid: str, payload: Any) -> None:
+        pending = self._pending.get(uid)
+        self.transcript.add("station", "result", pending.action if pending else "?", payload, uid=uid)
+        if pending is None or pending.done.done():
+            self.violation("OCPP-J 4.2.2", f"CALLRESULT to a call that is not open: {uid}", None)
+            return
+        body = payload if isinstance(payload, dict) else {}
+        if wrong := schemas.problem(pending.action, "Response", payload):
+            self.violation("part 6, 1.2", wrong, None)
+        pending.done.set_result(Answer(pending.action, body, self.now() - pending.sent_at))
+
+    def _on_error(self, uid: str, code: str, description: str, details: Any) -> None:
+        pending = self._pending.get(uid)
+        body = {"code": code, "description": description, "details": details}
+        self.transcript.add("station", "error", pending.action if pending else "?", body, uid=uid)
+        if pending is None or pending.done.done():
+            self.violation("OCPP-J 4.2.3", f"CALLERROR {code} ({description}) to a call that is not open", None)
+            return
+        elapsed = self.now() - pending.sent_at
+        pending.done.set_result(Answer(pending.action, {}, elapsed, code, description))

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The performance that a run measures, in the certificate's four rows, taken from the transcripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tools.conformance.peer.transcript import Entry
+
+__all__ = ["ROWS", "Figure", "measure", "summarise"]
+
+ROWS: Mapping[str, str] = {
+    "response": "OCPP response time",
+    "triggered": "OCPP triggered function response time",
+    "remote_start": "Authorization by RequestStartTransaction, request to TransactionEvent",
+    "remote_stop": "End by RequestStopTransaction, request to TransactionEvent",
+}
+"""What is measured."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row: seconds."""
+
+    name: str
+    limit_s: float
+    count: int
+    min_s: float
+    max_s: float
+    mean_s: float
+
+
+def measure(entries: Sequence[Entry]) -> dict[str, list[float]]:
+    """The seconds that each row's events took in one transcript."""
+    found: dict[str, list[float]] = {row: [] for row in ROWS}
+    for position, entry in enumerate(entries):
+        if entry.who != "csms" or entry.what != "call":
+            continue
+        later = entries[position + 1 :]
+        answer = next((e for e in later if e.uid == entry.uid and e.what == "result"), None)
+        if answer is None:
+            continue
+        found["response"].append(answer.at - entry.at)
+        row, message = _consequence(entry, answer, later)
+        if message is not None:
+            found[row].append(message.at - entry.at)
+    return found
+
+
+def _consequence(entry: Entry, answer: Entry, later: Sequence[Entry]) -> tuple[str, Entry | None]:
+    """The row and the message that an accepted call leads to."""
+    if (answer.body or {}).get("status") != "Accepted":
+        return "", None
+    if entry.action == "TriggerMessage":
+        wanted = entry.body.get("requestedMessage")
+        return "triggered", _first(later, wanted, lambda body: True)
+    if entry.action == "RequestStartTransaction":
+        number = entry.body.get("remoteStartId")
+        named = lambda body: body.get("transactionInfo", {}).get("remoteStartId") == number  # noqa: E731
+        return "remote_start", _first(later, "TransactionEvent", named)
+    if entry.action == "RequestStopTransaction":
+        return "remote_stop", _first(later, "TransactionEvent", lambda body: body.get("triggerReason") == "RemoteStop")
+    return "", None
+
+
+def _first(later: Sequence[Entry], action: str, fits: Any) -> Entry | None:
+    calls = (e for e in later if e.who == "station" and e.what == "call" and e.action == action)
+    return next((e for e in calls if isinstance(e.body, dict) and fits(e.body)), None)
+
+
+def summarise(measured: Iterable[Mapping[str, Sequence[float]]], limits: Mapping[str, float]) -> list[Figure]:
+    """One figure for each row that was measured at all."""
+    samples: dict[str, list[float]] = {row: [] for row in ROWS}
+    for one in measured:
+        for row, seconds in one.items():
+            samples[row].extend(seconds)
+    return [
+        Figure(ROWS[row], limits[row], len(seconds), min(seconds), max(seconds), sum(seconds) / len(seconds))
+        for row, seconds in samples.items()
+        if seconds
+    ]

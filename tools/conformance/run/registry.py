@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The test cases that are written: `@case("TC_B_01_CS")` on an async function of the bench."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.preconditions import Setup
+
+__all__ = ["Case", "Run", "case", "collect"]
+
+Run: TypeAlias = Callable[[Bench], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One written test case; `limit_s` is how long it may take after the station has booted."""
+
+    id: str
+    run: Run
+    setup: Setup
+    limit_s: float
+
+
+_CASES: dict[str, Case] = {}
+
+
+def case(id: str, *, setup: Setup | None = None, limit_s: float = 90.0) -> Callable[[Run], Run]:
+    """Registers the function as the test case `id`."""
+
+    def register(run: Run) -> Run:
+        known = _CASES.get(id)
+        if known is not None and (known.run.__module__, known.run.__qualname__) != (run.__module__, run.__qualname__):
+            raise ValueError(f"{id} is written twice: {known.run.__module__} and {run.__module__}")
+        _CASES[id] = Case(id, run, setup or Setup(), limit_s)
+        return run
+
+    return register
+
+
+def collect() -> dict[str, Case]:
+    """Every written case by id: all modules of `tools/conformance/cases` are imported."""
+    from tools.conformance import cases
+
+    for module in pkgutil.iter_modules(cases.__path__):
+        importlib.import_module(f"{cases.__name__}.{module.name}")
+    return dict(_CASES)

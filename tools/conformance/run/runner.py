@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs cases: a bench and a station for each, several at once, the longest first, each with its own time limit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import ssl
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.conformance.bench.bench import Bench, Facts
+from tools.conformance.bench.control import ControlError
+from tools.conformance.bench.preconditions import factory_toml
+from tools.conformance.bench.station import OwnRig, Station
+from tools.conformance.checks.expected import CaseFailed, CaseSkipped, Failure
+from tools.conformance.peer.csms import Csms
+from tools.conformance.peer.transcript import Transcript
+from tools.conformance.run import measure
+from tools.conformance.run.catalogue import Entry
+from tools.conformance.run.registry import Case
+from tools.conformance.run.results import Outcome, Result
+from tools.pki import Authority, server_context
+
+__all__ = ["Options", "run"]
+
+_CONNECTS_WITHIN_S = 180
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run. `attach` makes the station when it is not a rig of one's own (then `jobs` is 1)."""
+
+    facts: Facts
+    jobs: int = 4
+    patience: float = 1.0
+    logs: Path = Path(".run/conformance")
+    attach: Callable[[], Station] | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    keep_logs: bool = False
+    durations: Path = Path(".run/conformance/durations.json")
+    """How long each case took the last time is kept here."""
+
+
+async def run(cases: Sequence[tuple[Entry, Case]], options: Options, emit: Callable[[Result], None]) -> list[Result]:
+    """Runs every case, `emit`s each result as it comes, and gives them in the order of `cases`."""
+    durations = _Durations(options.durations)
+    gate = asyncio.Semaphore(1 if options.attach else max(1, options.jobs))
+    results: dict[str, Result] = {}
+
+    async def one(entry: Entry, case: Case) -> None:
+        async with gate:
+            result = await _run_one(entry, case, options)
+        results[entry.id] = result
+        durations.put(entry.id, result.seconds)
+        emit(result)
+
+    ordered = list(cases)
+    if options.attach is None:
+        ordered.sort(key=lambda pair: -durations.get(pair[0].id, pair[1].limit_s / 10))
+    async with asyncio.TaskGroup() as group:
+        for entry, case in ordered:
+            group.create_task(one(entry, case))
+    durations.save()
+    return [results[entry.id] for entry, _ in cases]
+
+
+class _Durations:
+    """How long each case took the last time; a broken or missing file means nothing is known."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._known: dict[str, float] = json.loads(path.read_text())
+        except (OSError, ValueError):
+            self._known = {}
+
+    def get(self, case: str, default: float) -> float:
+        return self._known.get(case, default)
+
+    def put(self, case: str, seconds: float) -> None:
+        self._known[case] = round(seconds, 1)
+
+    def save(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(json.dumps(self._known, indent=1, sort_keys=True))
+
+
+async def _run_one(entry: Entry, case: Case, options: Options) -> Result:
+    folder = Path(tempfile.mkdtemp(prefix="bwc-"))
+    transcript = Transcript(time.monotonic)
+    csms = Csms(transcript, lambda *_: None, time.monotonic, options.facts.identity)
+    station = options.attach() if options.attach else OwnRig(folder)
+    bench = Bench(station, csms, options.facts, setup=case.setup, patience=options.patience, folder=folder)
+    try:
+        try:
+            seconds, reason = await _play(case, bench, options)
+        finally:  # when the run is interrupted, too
+            await _clear_away(bench)
+        return _result(entry, bench, seconds=seconds, reason=reason, options=options)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _play(case: Case, bench: Bench, options: Options) -> tuple[float, str]:
+    """How long the case took, and why it was skipped if it was; its failures are with the bench."""
+    started, reason = time.monotonic(), ""
+    try:
+        await _prepare(bench, options)
+        started = time.monotonic()
+        async with asyncio.timeout(case.limit_s * options.patience):
+            await case.run(bench)
+        bench.finish()
+    except CaseSkipped as skipped:
+        reason = str(skipped)
+    except CaseFailed as failed:
+        _keep(bench, failed.failure)
+    except TimeoutError:
+        bench.fail(f"not done within {case.limit_s * options.patience:g} s")
+    except (ControlError, OSError) as refused:
+        bench.fail(f"the manual action failed: {refused}")
+    except Exception as error:  # a mistake in the case must not end the run
+        bench.fail(f"the case is broken: {type(error).__name__}: {error}")
+        bench.transcript.add("tool", "trace", "", _trace(error))
+    return time.monotonic() - started, reason
+
+
+def _keep(bench: Bench, failure: Failure) -> None:
+    if failure not in bench.failures:
+        bench.failures.append(failure)
+
+
+def _trace(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+async def _prepare(bench: Bench, options: Options) -> None:
+    """Opens the main endpoint, starts the station and waits until it is idle (part 6, 2.1: general preconditions)."""
+    setup, facts = bench.setup, options.facts
+    bench.step(0)
+    bench.csms.message_timeout_s = float(setup.message_timeout_s)
+    bench.tokens({facts.card: {"status": "Accepted"}, facts.card2: {"status": "Accepted"}})
+    if not bench.station.own:
+        await _prepare_attached(bench, options)
+        return
+    tls: ssl.SSLContext | None = None
+    certificates: dict[str, str | list[str]] = {}
+    if setup.security_profile >= 2:
+        tls, certificates = _tls(bench, setup.security_profile)
+    if setup.updates:
+        certificates |= _updates(bench)
+    password = facts.password if setup.security_profile in (1, 2) else None
+    endpoint = await bench.csms.open_endpoint("main", password=password, tls=tls)
+    factory = factory_toml(
+        setup,
+        identity=facts.identity,
+        product=facts.product,
+        password=facts.password,
+        url=endpoint.url,
+        certificates=certificates,
+    )
+    await bench.station.start(factory, power=setup.power)
+    if setup.power:
+        await bench.settle()
+
+
+def _tls(bench: Bench, profile: int) -> tuple[ssl.SSLContext, dict[str, str | list[str]]]:
+    root = bench.csms_root = Authority("CSMS root 1")
+    (bench.folder / "csms-root.pem").write_text(root.pem)
+    certificates: dict[str, str | list[str]] = {"csms_root": ["csms-root.pem"]}
+    if profile == 3:
+        issued = root.client(bench.facts.identity, "baywatt")
+        (bench.folder / "station.pem").write_text(issued.pem + root.pem)
+        (bench.folder / "station.key").write_text(issued.key_pem)
+        certificates |= {"station_chain": "station.pem", "station_key": "station.key"}
+    return server_context(root.server(), bench.folder, clients=root if profile == 3 else None), certificates
+
+
+def _updates(bench: Bench) -> dict[str, str | list[str]]:
+    """The roots of file server and manufacturer, in the factory settings."""
+    bench.manufacturer = Authority("manufacturer root")
+    (bench.folder / "manufacturer.pem").write_text(bench.manufacturer.pem)
+    bench.csms_root = bench.csms_root or Authority("CSMS root 1")
+    (bench.folder / "csms-root.pem").write_text(bench.csms_root.pem)
+    return {"csms_root": ["csms-root.pem"], "manufacturer_root": ["manufacturer.pem"]}
+
+
+async def _prepare_attached(bench: Bench, options: Options) -> None:
+    """A station that keeps its settings: it connects when it likes, and gets the case's variables by SetVariables."""
+    setup = bench.setup
+    if setup.security_profile != 1 or setup.updates or setup.mutability or not setup.power:
+        raise CaseSkipped("needs factory settings of its own")
+    facts = options.facts
+    endpoint = await bench.csms.open_endpoint("main", password=facts.password, host=options.host, port=options.port)
+    await bench.station.start(None, power=True)
+    text = f"station {facts.identity} connects to {endpoint.url}"
+    await bench.until(lambda: bench.csms.endpoint, within=_CONNECTS_WITHIN_S, text=text)
+    await bench.quiet(1.0)
+    if setup.variables:
+        await bench.configure(setup.variables, if_implemented=True)
+    bench.forget()
+
+
+async def _clear_away(bench: Bench) -> None:
+    """Ends the station and the CSMS; a station that is not ours gets its settings back first."""
+    try:
+        if not bench.station.own and bench.csms.connection is not None:
+            async with asyncio.timeout(30):
+                await bench.restore()
+    except (CaseFailed, CaseSkipped, ControlError, OSError) as error:  # TimeoutError is an OSError
+        bench.fail(f"the station could not be given back as it was: {error}")
+    finally:
+        await bench.station.stop()
+        await bench.csms.close()
+
+
+def _result(entry: Entry, bench: Bench, *, seconds: float, reason: str, options: Options) -> Result:
+    outcome = Outcome.FAILED if bench.failures else Outcome.SKIPPED if reason else Outcome.PASSED
+    log = ""
+    if bench.failures or options.keep_logs:
+        log = str(_save_log(entry, bench, options.logs))
+    else:
+        _log_path(entry, options.logs).unlink(missing_ok=True)
+    measured = measure.measure(bench.transcript.entries)
+    return Result(entry, outcome, seconds, tuple(bench.failures), reason, measured, log)
+
+
+def _log_path(entry: Entry, logs: Path) -> Path:
+    return logs / f"{entry.id}.log"
+
+
+def _save_log(entry: Entry, bench: Bench, logs: Path) -> Path:
+    """The transcript and what the rig's processes logged, in one file per case."""
+    logs.mkdir(parents=True, exist_ok=True)
+    path = _log_path(entry, logs)
+    parts = [f"{entry.id} {entry.title}\n", *(f"{failure}\n" for failure in bench.failures), "\n"]
+    parts.append(bench.transcript.text())
+    for file in sorted(bench.folder.rglob("*.log")):
+        parts.append(f"\n==== {file.relative_to(bench.folder)}\n{file.read_text(errors='replace')}")
+    path.write_text("".join(parts))
+    return path
