@@ -22,7 +22,7 @@ from tests.support.rig import ROOT, Rig
 from tests.support.scripted_station import ScriptedStation, connected
 from tests.support.sockets import eventually
 from tools.csms.client import Client
-from tools.csms.errands import ErrandFailed, raise_security, update_firmware
+from tools.csms.procedures import ErrandFailed, raise_security, update_firmware
 from tools.csms.server import Running, running
 from tools.csms.settings import Settings
 from tools.image.build import next_version

@@ -21,7 +21,7 @@ import msgspec
 
 from firmware.errors import BaywattError, ConfigError
 from tools.csms.client import ApiRefused, Client, Unreachable
-from tools.csms.errands import raise_security, update_firmware
+from tools.csms.procedures import raise_security, update_firmware
 from tools.csms.settings import Behaviour, Settings, read_passwords
 
 __all__ = ["main"]

@@ -23,7 +23,7 @@ from ocpp.v201 import ChargePoint
 
 from firmware.errors import BaywattError
 from tools.csms import schemas
-from tools.csms.desk import Desk
+from tools.csms.back_office import Desk
 from tools.csms.frames import BadFrame, Call, Error, Result, decode, encode
 
 __all__ = ["Answer", "BadAnswer", "Busy", "LinkLost", "NoAnswer", "RequestError", "RpcLink", "Transport"]

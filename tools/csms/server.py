@@ -28,8 +28,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from firmware.clock import Clock, SystemClock
 from tools.csms import api, file_api
+from tools.csms.back_office import Desk, Link
 from tools.csms.ca import BenchPki
-from tools.csms.desk import Desk, Link
 from tools.csms.feed import Feed
 from tools.csms.files import FileSide, open_files
 from tools.csms.rpc import LinkLost

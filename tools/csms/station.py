@@ -16,8 +16,8 @@ from ocpp.routing import after, on
 from ocpp.v201 import call_result
 from ocpp.v201.enums import Action
 
+from tools.csms.back_office import Desk
 from tools.csms.ca import BenchPki, CsrRefused
-from tools.csms.desk import Desk
 from tools.csms.frames import Call
 from tools.csms.rpc import Answer, LinkLost, RequestError, RpcLink, Transport
 from tools.csms.store import Token

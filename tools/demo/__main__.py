@@ -23,7 +23,7 @@ from typing import Any
 
 from firmware.errors import BaywattError
 from tools.csms.client import Client
-from tools.csms.errands import raise_security
+from tools.csms.procedures import raise_security
 from tools.demo.bench import Child, DemoFailed, start
 from tools.demo.session import CARD, Summary, accepted, play
 from tools.rig.client import RigClient

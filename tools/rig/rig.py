@@ -28,8 +28,8 @@ from firmware.update.slot_directory import SlotDirectory
 from tools.rig import operations as op
 from tools.rig.control import ControlServer
 from tools.rig.damage import corrupt_database
-from tools.rig.ledger import Ledger
 from tools.rig.operations import OperationError
+from tools.rig.persistence import Ledger
 from tools.rig.proxy import Network
 from tools.rig.snapshot import state_of
 from tools.rig.station_dir import SLOTS, StationDir

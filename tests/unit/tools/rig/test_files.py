@@ -20,7 +20,7 @@ from firmware.errors import ConfigError
 from hal.config import HalConfig
 from tests.support.pki import Pki
 from tools.rig.damage import corrupt_database
-from tools.rig.ledger import Ledger
+from tools.rig.persistence import Ledger
 from tools.rig.settings_file import to_toml
 from tools.rig.sockets import connect_unix, listen_unix
 from tools.rig.station_dir import StationDir

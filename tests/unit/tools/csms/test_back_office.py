@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from firmware.errors import StorageError
-from tools.csms.desk import Desk
+from tools.csms.back_office import Desk
 from tools.csms.feed import Feed
-from tools.csms.ledger import Verdict
-from tools.csms.records import shortened
 from tools.csms.settings import Behaviour
 from tools.csms.store import Limits, MessageRow, Store, Token
+from tools.csms.transaction_audit import Verdict
+from tools.csms.views import shortened
 
 
 class _Clock:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.csms.ledger import Ledger, Verdict
+from tools.csms.transaction_audit import Ledger, Verdict
 
 
 def _event(seq_no: int, kind: str = "Updated", wh: float | None = None, **more: Any) -> dict[str, Any]:

@@ -16,12 +16,12 @@ import msgspec
 from firmware.clock import Clock, format_utc
 from firmware.errors import StorageError
 from tools.csms.feed import Feed
-from tools.csms.ledger import Ledger, TransactionSummary, Verdict
 from tools.csms.metering import Point, merge, readings
-from tools.csms.records import ConnectorRecord, StationRecord, shortened
 from tools.csms.settings import Behaviour
 from tools.csms.store import MessageRow, Store, StoredEvent, Token
 from tools.csms.tls import TlsSession
+from tools.csms.transaction_audit import Ledger, TransactionSummary, Verdict
+from tools.csms.views import ConnectorRecord, StationRecord, shortened
 
 __all__ = ["Desk", "Link"]
 
