@@ -37,10 +37,10 @@ from firmware.contract import (
     Withdraw,
 )
 from firmware.errors import DriverError
+from hal.active_faults import ActiveFaults
 from hal.evse.model import NO_OFFER, LimitSet, Look, Offer, Permitted, Withdrawn
 from hal.evse.outlet import Outlet, OutletPorts
-from hal.evse.states import RUNNING, Stage
-from hal.fault_book import FaultBook
+from hal.evse.table import RUNNING, Stage
 from hal.hardware import Hardware, OutletHardware, ScreenHardware
 from hal.ports import InputsReading, Vehicle
 from hal.power_sharing import Demand, Wish, allocate, demand_of
@@ -84,7 +84,7 @@ class StationCabinet:
         self._hardware = hardware
         self._clock = clock
         self._listeners: list[Callable[[Event], None]] = []
-        self._book = FaultBook(self._publish)
+        self._book = ActiveFaults(self._publish)
         self.pulse = Pulse()
         started = clock.monotonic()
         self._station_watch = StationWatch(started)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from hal.evse.model import Offer, State
-from hal.evse.states import Stage
+from hal.evse.table import Stage
 from hal.ports import Vehicle
 
 __all__ = ["GIVE_BACK_S", "GROW_S", "Demand", "Wish", "allocate", "demand_of", "share"]

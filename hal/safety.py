@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from firmware.contract import Fault
 from hal.evse.limits import HOT_C, over_voltage_threshold
 from hal.evse.model import State, View
-from hal.evse.phases import SAFE_V, insulation_limit_kohm
-from hal.evse.states import CABLE_CHECK, Stage
+from hal.evse.stages import SAFE_V, insulation_limit_kohm
+from hal.evse.table import CABLE_CHECK, Stage
 from hal.ports import InputsReading, Pilot
 
 __all__ = ["START_GRACE_S", "EvseWatch", "Finding", "Hold", "Pulse", "StationWatch"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from firmware.config import convert, read_toml
 from firmware.errors import ConfigError
-from firmware.product.agreement import contradictions
+from firmware.product.consistency import contradictions
 from firmware.product.model import Product, VariableRow
 
 __all__ = ["load"]

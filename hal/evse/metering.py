@@ -11,7 +11,7 @@ from __future__ import annotations
 from firmware.contract import MeterContext, MeterReading
 from hal.evse.model import NO_OFFER, View
 from hal.evse.run import Run
-from hal.evse.states import RUNNING
+from hal.evse.table import RUNNING
 from hal.ports import MeterSample
 
 __all__ = ["STOP_PATIENCE_S", "read_meter", "settle_meter"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from firmware.contract import Cause, EnergyFlow, Event, Fault, MeterReading, Phase
-from hal.evse.states import PHASE_OF, Stage, StopKind
+from hal.evse.table import PHASE_OF, Stage, StopKind
 from hal.ports import InsulationReading, MeterSample, PowerReading, Vehicle, VehicleStage
 
 __all__ = [

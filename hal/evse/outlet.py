@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar, assert_never
 
 from firmware.contract import Event, EvseStatus, Fault, PhaseChanged
 from firmware.errors import DriverError
+from hal.active_faults import ActiveFaults
 from hal.evse.limits import ceiling
 from hal.evse.model import (
     Action,
@@ -40,7 +41,6 @@ from hal.evse.model import (
     View,
 )
 from hal.evse.step import step
-from hal.fault_book import FaultBook
 from hal.ports import Contactor, InsulationMonitor, Meter, PowerShelf, VehicleLink
 from hal.safety import EvseWatch
 
@@ -88,7 +88,7 @@ class Outlet:
         rating: Rating,
         *,
         ports: OutletPorts,
-        book: FaultBook,
+        book: ActiveFaults,
         publish: Callable[[Event], None],
         started: float,
     ) -> None:

@@ -33,7 +33,7 @@ from hal.evse.model import (
     SwitchOff,
     View,
 )
-from hal.evse.states import CABLE_CHECK, RUNNING, TRANSITIONS, Stage, StopKind, Trigger, kind_of
+from hal.evse.table import CABLE_CHECK, RUNNING, TRANSITIONS, Stage, StopKind, Trigger, kind_of
 
 __all__ = ["CABLE_CHECK_S", "Run"]
 

@@ -2,7 +2,7 @@
 """`step(state, event, now) -> (state, actions)`: the whole charging point, without I/O, clock or waiting.
 
 What concerns every stage is here (plug, permission, lease, limit, faults, flow); what is done inside one is in
-`phases.py`, the order of stages in `states.py`. The caller carries the actions out in their order.
+`stages.py`, the order of stages in `table.py`. The caller carries the actions out in their order.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from hal.evse.model import (
     View,
     Withdrawn,
 )
-from hal.evse.phases import HANDLERS, QUIET_A, QUIET_S
 from hal.evse.run import Run
-from hal.evse.states import CABLE_CHECK, CLOSED, RESTING, RUNNING, TIME_LIMIT_S, Stage, StopKind, Trigger, kind_of
+from hal.evse.stages import HANDLERS, QUIET_A, QUIET_S
+from hal.evse.table import CABLE_CHECK, CLOSED, RESTING, RUNNING, TIME_LIMIT_S, Stage, StopKind, Trigger, kind_of
 from hal.ports import Pilot, Vehicle, VehicleStage
 
 __all__ = ["next_deadline", "step"]

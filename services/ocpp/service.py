@@ -24,7 +24,7 @@ from firmware.contract import Answer, BootCause, Command, LinkChanged, Refused, 
 from firmware.errors import ContractError
 from firmware.ipc.hal_core import LinkState
 from firmware.log import register_secret
-from firmware.update.open import open_slots
+from firmware.update.factory import open_slots
 from services.ocpp import factory_settings, network_profiles
 from services.ocpp.authorization_cache import AuthorizationCache
 from services.ocpp.background import JobRunner

@@ -34,8 +34,8 @@ from hal.evse.model import (
     View,
     Withdrawn,
 )
-from hal.evse.states import CLOSED, Stage
 from hal.evse.step import step
+from hal.evse.table import CLOSED, Stage
 from hal.ports import InsulationReading, MeterSample, Pilot, PowerReading, Vehicle, VehicleStage
 
 __all__ = ["PERIOD_S", "RATING", "EvseBench"]

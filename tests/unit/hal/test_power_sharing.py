@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hal.evse.model import Offer, Rating, State
-from hal.evse.states import Stage
+from hal.evse.table import Stage
 from hal.ports import Pilot, Vehicle, VehicleStage
 from hal.power_sharing import Demand, Wish, allocate, demand_of, share
 

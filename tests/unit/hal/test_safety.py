@@ -10,7 +10,7 @@ import pytest
 
 from firmware.contract import Fault
 from hal.evse.model import NO_OFFER, Rating, State, View
-from hal.evse.states import Stage
+from hal.evse.table import Stage
 from hal.ports import InputsReading, InsulationReading, MeterSample, Pilot, PowerReading, Vehicle, VehicleStage
 from hal.safety import START_GRACE_S, EvseWatch, Finding, Hold, Pulse, StationWatch
 

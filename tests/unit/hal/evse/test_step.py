@@ -37,8 +37,8 @@ from hal.evse.model import (
     SwitchOff,
 )
 from hal.evse.run import Run
-from hal.evse.states import CLOSED, RUNNING, Stage, Trigger
 from hal.evse.step import next_deadline
+from hal.evse.table import CLOSED, RUNNING, Stage, Trigger
 from hal.ports import Pilot, VehicleStage
 from tests.support.evse_bench import PERIOD_S, RATING, EvseBench
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from firmware.contract import Fault, MeterContext, MeterReading, Plugged, Unplugged
 from hal.evse.model import Offer
-from hal.evse.states import CLOSED, RUNNING, Stage, StopKind, kind_of
+from hal.evse.table import CLOSED, RUNNING, Stage, StopKind, kind_of
 from hal.ports import Pilot, VehicleStage
 from tests.support.evse_bench import EvseBench
 

@@ -16,7 +16,7 @@ from hal.evse.limits import PRECHARGE_A, TEST_A, cable_check_voltage
 from hal.evse.metering import settle_meter
 from hal.evse.model import Rating, View
 from hal.evse.run import Run
-from hal.evse.states import TIME_LIMIT_S, Stage, StopKind, Trigger
+from hal.evse.table import TIME_LIMIT_S, Stage, StopKind, Trigger
 from hal.ports import Pilot, Vehicle, VehicleStage
 
 __all__ = ["HANDLERS", "INSULATION_KOHM", "QUIET_A", "QUIET_S", "SAFE_V", "insulation_limit_kohm"]

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable
 from firmware.contract import Event, Fault, FaultCleared, FaultRaised
 from hal.safety import Finding
 
-__all__ = ["FaultBook"]
+__all__ = ["ActiveFaults"]
 
 _log = logging.getLogger(__name__)
 
 
-class FaultBook:
+class ActiveFaults:
     """The faults of the station and of each EVSE."""
 
     def __init__(self, publish: Callable[[Event], None]) -> None:

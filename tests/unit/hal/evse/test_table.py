@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from firmware.contract import Fault, Phase
-from hal.evse.phases import HANDLERS
-from hal.evse.states import (
+from hal.evse.stages import HANDLERS
+from hal.evse.table import (
     CABLE_CHECK,
     CLOSED,
     PHASE_OF,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from firmware.contract import Event, Fault, FaultCleared, FaultRaised
-from hal.fault_book import FaultBook
+from hal.active_faults import ActiveFaults
 from hal.safety import Finding
 
 RAISED = FaultRaised(fault=Fault.METER, evse=1, detail="first")
@@ -19,11 +19,11 @@ def told() -> list[Event]:
 
 
 @pytest.fixture
-def book(told: list[Event]) -> FaultBook:
-    return FaultBook(told.append)
+def book(told: list[Event]) -> ActiveFaults:
+    return ActiveFaults(told.append)
 
 
-def test_two_sources_are_one_fault(book: FaultBook, told: list[Event]) -> None:
+def test_two_sources_are_one_fault(book: ActiveFaults, told: list[Event]) -> None:
     book.add("watch", Fault.METER, 1, detail="first")
     book.add("board", Fault.METER, 1, detail="second")
     book.add("watch", Fault.METER, 1, detail="again")
@@ -33,7 +33,7 @@ def test_two_sources_are_one_fault(book: FaultBook, told: list[Event]) -> None:
     assert told == [RAISED, CLEARED]
 
 
-def test_what_nobody_reported_is_not_cleared(book: FaultBook, told: list[Event]) -> None:
+def test_what_nobody_reported_is_not_cleared(book: ActiveFaults, told: list[Event]) -> None:
     book.add("watch", Fault.METER, 1, detail="first")
     book.remove("board", Fault.METER, 1)
     book.remove("watch", Fault.METER, 2)
@@ -41,7 +41,7 @@ def test_what_nobody_reported_is_not_cleared(book: FaultBook, told: list[Event])
     assert told == [RAISED]
 
 
-def test_replace_clears_what_is_no_longer_found(book: FaultBook, told: list[Event]) -> None:
+def test_replace_clears_what_is_no_longer_found(book: ActiveFaults, told: list[Event]) -> None:
     book.replace("watch", 1, [Finding(Fault.METER, "first"), Finding(Fault.PILOT, "")])
     book.add("watch", Fault.METER, 2, detail="other outlet")
     told.clear()
@@ -51,7 +51,7 @@ def test_replace_clears_what_is_no_longer_found(book: FaultBook, told: list[Even
     assert book.own(2) == [Fault.METER]
 
 
-def test_station_faults_touch_every_evse(book: FaultBook) -> None:
+def test_station_faults_touch_every_evse(book: ActiveFaults) -> None:
     book.add("station", Fault.DOOR_OPEN, None)
     book.add("watch", Fault.METER, 1)
     assert book.touching(1) == {Fault.DOOR_OPEN, Fault.METER}

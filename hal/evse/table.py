@@ -3,7 +3,7 @@
 
 A *stage* is what the power side is doing; the contract's *phase* is what the rest of the station sees of it
 (`PHASE_OF`). A *trigger* is something that happened; `TRANSITIONS[stage, trigger]` is the stage it leads to, and a
-pair that is not in the table is a mistake of ours and raises. `step.py` finds out which trigger fires, `phases.py`
+pair that is not in the table is a mistake of ours and raises. `step.py` finds out which trigger fires, `stages.py`
 what is done inside a stage; neither knows the way from one stage to another.
 
     idle ── plug ──> plugged ── permit ──> authorised ── begin ──┐
@@ -194,7 +194,7 @@ TIME_LIMIT_S: dict[Stage, float] = {
     Stage.OPEN: 0.5,
     Stage.WELDING: 5.0,
 }
-"""After this long in a stage something is wrong; what follows is decided in `phases.py`."""
+"""After this long in a stage something is wrong; what follows is decided in `stages.py`."""
 
 _EMERGENCIES = frozenset(
     {
