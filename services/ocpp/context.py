@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from services.ocpp.certificates import CertificateStore
     from services.ocpp.device_model import DeviceModel
     from services.ocpp.hal_view import HalView
+    from services.ocpp.key_values import KeyValueStore
     from services.ocpp.messages import Action, MessageTriggerEnumType, RegistrationStatusEnumType
     from services.ocpp.outbox import Outbox
     from services.ocpp.security_log import SecurityRecord
     from services.ocpp.signals import Signal
     from services.ocpp.station_time import StationTime
 
-__all__ = ["Block", "Context", "Facts", "Failure", "Refusal", "Registration", "TriggerAnswer"]
+__all__ = ["Block", "Context", "Failure", "Refusal", "Registration", "TriggerAnswer"]
 
 TriggerAnswer = Literal["Accepted", "Rejected", "NotImplemented"]
 
@@ -52,15 +53,6 @@ class Failure:
 
     code: str
     description: str = ""
-
-
-class Facts(Protocol):
-    """Small durable facts by name (pending reset, availability, last boot), JSON values."""
-
-    def get(self, key: str) -> Any: ...
-
-    def put(self, key: str, value: Any) -> None:
-        """Durable with the unit of work of the event that is being handled; None removes."""
 
 
 @dataclass(slots=True)
@@ -88,9 +80,9 @@ class Context:
 
     product: Product
     model: DeviceModel
-    facts: Facts
-    store: TransactionStore
-    cache: AuthorizationCache
+    key_values: KeyValueStore
+    transaction_store: TransactionStore
+    authorization_cache: AuthorizationCache
     outbox: Outbox
     hal: HalView
     time: StationTime
@@ -103,7 +95,7 @@ class Context:
     """Configuration slots; owner: provisioning (B)."""
     certificates: CertificateStore
     """On disk at once, not with the unit of work: an answer never promises more than what is kept."""
-    updates: Updates | None = None
+    firmware: Firmware | None = None
     """None on a station that can't update itself."""
     security_log: SecurityRecord | None = None
     """None only where nothing of it is looked at."""
@@ -127,7 +119,7 @@ class LinkOrder:
     reason: str
 
 
-class Updates(Protocol):
+class Firmware(Protocol):
     """What firmware management may ask at once; each answer is why not, or None."""
 
     def signer_problem(self, certificate: str, utc: float | None) -> str | None:

@@ -15,23 +15,19 @@ import msgspec
 
 from firmware.config import NetworkProfile
 from firmware.errors import ConfigError
+from services.ocpp.key_values import Key, KeyValueStore
 
 if TYPE_CHECKING:
-    from services.ocpp.context import Facts
     from services.ocpp.messages import NetworkConnectionProfileType
 
-__all__ = ["FACT", "FALLBACK_ROOT_FACT", "check", "in_priority", "load", "parse", "store", "trusts_fallback_root"]
+__all__ = ["check", "in_priority", "load", "parse", "store", "trusts_fallback_root"]
 
 _log = logging.getLogger(__name__)
 
-FACT = "network_profiles"
-FALLBACK_ROOT_FACT = "fallback_root_for"
-"""The URL in use when the newest CSMS root replaced its predecessor (M05.FR.12)."""
 
-
-def load(facts: Facts, factory: Iterable[NetworkProfile]) -> dict[int, NetworkProfile]:
+def load(key_values: KeyValueStore, factory: Iterable[NetworkProfile]) -> dict[int, NetworkProfile]:
     """The slots as kept, or as the factory set them."""
-    kept = facts.get(FACT)
+    kept = key_values.get(Key.NETWORK_PROFILES)
     if kept is None:
         return {profile.slot: profile for profile in factory}
     return {profile.slot: profile for profile in map(_as_kept, kept) if profile is not None}
@@ -46,8 +42,8 @@ def _as_kept(data: object) -> NetworkProfile | None:
         return None
 
 
-def store(facts: Facts, profiles: dict[int, NetworkProfile]) -> None:
-    facts.put(FACT, msgspec.to_builtins(list(profiles.values())))
+def store(key_values: KeyValueStore, profiles: dict[int, NetworkProfile]) -> None:
+    key_values.put(Key.NETWORK_PROFILES, msgspec.to_builtins(list(profiles.values())))
 
 
 def in_priority(profiles: dict[int, NetworkProfile], priority: Iterable[str]) -> tuple[NetworkProfile, ...]:
@@ -55,10 +51,10 @@ def in_priority(profiles: dict[int, NetworkProfile], priority: Iterable[str]) ->
     return tuple(profiles[int(slot)] for slot in priority if slot.isdigit() and int(slot) in profiles)
 
 
-def trusts_fallback_root(facts: Facts, profile: NetworkProfile) -> bool:
+def trusts_fallback_root(key_values: KeyValueStore, profile: NetworkProfile) -> bool:
     """Where we were connected when a root was replaced, its predecessor still counts (M05.FR.14, M05.FR.16); another
     CSMS has to show the new one (M05.FR.15). While it is not known where that was, nobody is locked out."""
-    return facts.get(FALLBACK_ROOT_FACT) in (None, profile.url)
+    return key_values.get(Key.FALLBACK_ROOT) in (None, profile.url)
 
 
 def parse(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:

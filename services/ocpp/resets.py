@@ -15,6 +15,7 @@ from firmware.contract import Reboot, SetLimit, Withdraw
 from services.ocpp import signals
 from services.ocpp.context import Context, LinkOrder
 from services.ocpp.device_model import keys
+from services.ocpp.key_values import Key
 
 if TYPE_CHECKING:
     from services.ocpp.hal_view import Evse
@@ -24,8 +25,6 @@ __all__ = ["Resets"]
 
 _log = logging.getLogger(__name__)
 
-_OWED = "reset"
-"""The fact that keeps a promised reset's reason until the board restarts."""
 _LAST_WORDS_S = 0.5
 """From the last answer to the reboot: time for the frames to leave."""
 _REBOOT_S = 60.0
@@ -50,7 +49,7 @@ class _Reset:
 
 
 class Resets:
-    """See the module; part of block B. The fact `planned_boot` tells the next run why it was started."""
+    """See the module; part of block B. `Key.PLANNED_BOOT` says to the next run why it was started."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -61,11 +60,11 @@ class Resets:
 
     def start(self) -> None:
         """What was promised before a restart of this process is still owed; one of the board has kept it."""
-        owed = self.context.facts.get(_OWED)
+        owed = self.context.key_values.get(Key.RESET)
         if owed and self.context.boot_cause == "application":
             self._reset = _Reset(owed)
         else:
-            self.context.facts.put(_OWED, None)
+            self.context.key_values.put(Key.RESET, None)
 
     def handle(self, request: ResetRequest, now: float) -> ResetResponse:
         if "evseId" in request and request["evseId"] != 0:
@@ -89,7 +88,7 @@ class Resets:
 
     def _promise(self, reason: BootReasonEnumType) -> None:
         self._reset = _Reset(reason)
-        self.context.facts.put(_OWED, reason)
+        self.context.key_values.put(Key.RESET, reason)
 
     def _reset_on_idle(self, now: float) -> ResetResponse:
         """B12, scenario 3a: who charges goes on, and nobody else begins. It puts off no reset that is under way."""
@@ -175,7 +174,7 @@ class Resets:
             return
         reset.attempts += 1
         reset.reboot_at = now + _REBOOT_S
-        self.context.facts.put("planned_boot", reset.reason)
+        self.context.key_values.put(Key.PLANNED_BOOT, reset.reason)
         self.context.link_orders.append(LinkOrder("stop", "reset"))
         self.context.hal.ask(Reboot())
 
@@ -183,8 +182,8 @@ class Resets:
         """A board that does not restart still has a charging station on it."""
         _log.error("the board did not restart")
         self._reset = None
-        self.context.facts.put(_OWED, None)
-        self.context.facts.put("planned_boot", None)
+        self.context.key_values.put(Key.RESET, None)
+        self.context.key_values.put(Key.PLANNED_BOOT, None)
         self.context.emit(signals.ResetWaits(False))
         self.context.link_orders.append(LinkOrder("redial", "the reset failed"))
 

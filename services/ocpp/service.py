@@ -40,6 +40,7 @@ from services.ocpp.diagnostics.upload import LogJobs
 from services.ocpp.firmware_update.workers import FirmwareJobs
 from services.ocpp.hal_client import HalClient
 from services.ocpp.hal_view import HalView
+from services.ocpp.key_values import Key
 from services.ocpp.outbox import Outbox, RetryRule
 from services.ocpp.security_log import SecurityLog
 from services.ocpp.signals import SecurityEvent
@@ -48,7 +49,7 @@ from services.ocpp.station_time import StationTime
 from services.ocpp.status import notice, status
 from services.ocpp.status_feed import StatusFeed
 from services.ocpp.storage import Database
-from services.ocpp.storage.tables import CacheTable, FactTable, OutboxTable, TransactionTable
+from services.ocpp.storage.tables import CacheTable, KeyValueTable, OutboxTable, TransactionTable
 from services.ocpp.transfer import Rules
 from services.ocpp.transfer.trust import Trust
 
@@ -97,9 +98,9 @@ class Service:
         self._product = product
         self._firmware_version = firmware_version
         self._database = Database(Path(config.database), clock=clock)
-        self._facts = FactTable(self._database)
+        self._key_values = KeyValueTable(self._database)
         self._model = DeviceModel(product, self._database, factory=factory.variable, where=config.factory)
-        self._credentials = Credentials(self._model, self._facts)
+        self._credentials = Credentials(self._model, self._key_values)
         self._certificates = CertificateStore(
             Path(config.certificates),
             entries=product.limits.certificate_entries,
@@ -113,14 +114,14 @@ class Service:
             product.features.cipher_suites,
             utc=self._known_utc,
             wildcards=lambda: bool(self._model.find(keys.ALLOW_CSMS_TLS_WILDCARDS)),
-            fallback=lambda profile: network_profiles.trusts_fallback_root(self._facts, profile),
+            fallback=lambda profile: network_profiles.trusts_fallback_root(self._key_values, profile),
         )
         self._attempts_failed = 0
         """With the present station certificate, while there are two (A02.FR.28)."""
         self._reported: set[tuple[int, str]] = set()
         """Slots and security events of failed attempts since the last connection: each is told once (A00.FR.316)."""
         self._take_factory_settings(config.factory)
-        self._booted_profiles = network_profiles.load(self._facts, factory.network_profile)
+        self._booted_profiles = network_profiles.load(self._key_values, factory.network_profile)
         self._feed = StatusFeed(Path(config.status_socket))
         self._hal = HalClient(Path(config.hal_socket), self, clock=clock, software=f"ocpp {firmware_version}")
         self._link = CsmsLink(self._link_settings, self, clock=clock, random=_random.random, dial_via=dial_via)
@@ -153,7 +154,7 @@ class Service:
 
     def _take_factory_settings(self, where: str) -> None:
         """At the first start; from then on the device model is right and the factory file is history."""
-        if self._facts.get("first_start_done"):
+        if self._key_values.get(Key.FIRST_START_DONE):
             return
         model, factory = self._model, self._factory
         factory_settings.check(factory, self._product, model.variables, where)
@@ -166,7 +167,7 @@ class Service:
             slots = tuple(str(profile.slot) for profile in factory.network_profile)
             model.put(keys.NETWORK_CONFIGURATION_PRIORITY, slots)
         factory_certificates.install(self._certificates, factory.certificates)
-        self._facts.put("first_start_done", True)
+        self._key_values.put(Key.FIRST_START_DONE, True)
 
     # --- starting the station ---------------------------------------------------------------------------------
 
@@ -188,9 +189,9 @@ class Service:
         self._finish(now)
 
     def _context(self, boot_id: str, cause: BootCause, serial_number: str, now: float) -> Context:
-        model, facts = self._model, self._facts
-        same_boot = facts.get("boot_id") == boot_id
-        facts.put("boot_id", boot_id)
+        model, key_values = self._model, self._key_values
+        same_boot = key_values.get(Key.BOOT_ID) == boot_id
+        key_values.put(Key.BOOT_ID, boot_id)
         if serial_number:
             model.put(keys.SERIAL_NUMBER, serial_number)
         model.put(keys.FIRMWARE_VERSION, self._firmware_version)
@@ -201,9 +202,9 @@ class Service:
         return Context(
             product=self._product,
             model=model,
-            facts=facts,
-            store=TransactionTable(self._database),
-            cache=AuthorizationCache(CacheTable(self._database), model, time),
+            key_values=key_values,
+            transaction_store=TransactionTable(self._database),
+            authorization_cache=AuthorizationCache(CacheTable(self._database), model, time),
             outbox=Outbox(
                 OutboxTable(self._database),
                 boot_id,
@@ -218,9 +219,9 @@ class Service:
             new_id=_new_id,
             boot_cause="application" if same_boot else cause.value,
             serial_number=serial_number or model.get(keys.SERIAL_NUMBER),
-            profiles=network_profiles.load(facts, self._factory.network_profile),
+            profiles=network_profiles.load(key_values, self._factory.network_profile),
             certificates=self._certificates,
-            updates=self._firmware,
+            firmware=self._firmware,
             security_log=self._security_log,
         )
 
@@ -387,7 +388,7 @@ class Service:
         elif self._station.context.outbox.boot_id != snapshot.boot_id:
             # We had to start without it: from now on this is the boot that a restart of ours is compared with.
             self._station.context.outbox.boot_id = snapshot.boot_id
-            self._facts.put("boot_id", snapshot.boot_id)
+            self._key_values.put(Key.BOOT_ID, snapshot.boot_id)
         self._tell(lambda station, now: station.on_hal_up(snapshot, now))
         self._link.links_changed(dict(snapshot.links))
 

@@ -20,6 +20,7 @@ from services.ocpp.blocks.provisioning import Provisioning
 from services.ocpp.context import Block, Context, Failure, LinkOrder, Refusal, TriggerAnswer
 from services.ocpp.device_model import Hardware, keys, request_problem
 from services.ocpp.display import Display
+from services.ocpp.key_values import Key
 from services.ocpp.rpc.peer import CONNECTION_LOST, Answered, CallReceived, Failed, RpcPeer
 from services.ocpp.rpc.validation import check_request, check_response
 from services.ocpp.signals import CardOutcome, SecurityEvent, Signal, TransactionChanged
@@ -35,7 +36,6 @@ __all__ = ["Station", "Step"]
 
 _log = logging.getLogger(__name__)
 
-_KEPT_EVENTS_SEEN = "hal_seen"
 _PERSONAL = ("Authorize", "TransactionEvent")
 """What the CSMS says of these may name the card, which belongs in no log."""
 
@@ -228,13 +228,13 @@ class Station:
         for block in self._hal_listeners:
             block.on_hal_event(stamped.event, happened)
         if stamped.keep:
-            self.context.facts.put(_KEPT_EVENTS_SEEN, [self.context.hal.run_id, stamped.seq])
+            self.context.key_values.put(Key.HAL_EVENTS_SEEN, [self.context.hal.run_id, stamped.seq])
             self._step.acknowledge = stamped.seq
         self._settle(now)
 
     def _is_new(self, stamped: Stamped) -> bool:
         """Kept events come again when we died between the commit and the acknowledgement."""
-        seen = self.context.facts.get(_KEPT_EVENTS_SEEN)
+        seen = self.context.key_values.get(Key.HAL_EVENTS_SEEN)
         return not seen or seen[0] != self.context.hal.run_id or stamped.seq > seen[1]
 
     def _hear_board(self, utc: float, mono: float, is_set: bool, synchronised: bool) -> None:

@@ -56,16 +56,17 @@ from services.ocpp import network_profiles
 from services.ocpp.authorization_cache import AuthorizationCache
 from services.ocpp.background import Job, JobNews
 from services.ocpp.certificates import CertificateStore
-from services.ocpp.context import Context, Updates
+from services.ocpp.context import Context, Firmware
 from services.ocpp.device_model import DeviceModel, keys
 from services.ocpp.hal_view import HalView
+from services.ocpp.key_values import Key
 from services.ocpp.outbox import Outbox, RetryRule
 from services.ocpp.rpc.validation import check_request, check_response
 from services.ocpp.security_log import SecurityLog
 from services.ocpp.station import Station, Step
 from services.ocpp.station_time import StationTime
 from services.ocpp.storage import Database
-from services.ocpp.storage.tables import CacheTable, FactTable, OutboxTable, TransactionTable
+from services.ocpp.storage.tables import CacheTable, KeyValueTable, OutboxTable, TransactionTable
 from tests.support.clock import ManualClock
 
 __all__ = ["PROFILE", "Bench", "Instant", "charge", "set_variables"]
@@ -100,7 +101,7 @@ class Bench:
         *,
         product_name: str = "c7am-400-cc",
         variables: dict[tuple[str, str], str] | None = None,
-        updates: Updates | None = None,
+        updates: Firmware | None = None,
     ) -> None:
         self.directory = directory
         self.product = product.load(product_name)
@@ -207,19 +208,19 @@ class Bench:
     def _start(self) -> None:
         self.linked = self.hal_linked = False
         self.database = Database(self.directory / "station.db", clock=self.clock)
-        facts = FactTable(self.database)
+        key_values = KeyValueTable(self.database)
         model = DeviceModel(self.product, self.database, factory=self.factory.variable)
-        same = facts.get("boot_id") == self.boot_id
-        facts.put("boot_id", self.boot_id)
+        same = key_values.get(Key.BOOT_ID) == self.boot_id
+        key_values.put(Key.BOOT_ID, self.boot_id)
         now = self.clock.monotonic()
         time = StationTime(board_offset=self.board_clock().utc_s - now)
         time.use(tuple(model.get(keys.TIME_SOURCE)))
         self.context = Context(
             product=self.product,
             model=model,
-            facts=facts,
-            store=TransactionTable(self.database),
-            cache=AuthorizationCache(CacheTable(self.database), model, time),
+            key_values=key_values,
+            transaction_store=TransactionTable(self.database),
+            authorization_cache=AuthorizationCache(CacheTable(self.database), model, time),
             outbox=Outbox(
                 OutboxTable(self.database),
                 self.boot_id,
@@ -234,14 +235,14 @@ class Bench:
             new_id=lambda: str(uuid.UUID(int=next(self._ids))),
             boot_cause="application" if same else self._cause.value,
             serial_number="SN-1",
-            profiles=network_profiles.load(facts, self.factory.network_profile),
+            profiles=network_profiles.load(key_values, self.factory.network_profile),
             certificates=CertificateStore(
                 self.directory / "certificates",
                 entries=self.product.limits.certificate_entries,
                 chain_bytes=self.product.limits.certificate_chain_bytes,
                 keep_last_csms_root=not self.product.lab.last_csms_root_removable,
             ),
-            updates=self.updates,
+            firmware=self.updates,
             security_log=SecurityLog(self.directory / "security.log"),
         )
         self.context.outbox.load()

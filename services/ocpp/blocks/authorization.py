@@ -63,7 +63,8 @@ class Authorization(Block):
         self._asked: list[_Asked] = []
 
     def on_call(self, action: Action, request: Any, now: float) -> ClearCacheResponse:
-        return {"status": "Accepted" if self.context.cache.clear() else "Rejected"}  # C11.FR.03, C11.FR.04
+        cleared = self.context.authorization_cache.clear()
+        return {"status": "Accepted" if cleared else "Rejected"}  # C11.FR.03, C11.FR.04
 
     # --- the driver --------------------------------------------------------------------------------------
 
@@ -135,7 +136,7 @@ class Authorization(Block):
             case signals.AuthorisationWanted():
                 self._authorise(_Asked(signal.id_token, signal.evse, signal.remote_start_id, card=False), now)
             case signals.TokenInformed():
-                self.context.cache.learn(signal.id_token, signal.info, now)
+                self.context.authorization_cache.learn(signal.id_token, signal.info, now)
             case signals.TransactionChanged(change="started") if signal.evse == self.selected:
                 self._deselect()
 
@@ -153,7 +154,7 @@ class Authorization(Block):
 
     def _known(self, asked: _Asked, now: float) -> IdTokenInfoType | None:
         """What decides without the CSMS, or None."""
-        model, cached = self.context.model, self.context.cache.find(asked.id_token, now)
+        model, cached = self.context.model, self.context.authorization_cache.find(asked.id_token, now)
         if cached is not None and self._is_of_the_group(asked, cached):
             return cached  # C01.FR.03, C09.FR.07
         if not self.context.registration.online:
@@ -194,7 +195,7 @@ class Authorization(Block):
             self._outcome(uid, "offline" if answer.code in ("offline", "timeout") else "error", asked.evse)
             return
         response: AuthorizeResponse = answer
-        self.context.cache.learn(asked.id_token, response["idTokenInfo"], now)  # C10.FR.04
+        self.context.authorization_cache.learn(asked.id_token, response["idTokenInfo"], now)  # C10.FR.04
         self._decide(asked, response["idTokenInfo"])
 
     def _decide(self, asked: _Asked, info: IdTokenInfoType) -> None:

@@ -16,6 +16,7 @@ from firmware.contract import Event
 from services.ocpp import signals
 from services.ocpp.context import Block, Context, Failure, TriggerAnswer
 from services.ocpp.device_model import keys
+from services.ocpp.key_values import Key
 
 if TYPE_CHECKING:
     from services.ocpp.hal_view import Evse
@@ -34,7 +35,6 @@ __all__ = ["Availability"]
 
 _log = logging.getLogger(__name__)
 
-_FACT = "availability"
 _STATION = "station"
 
 
@@ -55,7 +55,7 @@ class Availability(Block):
         self._last_heartbeat = 0.0
 
     def start(self, now: float) -> None:
-        kept = self.context.facts.get(_FACT) or {}
+        kept = self.context.key_values.get(Key.AVAILABILITY) or {}
         self._inoperative = set(kept.get("inoperative", ()))
         self._scheduled = dict(kept.get("scheduled", {}))
         self._decide(now)
@@ -104,7 +104,9 @@ class Availability(Block):
         self._decide(now)
 
     def _keep(self) -> None:
-        self.context.facts.put(_FACT, {"inoperative": sorted(self._inoperative), "scheduled": self._scheduled})
+        self.context.key_values.put(
+            Key.AVAILABILITY, {"inoperative": sorted(self._inoperative), "scheduled": self._scheduled}
+        )
 
     def _run_scheduled(self, now: float) -> None:
         """A transaction ended: carry out what waited for it."""

@@ -11,11 +11,12 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from firmware.errors import StorageError
-from services.ocpp import network_profiles, signals
+from services.ocpp import signals
 from services.ocpp.certificates import CertificateError
 from services.ocpp.certificates.hashes import HashData
 from services.ocpp.context import Block
 from services.ocpp.device_model import keys
+from services.ocpp.key_values import Key
 
 if TYPE_CHECKING:
     from services.ocpp.certificates import RootKind
@@ -78,7 +79,7 @@ class Certificates(Block):
 
     def _remember_where(self) -> None:
         profile = self.context.profiles.get(self.context.registration.slot or 0)
-        self.context.facts.put(network_profiles.FALLBACK_ROOT_FACT, profile.url if profile else None)
+        self.context.key_values.put(Key.FALLBACK_ROOT, profile.url if profile else None)
 
     def _list(self, request: GetInstalledCertificateIdsRequest) -> GetInstalledCertificateIdsResponse:
         wanted = request.get("certificateType") or _KINDS

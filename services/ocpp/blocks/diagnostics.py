@@ -21,6 +21,7 @@ from services.ocpp.context import Block, Context, TriggerAnswer
 from services.ocpp.device_model import keys
 from services.ocpp.diagnostics.archive import Period
 from services.ocpp.diagnostics.upload import LogOrder
+from services.ocpp.key_values import Key
 from services.ocpp.transfer import Rules, TransferError, parse
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ __all__ = ["Diagnostics"]
 _log = logging.getLogger(__name__)
 
 _JOB = "log.upload"
-_INTERRUPTED = "log_upload"
-"""The fact that holds the requestId of the upload under way."""
 _RETRIES = 2
 _RETRY_INTERVAL_S = 30.0
 """When the CSMS leaves them to us."""
@@ -80,7 +79,7 @@ class Diagnostics(Block):
         """What resets were told last."""
 
     def start(self, now: float) -> None:
-        self._interrupted = self.context.facts.get(_INTERRUPTED)
+        self._interrupted = self.context.key_values.get(Key.LOG_UPLOAD)
 
     def on_call(self, action: Action, request: Any, now: float) -> Any:
         return self._get_log(request, now) if action == "GetLog" else self._customer_information(request, now)
@@ -103,7 +102,7 @@ class Diagnostics(Block):
             self._tell_end("AcceptedCanceled", cancelled.request_id)
         self._jobs += 1
         self._upload = _Upload(request["requestId"], str(self._jobs))
-        self.context.facts.put(_INTERRUPTED, request["requestId"])
+        self.context.key_values.put(Key.LOG_UPLOAD, request["requestId"])
         order = self._order(request, now)
         self.context.jobs.append(Job(_JOB, self._upload.job_id, order))  # N01.FR.02
         return {"status": "AcceptedCanceled" if cancelled else "Accepted", "filename": order.name}  # N01.FR.01
@@ -216,7 +215,7 @@ class Diagnostics(Block):
 
     def _over(self, status: UploadLogStatusEnumType, upload: _Upload) -> None:
         self._upload = None
-        self.context.facts.put(_INTERRUPTED, None)
+        self.context.key_values.put(Key.LOG_UPLOAD, None)
         self._tell_end(status, upload.request_id)
 
     def _tell(self, status: UploadLogStatusEnumType, request_id: int, *, early: bool = False) -> None:
@@ -248,7 +247,7 @@ class Diagnostics(Block):
                 self._tell_end("UploadFailure", self._interrupted)  # N01.FR.10: we were restarted
                 self._interrupted = None
                 if self._upload is None:
-                    self.context.facts.put(_INTERRUPTED, None)
+                    self.context.key_values.put(Key.LOG_UPLOAD, None)
 
     # --- N09, N10 ------------------------------------------------------------------------------------------------
 
@@ -272,7 +271,7 @@ class Diagnostics(Block):
 
     def _known(self, request: CustomerInformationRequest) -> list[str]:
         """What there is about a customer, a line each. Tokens are not repeated."""
-        cache, found = self.context.cache, list[str]()
+        cache, found = self.context.authorization_cache, list[str]()
         cached = cache.about(request["idToken"]) if "idToken" in request else []
         if "customerIdentifier" in request:
             cached = cache.about_group(request["customerIdentifier"])
@@ -291,9 +290,9 @@ class Diagnostics(Block):
     def _forget(self, request: CustomerInformationRequest) -> None:
         """N10.FR.03, N10.FR.06."""
         if "idToken" in request:
-            self.context.cache.forget(request["idToken"])
+            self.context.authorization_cache.forget(request["idToken"])
         elif "customerIdentifier" in request:
-            self.context.cache.forget_group(request["customerIdentifier"])
+            self.context.authorization_cache.forget_group(request["customerIdentifier"])
 
     def _notify(self, asked: CustomerInformationRequest, text: str, now: float) -> None:
         """N09.FR.05, N10.FR.03; N09.FR.06, N10.FR.04: that there is nothing is said by no data (TC_N_62_CS).

@@ -29,6 +29,7 @@ from services.ocpp.context import Block, Context, LinkOrder, TriggerAnswer
 from services.ocpp.device_model import keys
 from services.ocpp.firmware_update.update import CANCELLABLE, IDLE, INSTALLING, ON_TRIAL, RESTARTING, Stage, Update
 from services.ocpp.firmware_update.workers import Download, SlotWish
+from services.ocpp.key_values import Key
 
 if TYPE_CHECKING:
     from firmware.update.slots import SlotStatus
@@ -46,8 +47,6 @@ __all__ = ["FirmwareManagement"]
 
 _log = logging.getLogger(__name__)
 
-_UPDATE = "firmware_update"
-_LAST_STATUS = "firmware_status"
 _OWN_RETRIES = 2
 _OWN_RETRY_INTERVAL_S = 10
 """When the request leaves them to us."""
@@ -93,8 +92,8 @@ class FirmwareManagement(Block):
         """When the next date of the update that has not come yet is reached."""
 
     def start(self, now: float) -> None:
-        kept = self.context.facts.get(_UPDATE)
-        if self.context.updates is None:
+        kept = self.context.key_values.get(Key.FIRMWARE_UPDATE)
+        if self.context.firmware is None:
             return
         if kept is not None:
             self._update = msgspec.convert(kept, Update)
@@ -104,7 +103,7 @@ class FirmwareManagement(Block):
     # --- L01: the request -------------------------------------------------------------------------------------
 
     def on_call(self, action: Action, request: UpdateFirmwareRequest, now: float) -> UpdateFirmwareResponse:
-        updates, firmware = self.context.updates, request["firmware"]
+        updates, firmware = self.context.firmware, request["firmware"]
         certificate, signature = firmware.get("signingCertificate"), firmware.get("signature")
         if updates is None:
             return _answer("Rejected", "UnsupportedRequest", "this station can't be updated over OCPP")
@@ -227,7 +226,7 @@ class FirmwareManagement(Block):
         self._restart_at = now + _GIVE_UP_S  # asked again, should nothing happen
         if self.context.hal.present:
             self._restart_asked = True
-            self.context.facts.put("planned_boot", "FirmwareUpdate")
+            self.context.key_values.put(Key.PLANNED_BOOT, "FirmwareUpdate")
             self.context.link_orders.append(LinkOrder("stop", "firmware update"))
             self.context.hal.ask(Reboot())
 
@@ -365,16 +364,18 @@ class FirmwareManagement(Block):
             self._send(status, update.request_id)
 
     def _keep(self) -> None:
-        self.context.facts.put(_UPDATE, None if self._update is None else msgspec.to_builtins(self._update))
+        self.context.key_values.put(
+            Key.FIRMWARE_UPDATE, None if self._update is None else msgspec.to_builtins(self._update)
+        )
 
     def _send(self, status: FirmwareStatusEnumType, request_id: int) -> None:
         """L01.FR.01, L01.FR.10, L01.FR.20: every status, with the id of the request that started the update."""
-        self.context.facts.put(_LAST_STATUS, {"status": status, "requestId": request_id})
+        self.context.key_values.put(Key.FIRMWARE_STATUS, {"status": status, "requestId": request_id})
         request: FirmwareStatusNotificationRequest = {"status": status, "requestId": request_id}
         self.context.outbox.send_kept("FirmwareStatusNotification", request)
 
     def _last_status(self, update: Update) -> str | None:
-        last = self.context.facts.get(_LAST_STATUS) or {}
+        last = self.context.key_values.get(Key.FIRMWARE_STATUS) or {}
         return last.get("status") if last.get("requestId") == update.request_id else None
 
     def _start_job(self, kind: str, order: Any) -> None:
@@ -452,7 +453,7 @@ class FirmwareManagement(Block):
     def on_signal(self, signal: signals.Signal, now: float) -> None:
         match signal:
             case signals.Triggered(message="FirmwareStatusNotification"):
-                last = self.context.facts.get(_LAST_STATUS)
+                last = self.context.key_values.get(Key.FIRMWARE_STATUS)
                 request: FirmwareStatusNotificationRequest = {"status": "Idle"}  # F06.FR.16, L01.FR.25
                 if last is not None and last["status"] != "Installed":
                     request = {"status": last["status"], "requestId": last["requestId"]}  # L01.FR.26

@@ -14,6 +14,7 @@ from firmware.errors import ConfigError
 from services.ocpp import network_profiles, signals
 from services.ocpp.context import Block, Context, Failure, LinkOrder, TriggerAnswer
 from services.ocpp.device_model import keys, paged
+from services.ocpp.key_values import Key
 from services.ocpp.resets import Resets
 
 if TYPE_CHECKING:
@@ -81,9 +82,9 @@ class Provisioning(Block):
         """When the SetVariables that is being checked came."""
 
     def start(self, now: float) -> None:
-        planned = self.context.facts.get("planned_boot")
+        planned = self.context.key_values.get(Key.PLANNED_BOOT)
         self._reason = cast("BootReasonEnumType", planned) or _BOOT_REASON.get(self.context.boot_cause, "Unknown")
-        self.context.facts.put("planned_boot", None)
+        self.context.key_values.put(Key.PLANNED_BOOT, None)
         self.context.model.check(keys.NETWORK_CONFIGURATION_PRIORITY, self._priority_refused)
         self._resets.start()
         _log.info("started: %s", self._reason)
@@ -125,7 +126,7 @@ class Provisioning(Block):
             return
         for slot in lower:
             del profiles[slot]
-        network_profiles.store(self.context.facts, profiles)
+        network_profiles.store(self.context.key_values, profiles)
         priority = [slot for slot in model.get(keys.NETWORK_CONFIGURATION_PRIORITY) if int(slot) in profiles]
         model.put(keys.NETWORK_CONFIGURATION_PRIORITY, tuple(priority) or (str(self.context.registration.slot),))
         _log.info("security profile %d: less secure network profiles removed", security_profile)
@@ -286,7 +287,7 @@ class Provisioning(Block):
         except ConfigError as error:
             return _profile_rejected("InvalidNetworkConf", str(error))  # B09.FR.02
         self.context.profiles[slot] = profile
-        network_profiles.store(self.context.facts, self.context.profiles)
+        network_profiles.store(self.context.key_values, self.context.profiles)
         return {"status": "Accepted"}  # B09.FR.01
 
     def _priority_refused(self, _address: Address, slots: tuple[str, ...]) -> str | None:

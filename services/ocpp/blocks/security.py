@@ -20,6 +20,7 @@ from services.ocpp import signals
 from services.ocpp.certificates import CertificateError
 from services.ocpp.context import Block, Context, Failure, LinkOrder, TriggerAnswer
 from services.ocpp.device_model import keys
+from services.ocpp.key_values import Key
 from services.ocpp.security_log import Throttle, is_critical
 
 if TYPE_CHECKING:
@@ -36,10 +37,6 @@ __all__ = ["Security"]
 
 _log = logging.getLogger(__name__)
 
-_LOG_HEAD = "security_log"
-"""The fact that holds the security log's newest line, so that its end can't be cut off unseen."""
-_HELD = "security_events_held"
-"""The fact that names the kinds of event of which more have happened than were told."""
 _RENEWAL_S = 30 * 86_400.0
 """A03.FR.02: one month."""
 _EXPIRY_CHECK_S = 86_400.0
@@ -73,10 +70,10 @@ class Security(Block):
 
     def start(self, now: float) -> None:
         log = self.context.security_log
-        verdict = log.check(self.context.facts.get(_LOG_HEAD)) if log is not None else None
+        verdict = log.check(self.context.key_values.get(Key.SECURITY_LOG)) if log is not None else None
         if verdict is not None:
             self._raise(signals.SecurityEvent(verdict.event, verdict.text), now)
-        for kind in self.context.facts.get(_HELD) or ():
+        for kind in self.context.key_values.get(Key.SECURITY_EVENTS_HELD) or ():
             self._tell(signals.SecurityEvent(kind, "more, of which the number was lost in a restart"), now)
         self._keep_held()
 
@@ -241,7 +238,7 @@ class Security(Block):
 
     def _keep_held(self) -> None:
         """A04.FR.02: a restart may lose how many were held back, but not that there were some."""
-        self.context.facts.put(_HELD, self._throttle.held or None)
+        self.context.key_values.put(Key.SECURITY_EVENTS_HELD, self._throttle.held or None)
 
     def _tell(self, event: signals.SecurityEvent, now: float) -> None:
         """Into the security log, and to the CSMS if it is critical."""
@@ -260,7 +257,7 @@ class Security(Block):
         log = self.context.security_log
         if log is not None:
             head = log.record(kind, time=self.context.time.text(now), tech_info=tech_info)
-            self.context.facts.put(_LOG_HEAD, head)
+            self.context.key_values.put(Key.SECURITY_LOG, head)
 
     def settle(self, now: float) -> None:
         """ClockCtrlr.TimeAdjustmentReportingThreshold (part 2, 2.1.32)."""

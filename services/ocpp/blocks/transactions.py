@@ -82,7 +82,7 @@ class Transactions(Block):
     # --- starting up ------------------------------------------------------------------------------------
 
     def start(self, now: float) -> None:
-        for state in self.context.store.load():
+        for state in self.context.transaction_store.load():
             try:
                 transaction = Transaction.decode(state)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:

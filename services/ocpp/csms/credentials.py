@@ -13,41 +13,40 @@ import logging
 from typing import TYPE_CHECKING
 
 from services.ocpp.device_model import keys
+from services.ocpp.key_values import Key
 
 if TYPE_CHECKING:
-    from services.ocpp.context import Facts
     from services.ocpp.device_model import DeviceModel
+    from services.ocpp.key_values import KeyValueStore
 
 __all__ = ["Credentials"]
 
 _log = logging.getLogger(__name__)
 
-_PROVEN = "proven_password"
-
 
 class Credentials:
-    def __init__(self, model: DeviceModel, facts: Facts) -> None:
+    def __init__(self, model: DeviceModel, key_values: KeyValueStore) -> None:
         self._model = model
-        self._facts = facts
+        self._key_values = key_values
         self._refused: str | None = None
         """The password that the CSMS has just refused, while there is another."""
 
     @property
     def password(self) -> str | None:
         """The one for the next attempt."""
-        current, proven = self._model.get(keys.BASIC_AUTH_PASSWORD), self._facts.get(_PROVEN)
+        current, proven = self._model.get(keys.BASIC_AUTH_PASSWORD), self._key_values.get(Key.PROVEN_PASSWORD)
         return (proven if proven and self._refused == current else current) or None
 
     def refused(self) -> None:
         """The CSMS did not take it: the other one has its turn, if there is another."""
-        self._refused = None if self.password == self._facts.get(_PROVEN) else self.password
+        self._refused = None if self.password == self._key_values.get(Key.PROVEN_PASSWORD) else self.password
 
     def taken(self) -> bool:
         """The CSMS took it; whether that takes back a change."""
         password, current = self.password, self._model.get(keys.BASIC_AUTH_PASSWORD)
         self._refused = None
-        if password != self._facts.get(_PROVEN):
-            self._facts.put(_PROVEN, password)
+        if password != self._key_values.get(Key.PROVEN_PASSWORD):
+            self._key_values.put(Key.PROVEN_PASSWORD, password)
         if not password or password == current:
             return False
         _log.warning("the CSMS does not know the new password: the former one is in force again")

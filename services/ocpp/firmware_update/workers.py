@@ -71,7 +71,7 @@ class SlotWish:
 
 
 class FirmwareJobs:
-    """The workers, and what the block may ask at once (`context.Updates`).
+    """The workers, and what the block may ask at once (`context.Firmware`).
 
     `folder` is for the image alone. `manufacturer_roots` gives the PEMs of the installed ManufacturerRootCertificates,
     `trust` whom a file server may be certified by, `rules` where a download may go.
@@ -106,7 +106,7 @@ class FirmwareJobs:
             "firmware.slots": self._ask_slots,
         }
 
-    # --- context.Updates --------------------------------------------------------------------------------------
+    # --- context.Firmware --------------------------------------------------------------------------------------
 
     def signer_problem(self, certificate: str, utc: float | None) -> str | None:
         """Why this certificate may not sign firmware here; None when it may (L01.FR.12, L01.FR.21)."""

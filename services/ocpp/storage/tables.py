@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outbox, the open transactions, the authorization cache and the small facts, as their owners see them.
+"""The outbox, the open transactions, the authorization cache and the small values by name, as their owners see them.
 
 Every write is part of the open unit of work; every statement may be repeated. What can't be read is left out: the rest
 is of use without it, and nobody could mend it.
@@ -16,7 +16,7 @@ from services.ocpp.authorization_cache import Entry
 from services.ocpp.outbox import OutboxRow
 from services.ocpp.storage.database import Database
 
-__all__ = ["CacheTable", "FactTable", "OutboxTable", "TransactionTable"]
+__all__ = ["CacheTable", "KeyValueTable", "OutboxTable", "TransactionTable"]
 
 _log = logging.getLogger(__name__)
 
@@ -161,34 +161,36 @@ class CacheTable:
             self.save(token, entry)
 
 
-class FactTable:
-    """`context.Facts`: JSON values by name, all in memory, as they were when they were put."""
+class KeyValueTable:
+    """`key_values.KeyValueStore`: JSON values by name, all in memory, as they were when they were put."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         rows = database.read("SELECT key, value FROM facts")
-        self._facts: dict[str, bytes] = {key: fact for key, fact in rows if _decode(fact, f"fact {key}") is not None}
+        self._key_values: dict[str, bytes] = {
+            key: text for key, text in rows if _decode(text, f"value {key}") is not None
+        }
         database.on_replaced(self._rewrite)
 
     def get(self, key: str) -> Any:
-        fact = self._facts.get(key)
-        return None if fact is None else msgspec.json.decode(fact)
+        text = self._key_values.get(key)
+        return None if text is None else msgspec.json.decode(text)
 
     def put(self, key: str, value: Any) -> None:
-        fact = msgspec.json.encode(value)
+        text = msgspec.json.encode(value)
         if value is None:
-            self._facts.pop(key, None)
+            self._key_values.pop(key, None)
             self._database.write("DELETE FROM facts WHERE key = ?", key)
-        elif self._facts.get(key) != fact:  # what was put before may be a part of `value`, which has changed since
-            self._facts[key] = fact
-            self._write(key, fact)
+        elif self._key_values.get(key) != text:  # what was put before may be a part of `value`, which has changed since
+            self._key_values[key] = text
+            self._write(key, text)
 
-    def _write(self, key: str, fact: bytes) -> None:
-        self._database.write("INSERT OR REPLACE INTO facts (key, value) VALUES (?, ?)", key, fact)
+    def _write(self, key: str, text: bytes) -> None:
+        self._database.write("INSERT OR REPLACE INTO facts (key, value) VALUES (?, ?)", key, text)
 
     def _rewrite(self) -> None:
-        for key, fact in self._facts.items():
-            self._write(key, fact)
+        for key, text in self._key_values.items():
+            self._write(key, text)
 
 
 def _decode(text: bytes, what: str) -> Any:

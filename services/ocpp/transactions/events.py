@@ -37,7 +37,7 @@ class TransactionEvents:
     def save(self, session: Session) -> None:
         if session.transaction is not None:
             session.transaction.stop = session.stop
-            self._context.store.save(session.transaction.id, session.evse, session.transaction.encode())
+            self._context.transaction_store.save(session.transaction.id, session.evse, session.transaction.encode())
 
     def make(
         self,
@@ -125,7 +125,7 @@ class TransactionEvents:
         transaction.last_reading = self._meter.reading(session)
         context.outbox.send_durable("TransactionEvent", request, transaction.id, clock_offset=clock_offset)
         if kind == "Ended":
-            context.store.drop(transaction.id)
+            context.transaction_store.drop(transaction.id)
         else:
             self.save(session)
             session.show_on(context.hal.evses[session.evse])

@@ -225,7 +225,7 @@ def test_room_is_made_by_dropping_refused_and_then_old_entries(tmp_path: Path) -
 
 def test_storage_is_told_in_bytes_and_bounded(tmp_path: Path) -> None:
     bench = full(tmp_path)
-    cache, table = bench.context.cache, CacheTable(bench.database)
+    cache, table = bench.context.authorization_cache, CacheTable(bench.database)
     more = {"additionalIdToken": "x" * 36, "type": "fleet"}
     verbose: Any = {
         "status": "Accepted",
@@ -247,7 +247,7 @@ def test_storage_is_told_in_bytes_and_bounded(tmp_path: Path) -> None:
 
 def test_nothing_expires_while_the_time_is_unknown(tmp_path: Path) -> None:
     bench = full(tmp_path)
-    cache, time = bench.context.cache, bench.context.time
+    cache, time = bench.context.authorization_cache, bench.context.time
     token: Any = {"idToken": CARD, "type": "ISO14443"}
     cache.learn(token, {"status": "Accepted", "cacheExpiryDateTime": "2026-11-02T00:00:00Z"}, 0.0)
     table = CacheTable(bench.database)

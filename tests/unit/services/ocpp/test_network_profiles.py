@@ -15,12 +15,13 @@ from firmware.config import NetworkProfile
 from firmware.errors import ConfigError
 from services.ocpp import network_profiles
 from services.ocpp.csms.dial import connection_url
+from services.ocpp.key_values import Key
 
 FACTORY = [NetworkProfile(slot=slot, url=f"ws://host{slot}/ocpp") for slot in (1, 3)]
 
 
-class Facts:
-    """`context.Facts` in memory."""
+class KeyValues:
+    """`key_values.KeyValueStore` in memory."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -45,12 +46,12 @@ def data(**more: Any) -> Any:
 
 
 def test_the_factorys_until_others_are_stored() -> None:
-    facts = Facts()
-    profiles = network_profiles.load(facts, FACTORY)
+    key_values = KeyValues()
+    profiles = network_profiles.load(key_values, FACTORY)
     assert list(profiles) == [1, 3]
     profiles[2] = network_profiles.parse(2, data())
-    network_profiles.store(facts, profiles)
-    again = network_profiles.load(facts, [])
+    network_profiles.store(key_values, profiles)
+    again = network_profiles.load(key_values, [])
     assert again == profiles
     assert again[2] == NetworkProfile(
         slot=2, url="ws://csms.example/ocpp", security_profile=1, interface="Wireless0", message_timeout_s=20
@@ -58,7 +59,7 @@ def test_the_factorys_until_others_are_stored() -> None:
 
 
 def test_priority() -> None:
-    profiles = network_profiles.load(Facts(), FACTORY)
+    profiles = network_profiles.load(KeyValues(), FACTORY)
     assert [profile.slot for profile in network_profiles.in_priority(profiles, ("3", "2", "x", "1"))] == [3, 1]
 
 
@@ -109,10 +110,10 @@ def test_bad_ones(fault: dict[str, Any]) -> None:
 
 
 def test_a_kept_one_that_is_of_no_use_is_passed_over() -> None:
-    facts = Facts()
-    network_profiles.store(facts, network_profiles.load(facts, FACTORY))
-    facts.values[network_profiles.FACT][0]["url"] = "ws://käse/"
-    assert list(network_profiles.load(facts, [])) == [3]
+    key_values = KeyValues()
+    network_profiles.store(key_values, network_profiles.load(key_values, FACTORY))
+    key_values.values[Key.NETWORK_PROFILES][0]["url"] = "ws://käse/"
+    assert list(network_profiles.load(key_values, [])) == [3]
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=60) | st.from_regex(r"\Awss?://[ -~\x7f-\x9f]{0,40}\Z"))

@@ -365,7 +365,7 @@ class World(RuleBasedStateMachine):
             self._reconnect()  # after a reset that had been asked for
         self.look()
         assert self.ledger.open() == []
-        assert bench.context.store.load() == []
+        assert bench.context.transaction_store.load() == []
         assert len(bench.context.outbox) == 0
         assert bench.held == {1: None, 2: None}
         assert bench.refused == []

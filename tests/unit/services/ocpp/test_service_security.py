@@ -179,7 +179,7 @@ def test_a_network_profile_of_the_csms_opens_no_way_to_the_loopback(tmp_path: Pa
     """Else SetNetworkProfile, Reset and GetLog would lead to what listens on the station itself."""
     real = NetworkProfile(slot=1, url="wss://csms.example/ocpp", security_profile=2)
     first = Told(tmp_path, real)
-    network_profiles.store(first._facts, {1: real, 2: replace(PROFILE, slot=2)})
+    network_profiles.store(first._key_values, {1: real, 2: replace(PROFILE, slot=2)})
     first._database.commit()
     first._database.close()
     again = Told(tmp_path, real)

@@ -104,12 +104,12 @@ def test_a_successor_is_taken_and_the_old_root_kept_for_a_while(checked: Bench) 
 
 
 def test_the_old_root_counts_where_it_was_replaced(checked: Bench) -> None:
-    facts = checked.context.facts
-    assert trusts_fallback_root(facts, ELSEWHERE), "nothing was replaced yet"
+    key_values = checked.context.key_values
+    assert trusts_fallback_root(key_values, ELSEWHERE), "nothing was replaced yet"
     install(checked, CSMS, Pki("Successor", parent=ROOT).pem)
     checked.power_cut()
-    facts = checked.context.facts
-    assert [trusts_fallback_root(facts, one) for one in (TLS, ELSEWHERE)] == [True, False]  # M05.FR.14, M05.FR.15
+    key_values = checked.context.key_values
+    assert [trusts_fallback_root(key_values, one) for one in (TLS, ELSEWHERE)] == [True, False]  # M05.FR.14, M05.FR.15
 
 
 def test_manufacturer_roots_need_no_signature_of_another(checked: Bench) -> None:

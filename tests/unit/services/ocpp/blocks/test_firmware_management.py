@@ -22,7 +22,7 @@ DOWNLOAD, VERIFY, INSTALL, SLOTS = "firmware.download", "firmware.verify", "firm
 
 
 class Judge:
-    """`context.Updates`: a certificate and a location are good unless they say otherwise."""
+    """`context.Firmware`: a certificate and a location are good unless they say otherwise."""
 
     def signer_problem(self, certificate: str, utc: float | None) -> str | None:
         return "expired" if certificate == "bad" else None

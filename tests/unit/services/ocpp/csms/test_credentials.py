@@ -21,7 +21,7 @@ def bench(tmp_path: Path) -> Bench:
 
 def _credentials(bench: Bench, password: str = OLD) -> Credentials:
     bench.context.model.put(keys.BASIC_AUTH_PASSWORD, password)
-    return Credentials(bench.context.model, bench.context.facts)
+    return Credentials(bench.context.model, bench.context.key_values)
 
 
 def test_without_a_password_there_is_none(bench: Bench) -> None:

@@ -49,7 +49,7 @@ _fuzz = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_t
 
 
 class _Anything:
-    """`Updates` that find nothing wrong: what is behind them is to be reached."""
+    """`Firmware` that find nothing wrong: what is behind them is to be reached."""
 
     def signer_problem(self, certificate: str, utc: float | None) -> str | None:
         return None
