@@ -30,7 +30,7 @@ TOKEN = {"idToken": "04A1B2C3D4E580", "type": "ISO14443"}
 T0 = "2026-11-23T12:00:00.000Z"
 
 
-class Bench:
+class CsmsBench:
     """A bench CSMS that runs, and a program that uses its API."""
 
     def __init__(self, bench: Running, http: aiohttp.ClientSession) -> None:
@@ -61,14 +61,14 @@ class Bench:
 
 
 @asynccontextmanager
-async def _bench(tmp_path: Path, **settings: Any) -> AsyncIterator[Bench]:
+async def _bench(tmp_path: Path, **settings: Any) -> AsyncIterator[CsmsBench]:
     chosen = Settings(tmp_path / "csms.sqlite3", port=0, **settings)
     async with running(chosen) as bench, aiohttp.ClientSession() as http:
-        yield Bench(bench, http)
+        yield CsmsBench(bench, http)
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+async def bench(tmp_path: Path) -> AsyncIterator[CsmsBench]:
     async with _bench(tmp_path) as found:
         yield found
 
@@ -90,7 +90,7 @@ async def _charge(station: ScriptedStation, *numbers: int) -> None:
         await station.ask("TransactionEvent", _event(number, wh=1000.0 + 100 * number))
 
 
-async def test_boot_and_status_are_seen(bench: Bench) -> None:
+async def test_boot_and_status_are_seen(bench: CsmsBench) -> None:
     async with bench.station(password="secret") as station:
         answer = await station.boot()
         assert (answer["status"], answer["interval"]) == ("Accepted", 60)
@@ -108,7 +108,7 @@ async def test_boot_and_status_are_seen(bench: Bench) -> None:
         assert [(at["evse"], at["status"]) for at in seen["connectors"]] == [(1, "Available")]
 
 
-async def test_a_whole_transaction(bench: Bench) -> None:
+async def test_a_whole_transaction(bench: CsmsBench) -> None:
     async with bench.station() as station:
         await station.boot()
         assert await station.ask("Authorize", {"idToken": TOKEN}) == {"idTokenInfo": {"status": "Accepted"}}
@@ -142,7 +142,7 @@ async def test_a_whole_transaction(bench: Bench) -> None:
     assert [event["seq_no"] for event in detail["events"]] == [0, 1, 2, 3, 4]
 
 
-async def test_a_retransmission_after_a_lost_answer_changes_nothing(bench: Bench) -> None:
+async def test_a_retransmission_after_a_lost_answer_changes_nothing(bench: CsmsBench) -> None:
     async with bench.station() as station:
         await station.boot()
         await station.request("TransactionEvent", _event(0, "Started", 1000.0), message_id="same")
@@ -154,7 +154,7 @@ async def test_a_retransmission_after_a_lost_answer_changes_nothing(bench: Bench
     assert (row["events"], row["repeated"], row["seq_ok"], row["energy_wh"]) == (2, 1, True, 100.0)
 
 
-async def test_gaps_are_flagged_and_filled_late(bench: Bench) -> None:
+async def test_gaps_are_flagged_and_filled_late(bench: CsmsBench) -> None:
     async with bench.station() as station:
         await station.boot()
         await station.ask("TransactionEvent", _event(0, "Started", 1000.0))
@@ -166,7 +166,7 @@ async def test_gaps_are_flagged_and_filled_late(bench: Bench) -> None:
         assert (row["missing"], row["late"], row["problems"]) == (0, 2, ["seqNo 2, 3 came late"])
 
 
-async def test_tokens_decide(bench: Bench) -> None:
+async def test_tokens_decide(bench: CsmsBench) -> None:
     async def status(uid: str) -> Any:
         answer = await station.ask("Authorize", {"idToken": {"idToken": uid, "type": "ISO14443"}})
         return answer["idTokenInfo"]
@@ -185,7 +185,7 @@ async def test_tokens_decide(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("registration", ["Pending", "Rejected"])
-async def test_a_station_that_is_not_accepted_may_not_speak(bench: Bench, registration: str) -> None:
+async def test_a_station_that_is_not_accepted_may_not_speak(bench: CsmsBench, registration: str) -> None:
     assert await bench.put("api/behaviour", {"boot_status": registration, "heartbeat_interval_s": 5}) == 200
     async with bench.station() as station:
         answer = await station.boot()
@@ -201,7 +201,7 @@ async def test_a_station_that_is_not_accepted_may_not_speak(bench: Bench, regist
             assert (await station.request("Heartbeat", {}))[0] == 3
 
 
-async def test_any_request_can_be_sent(bench: Bench) -> None:
+async def test_any_request_can_be_sent(bench: CsmsBench) -> None:
     async with bench.station() as station:
         station.answers["Reset"] = {"status": "Accepted"}
         status, body = await bench.call("Reset", {"type": "OnIdle"})
@@ -219,7 +219,7 @@ async def test_any_request_can_be_sent(bench: Bench) -> None:
         assert body["problem"].startswith("status: ")
 
 
-async def test_raw_sends_what_the_schema_forbids(bench: Bench) -> None:
+async def test_raw_sends_what_the_schema_forbids(bench: CsmsBench) -> None:
     async with bench.station() as station:
         status, body = await bench.call("Sing", {"song": [1]}, raw=True)
         assert (status, body["call_error"]["code"]) == (200, "NotImplemented")
@@ -236,7 +236,9 @@ async def test_raw_sends_what_the_schema_forbids(bench: Bench) -> None:
         (7, {}, 400, "malformed"),
     ],
 )
-async def test_what_cannot_be_sent_is_refused(bench: Bench, action: Any, payload: Any, status: int, error: str) -> None:
+async def test_what_cannot_be_sent_is_refused(
+    bench: CsmsBench, action: Any, payload: Any, status: int, error: str
+) -> None:
     async with bench.station() as station:
         got, body = await bench.call(action, payload)
         assert (got, body["error"]) == (status, error)
@@ -244,7 +246,7 @@ async def test_what_cannot_be_sent_is_refused(bench: Bench, action: Any, payload
         assert station.asked == []
 
 
-async def test_no_answer_a_late_answer_and_no_station(bench: Bench) -> None:
+async def test_no_answer_a_late_answer_and_no_station(bench: CsmsBench) -> None:
     status, body = await bench.call("ClearCache", {}, station="NOBODY")
     assert (status, body["error"]) == (404, "unknown_station")
     async with bench.station() as station:
@@ -266,7 +268,7 @@ async def test_no_answer_a_late_answer_and_no_station(bench: Bench) -> None:
     assert (status, body["error"]) == (409, "not_connected")
 
 
-async def test_requests_go_out_one_at_a_time(bench: Bench) -> None:
+async def test_requests_go_out_one_at_a_time(bench: CsmsBench) -> None:
     async with bench.station() as station:
         station.answers["ClearCache"] = None
         first = asyncio.create_task(bench.call("ClearCache", {}, timeout_s=0.3))
@@ -279,14 +281,14 @@ async def test_requests_go_out_one_at_a_time(bench: Bench) -> None:
         assert (await second)[1]["result"] == {"versionNumber": 1}
 
 
-async def test_the_answer_of_another_request_is_not_taken(bench: Bench) -> None:
+async def test_the_answer_of_another_request_is_not_taken(bench: CsmsBench) -> None:
     async with bench.station() as station:
         station.answers["ClearCache"] = '[3,"another",{"status":"Rejected"}]'
         call = asyncio.create_task(bench.call("ClearCache", {}, timeout_s=0.2))
         assert (await call)[0] == 504
 
 
-async def test_a_connection_lost_before_the_answer(bench: Bench) -> None:
+async def test_a_connection_lost_before_the_answer(bench: CsmsBench) -> None:
     async with bench.station() as station:
         station.answers["ClearCache"] = None
         call = asyncio.create_task(bench.call("ClearCache", {}))
@@ -294,7 +296,7 @@ async def test_a_connection_lost_before_the_answer(bench: Bench) -> None:
     assert (await call)[0] == 409
 
 
-async def test_broken_frames_are_answered_and_shown(bench: Bench) -> None:
+async def test_broken_frames_are_answered_and_shown(bench: CsmsBench) -> None:
     async with bench.station() as station:
         assert (await station.send_text("what?"))[:3] == [4, "-1", "RpcFrameworkError"]
         assert (await station.send_text('[2,"x","Heartbeat",'))[:3] == [4, "x", "FormatViolation"]
@@ -313,7 +315,7 @@ async def test_broken_frames_are_answered_and_shown(bench: Bench) -> None:
         assert next(row["text"] for row in rows if row["kind"] == "malformed") == "what?"
 
 
-async def test_a_huge_frame_ends_its_connection_only(bench: Bench) -> None:
+async def test_a_huge_frame_ends_its_connection_only(bench: CsmsBench) -> None:
     async with bench.station("CP002") as other:
         async with bench.station() as station, asyncio.timeout(5):
             with contextlib.suppress(ConnectionClosed):
@@ -331,7 +333,7 @@ async def test_a_huge_frame_ends_its_connection_only(bench: Bench) -> None:
     assert any("binary" in text for text in links)
 
 
-async def test_the_newer_connection_wins(bench: Bench) -> None:
+async def test_the_newer_connection_wins(bench: CsmsBench) -> None:
     async with bench.station() as older, bench.station() as newer:
         async with asyncio.timeout(5):
             await older.socket.wait_closed()
@@ -365,7 +367,7 @@ async def test_passwords_identities_and_subprotocols(tmp_path: Path) -> None:
         assert "right" not in json.dumps(texts)
 
 
-async def test_the_page_is_served_and_keeps_others_out(bench: Bench) -> None:
+async def test_the_page_is_served_and_keeps_others_out(bench: CsmsBench) -> None:
     async with bench.http.get(bench.url) as response:
         page = await response.text()
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]
@@ -401,7 +403,7 @@ async def test_the_page_is_served_and_keeps_others_out(bench: Bench) -> None:
         assert response.status == 415
 
 
-async def test_the_page_hears_of_everything(bench: Bench) -> None:
+async def test_the_page_hears_of_everything(bench: CsmsBench) -> None:
     heard: dict[str, Any] = {}
 
     async def listen() -> None:
@@ -427,7 +429,7 @@ async def test_the_page_hears_of_everything(bench: Bench) -> None:
     listener.cancel()
 
 
-async def test_every_message_is_kept_raw_and_in_order(bench: Bench) -> None:
+async def test_every_message_is_kept_raw_and_in_order(bench: CsmsBench) -> None:
     async with bench.station() as station:
         await station.socket.send('[2, "spaced" , "Heartbeat",  {}]')
         await asyncio.wait_for(station.unexpected.get(), 5)

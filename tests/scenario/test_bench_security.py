@@ -32,7 +32,7 @@ SERIAL = "BW-0001"
 TRIGGER = {"requestedMessage": "SignChargingStationCertificate"}
 
 
-class Bench:
+class SecureCsmsBench:
     """A bench CSMS that runs, its API, and stations to connect to it."""
 
     def __init__(self, running_bench: Running, folder: Path) -> None:
@@ -70,12 +70,12 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(folder: Path, security_profile: int) -> AsyncIterator[Bench]:
+async def bench(folder: Path, security_profile: int) -> AsyncIterator[SecureCsmsBench]:
     chosen = Settings(
         folder / "csms.sqlite3", port=0, tls_port=0, security_profile=security_profile, files=folder / "files"
     )
     async with running(chosen) as found:
-        yield Bench(found, folder)
+        yield SecureCsmsBench(found, folder)
 
 
 async def _refused(status: int, attempt: Any) -> None:
@@ -228,7 +228,9 @@ async def test_requests_that_are_not_signed(tmp_path: Path) -> None:
 # Errands, with stations that do not play along
 
 
-async def _fails(here: Bench, station: ScriptedStation, errand: Callable[[], Awaitable[None]], why: str) -> None:
+async def _fails(
+    here: SecureCsmsBench, station: ScriptedStation, errand: Callable[[], Awaitable[None]], why: str
+) -> None:
     await station.boot(SERIAL)
     with pytest.raises(ErrandFailed, match=why):
         await errand()
@@ -275,12 +277,12 @@ async def test_a_bench_that_signs_nothing_does_not_try(tmp_path: Path) -> None:
         assert [action for action, _ in station.asked] == ["InstallCertificate"]
 
 
-async def _update(here: Bench, tell: Callable[[str], object], **how: Any) -> None:
+async def _update(here: SecureCsmsBench, tell: Callable[[str], object], **how: Any) -> None:
     chosen: dict[str, Any] = {"image": None, "checkout": ROOT, "product": "c7am-400-cc", "over": "https", **how}
     await asyncio.to_thread(update_firmware, here.client, "CP001", **chosen, tell=tell)
 
 
-async def _raise(here: Bench, tell: Callable[[str], object]) -> None:
+async def _raise(here: SecureCsmsBench, tell: Callable[[str], object]) -> None:
     await asyncio.to_thread(raise_security, here.client, "CP001", 3, tell=tell)
 
 
@@ -324,7 +326,7 @@ async def test_a_station_is_secured_renewed_and_updated(tmp_path: Path) -> None:
             assert (seen["security_profile"], seen["boot_reason"]) == (3, "FirmwareUpdate")
 
 
-async def _renew(here: Bench, rig: Rig) -> None:
+async def _renew(here: SecureCsmsBench, rig: Rig) -> None:
     """A02 by request of the CSMS: the station comes back by itself, with the new certificate."""
     await eventually(lambda: here.running.desk.link("CP001"))
     before = await here.get("/api/stations/CP001")

@@ -33,7 +33,7 @@ from tests.support.file_servers import ftp_server
 from tests.support.firmware import image, signature
 from tests.support.rig import Rig
 from tests.support.scenario import CARD, PASSWORD, Site, Variables, factory
-from tests.support.station import set_variables
+from tests.support.station_bench import set_variables
 from tests.support.tls import make_files
 from tools.pki import Authority
 

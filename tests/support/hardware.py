@@ -28,8 +28,8 @@ from hal.ports import (
 from tests.support.clock import ManualClock
 
 __all__ = [
+    "CabinetDouble",
     "FakeBoard",
-    "FakeCabinet",
     "FakeCardReader",
     "FakeContactor",
     "FakeInputs",
@@ -374,7 +374,7 @@ class FakeBoard(_Fake):
         self._do("feed_watchdog")
 
 
-class FakeCabinet:
+class CabinetDouble:
     """All doubles of a cabinet, and the real `StationCabinet` on top of them."""
 
     def __init__(self, evses: Sequence[int] = (1, 2)) -> None:

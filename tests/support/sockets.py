@@ -22,7 +22,7 @@ from firmware.contract.messages import (
     Snapshot,
 )
 
-__all__ = ["FakeCabinet", "FixedClock", "RawPeer", "ScriptedServer", "eventually", "snapshot"]
+__all__ = ["AnsweringCabinet", "FixedClock", "RawPeer", "ScriptedServer", "eventually", "snapshot"]
 
 TIMEOUT_S = 10.0
 
@@ -133,7 +133,7 @@ def snapshot(seq: int = 0, run_id: str = "run") -> Snapshot:
     )
 
 
-class FakeCabinet:
+class AnsweringCabinet:
     """Remembers what it is asked; EVSE 9 does not exist; `while_executing` events happen during each command."""
 
     def __init__(self) -> None:

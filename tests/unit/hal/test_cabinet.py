@@ -36,37 +36,37 @@ from firmware.contract import (
     Withdraw,
 )
 from hal.ports import Pilot, VehicleStage
-from tests.support.hardware import FakeCabinet
+from tests.support.hardware import CabinetDouble
 
 
 @pytest.fixture
-def fake() -> FakeCabinet:
-    fake = FakeCabinet()
+def fake() -> CabinetDouble:
+    fake = CabinetDouble()
     fake.start()
     fake.run(0.2)
     return fake
 
 
-def phase(fake: FakeCabinet, evse: int = 1) -> Phase:
+def phase(fake: CabinetDouble, evse: int = 1) -> Phase:
     return fake.cabinet.snapshot(0, "run").evses[evse - 1].phase
 
 
-def permit(fake: FakeCabinet, evse: int = 1, session: str = "one", lease_s: float = 60.0) -> None:
+def permit(fake: CabinetDouble, evse: int = 1, session: str = "one", lease_s: float = 60.0) -> None:
     assert fake.cabinet.execute(Permit(evse, session, lease_s)) is None
 
 
-def charge(fake: FakeCabinet, evse: int = 1) -> None:
+def charge(fake: CabinetDouble, evse: int = 1) -> None:
     fake.cars[evse].plug()
     permit(fake, evse)
     fake.run(8.0)
     assert phase(fake, evse) is Phase.CHARGING
 
 
-def raised(fake: FakeCabinet) -> list[tuple[Fault, int | None]]:
+def raised(fake: CabinetDouble) -> list[tuple[Fault, int | None]]:
     return [(event.fault, event.evse) for event in fake.of_kind(FaultRaised)]
 
 
-def cleared(fake: FakeCabinet) -> list[tuple[Fault, int | None]]:
+def cleared(fake: CabinetDouble) -> list[tuple[Fault, int | None]]:
     return [(event.fault, event.evse) for event in fake.of_kind(FaultCleared)]
 
 
@@ -74,7 +74,7 @@ def cleared(fake: FakeCabinet) -> list[tuple[Fault, int | None]]:
 
 
 def test_start_brings_everything_to_its_safe_value() -> None:
-    fake = FakeCabinet()
+    fake = CabinetDouble()
     fake.contactors[1].coil = True
     fake.start()
     for evse in (1, 2):
@@ -85,7 +85,7 @@ def test_start_brings_everything_to_its_safe_value() -> None:
 
 
 def test_what_is_so_at_the_start_is_in_the_snapshot_and_no_news() -> None:
-    fake = FakeCabinet()
+    fake = CabinetDouble()
     fake.cars[1].plug()
     fake.inputs.door_open = True
     fake.start()
@@ -102,7 +102,7 @@ def test_what_is_so_at_the_start_is_in_the_snapshot_and_no_news() -> None:
 # --- sessions ------------------------------------------------------------------------------------------------
 
 
-def test_a_whole_session(fake: FakeCabinet) -> None:
+def test_a_whole_session(fake: CabinetDouble) -> None:
     charge(fake)
     status = fake.cabinet.snapshot(0, "run").evses[0]
     assert status.contactor_closed
@@ -127,12 +127,12 @@ def test_a_whole_session(fake: FakeCabinet) -> None:
     assert len(fake.of_kind(Plugged)) == len(fake.of_kind(Unplugged)) == 1
 
 
-def test_vehicle_that_changes_its_mind_is_looked_at_at_once(fake: FakeCabinet) -> None:
+def test_vehicle_that_changes_its_mind_is_looked_at_at_once(fake: CabinetDouble) -> None:
     fake.cars[1].plug()
     assert [type(event) for event in fake.events if not isinstance(event, MeterReading)][:1] == [Plugged]
 
 
-def test_lease_that_is_not_renewed(fake: FakeCabinet) -> None:
+def test_lease_that_is_not_renewed(fake: CabinetDouble) -> None:
     fake.cars[1].plug()
     permit(fake, lease_s=10.0)
     fake.run(9.0)
@@ -142,7 +142,7 @@ def test_lease_that_is_not_renewed(fake: FakeCabinet) -> None:
     assert fake.cabinet.snapshot(0, "run").evses[0].session is None
 
 
-def test_limit(fake: FakeCabinet) -> None:
+def test_limit(fake: CabinetDouble) -> None:
     charge(fake)
     assert fake.cabinet.execute(SetLimit(1, 0.0)) is None
     fake.run(1.5)
@@ -153,7 +153,7 @@ def test_limit(fake: FakeCabinet) -> None:
     assert phase(fake) is Phase.CHARGING
 
 
-def test_modules_follow_the_cars(fake: FakeCabinet) -> None:
+def test_modules_follow_the_cars(fake: CabinetDouble) -> None:
     charge(fake, 1)
     assert fake.shelf.assigned[1] >= 3
     assert fake.shelf.assigned[2] == 0
@@ -166,7 +166,7 @@ def test_modules_follow_the_cars(fake: FakeCabinet) -> None:
     assert len(fake.shelf.called("assign")) < 10, "assigned only when something changes"
 
 
-def test_an_outlet_that_is_stopping_gets_no_more_modules(fake: FakeCabinet) -> None:
+def test_an_outlet_that_is_stopping_gets_no_more_modules(fake: CabinetDouble) -> None:
     for evse in (1, 2):
         fake.cars[evse].plug()
         permit(fake, evse)
@@ -181,7 +181,7 @@ def test_an_outlet_that_is_stopping_gets_no_more_modules(fake: FakeCabinet) -> N
         assert [groups[evse] for groups in history] == sorted((groups[evse] for groups in history), reverse=True)
 
 
-def test_hot_plug_derates(fake: FakeCabinet) -> None:
+def test_hot_plug_derates(fake: CabinetDouble) -> None:
     fake.cars[1].wanted_a = 300.0
     charge(fake)
     fake.inputs.plug_temp_c[1] = None
@@ -192,7 +192,7 @@ def test_hot_plug_derates(fake: FakeCabinet) -> None:
 # --- stop button ---------------------------------------------------------------------------------------------
 
 
-def test_stop_button_opens_in_its_own_edge(fake: FakeCabinet) -> None:
+def test_stop_button_opens_in_its_own_edge(fake: CabinetDouble) -> None:
     charge(fake, 1)
     charge(fake, 2)
     fake.inputs.press()
@@ -213,7 +213,7 @@ def test_stop_button_opens_in_its_own_edge(fake: FakeCabinet) -> None:
     assert phase(fake, 1) is Phase.CHARGING
 
 
-def test_stop_button_commands_the_contactors_before_anything_else(fake: FakeCabinet) -> None:
+def test_stop_button_commands_the_contactors_before_anything_else(fake: CabinetDouble) -> None:
     charge(fake, 1)
     coil_when_told: list[bool] = []
     fake.cabinet.listen(lambda _event: coil_when_told.append(fake.contactors[1].coil))
@@ -222,7 +222,7 @@ def test_stop_button_commands_the_contactors_before_anything_else(fake: FakeCabi
     assert not any(coil_when_told)
 
 
-def test_stop_button_is_quick(fake: FakeCabinet) -> None:
+def test_stop_button_is_quick(fake: CabinetDouble) -> None:
     """A bound wide enough for a busy machine: what is measured is that nothing waits for a tick."""
     charge(fake, 1)
     start = time.perf_counter()
@@ -230,7 +230,7 @@ def test_stop_button_is_quick(fake: FakeCabinet) -> None:
     assert time.perf_counter() - start < 0.1
 
 
-def test_stop_button_that_a_driver_does_not_tell_is_found_by_the_tick(fake: FakeCabinet) -> None:
+def test_stop_button_that_a_driver_does_not_tell_is_found_by_the_tick(fake: CabinetDouble) -> None:
     charge(fake)
     fake.inputs.emergency_stop = True
     fake.run(0.1)
@@ -240,7 +240,7 @@ def test_stop_button_that_a_driver_does_not_tell_is_found_by_the_tick(fake: Fake
 # --- faults by every road -------------------------------------------------------------------------------------
 
 
-def test_lost_inputs_stop_the_station(fake: FakeCabinet) -> None:
+def test_lost_inputs_stop_the_station(fake: CabinetDouble) -> None:
     charge(fake)
     fake.inputs.freeze()
     fake.run(0.9)
@@ -250,7 +250,7 @@ def test_lost_inputs_stop_the_station(fake: FakeCabinet) -> None:
     assert raised(fake) == [(Fault.EMERGENCY_STOP, None)]
 
 
-def test_meter_gap_of_3_s_passes_and_of_6_s_ends_the_session_as_a_meter_fault(fake: FakeCabinet) -> None:
+def test_meter_gap_of_3_s_passes_and_of_6_s_ends_the_session_as_a_meter_fault(fake: CabinetDouble) -> None:
     charge(fake)
     fake.meters[1].failing = True
     fake.run(3.0)
@@ -270,7 +270,7 @@ def test_meter_gap_of_3_s_passes_and_of_6_s_ends_the_session_as_a_meter_fault(fa
     assert phase(fake) is Phase.PLUGGED
 
 
-def test_vehicle_link_that_is_silent(fake: FakeCabinet) -> None:
+def test_vehicle_link_that_is_silent(fake: CabinetDouble) -> None:
     charge(fake)
     fake.cars[1].freeze()
     fake.run(0.3)
@@ -278,7 +278,7 @@ def test_vehicle_link_that_is_silent(fake: FakeCabinet) -> None:
     assert raised(fake) == [(Fault.VEHICLE_LINK, 1)]
 
 
-def test_board_fault(fake: FakeCabinet) -> None:
+def test_board_fault(fake: CabinetDouble) -> None:
     charge(fake)
     fake.board.on_fault(Fault.GROUND_FAULT, 1, True, "PE open")
     assert not fake.contactors[1].coil
@@ -288,7 +288,7 @@ def test_board_fault(fake: FakeCabinet) -> None:
     assert raised(fake) == cleared(fake) == [(Fault.GROUND_FAULT, 1)]
 
 
-def test_insulation_fault_while_charging_stands_until_the_plug_is_out(fake: FakeCabinet) -> None:
+def test_insulation_fault_while_charging_stands_until_the_plug_is_out(fake: CabinetDouble) -> None:
     charge(fake)
     fake.run(5.0)
     fake.monitors[1].kohm = 60.0
@@ -304,7 +304,7 @@ def test_insulation_fault_while_charging_stands_until_the_plug_is_out(fake: Fake
     assert phase(fake) is Phase.IDLE
 
 
-def test_welded_contact(fake: FakeCabinet) -> None:
+def test_welded_contact(fake: CabinetDouble) -> None:
     charge(fake)
     fake.contactors[1].stuck = True
     fake.cabinet.execute(Withdraw(1))
@@ -314,7 +314,7 @@ def test_welded_contact(fake: FakeCabinet) -> None:
     assert phase(fake, 2) is Phase.IDLE
 
 
-def test_contactor_that_can_t_be_told_is_told_again(fake: FakeCabinet) -> None:
+def test_contactor_that_can_t_be_told_is_told_again(fake: CabinetDouble) -> None:
     charge(fake)
     fake.contactors[1].failing = True
     fake.cabinet.execute(Withdraw(1))
@@ -328,7 +328,7 @@ def test_contactor_that_can_t_be_told_is_told_again(fake: FakeCabinet) -> None:
     assert (Fault.CONTACTOR_FAILED, 1) in cleared(fake)
 
 
-def test_modules_that_do_not_obey(fake: FakeCabinet) -> None:
+def test_modules_that_do_not_obey(fake: CabinetDouble) -> None:
     charge(fake)
     fake.shelf.failing = True
     fake.run(0.2)
@@ -337,7 +337,7 @@ def test_modules_that_do_not_obey(fake: FakeCabinet) -> None:
     assert not fake.contactors[1].coil
 
 
-def test_plug_pulled_under_load(fake: FakeCabinet) -> None:
+def test_plug_pulled_under_load(fake: CabinetDouble) -> None:
     charge(fake)
     fake.cars[1].unplug()
     assert not fake.contactors[1].coil
@@ -346,7 +346,7 @@ def test_plug_pulled_under_load(fake: FakeCabinet) -> None:
     assert phase(fake) is Phase.IDLE
 
 
-def test_one_outlet_s_fault_is_not_the_other_s(fake: FakeCabinet) -> None:
+def test_one_outlet_s_fault_is_not_the_other_s(fake: CabinetDouble) -> None:
     charge(fake, 1)
     charge(fake, 2)
     fake.cars[1].say(pilot=Pilot.E)
@@ -360,7 +360,7 @@ def test_one_outlet_s_fault_is_not_the_other_s(fake: FakeCabinet) -> None:
 # --- card, displays, links, clock -------------------------------------------------------------------------------
 
 
-def test_what_people_and_networks_do(fake: FakeCabinet) -> None:
+def test_what_people_and_networks_do(fake: CabinetDouble) -> None:
     fake.events.clear()
     fake.reader.on_card("04A1B2C3D4E5F6")
     fake.reader.on_problem(CardProblem.SEVERAL_CARDS)
@@ -380,7 +380,7 @@ def test_what_people_and_networks_do(fake: FakeCabinet) -> None:
     assert fake.cabinet.snapshot(0, "run").links["Wired0"] is False
 
 
-def test_show(fake: FakeCabinet) -> None:
+def test_show(fake: CabinetDouble) -> None:
     fake.events.clear()
     for _ in range(2):
         assert fake.cabinet.execute(Show(1, "charging", {"power": "40 kW"})) is None
@@ -390,7 +390,7 @@ def test_show(fake: FakeCabinet) -> None:
     assert fake.cabinet.snapshot(0, "run").screens[0] == shown
 
 
-def test_display_that_fails_is_a_harmless_fault(fake: FakeCabinet) -> None:
+def test_display_that_fails_is_a_harmless_fault(fake: CabinetDouble) -> None:
     charge(fake)
     fake.screens[1].failing = True
     answer = fake.cabinet.execute(Show(1, "charging"))
@@ -424,13 +424,13 @@ def test_display_that_fails_is_a_harmless_fault(fake: FakeCabinet) -> None:
         (SetLimit(1, float("inf")), Problem.BAD_REQUEST),
     ],
 )
-def test_commands_that_are_refused(fake: FakeCabinet, command: Command, problem: Problem) -> None:
+def test_commands_that_are_refused(fake: CabinetDouble, command: Command, problem: Problem) -> None:
     answer = fake.cabinet.execute(command)
     assert answer is not None
     assert answer[0] is problem
 
 
-def test_another_session_waits_for_its_turn(fake: FakeCabinet) -> None:
+def test_another_session_waits_for_its_turn(fake: CabinetDouble) -> None:
     permit(fake, session="one")
     answer = fake.cabinet.execute(Permit(1, "two", 10.0))
     assert answer is not None
@@ -439,19 +439,19 @@ def test_another_session_waits_for_its_turn(fake: FakeCabinet) -> None:
     permit(fake, session="two")
 
 
-def test_withdraw_without_permission_is_done(fake: FakeCabinet) -> None:
+def test_withdraw_without_permission_is_done(fake: CabinetDouble) -> None:
     assert fake.cabinet.execute(Withdraw(1)) is None
 
 
 def test_no_displays_is_no_hardware() -> None:
-    fake = FakeCabinet()
+    fake = CabinetDouble()
     fake.screens.clear()
     fake.evses = ()
     cabinet = type(fake.cabinet)(fake.hardware(), fake.clock)
     assert cabinet.execute(Show(1, "idle")) == (Problem.NO_HARDWARE, "no displays")
 
 
-def test_reboot_opens_contactors_first(fake: FakeCabinet) -> None:
+def test_reboot_opens_contactors_first(fake: CabinetDouble) -> None:
     charge(fake)
     assert fake.cabinet.execute(Reboot()) is None
     again = fake.cabinet.execute(Reboot())
@@ -467,7 +467,7 @@ def test_reboot_opens_contactors_first(fake: FakeCabinet) -> None:
     assert MeterContext.STOP in [reading.context for reading in fake.of_kind(MeterReading)]
 
 
-def test_reboot_does_not_wait_for_ever(fake: FakeCabinet) -> None:
+def test_reboot_does_not_wait_for_ever(fake: CabinetDouble) -> None:
     charge(fake)
     fake.contactors[1].stuck = True
     fake.cabinet.execute(Reboot())
@@ -478,7 +478,7 @@ def test_reboot_does_not_wait_for_ever(fake: FakeCabinet) -> None:
 # --- life --------------------------------------------------------------------------------------------------
 
 
-def test_watchdog_is_fed_while_every_loop_lives(fake: FakeCabinet) -> None:
+def test_watchdog_is_fed_while_every_loop_lives(fake: CabinetDouble) -> None:
     before = len(fake.board.called("feed_watchdog"))
     fake.run(4.0)
     assert 5 <= len(fake.board.called("feed_watchdog")) - before <= 11
@@ -489,18 +489,18 @@ def test_watchdog_is_fed_while_every_loop_lives(fake: FakeCabinet) -> None:
     assert len(fake.board.called("feed_watchdog")) == before
 
 
-def test_watchdog_that_can_t_be_fed_is_not_the_end(fake: FakeCabinet) -> None:
+def test_watchdog_that_can_t_be_fed_is_not_the_end(fake: CabinetDouble) -> None:
     fake.board.failing = True
     fake.run(1.0)
     assert fake.cabinet.board_clock().is_set is False
 
 
-def test_utc_is_the_board_s(fake: FakeCabinet) -> None:
+def test_utc_is_the_board_s(fake: CabinetDouble) -> None:
     fake.clock.step_utc(3600.0)
     assert fake.cabinet.utc() == pytest.approx(fake.clock.utc())
 
 
-async def test_close_ends_sessions_and_leaves_everything_safe(fake: FakeCabinet) -> None:
+async def test_close_ends_sessions_and_leaves_everything_safe(fake: CabinetDouble) -> None:
     charge(fake)
 
     async def world() -> None:
@@ -518,7 +518,7 @@ async def test_close_ends_sessions_and_leaves_everything_safe(fake: FakeCabinet)
 
 
 async def test_run_ticks() -> None:
-    fake = FakeCabinet()
+    fake = CabinetDouble()
     fake.start()
     task = asyncio.create_task(fake.cabinet.run())
     async with asyncio.timeout(5.0):
@@ -528,7 +528,7 @@ async def test_run_ticks() -> None:
     task.cancel()
 
 
-def test_car_that_leaves_at_the_end_of_its_session(fake: FakeCabinet) -> None:
+def test_car_that_leaves_at_the_end_of_its_session(fake: CabinetDouble) -> None:
     charge(fake)
     fake.cars[1].say(stage=VehicleStage.STOP, target_current_a=0.0)
     fake.run(3.0)

@@ -17,7 +17,7 @@ from firmware.contract.messages import CONTRACT_VERSION, Done, FromClient, FromH
 from firmware.ipc.connection import Connection, Credentials
 from firmware.ipc.framing import MAX_LINE_BYTES, Decoder
 from hal.server import HalServer
-from tests.support.hardware import FakeCabinet
+from tests.support.hardware import CabinetDouble
 
 GREETING = {"kind": "greeting", "version": CONTRACT_VERSION, "role": "service", "software": "bad"}
 _decode: Decoder[FromHal] = Decoder(FromHal)
@@ -75,7 +75,7 @@ class Desk:
     """The real cabinet on doubles, behind the real server, without a socket."""
 
     def __init__(self) -> None:
-        self.fake = FakeCabinet()
+        self.fake = CabinetDouble()
         clock = self.fake.clock
         own = Credentials(1, os.geteuid(), 1)
         self.server = HalServer(

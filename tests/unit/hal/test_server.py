@@ -32,15 +32,15 @@ from firmware.contract.messages import (
 )
 from firmware.ipc.connection import Credentials
 from hal.server import HalServer
-from tests.support.sockets import FakeCabinet, FixedClock, RawPeer, eventually, snapshot
+from tests.support.sockets import AnsweringCabinet, FixedClock, RawPeer, eventually, snapshot
 
 HAL_GREETING = {"kind": "greeting", "version": CONTRACT_VERSION, "role": "service", "software": "hal 1"}
 PERMIT = {"kind": "permit", "evse": 1, "session": "s", "lease_s": 10.0}
 
 
 @pytest.fixture
-def cabinet() -> FakeCabinet:
-    return FakeCabinet()
+def cabinet() -> AnsweringCabinet:
+    return AnsweringCabinet()
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def serving(cabinet: FakeCabinet, path: Path, **options: Any) -> AsyncIterator[HalServer]:
+async def serving(cabinet: AnsweringCabinet, path: Path, **options: Any) -> AsyncIterator[HalServer]:
     server = HalServer(
         cabinet, path=path, clock=FixedClock(), utc=lambda: 1_700_000_000.5, software="hal 1", run_id="run", **options
     )
@@ -61,7 +61,7 @@ async def serving(cabinet: FakeCabinet, path: Path, **options: Any) -> AsyncIter
 
 
 @pytest.fixture
-async def server(cabinet: FakeCabinet, path: Path) -> AsyncIterator[HalServer]:
+async def server(cabinet: AnsweringCabinet, path: Path) -> AsyncIterator[HalServer]:
     async with serving(cabinet, path) as running:
         yield running
 
@@ -84,7 +84,7 @@ async def connected(path: Path, role: str = "service") -> RawPeer:
 # --- greeting -----------------------------------------------------------------------------------------
 
 
-async def test_greeting_then_snapshot_of_this_moment(cabinet: FakeCabinet, path: Path, server: HalServer) -> None:
+async def test_greeting_then_snapshot_of_this_moment(cabinet: AnsweringCabinet, path: Path, server: HalServer) -> None:
     cabinet.publish(EvseSelected(evse=1))
     peer = await greeted(path)
     assert msgspec.convert(await peer.hear(), Snapshot) == snapshot(1, "run")
@@ -110,7 +110,7 @@ async def test_another_version_hears_ours_and_is_closed(
     await peer.close()
 
 
-async def test_a_silent_client_is_closed(cabinet: FakeCabinet, path: Path) -> None:
+async def test_a_silent_client_is_closed(cabinet: AnsweringCabinet, path: Path) -> None:
     async with serving(cabinet, path, greeting_timeout_s=0.02):
         peer = await RawPeer.connect(path)
         assert await peer.hear() == HAL_GREETING
@@ -124,7 +124,7 @@ async def test_a_silent_client_is_closed(cabinet: FakeCabinet, path: Path) -> No
 
 
 async def test_a_second_service_is_closed_and_the_first_lives(
-    cabinet: FakeCabinet, path: Path, server: HalServer
+    cabinet: AnsweringCabinet, path: Path, server: HalServer
 ) -> None:
     first = await connected(path)
     second = await greeted(path)
@@ -147,7 +147,7 @@ async def test_a_second_service_is_closed_and_the_first_lives(
     ],
 )
 async def test_nothing_before_the_greeting(
-    cabinet: FakeCabinet, path: Path, server: HalServer, message: dict[str, Any]
+    cabinet: AnsweringCabinet, path: Path, server: HalServer, message: dict[str, Any]
 ) -> None:
     peer = await RawPeer.connect(path)
     peer.say(**message)
@@ -170,7 +170,7 @@ async def test_nothing_before_the_greeting(
     ],
 )
 async def test_what_breaks_the_contract_ends_the_connection(
-    cabinet: FakeCabinet, path: Path, server: HalServer, line: bytes
+    cabinet: AnsweringCabinet, path: Path, server: HalServer, line: bytes
 ) -> None:
     peer = await connected(path)
     peer.send(line)
@@ -181,7 +181,7 @@ async def test_what_breaks_the_contract_ends_the_connection(
     await again.close()
 
 
-async def test_an_unwelcome_uid_hears_nothing(cabinet: FakeCabinet, path: Path) -> None:
+async def test_an_unwelcome_uid_hears_nothing(cabinet: AnsweringCabinet, path: Path) -> None:
     async with serving(cabinet, path, credentials=lambda _: Credentials(1, 54321, 1)):
         peer = await RawPeer.connect(path)
         assert await peer.line() == b""
@@ -191,7 +191,7 @@ async def test_an_unwelcome_uid_hears_nothing(cabinet: FakeCabinet, path: Path) 
         await peer.close()
 
 
-async def test_an_observers_uid_can_not_be_the_service(cabinet: FakeCabinet, path: Path) -> None:
+async def test_an_observers_uid_can_not_be_the_service(cabinet: AnsweringCabinet, path: Path) -> None:
     strangers = {"credentials": lambda _: Credentials(1, 54321, 1), "observer_uids": frozenset({54321})}
     async with serving(cabinet, path, **strangers) as server:
         peer = await greeted(path)
@@ -206,7 +206,7 @@ async def test_an_observers_uid_can_not_be_the_service(cabinet: FakeCabinet, pat
 
 
 async def test_events_are_stamped_and_reach_everyone_who_greeted(
-    cabinet: FakeCabinet, path: Path, server: HalServer
+    cabinet: AnsweringCabinet, path: Path, server: HalServer
 ) -> None:
     mute = await RawPeer.connect(path)
     assert await mute.hear() == HAL_GREETING
@@ -232,7 +232,7 @@ async def test_events_are_stamped_and_reach_everyone_who_greeted(
 
 
 async def test_kept_events_are_replayed_until_acknowledged_and_only_to_the_service(
-    cabinet: FakeCabinet, path: Path, server: HalServer
+    cabinet: AnsweringCabinet, path: Path, server: HalServer
 ) -> None:
     for event in (Plugged(evse=1), EvseSelected(evse=1), CardPresented(uid="04AA")):
         cabinet.publish(event)
@@ -259,7 +259,7 @@ async def test_kept_events_are_replayed_until_acknowledged_and_only_to_the_servi
 
 
 async def test_a_long_replay_reaches_a_slow_service_with_live_events_behind(
-    cabinet: FakeCabinet, path: Path, server: HalServer
+    cabinet: AnsweringCabinet, path: Path, server: HalServer
 ) -> None:
     count = 10_000  # 1.3 MB, more than may be unsent
     for number in range(count):
@@ -274,7 +274,7 @@ async def test_a_long_replay_reaches_a_slow_service_with_live_events_behind(
 
 
 async def test_a_service_that_does_not_read_is_closed_and_comes_back_to_everything(
-    cabinet: FakeCabinet, path: Path, server: HalServer
+    cabinet: AnsweringCabinet, path: Path, server: HalServer
 ) -> None:
     service, observer = await connected(path), await connected(path, "observer")
     service.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -293,7 +293,9 @@ async def test_a_service_that_does_not_read_is_closed_and_comes_back_to_everythi
     await observer.close()
 
 
-async def test_a_killed_service_makes_room_for_the_next(cabinet: FakeCabinet, path: Path, server: HalServer) -> None:
+async def test_a_killed_service_makes_room_for_the_next(
+    cabinet: AnsweringCabinet, path: Path, server: HalServer
+) -> None:
     code = (
         "import socket, sys, time\n"
         f"s = socket.socket(socket.AF_UNIX); s.connect({str(path)!r})\n"
@@ -325,7 +327,7 @@ def bad_reading(energy_wh: float) -> MeterReading:
 
 
 async def test_an_event_that_can_not_be_told_is_left_out(
-    cabinet: FakeCabinet, path: Path, server: HalServer, caplog: pytest.LogCaptureFixture
+    cabinet: AnsweringCabinet, path: Path, server: HalServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     peer = await connected(path)
     cabinet.publish(bad_reading(math.nan))
@@ -338,7 +340,7 @@ async def test_an_event_that_can_not_be_told_is_left_out(
 
 
 async def test_a_snapshot_that_can_not_be_told_closes_the_client_only(
-    cabinet: FakeCabinet, path: Path, server: HalServer
+    cabinet: AnsweringCabinet, path: Path, server: HalServer
 ) -> None:
     cabinet.next_snapshot = msgspec.structs.replace(
         snapshot(),
@@ -368,7 +370,7 @@ async def test_a_snapshot_that_can_not_be_told_closes_the_client_only(
     await peer.close()
 
 
-async def test_events_before_start_and_without_clients_are_numbered(cabinet: FakeCabinet, path: Path) -> None:
+async def test_events_before_start_and_without_clients_are_numbered(cabinet: AnsweringCabinet, path: Path) -> None:
     server = HalServer(cabinet, path=path, clock=FixedClock(), utc=lambda: 0.0)
     cabinet.publish(Plugged(evse=1))
     await server.start()
@@ -380,13 +382,15 @@ async def test_events_before_start_and_without_clients_are_numbered(cabinet: Fak
     assert (await peer.hear())["replayed"] is True
     await server.close()
     await peer.close()
-    assert HalServer(FakeCabinet(), path=path, clock=FixedClock(), utc=lambda: 0.0).run_id != server.run_id
+    assert HalServer(AnsweringCabinet(), path=path, clock=FixedClock(), utc=lambda: 0.0).run_id != server.run_id
 
 
 # --- commands -----------------------------------------------------------------------------------------
 
 
-async def test_commands_are_executed_and_answered_once(cabinet: FakeCabinet, path: Path, server: HalServer) -> None:
+async def test_commands_are_executed_and_answered_once(
+    cabinet: AnsweringCabinet, path: Path, server: HalServer
+) -> None:
     cabinet.while_executing = [EvseSelected(evse=1)]
     peer = await connected(path)
     peer.say(kind="request", id=5, command=PERMIT)
@@ -399,7 +403,9 @@ async def test_commands_are_executed_and_answered_once(cabinet: FakeCabinet, pat
     await peer.close()
 
 
-async def test_an_observer_may_not_command_nor_acknowledge(cabinet: FakeCabinet, path: Path, server: HalServer) -> None:
+async def test_an_observer_may_not_command_nor_acknowledge(
+    cabinet: AnsweringCabinet, path: Path, server: HalServer
+) -> None:
     cabinet.publish(Plugged(evse=1))
     observer = await connected(path, "observer")
     observer.say(kind="request", id=1, command=PERMIT)
@@ -425,7 +431,7 @@ async def test_an_observer_may_not_command_nor_acknowledge(cabinet: FakeCabinet,
     ],
 )
 async def test_values_out_of_range_do_not_reach_the_cabinet(
-    cabinet: FakeCabinet, path: Path, server: HalServer, command: dict[str, Any]
+    cabinet: AnsweringCabinet, path: Path, server: HalServer, command: dict[str, Any]
 ) -> None:
     peer = await connected(path)
     peer.say(kind="request", id=1, command=command)
@@ -435,14 +441,16 @@ async def test_values_out_of_range_do_not_reach_the_cabinet(
 
 
 @pytest.mark.parametrize("power_w", [None, 0.0, 400e3])
-async def test_limits_in_range_do(cabinet: FakeCabinet, path: Path, server: HalServer, power_w: float | None) -> None:
+async def test_limits_in_range_do(
+    cabinet: AnsweringCabinet, path: Path, server: HalServer, power_w: float | None
+) -> None:
     peer = await connected(path)
     peer.say(kind="request", id=1, command={"kind": "set_limit", "evse": 1, "power_w": power_w})
     assert await peer.hear() == {"kind": "done", "id": 1}
     await peer.close()
 
 
-async def test_a_long_detail_is_cut(cabinet: FakeCabinet, path: Path, server: HalServer) -> None:
+async def test_a_long_detail_is_cut(cabinet: AnsweringCabinet, path: Path, server: HalServer) -> None:
     peer = await connected(path)
     peer.say(kind="request", id=1, command={"kind": "show", "screen": 1, "page": "broken"})
     assert len((await peer.hear())["detail"]) == 500

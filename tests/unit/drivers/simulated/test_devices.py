@@ -32,8 +32,8 @@ from firmware.clock import SystemClock
 from firmware.contract import BootCause, CardProblem, Fault
 from firmware.errors import ConfigError, DeviceLost, DeviceRefused
 from hal.ports import Pilot, VehicleStage
-from tests.support.bench import new_world
 from tests.support.sockets import eventually
+from tests.support.world_bench import new_world
 from tools.rig.sockets import listen_unix
 from tools.rig.world_server import WorldServer
 

@@ -12,11 +12,11 @@ from drivers.simulated.garage import CarOrder
 from drivers.simulated.world import ContactorMoved, WorldRefused
 from firmware.contract import Fault
 from hal.ports import Pilot, VehicleStage
-from tests.support.bench import TICK_S, Bench, PoliteStation
+from tests.support.world_bench import TICK_S, PoliteStation, WorldBench
 
 
-def charging(order: CarOrder | None = None, *, evse: int = 2, speed: float = 1.0) -> tuple[Bench, PoliteStation]:
-    bench = Bench(evse, speed=speed)
+def charging(order: CarOrder | None = None, *, evse: int = 2, speed: float = 1.0) -> tuple[WorldBench, PoliteStation]:
+    bench = WorldBench(evse, speed=speed)
     station = PoliteStation(bench)
     station.charge(order)
     return bench, station
@@ -35,7 +35,7 @@ def test_usual_car_reaches_its_power_within_seconds(evse: int, volts: int) -> No
 
 
 def test_stages_come_in_their_order_and_in_real_time() -> None:
-    bench = Bench(speed=100.0)
+    bench = WorldBench(speed=100.0)
     seen: list[VehicleStage] = []
     bench.vehicle.listen(lambda vehicle: seen.append(vehicle.stage))
     station = PoliteStation(bench)
@@ -84,7 +84,7 @@ def test_register_is_the_integral_of_power_times_speed(speed: float) -> None:
 def test_whatever_car_comes_nothing_impossible_is_measured(
     soc: float, max_kw: float, max_a: float, max_v: float, seed: int
 ) -> None:
-    bench = Bench(2, seed=seed)
+    bench = WorldBench(2, seed=seed)
     station = PoliteStation(bench, groups=6)
     bench.world.plug_in(2, CarOrder(soc_percent=soc, max_kw=max_kw, max_a=max_a, max_v=max_v))
     register = 0.0
@@ -115,7 +115,7 @@ def test_car_asks_for_less_as_it_fills_and_leaves_at_its_target() -> None:
 
 
 def test_what_is_zero_is_measured_as_zero() -> None:
-    bench = Bench()
+    bench = WorldBench()
     bench.advance(1.0)
     sample = bench.meter.sample()
     assert (sample.current_a, sample.voltage_v, sample.power_w) == (0.0, 0.0, 0.0)
@@ -136,7 +136,7 @@ def test_announced_limit_is_kept_by_the_car() -> None:
 
 
 def test_car_that_is_not_ready_stays_in_b_and_comes_when_it_is() -> None:
-    bench = Bench()
+    bench = WorldBench()
     station = PoliteStation(bench)
     bench.world.plug_in(2, CarOrder(ready=False))
     station.play(5.0)
@@ -182,7 +182,7 @@ def test_grant_taken_back_ends_the_session() -> None:
 
 
 def test_refused_precharge_ends_after_the_cars_patience() -> None:
-    bench = Bench()
+    bench = WorldBench()
     station = PoliteStation(bench)
     bench.world.plug_in(2, CarOrder())
     assert bench.outlet.car is not None
@@ -229,7 +229,7 @@ def test_held_current_at_stop_ends_only_by_the_station() -> None:
 
 
 def test_failed_cable_check_ends_the_session() -> None:
-    bench = Bench()
+    bench = WorldBench()
     bench.world.plug_in(2, CarOrder())
     station = PoliteStation(bench)
     station.run_until(VehicleStage.CABLE_CHECK)
@@ -239,7 +239,7 @@ def test_failed_cable_check_ends_the_session() -> None:
 
 
 def test_outlet_out_of_service_shows_pilot_f_and_starts_no_session() -> None:
-    bench = Bench()
+    bench = WorldBench()
     bench.vehicle.set_available(False)
     bench.world.plug_in(2, CarOrder())
     bench.advance(3.0)
@@ -251,7 +251,7 @@ def test_outlet_out_of_service_shows_pilot_f_and_starts_no_session() -> None:
 
 
 def test_one_plug_holds_one_car() -> None:
-    bench = Bench()
+    bench = WorldBench()
     bench.world.plug_in(2, CarOrder())
     with pytest.raises(WorldRefused, match="already has a car"):
         bench.world.plug_in(2, CarOrder())
@@ -343,7 +343,7 @@ def test_power_cut_takes_displays_and_contactors() -> None:
 
 
 def test_welded_contactor_stays_closed_and_mended_opens() -> None:
-    bench = Bench()
+    bench = WorldBench()
     bench.world.accidents.set(Fault.CONTACTOR_WELDED, 2, True)
     bench.advance(0.1)
     assert bench.contactor.is_closed()

@@ -12,19 +12,19 @@ from firmware.clock import format_utc
 from services.ocpp.authorization_cache import AuthorizationCache, Entry
 from services.ocpp.device_model import keys
 from services.ocpp.storage.tables import CacheTable
-from tests.support.station import Bench, set_variables
+from tests.support.station_bench import StationBench, set_variables
 
 CARD, OTHER = "04A1B2C3D4E580", "DEADBEEF"
 PRE = {("AuthCtrlr", "LocalPreAuthorize"): "true"}
 
 
-def full(path: Path, variables: dict[tuple[str, str], str] | None = None) -> Bench:
-    bench = Bench(path, product_name="full", variables=variables)
+def full(path: Path, variables: dict[tuple[str, str], str] | None = None) -> StationBench:
+    bench = StationBench(path, product_name="full", variables=variables)
     bench.up()
     return bench
 
 
-def known(bench: Bench, **info: Any) -> None:
+def known(bench: StationBench, **info: Any) -> None:
     """The CSMS tells of CARD, whatever it tells, and the driver goes away again."""
     bench.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted", **info}}
     bench.card(CARD, 1)
@@ -157,7 +157,7 @@ def test_the_cache_survives_a_power_cut_and_forgets_when_told(tmp_path: Path) ->
 def test_a_disabled_or_missing_cache_is_not_cleared(tmp_path: Path) -> None:
     disabled = full(tmp_path / "a", {("AuthCacheCtrlr", "Enabled"): "false"})
     assert disabled.call("ClearCache", {}) == {"status": "Rejected"}  # C11.FR.04, C10.FR.11
-    missing = Bench(tmp_path / "b")
+    missing = StationBench(tmp_path / "b")
     missing.up()
     assert missing.call("ClearCache", {}) == {"status": "Rejected"}
 

@@ -8,23 +8,23 @@ from pathlib import Path
 import pytest
 
 from firmware.contract import CardProblem, EnergyFlow, Fault, Show
-from tests.support.station import Bench
+from tests.support.station_bench import StationBench
 
 CARD = "04A1B2C3D4E580"
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path)
+def bench(tmp_path: Path) -> StationBench:
+    bench = StationBench(tmp_path)
     bench.up()
     return bench
 
 
-def page(bench: Bench, screen: int = 1) -> str:
+def page(bench: StationBench, screen: int = 1) -> str:
     return bench.shown[screen][0]
 
 
-def test_a_session_page_by_page(bench: Bench) -> None:
+def test_a_session_page_by_page(bench: StationBench) -> None:
     assert page(bench) == "idle"
     bench.select(1)
     assert page(bench) == "select"
@@ -49,7 +49,7 @@ def test_a_session_page_by_page(bench: Bench) -> None:
     assert page(bench, 2) == "idle"
 
 
-def test_figures(bench: Bench) -> None:
+def test_figures(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     bench.energy_on(1)
@@ -57,14 +57,14 @@ def test_figures(bench: Bench) -> None:
     assert bench.shown[1] == ("charging", {"energy_kwh": "0.50", "power_kw": "100.0", "soc_percent": "50"})
 
 
-def test_nothing_is_shown_twice(bench: Bench) -> None:
+def test_nothing_is_shown_twice(bench: StationBench) -> None:
     bench.commands.clear()
     bench.event(bench.reading(1))
     bench.advance(30)
     assert [command for command in bench.commands if isinstance(command, Show)] == []
 
 
-def test_waiting_for_the_operator(bench: Bench) -> None:
+def test_waiting_for_the_operator(bench: StationBench) -> None:
     bench.answers["Authorize"] = None
     bench.card(CARD, 1)
     assert (page(bench), page(bench, 2)) == ("authorising", "idle")
@@ -74,7 +74,7 @@ def test_waiting_for_the_operator(bench: Bench) -> None:
     assert page(bench) == "select" or page(bench) == "idle"
 
 
-def test_a_refusal_is_explained_for_a_while(bench: Bench) -> None:
+def test_a_refusal_is_explained_for_a_while(bench: StationBench) -> None:
     bench.answers["Authorize"] = {"idTokenInfo": {"status": "Expired"}}
     bench.card(CARD, 2)
     assert bench.shown[2] == ("rejected", {"reason": "This card is not accepted."})
@@ -84,12 +84,12 @@ def test_a_refusal_is_explained_for_a_while(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("problem", list(CardProblem))
-def test_a_bad_card_is_explained_everywhere(bench: Bench, problem: CardProblem) -> None:
+def test_a_bad_card_is_explained_everywhere(bench: StationBench, problem: CardProblem) -> None:
     bench.bad_card(problem)
     assert (page(bench), page(bench, 2)) == ("rejected", "rejected")
 
 
-def test_out_of_service_and_faults(bench: Bench) -> None:
+def test_out_of_service_and_faults(bench: StationBench) -> None:
     bench.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 1}})
     assert (page(bench), page(bench, 2)) == ("unavailable", "idle")
     bench.fault(Fault.DOOR_OPEN)
@@ -98,14 +98,14 @@ def test_out_of_service_and_faults(bench: Bench) -> None:
     assert bench.shown[2] == ("faulted", {"faults": "door_open"})
 
 
-def test_offline(bench: Bench) -> None:
+def test_offline(bench: StationBench) -> None:
     bench.link_down()
     assert page(bench) == "offline"
     bench.link_up()
     assert page(bench) == "idle"
 
 
-def test_charging_goes_on_while_offline(bench: Bench) -> None:
+def test_charging_goes_on_while_offline(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     bench.energy_on(1)
@@ -113,7 +113,7 @@ def test_charging_goes_on_while_offline(bench: Bench) -> None:
     assert (page(bench), page(bench, 2)) == ("charging", "offline")
 
 
-def test_a_new_hal_is_told_anew(bench: Bench) -> None:
+def test_a_new_hal_is_told_anew(bench: StationBench) -> None:
     bench.hal_dies()
     bench.shown.clear()
     bench.hal_up()
@@ -121,7 +121,7 @@ def test_a_new_hal_is_told_anew(bench: Bench) -> None:
 
 
 def test_authorised_before_the_transaction_starts(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EnergyTransfer"})
+    bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EnergyTransfer"})
     bench.up()
     bench.card(CARD, 1)
     assert page(bench) == "plug_in"
@@ -130,13 +130,13 @@ def test_authorised_before_the_transaction_starts(tmp_path: Path) -> None:
 
 
 def test_a_transaction_without_a_driver_asks_for_one(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
+    bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
     bench.up()
     bench.plug(1)
     assert page(bench) == "select"
 
 
-def test_no_display_shows_a_token(bench: Bench) -> None:
+def test_no_display_shows_a_token(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     bench.energy_on(1)

@@ -30,7 +30,7 @@ from firmware.contract.messages import (
 from firmware.errors import ContractError
 from hal.server import HalServer
 from services.ocpp.hal_client import HalClient, LinkState
-from tests.support.sockets import FakeCabinet, FixedClock, eventually
+from tests.support.sockets import AnsweringCabinet, FixedClock, eventually
 
 PERMIT = Permit(evse=1, session="s", lease_s=10.0)
 
@@ -63,16 +63,16 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cabinet() -> FakeCabinet:
-    return FakeCabinet()
+def cabinet() -> AnsweringCabinet:
+    return AnsweringCabinet()
 
 
-def new_server(cabinet: FakeCabinet, path: Path) -> HalServer:
+def new_server(cabinet: AnsweringCabinet, path: Path) -> HalServer:
     return HalServer(cabinet, path=path, clock=FixedClock(), utc=lambda: 0.0)
 
 
 @pytest.fixture
-async def server(cabinet: FakeCabinet, path: Path) -> AsyncIterator[HalServer]:
+async def server(cabinet: AnsweringCabinet, path: Path) -> AsyncIterator[HalServer]:
     running = new_server(cabinet, path)
     await running.start()
     yield running
@@ -108,7 +108,7 @@ async def test_up_with_the_snapshot(client: HalClient, server: HalServer, listen
 
 
 async def test_requests_are_answered_by_id(
-    client: HalClient, server: HalServer, listener: Listener, cabinet: FakeCabinet
+    client: HalClient, server: HalServer, listener: Listener, cabinet: AnsweringCabinet
 ) -> None:
     await up(client)
     first, second = client.request(PERMIT), client.request(Permit(evse=9, session="s", lease_s=1.0))
@@ -143,7 +143,7 @@ async def test_what_may_not_be_sent_is_not_sent(client: HalClient, server: HalSe
 
 
 async def test_events_come_in_order_and_acknowledged_ones_once(
-    client: HalClient, server: HalServer, listener: Listener, cabinet: FakeCabinet, path: Path
+    client: HalClient, server: HalServer, listener: Listener, cabinet: AnsweringCabinet, path: Path
 ) -> None:
     await up(client)
     for event in (Plugged(evse=1), EvseSelected(evse=1), CardPresented(uid="04AA")):
@@ -158,7 +158,7 @@ async def test_events_come_in_order_and_acknowledged_ones_once(
 
 
 async def test_the_hal_goes_and_comes_back_with_another_run(
-    client: HalClient, listener: Listener, cabinet: FakeCabinet, path: Path
+    client: HalClient, listener: Listener, cabinet: AnsweringCabinet, path: Path
 ) -> None:
     first = new_server(cabinet, path)
     await first.start()
@@ -224,7 +224,7 @@ class Life:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_service_that_dies_at_random_misses_no_kept_event(
-    path: Path, server: HalServer, cabinet: FakeCabinet, seed: int
+    path: Path, server: HalServer, cabinet: AnsweringCabinet, seed: int
 ) -> None:
     chance = random.Random(seed)
     kept: list[int] = []

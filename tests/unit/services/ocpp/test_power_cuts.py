@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from firmware.contract import Cause, EnergyFlow, Fault, FaultCleared, Phase, PhaseChanged, StopPressed
-from tests.support.station import Bench, Instant
+from tests.support.station_bench import Instant, StationBench
 
 EVSES = st.sampled_from([1, 2])
 CARDS = st.sampled_from(["04AAAAAAAAAA80", "04BBBBBBBBBB80"])
@@ -82,7 +82,7 @@ class World(RuleBasedStateMachine):
         self.ledger = Ledger()
         self.read = 0
         self.mode = "accepting"
-        self.bench: Bench
+        self.bench: StationBench
 
     def variables(self, start: str, stop: str) -> dict[tuple[str, str], str]:
         return {}
@@ -92,7 +92,7 @@ class World(RuleBasedStateMachine):
         variables = {("SampledDataCtrlr", "TxUpdatedInterval"): "20"} | self.variables(start, stop)
         if self.product == "full":
             variables[("TxCtrlr", "StopTxOnEVSideDisconnect")] = "false" if keep else "true"
-        self.bench = Bench(Path(self.directory.name), product_name=self.product, variables=variables)
+        self.bench = StationBench(Path(self.directory.name), product_name=self.product, variables=variables)
         self.bench.answers = {"TransactionEvent": self._answer_event, "BootNotification": self._answer_boot}
         self.bench.up()
 

@@ -26,7 +26,7 @@ PROFILE = NetworkProfile(slot=1, url="wss://localhost:9/ocpp", security_profile=
 BAD = "InvalidCsmsCertificate: unable to get local issuer certificate"
 
 
-class Told(Service):
+class RecordingService(Service):
     """Keeps the security events that it would have told the station."""
 
     def __init__(self, folder: Path, profile: NetworkProfile = PROFILE, **factory: Any) -> None:
@@ -45,12 +45,12 @@ class Told(Service):
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Told:
+def service(tmp_path: Path) -> RecordingService:
     attempts = FactoryVariable(component="OCPPCommCtrlr", variable="NetworkProfileConnectionAttempts", value="2")
-    return Told(tmp_path, variable=[attempts])
+    return RecordingService(tmp_path, variable=[attempts])
 
 
-def test_repeated_failures_are_one_event(service: Told) -> None:
+def test_repeated_failures_are_one_event(service: RecordingService) -> None:
     for _ in range(5):
         service.on_link_failed(PROFILE, BAD, "tls")
     assert service.told == ["InvalidCsmsCertificate"]  # A00.FR.316, note
@@ -61,12 +61,12 @@ def test_repeated_failures_are_one_event(service: Told) -> None:
     assert service.told[2:] == ["InvalidCsmsCertificate"]
 
 
-def test_a_refused_password_is_an_event(service: Told) -> None:
+def test_a_refused_password_is_an_event(service: RecordingService) -> None:
     service.on_link_failed(PROFILE, "HTTP 401", "unauthorised")
     assert service.told == ["FailedToAuthenticateAtCsms"]
 
 
-def test_a_password_that_the_csms_never_heard_of_is_given_up(service: Told) -> None:
+def test_a_password_that_the_csms_never_heard_of_is_given_up(service: RecordingService) -> None:
     basic = NetworkProfile(slot=1, url="ws://localhost:9/ocpp", security_profile=1)
     shown = []
     for password in ("the-old-Password_1", "the-new-Password_2"):
@@ -84,7 +84,7 @@ def test_a_password_that_the_csms_never_heard_of_is_given_up(service: Told) -> N
     assert service.told == ["FailedToAuthenticateAtCsms", "ReconfigurationOfSecurityParameters"]
 
 
-def test_the_stations_time_knows_of_the_certificate_of_the_csms(service: Told) -> None:
+def test_the_stations_time_knows_of_the_certificate_of_the_csms(service: RecordingService) -> None:
     utc = ManualClock().utc()
     time = service._context("boot", BootCause.POWER_UP, "SN", 0.0).time
     service._tls.period = utc - 86_400.0, utc + 86_400.0
@@ -95,19 +95,19 @@ def test_the_stations_time_knows_of_the_certificate_of_the_csms(service: Told) -
 
 
 @pytest.mark.parametrize("kind", ["refused", "timeout", "dns", "unreachable", "protocol"])
-def test_a_csms_that_is_away_is_none(service: Told, kind: Any) -> None:
+def test_a_csms_that_is_away_is_none(service: RecordingService, kind: Any) -> None:
     service.on_link_failed(PROFILE, "gone", kind)
     assert service.told == []
 
 
-def _two_certificates(service: Told) -> None:
+def _two_certificates(service: RecordingService) -> None:
     store, root = service._certificates, Pki()
     store.install_root("CSMSRootCertificate", root.pem, None)
     for _ in range(2):
         store.install_chain(root.sign_request(store.request("SN-1", "O")), None, "SN-1")
 
 
-def _used(service: Told, profile: NetworkProfile, reason: str, kind: Any) -> list[str]:
+def _used(service: RecordingService, profile: NetworkProfile, reason: str, kind: Any) -> list[str]:
     """The certificate of each of five attempts that fail."""
     used = []
     for _ in range(5):
@@ -117,13 +117,13 @@ def _used(service: Told, profile: NetworkProfile, reason: str, kind: Any) -> lis
     return used
 
 
-def test_two_certificates_take_turns_by_rounds_of_attempts(service: Told) -> None:
+def test_two_certificates_take_turns_by_rounds_of_attempts(service: RecordingService) -> None:
     _two_certificates(service)
     used = _used(service, PROFILE, "TLSV1_ALERT_UNKNOWN_CA", "tls")
     assert used == ["renewed", "renewed", "current", "current", "renewed"]  # A02.FR.28
 
 
-def test_slots_without_client_certificate_do_not_count(service: Told) -> None:
+def test_slots_without_client_certificate_do_not_count(service: RecordingService) -> None:
     _two_certificates(service)
     service._booted_profiles[2] = NetworkProfile(slot=2, url="wss://localhost:9/ocpp", security_profile=2)
     service._model.put(keys.NETWORK_CONFIGURATION_PRIORITY, ("1", "2"))
@@ -133,12 +133,12 @@ def test_slots_without_client_certificate_do_not_count(service: Told) -> None:
 
 
 @pytest.mark.parametrize("kind", ["dns", "unreachable"])
-def test_an_outage_does_not_cost_the_renewed_certificate(service: Told, kind: str) -> None:
+def test_an_outage_does_not_cost_the_renewed_certificate(service: RecordingService, kind: str) -> None:
     _two_certificates(service)
     assert _used(service, PROFILE, "gone", kind) == ["renewed"] * 5
 
 
-def test_an_expired_certificate_is_shown_all_the_same(service: Told) -> None:
+def test_an_expired_certificate_is_shown_all_the_same(service: RecordingService) -> None:
     """A00.FR.430: whether it will do is for the CSMS to say."""
     store, root = service._certificates, Pki()
     store.install_root("CSMSRootCertificate", root.pem, None)
@@ -155,35 +155,35 @@ def test_factory_certificates_are_read_once(tmp_path: Path) -> None:
     file = tmp_path / "root.pem"
     file.write_text(root.pem)
     files = CertificateFiles(csms_root=[str(file)])
-    first = Told(tmp_path, certificates=files)
+    first = RecordingService(tmp_path, certificates=files)
     assert first._model.get(keys.SECURITY_PROFILE) == 3  # A00.FR.004: before anything is said
     first._database.close()
     file.unlink()
-    again = Told(tmp_path, certificates=files)
+    again = RecordingService(tmp_path, certificates=files)
     (kept,) = again._certificates.roots("CSMSRootCertificate")
     assert kept.certificate == x509.load_pem_x509_certificate(root.pem.encode())
 
 
 def test_a_factory_file_that_is_none_ends_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.pem"):
-        Told(tmp_path, certificates=CertificateFiles(csms_root=[str(tmp_path / "nowhere.pem")]))
+        RecordingService(tmp_path, certificates=CertificateFiles(csms_root=[str(tmp_path / "nowhere.pem")]))
 
 
 def test_a_slot_that_the_product_has_not_ends_the_start(tmp_path: Path) -> None:
     """Else the priority would be refused at the next start, and nothing dialled any more."""
     with pytest.raises(ConfigError, match=r"slot 7: .* 1 to 6"):
-        Told(tmp_path, replace(PROFILE, slot=7))
+        RecordingService(tmp_path, replace(PROFILE, slot=7))
 
 
 def test_a_network_profile_of_the_csms_opens_no_way_to_the_loopback(tmp_path: Path) -> None:
     """Else SetNetworkProfile, Reset and GetLog would lead to what listens on the station itself."""
     real = NetworkProfile(slot=1, url="wss://csms.example/ocpp", security_profile=2)
-    first = Told(tmp_path, real)
+    first = RecordingService(tmp_path, real)
     network_profiles.store(first._key_values, {1: real, 2: replace(PROFILE, slot=2)})
     first._database.commit()
     first._database.close()
-    again = Told(tmp_path, real)
+    again = RecordingService(tmp_path, real)
     assert again._booted_profiles[2].url == PROFILE.url
     assert not again._transfer_rules().loopback
     again._database.close()
-    assert Told(tmp_path / "bench")._transfer_rules().loopback
+    assert RecordingService(tmp_path / "bench")._transfer_rules().loopback

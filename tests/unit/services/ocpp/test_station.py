@@ -13,19 +13,19 @@ import pytest
 from firmware.clock import CLOCK_FLOOR, format_utc, parse_utc
 from firmware.contract import EvseSelected, Fault, FaultRaised, Plugged, StopPressed
 from services.ocpp.signals import Authorised
-from tests.support.station import Bench, charge, set_variables
+from tests.support.station_bench import StationBench, charge, set_variables
 
 CARD = "04A1B2C3D4E580"
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path)
+def bench(tmp_path: Path) -> StationBench:
+    bench = StationBench(tmp_path)
     bench.up()
     return bench
 
 
-def finish(bench: Bench, evse: int = 2) -> None:
+def finish(bench: StationBench, evse: int = 2) -> None:
     bench.card(CARD, evse)
     bench.energy_off(evse)
     bench.unplug(evse)
@@ -56,7 +56,7 @@ def finish(bench: Bench, evse: int = 2) -> None:
         "\x00",
     ],
 )
-def test_malformed_frames_are_answered_and_forgotten(bench: Bench, frame: str) -> None:
+def test_malformed_frames_are_answered_and_forgotten(bench: StationBench, frame: str) -> None:
     bench.frames.clear()
     bench.frame(frame)
     assert [answer[0] for answer in bench.frames] == [4]
@@ -66,13 +66,13 @@ def test_malformed_frames_are_answered_and_forgotten(bench: Bench, frame: str) -
 
 
 @pytest.mark.parametrize("frame", ['[3,"unknown",{}]', '[4,"unknown","GenericError","",{}]', '[3,"unknown"]'])
-def test_answers_to_nothing_are_ignored(bench: Bench, frame: str) -> None:
+def test_answers_to_nothing_are_ignored(bench: StationBench, frame: str) -> None:
     bench.frame(frame)
     bench.card(CARD, 1)
     assert bench.events[-1]["eventType"] == "Started"
 
 
-def test_one_request_at_a_time(bench: Bench) -> None:
+def test_one_request_at_a_time(bench: StationBench) -> None:
     bench.answers["StatusNotification"] = None
     bench.plug(1)
     bench.plug(2)
@@ -83,7 +83,7 @@ def test_one_request_at_a_time(bench: Bench) -> None:
     assert len(bench.sent("StatusNotification")) == 4
 
 
-def test_a_fresh_card_passes_the_backlog(bench: Bench) -> None:
+def test_a_fresh_card_passes_the_backlog(bench: StationBench) -> None:
     charge(bench)
     bench.call("SetVariables", set_variables("SampledDataCtrlr", "TxUpdatedInterval", "1"))
     bench.link_down()
@@ -98,7 +98,7 @@ def test_a_fresh_card_passes_the_backlog(bench: Bench) -> None:
     assert bench.context.outbox.durable_count >= 19
 
 
-def test_our_mistake_is_an_internal_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_mistake_is_an_internal_error(bench: StationBench, monkeypatch: pytest.MonkeyPatch) -> None:
     def mistake(*_: Any) -> None:
         raise ZeroDivisionError
 
@@ -112,7 +112,7 @@ def test_our_mistake_is_an_internal_error(bench: Bench, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("answer", ["InternalError", None], ids=["error", "silence"])
-def test_a_message_that_is_not_accepted_waits_longer_each_time(bench: Bench, answer: Any) -> None:
+def test_a_message_that_is_not_accepted_waits_longer_each_time(bench: StationBench, answer: Any) -> None:
     bench.call("SetVariables", set_variables("OCPPCommCtrlr", "HeartbeatInterval", "120"))
     bench.answers["TransactionEvent"] = answer
     stamps: list[float] = []
@@ -130,7 +130,7 @@ def test_a_message_that_is_not_accepted_waits_longer_each_time(bench: Bench, ans
     assert [event["seqNo"] for event in bench.events][:4] == [0, 0, 0, 1]  # E13.FR.02, E13.FR.04
 
 
-def test_a_message_accepted_at_last(bench: Bench) -> None:
+def test_a_message_accepted_at_last(bench: StationBench) -> None:
     answers = iter(["InternalError", "InternalError"])
     bench.answers["TransactionEvent"] = lambda _: next(answers, {})
     bench.card(CARD, 1)
@@ -144,7 +144,7 @@ def test_a_message_accepted_at_last(bench: Bench) -> None:
 
 
 def test_events_made_before_the_time_was_known_are_restamped(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.clock_set = False
     bench.power_cut()
     bench.hal_up()
@@ -155,7 +155,7 @@ def test_events_made_before_the_time_was_known_are_restamped(tmp_path: Path) -> 
     assert abs(parse_utc(startup["timestamp"]) - made) < 1.0
 
 
-def test_a_transaction_begun_before_the_time_was_known_is_restamped(bench: Bench) -> None:
+def test_a_transaction_begun_before_the_time_was_known_is_restamped(bench: StationBench) -> None:
     bench.clock_set = False
     bench.power_cut()
     bench.hal_up()
@@ -169,7 +169,7 @@ def test_a_transaction_begun_before_the_time_was_known_is_restamped(bench: Bench
     assert started["offline"] is True
 
 
-def _begin_offline(bench: Bench) -> str:
+def _begin_offline(bench: StationBench) -> str:
     """A session without the CSMS: authorised as if it had been there for a moment."""
 
     def authorise(now: float) -> None:
@@ -181,7 +181,7 @@ def _begin_offline(bench: Bench) -> str:
 
 
 def test_stamps_never_lie_before_the_floor(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, variables={("ClockCtrlr", "TimeSource"): "NTP"})
+    bench = StationBench(tmp_path, variables={("ClockCtrlr", "TimeSource"): "NTP"})
     bench.clock_set = False
     bench.hal_up()
     bench.advance(100)
@@ -193,7 +193,7 @@ def test_stamps_never_lie_before_the_floor(tmp_path: Path) -> None:
     assert min(map(parse_utc, stamps)) >= CLOCK_FLOOR
 
 
-def test_a_step_of_the_clock_moves_no_deadline(bench: Bench) -> None:
+def test_a_step_of_the_clock_moves_no_deadline(bench: StationBench) -> None:
     bench.card(CARD, 1)
     for step in (86_400.0, -172_800.0):
         bench.clock.step_utc(step)
@@ -206,7 +206,7 @@ def test_a_step_of_the_clock_moves_no_deadline(bench: Bench) -> None:
     assert bench.events[-1]["triggerReason"] == "EVConnectTimeout"
 
 
-def test_a_clock_that_is_lost_while_the_csms_is_there(bench: Bench) -> None:
+def test_a_clock_that_is_lost_while_the_csms_is_there(bench: StationBench) -> None:
     bench.clock_changed(is_set=False)
     bench.plug(1)
     stamp = bench.sent("StatusNotification")[-1]["timestamp"]
@@ -242,7 +242,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> type[Full]:
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, disk: type[Full]) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.up()
     charge(bench)
     charge(bench, 1)
@@ -262,7 +262,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, disk: type[Full]) -> None:
     _check_transactions(bench, 2)
 
 
-def _check_transactions(bench: Bench, count: int) -> None:
+def _check_transactions(bench: StationBench, count: int) -> None:
     sequences: dict[str, list[int]] = {}
     for event in bench.events:
         sequences.setdefault(event["transactionInfo"]["transactionId"], []).append(event["seqNo"])
@@ -272,7 +272,7 @@ def _check_transactions(bench: Bench, count: int) -> None:
 
 
 def test_a_full_disk_stops_no_driver(tmp_path: Path, disk: type[Full]) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     disk.full = True
     bench.up()
     charge(bench)
@@ -286,7 +286,7 @@ def test_a_full_disk_stops_no_driver(tmp_path: Path, disk: type[Full]) -> None:
 
 
 def test_the_csms_before_the_hal(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.link_up()
     assert {each["connectorStatus"] for each in bench.sent("StatusNotification")} == {"Faulted"}
     bench.hal_up()
@@ -296,7 +296,7 @@ def test_the_csms_before_the_hal(tmp_path: Path) -> None:
     _check_transactions(bench, 1)
 
 
-def test_events_for_outlets_that_are_not_there(bench: Bench) -> None:
+def test_events_for_outlets_that_are_not_there(bench: StationBench) -> None:
     charge(bench)
     for event in (EvseSelected(9), Plugged(9), StopPressed(9), FaultRaised(Fault.ISOLATION, 9), bench.reading(2)):
         bench.event(event)

@@ -9,28 +9,28 @@ import pytest
 
 from firmware.contract.status import CardNotice, ServiceStatus, TransactionNotice
 from services.ocpp.status import notice, status
-from tests.support.station import Bench
+from tests.support.station_bench import StationBench
 
 CARD = "04A1B2C3D4E580"
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path) -> StationBench:
+    return StationBench(tmp_path)
 
 
-def now(bench: Bench) -> ServiceStatus:
+def now(bench: StationBench) -> ServiceStatus:
     return status(bench.station, firmware_version="1.2.3")
 
 
-def test_before_anything(bench: Bench) -> None:
+def test_before_anything(bench: StationBench) -> None:
     state = now(bench)
     assert (state.connected, state.registration, state.slot, state.security_profile) == (False, None, None, None)
     assert state.last_contact_mono_s is None
     assert [evse.status for evse in state.evses] == ["Faulted", "Faulted"]  # nobody vouches for the hardware yet
 
 
-def test_connected_and_charging(bench: Bench) -> None:
+def test_connected_and_charging(bench: StationBench) -> None:
     bench.up()
     bench.clock.advance(0.7)
     bench.select(2)
@@ -54,7 +54,7 @@ def test_connected_and_charging(bench: Bench) -> None:
     assert state.evses[0].id_token is None
 
 
-def test_out_of_service_and_offline(bench: Bench) -> None:
+def test_out_of_service_and_offline(bench: StationBench) -> None:
     bench.up()
     bench.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 1}})
     bench.card(CARD, 2)
@@ -66,7 +66,7 @@ def test_out_of_service_and_offline(bench: Bench) -> None:
     assert state.queued_messages == 1
 
 
-def test_notices(bench: Bench) -> None:
+def test_notices(bench: StationBench) -> None:
     bench.up()
     bench.card(CARD, 1)
     notices = [notice(each) for each in bench.notices]

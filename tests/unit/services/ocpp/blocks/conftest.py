@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.station import Bench
+from tests.support.station_bench import StationBench
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path)
+def bench(tmp_path: Path) -> StationBench:
+    bench = StationBench(tmp_path)
     bench.up()
     return bench

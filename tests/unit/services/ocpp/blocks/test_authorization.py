@@ -11,29 +11,29 @@ import pytest
 
 from firmware.contract import CardProblem, Cause, Fault, Phase, StopPressed
 from services.ocpp.signals import CardOutcome
-from tests.support.station import Bench
+from tests.support.station_bench import StationBench
 
 CARD = "04A1B2C3D4E580"
 OTHER = "04FFEEDDCCBB80"
 GROUP = {"idToken": "family", "type": "Central"}
 
 
-def outcomes(bench: Bench) -> list[str]:
+def outcomes(bench: StationBench) -> list[str]:
     return [notice.outcome for notice in bench.notices if isinstance(notice, CardOutcome)]
 
 
-def accept(bench: Bench, **info: Any) -> None:
+def accept(bench: StationBench, **info: Any) -> None:
     bench.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted", **info}}
 
 
-def kinds(bench: Bench) -> list[tuple[str, str]]:
+def kinds(bench: StationBench) -> list[tuple[str, str]]:
     return [(event["eventType"], event["triggerReason"]) for event in bench.events]
 
 
 # --- a card that may or may not charge ------------------------------------------------------------------------------
 
 
-def test_a_card_is_authorised_by_the_csms(bench: Bench) -> None:
+def test_a_card_is_authorised_by_the_csms(bench: StationBench) -> None:
     bench.card(CARD, 1)
     assert bench.sent("Authorize") == [{"idToken": {"idToken": CARD, "type": "ISO14443"}}]  # C01.FR.02
     assert outcomes(bench) == ["started"]
@@ -54,7 +54,7 @@ def test_a_card_is_authorised_by_the_csms(bench: Bench) -> None:
         "Unknown",
     ],
 )
-def test_every_other_status_is_a_refusal(bench: Bench, status: str) -> None:
+def test_every_other_status_is_a_refusal(bench: StationBench, status: str) -> None:
     bench.answers["Authorize"] = {"idTokenInfo": {"status": status}}
     bench.card(CARD, 1)
     bench.plug(1)
@@ -66,14 +66,14 @@ def test_every_other_status_is_a_refusal(bench: Bench, status: str) -> None:
     assert bench.shown[1][0] == "select"
 
 
-def test_a_card_without_a_selected_evse(bench: Bench) -> None:
+def test_a_card_without_a_selected_evse(bench: StationBench) -> None:
     bench.card(CARD)
     assert bench.sent("Authorize") == []
     assert outcomes(bench) == ["no_evse_selected"]
     assert {page for page, _ in bench.shown.values()} == {"rejected"}
 
 
-def test_a_card_with_both_outlets_waiting(bench: Bench) -> None:
+def test_a_card_with_both_outlets_waiting(bench: StationBench) -> None:
     bench.plug(1)
     bench.advance(61)  # the choice that plugging in made has lapsed
     bench.plug(2)
@@ -81,14 +81,14 @@ def test_a_card_with_both_outlets_waiting(bench: Bench) -> None:
     assert outcomes(bench) == ["no_evse_selected"]
 
 
-def test_a_choice_lapses(bench: Bench) -> None:
+def test_a_choice_lapses(bench: StationBench) -> None:
     bench.select(1)
     bench.advance(61)
     bench.card(CARD)
     assert outcomes(bench) == ["no_evse_selected"]
 
 
-def test_the_second_vehicle_does_not_take_the_choice_from_the_first(bench: Bench) -> None:
+def test_the_second_vehicle_does_not_take_the_choice_from_the_first(bench: StationBench) -> None:
     bench.select(1)
     bench.plug(2)
     bench.card(CARD)
@@ -96,7 +96,7 @@ def test_the_second_vehicle_does_not_take_the_choice_from_the_first(bench: Bench
 
 
 @pytest.mark.parametrize("problem", list(CardProblem))
-def test_two_cards_or_none_that_can_be_read(bench: Bench, problem: CardProblem) -> None:
+def test_two_cards_or_none_that_can_be_read(bench: StationBench, problem: CardProblem) -> None:
     bench.select(1)
     bench.bad_card(problem)
     assert outcomes(bench) == [problem.value]
@@ -105,7 +105,7 @@ def test_two_cards_or_none_that_can_be_read(bench: Bench, problem: CardProblem) 
     assert bench.events[0]["eventType"] == "Started"
 
 
-def test_the_same_card_shown_again_while_the_csms_thinks(bench: Bench) -> None:
+def test_the_same_card_shown_again_while_the_csms_thinks(bench: StationBench) -> None:
     bench.answers["Authorize"] = None
     bench.card(CARD, 1)
     bench.card(CARD)
@@ -116,13 +116,13 @@ def test_the_same_card_shown_again_while_the_csms_thinks(bench: Bench) -> None:
     assert kinds(bench) == [("Started", "Authorized")]
 
 
-def answer_last_call(bench: Bench, payload: Any) -> None:
+def answer_last_call(bench: StationBench, payload: Any) -> None:
     call = [frame for frame in bench.frames if frame[0] == 2][-1]
     bench.frame(json.dumps([3, call[1], payload]))
 
 
 @pytest.mark.parametrize("code", ["InternalError", "SecurityError", "NotSupported"])
-def test_an_error_of_the_csms(bench: Bench, code: str) -> None:
+def test_an_error_of_the_csms(bench: StationBench, code: str) -> None:
     bench.answers["Authorize"] = code
     bench.card(CARD, 1)
     assert outcomes(bench) == ["error"]
@@ -132,13 +132,13 @@ def test_an_error_of_the_csms(bench: Bench, code: str) -> None:
     assert outcomes(bench)[-1] == "started"
 
 
-def test_a_nonsensical_answer(bench: Bench) -> None:
+def test_a_nonsensical_answer(bench: StationBench) -> None:
     bench.answers["Authorize"] = {"idTokenInfo": {"status": "Perhaps"}}
     bench.card(CARD, 1)
     assert outcomes(bench) == ["error"]
 
 
-def test_no_answer_at_all(bench: Bench) -> None:
+def test_no_answer_at_all(bench: StationBench) -> None:
     bench.answers["Authorize"] = None
     bench.card(CARD, 1)
     bench.advance(31)
@@ -148,7 +148,7 @@ def test_no_answer_at_all(bench: Bench) -> None:
     assert outcomes(bench)[-1] == "started"
 
 
-def test_the_link_goes_while_the_csms_thinks(bench: Bench) -> None:
+def test_the_link_goes_while_the_csms_thinks(bench: StationBench) -> None:
     bench.answers["Authorize"] = None
     bench.card(CARD, 1)
     bench.link_down()
@@ -160,7 +160,7 @@ def test_the_link_goes_while_the_csms_thinks(bench: Bench) -> None:
     assert outcomes(bench)[-1] == "started"
 
 
-def test_a_card_while_offline(bench: Bench) -> None:
+def test_a_card_while_offline(bench: StationBench) -> None:
     bench.link_down()
     bench.card(CARD, 1)
     bench.plug(1)
@@ -170,7 +170,7 @@ def test_a_card_while_offline(bench: Bench) -> None:
     assert bench.events == []
 
 
-def test_a_card_where_it_may_not_charge(bench: Bench) -> None:
+def test_a_card_where_it_may_not_charge(bench: StationBench) -> None:
     accept(bench, evseId=[1])
     bench.card(CARD, 2)
     assert outcomes(bench) == ["not_allowed_here"]  # C01.FR.21
@@ -178,26 +178,26 @@ def test_a_card_where_it_may_not_charge(bench: Bench) -> None:
     assert outcomes(bench)[-1] == "started"
 
 
-def test_an_empty_list_of_evses_is_no_restriction(bench: Bench) -> None:
+def test_an_empty_list_of_evses_is_no_restriction(bench: StationBench) -> None:
     bench.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}}  # C01.FR.19
     bench.card(CARD, 2)
     assert outcomes(bench) == ["started"]
 
 
-def test_a_card_at_a_faulted_outlet(bench: Bench) -> None:
+def test_a_card_at_a_faulted_outlet(bench: StationBench) -> None:
     bench.fault(Fault.ISOLATION, 1)
     bench.card(CARD, 1)
     assert outcomes(bench) == ["faulted"]
     assert bench.sent("Authorize") == []
 
 
-def test_a_card_at_an_outlet_out_of_service(bench: Bench) -> None:
+def test_a_card_at_an_outlet_out_of_service(bench: StationBench) -> None:
     bench.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 1}})
     bench.card(CARD, 1)
     assert outcomes(bench) == ["unavailable"]
 
 
-def test_an_outlet_that_fails_while_the_csms_thinks(bench: Bench) -> None:
+def test_an_outlet_that_fails_while_the_csms_thinks(bench: StationBench) -> None:
     bench.answers["Authorize"] = None
     bench.card(CARD, 1)
     bench.fault(Fault.ISOLATION, 1)
@@ -206,7 +206,7 @@ def test_an_outlet_that_fails_while_the_csms_thinks(bench: Bench) -> None:
     assert bench.events == []
 
 
-def test_a_reset_that_begins_while_the_csms_thinks(bench: Bench) -> None:
+def test_a_reset_that_begins_while_the_csms_thinks(bench: StationBench) -> None:
     bench.answers["Authorize"] = None
     bench.card(CARD, 1)
     authorize = bench.frames[-1]
@@ -220,14 +220,14 @@ def test_a_reset_that_begins_while_the_csms_thinks(bench: Bench) -> None:
 # --- a card at an outlet that charges --------------------------------------------------------------------------------
 
 
-def test_the_card_that_started_stops_without_asking(bench: Bench) -> None:
+def test_the_card_that_started_stops_without_asking(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.card(CARD.lower())  # identifiers are case-insensitive (C01.FR.25)
     assert len(bench.sent("Authorize")) == 1  # C01.FR.03, C09.FR.07
     assert kinds(bench)[-1] == ("Ended", "StopAuthorized")
 
 
-def test_the_card_that_started_stops_while_offline(bench: Bench) -> None:
+def test_the_card_that_started_stops_while_offline(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     bench.energy_on(1)
@@ -240,14 +240,14 @@ def test_the_card_that_started_stops_while_offline(bench: Bench) -> None:
     assert bench.events[-1]["offline"] is True
 
 
-def test_a_stranger_does_not_stop(bench: Bench) -> None:
+def test_a_stranger_does_not_stop(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.card(OTHER, 1)
     assert outcomes(bench) == ["started", "not_yours"]
     assert kinds(bench) == [("Started", "Authorized")]
 
 
-def test_the_same_card_at_the_other_outlet_is_a_second_session(bench: Bench) -> None:
+def test_the_same_card_at_the_other_outlet_is_a_second_session(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.card(CARD, 2)
     assert len(bench.sent("Authorize")) == 2
@@ -257,7 +257,7 @@ def test_the_same_card_at_the_other_outlet_is_a_second_session(bench: Bench) -> 
 
 
 def test_a_stranger_does_not_take_an_outlet_that_waits_for_its_cable(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
+    bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
     bench.up()
     bench.card(CARD, 1)
     bench.card(OTHER, 1)
@@ -268,7 +268,7 @@ def test_a_stranger_does_not_take_an_outlet_that_waits_for_its_cable(tmp_path: P
 
 
 def test_the_card_that_waits_for_its_cable_can_give_up(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "PowerPathClosed"})
+    bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "PowerPathClosed"})
     bench.up()
     bench.card(CARD, 1)
     bench.card(CARD, 1)
@@ -278,7 +278,7 @@ def test_the_card_that_waits_for_its_cable_can_give_up(tmp_path: Path) -> None:
 
 
 def test_who_gave_up_leaves_nothing_to_the_next_driver(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
+    bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
     bench.up()
     bench.card(CARD, 1)
     bench.advance(61)  # EVConnectionTimeOut
@@ -289,7 +289,7 @@ def test_who_gave_up_leaves_nothing_to_the_next_driver(tmp_path: Path) -> None:
     assert bench.events[-1]["idToken"]["idToken"] == OTHER  # E03.FR.01
 
 
-def test_two_drivers_at_two_outlets(bench: Bench) -> None:
+def test_two_drivers_at_two_outlets(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.card(OTHER, 2)
     bench.card(OTHER)
@@ -299,7 +299,7 @@ def test_two_drivers_at_two_outlets(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("patience", [1, 70])
-def test_a_card_that_charges_does_not_start_the_car_that_waits_next_to_it(bench: Bench, patience: int) -> None:
+def test_a_card_that_charges_does_not_start_the_car_that_waits_next_to_it(bench: StationBench, patience: int) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     bench.plug(2)  # another driver's, who looks for a card
@@ -312,7 +312,7 @@ def test_a_card_that_charges_does_not_start_the_car_that_waits_next_to_it(bench:
     assert bench.events[-1]["evse"]["id"] == 2  # a touch says that it is meant
 
 
-def test_the_stop_button(bench: Bench) -> None:
+def test_the_stop_button(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.event(StopPressed(2))
     assert kinds(bench) == [("Started", "Authorized")]
@@ -324,7 +324,7 @@ def test_the_stop_button(bench: Bench) -> None:
 # --- groups (C09) ---------------------------------------------------------------------------------------------------
 
 
-def test_a_card_of_the_same_group_stops(bench: Bench) -> None:
+def test_a_card_of_the_same_group_stops(bench: StationBench) -> None:
     accept(bench, groupIdToken=GROUP)
     bench.card(CARD, 1)
     bench.card(OTHER, 1)
@@ -333,14 +333,14 @@ def test_a_card_of_the_same_group_stops(bench: Bench) -> None:
     assert bench.events[-1]["idToken"]["idToken"] == OTHER
 
 
-def test_a_card_of_the_same_group_stops_without_a_touch(bench: Bench) -> None:
+def test_a_card_of_the_same_group_stops_without_a_touch(bench: StationBench) -> None:
     accept(bench, groupIdToken=GROUP)
     bench.card(CARD, 1)
     bench.card(OTHER)
     assert kinds(bench)[-1] == ("Ended", "StopAuthorized")
 
 
-def test_a_card_of_another_group_does_not_stop(bench: Bench) -> None:
+def test_a_card_of_another_group_does_not_stop(bench: StationBench) -> None:
     accept(bench, groupIdToken=GROUP)
     bench.card(CARD, 1)
     accept(bench, groupIdToken={"idToken": "strangers", "type": "Central"})
@@ -348,7 +348,7 @@ def test_a_card_of_another_group_does_not_stop(bench: Bench) -> None:
     assert outcomes(bench)[-1] == "not_yours"
 
 
-def test_a_refused_card_of_the_same_group_does_not_stop(bench: Bench) -> None:
+def test_a_refused_card_of_the_same_group_does_not_stop(bench: StationBench) -> None:
     accept(bench, groupIdToken=GROUP)
     bench.card(CARD, 1)
     bench.answers["Authorize"] = {"idTokenInfo": {"status": "Blocked", "groupIdToken": GROUP}}
@@ -357,7 +357,7 @@ def test_a_refused_card_of_the_same_group_does_not_stop(bench: Bench) -> None:
     assert kinds(bench) == [("Started", "Authorized")]
 
 
-def test_the_group_may_come_with_the_answer_to_the_event(bench: Bench) -> None:
+def test_the_group_may_come_with_the_answer_to_the_event(bench: StationBench) -> None:
     bench.answers["TransactionEvent"] = lambda request: (
         {"idTokenInfo": {"status": "Accepted", "groupIdToken": GROUP}} if "idToken" in request else {}
     )
@@ -367,7 +367,7 @@ def test_the_group_may_come_with_the_answer_to_the_event(bench: Bench) -> None:
     assert kinds(bench)[-1] == ("Ended", "StopAuthorized")  # C09.FR.12
 
 
-def test_a_card_of_the_group_does_not_stop_twice(bench: Bench) -> None:
+def test_a_card_of_the_group_does_not_stop_twice(bench: StationBench) -> None:
     accept(bench, groupIdToken=GROUP)
     bench.card(CARD, 1)
     bench.plug(1)
@@ -382,18 +382,18 @@ def test_a_card_of_the_group_does_not_stop_twice(bench: Bench) -> None:
 
 
 @pytest.fixture
-def master(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path, variables={("AuthCtrlr", "MasterPassGroupId"): "police"})
+def master(tmp_path: Path) -> StationBench:
+    bench = StationBench(tmp_path, variables={("AuthCtrlr", "MasterPassGroupId"): "police"})
     bench.up()
     return bench
 
 
-def present_master_pass(bench: Bench, evse: int | None = None) -> None:
+def present_master_pass(bench: StationBench, evse: int | None = None) -> None:
     accept(bench, groupIdToken={"idToken": "Police", "type": "Central"})
     bench.card("04000000000001", evse)
 
 
-def test_the_master_pass_stops_everything(master: Bench) -> None:
+def test_the_master_pass_stops_everything(master: StationBench) -> None:
     for evse, uid in ((1, CARD), (2, OTHER)):
         master.card(uid, evse)
         master.plug(evse)
@@ -408,14 +408,14 @@ def test_the_master_pass_stops_everything(master: Bench) -> None:
     assert {event["triggerReason"] for event in ended} == {"StopAuthorized"}
 
 
-def test_the_master_pass_starts_nothing(master: Bench) -> None:
+def test_the_master_pass_starts_nothing(master: StationBench) -> None:
     master.plug(1)
     present_master_pass(master, 1)
     assert master.events == []  # C16.FR.03
     assert outcomes(master) == ["rejected"]
 
 
-def test_a_refused_master_pass_stops_nothing(master: Bench) -> None:
+def test_a_refused_master_pass_stops_nothing(master: StationBench) -> None:
     master.card(CARD, 1)
     master.answers["Authorize"] = {
         "idTokenInfo": {"status": "Blocked", "groupIdToken": {"idToken": "police", "type": "Central"}}
@@ -424,7 +424,7 @@ def test_a_refused_master_pass_stops_nothing(master: Bench) -> None:
     assert kinds(master) == [("Started", "Authorized")]
 
 
-def test_without_a_master_group_nothing_is_a_master_pass(bench: Bench) -> None:
+def test_without_a_master_group_nothing_is_a_master_pass(bench: StationBench) -> None:
     bench.card(CARD, 1)
     accept(bench, groupIdToken={"idToken": "", "type": "Central"})
     bench.card(OTHER, 1)
@@ -434,7 +434,7 @@ def test_without_a_master_group_nothing_is_a_master_pass(bench: Bench) -> None:
 # --- after a session ------------------------------------------------------------------------------------------------
 
 
-def test_a_new_session_on_a_car_that_stayed(bench: Bench) -> None:
+def test_a_new_session_on_a_car_that_stayed(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     bench.energy_on(1)
@@ -445,7 +445,7 @@ def test_a_new_session_on_a_car_that_stayed(bench: Bench) -> None:
     assert bench.events[-1]["transactionInfo"]["transactionId"] != bench.events[0]["transactionInfo"]["transactionId"]
 
 
-def test_a_card_while_the_last_session_ramps_down(bench: Bench) -> None:
+def test_a_card_while_the_last_session_ramps_down(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     bench.energy_on(1)

@@ -11,23 +11,23 @@ import pytest
 from firmware.clock import format_utc
 from firmware.contract import Fault
 from services.ocpp.device_model import keys
-from tests.support.station import Bench, set_variables
+from tests.support.station_bench import StationBench, set_variables
 
 CARD = "04A1B2C3D4E580"
 
 
-def told(bench: Bench) -> list[tuple[int, str]]:
+def told(bench: StationBench) -> list[tuple[int, str]]:
     """(EVSE, status) of each StatusNotification since the last call."""
     requests = [payload for action, payload in bench.requests if action == "StatusNotification"]
     bench.requests.clear()
     return [(request["evseId"], request["connectorStatus"]) for request in requests]
 
 
-def status(bench: Bench, evse: int) -> str:
+def status(bench: StationBench, evse: int) -> str:
     return bench.context.hal.evses[evse].status
 
 
-def change(bench: Bench, status: str, evse: int | None = None, connector: int | None = None) -> str:
+def change(bench: StationBench, status: str, evse: int | None = None, connector: int | None = None) -> str:
     request: dict[str, Any] = {"operationalStatus": status}
     if evse is not None:
         request["evse"] = {"id": evse} if connector is None else {"id": evse, "connectorId": connector}
@@ -37,11 +37,11 @@ def change(bench: Bench, status: str, evse: int | None = None, connector: int | 
 # --- G01 ------------------------------------------------------------------------------------------------------------
 
 
-def test_after_a_boot_every_connector_is_told(bench: Bench) -> None:
+def test_after_a_boot_every_connector_is_told(bench: StationBench) -> None:
     assert told(bench) == [(1, "Available"), (2, "Available")]  # B01.FR.05
 
 
-def test_a_status_that_the_csms_refuses_is_not_pressed_upon_it(bench: Bench) -> None:
+def test_a_status_that_the_csms_refuses_is_not_pressed_upon_it(bench: StationBench) -> None:
     told(bench)
     bench.answers["StatusNotification"] = "InternalError"
     bench.plug(1)
@@ -50,7 +50,7 @@ def test_a_status_that_the_csms_refuses_is_not_pressed_upon_it(bench: Bench) -> 
     assert told(bench) == [(1, "Occupied"), (2, "Occupied"), (2, "Available")]
 
 
-def test_a_vehicle_comes_and_goes(bench: Bench) -> None:
+def test_a_vehicle_comes_and_goes(bench: StationBench) -> None:
     told(bench)
     bench.plug(1)
     assert told(bench) == [(1, "Occupied")]  # G01.FR.03, E02.FR.05
@@ -58,14 +58,14 @@ def test_a_vehicle_comes_and_goes(bench: Bench) -> None:
     assert told(bench) == [(1, "Available")]  # G01.FR.04
 
 
-def test_the_status_is_told_before_the_transaction_event(bench: Bench) -> None:
+def test_the_status_is_told_before_the_transaction_event(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.requests.clear()
     bench.plug(1)
     assert [action for action, _ in bench.requests] == ["StatusNotification", "TransactionEvent"]
 
 
-def test_a_fault_and_its_end(bench: Bench) -> None:
+def test_a_fault_and_its_end(bench: StationBench) -> None:
     told(bench)
     bench.fault(Fault.GROUND_FAULT, 2)
     assert told(bench) == [(2, "Faulted")]
@@ -75,7 +75,7 @@ def test_a_fault_and_its_end(bench: Bench) -> None:
     assert told(bench) == [(2, "Occupied")]
 
 
-def test_a_fault_of_the_station_is_one_of_each_connector(bench: Bench) -> None:
+def test_a_fault_of_the_station_is_one_of_each_connector(bench: StationBench) -> None:
     told(bench)
     bench.fault(Fault.EMERGENCY_STOP)
     assert told(bench) == [(1, "Faulted"), (2, "Faulted")]
@@ -84,13 +84,13 @@ def test_a_fault_of_the_station_is_one_of_each_connector(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.CARD_READER, Fault.SCREEN])
-def test_a_harmless_fault_changes_no_status(bench: Bench, fault: Fault) -> None:
+def test_a_harmless_fault_changes_no_status(bench: StationBench, fault: Fault) -> None:
     told(bench)
     bench.fault(fault)
     assert told(bench) == []
 
 
-def test_the_device_model_says_the_same(bench: Bench) -> None:
+def test_the_device_model_says_the_same(bench: StationBench) -> None:
     bench.plug(1)
     model = bench.context.model
     assert model.get(keys.CONNECTOR_AVAILABILITY_STATE, evse=1, connector=1) == "Occupied"
@@ -98,7 +98,7 @@ def test_the_device_model_says_the_same(bench: Bench) -> None:
     assert model.get(keys.AVAILABILITY_STATE, evse=2) == "Available"
 
 
-def test_a_notification_that_failed_is_made_again_at_the_next_connection(bench: Bench) -> None:
+def test_a_notification_that_failed_is_made_again_at_the_next_connection(bench: StationBench) -> None:
     bench.answers["StatusNotification"] = "InternalError"
     bench.plug(1)
     del bench.answers["StatusNotification"]
@@ -118,7 +118,7 @@ def test_a_notification_that_failed_is_made_again_at_the_next_connection(bench: 
         (59, [(2, "Occupied")]),  # B04.FR.02
     ],
 )
-def test_after_an_outage(bench: Bench, offline_s: float, expected: list[tuple[int, str]]) -> None:
+def test_after_an_outage(bench: StationBench, offline_s: float, expected: list[tuple[int, str]]) -> None:
     told(bench)
     bench.link_down()
     bench.plug(2)
@@ -127,7 +127,7 @@ def test_after_an_outage(bench: Bench, offline_s: float, expected: list[tuple[in
     assert told(bench) == expected
 
 
-def test_what_changed_during_a_short_outage_is_told_even_if_it_changed_back(bench: Bench) -> None:
+def test_what_changed_during_a_short_outage_is_told_even_if_it_changed_back(bench: StationBench) -> None:
     told(bench)
     bench.link_down()
     bench.plug(2)
@@ -140,7 +140,7 @@ def test_what_changed_during_a_short_outage_is_told_even_if_it_changed_back(benc
     assert told(bench) == []
 
 
-def test_a_heartbeat_follows_an_outage(bench: Bench) -> None:
+def test_a_heartbeat_follows_an_outage(bench: StationBench) -> None:
     bench.requests.clear()
     bench.link_down()
     bench.plug(2)
@@ -156,7 +156,7 @@ LEVELS = [(None, None), (1, None), (1, 1)]
 
 
 @pytest.mark.parametrize(("evse", "connector"), LEVELS)
-def test_out_of_service_and_back(bench: Bench, evse: int | None, connector: int | None) -> None:
+def test_out_of_service_and_back(bench: StationBench, evse: int | None, connector: int | None) -> None:
     told(bench)
     everywhere = [1, 2] if evse is None else [1]
     assert change(bench, "Inoperative", evse, connector) == "Accepted"
@@ -169,7 +169,7 @@ def test_out_of_service_and_back(bench: Bench, evse: int | None, connector: int 
 
 
 @pytest.mark.parametrize(("evse", "connector"), LEVELS)
-def test_out_of_service_survives_a_power_cut(bench: Bench, evse: int | None, connector: int | None) -> None:
+def test_out_of_service_survives_a_power_cut(bench: StationBench, evse: int | None, connector: int | None) -> None:
     change(bench, "Inoperative", evse, connector)
     bench.power_cut()
     told(bench)
@@ -183,7 +183,7 @@ def test_out_of_service_survives_a_power_cut(bench: Bench, evse: int | None, con
     assert told(bench) == [(1, "Available"), (2, "Available")]
 
 
-def test_the_levels_are_independent(bench: Bench) -> None:
+def test_the_levels_are_independent(bench: StationBench) -> None:
     change(bench, "Inoperative", 1, 1)
     change(bench, "Inoperative")
     told(bench)
@@ -196,7 +196,7 @@ def test_the_levels_are_independent(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("evse", "connector"), LEVELS)
-def test_a_running_transaction_is_waited_for(bench: Bench, evse: int | None, connector: int | None) -> None:
+def test_a_running_transaction_is_waited_for(bench: StationBench, evse: int | None, connector: int | None) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     bench.energy_on(1)
@@ -210,7 +210,7 @@ def test_a_running_transaction_is_waited_for(bench: Bench, evse: int | None, con
     assert told(bench) == []  # G01.FR.05: it was told before, and stays
 
 
-def test_what_is_scheduled_survives_a_power_cut(bench: Bench) -> None:
+def test_what_is_scheduled_survives_a_power_cut(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     change(bench, "Inoperative", 1)
@@ -220,7 +220,7 @@ def test_what_is_scheduled_survives_a_power_cut(bench: Bench) -> None:
     assert told(bench) == [(1, "Unavailable"), (2, "Available")]
 
 
-def test_what_is_scheduled_can_be_taken_back(bench: Bench) -> None:
+def test_what_is_scheduled_can_be_taken_back(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     change(bench, "Inoperative")
@@ -231,7 +231,7 @@ def test_what_is_scheduled_can_be_taken_back(bench: Bench) -> None:
     assert bench.context.hal.evses[1].status == "Occupied"
 
 
-def test_what_was_scheduled_last_survives_a_power_cut(bench: Bench) -> None:
+def test_what_was_scheduled_last_survives_a_power_cut(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     change(bench, "Inoperative")
@@ -243,7 +243,7 @@ def test_what_was_scheduled_last_survives_a_power_cut(bench: Bench) -> None:
     assert told(bench) == [(1, "Unavailable"), (2, "Available")]  # G03.FR.08, G04.FR.09
 
 
-def test_what_was_taken_back_does_not_survive_a_power_cut(bench: Bench) -> None:
+def test_what_was_taken_back_does_not_survive_a_power_cut(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     change(bench, "Inoperative", 1)
@@ -254,13 +254,13 @@ def test_what_was_taken_back_does_not_survive_a_power_cut(bench: Bench) -> None:
     assert status(bench, 1) == "Available"
 
 
-def test_a_transaction_elsewhere_is_not_waited_for(bench: Bench) -> None:
+def test_a_transaction_elsewhere_is_not_waited_for(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     assert change(bench, "Inoperative", 2) == "Accepted"
 
 
-def test_a_fault_is_stronger_than_out_of_service(bench: Bench) -> None:
+def test_a_fault_is_stronger_than_out_of_service(bench: StationBench) -> None:
     change(bench, "Inoperative", 1)
     bench.fault(Fault.GROUND_FAULT, 1)
     told(bench)
@@ -273,7 +273,9 @@ def test_a_fault_is_stronger_than_out_of_service(bench: Bench) -> None:
     ("evse", "connector", "reason"),
     [(3, None, "UnknownEvse"), (-1, None, "UnknownEvse"), (1, 2, "UnknownConnectorId"), (2, 0, "UnknownConnectorId")],
 )
-def test_what_is_not_there_can_not_be_changed(bench: Bench, evse: int, connector: int | None, reason: str) -> None:
+def test_what_is_not_there_can_not_be_changed(
+    bench: StationBench, evse: int, connector: int | None, reason: str
+) -> None:
     told(bench)
     place = {"id": evse} if connector is None else {"id": evse, "connectorId": connector}
     answer = bench.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": place})
@@ -281,12 +283,12 @@ def test_what_is_not_there_can_not_be_changed(bench: Bench, evse: int, connector
     assert told(bench) == []
 
 
-def test_evse_0_is_the_station(bench: Bench) -> None:
+def test_evse_0_is_the_station(bench: StationBench) -> None:
     change(bench, "Inoperative", 0)
     assert {evse.status for evse in bench.context.hal.evses.values()} == {"Unavailable"}
 
 
-def test_at_an_outlet_out_of_service_nobody_starts(bench: Bench) -> None:
+def test_at_an_outlet_out_of_service_nobody_starts(bench: StationBench) -> None:
     change(bench, "Inoperative", 1)
     bench.plug(1)
     bench.card(CARD, 1)
@@ -296,7 +298,7 @@ def test_at_an_outlet_out_of_service_nobody_starts(bench: Bench) -> None:
 
 @pytest.mark.parametrize("evse", [None, 1])
 def test_a_driver_who_was_let_in_does_not_begin_at_an_outlet_out_of_service(tmp_path: Path, evse: int | None) -> None:
-    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EnergyTransfer"})
+    bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EnergyTransfer"})
     bench.up()
     bench.card(CARD, 1)
     assert bench.permitted(1)
@@ -310,14 +312,14 @@ def test_a_driver_who_was_let_in_does_not_begin_at_an_outlet_out_of_service(tmp_
 # --- G02 ------------------------------------------------------------------------------------------------------------
 
 
-def heartbeats(bench: Bench, seconds: float) -> int:
+def heartbeats(bench: StationBench, seconds: float) -> int:
     count = len(bench.sent("Heartbeat"))
     bench.advance(seconds)
     return len(bench.sent("Heartbeat")) - count
 
 
-def boot_with(directory: Path, interval: int) -> Bench:
-    bench = Bench(directory, variables={("OCPPCommCtrlr", "HeartbeatInterval"): "90"})
+def boot_with(directory: Path, interval: int) -> StationBench:
+    bench = StationBench(directory, variables={("OCPPCommCtrlr", "HeartbeatInterval"): "90"})
     bench.answers["BootNotification"] = lambda _: {
         "status": "Accepted",
         "currentTime": format_utc(bench.clock.utc()),
@@ -333,25 +335,25 @@ def test_the_interval_comes_with_the_boot(tmp_path: Path, interval: int, beats: 
     assert heartbeats(bench, 605) == beats  # B01.FR.04, G02.FR.01; 0 leaves it as it is
 
 
-def test_the_interval_can_be_set(bench: Bench) -> None:
+def test_the_interval_can_be_set(bench: StationBench) -> None:
     bench.call("SetVariables", set_variables("OCPPCommCtrlr", "HeartbeatInterval", "100"))
     assert heartbeats(bench, 405) == 4  # G02.FR.02
 
 
-def test_no_heartbeat_while_offline(bench: Bench) -> None:
+def test_no_heartbeat_while_offline(bench: StationBench) -> None:
     bench.link_down()
     assert heartbeats(bench, 1000) == 0
     bench.link_up()
     assert heartbeats(bench, 65) == 1
 
 
-def test_unanswered_heartbeats_do_not_pile_up(bench: Bench) -> None:
+def test_unanswered_heartbeats_do_not_pile_up(bench: StationBench) -> None:
     bench.answers["Heartbeat"] = None
     heartbeats(bench, 1000)
     assert len(bench.context.outbox) <= 2
 
 
-def test_a_heartbeat_sets_the_clock(bench: Bench) -> None:
+def test_a_heartbeat_sets_the_clock(bench: StationBench) -> None:
     bench.answers["Heartbeat"] = {"currentTime": "2027-06-01T00:00:00Z"}
     bench.advance(61)
     bench.plug(1)

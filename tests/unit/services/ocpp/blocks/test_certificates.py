@@ -12,17 +12,17 @@ from firmware.config import NetworkProfile
 from services.ocpp.device_model import keys
 from services.ocpp.network_profiles import trusts_fallback_root
 from tests.support.pki import Pki
-from tests.support.station import Bench
+from tests.support.station_bench import StationBench
 
 CSMS: Final = "CSMSRootCertificate"
 MANUFACTURER: Final = "ManufacturerRootCertificate"
 
 
-def install(bench: Bench, kind: str, pem: str) -> Any:
+def install(bench: StationBench, kind: str, pem: str) -> Any:
     return bench.call("InstallCertificate", {"certificateType": kind, "certificate": pem})
 
 
-def listed(bench: Bench, *kinds: str) -> Any:
+def listed(bench: StationBench, *kinds: str) -> Any:
     return bench.call("GetInstalledCertificateIds", {"certificateType": list(kinds)} if kinds else {})
 
 
@@ -30,7 +30,7 @@ def kinds_of(answer: Any) -> list[str]:
     return [entry["certificateType"] for entry in answer["certificateHashDataChain"]]
 
 
-def test_install_list_delete(bench: Bench) -> None:
+def test_install_list_delete(bench: StationBench) -> None:
     assert install(bench, CSMS, Pki().pem) == {"status": "Accepted"}  # M05.FR.02
     assert install(bench, MANUFACTURER, Pki("Maker").pem) == {"status": "Accepted"}
     assert bench.context.model.get(keys.CERTIFICATE_ENTRIES) == 2
@@ -44,23 +44,23 @@ def test_install_list_delete(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kinds", [(), ("MORootCertificate",), ("V2GRootCertificate", "V2GCertificateChain")])
-def test_nothing_found(bench: Bench, kinds: tuple[str, ...]) -> None:
+def test_nothing_found(bench: StationBench, kinds: tuple[str, ...]) -> None:
     assert listed(bench, *kinds) == {"status": "NotFound"}  # M03.FR.02
 
 
 @pytest.mark.parametrize("kind", ["V2GRootCertificate", "MORootCertificate"])
-def test_roots_of_iso_15118_are_not_taken(bench: Bench, kind: str) -> None:
+def test_roots_of_iso_15118_are_not_taken(bench: StationBench, kind: str) -> None:
     assert install(bench, kind, Pki().pem)["status"] == "Rejected"
 
 
-def test_what_is_wrong_is_said(bench: Bench) -> None:
+def test_what_is_wrong_is_said(bench: StationBench) -> None:
     answer = install(bench, CSMS, "nonsense")
     assert answer["status"] == "Rejected"
     assert answer["statusInfo"]["reasonCode"] == "InvalidCertificate"
     assert "no certificate in PEM format" in answer["statusInfo"]["additionalInfo"]
 
 
-def test_it_survives_a_power_cut(bench: Bench) -> None:
+def test_it_survives_a_power_cut(bench: StationBench) -> None:
     install(bench, CSMS, Pki().pem)
     bench.power_cut()
     bench.up()
@@ -68,7 +68,7 @@ def test_it_survives_a_power_cut(bench: Bench) -> None:
     assert bench.context.model.get(keys.CERTIFICATE_ENTRIES) == 1
 
 
-def test_a_full_disk_is_a_failure_and_not_a_refusal(bench: Bench) -> None:
+def test_a_full_disk_is_a_failure_and_not_a_refusal(bench: StationBench) -> None:
     folder = bench.directory / "certificates" / "csms"
     folder.rmdir()
     folder.write_text("in the way")
@@ -83,9 +83,9 @@ ELSEWHERE = NetworkProfile(slot=2, url="wss://other/ocpp", security_profile=2)
 
 
 @pytest.fixture
-def checked(tmp_path: Path) -> Bench:
+def checked(tmp_path: Path) -> StationBench:
     """The full product, connected to a CSMS of root `ROOT`."""
-    bench = Bench(tmp_path, product_name="full")
+    bench = StationBench(tmp_path, product_name="full")
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
     bench.context.profiles.update({1: TLS, 2: ELSEWHERE})
     bench.hal_up()
@@ -93,7 +93,7 @@ def checked(tmp_path: Path) -> Bench:
     return bench
 
 
-def test_a_successor_is_taken_and_the_old_root_kept_for_a_while(checked: Bench) -> None:
+def test_a_successor_is_taken_and_the_old_root_kept_for_a_while(checked: StationBench) -> None:
     assert install(checked, CSMS, Pki("Stranger").pem)["status"] == "Rejected"  # M05.FR.11
     assert install(checked, CSMS, Pki("Successor", parent=ROOT).pem) == {"status": "Accepted"}  # M05.FR.12
     assert len(listed(checked, CSMS)["certificateHashDataChain"]) == 2
@@ -103,7 +103,7 @@ def test_a_successor_is_taken_and_the_old_root_kept_for_a_while(checked: Bench) 
     assert checked.context.model.get(keys.CERTIFICATE_ENTRIES) == 1  # M05.FR.13
 
 
-def test_the_old_root_counts_where_it_was_replaced(checked: Bench) -> None:
+def test_the_old_root_counts_where_it_was_replaced(checked: StationBench) -> None:
     key_values = checked.context.key_values
     assert trusts_fallback_root(key_values, ELSEWHERE), "nothing was replaced yet"
     install(checked, CSMS, Pki("Successor", parent=ROOT).pem)
@@ -112,7 +112,7 @@ def test_the_old_root_counts_where_it_was_replaced(checked: Bench) -> None:
     assert [trusts_fallback_root(key_values, one) for one in (TLS, ELSEWHERE)] == [True, False]  # M05.FR.14, M05.FR.15
 
 
-def test_manufacturer_roots_need_no_signature_of_another(checked: Bench) -> None:
+def test_manufacturer_roots_need_no_signature_of_another(checked: StationBench) -> None:
     for name in ("Maker", "Other maker"):
         assert install(checked, MANUFACTURER, Pki(name).pem) == {"status": "Accepted"}
     assert len(listed(checked, MANUFACTURER)["certificateHashDataChain"]) == 2

@@ -14,7 +14,7 @@ from services.ocpp.blocks.diagnostics import Diagnostics
 from services.ocpp.device_model import keys
 from services.ocpp.station import Station, Step
 from services.ocpp.transfer.rules import check_name
-from tests.support.station import Bench, set_variables
+from tests.support.station_bench import StationBench, set_variables
 
 TOKEN = {"idToken": "04A1B2C3D4E580", "type": "ISO14443"}
 CERTIFICATE = {"hashAlgorithm": "SHA256", "issuerNameHash": "a", "issuerKeyHash": "b", "serialNumber": "c"}
@@ -36,35 +36,35 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
 
 
 @pytest.fixture
-def full(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path, product_name="full")
+def full(tmp_path: Path) -> StationBench:
+    bench = StationBench(tmp_path, product_name="full")
     bench.up()
     return bench
 
 
-def get_log(bench: Bench, request_id: int = 7, log_type: str = "DiagnosticsLog", **log: Any) -> Any:
+def get_log(bench: StationBench, request_id: int = 7, log_type: str = "DiagnosticsLog", **log: Any) -> Any:
     location = {"remoteLocation": "https://me:pw@files.example/logs/", **log}
     return bench.call("GetLog", {"logType": log_type, "requestId": request_id, "log": location})
 
 
-def news(bench: Bench, job: Job, state: str, detail: Any = None) -> None:
+def news(bench: StationBench, job: Job, state: str, detail: Any = None) -> None:
     bench.tell(lambda now: bench.station.on_job(JobNews(job.kind, job.id, state, detail), now))
 
 
-def told(bench: Bench) -> list[tuple[str, int | None]]:
+def told(bench: StationBench) -> list[tuple[str, int | None]]:
     return [(request["status"], request.get("requestId")) for request in bench.sent("LogStatusNotification")]
 
 
-def trigger(bench: Bench) -> None:
+def trigger(bench: StationBench) -> None:
     answer = bench.call("TriggerMessage", {"requestedMessage": "LogStatusNotification"})
     assert answer == {"status": "Accepted"}
 
 
-def customer(bench: Bench, *, report: bool = False, clear: bool = False, **reference: Any) -> Any:
+def customer(bench: StationBench, *, report: bool = False, clear: bool = False, **reference: Any) -> Any:
     return bench.call("CustomerInformation", {"requestId": 9, "report": report, "clear": clear, **reference})
 
 
-def notified(bench: Bench) -> str:
+def notified(bench: StationBench) -> str:
     return "".join(request["data"] for request in bench.sent("NotifyCustomerInformation"))
 
 
@@ -72,7 +72,7 @@ def notified(bench: Bench) -> str:
 
 
 @pytest.mark.parametrize(("log_type", "suffix"), [("DiagnosticsLog", ".tar.gz"), ("SecurityLog", ".log")])
-def test_an_upload(bench: Bench, jobs: list[Job], log_type: str, suffix: str) -> None:
+def test_an_upload(bench: StationBench, jobs: list[Job], log_type: str, suffix: str) -> None:
     answer = get_log(bench, log_type=log_type)
     assert answer["status"] == "Accepted"  # N01.FR.01
     assert answer["filename"].endswith(f"-7{suffix}")
@@ -85,7 +85,7 @@ def test_an_upload(bench: Bench, jobs: list[Job], log_type: str, suffix: str) ->
     assert told(bench) == [("Uploading", 7), ("Uploaded", 7)]  # N01.FR.07, N01.FR.08, N01.FR.09
 
 
-def test_retries_are_the_csms_s_and_told_of_once(bench: Bench, jobs: list[Job]) -> None:
+def test_retries_are_the_csms_s_and_told_of_once(bench: StationBench, jobs: list[Job]) -> None:
     log = {"remoteLocation": "ftp://files.example/logs"}
     request = {"logType": "DiagnosticsLog", "requestId": 1, "retries": 3, "retryInterval": 5, "log": log}
     assert bench.call("GetLog", request)["status"] == "Accepted"
@@ -107,14 +107,14 @@ def test_retries_are_the_csms_s_and_told_of_once(bench: Bench, jobs: list[Job]) 
         ("an error of ours", "UploadFailure"),
     ],
 )
-def test_failures(bench: Bench, jobs: list[Job], kind: str, status: str) -> None:
+def test_failures(bench: StationBench, jobs: list[Job], kind: str, status: str) -> None:
     get_log(bench)
     news(bench, jobs[0], "failed", kind)
     assert told(bench) == [(status, 7)]
     assert get_log(bench, 8)["status"] == "Accepted"
 
 
-def test_a_second_request_is_refused_where_the_product_can_not_cancel(bench: Bench, jobs: list[Job]) -> None:
+def test_a_second_request_is_refused_where_the_product_can_not_cancel(bench: StationBench, jobs: list[Job]) -> None:
     get_log(bench)
     answer = get_log(bench, 8)
     assert answer["status"] == "Rejected"  # C-57 is No
@@ -122,7 +122,7 @@ def test_a_second_request_is_refused_where_the_product_can_not_cancel(bench: Ben
     assert len(jobs) == 1
 
 
-def test_a_second_request_cancels_the_first_where_it_can(full: Bench, jobs: list[Job]) -> None:
+def test_a_second_request_cancels_the_first_where_it_can(full: StationBench, jobs: list[Job]) -> None:
     get_log(full, 1)
     news(full, jobs[0], "attempt")
     assert get_log(full, 2)["status"] == "AcceptedCanceled"  # N01.FR.12
@@ -132,7 +132,7 @@ def test_a_second_request_cancels_the_first_where_it_can(full: Bench, jobs: list
     assert told(full) == [("Uploading", 1), ("AcceptedCanceled", 1), ("Uploading", 2)]  # N01.FR.20
 
 
-def test_the_end_of_a_cancelled_upload_is_told_after_an_outage(full: Bench, jobs: list[Job]) -> None:
+def test_the_end_of_a_cancelled_upload_is_told_after_an_outage(full: StationBench, jobs: list[Job]) -> None:
     get_log(full, 1)
     news(full, jobs[0], "attempt")
     full.answers["LogStatusNotification"] = None  # the link breaks before the CSMS has it
@@ -147,31 +147,31 @@ def test_the_end_of_a_cancelled_upload_is_told_after_an_outage(full: Bench, jobs
     "location",
     ["file:///etc/shadow", "http://files.example/x", "sftp://files.example/x", "https://", "x", "https://a/.."],
 )
-def test_urls_that_are_not_taken(bench: Bench, jobs: list[Job], location: str) -> None:
+def test_urls_that_are_not_taken(bench: StationBench, jobs: list[Job], location: str) -> None:
     answer = get_log(bench, remoteLocation=location)
     assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "InvalidURL")
     assert jobs == []
 
 
-def test_a_period(bench: Bench, jobs: list[Job]) -> None:
+def test_a_period(bench: StationBench, jobs: list[Job]) -> None:
     get_log(bench, oldestTimestamp="2026-11-24T00:00:00Z", latestTimestamp="2026-11-24T02:00:00+01:00")
     period = jobs[0].order.period
     assert period.latest - period.oldest == 3600
 
 
-def test_a_period_that_ends_before_it_begins(bench: Bench, jobs: list[Job]) -> None:
+def test_a_period_that_ends_before_it_begins(bench: StationBench, jobs: list[Job]) -> None:
     answer = get_log(bench, oldestTimestamp="2026-11-24T02:00:00Z", latestTimestamp="2026-11-24T01:00:00Z")
     assert answer["status"] == "Rejected"  # N01.FR.05
     assert jobs == []
 
 
-def test_a_period_that_is_yet_to_come(bench: Bench, jobs: list[Job]) -> None:
+def test_a_period_that_is_yet_to_come(bench: StationBench, jobs: list[Job]) -> None:
     answer = get_log(bench, oldestTimestamp=format_utc(bench.clock.utc() + 3600))
     assert answer["status"] == "Rejected"  # N01.FR.05
     assert jobs == []
 
 
-def test_a_period_before_the_security_log_begins(bench: Bench, jobs: list[Job]) -> None:
+def test_a_period_before_the_security_log_begins(bench: StationBench, jobs: list[Job]) -> None:
     first = bench.sent("SecurityEventNotification")[0]["timestamp"]
     before = format_utc(parse_utc(first) - 3600)
     answer = get_log(bench, log_type="SecurityLog", latestTimestamp=before)
@@ -180,27 +180,27 @@ def test_a_period_before_the_security_log_begins(bench: Bench, jobs: list[Job]) 
     assert get_log(bench, log_type="SecurityLog", oldestTimestamp=before, latestTimestamp=first)["status"] == "Accepted"
 
 
-def test_diagnostics_are_there_for_any_period(bench: Bench, jobs: list[Job]) -> None:
+def test_diagnostics_are_there_for_any_period(bench: StationBench, jobs: list[Job]) -> None:
     """Device model and state go with them, whatever the log files hold."""
     assert get_log(bench, latestTimestamp="2026-11-24T00:00:00Z")["status"] == "Accepted"
 
 
 @pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-11-24T01:00:00"])
-def test_times_at_the_end_of_time(bench: Bench, stamp: str) -> None:
+def test_times_at_the_end_of_time(bench: StationBench, stamp: str) -> None:
     answer = get_log(bench, oldestTimestamp=stamp)
     assert isinstance(answer, list) or answer["status"] in ("Accepted", "Rejected")
     assert bench.call("GetVariables", {"getVariableData": [{"component": {"name": "X"}, "variable": {"name": "Y"}}]})
 
 
 def test_not_before_we_are_accepted(tmp_path: Path, jobs: list[Job]) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = {"status": "Pending", "currentTime": "2027-01-15T08:00:00Z", "interval": 100}
     bench.up()
     assert get_log(bench)["statusInfo"]["reasonCode"] == "CSNotAccepted"
     assert told(bench) == []  # B02.FR.02
 
 
-def test_a_restart_ends_it(bench: Bench, jobs: list[Job]) -> None:
+def test_a_restart_ends_it(bench: StationBench, jobs: list[Job]) -> None:
     get_log(bench)
     news(bench, jobs[0], "attempt")
     bench.restart_service()
@@ -213,7 +213,7 @@ def test_a_restart_ends_it(bench: Bench, jobs: list[Job]) -> None:
     assert told(bench)[-1] == ("Idle", None)
 
 
-def test_the_end_is_told_even_if_it_came_while_offline(bench: Bench, jobs: list[Job]) -> None:
+def test_the_end_is_told_even_if_it_came_while_offline(bench: StationBench, jobs: list[Job]) -> None:
     get_log(bench)
     bench.link_down()
     news(bench, jobs[0], "attempt")
@@ -222,7 +222,7 @@ def test_the_end_is_told_even_if_it_came_while_offline(bench: Bench, jobs: list[
     assert told(bench) == [("Uploaded", 7)]
 
 
-def test_the_status_on_request(bench: Bench, jobs: list[Job]) -> None:
+def test_the_status_on_request(bench: StationBench, jobs: list[Job]) -> None:
     trigger(bench)
     get_log(bench)
     trigger(bench)
@@ -232,7 +232,7 @@ def test_the_status_on_request(bench: Bench, jobs: list[Job]) -> None:
     assert told(bench) == [("Idle", None), ("Uploading", 7), ("Uploaded", 7), ("Idle", None)]
 
 
-def test_no_secret_is_in_the_order(bench: Bench, jobs: list[Job], caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_in_the_order(bench: StationBench, jobs: list[Job], caplog: pytest.LogCaptureFixture) -> None:
     bench.context.model.put(keys.BASIC_AUTH_PASSWORD, "0123456789abcdef")
     bench.plug(1)
     bench.card("04DEADBEEF0001", 1)
@@ -246,7 +246,7 @@ def test_no_secret_is_in_the_order(bench: Bench, jobs: list[Job], caplog: pytest
 
 
 def test_any_identity_makes_a_file_name(tmp_path: Path, jobs: list[Job]) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.up()
     bench.context.model.put(keys.IDENTITY, "*CP|1@x+=" * 5)
     check_name(get_log(bench)["filename"])
@@ -255,7 +255,7 @@ def test_any_identity_makes_a_file_name(tmp_path: Path, jobs: list[Job]) -> None
 # --- N09, N10 -----------------------------------------------------------------------------------------------------
 
 
-def test_cleared_without_a_report(bench: Bench) -> None:
+def test_cleared_without_a_report(bench: StationBench) -> None:
     assert customer(bench, clear=True, idToken=TOKEN) == {"status": "Accepted"}  # N10.FR.01
     (request,) = bench.sent("NotifyCustomerInformation")  # N10.FR.06
     assert (request["requestId"], request["seqNo"], request["tbc"]) == (9, 0, False)
@@ -263,13 +263,13 @@ def test_cleared_without_a_report(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("clear", [False, True])
-def test_nothing_known(bench: Bench, clear: bool) -> None:
+def test_nothing_known(bench: StationBench, clear: bool) -> None:
     customer(bench, report=True, clear=clear, idToken=TOKEN)
     (request,) = bench.sent("NotifyCustomerInformation")  # N09.FR.06, N10.FR.04
     assert (request["data"], request["seqNo"], request["tbc"]) == ("", 0, False)
 
 
-def test_the_cache_is_reported_and_forgotten(full: Bench) -> None:
+def test_the_cache_is_reported_and_forgotten(full: StationBench) -> None:
     until = format_utc(full.clock.utc() + 3600)
     full.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted", "cacheExpiryDateTime": until}}
     full.card(TOKEN["idToken"], 1)
@@ -284,7 +284,7 @@ def test_the_cache_is_reported_and_forgotten(full: Bench) -> None:
     assert "cache" not in notified(full)
 
 
-def test_what_was_cleared_is_told_although_the_link_breaks(full: Bench) -> None:
+def test_what_was_cleared_is_told_although_the_link_breaks(full: StationBench) -> None:
     full.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}}
     full.card(TOKEN["idToken"], 1)
     full.answers["NotifyCustomerInformation"] = None
@@ -296,7 +296,7 @@ def test_what_was_cleared_is_told_although_the_link_breaks(full: Bench) -> None:
     assert "status Accepted" in notified(full)  # N10.FR.03
 
 
-def test_a_running_transaction_is_reported_and_goes_on(bench: Bench) -> None:
+def test_a_running_transaction_is_reported_and_goes_on(bench: StationBench) -> None:
     bench.plug(1)
     bench.card(TOKEN["idToken"], 1)
     transaction = bench.context.hal.evses[1].transaction_id
@@ -313,7 +313,7 @@ def test_a_running_transaction_is_reported_and_goes_on(bench: Bench) -> None:
     "reference",
     [{}, {"idToken": TOKEN, "customerIdentifier": "x"}, {"idToken": TOKEN, "customerCertificate": CERTIFICATE}],
 )
-def test_one_reference_and_no_more(bench: Bench, reference: Any) -> None:
+def test_one_reference_and_no_more(bench: StationBench, reference: Any) -> None:
     answer = customer(bench, clear=True, **reference)
     assert answer["status"] == "Invalid"  # N09.FR.09
     assert answer["statusInfo"]["reasonCode"] == ("TooManyElements" if reference else "MissingParam")
@@ -321,23 +321,23 @@ def test_one_reference_and_no_more(bench: Bench, reference: Any) -> None:
 
 
 def test_no_customer_is_told_of_before_we_are_accepted(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = {"status": "Pending", "currentTime": "2027-01-15T08:00:00Z", "interval": 100}
     bench.up()
     assert customer(bench, report=True, clear=True, idToken=TOKEN)["status"] == "Rejected"  # N09.FR.03, N10.FR.05
     assert bench.sent("NotifyCustomerInformation") == []
 
 
-def test_neither_report_nor_clear(bench: Bench) -> None:
+def test_neither_report_nor_clear(bench: StationBench) -> None:
     assert customer(bench, idToken=TOKEN)["status"] == "Rejected"  # N09.FR.07, N10.FR.07
 
 
-def test_customer_identifiers(bench: Bench) -> None:
+def test_customer_identifiers(bench: StationBench) -> None:
     assert customer(bench, report=True, customerIdentifier="x")["status"] == "Rejected"  # C-14 is No
     assert bench.sent("NotifyCustomerInformation") == []
 
 
-def test_customer_identifiers_where_the_product_has_them(full: Bench) -> None:
+def test_customer_identifiers_where_the_product_has_them(full: StationBench) -> None:
     """C-14: it is the group of the customer's tokens."""
     group = {"idToken": "FAMILY-7", "type": "Central"}
     full.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted", "groupIdToken": group}}
@@ -357,7 +357,7 @@ def test_customer_identifiers_where_the_product_has_them(full: Bench) -> None:
     assert "status Accepted" in notified(full)
 
 
-def test_what_is_kept_is_reported_although_it_is_not_in_use(full: Bench) -> None:
+def test_what_is_kept_is_reported_although_it_is_not_in_use(full: StationBench) -> None:
     full.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}}
     full.card(TOKEN["idToken"], 1)
     full.call("SetVariables", set_variables("AuthCacheCtrlr", "Enabled", "false"))
@@ -369,13 +369,13 @@ def test_what_is_kept_is_reported_although_it_is_not_in_use(full: Bench) -> None
     assert "cache" not in notified(full)
 
 
-def test_customer_certificates_are_accepted_and_nothing_is_known(bench: Bench) -> None:
+def test_customer_certificates_are_accepted_and_nothing_is_known(bench: StationBench) -> None:
     assert customer(bench, report=True, customerCertificate=CERTIFICATE)["status"] == "Accepted"
     assert len(bench.sent("NotifyCustomerInformation")) == 1
     assert notified(bench) == ""
 
 
-def test_long_reports_come_in_parts(bench: Bench) -> None:
+def test_long_reports_come_in_parts(bench: StationBench) -> None:
     block = bench.station.block(Diagnostics)
     asked = {"requestId": 3, "report": True, "clear": False}
     bench.tell(lambda now: block._notify(asked, "x" * 1200, now))
@@ -388,7 +388,7 @@ def test_long_reports_come_in_parts(bench: Bench) -> None:
     ]
 
 
-def test_a_reset_on_idle_waits_for_an_upload(bench: Bench, jobs: list[Job]) -> None:
+def test_a_reset_on_idle_waits_for_an_upload(bench: StationBench, jobs: list[Job]) -> None:
     """Erratum 2.14 of part 2."""
     get_log(bench)
     assert bench.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.station import Bench
+from tests.support.station_bench import StationBench
 
 CARD = "04A1B2C3D4E580"
 
 
-def session(bench: Bench, evse: int = 1) -> None:
+def session(bench: StationBench, evse: int = 1) -> None:
     bench.card(CARD, evse)
     bench.plug(evse)
     bench.energy_on(evse)
@@ -22,11 +22,11 @@ def session(bench: Bench, evse: int = 1) -> None:
     bench.unplug(evse)
 
 
-def values(bench: Bench) -> list[Any]:
+def values(bench: StationBench) -> list[Any]:
     return [value for event in bench.events for value in event.get("meterValue", [])]
 
 
-def test_each_trigger_has_an_event_with_its_reason(bench: Bench) -> None:
+def test_each_trigger_has_an_event_with_its_reason(bench: StationBench) -> None:
     session(bench)
     assert [event["triggerReason"] for event in bench.events] == [  # E03.FR.12
         "Authorized",
@@ -36,7 +36,7 @@ def test_each_trigger_has_an_event_with_its_reason(bench: Bench) -> None:
     ]
 
 
-def test_transaction_ids_are_never_used_twice(bench: Bench) -> None:
+def test_transaction_ids_are_never_used_twice(bench: StationBench) -> None:
     for _ in range(3):
         session(bench)
         bench.power_cut()
@@ -45,14 +45,14 @@ def test_transaction_ids_are_never_used_twice(bench: Bench) -> None:
     assert len(started) == len(set(started)) == 3  # E01.FR.08
 
 
-def test_an_end_that_is_not_the_drivers_says_why(bench: Bench) -> None:
+def test_an_end_that_is_not_the_drivers_says_why(bench: StationBench) -> None:
     bench.card(CARD, 1)
     transaction = bench.events[-1]["transactionInfo"]["transactionId"]
     bench.call("RequestStopTransaction", {"transactionId": transaction})
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Remote"  # E06.FR.08
 
 
-def test_events_wait_for_the_link(bench: Bench) -> None:
+def test_events_wait_for_the_link(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.link_down()
     before = len(bench.events)
@@ -62,7 +62,7 @@ def test_events_wait_for_the_link(bench: Bench) -> None:
     assert bench.events[-1]["triggerReason"] == "CablePluggedIn"  # E04.FR.01
 
 
-def test_attempts_and_interval_are_the_csmss_to_set(bench: Bench) -> None:
+def test_attempts_and_interval_are_the_csmss_to_set(bench: StationBench) -> None:
     rows = [("MessageAttempts", "2"), ("MessageAttemptInterval", "7")]
     data = [
         {
@@ -81,19 +81,19 @@ def test_attempts_and_interval_are_the_csmss_to_set(bench: Bench) -> None:
     assert len(bench.events) == 2  # E13.FR.01
 
 
-def test_a_remote_start_names_its_token(bench: Bench) -> None:
+def test_a_remote_start_names_its_token(bench: StationBench) -> None:
     token = {"idToken": CARD, "type": "ISO14443"}
     bench.call("RequestStartTransaction", {"idToken": token, "remoteStartId": 5, "evseId": 1})
     assert bench.events[0]["idToken"] == token  # F02.FR.05
 
 
-def test_a_triggered_message_tells_what_is_true_now(bench: Bench) -> None:
+def test_a_triggered_message_tells_what_is_true_now(bench: StationBench) -> None:
     bench.plug(1)
     bench.call("TriggerMessage", {"requestedMessage": "StatusNotification", "evse": {"id": 1, "connectorId": 1}})
     assert bench.sent("StatusNotification")[-1]["connectorStatus"] == "Occupied"  # F06.FR.09
 
 
-def test_a_changed_availability_is_notified(bench: Bench) -> None:
+def test_a_changed_availability_is_notified(bench: StationBench) -> None:
     before = len(bench.sent("StatusNotification"))
     assert bench.call("ChangeAvailability", {"operationalStatus": "Inoperative"}) == {"status": "Accepted"}
     told = bench.sent("StatusNotification")[before:]
@@ -103,7 +103,7 @@ def test_a_changed_availability_is_notified(bench: Bench) -> None:
     ]
 
 
-def test_the_shape_of_a_meter_value(bench: Bench) -> None:
+def test_the_shape_of_a_meter_value(bench: StationBench) -> None:
     session(bench)
     for value in values(bench):
         assert value["timestamp"].endswith("Z")  # J01.FR.05, J01.FR.17, J02.FR.18
@@ -115,7 +115,7 @@ def test_the_shape_of_a_meter_value(bench: Bench) -> None:
             assert sample["unitOfMeasure"] == {"unit": "Wh"}
 
 
-def test_registers_are_the_meters_own(bench: Bench) -> None:
+def test_registers_are_the_meters_own(bench: StationBench) -> None:
     session(bench)
     told = [sample["value"] for value in values(bench) for sample in value["sampledValue"]]
     assert told[0] == 1000.0  # J02.FR.17: not re-based
@@ -123,7 +123,7 @@ def test_registers_are_the_meters_own(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("evse", [1, 2])
-def test_meter_values_are_of_the_transactions_evse(bench: Bench, evse: int) -> None:
+def test_meter_values_are_of_the_transactions_evse(bench: StationBench, evse: int) -> None:
     bench.deliver(1, 11.0)
     bench.deliver(2, 22.0)
     session(bench, evse)

@@ -14,7 +14,7 @@ from firmware.contract import BootCause, Reboot
 from firmware.update.slots import SlotStatus
 from services.ocpp.blocks.firmware_management import FirmwareManagement
 from services.ocpp.firmware_update.workers import Download, Signed, SlotWish
-from tests.support.station import Bench
+from tests.support.station_bench import StationBench
 
 FACTORY = SlotStatus("factory")
 TRIAL = SlotStatus("a", trial=True)
@@ -31,7 +31,7 @@ class Judge:
         return "no such scheme" if location.startswith("file:") else None
 
 
-class Site(Bench):
+class Site(StationBench):
     """A station with slots."""
 
     def __init__(self, directory: Path, **more: Any) -> None:
@@ -217,7 +217,7 @@ def test_bad_request_cancels_nothing(tmp_path: Path) -> None:
 
 
 def test_station_without_slots_rejects(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.up()
     firmware = {"location": "https://f/i", "retrieveDateTime": format_utc(bench.clock.utc())}
     assert bench.call("UpdateFirmware", {"requestId": 1, "firmware": firmware})["status"] == "Rejected"
@@ -675,7 +675,7 @@ def test_service_that_restarts_before_the_board_does_goes_on(site: Site) -> None
 
 
 def test_trial_that_nobody_remembers_is_kept_all_the_same(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, updates=Judge())
+    bench = StationBench(tmp_path, updates=Judge())
     bench.news(SLOTS, "done", TRIAL)
     bench.up()
     assert bench.jobs[-1].order == SlotWish("keep")

@@ -11,16 +11,16 @@ import pytest
 from firmware.clock import parse_utc
 from firmware.contract import Fault
 from services.ocpp.metering import until_aligned
-from tests.support.station import Bench, set_variables
+from tests.support.station_bench import StationBench, set_variables
 
 CARD = "04A1B2C3D4E580"
 
 
-def aligned(directory: Path, interval: int = 30, product: str = "c7am-400-cc", **more: str) -> Bench:
+def aligned(directory: Path, interval: int = 30, product: str = "c7am-400-cc", **more: str) -> StationBench:
     variables = {("AlignedDataCtrlr", "Interval"): str(interval)}
     variables |= {("AlignedDataCtrlr", name): value for name, value in more.items()}
     variables[("SampledDataCtrlr", "TxUpdatedInterval")] = "0"
-    bench = Bench(directory, product_name=product, variables=variables)
+    bench = StationBench(directory, product_name=product, variables=variables)
     bench.up()
     return bench
 
@@ -155,7 +155,7 @@ def test_alignment_starts_anew_at_midnight(since_midnight: float, interval: int,
 
 def test_values_for_idle_times_alone(tmp_path: Path) -> None:
     settings = {("AlignedDataCtrlr", "Interval"): "10", ("AlignedDataCtrlr", "SendDuringIdle"): "true"}
-    bench = Bench(tmp_path, product_name="full", variables=settings)
+    bench = StationBench(tmp_path, product_name="full", variables=settings)
     bench.up()
     bench.advance(11)
     assert len(bench.sent("MeterValues")) == 2

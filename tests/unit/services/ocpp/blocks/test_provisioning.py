@@ -14,12 +14,12 @@ from firmware.config import NetworkProfile
 from firmware.contract import BootCause, Reboot, SetLimit, Withdraw
 from services.ocpp import signals
 from services.ocpp.device_model import keys
-from tests.support.station import PROFILE, Bench, charge, set_variables
+from tests.support.station_bench import PROFILE, StationBench, charge, set_variables
 
 CARD = "04A1B2C3D4E580"
 
 
-def answer_boot(bench: Bench, status: str, interval: int) -> None:
+def answer_boot(bench: StationBench, status: str, interval: int) -> None:
     bench.answers["BootNotification"] = lambda _: {
         "status": status,
         "currentTime": format_utc(bench.clock.utc()),
@@ -27,14 +27,14 @@ def answer_boot(bench: Bench, status: str, interval: int) -> None:
     }
 
 
-def boots_sent(bench: Bench) -> int:
+def boots_sent(bench: StationBench) -> int:
     return len(bench.sent("BootNotification"))
 
 
 # --- B01 ------------------------------------------------------------------------------------------------------------
 
 
-def test_boot(bench: Bench) -> None:
+def test_boot(bench: StationBench) -> None:
     (request,) = bench.sent("BootNotification")  # B01.FR.01
     assert request["reason"] == "PowerUp"  # B01.FR.09
     assert request["chargingStation"]["model"] == "C7AM-400-CC"
@@ -52,32 +52,32 @@ def test_boot(bench: Bench) -> None:
         (BootCause.UNKNOWN, "Unknown"),
     ],
 )
-def test_the_reason_of_a_boot(bench: Bench, cause: BootCause, reason: str) -> None:
+def test_the_reason_of_a_boot(bench: StationBench, cause: BootCause, reason: str) -> None:
     bench.power_cut(cause=cause)
     bench.up()
     assert bench.sent("BootNotification")[-1]["reason"] == reason
 
 
-def test_a_restart_of_the_service_is_an_application_reset(bench: Bench) -> None:
+def test_a_restart_of_the_service_is_an_application_reset(bench: StationBench) -> None:
     bench.restart_service()
     bench.up()
     assert bench.sent("BootNotification")[-1]["reason"] == "ApplicationReset"
 
 
-def test_a_new_link_to_the_same_csms_is_no_boot(bench: Bench) -> None:
+def test_a_new_link_to_the_same_csms_is_no_boot(bench: StationBench) -> None:
     bench.link_down()
     bench.advance(1000)
     bench.link_up()
     assert boots_sent(bench) == 1
 
 
-def test_the_message_time_out_is_that_of_the_profile_in_use(bench: Bench) -> None:
+def test_the_message_time_out_is_that_of_the_profile_in_use(bench: StationBench) -> None:
     bench.link_down()
     bench.link_up(NetworkProfile(slot=2, url="ws://127.0.0.1:9/other", security_profile=1, message_timeout_s=17))
     assert bench.context.model.get(keys.MESSAGE_TIMEOUT) == 17  # part 2, 2.1.3
 
 
-def test_a_new_link_by_another_profile_is_registered_anew(bench: Bench) -> None:
+def test_a_new_link_by_another_profile_is_registered_anew(bench: StationBench) -> None:
     other = NetworkProfile(slot=2, url="ws://127.0.0.1:9/other", security_profile=1)
     bench.link_down()
     bench.card(CARD, 1)
@@ -91,7 +91,7 @@ def test_a_new_link_by_another_profile_is_registered_anew(bench: Bench) -> None:
 
 
 def test_nothing_else_leaves_before_the_answer(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = None
     bench.up()
     bench.plug(1)
@@ -102,7 +102,7 @@ def test_nothing_else_leaves_before_the_answer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answer", [None, "InternalError", {"status": "Accepted"}])
 def test_a_boot_that_is_not_answered_is_tried_again(tmp_path: Path, answer: Any) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = answer
     bench.up()
     bench.advance(100)
@@ -113,7 +113,7 @@ def test_a_boot_that_is_not_answered_is_tried_again(tmp_path: Path, answer: Any)
 
 
 def test_a_boot_interrupted_by_the_link_is_sent_by_the_next(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = None
     bench.up()
     bench.link_down()
@@ -127,7 +127,7 @@ def test_a_boot_interrupted_by_the_link_is_sent_by_the_next(tmp_path: Path) -> N
     "current", ["2027-05-05T05:05:05Z", "2027-05-05t10:35:05.000123+05:30", "2027-05-05t05:05:05z"]
 )
 def test_the_csms_gives_the_time(tmp_path: Path, current: str) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = {"status": "Accepted", "currentTime": current, "interval": 60}
     bench.up()
     assert bench.sent("StatusNotification")[0]["timestamp"] == "2027-05-05T05:05:05.000Z"  # B01.FR.06
@@ -136,7 +136,7 @@ def test_the_csms_gives_the_time(tmp_path: Path, current: str) -> None:
 @pytest.mark.parametrize("interval", [1, 59, 300, 2**31 - 1])
 def test_the_csms_gives_any_heartbeat_interval(tmp_path: Path, interval: int) -> None:
     """The limits of the variable bind SetVariables; B01.FR.04 and G02.FR.01 know none."""
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     answer_boot(bench, "Accepted", interval)
     bench.up()
     assert bench.context.model.get(keys.HEARTBEAT_INTERVAL) == interval
@@ -151,7 +151,7 @@ def test_the_csms_gives_any_heartbeat_interval(tmp_path: Path, interval: int) ->
 
 @pytest.mark.parametrize("status", ["Pending", "Rejected"])
 def test_the_interval_is_kept(tmp_path: Path, status: str) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     answer_boot(bench, status, 100)
     bench.up()
     bench.advance(99)
@@ -163,7 +163,7 @@ def test_the_interval_is_kept(tmp_path: Path, status: str) -> None:
 @pytest.mark.parametrize("status", ["Pending", "Rejected"])
 @pytest.mark.parametrize("interval", [0, -10])
 def test_without_an_interval_the_csms_is_not_flooded(tmp_path: Path, status: str, interval: int) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     answer_boot(bench, status, interval)
     bench.up()
     bench.advance(600)
@@ -172,7 +172,7 @@ def test_without_an_interval_the_csms_is_not_flooded(tmp_path: Path, status: str
 
 @pytest.mark.parametrize("status", ["Pending", "Rejected"])
 def test_a_new_link_does_not_shorten_the_interval(tmp_path: Path, status: str) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     answer_boot(bench, status, 100)
     bench.up()
     for _ in range(3):
@@ -185,7 +185,7 @@ def test_a_new_link_does_not_shorten_the_interval(tmp_path: Path, status: str) -
 
 
 def test_an_interval_that_ends_without_a_link(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     answer_boot(bench, "Pending", 100)
     bench.up()
     bench.link_down()
@@ -195,7 +195,7 @@ def test_an_interval_that_ends_without_a_link(tmp_path: Path) -> None:
 
 
 def test_while_pending_the_csms_may_look_and_set(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     answer_boot(bench, "Pending", 300)
     bench.up()
     assert bench.call("GetBaseReport", {"requestId": 5, "reportBase": "ConfigurationInventory"}) == {
@@ -210,7 +210,7 @@ def test_while_pending_the_csms_may_look_and_set(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answer", ["Pending", "Rejected", "Accepted", "none"])
 def test_a_boot_asked_for_while_one_is_on_its_way(tmp_path: Path, answer: str) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = None
     bench.up()
     boot = bench.frames[-1]
@@ -225,7 +225,7 @@ def test_a_boot_asked_for_while_one_is_on_its_way(tmp_path: Path, answer: str) -
 
 
 def test_what_was_asked_for_while_pending_is_dropped_by_a_rejection(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     answer_boot(bench, "Pending", 10)
     bench.up()
     bench.answers["BootNotification"] = None
@@ -255,7 +255,7 @@ def test_what_was_asked_for_while_pending_is_dropped_by_a_rejection(tmp_path: Pa
     ],
 )
 def test_whoever_rejected_us_may_not_ask(tmp_path: Path, action: str, payload: Any) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     answer_boot(bench, "Rejected", 300)
     bench.up()
     frame = bench.call(action, payload)
@@ -269,32 +269,32 @@ def test_whoever_rejected_us_may_not_ask(tmp_path: Path, action: str, payload: A
 # --- B05, B06 (the device model itself is tested with it) -------------------------------------------------------------
 
 
-def get_variables(bench: Bench, *names: tuple[str, str]) -> Any:
+def get_variables(bench: StationBench, *names: tuple[str, str]) -> Any:
     data = [{"component": {"name": component}, "variable": {"name": variable}} for component, variable in names]
     return bench.call("GetVariables", {"getVariableData": data})
 
 
-def test_one_result_for_each_variable(bench: Bench) -> None:
+def test_one_result_for_each_variable(bench: StationBench) -> None:
     answer = get_variables(bench, ("TxCtrlr", "TxStartPoint"), ("Nothing", "At"), ("TxCtrlr", "All"))
     results = answer["getVariableResult"]  # B06.FR.01
     assert [result["attributeStatus"] for result in results] == ["Accepted", "UnknownComponent", "UnknownVariable"]
     assert results[0]["attributeValue"] == "Authorized"
 
 
-def test_more_than_a_message_may_hold(bench: Bench) -> None:
+def test_more_than_a_message_may_hold(bench: StationBench) -> None:
     assert get_variables(bench, *[("A", "B")] * 50)["getVariableResult"][49]["attributeStatus"] == "UnknownComponent"
     assert get_variables(bench, *[("A", "B")] * 51)[2] == "OccurrenceConstraintViolation"  # B06.FR.16
     assert get_variables(bench, *[("A" * 50, "B" * 50)] * 40)[2] == "FormatViolation"  # B06.FR.17
 
 
-def test_what_was_set_survives_a_power_cut(bench: Bench) -> None:
+def test_what_was_set_survives_a_power_cut(bench: StationBench) -> None:
     bench.call("SetVariables", set_variables("TxCtrlr", "EVConnectionTimeOut", "33"))
     bench.power_cut()
     bench.up()
     assert get_variables(bench, ("TxCtrlr", "EVConnectionTimeOut"))["getVariableResult"][0]["attributeValue"] == "33"
 
 
-def test_nobody_hears_of_what_was_not_written(bench: Bench) -> None:
+def test_nobody_hears_of_what_was_not_written(bench: StationBench) -> None:
     bench.dies = "before the commit"
     assert bench.call("SetVariables", set_variables("TxCtrlr", "EVConnectionTimeOut", "33")) is None
     bench.restart_service()
@@ -302,7 +302,7 @@ def test_nobody_hears_of_what_was_not_written(bench: Bench) -> None:
     assert bench.context.model.get(keys.EV_CONNECTION_TIME_OUT) == 60
 
 
-def test_a_new_password_is_used_at_once(bench: Bench) -> None:
+def test_a_new_password_is_used_at_once(bench: StationBench) -> None:
     answer = bench.call("SetVariables", set_variables("SecurityCtrlr", "BasicAuthPassword", "fedcba9876543210"))
     assert answer["setVariableResult"][0]["attributeStatus"] == "Accepted"
     assert bench.orders == ["redial"]  # A01.FR.03
@@ -312,7 +312,7 @@ def test_a_new_password_is_used_at_once(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("base", ["ConfigurationInventory", "FullInventory", "SummaryInventory"])
-def test_base_reports(bench: Bench, base: str) -> None:
+def test_base_reports(bench: StationBench, base: str) -> None:
     bench.frames.clear()
     assert bench.call("GetBaseReport", {"requestId": 9, "reportBase": base}) == {"status": "Accepted"}  # B07.FR.01
     assert bench.frames[0][0] == 3
@@ -323,27 +323,27 @@ def test_base_reports(bench: Bench, base: str) -> None:
     assert all(part["reportData"] for part in parts)
 
 
-def test_summary_inventory_where_the_product_lacks_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_summary_inventory_where_the_product_lacks_it(bench: StationBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(bench.context.product.features), "summary_inventory", False)
     answer = bench.call("GetBaseReport", {"requestId": 9, "reportBase": "SummaryInventory"})
     assert answer == {"status": "NotSupported"}  # B07.FR.02
     assert bench.sent("NotifyReport") == []  # B07.FR.05
 
 
-def test_a_report_of_one_component(bench: Bench) -> None:
+def test_a_report_of_one_component(bench: StationBench) -> None:
     request = {"requestId": 3, "componentVariable": [{"component": {"name": "TxCtrlr"}}]}
     assert bench.call("GetReport", request) == {"status": "Accepted"}
     data = [item for part in bench.sent("NotifyReport") for item in part["reportData"]]
     assert {item["component"]["name"] for item in data} == {"TxCtrlr"}  # B08.FR.11
 
 
-def test_a_report_of_nothing(bench: Bench) -> None:
+def test_a_report_of_nothing(bench: StationBench) -> None:
     request = {"requestId": 3, "componentVariable": [{"component": {"name": "Nothing"}}]}
     assert bench.call("GetReport", request) == {"status": "EmptyResultSet"}  # B08.FR.15
     assert bench.sent("NotifyReport") == []
 
 
-def test_a_csms_that_asks_for_reports_without_end(bench: Bench) -> None:
+def test_a_csms_that_asks_for_reports_without_end(bench: StationBench) -> None:
     """It can't make the station forget that a driver is waiting, or that it has to register."""
     bench.answers["NotifyReport"] = bench.answers["Authorize"] = None
     bench.card(CARD, 1)
@@ -378,18 +378,18 @@ def connection_data(**more: Any) -> Any:
     }
 
 
-def set_profile(bench: Bench, slot: int = 2, **more: Any) -> tuple[str, str | None]:
+def set_profile(bench: StationBench, slot: int = 2, **more: Any) -> tuple[str, str | None]:
     request = {"configurationSlot": slot, "connectionData": connection_data(**more)}
     answer = bench.call("SetNetworkProfile", request)
     return answer["status"], answer.get("statusInfo", {}).get("reasonCode")
 
 
-def set_priority(bench: Bench, value: str) -> str:
+def set_priority(bench: StationBench, value: str) -> str:
     answer = bench.call("SetVariables", set_variables("OCPPCommCtrlr", "NetworkConfigurationPriority", value))
     return str(answer["setVariableResult"][0]["attributeStatus"])
 
 
-def test_a_profile_is_kept(bench: Bench) -> None:
+def test_a_profile_is_kept(bench: StationBench) -> None:
     assert set_profile(bench) == ("Accepted", None)  # B09.FR.01
     bench.power_cut()
     bench.up()
@@ -398,7 +398,7 @@ def test_a_profile_is_kept(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("slot", [0, 7, -1])
-def test_a_slot_that_is_not_there(bench: Bench, slot: int) -> None:
+def test_a_slot_that_is_not_there(bench: StationBench, slot: int) -> None:
     assert set_profile(bench, slot) == ("Rejected", "InvalidConfSlot")  # B09.FR.05
 
 
@@ -415,13 +415,13 @@ def test_a_slot_that_is_not_there(bench: Bench, slot: int) -> None:
         {"messageTimeout": -5},
     ],
 )
-def test_profiles_that_can_not_work(bench: Bench, fault: dict[str, Any]) -> None:
+def test_profiles_that_can_not_work(bench: StationBench, fault: dict[str, Any]) -> None:
     assert set_profile(bench, 2, **fault) == ("Rejected", "InvalidNetworkConf")  # B09.FR.02
     assert 2 not in bench.context.profiles
 
 
-def secure(directory: Path, product: str = "c7am-400-cc", profile: int = 2) -> Bench:
-    bench = Bench(directory, product_name=product)
+def secure(directory: Path, product: str = "c7am-400-cc", profile: int = 2) -> StationBench:
+    bench = StationBench(directory, product_name=product)
     bench.hal_up()
     bench.link_up(NetworkProfile(slot=1, url="wss://127.0.0.1:9/ocpp", security_profile=profile))
     return bench
@@ -443,7 +443,7 @@ def test_security_may_be_lowered_one_step_where_that_is_allowed(tmp_path: Path) 
     assert set_profile(bench, 2, securityProfile=1) == ("Rejected", "NoSecurityDowngrade")  # B09.FR.31
 
 
-def test_priority(bench: Bench) -> None:
+def test_priority(bench: StationBench) -> None:
     assert set_priority(bench, "2,1") == "Rejected"  # B10.FR.02
     set_profile(bench)
     assert set_priority(bench, "2,1") in ("Accepted", "RebootRequired")  # B10.FR.01
@@ -452,7 +452,7 @@ def test_priority(bench: Bench) -> None:
 
 
 def test_priority_does_not_lower_security(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.up()
     set_profile(bench)
     bench.link_down()
@@ -464,7 +464,7 @@ def test_priority_does_not_lower_security(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Immediate", "OnIdle"])
-def test_reset_without_a_transaction(bench: Bench, kind: str) -> None:
+def test_reset_without_a_transaction(bench: StationBench, kind: str) -> None:
     assert bench.call("Reset", {"type": kind}) == {"status": "Accepted"}  # B11.FR.01
     assert not bench.rebooting
     bench.advance(1)
@@ -479,7 +479,7 @@ def test_reset_without_a_transaction(bench: Bench, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Immediate", "OnIdle"])
-def test_reset_of_one_evse(bench: Bench, kind: str) -> None:
+def test_reset_of_one_evse(bench: StationBench, kind: str) -> None:
     charge(bench, 1)
     for evse in (1, 2, 3):
         assert bench.call("Reset", {"type": kind, "evseId": evse})["status"] == "Rejected"  # B11.FR.09, B12.FR.09
@@ -487,12 +487,12 @@ def test_reset_of_one_evse(bench: Bench, kind: str) -> None:
     assert not bench.rebooting
 
 
-def test_reset_with_the_hal_away(bench: Bench) -> None:
+def test_reset_with_the_hal_away(bench: StationBench) -> None:
     bench.hal_down()
     assert bench.call("Reset", {"type": "Immediate"})["status"] == "Rejected"  # B11.FR.06
 
 
-def test_reset_on_idle_waits_for_both_transactions(bench: Bench) -> None:
+def test_reset_on_idle_waits_for_both_transactions(bench: StationBench) -> None:
     charge(bench, 1)
     charge(bench, 2, "04FFEEDDCCBB80")
     assert bench.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}  # B12.FR.01
@@ -510,7 +510,7 @@ def test_reset_on_idle_waits_for_both_transactions(bench: Bench) -> None:
     assert bench.sent("BootNotification")[-1]["reason"] == "ScheduledReset"
 
 
-def test_no_new_session_while_a_reset_waits(bench: Bench) -> None:
+def test_no_new_session_while_a_reset_waits(bench: StationBench) -> None:
     charge(bench, 1)
     bench.call("Reset", {"type": "OnIdle"})
     bench.card("04FFEEDDCCBB80", 2)
@@ -521,14 +521,14 @@ def test_no_new_session_while_a_reset_waits(bench: Bench) -> None:
     }
 
 
-def statuses(bench: Bench) -> list[tuple[int, str]]:
+def statuses(bench: StationBench) -> list[tuple[int, str]]:
     """(EVSE, status) of each StatusNotification since the last call."""
     told = [(each["evseId"], each["connectorStatus"]) for each in bench.sent("StatusNotification")]
     bench.requests.clear()
     return told
 
 
-def test_while_a_reset_waits_what_is_free_is_unavailable(bench: Bench) -> None:
+def test_while_a_reset_waits_what_is_free_is_unavailable(bench: StationBench) -> None:
     charge(bench, 1)
     bench.requests.clear()
     bench.call("Reset", {"type": "OnIdle"})
@@ -547,7 +547,7 @@ def test_while_a_reset_waits_what_is_free_is_unavailable(bench: Bench) -> None:
     assert statuses(bench) == [(1, "Occupied"), (2, "Available")]
 
 
-def test_while_a_reset_waits_what_was_in_use_is_available_afterwards(bench: Bench) -> None:
+def test_while_a_reset_waits_what_was_in_use_is_available_afterwards(bench: StationBench) -> None:
     charge(bench, 1)
     charge(bench, 2, "04FFEEDDCCBB80")
     bench.call("Reset", {"type": "OnIdle"})
@@ -558,7 +558,7 @@ def test_while_a_reset_waits_what_was_in_use_is_available_afterwards(bench: Benc
     assert statuses(bench) == [(1, "Available")]  # TC_B_41_CS
 
 
-def test_reset_on_idle_waits_for_what_is_under_way(bench: Bench) -> None:
+def test_reset_on_idle_waits_for_what_is_under_way(bench: StationBench) -> None:
     bench.context.emit(signals.TaskUnderWay("firmware update", True))
     bench.advance(0)
     assert bench.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}  # B11.FR.07
@@ -570,7 +570,7 @@ def test_reset_on_idle_waits_for_what_is_under_way(bench: Bench) -> None:
     assert bench.rebooting
 
 
-def test_reset_on_idle_puts_off_no_immediate_one(bench: Bench) -> None:
+def test_reset_on_idle_puts_off_no_immediate_one(bench: StationBench) -> None:
     charge(bench, 1)
     bench.call("Reset", {"type": "Immediate"})
     assert bench.call("Reset", {"type": "OnIdle"}) == {"status": "Accepted"}
@@ -582,14 +582,14 @@ def test_reset_on_idle_puts_off_no_immediate_one(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Immediate", "OnIdle"])
-def test_asking_again_and_again_does_not_put_off_a_reset(bench: Bench, kind: str) -> None:
+def test_asking_again_and_again_does_not_put_off_a_reset(bench: StationBench, kind: str) -> None:
     for _ in range(5):
         assert bench.call("Reset", {"type": kind}) == {"status": "Accepted"}
         bench.advance(0.2)
     assert bench.rebooting
 
 
-def test_a_board_that_does_not_restart_is_asked_again_and_then_left_alone(bench: Bench) -> None:
+def test_a_board_that_does_not_restart_is_asked_again_and_then_left_alone(bench: StationBench) -> None:
     bench.call("SetVariables", set_variables("OCPPCommCtrlr", "ResetRetries", "2"))
     bench.call("Reset", {"type": "Immediate"})
     bench.advance(130)
@@ -609,7 +609,7 @@ def test_a_board_that_does_not_restart_is_asked_again_and_then_left_alone(bench:
     assert bench.sent("BootNotification")[-1]["reason"] == "PowerUp"
 
 
-def test_immediate_reset_ends_the_transactions_first(bench: Bench) -> None:
+def test_immediate_reset_ends_the_transactions_first(bench: StationBench) -> None:
     charge(bench, 1)
     charge(bench, 2, "04FFEEDDCCBB80")
     assert bench.call("Reset", {"type": "Immediate"}) == {"status": "Accepted"}  # B12.FR.02
@@ -626,10 +626,10 @@ def test_immediate_reset_ends_the_transactions_first(bench: Bench) -> None:
     assert isinstance(bench.commands[-1], Reboot)
 
 
-def until_unplugged(directory: Path) -> Bench:
+def until_unplugged(directory: Path) -> StationBench:
     """Transactions begin and end with the cable."""
     points = {("TxCtrlr", name): "EVConnected" for name in ("TxStartPoint", "TxStopPoint")}
-    bench = Bench(directory, product_name="full", variables=points)
+    bench = StationBench(directory, product_name="full", variables=points)
     bench.up()
     return bench
 
@@ -684,7 +684,7 @@ def test_reset_on_idle_waits_for_what_begins_while_the_csms_is_waited_for(tmp_pa
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("OnIdle", "ScheduledReset"), ("Immediate", "RemoteReset")])
-def test_a_promised_reset_survives_a_restart_of_the_service(bench: Bench, kind: str, reason: str) -> None:
+def test_a_promised_reset_survives_a_restart_of_the_service(bench: StationBench, kind: str, reason: str) -> None:
     charge(bench, 1)
     bench.call("Reset", {"type": kind})
     bench.restart_service()
@@ -701,7 +701,7 @@ def test_a_promised_reset_survives_a_restart_of_the_service(bench: Bench, kind: 
     assert not bench.rebooting
 
 
-def test_a_power_cut_is_as_good_as_the_reset_that_was_promised(bench: Bench) -> None:
+def test_a_power_cut_is_as_good_as_the_reset_that_was_promised(bench: StationBench) -> None:
     charge(bench, 1)
     bench.call("Reset", {"type": "OnIdle"})
     bench.power_cut()
@@ -712,7 +712,7 @@ def test_a_power_cut_is_as_good_as_the_reset_that_was_promised(bench: Bench) -> 
     assert not bench.rebooting
 
 
-def test_immediate_reset_with_a_csms_that_does_not_answer(bench: Bench) -> None:
+def test_immediate_reset_with_a_csms_that_does_not_answer(bench: StationBench) -> None:
     charge(bench, 1)
     bench.answers["TransactionEvent"] = None
     bench.call("Reset", {"type": "Immediate"})
@@ -729,7 +729,7 @@ def test_immediate_reset_with_a_csms_that_does_not_answer(bench: Bench) -> None:
     assert bench.events[-1] == {**ended, "offline": True}  # B12.FR.05
 
 
-def test_immediate_reset_with_a_csms_that_refuses(bench: Bench) -> None:
+def test_immediate_reset_with_a_csms_that_refuses(bench: StationBench) -> None:
     charge(bench, 1)
     bench.answers["TransactionEvent"] = "InternalError"
     bench.call("Reset", {"type": "Immediate"})
@@ -738,7 +738,7 @@ def test_immediate_reset_with_a_csms_that_refuses(bench: Bench) -> None:
     assert bench.rebooting
 
 
-def test_immediate_reset_without_a_final_reading(bench: Bench) -> None:
+def test_immediate_reset_without_a_final_reading(bench: StationBench) -> None:
     charge(bench, 1)
     bench.call("Reset", {"type": "Immediate"})
     bench.advance(35)
@@ -746,7 +746,7 @@ def test_immediate_reset_without_a_final_reading(bench: Bench) -> None:
     assert bench.rebooting
 
 
-def test_immediate_reset_and_then_the_link_goes(bench: Bench) -> None:
+def test_immediate_reset_and_then_the_link_goes(bench: StationBench) -> None:
     charge(bench, 1)
     bench.answers["TransactionEvent"] = None
     bench.call("Reset", {"type": "Immediate"})
@@ -756,7 +756,7 @@ def test_immediate_reset_and_then_the_link_goes(bench: Bench) -> None:
     assert bench.rebooting
 
 
-def test_immediate_reset_overtakes_one_that_waits(bench: Bench) -> None:
+def test_immediate_reset_overtakes_one_that_waits(bench: StationBench) -> None:
     charge(bench, 1)
     bench.call("Reset", {"type": "OnIdle"})
     assert bench.call("Reset", {"type": "Immediate"}) == {"status": "Accepted"}
@@ -765,7 +765,7 @@ def test_immediate_reset_overtakes_one_that_waits(bench: Bench) -> None:
     assert bench.rebooting
 
 
-def test_a_reset_waits_for_a_hal_that_went_away(bench: Bench) -> None:
+def test_a_reset_waits_for_a_hal_that_went_away(bench: StationBench) -> None:
     bench.call("Reset", {"type": "Immediate"})
     bench.hal_down()
     bench.advance(3)
@@ -775,7 +775,7 @@ def test_a_reset_waits_for_a_hal_that_went_away(bench: Bench) -> None:
     assert bench.rebooting
 
 
-def test_out_of_service_survives_a_reset(bench: Bench) -> None:
+def test_out_of_service_survives_a_reset(bench: StationBench) -> None:
     bench.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 1}})
     bench.call("Reset", {"type": "Immediate"})
     bench.advance(1)
@@ -787,7 +787,7 @@ def test_out_of_service_survives_a_reset(bench: Bench) -> None:
 
 
 def test_a_late_answer_to_an_early_boot_changes_nothing(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = None
     bench.up()
     call = bench.frames[-1]
@@ -797,19 +797,19 @@ def test_a_late_answer_to_an_early_boot_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def full_bench(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path, product_name="full")
+def full_bench(tmp_path: Path) -> StationBench:
+    bench = StationBench(tmp_path, product_name="full")
     bench.up()
     return bench
 
 
-def test_reset_of_an_idle_evse(full_bench: Bench) -> None:
+def test_reset_of_an_idle_evse(full_bench: StationBench) -> None:
     assert full_bench.call("Reset", {"type": "OnIdle", "evseId": 1}) == {"status": "Accepted"}  # B11.FR.08
     assert Withdraw(1) in full_bench.commands
     assert Reboot() not in full_bench.commands
 
 
-def test_reset_of_an_evse_waits_for_its_transaction(full_bench: Bench) -> None:
+def test_reset_of_an_evse_waits_for_its_transaction(full_bench: StationBench) -> None:
     full_bench.card("04A1B2C3D4E580", 1)
     full_bench.commands.clear()
     assert full_bench.call("Reset", {"type": "OnIdle", "evseId": 1}) == {"status": "Scheduled"}  # B12.FR.01
@@ -819,7 +819,7 @@ def test_reset_of_an_evse_waits_for_its_transaction(full_bench: Bench) -> None:
     assert full_bench.events[-1]["transactionInfo"]["stoppedReason"] == "Local"
 
 
-def test_immediate_reset_of_an_evse_ends_its_transaction_alone(full_bench: Bench) -> None:
+def test_immediate_reset_of_an_evse_ends_its_transaction_alone(full_bench: StationBench) -> None:
     full_bench.card("04A1B2C3D4E580", 1)
     full_bench.card("04A1B2C3D4E581", 2)
     assert full_bench.call("Reset", {"type": "Immediate", "evseId": 1}) == {"status": "Accepted"}  # B12.FR.08
@@ -831,16 +831,16 @@ def test_immediate_reset_of_an_evse_ends_its_transaction_alone(full_bench: Bench
 
 
 @pytest.fixture
-def waiting_bench(tmp_path: Path) -> Bench:
+def waiting_bench(tmp_path: Path) -> StationBench:
     """A driver was let in at EVSE 1, and no transaction runs before energy does."""
-    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EnergyTransfer"})
+    bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EnergyTransfer"})
     bench.up()
     bench.card(CARD, 1)
     assert bench.events == []
     return bench
 
 
-def test_reset_on_idle_waits_for_a_driver_who_was_let_in(waiting_bench: Bench) -> None:
+def test_reset_on_idle_waits_for_a_driver_who_was_let_in(waiting_bench: StationBench) -> None:
     assert waiting_bench.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}  # erratum 2.14 of part 2
     waiting_bench.advance(30)
     assert not waiting_bench.rebooting
@@ -848,7 +848,7 @@ def test_reset_on_idle_waits_for_a_driver_who_was_let_in(waiting_bench: Bench) -
     assert waiting_bench.rebooting
 
 
-def test_reset_of_an_evse_waits_for_a_driver_who_was_let_in(waiting_bench: Bench) -> None:
+def test_reset_of_an_evse_waits_for_a_driver_who_was_let_in(waiting_bench: StationBench) -> None:
     assert waiting_bench.call("Reset", {"type": "OnIdle", "evseId": 1}) == {"status": "Scheduled"}
     assert waiting_bench.permitted(1)
     assert waiting_bench.call("Reset", {"type": "Immediate", "evseId": 1}) == {"status": "Accepted"}

@@ -11,12 +11,12 @@ import pytest
 
 from firmware.contract import Fault, Withdraw
 from services.ocpp.device_model import keys
-from tests.support.station import Bench
+from tests.support.station_bench import StationBench
 
 TOKEN = {"idToken": "APP-1", "type": "ISO14443"}
 
 
-def start(bench: Bench, evse: int | None = 1, remote_start_id: int = 7, **more: Any) -> Any:
+def start(bench: StationBench, evse: int | None = 1, remote_start_id: int = 7, **more: Any) -> Any:
     request: dict[str, Any] = {"idToken": TOKEN, "remoteStartId": remote_start_id, **more}
     if evse is not None:
         request["evseId"] = evse
@@ -29,14 +29,14 @@ def rejected(answer: Any) -> str:
     return str(answer["statusInfo"]["reasonCode"])
 
 
-def kinds(bench: Bench) -> list[tuple[str, str]]:
+def kinds(bench: StationBench) -> list[tuple[str, str]]:
     return [(event["eventType"], event["triggerReason"]) for event in bench.events]
 
 
 @pytest.fixture
-def trusting(tmp_path: Path) -> Bench:
+def trusting(tmp_path: Path) -> StationBench:
     """AuthorizeRemoteStart is false."""
-    bench = Bench(tmp_path, variables={("AuthCtrlr", "AuthorizeRemoteStart"): "false"})
+    bench = StationBench(tmp_path, variables={("AuthCtrlr", "AuthorizeRemoteStart"): "false"})
     bench.up()
     return bench
 
@@ -44,7 +44,7 @@ def trusting(tmp_path: Path) -> Bench:
 # --- F01, F02 --------------------------------------------------------------------------------------------------------
 
 
-def test_remote_start_before_the_cable(bench: Bench) -> None:
+def test_remote_start_before_the_cable(bench: StationBench) -> None:
     assert start(bench) == {"status": "Accepted"}
     assert bench.sent("Authorize") == [{"idToken": TOKEN}]  # F02.FR.09
     started = bench.events[0]
@@ -58,7 +58,7 @@ def test_remote_start_before_the_cable(bench: Bench) -> None:
 
 
 def test_a_remote_start_that_timed_out_is_not_told_of_the_next_vehicle(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
+    bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
     bench.up()
     start(bench)
     bench.advance(61)  # EVConnectionTimeOut
@@ -69,31 +69,31 @@ def test_a_remote_start_that_timed_out_is_not_told_of_the_next_vehicle(tmp_path:
     assert bench.events[-1]["transactionInfo"]["remoteStartId"] == 8  # F01.FR.25
 
 
-def test_the_response_leaves_before_the_messages_that_follow(trusting: Bench) -> None:
+def test_the_response_leaves_before_the_messages_that_follow(trusting: StationBench) -> None:
     trusting.frames.clear()
     start(trusting)
     assert [frame[0] for frame in trusting.frames] == [3, 2]
 
 
-def test_remote_start_with_the_cable_in(bench: Bench) -> None:
+def test_remote_start_with_the_cable_in(bench: StationBench) -> None:
     bench.plug(2)
     assert start(bench, 2)["status"] == "Accepted"
     assert bench.summary() == [("Started", "RemoteStart", "EVConnected")]  # F01.FR.19
 
 
-def test_remote_start_without_checking(trusting: Bench) -> None:
+def test_remote_start_without_checking(trusting: StationBench) -> None:
     start(trusting)
     assert trusting.sent("Authorize") == []  # F01.FR.02, F02.FR.10
     assert kinds(trusting) == [("Started", "RemoteStart")]
 
 
-def test_a_central_token_is_not_checked(bench: Bench) -> None:
+def test_a_central_token_is_not_checked(bench: StationBench) -> None:
     start(bench, idToken={"idToken": "ticket", "type": "Central"})
     assert bench.sent("Authorize") == []  # C05.FR.01
     assert bench.events[0]["idToken"]["type"] == "Central"
 
 
-def test_remote_start_of_a_refused_token(bench: Bench) -> None:
+def test_remote_start_of_a_refused_token(bench: StationBench) -> None:
     bench.answers["Authorize"] = {"idTokenInfo": {"status": "Invalid"}}
     assert start(bench)["status"] == "Accepted"
     assert bench.events == []
@@ -103,7 +103,7 @@ def test_remote_start_of_a_refused_token(bench: Bench) -> None:
     assert len(bench.events) == 1
 
 
-def test_remote_start_without_a_cable_lapses(bench: Bench) -> None:
+def test_remote_start_without_a_cable_lapses(bench: StationBench) -> None:
     start(bench)
     bench.advance(61)
     assert kinds(bench)[-1] == ("Ended", "EVConnectTimeout")  # F02.FR.07
@@ -111,13 +111,13 @@ def test_remote_start_without_a_cable_lapses(bench: Bench) -> None:
     assert not bench.permitted(1)
 
 
-def test_remote_start_without_an_evse_goes_to_the_waiting_vehicle(bench: Bench) -> None:
+def test_remote_start_without_an_evse_goes_to_the_waiting_vehicle(bench: StationBench) -> None:
     bench.plug(2)
     start(bench, None)
     assert bench.events[0]["evse"]["id"] == 2  # F01.FR.20
 
 
-def test_remote_start_without_an_evse_goes_to_a_free_one(bench: Bench) -> None:
+def test_remote_start_without_an_evse_goes_to_a_free_one(bench: StationBench) -> None:
     start(bench, 1)
     assert start(bench, None, 8)["status"] == "Accepted"
     assert bench.events[-1]["evse"]["id"] == 2
@@ -125,34 +125,34 @@ def test_remote_start_without_an_evse_goes_to_a_free_one(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("evse", [0, 3, -1])
-def test_remote_start_at_an_unknown_evse(bench: Bench, evse: int) -> None:
+def test_remote_start_at_an_unknown_evse(bench: StationBench, evse: int) -> None:
     assert rejected(start(bench, evse)) == "UnknownEvse"
 
 
-def test_remote_start_at_a_faulted_evse(bench: Bench) -> None:
+def test_remote_start_at_a_faulted_evse(bench: StationBench) -> None:
     bench.fault(Fault.ISOLATION, 1)
     assert rejected(start(bench)) == "Unspecified"  # F01.FR.23
     bench.clear_fault(Fault.ISOLATION, 1)
     assert start(bench)["status"] == "Accepted"
 
 
-def test_remote_start_at_an_unavailable_evse(bench: Bench) -> None:
+def test_remote_start_at_an_unavailable_evse(bench: StationBench) -> None:
     bench.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 1}})
     assert start(bench)["status"] == "Rejected"  # F01.FR.23, F02.FR.25
 
 
-def test_remote_start_without_the_hal(bench: Bench) -> None:
+def test_remote_start_without_the_hal(bench: StationBench) -> None:
     bench.hal_down()
     assert start(bench)["status"] == "Rejected"
 
 
-def test_remote_start_at_a_busy_evse(bench: Bench) -> None:
+def test_remote_start_at_a_busy_evse(bench: StationBench) -> None:
     bench.card("04A1B2C3D4E580", 1)
     assert rejected(start(bench)) == "TxInProgress"  # F01.FR.24
     assert len(bench.events) == 1
 
 
-def test_remote_start_while_the_last_session_ramps_down(bench: Bench) -> None:
+def test_remote_start_while_the_last_session_ramps_down(bench: StationBench) -> None:
     start(bench)
     bench.plug(1)
     bench.energy_on(1)
@@ -160,7 +160,7 @@ def test_remote_start_while_the_last_session_ramps_down(bench: Bench) -> None:
     assert start(bench)["status"] == "Rejected"
 
 
-def test_a_remote_start_repeated_while_the_token_is_checked(bench: Bench) -> None:
+def test_a_remote_start_repeated_while_the_token_is_checked(bench: StationBench) -> None:
     bench.answers["Authorize"] = None
     assert start(bench)["status"] == "Accepted"
     authorize = bench.frames[-1]
@@ -170,7 +170,7 @@ def test_a_remote_start_repeated_while_the_token_is_checked(bench: Bench) -> Non
     assert kinds(bench) == [("Started", "RemoteStart")]
 
 
-def test_a_remote_start_never_stops_what_a_card_of_its_group_began(bench: Bench) -> None:
+def test_a_remote_start_never_stops_what_a_card_of_its_group_began(bench: StationBench) -> None:
     """The card is accepted first, while the remote start's token is still being checked."""
     group = {"idToken": "fleet", "type": "Central"}
     bench.answers["Authorize"] = None
@@ -181,7 +181,7 @@ def test_a_remote_start_never_stops_what_a_card_of_its_group_began(bench: Bench)
     assert kinds(bench) == [("Started", "Authorized")]
 
 
-def test_a_charging_profile_is_ignored(bench: Bench) -> None:
+def test_a_charging_profile_is_ignored(bench: StationBench) -> None:
     profile = {
         "id": 1,
         "stackLevel": 0,
@@ -195,7 +195,7 @@ def test_a_charging_profile_is_ignored(bench: Bench) -> None:
 
 
 def test_remote_start_of_a_transaction_that_has_no_driver_yet(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
+    bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
     bench.up()
     bench.plug(1)
     transaction_id = bench.events[0]["transactionInfo"]["transactionId"]
@@ -206,7 +206,7 @@ def test_remote_start_of_a_transaction_that_has_no_driver_yet(tmp_path: Path) ->
 
 
 def test_remote_start_with_the_transaction_at_plug_in(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
+    bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
     bench.up()
     start(bench)
     assert bench.events == []
@@ -218,7 +218,7 @@ def test_remote_start_with_the_transaction_at_plug_in(tmp_path: Path) -> None:
 # --- F03 ------------------------------------------------------------------------------------------------------------
 
 
-def test_remote_stop(bench: Bench) -> None:
+def test_remote_stop(bench: StationBench) -> None:
     start(bench)
     bench.plug(1)
     bench.energy_on(1)
@@ -234,13 +234,13 @@ def test_remote_stop(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("transaction_id", ["", "unknown"])
-def test_remote_stop_of_nothing(bench: Bench, transaction_id: str) -> None:
+def test_remote_stop_of_nothing(bench: StationBench, transaction_id: str) -> None:
     start(bench)
     answer = bench.call("RequestStopTransaction", {"transactionId": transaction_id})
     assert rejected(answer) == "UnknownTxId"  # F03.FR.08
 
 
-def test_remote_stop_of_what_is_over(bench: Bench) -> None:
+def test_remote_stop_of_what_is_over(bench: StationBench) -> None:
     start(bench)
     bench.advance(61)
     transaction_id = bench.events[0]["transactionInfo"]["transactionId"]
@@ -250,7 +250,7 @@ def test_remote_stop_of_what_is_over(bench: Bench) -> None:
 # --- F05 ------------------------------------------------------------------------------------------------------------
 
 
-def test_unlocking(bench: Bench) -> None:
+def test_unlocking(bench: StationBench) -> None:
     assert bench.call("UnlockConnector", {"evseId": 1, "connectorId": 1})["status"] == "UnlockFailed"  # F05.FR.05
     for evse, connector in ((3, 1), (1, 2), (0, 0)):
         answer = bench.call("UnlockConnector", {"evseId": evse, "connectorId": connector})
@@ -263,14 +263,14 @@ def test_unlocking(bench: Bench) -> None:
 # --- F06 ------------------------------------------------------------------------------------------------------------
 
 
-def trigger(bench: Bench, message: str, **evse: int) -> str:
+def trigger(bench: StationBench, message: str, **evse: int) -> str:
     request: dict[str, Any] = {"requestedMessage": message}
     if evse:
         request["evse"] = evse
     return str(bench.call("TriggerMessage", request)["status"])
 
 
-def test_trigger_heartbeat(bench: Bench) -> None:
+def test_trigger_heartbeat(bench: StationBench) -> None:
     bench.frames.clear()
     assert trigger(bench, "Heartbeat") == "Accepted"
     assert [(frame[0], frame[2]) for frame in bench.frames if frame[0] == 2] == [(2, "Heartbeat")]
@@ -278,20 +278,20 @@ def test_trigger_heartbeat(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("evse", [{}, {"id": 1}, {"id": 1, "connectorId": 2}, {"id": 3, "connectorId": 1}, {"id": 0}])
-def test_trigger_status_of_no_connector(bench: Bench, evse: dict[str, int]) -> None:
+def test_trigger_status_of_no_connector(bench: StationBench, evse: dict[str, int]) -> None:
     count = len(bench.sent("StatusNotification"))
     assert trigger(bench, "StatusNotification", **evse) == "Rejected"  # F06.FR.12
     assert len(bench.sent("StatusNotification")) == count
 
 
-def test_trigger_status(bench: Bench) -> None:
+def test_trigger_status(bench: StationBench) -> None:
     bench.plug(2)
     count = len(bench.sent("StatusNotification"))
     assert trigger(bench, "StatusNotification", id=2, connectorId=1) == "Accepted"
     assert [each["connectorStatus"] for each in bench.sent("StatusNotification")[count:]] == ["Occupied"]
 
 
-def test_trigger_meter_values(bench: Bench) -> None:
+def test_trigger_meter_values(bench: StationBench) -> None:
     assert trigger(bench, "MeterValues", id=2) == "Accepted"
     (request,) = bench.sent("MeterValues")
     assert request["evseId"] == 2
@@ -301,12 +301,12 @@ def test_trigger_meter_values(bench: Bench) -> None:
     assert trigger(bench, "MeterValues", id=3) == "Rejected"
 
 
-def test_trigger_meter_values_when_there_is_nothing_to_measure(bench: Bench) -> None:
+def test_trigger_meter_values_when_there_is_nothing_to_measure(bench: StationBench) -> None:
     bench.context.model.put(keys.ALIGNED_MEASURANDS, ())
     assert trigger(bench, "MeterValues") == "Rejected"  # F06.FR.10: what is accepted is sent
 
 
-def test_trigger_transaction_events(bench: Bench) -> None:
+def test_trigger_transaction_events(bench: StationBench) -> None:
     assert trigger(bench, "TransactionEvent") == "Rejected"
     start(bench, 1)
     start(bench, 2, 8)
@@ -321,12 +321,12 @@ def test_trigger_transaction_events(bench: Bench) -> None:
     assert trigger(bench, "TransactionEvent", id=3) == "Rejected"
 
 
-def test_trigger_boot_when_accepted(bench: Bench) -> None:
+def test_trigger_boot_when_accepted(bench: StationBench) -> None:
     assert trigger(bench, "BootNotification") == "Rejected"  # F06.FR.17
 
 
 @pytest.mark.parametrize("message", ["PublishFirmwareStatusNotification", "SignV2GCertificate"])
-def test_trigger_what_is_not_here(bench: Bench, message: str) -> None:
+def test_trigger_what_is_not_here(bench: StationBench, message: str) -> None:
     assert trigger(bench, message) == "NotImplemented"  # F06.FR.08
     assert bench.errors == []
 
@@ -335,14 +335,14 @@ def test_trigger_what_is_not_here(bench: Bench, message: str) -> None:
 
 
 @pytest.fixture
-def pending(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path)
+def pending(tmp_path: Path) -> StationBench:
+    bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = {"status": "Pending", "currentTime": "2027-01-15T08:00:00Z", "interval": 300}
     bench.up()
     return bench
 
 
-def test_remote_control_while_pending(pending: Bench) -> None:
+def test_remote_control_while_pending(pending: StationBench) -> None:
     assert rejected(start(pending)) == "CSNotAccepted"  # B02.FR.05
     assert rejected(pending.call("RequestStopTransaction", {"transactionId": "x"})) == "CSNotAccepted"
     assert pending.events == []
@@ -357,7 +357,7 @@ def test_remote_control_while_pending(pending: Bench) -> None:
         ("MeterValues", {"id": 1}, "MeterValues"),
     ],
 )
-def test_triggers_while_pending(pending: Bench, message: str, evse: dict[str, int], action: str) -> None:
+def test_triggers_while_pending(pending: StationBench, message: str, evse: dict[str, int], action: str) -> None:
     count = len(pending.requests)
     assert trigger(pending, message, **evse) == "Accepted"
     assert [name for name, _ in pending.requests[count:]] == [action]  # B02.FR.02
@@ -365,5 +365,5 @@ def test_triggers_while_pending(pending: Bench, message: str, evse: dict[str, in
         assert pending.requests[-1][1]["reason"] == "Triggered"
 
 
-def test_a_transaction_event_can_not_be_had_while_pending(pending: Bench) -> None:
+def test_a_transaction_event_can_not_be_had_while_pending(pending: StationBench) -> None:
     assert trigger(pending, "TransactionEvent") == "Rejected"

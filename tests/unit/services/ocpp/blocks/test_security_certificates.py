@@ -14,7 +14,7 @@ from firmware.errors import StorageError
 from services.ocpp.certificates import files
 from services.ocpp.device_model import keys
 from tests.support.pki import Pki
-from tests.support.station import Bench, set_variables
+from tests.support.station_bench import StationBench, set_variables
 
 DAY = 86_400.0
 CSMS: Final = "CSMSRootCertificate"
@@ -24,13 +24,13 @@ ACCEPTED = {"SignCertificate": {"status": "Accepted"}}
 
 
 @pytest.fixture
-def secure(tmp_path: Path) -> Bench:
+def secure(tmp_path: Path) -> StationBench:
     return _secure(tmp_path)
 
 
-def _secure(folder: Path, product_name: str = "c7am-400-cc") -> Bench:
+def _secure(folder: Path, product_name: str = "c7am-400-cc") -> StationBench:
     """Connected with profile 3, with a root, and a CSMS that accepts signing requests."""
-    bench = Bench(folder, product_name=product_name)
+    bench = StationBench(folder, product_name=product_name)
     bench.answers.update(ACCEPTED)
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
     bench.hal_up()
@@ -38,37 +38,37 @@ def _secure(folder: Path, product_name: str = "c7am-400-cc") -> Bench:
     return bench
 
 
-def trigger(bench: Bench, message: str = "SignChargingStationCertificate") -> Any:
+def trigger(bench: StationBench, message: str = "SignChargingStationCertificate") -> Any:
     return bench.call("TriggerMessage", {"requestedMessage": message})["status"]
 
 
-def signed(bench: Bench, chain: str, **fields: str) -> Any:
+def signed(bench: StationBench, chain: str, **fields: str) -> Any:
     return bench.call("CertificateSigned", {"certificateChain": chain, **fields})["status"]
 
 
-def csr(bench: Bench) -> str:
+def csr(bench: StationBench) -> str:
     return str(bench.sent("SignCertificate")[-1]["csr"])
 
 
-def renew(bench: Bench, **period: Any) -> None:
+def renew(bench: StationBench, **period: Any) -> None:
     assert trigger(bench) == "Accepted"
     assert signed(bench, ROOT.sign_request(csr(bench), **period)) == "Accepted"
 
 
-def leap(bench: Bench, seconds: float) -> None:
+def leap(bench: StationBench, seconds: float) -> None:
     """Much time passes, without the heartbeats of a long wait; then a minute, for what is due."""
     bench.clock.advance(seconds)
     bench.advance(60)
 
 
-def events(bench: Bench) -> list[str]:
+def events(bench: StationBench) -> list[str]:
     return [request["type"] for request in bench.sent("SecurityEventNotification")]
 
 
 # -- A02 -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_request_says_who_we_are(secure: Bench) -> None:
+def test_the_request_says_who_we_are(secure: StationBench) -> None:
     assert trigger(secure) == "Accepted"
     request = secure.sent("SignCertificate")[-1]
     assert request["certificateType"] == "ChargingStationCertificate"  # A02.FR.13
@@ -78,32 +78,32 @@ def test_the_request_says_who_we_are(secure: Bench) -> None:
     assert csr(secure) != request["csr"]  # A02.FR.02: a new key each time
 
 
-def test_a_combined_certificate_names_no_type(secure: Bench) -> None:
+def test_a_combined_certificate_names_no_type(secure: StationBench) -> None:
     assert trigger(secure, "SignCombinedCertificate") == "Accepted"  # AQ-11
     assert "certificateType" not in secure.sent("SignCertificate")[-1]
     assert signed(secure, ROOT.sign_request(csr(secure))) == "Accepted"
 
 
-def test_v2g_certificates_are_not_implemented(secure: Bench) -> None:
+def test_v2g_certificates_are_not_implemented(secure: StationBench) -> None:
     assert trigger(secure, "SignV2GCertificate") == "NotImplemented"
     assert signed(secure, ROOT.pem, certificateType="V2GCertificate") == "Rejected"
 
 
-def test_the_new_certificate_is_used_at_once(secure: Bench) -> None:
+def test_the_new_certificate_is_used_at_once(secure: StationBench) -> None:
     renew(secure)
     assert secure.orders == ["redial"]  # A02.FR.08
     assert secure.context.certificates.station_file is not None
     assert secure.context.model.get(keys.CERTIFICATE_ENTRIES) == 2
 
 
-def test_with_a_password_there_is_no_need_to_reconnect(bench: Bench) -> None:
+def test_with_a_password_there_is_no_need_to_reconnect(bench: StationBench) -> None:
     bench.answers.update(ACCEPTED)
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
     renew(bench)
     assert bench.orders == []
 
 
-def test_a_bad_certificate_is_refused_and_told(secure: Bench) -> None:
+def test_a_bad_certificate_is_refused_and_told(secure: StationBench) -> None:
     trigger(secure)
     assert signed(secure, Pki("Stranger").sign_request(csr(secure))) == "Rejected"  # A02.FR.07
     assert events(secure)[-1] == "InvalidChargingStationCertificate"
@@ -111,13 +111,13 @@ def test_a_bad_certificate_is_refused_and_told(secure: Bench) -> None:
     assert secure.context.certificates.station_file is None
 
 
-def test_a_chain_beyond_the_limit_is_refused(secure: Bench) -> None:
+def test_a_chain_beyond_the_limit_is_refused(secure: StationBench) -> None:
     trigger(secure)
     assert signed(secure, ROOT.sign_request(csr(secure)).ljust(4097)) == "Rejected"  # A02.FR.16
 
 
 def test_while_pending_the_csms_can_give_a_certificate(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.answers.update(ACCEPTED)
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
     bench.answers["BootNotification"] = {"status": "Pending", "currentTime": "2027-01-15T08:00:00Z", "interval": 60}
@@ -125,7 +125,7 @@ def test_while_pending_the_csms_can_give_a_certificate(tmp_path: Path) -> None:
     renew(bench)  # A00.FR.806
 
 
-def test_the_one_that_works_stays(secure: Bench) -> None:
+def test_the_one_that_works_stays(secure: StationBench) -> None:
     renew(secure)
     renew(secure)
     assert secure.context.model.get(keys.CERTIFICATE_ENTRIES) == 3
@@ -135,7 +135,7 @@ def test_the_one_that_works_stays(secure: Bench) -> None:
     assert "DiscardedRenewedClientCertificate" not in events(secure)
 
 
-def test_a_renewed_one_that_does_not_work_is_discarded_and_told(secure: Bench) -> None:
+def test_a_renewed_one_that_does_not_work_is_discarded_and_told(secure: StationBench) -> None:
     renew(secure)
     renew(secure)
     secure.link_down()
@@ -144,14 +144,14 @@ def test_a_renewed_one_that_does_not_work_is_discarded_and_told(secure: Bench) -
     assert events(secure)[-1] == "DiscardedRenewedClientCertificate"  # A02.FR.29
 
 
-def test_a_rejected_request_is_not_repeated(secure: Bench) -> None:
+def test_a_rejected_request_is_not_repeated(secure: StationBench) -> None:
     secure.answers["SignCertificate"] = {"status": "Rejected"}
     trigger(secure)
     leap(secure, 3 * DAY)
     assert len(secure.sent("SignCertificate")) == 1
 
 
-def test_a_request_that_the_link_swallowed_comes_again(secure: Bench) -> None:
+def test_a_request_that_the_link_swallowed_comes_again(secure: StationBench) -> None:
     secure.answers["SignCertificate"] = None
     trigger(secure)
     secure.link_down()
@@ -165,7 +165,7 @@ def _full_disk(*_arguments: Any) -> None:
     raise StorageError("no space")
 
 
-def test_on_a_full_disk_the_answer_can_come_again(secure: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_full_disk_the_answer_can_come_again(secure: StationBench, monkeypatch: pytest.MonkeyPatch) -> None:
     trigger(secure)
     chain = ROOT.sign_request(csr(secure))
     with monkeypatch.context() as patched:
@@ -177,7 +177,7 @@ def test_on_a_full_disk_the_answer_can_come_again(secure: Bench, monkeypatch: py
     assert signed(secure, chain) == "Accepted"
 
 
-def test_a_key_that_can_not_be_kept_is_not_asked_for(secure: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_can_not_be_kept_is_not_asked_for(secure: StationBench, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(files, "write", _full_disk)
         trigger(secure)
@@ -187,7 +187,7 @@ def test_a_key_that_can_not_be_kept_is_not_asked_for(secure: Bench, monkeypatch:
 
 
 def test_a_certificate_that_can_not_be_discarded_is_the_next_time(
-    secure: Bench, monkeypatch: pytest.MonkeyPatch
+    secure: StationBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renew(secure)
     renew(secure)
@@ -236,7 +236,7 @@ def test_a_bad_answer_ends_it_too(tmp_path: Path) -> None:
 # -- A03 -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_month_before_the_end_a_new_one_is_asked_for(secure: Bench) -> None:
+def test_a_month_before_the_end_a_new_one_is_asked_for(secure: StationBench) -> None:
     renew(secure, days=60)
     secure.link_down()
     secure.link_up(TLS)
@@ -250,14 +250,14 @@ def test_a_month_before_the_end_a_new_one_is_asked_for(secure: Bench) -> None:
     assert len(secure.sent("SignCertificate")) == asked
 
 
-def _ends_in(bench: Bench, days: float) -> None:
+def _ends_in(bench: StationBench, days: float) -> None:
     """The station certificate is in use and has so many days to go; nothing has been asked for since."""
     renew(bench, days=days)
     bench.link_down()
     bench.link_up(TLS)
 
 
-def test_a_csms_that_takes_days_to_sign_is_asked_again_for_the_same_key(secure: Bench) -> None:
+def test_a_csms_that_takes_days_to_sign_is_asked_again_for_the_same_key(secure: StationBench) -> None:
     """A new key each day would make every answer come too late."""
     _ends_in(secure, 20)
     for _ in range(3):
@@ -268,7 +268,7 @@ def test_a_csms_that_takes_days_to_sign_is_asked_again_for_the_same_key(secure: 
     assert signed(secure, ROOT.sign_request(first)) == "Accepted"
 
 
-def test_what_is_rejected_is_asked_for_anew_the_next_day(secure: Bench) -> None:
+def test_what_is_rejected_is_asked_for_anew_the_next_day(secure: StationBench) -> None:
     _ends_in(secure, 20)
     secure.answers["SignCertificate"] = {"status": "Rejected"}
     for _ in range(3):
@@ -278,7 +278,7 @@ def test_what_is_rejected_is_asked_for_anew_the_next_day(secure: Bench) -> None:
     assert len(set(requests)) == len(requests)  # A03.FR.02
 
 
-def test_a_good_answer_after_a_bad_one_makes_good(secure: Bench) -> None:
+def test_a_good_answer_after_a_bad_one_makes_good(secure: StationBench) -> None:
     """Or the next renewal would never be asked for."""
     trigger(secure)
     assert signed(secure, "nonsense") == "Rejected"
@@ -289,7 +289,7 @@ def test_a_good_answer_after_a_bad_one_makes_good(secure: Bench) -> None:
     assert len(secure.sent("SignCertificate")) == 2  # A03.FR.02
 
 
-def test_after_a_bad_answer_nothing_is_asked_for_until_the_csms_wants_it(secure: Bench) -> None:
+def test_after_a_bad_answer_nothing_is_asked_for_until_the_csms_wants_it(secure: StationBench) -> None:
     _ends_in(secure, 20)
     leap(secure, DAY)
     asked = len(secure.sent("SignCertificate"))
@@ -301,7 +301,7 @@ def test_after_a_bad_answer_nothing_is_asked_for_until_the_csms_wants_it(secure:
 
 
 def test_an_unset_clock_asks_for_nothing(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
     chain = ROOT.sign_request(bench.context.certificates.request("SN-1", "O"), days=10)
     bench.context.certificates.install_chain(chain, None, "SN-1")
@@ -318,7 +318,7 @@ def test_an_unset_clock_asks_for_nothing(tmp_path: Path) -> None:
 # -- A05 -------------------------------------------------------------------------------------------------------------
 
 
-def _offer(bench: Bench, slot: int, profile: int) -> Any:
+def _offer(bench: StationBench, slot: int, profile: int) -> Any:
     data = {
         "ocppVersion": "OCPP20",
         "ocppTransport": "JSON",
@@ -330,19 +330,19 @@ def _offer(bench: Bench, slot: int, profile: int) -> Any:
     return bench.call("SetNetworkProfile", {"configurationSlot": slot, "connectionData": data})["status"]
 
 
-def _prioritise(bench: Bench, value: str) -> Any:
+def _prioritise(bench: StationBench, value: str) -> Any:
     answer = bench.call("SetVariables", set_variables("OCPPCommCtrlr", "NetworkConfigurationPriority", value))
     return answer["setVariableResult"][0]["attributeStatus"]
 
 
-def test_tls_needs_a_root(bench: Bench) -> None:
+def test_tls_needs_a_root(bench: StationBench) -> None:
     assert _offer(bench, 2, 2) == "Accepted"
     assert _prioritise(bench, "2,1") == "Rejected"  # A05.FR.02
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
     assert _prioritise(bench, "2,1") != "Rejected"  # A05.FR.04
 
 
-def test_profile_3_needs_a_certificate_of_our_own(bench: Bench) -> None:
+def test_profile_3_needs_a_certificate_of_our_own(bench: StationBench) -> None:
     bench.answers.update(ACCEPTED)
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
     assert _offer(bench, 2, 3) == "Accepted"
@@ -351,14 +351,14 @@ def test_profile_3_needs_a_certificate_of_our_own(bench: Bench) -> None:
     assert _prioritise(bench, "2,1") != "Rejected"
 
 
-def test_an_expired_root_is_none(bench: Bench) -> None:
+def test_an_expired_root_is_none(bench: StationBench) -> None:
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
     _offer(bench, 2, 2)
     leap(bench, 4000 * DAY)
     assert _prioritise(bench, "2,1") == "Rejected"
 
 
-def test_what_is_less_secure_is_forgotten_once_the_better_works(bench: Bench) -> None:
+def test_what_is_less_secure_is_forgotten_once_the_better_works(bench: StationBench) -> None:
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
     _offer(bench, 2, 2)
     _prioritise(bench, "2,1")
@@ -395,7 +395,9 @@ def test_an_allowed_step_down_survives_a_lost_link_before_its_reset(tmp_path: Pa
     assert set(bench.context.profiles) == {1}
 
 
-def test_the_security_profile_is_no_news_at_the_next_boot(secure: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_security_profile_is_no_news_at_the_next_boot(
+    secure: StationBench, caplog: pytest.LogCaptureFixture
+) -> None:
     secure.power_cut()
     caplog.clear()
     secure.hal_up()
@@ -404,7 +406,7 @@ def test_the_security_profile_is_no_news_at_the_next_boot(secure: Bench, caplog:
     assert "ReconfigurationOfSecurityParameters" not in caplog.text
 
 
-def test_a_profile_that_the_product_does_not_have(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_that_the_product_does_not_have(bench: StationBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(bench.context.product.features), "security_profiles", [1, 2])
     assert _offer(bench, 2, 3) == "Rejected"  # B09.FR.02
     assert _offer(bench, 2, 2) == "Accepted"
@@ -414,7 +416,7 @@ def test_a_profile_that_the_product_does_not_have(bench: Bench, monkeypatch: pyt
 
 
 def test_a_new_password_means_a_new_connection_and_no_word_of_it(
-    bench: Bench, caplog: pytest.LogCaptureFixture
+    bench: StationBench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
     secret = "a-Secret-of-20-chars"
@@ -423,6 +425,6 @@ def test_a_new_password_means_a_new_connection_and_no_word_of_it(
     assert secret not in caplog.text + str(bench.frames)  # A01.FR.12
 
 
-def test_events_that_are_not_critical_stay_here(secure: Bench) -> None:
+def test_events_that_are_not_critical_stay_here(secure: StationBench) -> None:
     renew(secure)
     assert "ReconfigurationOfSecurityParameters" not in events(secure)

@@ -10,31 +10,31 @@ import pytest
 
 from firmware.contract import Fault
 from services.ocpp.signals import SecurityEvent
-from tests.support.station import Bench, set_variables
+from tests.support.station_bench import StationBench, set_variables
 
 
-def logged(bench: Bench) -> list[Any]:
+def logged(bench: StationBench) -> list[Any]:
     return [json.loads(line) for line in (bench.directory / "security.log").read_text().splitlines()]
 
 
-def kinds(bench: Bench) -> list[str]:
+def kinds(bench: StationBench) -> list[str]:
     return [line["type"] for line in logged(bench)]
 
 
-def sent(bench: Bench) -> list[str]:
+def sent(bench: StationBench) -> list[str]:
     return [request["type"] for request in bench.sent("SecurityEventNotification")]
 
 
-def report(bench: Bench, kind: str) -> None:
+def report(bench: StationBench, kind: str) -> None:
     bench.tell(lambda now: bench.station.on_security_event(SecurityEvent(kind, "why"), now))
 
 
-def test_critical_ones_go_into_the_log_and_to_the_csms(bench: Bench) -> None:
+def test_critical_ones_go_into_the_log_and_to_the_csms(bench: StationBench) -> None:
     report(bench, "InvalidTLSVersion")
     assert kinds(bench) == sent(bench) == ["StartupOfTheDevice", "InvalidTLSVersion"]
 
 
-def test_others_only_into_the_log(bench: Bench) -> None:
+def test_others_only_into_the_log(bench: StationBench) -> None:
     report(bench, "FailedToAuthenticateAtCsms")
     assert kinds(bench) == ["StartupOfTheDevice", "FailedToAuthenticateAtCsms"]  # A04.FR.04
     assert sent(bench) == ["StartupOfTheDevice"]  # A04.FR.01
@@ -45,13 +45,13 @@ def test_others_only_into_the_log(bench: Bench) -> None:
     "frame",
     ["nonsense", "[2]", '[2,"1","NoSuchAction",{}]', '[2,"1","GetVariables",{"x":1}]', "[]", "{}", '[2,"1","Reset",7]'],
 )
-def test_what_is_no_message(bench: Bench, frame: str) -> None:
+def test_what_is_no_message(bench: StationBench, frame: str) -> None:
     bench.frame(frame)
     assert kinds(bench) == ["StartupOfTheDevice", "InvalidMessages"]
     assert sent(bench) == ["StartupOfTheDevice"]
 
 
-def test_what_is_a_message(bench: Bench) -> None:
+def test_what_is_a_message(bench: StationBench) -> None:
     bench.call("GetVariables", {"getVariableData": [{"component": {"name": "X"}, "variable": {"name": "Y"}}]})
     bench.call("ReserveNow", {"id": 1, "expiryDateTime": "2027-01-01T00:00:00Z", "idToken": bench_token()})
     assert kinds(bench) == ["StartupOfTheDevice"]
@@ -61,7 +61,7 @@ def bench_token() -> dict[str, str]:
     return {"idToken": "04A1", "type": "ISO14443"}
 
 
-def test_a_flood_is_counted_and_not_written(bench: Bench) -> None:
+def test_a_flood_is_counted_and_not_written(bench: StationBench) -> None:
     for _ in range(1000):
         bench.frame("nonsense")
     assert kinds(bench).count("InvalidMessages") == 1
@@ -73,7 +73,7 @@ def test_a_flood_is_counted_and_not_written(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("restart", ["power cut", "service"])
-def test_what_was_held_back_is_told_of_after_a_restart(bench: Bench, restart: str) -> None:
+def test_what_was_held_back_is_told_of_after_a_restart(bench: StationBench, restart: str) -> None:
     """A04.FR.02"""
     for _ in range(12):
         report(bench, "InvalidTLSVersion")
@@ -91,7 +91,7 @@ def test_what_was_held_back_is_told_of_after_a_restart(bench: Bench, restart: st
     assert sent(bench).count("InvalidTLSVersion") == 11
 
 
-def test_what_was_held_back_and_told_is_not_told_again(bench: Bench) -> None:
+def test_what_was_held_back_and_told_is_not_told_again(bench: StationBench) -> None:
     for _ in range(12):
         report(bench, "InvalidTLSVersion")
     bench.advance(61)
@@ -101,19 +101,19 @@ def test_what_was_held_back_and_told_is_not_told_again(bench: Bench) -> None:
     assert sent(bench).count("InvalidTLSVersion") == 11
 
 
-def test_the_cabinet_is_opened(bench: Bench) -> None:
+def test_the_cabinet_is_opened(bench: StationBench) -> None:
     bench.fault(Fault.DOOR_OPEN)
     assert "TamperDetectionActivated" in kinds(bench)
     assert "TamperDetectionActivated" in sent(bench)
 
 
-def test_a_new_password_is_noted_but_not_what_it_is(bench: Bench) -> None:
+def test_a_new_password_is_noted_but_not_what_it_is(bench: StationBench) -> None:
     bench.call("SetVariables", set_variables("SecurityCtrlr", "BasicAuthPassword", "Pl4nted-secret-word"))
     assert kinds(bench)[-1] == "ReconfigurationOfSecurityParameters"  # A01.FR.11
     assert "Pl4nted" not in (bench.directory / "security.log").read_text()
 
 
-def test_it_goes_on_after_a_power_cut(bench: Bench) -> None:
+def test_it_goes_on_after_a_power_cut(bench: StationBench) -> None:
     report(bench, "InvalidTLSVersion")
     bench.power_cut()
     bench.up()
@@ -121,7 +121,7 @@ def test_it_goes_on_after_a_power_cut(bench: Bench) -> None:
     assert [line["seq"] for line in logged(bench)] == [1, 2, 3]
 
 
-def test_a_death_before_the_commit_is_no_tampering(bench: Bench) -> None:
+def test_a_death_before_the_commit_is_no_tampering(bench: StationBench) -> None:
     bench.dies = "before the commit"
     report(bench, "InvalidTLSVersion")
     bench.power_cut()
@@ -129,7 +129,7 @@ def test_a_death_before_the_commit_is_no_tampering(bench: Bench) -> None:
     assert kinds(bench) == ["StartupOfTheDevice", "InvalidTLSVersion", "StartupOfTheDevice"]
 
 
-def test_a_cleared_log_is_told(bench: Bench) -> None:
+def test_a_cleared_log_is_told(bench: StationBench) -> None:
     bench.die()
     (bench.directory / "security.log").unlink()
     bench.power_cut()
@@ -141,7 +141,7 @@ def test_a_cleared_log_is_told(bench: Bench) -> None:
     assert kinds(bench).count("SecurityLogWasCleared") == 1
 
 
-def test_an_edited_log_is_told(bench: Bench) -> None:
+def test_an_edited_log_is_told(bench: StationBench) -> None:
     report(bench, "MaintenanceLoginFailed")
     bench.die()
     path = bench.directory / "security.log"

@@ -25,12 +25,12 @@ from firmware.contract import (
     Withdraw,
 )
 from services.ocpp.device_model import keys
-from tests.support.station import Bench, Instant, charge, set_variables
+from tests.support.station_bench import Instant, StationBench, charge, set_variables
 
 CARD = "04A1B2C3D4E580"
 
 
-def test_whole_session_from_card_to_unplug(bench: Bench) -> None:
+def test_whole_session_from_card_to_unplug(bench: StationBench) -> None:
     charge(bench)
     bench.deliver(2, 500.0)
     bench.card(CARD, 2)
@@ -49,14 +49,14 @@ def test_whole_session_from_card_to_unplug(bench: Bench) -> None:
     assert ended["idToken"]["idToken"] == CARD
 
 
-def test_the_token_is_told_once_and_the_evse_when_connected(bench: Bench) -> None:
+def test_the_token_is_told_once_and_the_evse_when_connected(bench: StationBench) -> None:
     charge(bench)
     assert ["idToken" in event for event in bench.events] == [True, False, False]  # E03.FR.01
     assert bench.events[1]["evse"] == {"id": 2, "connectorId": 1}  # E01.FR.16
     assert "evse" not in bench.events[2]
 
 
-def test_meter_values_at_start_and_end(bench: Bench) -> None:
+def test_meter_values_at_start_and_end(bench: StationBench) -> None:
     charge(bench)
     bench.deliver(2, 500.0)
     bench.card(CARD, 2)
@@ -69,7 +69,7 @@ def test_meter_values_at_start_and_end(bench: Bench) -> None:
     assert values == [2000.0, 2500.0]
 
 
-def test_cable_first_then_card(bench: Bench) -> None:
+def test_cable_first_then_card(bench: StationBench) -> None:
     bench.plug(1)
     assert bench.events == []
     bench.card(CARD)  # plugging in chose the EVSE
@@ -81,7 +81,7 @@ def test_cable_first_then_card(bench: Bench) -> None:
     assert bench.events[0]["evse"] == {"id": 1, "connectorId": 1}
 
 
-def test_the_ended_event_waits_for_the_final_reading(bench: Bench) -> None:
+def test_the_ended_event_waits_for_the_final_reading(bench: StationBench) -> None:
     charge(bench)
     count = len(bench.events)
     bench.card(CARD, 2)
@@ -91,7 +91,7 @@ def test_the_ended_event_waits_for_the_final_reading(bench: Bench) -> None:
     assert bench.events[-1]["eventType"] == "Ended"
 
 
-def test_without_a_final_reading_the_transaction_still_ends(bench: Bench) -> None:
+def test_without_a_final_reading_the_transaction_still_ends(bench: StationBench) -> None:
     charge(bench)
     bench.card(CARD, 2)
     bench.advance(31)
@@ -99,7 +99,7 @@ def test_without_a_final_reading_the_transaction_still_ends(bench: Bench) -> Non
 
 
 def test_cable_not_plugged_in_in_time(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, variables={("TxCtrlr", "EVConnectionTimeOut"): "20"})
+    bench = StationBench(tmp_path, variables={("TxCtrlr", "EVConnectionTimeOut"): "20"})
     bench.up()
     bench.card(CARD, 1)
     bench.advance(19)
@@ -111,7 +111,7 @@ def test_cable_not_plugged_in_in_time(tmp_path: Path) -> None:
     assert len(bench.events) == 2
 
 
-def test_unplugging_ends_the_authorisation(bench: Bench) -> None:
+def test_unplugging_ends_the_authorisation(bench: StationBench) -> None:
     charge(bench)
     bench.energy_off(2, Phase.IDLE, Cause.VEHICLE)
     bench.unplug(2)
@@ -119,7 +119,7 @@ def test_unplugging_ends_the_authorisation(bench: Bench) -> None:
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "EVDisconnected"
 
 
-def test_vehicle_ends_the_session(bench: Bench) -> None:
+def test_vehicle_ends_the_session(bench: StationBench) -> None:
     charge(bench)
     bench.energy_off(2, Phase.FINISHED, Cause.VEHICLE)
     assert bench.summary()[-1][:2] == ("Ended", "StopAuthorized")  # E15.FR.04
@@ -135,7 +135,7 @@ def test_vehicle_ends_the_session(bench: Bench) -> None:
         (Fault.POWER_MODULE, "Other"),
     ],
 )
-def test_faults_end_the_transaction(bench: Bench, fault: Fault, reason: str) -> None:
+def test_faults_end_the_transaction(bench: StationBench, fault: Fault, reason: str) -> None:
     charge(bench)
     bench.event(FaultRaised(fault, 2))
     bench.energy_off(2, Phase.FAULTED, Cause.FAULT)
@@ -143,14 +143,14 @@ def test_faults_end_the_transaction(bench: Bench, fault: Fault, reason: str) -> 
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == reason
 
 
-def test_a_fault_of_the_card_reader_stops_nothing(bench: Bench) -> None:
+def test_a_fault_of_the_card_reader_stops_nothing(bench: StationBench) -> None:
     charge(bench)
     bench.event(FaultRaised(Fault.CARD_READER))
     assert bench.events[-1]["eventType"] == "Updated"
 
 
 def test_periodic_samples(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, variables={("SampledDataCtrlr", "TxUpdatedInterval"): "10"})
+    bench = StationBench(tmp_path, variables={("SampledDataCtrlr", "TxUpdatedInterval"): "10"})
     bench.up()
     charge(bench)
     count = len(bench.events)
@@ -160,7 +160,7 @@ def test_periodic_samples(tmp_path: Path) -> None:
     assert all(event["meterValue"][0]["sampledValue"][0]["context"] == "Sample.Periodic" for event in samples)
 
 
-def test_the_lease_is_renewed_while_authorised(bench: Bench) -> None:
+def test_the_lease_is_renewed_while_authorised(bench: StationBench) -> None:
     charge(bench)
     bench.commands.clear()
     bench.advance(16)
@@ -169,7 +169,7 @@ def test_the_lease_is_renewed_while_authorised(bench: Bench) -> None:
     assert all(command.lease_s == 15.0 for command in renewals)
 
 
-def test_token_refused_in_the_event_ends_the_transaction(bench: Bench) -> None:
+def test_token_refused_in_the_event_ends_the_transaction(bench: StationBench) -> None:
     bench.answers["TransactionEvent"] = lambda request: (
         {"idTokenInfo": {"status": "Invalid"}} if "idToken" in request else {}
     )
@@ -179,7 +179,7 @@ def test_token_refused_in_the_event_ends_the_transaction(bench: Bench) -> None:
 
 
 def test_token_refused_may_charge_up_to_the_limit(tmp_path: Path) -> None:
-    bench = Bench(
+    bench = StationBench(
         tmp_path,
         variables={("TxCtrlr", "StopTxOnInvalidId"): "false", ("TxCtrlr", "MaxEnergyOnInvalidId"): "300"},
     )
@@ -194,7 +194,7 @@ def test_token_refused_may_charge_up_to_the_limit(tmp_path: Path) -> None:
     assert SetLimit(2, 0.0) in bench.commands  # E05.FR.02
 
 
-def test_power_cut_ends_the_transaction_with_the_next_number(bench: Bench) -> None:
+def test_power_cut_ends_the_transaction_with_the_next_number(bench: StationBench) -> None:
     transaction_id = charge(bench)
     bench.deliver(2, 700.0)
     bench.power_cut()
@@ -212,14 +212,14 @@ def test_power_cut_ends_the_transaction_with_the_next_number(bench: Bench) -> No
     }
 
 
-def test_orderly_reboot_by_hand_is_not_a_power_loss(bench: Bench) -> None:
+def test_orderly_reboot_by_hand_is_not_a_power_loss(bench: StationBench) -> None:
     charge(bench)
     bench.power_cut(cause=BootCause.LOCAL_RESET)
     bench.up()
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Reboot"
 
 
-def test_restart_of_the_service_keeps_the_transaction_whole(bench: Bench) -> None:
+def test_restart_of_the_service_keeps_the_transaction_whole(bench: StationBench) -> None:
     transaction_id = charge(bench)
     bench.restart_service()
     bench.up()
@@ -232,7 +232,7 @@ def test_restart_of_the_service_keeps_the_transaction_whole(bench: Bench) -> Non
     assert ended["transactionInfo"]["stoppedReason"] == "Local"
 
 
-def test_unplugged_while_the_service_was_away(bench: Bench) -> None:
+def test_unplugged_while_the_service_was_away(bench: StationBench) -> None:
     charge(bench)
     bench.die()
     bench.energy_off(2, Phase.IDLE, Cause.VEHICLE)
@@ -242,7 +242,7 @@ def test_unplugged_while_the_service_was_away(bench: Bench) -> None:
     assert bench.summary()[-1][:2] == ("Ended", "EVCommunicationLost")
 
 
-def test_death_of_the_hal_ends_the_session(bench: Bench) -> None:
+def test_death_of_the_hal_ends_the_session(bench: StationBench) -> None:
     charge(bench)
     bench.hal_dies()
     assert bench.sent("StatusNotification")[-1]["connectorStatus"] == "Faulted"
@@ -251,14 +251,14 @@ def test_death_of_the_hal_ends_the_session(bench: Bench) -> None:
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Other"
 
 
-def test_death_of_the_hal_that_does_not_come_back(bench: Bench) -> None:
+def test_death_of_the_hal_that_does_not_come_back(bench: StationBench) -> None:
     charge(bench)
     bench.hal_dies()
     bench.advance(6)
     assert bench.events[-1]["eventType"] == "Ended"
 
 
-def test_a_lost_connection_to_the_hal_is_not_its_death(bench: Bench) -> None:
+def test_a_lost_connection_to_the_hal_is_not_its_death(bench: StationBench) -> None:
     charge(bench)
     bench.hal_down()
     bench.hal_up()
@@ -266,14 +266,14 @@ def test_a_lost_connection_to_the_hal_is_not_its_death(bench: Bench) -> None:
     assert bench.events[-1]["eventType"] == "Updated"
 
 
-def test_lease_lost_and_granted_anew(bench: Bench) -> None:
+def test_lease_lost_and_granted_anew(bench: StationBench) -> None:
     charge(bench)
     bench.commands.clear()
     bench.event(PhaseChanged(2, Phase.FINISHED, Cause.LEASE))
     assert any(isinstance(command, Permit) for command in bench.commands)
 
 
-def test_status_of_transactions(bench: Bench) -> None:
+def test_status_of_transactions(bench: StationBench) -> None:
     transaction_id = charge(bench)
     bench.answers["TransactionEvent"] = None
     assert bench.call("GetTransactionStatus", {"transactionId": transaction_id}) == {
@@ -293,7 +293,7 @@ def test_status_of_transactions(bench: Bench) -> None:
     }  # E14.FR.01
 
 
-def test_events_made_offline_say_so(bench: Bench) -> None:
+def test_events_made_offline_say_so(bench: StationBench) -> None:
     charge(bench)
     bench.link_down()
     bench.deliver(2, 100.0)
@@ -306,7 +306,7 @@ def test_events_made_offline_say_so(bench: Bench) -> None:
     assert ended["offline"] is True  # E12.FR.02
 
 
-def test_retries_and_gives_up(bench: Bench) -> None:
+def test_retries_and_gives_up(bench: StationBench) -> None:
     bench.answers["TransactionEvent"] = "InternalError"
     bench.card(CARD, 1)
     attempts = bench.context.model.get(keys.MESSAGE_ATTEMPTS)
@@ -318,10 +318,10 @@ def test_retries_and_gives_up(bench: Bench) -> None:
 # --- start and stop points (E01, E06), on the product that has them all ---------------------------------------------
 
 
-def full(directory: Path, start: str, stop: str, **more: str) -> Bench:
+def full(directory: Path, start: str, stop: str, **more: str) -> StationBench:
     """A station with these start and stop points and further TxCtrlr variables, up and accepted."""
     variables = {("TxCtrlr", "TxStartPoint"): start, ("TxCtrlr", "TxStopPoint"): stop}
-    bench = Bench(
+    bench = StationBench(
         directory,
         product_name="full",
         variables=variables | {("TxCtrlr", name): value for name, value in more.items()},
@@ -330,7 +330,7 @@ def full(directory: Path, start: str, stop: str, **more: str) -> Bench:
     return bench
 
 
-def kinds(bench: Bench) -> list[tuple[str, str]]:
+def kinds(bench: StationBench) -> list[tuple[str, str]]:
     return [(event["eventType"], event["triggerReason"]) for event in bench.events]
 
 
@@ -498,7 +498,7 @@ def test_energy_transfer_as_stop_point(tmp_path: Path) -> None:
     assert not bench.permitted(2)
 
 
-def test_suspension_by_the_vehicle_is_told(bench: Bench) -> None:
+def test_suspension_by_the_vehicle_is_told(bench: StationBench) -> None:
     charge(bench)
     bench.suspend(2, EnergyFlow.SUSPENDED_BY_VEHICLE)
     assert bench.summary()[-1] == ("Updated", "ChargingStateChanged", "SuspendedEV")  # E01.FR.19
@@ -557,7 +557,7 @@ def test_a_fault_of_an_unauthorised_transaction_ends_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "phase", [Phase.PLUGGED, Phase.AUTHORISED, Phase.CABLE_CHECK, Phase.PRECHARGE, Phase.CHARGING, Phase.PAUSED]
 )
-def test_cable_pulled_in_every_phase(bench: Bench, phase: Phase) -> None:
+def test_cable_pulled_in_every_phase(bench: StationBench, phase: Phase) -> None:
     bench.card(CARD, 2)
     bench.plug(2)
     if phase in (Phase.CHARGING, Phase.PAUSED):
@@ -577,7 +577,7 @@ def test_cable_pulled_in_every_phase(bench: Bench, phase: Phase) -> None:
 # --- the idToken's second check (E05) ------------------------------------------------------------------------------
 
 
-def refuse_token(bench: Bench, status: str = "Blocked") -> None:
+def refuse_token(bench: StationBench, status: str = "Blocked") -> None:
     bench.answers["TransactionEvent"] = lambda request: (
         {"idTokenInfo": {"status": status}} if "idToken" in request else {}
     )
@@ -604,7 +604,7 @@ def test_token_refused_ends_the_energy_but_not_the_transaction(tmp_path: Path) -
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "DeAuthorized"
 
 
-def test_token_refused_late_while_energy_flows(bench: Bench) -> None:
+def test_token_refused_late_while_energy_flows(bench: StationBench) -> None:
     bench.answers["TransactionEvent"] = None
     bench.card(CARD, 2)
     bench.plug(2)
@@ -617,7 +617,7 @@ def test_token_refused_late_while_energy_flows(bench: Bench) -> None:
     assert kinds(bench)[-1] == ("Ended", "Deauthorized")
 
 
-def test_token_refused_after_the_driver_had_stopped_changes_nothing(bench: Bench) -> None:
+def test_token_refused_after_the_driver_had_stopped_changes_nothing(bench: StationBench) -> None:
     bench.answers["TransactionEvent"] = None
     bench.card(CARD, 2)
     _, message_id, _, _ = bench.frames[-1]
@@ -628,7 +628,7 @@ def test_token_refused_after_the_driver_had_stopped_changes_nothing(bench: Bench
 
 
 def test_energy_is_held_back_at_once_without_a_limit(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, variables={("TxCtrlr", "StopTxOnInvalidId"): "false"})
+    bench = StationBench(tmp_path, variables={("TxCtrlr", "StopTxOnInvalidId"): "false"})
     bench.up()
     refuse_token(bench)
     charge(bench)
@@ -647,7 +647,7 @@ def test_energy_is_held_back_at_once_without_a_limit(tmp_path: Path) -> None:
 # --- restarts while something is under way ---------------------------------------------------------------------------
 
 
-def test_a_stop_survives_a_restart_of_the_service(bench: Bench) -> None:
+def test_a_stop_survives_a_restart_of_the_service(bench: StationBench) -> None:
     charge(bench)
     bench.card(CARD, 2)
     bench.restart_service()
@@ -659,7 +659,7 @@ def test_a_stop_survives_a_restart_of_the_service(bench: Bench) -> None:
     assert bench.events[-1]["idToken"]["idToken"] == CARD
 
 
-def test_stopped_after_a_restart_of_the_service_in_the_cable_check(bench: Bench) -> None:
+def test_stopped_after_a_restart_of_the_service_in_the_cable_check(bench: StationBench) -> None:
     bench.card(CARD, 2)
     bench.plug(2)
     bench.phase[2] = Phase.CABLE_CHECK
@@ -675,7 +675,7 @@ def test_stopped_after_a_restart_of_the_service_in_the_cable_check(bench: Bench)
 
 def test_a_restart_of_the_service_while_the_vehicle_ends_the_charge(tmp_path: Path) -> None:
     """The final reading is waited for, and the HAL says why (E06.FR.07)."""
-    bench = Bench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStopPoint"): "EnergyTransfer"})
+    bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStopPoint"): "EnergyTransfer"})
     bench.up()
     charge(bench)
     bench.die()
@@ -691,7 +691,7 @@ def test_a_restart_of_the_service_while_the_vehicle_ends_the_charge(tmp_path: Pa
     assert value == bench.registers[2]
 
 
-def test_a_power_cut_after_the_clock_was_set_back(bench: Bench) -> None:
+def test_a_power_cut_after_the_clock_was_set_back(bench: StationBench) -> None:
     charge(bench)
     bench.advance(60)
     behind = {"currentTime": format_utc(bench.clock.utc() - 86_400.0)}
@@ -707,10 +707,12 @@ def test_a_power_cut_after_the_clock_was_set_back(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dies", "returns"), [(Bench.power_cut, Bench.up), (Bench.hal_dies, Bench.hal_up)], ids=["power", "HAL"]
+    ("dies", "returns"),
+    [(StationBench.power_cut, StationBench.up), (StationBench.hal_dies, StationBench.hal_up)],
+    ids=["power", "HAL"],
 )
 def test_power_or_hal_lost_after_the_driver_had_stopped(
-    bench: Bench, dies: Callable[[Bench], None], returns: Callable[[Bench], None]
+    bench: StationBench, dies: Callable[[StationBench], None], returns: Callable[[StationBench], None]
 ) -> None:
     charge(bench)
     bench.card(CARD, 2)
@@ -719,14 +721,14 @@ def test_power_or_hal_lost_after_the_driver_had_stopped(
     told_of_the_stop(bench)
 
 
-def told_of_the_stop(bench: Bench) -> None:
+def told_of_the_stop(bench: StationBench) -> None:
     """E07.FR.02, whatever kept the station from seeing the energy end."""
     assert kinds(bench)[-1] == ("Ended", "StopAuthorized")
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Local"
     assert bench.events[-1]["idToken"]["idToken"] == CARD
 
 
-def test_stopped_and_plugged_in_while_the_hal_was_lost(bench: Bench) -> None:
+def test_stopped_and_plugged_in_while_the_hal_was_lost(bench: StationBench) -> None:
     bench.card(CARD, 2)
     bench.hal_down()
     bench.card(CARD, 2)
@@ -748,7 +750,7 @@ def test_energy_that_flowed_while_the_hal_was_lost_starts_the_transaction(tmp_pa
 
 
 def test_no_change_is_told_that_nobody_has_seen(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, variables={("SampledDataCtrlr", "TxUpdatedInterval"): "2"})
+    bench = StationBench(tmp_path, variables={("SampledDataCtrlr", "TxUpdatedInterval"): "2"})
     bench.up()
     charge(bench)
     bench.hal_down()
@@ -769,7 +771,7 @@ def test_stopped_from_afar_while_the_hal_was_lost(tmp_path: Path) -> None:
 
 
 def test_token_refused_while_the_hal_was_lost(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, variables={("TxCtrlr", "StopTxOnInvalidId"): "false"})
+    bench = StationBench(tmp_path, variables={("TxCtrlr", "StopTxOnInvalidId"): "false"})
     bench.up()
     charge(bench)
     bench.hal_down()
@@ -788,7 +790,7 @@ def test_token_refused_while_the_hal_was_lost(tmp_path: Path) -> None:
 @pytest.mark.parametrize("restart", [False, True])
 def test_what_the_hal_tells_late_is_not_dated_before_what_was_told(tmp_path: Path, *, restart: bool) -> None:
     intervals = {"TxUpdatedInterval": "10", "TxEndedInterval": "11"}
-    bench = Bench(tmp_path, variables={("SampledDataCtrlr", name): value for name, value in intervals.items()})
+    bench = StationBench(tmp_path, variables={("SampledDataCtrlr", name): value for name, value in intervals.items()})
     bench.up()
     bench.card(CARD, 2)
     bench.hal_down()
@@ -812,7 +814,7 @@ def test_what_the_hal_tells_late_is_not_dated_before_what_was_told(tmp_path: Pat
 
 
 def test_no_limit_outlives_the_transaction_that_ended_while_the_hal_was_lost(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, variables={("TxCtrlr", "StopTxOnInvalidId"): "false"})
+    bench = StationBench(tmp_path, variables={("TxCtrlr", "StopTxOnInvalidId"): "false"})
     bench.up()
     refuse_token(bench)
     charge(bench)
@@ -824,7 +826,7 @@ def test_no_limit_outlives_the_transaction_that_ended_while_the_hal_was_lost(tmp
     assert bench.limits[2] is None
 
 
-def test_the_connection_time_out_survives_a_restart_of_the_service(bench: Bench) -> None:
+def test_the_connection_time_out_survives_a_restart_of_the_service(bench: StationBench) -> None:
     bench.card(CARD, 2)
     bench.restart_service()
     bench.up()
@@ -832,7 +834,7 @@ def test_the_connection_time_out_survives_a_restart_of_the_service(bench: Bench)
     assert kinds(bench)[-1] == ("Ended", "EVConnectTimeout")  # E03.FR.05
 
 
-def test_a_fault_that_came_while_the_service_was_away(bench: Bench) -> None:
+def test_a_fault_that_came_while_the_service_was_away(bench: StationBench) -> None:
     charge(bench)
     bench.die()
     bench.fault(Fault.EMERGENCY_STOP)
@@ -843,7 +845,7 @@ def test_a_fault_that_came_while_the_service_was_away(bench: Bench) -> None:
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "EmergencyStop"
 
 
-def test_a_card_shown_while_the_service_was_away(bench: Bench) -> None:
+def test_a_card_shown_while_the_service_was_away(bench: StationBench) -> None:
     charge(bench)
     bench.die()
     bench.card(CARD, 2)
@@ -854,7 +856,7 @@ def test_a_card_shown_while_the_service_was_away(bench: Bench) -> None:
     assert bench.kept == []
 
 
-def test_a_lost_hal_is_told_again_to_stop_when_the_transaction_is_over(bench: Bench) -> None:
+def test_a_lost_hal_is_told_again_to_stop_when_the_transaction_is_over(bench: StationBench) -> None:
     charge(bench)
     bench.hal_down()
     bench.advance(6)
@@ -865,7 +867,7 @@ def test_a_lost_hal_is_told_again_to_stop_when_the_transaction_is_over(bench: Be
 
 
 @pytest.mark.parametrize("instant", ["before the commit", "before sending", "after sending"])
-def test_killed_within_the_unit_that_ends_a_transaction(bench: Bench, instant: Instant) -> None:
+def test_killed_within_the_unit_that_ends_a_transaction(bench: StationBench, instant: Instant) -> None:
     charge(bench)
     bench.card(CARD, 2)
     bench.dies = instant
@@ -880,7 +882,7 @@ def test_killed_within_the_unit_that_ends_a_transaction(bench: Bench, instant: I
     assert [event["eventType"] for event in seen.values()].count("Ended") == 1
 
 
-def test_a_shorter_interval_between_attempts_holds_at_once(bench: Bench) -> None:
+def test_a_shorter_interval_between_attempts_holds_at_once(bench: StationBench) -> None:
     """Else a day's wait that was set by mistake would hold up every later transaction."""
     place = {"component": {"name": "OCPPCommCtrlr"}}
     place["variable"] = {"name": "MessageAttemptInterval", "instance": "TransactionEvent"}
@@ -913,7 +915,7 @@ def test_killed_before_the_hal_was_told_that_the_authorisation_ended(tmp_path: P
 
 
 def test_values_are_sampled_for_the_end(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, variables={("SampledDataCtrlr", "TxEndedInterval"): "10"})
+    bench = StationBench(tmp_path, variables={("SampledDataCtrlr", "TxEndedInterval"): "10"})
     bench.up()
     charge(bench)
     for _ in range(3):
@@ -927,7 +929,7 @@ def test_values_are_sampled_for_the_end(tmp_path: Path) -> None:
 
 
 def test_values_for_the_end_are_thinned_not_cut(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, variables={("SampledDataCtrlr", "TxEndedInterval"): "1"})
+    bench = StationBench(tmp_path, variables={("SampledDataCtrlr", "TxEndedInterval"): "1"})
     bench.up()
     charge(bench)
     for _ in range(400):
@@ -946,7 +948,7 @@ def test_values_for_the_end_are_thinned_not_cut(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("interval", "samples"), [("60", 10), ("20", 28)])
 def test_an_interval_that_is_set_again_goes_on(tmp_path: Path, interval: str, samples: int) -> None:
     """J02.FR.11: another interval begins afresh."""
-    bench = Bench(tmp_path, variables={("SampledDataCtrlr", "TxUpdatedInterval"): "60"})
+    bench = StationBench(tmp_path, variables={("SampledDataCtrlr", "TxUpdatedInterval"): "60"})
     bench.up()
     charge(bench)
     before = len(bench.events)
@@ -957,7 +959,7 @@ def test_an_interval_that_is_set_again_goes_on(tmp_path: Path, interval: str, sa
 
 
 def test_clock_aligned_values_for_the_end(tmp_path: Path) -> None:
-    bench = Bench(
+    bench = StationBench(
         tmp_path,
         variables={
             ("AlignedDataCtrlr", "TxEndedInterval"): "30",
@@ -976,7 +978,7 @@ def test_clock_aligned_values_for_the_end(tmp_path: Path) -> None:
     assert all(stamp % 30 == 0 for stamp in stamps)
 
 
-def test_a_meter_that_falls_back_is_not_believed(bench: Bench) -> None:
+def test_a_meter_that_falls_back_is_not_believed(bench: StationBench) -> None:
     charge(bench)
     bench.deliver(2, 500.0)
     bench.advance(60)
@@ -997,7 +999,7 @@ def test_a_meter_that_falls_back_is_not_believed(bench: Bench) -> None:
 # --- an unknown clock ----------------------------------------------------------------------------------------------
 
 
-def test_a_power_cut_that_lost_the_clock_is_dated_with_what_was_known(bench: Bench) -> None:
+def test_a_power_cut_that_lost_the_clock_is_dated_with_what_was_known(bench: StationBench) -> None:
     charge(bench)
     bench.advance(60)
     last = bench.events[-1]["timestamp"]

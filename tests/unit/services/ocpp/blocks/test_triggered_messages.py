@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.station import Bench
+from tests.support.station_bench import StationBench
 
 
-def trigger(bench: Bench, message: str, **evse: int) -> str:
+def trigger(bench: StationBench, message: str, **evse: int) -> str:
     request: dict[str, Any] = {"requestedMessage": message}
     if evse:
         request["evse"] = evse
@@ -20,12 +20,12 @@ def trigger(bench: Bench, message: str, **evse: int) -> str:
 
 @pytest.mark.parametrize("message", ["LogStatusNotification", "FirmwareStatusNotification"])
 @pytest.mark.parametrize("evse", [{}, {"id": 1}, {"id": 9}])
-def test_nothing_is_under_way(bench: Bench, message: str, evse: dict[str, int]) -> None:
+def test_nothing_is_under_way(bench: StationBench, message: str, evse: dict[str, int]) -> None:
     assert trigger(bench, message, **evse) == "Accepted"  # F06.FR.03
     assert bench.sent(message) == [{"status": "Idle"}]  # F06.FR.15, F06.FR.16
 
 
-def test_a_triggered_transaction_event_names_its_evse(bench: Bench) -> None:
+def test_a_triggered_transaction_event_names_its_evse(bench: StationBench) -> None:
     bench.card(evse=2)
     bench.plug(2)
     bench.energy_on(2)
@@ -36,7 +36,7 @@ def test_a_triggered_transaction_event_names_its_evse(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("place", "told"), [({}, [1, 2]), ({"evse": {"id": 2}}, [2])])
-def test_asked_again_to_be_as_it_is(bench: Bench, place: dict[str, Any], told: list[int]) -> None:
+def test_asked_again_to_be_as_it_is(bench: StationBench, place: dict[str, Any], told: list[int]) -> None:
     for wanted, status in [("Operative", "Available"), ("Inoperative", "Unavailable")]:
         bench.call("ChangeAvailability", {"operationalStatus": wanted, **place})
         before = len(bench.sent("StatusNotification"))
@@ -45,7 +45,7 @@ def test_asked_again_to_be_as_it_is(bench: Bench, place: dict[str, Any], told: l
         assert [(report["evseId"], report["connectorStatus"]) for report in reports] == [(e, status) for e in told]
 
 
-def test_a_change_that_waited_is_taken_back(bench: Bench) -> None:
+def test_a_change_that_waited_is_taken_back(bench: StationBench) -> None:
     bench.card(evse=1)
     bench.plug(1)
     assert bench.call("ChangeAvailability", {"operationalStatus": "Inoperative"}) == {"status": "Scheduled"}
@@ -56,7 +56,7 @@ def test_a_change_that_waited_is_taken_back(bench: Bench) -> None:
 
 
 def test_the_ended_event_tells_of_the_start_that_the_started_event_did_not(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, variables={("SampledDataCtrlr", "TxStartedMeasurands"): ""})
+    bench = StationBench(tmp_path, variables={("SampledDataCtrlr", "TxStartedMeasurands"): ""})
     bench.up()
     bench.plug(1)
     bench.card(evse=1)

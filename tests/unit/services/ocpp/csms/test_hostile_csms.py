@@ -24,7 +24,7 @@ from services.ocpp.device_model.build import build
 from services.ocpp.signals import Authorised, SecurityEvent
 from tests.support.absurd import TEXTS, calls, response_of
 from tests.support.pki import Pki
-from tests.support.station import Bench, set_variables
+from tests.support.station_bench import StationBench, set_variables
 
 PRODUCTS = ("c7am-400-cc", "full")
 CARD = "04A1B2C3D4E580"
@@ -58,14 +58,14 @@ class _Anything:
         return None
 
 
-def _bench(folder: Path, product_name: str = "c7am-400-cc") -> Bench:
-    bench = Bench(folder, product_name=product_name, updates=_Anything())
+def _bench(folder: Path, product_name: str = "c7am-400-cc") -> StationBench:
+    bench = StationBench(folder, product_name=product_name, updates=_Anything())
     bench.up()
     bench.news("firmware.slots", "done", SlotStatus("a"))
     return bench
 
 
-def _ask(bench: Bench, action: str, payload: Any) -> Any:
+def _ask(bench: StationBench, action: str, payload: Any) -> Any:
     """One request; checks all that has to hold for its answer."""
     before, asked = len(bench.frames), len(bench.commands)
     answer = bench.call(action, payload)
@@ -77,7 +77,7 @@ def _ask(bench: Bench, action: str, payload: Any) -> Any:
     return answer
 
 
-def _check_sane(bench: Bench) -> None:
+def _check_sane(bench: StationBench) -> None:
     """A power cut later, with a CSMS that behaves, it charges."""
     bench.answers.clear()
     bench.power_cut()
@@ -146,7 +146,7 @@ def test_whatever_it_sets(tmp_path_factory: pytest.TempPathFactory, data: st.Dat
 @given(data=st.data())
 def test_whatever_it_answers(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     answers = {action: data.draw(st.none() | response_of(action), action) for action in ASKED}
-    bench = Bench(tmp_path_factory.mktemp("answers"), product_name="full")
+    bench = StationBench(tmp_path_factory.mktemp("answers"), product_name="full")
     bench.answers.update(answers)
     bench.up()
     bench.advance(100)
@@ -202,7 +202,7 @@ def test_whatever_it_makes_of_a_certificate(tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize("stamp", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.9-14:00", "0001-01-01T00:00:00Z"])
 def test_a_time_at_the_end_of_the_calendar(tmp_path: Path, stamp: str) -> None:
-    bench = Bench(tmp_path)
+    bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = {"status": "Accepted", "currentTime": stamp, "interval": 60}
     bench.answers["Heartbeat"] = {"currentTime": stamp}
     bench.up()

@@ -67,7 +67,7 @@ class _Listener:
                 await self._changed.wait()
 
 
-class _Bench:
+class _LinkBench:
     """A link, what it heard, and the settings that a test may change on the way."""
 
     def __init__(self, *profiles: NetworkProfile, dial_via: str | None = None, **settings: Any) -> None:
@@ -101,9 +101,9 @@ def _profile(csms: ScriptedCsms, slot: int = 1, **fields: Any) -> NetworkProfile
 
 
 @contextlib.asynccontextmanager
-async def _connected(**settings: Any) -> AsyncIterator[tuple[_Bench, ScriptedCsms]]:
+async def _connected(**settings: Any) -> AsyncIterator[tuple[_LinkBench, ScriptedCsms]]:
     async with ScriptedCsms() as csms:
-        bench = _Bench(_profile(csms), **settings)
+        bench = _LinkBench(_profile(csms), **settings)
         async with bench.running():
             await bench.up()
             yield bench, csms
@@ -231,7 +231,7 @@ async def test_disconnecting_delivers_all_that_was_sent() -> None:
 
 async def test_frames_without_a_connection_are_dropped() -> None:
     async with ScriptedCsms() as csms:
-        bench = _Bench(_profile(csms))
+        bench = _LinkBench(_profile(csms))
         bench.link.send(HEARTBEAT)
         async with bench.running():
             await bench.up()
@@ -275,7 +275,7 @@ async def test_disconnecting_from_a_dead_csms_is_quick() -> None:
 async def test_a_reconnect_interrupts_an_attempt() -> None:
     async with ScriptedCsms() as dead, ScriptedCsms() as alive:
         dead.fail(Fault.STALL_HANDSHAKE)
-        bench = _Bench(_profile(dead, 1), _profile(alive, 2))
+        bench = _LinkBench(_profile(dead, 1), _profile(alive, 2))
         async with bench.running():
             await dead.until(lambda: dead.attempts == 1, "a visitor")
             bench.link.reconnect(2)
@@ -289,7 +289,7 @@ async def test_slots_take_turns_until_one_answers() -> None:
     async with ScriptedCsms() as first, ScriptedCsms() as second:
         first.fail(Fault.REFUSE_503)
         second.fail(Fault.REFUSE_503, times=3)
-        bench = _Bench(_profile(first, 1), _profile(second, 7))
+        bench = _LinkBench(_profile(first, 1), _profile(second, 7))
         async with bench.running():
             await bench.up()
         assert [slot for slot, _, _ in bench.heard.failures] == [1, 1, 7, 7, 1, 1, 7]
@@ -299,7 +299,7 @@ async def test_slots_take_turns_until_one_answers() -> None:
 async def test_after_a_loss_the_slot_that_worked_comes_first() -> None:
     async with ScriptedCsms() as first, ScriptedCsms() as second:
         first.fail(Fault.REFUSE_503, times=2)
-        bench = _Bench(_profile(first, 1), _profile(second, 2))
+        bench = _LinkBench(_profile(first, 1), _profile(second, 2))
         async with bench.running():
             await bench.up(1)
             second.cut()
@@ -309,7 +309,7 @@ async def test_after_a_loss_the_slot_that_worked_comes_first() -> None:
 
 async def test_a_slot_whose_interface_is_down_is_passed_over_and_left() -> None:
     async with ScriptedCsms() as wired, ScriptedCsms() as wireless:
-        bench = _Bench(_profile(wired, 1), _profile(wireless, 2, interface="Wireless0"))
+        bench = _LinkBench(_profile(wired, 1), _profile(wireless, 2, interface="Wireless0"))
         bench.link.links_changed({"Wired0": False, "Wireless0": True})
         async with bench.running():
             await bench.up(1)
@@ -323,7 +323,7 @@ async def test_a_link_that_comes_up_ends_a_long_wait() -> None:
     async with ScriptedCsms() as csms:
         csms.fail(Fault.REFUSE_503, times=1)
         rules = RetryRules(wait_minimum_s=60.0, random_range_s=0.0)
-        bench = _Bench(_profile(csms), retry=rules)
+        bench = _LinkBench(_profile(csms), retry=rules)
         bench.link.links_changed({"Wired0": False})
         async with bench.running():
             await bench.heard.until(lambda: bench.heard.failures)
@@ -334,7 +334,7 @@ async def test_a_link_that_comes_up_ends_a_long_wait() -> None:
 
 async def test_without_profiles_it_waits_to_be_told() -> None:
     async with ScriptedCsms() as csms:
-        bench = _Bench()
+        bench = _LinkBench()
         async with bench.running():
             await asyncio.sleep(0)
             bench.settings = replace(bench.settings, profiles=(_profile(csms),))
@@ -344,7 +344,7 @@ async def test_without_profiles_it_waits_to_be_told() -> None:
 
 async def test_stopping_leaves_no_connection_and_no_task() -> None:
     async with ScriptedCsms() as csms:
-        bench = _Bench(_profile(csms))
+        bench = _LinkBench(_profile(csms))
         async with bench.running():
             await bench.up()
         await csms.until(lambda: not csms.connected, "the end of the connection")
@@ -354,7 +354,7 @@ async def test_stopping_leaves_no_connection_and_no_task() -> None:
 
 async def test_a_mistake_of_the_listener_is_not_swallowed() -> None:
     async with ScriptedCsms() as csms:
-        bench = _Bench(_profile(csms))
+        bench = _LinkBench(_profile(csms))
         bench.heard.on_link_frame = lambda frame: 1 / 0  # type: ignore[method-assign, assignment]
         running = asyncio.ensure_future(bench.link.run())
         await csms.send_raw("x")
@@ -371,7 +371,7 @@ async def test_failed_attempts_leave_nothing_behind(tls_files: Path) -> None:
         return made
 
     async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
-        bench = _Bench(_profile(csms, security_profile=2), tls=context)
+        bench = _LinkBench(_profile(csms, security_profile=2), tls=context)
         async with bench.running():
             await bench.heard.until(lambda: len(bench.heard.failures) >= 8)
             gc.collect()
@@ -385,7 +385,7 @@ async def test_a_csms_that_ended_the_connection_proves_itself_anew(
 ) -> None:
     """TC_A_05_CS aborts the connection and comes back with another certificate (A00.FR.309)."""
     async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
-        bench = _Bench(_profile(csms, security_profile=2), tls=contexts(tls_files, tmp_path))
+        bench = _LinkBench(_profile(csms, security_profile=2), tls=contexts(tls_files, tmp_path))
         async with bench.running():
             await bench.up()
             if polite:
@@ -399,7 +399,7 @@ async def test_a_csms_that_ended_the_connection_proves_itself_anew(
 
 async def test_a_session_is_for_lines_that_break_in_silence(tls_files: Path, tmp_path: Path) -> None:
     async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
-        bench = _Bench(_profile(csms, security_profile=2), tls=contexts(tls_files, tmp_path))
+        bench = _LinkBench(_profile(csms, security_profile=2), tls=contexts(tls_files, tmp_path))
         async with bench.running():
             await bench.up()
             bench.link.links_changed({"Wired0": False})
@@ -427,7 +427,7 @@ async def test_a_failure_that_repeats_is_logged_once(caplog: pytest.LogCaptureFi
     caplog.set_level(logging.INFO)
     async with ScriptedCsms() as csms:
         csms.fail(Fault.REFUSE_404, times=6)
-        bench = _Bench(_profile(csms))
+        bench = _LinkBench(_profile(csms))
         async with bench.running():
             await bench.up()
     assert [record.getMessage() for record in caplog.records if "no connection" in record.message] == [
@@ -453,7 +453,7 @@ async def test_over_the_relay_of_a_rig(tmp_path: Path) -> None:
 
     path = str(tmp_path / "relay.sock")
     async with ScriptedCsms() as csms, await asyncio.start_unix_server(relay, path):
-        bench = _Bench(_profile(csms, interface="Wireless0"), dial_via=path)
+        bench = _LinkBench(_profile(csms, interface="Wireless0"), dial_via=path)
         async with bench.running():
             await bench.up()
             bench.link.send(HEARTBEAT)
@@ -464,7 +464,7 @@ async def test_over_the_relay_of_a_rig(tmp_path: Path) -> None:
 
 async def test_a_relay_that_is_not_there_leads_nowhere(tmp_path: Path) -> None:
     async with ScriptedCsms() as csms:
-        bench = _Bench(_profile(csms), dial_via=str(tmp_path / "none.sock"))
+        bench = _LinkBench(_profile(csms), dial_via=str(tmp_path / "none.sock"))
         async with bench.running():
             await bench.heard.until(lambda: bench.heard.failures)
         assert bench.heard.failures[0][2] == "unreachable"

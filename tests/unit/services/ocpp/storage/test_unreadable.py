@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from services.ocpp.device_model import keys
-from tests.support.station import Bench, charge, set_variables
+from tests.support.station_bench import StationBench, charge, set_variables
 
 NOISE = b'{"a\xff": \x00'
 
 
-def spoil(bench: Bench, table: str, column: str, where: str = "1") -> None:
+def spoil(bench: StationBench, table: str, column: str, where: str = "1") -> None:
     """While the service is dead."""
     if bench.alive:
         bench.die()
@@ -26,9 +26,9 @@ def spoil(bench: Bench, table: str, column: str, where: str = "1") -> None:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path) -> StationBench:
     """A car charges, and some events about it are queued."""
-    bench = Bench(tmp_path, product_name="full")
+    bench = StationBench(tmp_path, product_name="full")
     bench.up()
     bench.call("SetVariables", set_variables("TxCtrlr", "EVConnectionTimeOut", "77"))
     charge(bench)
@@ -38,13 +38,13 @@ def bench(tmp_path: Path) -> Bench:
     return bench
 
 
-def restart(bench: Bench) -> None:
+def restart(bench: StationBench) -> None:
     bench.restart_service()
     bench.hal_up()
     bench.link_up()
 
 
-def test_a_message_is_left_out(bench: Bench) -> None:
+def test_a_message_is_left_out(bench: StationBench) -> None:
     queued = len(bench.context.outbox)
     spoil(bench, "outbox", "payload", "id = (SELECT min(id) FROM outbox)")
     bench.restart_service()
@@ -55,7 +55,7 @@ def test_a_message_is_left_out(bench: Bench) -> None:
     assert len(bench.context.outbox) == 0
 
 
-def test_a_transaction_is_left_out(bench: Bench) -> None:
+def test_a_transaction_is_left_out(bench: StationBench) -> None:
     spoil(bench, "transactions", "state")
     restart(bench)
     assert bench.context.hal.evses[2].transaction_id is None
@@ -63,7 +63,7 @@ def test_a_transaction_is_left_out(bench: Bench) -> None:
     assert bench.context.model.get(keys.EV_CONNECTION_TIME_OUT) == 77
 
 
-def test_facts_and_cached_tokens_are_left_out(bench: Bench) -> None:
+def test_facts_and_cached_tokens_are_left_out(bench: StationBench) -> None:
     bench.link_up()
     spoil(bench, "facts", "value")
     spoil(bench, "auth_cache", "info")

@@ -9,13 +9,13 @@ import pytest
 
 from firmware.clock import parse_utc
 from firmware.contract import Cause, EnergyFlow, EnergyFlowChanged, Fault, Phase, Stamped
-from tests.support.station import Bench, charge
+from tests.support.station_bench import StationBench, charge
 
 CARD = "04A1B2C3D4E580"
 
 
-def full(path: Path, **tx: str) -> Bench:
-    bench = Bench(path, product_name="full", variables={("TxCtrlr", name): value for name, value in tx.items()})
+def full(path: Path, **tx: str) -> StationBench:
+    bench = StationBench(path, product_name="full", variables={("TxCtrlr", name): value for name, value in tx.items()})
     bench.up()
     return bench
 
@@ -140,7 +140,7 @@ def test_energy_held_back_because_of_the_token_ends_what_ends_with_energy(tmp_pa
 # --- the final reading, and the reason that was first --------------------------------------------------------------
 
 
-def final_register(bench: Bench) -> float:
+def final_register(bench: StationBench) -> float:
     value: float = bench.events[-1]["meterValue"][-1]["sampledValue"][0]["value"]
     return value
 

@@ -11,16 +11,16 @@ import pytest
 from firmware.clock import parse_utc
 from firmware.contract import EnergyFlow
 from services.ocpp.transactions.meter import _next
-from tests.support.station import Bench, charge, set_variables
+from tests.support.station_bench import StationBench, charge, set_variables
 
 CARD = "04A1B2C3D4E580"
 ALL = "Energy.Active.Import.Register,Current.Import,SoC"
 
 
-def station(path: Path, **sampled: str) -> Bench:
+def station(path: Path, **sampled: str) -> StationBench:
     """The product that has all measurands, with these SampledDataCtrlr variables, up and accepted."""
     variables = {("SampledDataCtrlr", name): value for name, value in sampled.items()}
-    bench = Bench(path, product_name="full", variables=variables)
+    bench = StationBench(path, product_name="full", variables=variables)
     bench.up()
     return bench
 

@@ -69,13 +69,13 @@ from services.ocpp.storage import Database
 from services.ocpp.storage.tables import CacheTable, KeyValueTable, OutboxTable, TransactionTable
 from tests.support.clock import ManualClock
 
-__all__ = ["PROFILE", "Bench", "Instant", "charge", "set_variables"]
+__all__ = ["PROFILE", "Instant", "StationBench", "charge", "set_variables"]
 
 Instant = Literal["before the commit", "before sending", "after sending"]
 """Where within a unit of work the process dies."""
 
 
-def charge(bench: Bench, evse: int = 2, uid: str = "04A1B2C3D4E580") -> str:
+def charge(bench: StationBench, evse: int = 2, uid: str = "04A1B2C3D4E580") -> str:
     """A session up to flowing energy; the transaction's id."""
     bench.card(uid, evse)
     bench.plug(evse)
@@ -92,7 +92,7 @@ def set_variables(component: str, variable: str, value: str) -> Any:
 PROFILE = NetworkProfile(slot=1, url="ws://127.0.0.1:9/ocpp", security_profile=1)
 
 
-class Bench:
+class StationBench:
     """One station and its world. `answers` maps an action to a response payload, a callable, or None (no answer)."""
 
     def __init__(

@@ -18,7 +18,7 @@ from drivers.simulated.world import World
 from firmware.contract import BootCause
 from hal.ports import VehicleStage
 
-__all__ = ["Bench", "PoliteStation", "new_world"]
+__all__ = ["PoliteStation", "WorldBench", "new_world"]
 
 TICK_S = 0.05
 
@@ -30,7 +30,7 @@ def new_world(*, speed: float = 1.0, seed: int = 1) -> World:
     return world
 
 
-class Bench:
+class WorldBench:
     """World, wiring, and the drivers of one outlet."""
 
     def __init__(self, evse: int = 2, *, speed: float = 1.0, seed: int = 1) -> None:
@@ -57,7 +57,7 @@ class Bench:
 class PoliteStation:
     """Does in each stage what the car asks for, the way a HAL would."""
 
-    def __init__(self, bench: Bench, *, groups: int = 10) -> None:
+    def __init__(self, bench: WorldBench, *, groups: int = 10) -> None:
         self.bench = bench
         self._groups = groups
         self._tested = False
