@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The heart of the HAL: all outlets, the ports they share, the faults, the displays; ten times a second a `tick`.
+"""The heart of the HAL: all EVSEs, the ports they share, the faults, the displays; ten times a second a `tick`.
 
-`tick(now)` reads the inputs, lets every outlet look and step, shares the modules and feeds the board's watchdog. It is
+`tick(now)` reads the inputs, lets every EVSE look and step, shares the modules and feeds the board's watchdog. It is
 plain code without waiting; `run()` is the loop round it. What can't wait for a tick comes by callback: the stop button
 opens every contactor in its own edge, and a vehicle that changes its mind is looked at once.
 """
@@ -38,10 +38,10 @@ from firmware.contract import (
 )
 from firmware.errors import DriverError
 from hal.active_faults import ActiveFaults
+from hal.evse.evse import Evse, EvsePorts
 from hal.evse.model import NO_OFFER, LimitSet, Look, Offer, Permitted, Withdrawn
-from hal.evse.outlet import Outlet, OutletPorts
 from hal.evse.table import RUNNING, Stage
-from hal.hardware import Hardware, OutletHardware, ScreenHardware
+from hal.hardware import EvseHardware, Hardware, ScreenHardware
 from hal.ports import InputsReading, Vehicle
 from hal.power_sharing import Demand, Wish, allocate, demand_of
 from hal.safety import Pulse, StationWatch
@@ -73,7 +73,7 @@ PAGES = frozenset(
 )
 _ENDING = (Stage.ASK_STOP, Stage.RAMP_DOWN)
 _POWERED = (Stage.AUTHORISED, *RUNNING, *_ENDING)
-"""The stages in which an outlet needs modules; what ends gets no more of them."""
+"""The stages in which an EVSE needs modules; what ends gets no more of them."""
 _log = logging.getLogger(__name__)
 
 
@@ -88,7 +88,7 @@ class StationCabinet:
         self.pulse = Pulse()
         started = clock.monotonic()
         self._station_watch = StationWatch(started)
-        self._outlets = {each.evse: self._outlet(each, started) for each in hardware.outlets}
+        self._evses = {each.evse: self._evse(each, started) for each in hardware.evses}
         self._screens = {each.screen: each for each in hardware.screens}
         self._shown = {each.screen: ScreenShown(screen=each.screen, page="idle") for each in hardware.screens}
         self._wishes: dict[int, Wish] = {}
@@ -99,11 +99,11 @@ class StationCabinet:
         self._fed_at = -math.inf
         self._rebooting_since: float | None = None
 
-    def _outlet(self, hardware: OutletHardware, started: float) -> Outlet:
-        ports = OutletPorts(
+    def _evse(self, hardware: EvseHardware, started: float) -> Evse:
+        ports = EvsePorts(
             self._hardware.shelf, hardware.meter, hardware.insulation, hardware.contactor, hardware.vehicle
         )
-        return Outlet(
+        return Evse(
             hardware.evse,
             hardware.connector,
             hardware.rating,
@@ -120,13 +120,13 @@ class StationCabinet:
 
         Call it before `listen`: how things stand at the start is in the snapshot and no news.
         """
-        for outlet in self._outlets.values():
-            outlet.open_contactor()
-            outlet.switch_off()
-            outlet.reset_vehicle_link()
+        for evse in self._evses.values():
+            evse.open_contactor()
+            evse.switch_off()
+            evse.reset_vehicle_link()
         self._hardware.inputs.listen(self._on_inputs)
-        for each in self._hardware.outlets:
-            each.vehicle.listen(partial(self._on_vehicle, self._outlets[each.evse]))
+        for each in self._hardware.evses:
+            each.vehicle.listen(partial(self._on_vehicle, self._evses[each.evse]))
         self._links = dict(self._hardware.links.links())
         self._hardware.links.listen(self._on_link)
         self._hardware.board.listen(self._on_clock, self._on_board_fault)
@@ -162,8 +162,8 @@ class StationCabinet:
         """One round of the control loop."""
         self._inputs = self._read_inputs(now)
         self._book.replace("station", None, self._station_watch.check(self._inputs, now))
-        for outlet in self._outlets.values():
-            self._look(outlet, now)
+        for evse in self._evses.values():
+            self._look(evse, now)
         self._share_modules(now)
         self._go_on_rebooting(now)
         self.pulse.beat("control", now)
@@ -177,11 +177,11 @@ class StationCabinet:
         except DriverError as error:
             _log.error("the board's watchdog can't be fed: %s", error)
 
-    def _look(self, outlet: Outlet, now: float) -> None:
-        temperature = self._inputs.plug_temp_c.get(outlet.evse) if self._inputs is not None else None
-        view = outlet.observe(temperature, self._share_of(outlet), now)
-        outlet.refresh_faults(now)
-        outlet.apply(Look(view), now)
+    def _look(self, evse: Evse, now: float) -> None:
+        temperature = self._inputs.plug_temp_c.get(evse.number) if self._inputs is not None else None
+        view = evse.observe(temperature, self._share_of(evse), now)
+        evse.refresh_faults(now)
+        evse.apply(Look(view), now)
 
     def _read_inputs(self, now: float) -> InputsReading | None:
         inputs = self._hardware.inputs
@@ -193,22 +193,20 @@ class StationCabinet:
 
     # --- power -----------------------------------------------------------------------------------------------
 
-    def _share_of(self, outlet: Outlet) -> Offer:
-        shelf, groups = self._hardware.shelf, self._groups.get(outlet.evse, 0)
+    def _share_of(self, evse: Evse) -> Offer:
+        shelf, groups = self._hardware.shelf, self._groups.get(evse.number, 0)
         return Offer(groups * shelf.group_current_a, groups * shelf.group_power_w) if groups else NO_OFFER
 
     def _share_modules(self, now: float) -> None:
         shelf = self._hardware.shelf
-        demands = {
-            evse: self._demand(outlet) for evse, outlet in self._outlets.items() if outlet.state.stage in _POWERED
-        }
+        demands = {number: self._demand(evse) for number, evse in self._evses.items() if evse.state.stage in _POWERED}
         self._wishes, self._groups = allocate(
             self._wishes, demands, now, groups=shelf.groups, group_power_w=shelf.group_power_w
         )
-        wanted = {evse: self._groups.get(evse, 0) for evse in self._outlets}
-        for evse, had in (self._assigned or {}).items():
-            if self._outlets[evse].state.stage in _ENDING:
-                wanted[evse] = min(wanted[evse], had)
+        wanted = {number: self._groups.get(number, 0) for number in self._evses}
+        for number, had in (self._assigned or {}).items():
+            if self._evses[number].state.stage in _ENDING:
+                wanted[number] = min(wanted[number], had)
         if wanted == self._assigned:
             return
         try:
@@ -219,11 +217,11 @@ class StationCabinet:
             _log.info("module groups: %s", wanted)
             self._assigned = wanted
 
-    def _demand(self, outlet: Outlet) -> Demand:
+    def _demand(self, evse: Evse) -> Demand:
         shelf = self._hardware.shelf
         return demand_of(
-            outlet.state,
-            outlet.view.vehicle if outlet.view is not None else None,
+            evse.state,
+            evse.view.vehicle if evse.view is not None else None,
             groups=shelf.groups,
             group=Offer(shelf.group_current_a, shelf.group_power_w),
         )
@@ -241,14 +239,14 @@ class StationCabinet:
         self._refresh_faults(now)
 
     def _cut(self) -> None:
-        for outlet in self._outlets.values():
-            outlet.open_contactor()
-        for outlet in self._outlets.values():
-            outlet.switch_off()
+        for evse in self._evses.values():
+            evse.open_contactor()
+        for evse in self._evses.values():
+            evse.switch_off()
 
-    def _on_vehicle(self, outlet: Outlet, _vehicle: Vehicle) -> None:
-        if not outlet.busy:
-            self._look(outlet, self._clock.monotonic())
+    def _on_vehicle(self, evse: Evse, _vehicle: Vehicle) -> None:
+        if not evse.busy:
+            self._look(evse, self._clock.monotonic())
 
     def _on_link(self, interface: str, up: bool) -> None:
         if self._links.get(interface) is not up:
@@ -267,10 +265,10 @@ class StationCabinet:
         self._refresh_faults(self._clock.monotonic())
 
     def _refresh_faults(self, now: float) -> None:
-        """At once, but for an outlet whose own action led here: it is told with the next tick."""
-        for outlet in self._outlets.values():
-            if not outlet.busy:
-                outlet.refresh_faults(now)
+        """At once, but for an EVSE whose own action led here: it is told with the next tick."""
+        for evse in self._evses.values():
+            if not evse.busy:
+                evse.refresh_faults(now)
 
     def _on_card(self, uid: str) -> None:
         self._publish(CardPresented(uid=uid))
@@ -301,32 +299,32 @@ class StationCabinet:
             return self._show(command)
         if isinstance(command, Reboot):
             return self._reboot(now)
-        outlet = self._outlets.get(command.evse)
-        if outlet is None:
+        evse = self._evses.get(command.evse)
+        if evse is None:
             return Problem.UNKNOWN_EVSE, f"no EVSE {command.evse}"
         match command:
             case Permit():
-                return self._permit(outlet, command, now)
+                return self._permit(evse, command, now)
             case Withdraw():
-                outlet.apply(Withdrawn(), now)
+                evse.apply(Withdrawn(), now)
             case SetLimit(power_w=power_w):
                 if power_w is not None and not 0.0 <= power_w < math.inf:
                     return Problem.BAD_REQUEST, "a limit is not negative"
-                outlet.apply(LimitSet(power_w), now)
+                evse.apply(LimitSet(power_w), now)
         return None
 
-    def _permit(self, outlet: Outlet, command: Permit, now: float) -> tuple[Problem, str] | None:
-        held = outlet.state.session
+    def _permit(self, evse: Evse, command: Permit, now: float) -> tuple[Problem, str] | None:
+        held = evse.state.session
         if not command.session or not 0.0 < command.lease_s <= MAX_LEASE_S:
             return Problem.BAD_REQUEST, f"a permit has a session and a lease of up to {MAX_LEASE_S:.0f} s"
         if held is not None and held != command.session:
             return Problem.NOT_ALLOWED, f"session {held} holds the permission"
-        stopping = sorted(fault.value for fault in self._book.touching(outlet.evse) if fault.stops_charging)
-        if stopping or outlet.state.stage is Stage.FAULTED:
+        stopping = sorted(fault.value for fault in self._book.touching(evse.number) if fault.stops_charging)
+        if stopping or evse.state.stage is Stage.FAULTED:
             return Problem.FAULTED, ", ".join(stopping) or "recovering"
         if self._rebooting_since is not None:
             return Problem.BUSY, "the station restarts"
-        outlet.apply(Permitted(command.session, command.lease_s), now)
+        evse.apply(Permitted(command.session, command.lease_s), now)
         return None
 
     def _show(self, command: Show) -> tuple[Problem, str] | None:
@@ -360,7 +358,7 @@ class StationCabinet:
             boot_cause=board.boot_cause,
             serial_number=board.serial_number,
             clock=self.board_clock(),
-            evses=[outlet.status(now) for outlet in self._outlets.values()],
+            evses=[evse.status(now) for evse in self._evses.values()],
             faults=self._book.own(None),
             links=dict(self._links),
             screens=list(self._shown.values()),
@@ -389,11 +387,11 @@ class StationCabinet:
         return None
 
     def _withdraw_all(self, now: float) -> None:
-        for outlet in self._outlets.values():
-            outlet.apply(Withdrawn(), now)
+        for evse in self._evses.values():
+            evse.apply(Withdrawn(), now)
 
     def _all_open(self) -> bool:
-        return all(outlet.is_open for outlet in self._outlets.values())
+        return all(evse.is_open for evse in self._evses.values())
 
     def _go_on_rebooting(self, now: float) -> None:
         since = self._rebooting_since

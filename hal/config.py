@@ -66,7 +66,7 @@ class ScreenSpec:
 
 
 class EvseConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """One outlet: its numbers in OCPP, the rating of the weakest part of its path, its devices."""
+    """One EVSE: its numbers in OCPP, the rating of the weakest part of its path, its devices."""
 
     evse: _Number
     connector: _Number

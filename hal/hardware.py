@@ -21,7 +21,7 @@ from hal.ports import (
     VehicleLink,
 )
 
-__all__ = ["Closable", "Hardware", "OutletHardware", "ScreenHardware"]
+__all__ = ["Closable", "EvseHardware", "Hardware", "ScreenHardware"]
 
 
 class Closable(Protocol):
@@ -29,7 +29,7 @@ class Closable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class OutletHardware:
+class EvseHardware:
     """The devices of one EVSE, with what they are rated for."""
 
     evse: int
@@ -43,7 +43,7 @@ class OutletHardware:
 
 @dataclass(frozen=True, slots=True)
 class ScreenHardware:
-    """A display; `evse` is the outlet that a touch means."""
+    """A display; `evse` is the EVSE that a touch means."""
 
     screen: int
     evse: int
@@ -58,16 +58,16 @@ class Hardware:
     board: Board
     inputs: Inputs
     links: NetworkLinks
-    outlets: Sequence[OutletHardware]
+    evses: Sequence[EvseHardware]
     card_reader: CardReader | None = None
     screens: Sequence[ScreenHardware] = field(default_factory=tuple)
 
     def ports(self) -> list[Closable]:
         """All of them, those that can move energy first."""
-        found: list[Closable] = [outlet.contactor for outlet in self.outlets]
+        found: list[Closable] = [evse.contactor for evse in self.evses]
         found.append(self.shelf)
-        for outlet in self.outlets:
-            found += [outlet.vehicle, outlet.insulation, outlet.meter]
+        for evse in self.evses:
+            found += [evse.vehicle, evse.insulation, evse.meter]
         found += [screen.port for screen in self.screens]
         found += [self.links, self.inputs]
         if self.card_reader is not None:

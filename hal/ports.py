@@ -43,21 +43,21 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class PowerReading:
-    """What the modules joined to one outlet deliver."""
+    """What the modules joined to one EVSE deliver."""
 
     mono_s: float
     voltage_v: float
     current_a: float
     groups: int
-    """How many module groups are joined to the outlet now."""
+    """How many module groups are joined to the EVSE now."""
     failed_modules: int = 0
 
 
 class PowerShelf(Protocol):
-    """All power modules of the cabinet, in equal groups that can each be joined to one outlet.
+    """All power modules of the cabinet, in equal groups that can each be joined to one EVSE.
 
     Loss of link: the modules switch themselves off within 10 s at the most. Safe value: all off.
-    A group changes outlet only at zero current of that group.
+    A group changes EVSE only at zero current of that group.
     """
 
     stale_after_s: float
@@ -71,10 +71,10 @@ class PowerShelf(Protocol):
         """How many groups each EVSE shall have; carried out group by group as their current reaches zero."""
 
     def set_output(self, evse: int, voltage_v: float, current_a: float) -> None:
-        """Drive the outlet's groups to a voltage with a total current limit; repeated at 4 to 10 Hz."""
+        """Drive the EVSE's groups to a voltage with a total current limit; repeated at 4 to 10 Hz."""
 
     def switch_off(self, evse: int) -> None:
-        """Stop the outlet's modules now."""
+        """Stop the EVSE's modules now."""
 
     def reading(self, evse: int) -> PowerReading: ...
 
@@ -83,7 +83,7 @@ class PowerShelf(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MeterSample:
-    """One reading of a DC meter behind the outlet."""
+    """One reading of a DC meter behind the EVSE."""
 
     mono_s: float
     energy_wh: float
@@ -93,7 +93,7 @@ class MeterSample:
 
 
 class Meter(Protocol):
-    """The outlet's energy meter: at least one sample a second, the register never falling.
+    """The EVSE's energy meter: at least one sample a second, the register never falling.
 
     Loss of link: the driver raises `DeviceLost` from `sample`.
     """
@@ -115,14 +115,14 @@ class InsulationReading:
 
 
 class InsulationMonitor(Protocol):
-    """The insulation monitor of one outlet. A reading during its settling time is not `valid`."""
+    """The insulation monitor of one EVSE. A reading during its settling time is not `valid`."""
 
     stale_after_s: float
 
     def enable(self, active: bool) -> None: ...
 
     def start_self_test(self) -> None:
-        """Takes up to 30 s; needs voltage at the outlet."""
+        """Takes up to 30 s; needs voltage at the connector."""
 
     def reading(self) -> InsulationReading: ...
 
@@ -130,7 +130,7 @@ class InsulationMonitor(Protocol):
 
 
 class Contactor(Protocol):
-    """The DC contactor pair of one outlet, with its mirror contact.
+    """The DC contactor pair of one EVSE, with its mirror contact.
 
     Safe value: open, also when the process dies (the coil is fed through a watchdog relay of at most 1 s).
     """
@@ -141,7 +141,7 @@ class Contactor(Protocol):
     def is_closed(self) -> bool:
         """What the mirror contact says."""
 
-    def outlet_voltage_v(self) -> float:
+    def connector_voltage_v(self) -> float:
         """Voltage on the vehicle's side of the contactor."""
 
     def close(self) -> None: ...
@@ -198,7 +198,7 @@ class VehicleStage(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """The latest of what the vehicle communication controller reports of one outlet."""
+    """The latest of what the vehicle communication controller reports of one EVSE."""
 
     mono_s: float
     pilot: Pilot
@@ -215,7 +215,7 @@ class Vehicle:
 
 
 class VehicleLink(Protocol):
-    """The SECC of one outlet: DIN 70121 / ISO 15118 on one side, this on the other.
+    """The SECC of one EVSE: DIN 70121 / ISO 15118 on one side, this on the other.
 
     Loss of link: the vehicle sees an emergency stop; the HAL stops all power within 200 ms + one cycle.
     """
@@ -244,7 +244,7 @@ class VehicleLink(Protocol):
     def emergency_stop(self) -> None: ...
 
     def set_available(self, available: bool) -> None:
-        """False: vehicles are told that the outlet is out of service (pilot F)."""
+        """False: vehicles are told that the EVSE is out of service (pilot F)."""
 
     def close(self) -> None: ...
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole module groups shared between the outlets by what the cars ask for; pure, `now` is an argument.
+"""Whole module groups shared between the EVSEs by what the cars ask for; pure, `now` is an argument.
 
-- An active outlet has at least one group, an inactive one none.
-- What an outlet *wishes* follows its car with hysteresis, because a group moves at zero current only, and that takes
+- An active EVSE has at least one group, an inactive one none.
+- What an EVSE *wishes* follows its car with hysteresis, because a group moves at zero current only, and that takes
   seconds: more after 10 s of asking for more, less after 60 s of using under 80 % of what would be left.
-- Wishes are met evenly: the next group goes to the outlet that has fewest and still wishes, the lowest number first.
-  So one car alone gets all that its outlet can carry, and two share.
+- Wishes are met evenly: the next group goes to the EVSE that has fewest and still wishes, the lowest number first.
+  So one car alone gets all that its EVSE can carry, and two share.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _ALMOST = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What one active outlet's car could take."""
+    """What one active EVSE's car could take."""
 
     power_w: float
     most_groups: int
-    """What the outlet's own rating can use, in groups."""
+    """What the EVSE's own rating can use, in groups."""
 
     def groups(self, group_power_w: float) -> int:
         return max(1, min(self.most_groups, math.ceil(self.power_w / group_power_w - 1e-9)))
@@ -41,7 +41,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """The groups an outlet asks for, and since when its car would have it otherwise."""
+    """The groups an EVSE asks for, and since when its car would have it otherwise."""
 
     groups: int
     more_since: float | None = None
@@ -56,11 +56,11 @@ def allocate(
     groups: int,
     group_power_w: float,
 ) -> tuple[dict[int, Wish], dict[int, int]]:
-    """The wishes as they stand now, and the groups of each outlet.
+    """The wishes as they stand now, and the groups of each EVSE.
 
     Args:
         wishes: the first result of the last call.
-        demands: of the active outlets only.
+        demands: of the active EVSEs only.
         now: monotonic seconds.
         groups: all groups of the cabinet.
         group_power_w: power of one group.
@@ -103,7 +103,7 @@ def _roomy(power_w: float, group_power_w: float) -> int:
 
 
 def demand_of(state: State, vehicle: Vehicle | None, *, groups: int, group: Offer) -> Demand:
-    """What the outlet's car would take if it could, under the outlet's rating and the service's cap.
+    """What the EVSE's car would take if it could, under the EVSE's rating and the service's cap.
 
     Until a car has told its limits it may want everything. A current that needs more groups than its power does
     counts as the power of those groups.

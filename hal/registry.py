@@ -2,7 +2,7 @@
 """Which drivers there are: one table to read, to search, and to add a line to.
 
 A bus is opened once with its options by `async def open(options)` and shared by the devices that name it. A device's
-driver is a class made as `Class(bus, options)`; the options of an outlet's device hold its number as `evse`, those of
+driver is a class made as `Class(bus, options)`; the options of an EVSE's device hold its number as `evse`, those of
 a display theirs as `screen`. Modules are loaded by name here and nowhere else, so that a laptop needs no library of
 any hardware and the board only those of its own.
 """
@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from firmware.errors import ConfigError
 from hal.config import DeviceSpec, EvseConfig, HalConfig, Table, device
-from hal.hardware import Closable, Hardware, OutletHardware, ScreenHardware
+from hal.hardware import Closable, EvseHardware, Hardware, ScreenHardware
 
 __all__ = ["BUSES", "DRIVERS", "close_buses", "make_hardware", "open_buses"]
 
@@ -73,7 +73,7 @@ def make_hardware(config: HalConfig, buses: dict[str, Closable]) -> Hardware:
         board=make("board", config.board),
         inputs=make("inputs", config.inputs),
         links=make("links", config.links),
-        outlets=[_outlet(each, make) for each in config.evse],
+        evses=[_evse(each, make) for each in config.evse],
         card_reader=make("card_reader", reader) if reader is not None else None,
         screens=[
             ScreenHardware(each.screen, each.evse, _make("screen", each.device, buses, {})) for each in config.screens()
@@ -81,8 +81,8 @@ def make_hardware(config: HalConfig, buses: dict[str, Closable]) -> Hardware:
     )
 
 
-def _outlet(config: EvseConfig, make: Callable[..., Any]) -> OutletHardware:
-    return OutletHardware(
+def _evse(config: EvseConfig, make: Callable[..., Any]) -> EvseHardware:
+    return EvseHardware(
         evse=config.evse,
         connector=config.connector,
         rating=config.rating,

@@ -114,7 +114,7 @@ class StationWatch:
 
 
 class EvseWatch:
-    """What concerns one outlet."""
+    """What concerns one EVSE."""
 
     def __init__(self, started: float) -> None:
         self._vehicle = _Presence(0.0, started)
@@ -134,7 +134,7 @@ class EvseWatch:
         self._asked: deque[tuple[float, float]] = deque()
 
     def check(self, state: State, view: View, plug_temp_c: float | None, now: float) -> list[Finding]:
-        """The faults that stand for this outlet, by a look that is as fresh as `now`."""
+        """The faults that stand for this EVSE, by a look that is as fresh as `now`."""
         return [
             *self._links(state, view, now),
             *self._contacts(state, view, now),
@@ -171,7 +171,7 @@ class EvseWatch:
 
     def _voltages(self, state: State, view: View, now: float) -> list[Finding]:
         """The table's trip voltage counts at once, more than the vehicle's own limit after 400 ms."""
-        volts = max(view.outlet_v, view.power.voltage_v if view.power is not None else 0.0)
+        volts = max(view.connector_v, view.power.voltage_v if view.power is not None else 0.0)
         own = view.vehicle.max_voltage_v if view.vehicle is not None else 0.0
         limit = min(own, state.rating.max_voltage_v) if own > 0.0 else state.rating.max_voltage_v
         above = volts > limit + OVER_VOLTAGE_MARGIN_V and state.stage in _WITH_VEHICLE
@@ -211,8 +211,8 @@ class EvseWatch:
         low = (
             reading is not None
             and reading.valid
-            and view.outlet_v > SAFE_V
-            and reading.resistance_kohm < insulation_limit_kohm(view.outlet_v)
+            and view.connector_v > SAFE_V
+            and reading.resistance_kohm < insulation_limit_kohm(view.connector_v)
         )
         if self._insulation(settled and low, now) and reading is not None:
             return [Finding(Fault.ISOLATION, f"{reading.resistance_kohm:.0f} kOhm while charging", latched=True)]

@@ -167,7 +167,7 @@ class SimulatedContactor:
     def is_closed(self) -> bool:
         return outlet_of(self._bus.readings(), self._evse).contactor_closed
 
-    def outlet_voltage_v(self) -> float:
+    def connector_voltage_v(self) -> float:
         return outlet_of(self._bus.readings(), self._evse).outlet_voltage_v
 
     def close(self) -> None:

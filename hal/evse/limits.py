@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Voltages and currents: what an outlet may give, what is asked of the modules, and how fast it may rise.
+"""Voltages and currents: what an EVSE may give, what is asked of the modules, and how fast it may rise.
 
 The limits are merged, never chosen between: rating, plug temperature, share of the modules, the service's cap, the
 vehicle's request. A rise is limited, a fall is not.
@@ -44,16 +44,16 @@ def derated(max_current_a: float, plug_temp_c: float | None) -> float:
 
 
 def ceiling(rating: Rating, plug_temp_c: float | None, share: Offer) -> Offer:
-    """What the outlet could give now: rating, derating and module share together."""
+    """What the EVSE could give now: rating, derating and module share together."""
     return Offer(
         current_a=min(derated(rating.max_current_a, plug_temp_c), share.current_a),
         power_w=min(rating.max_power_w, share.power_w),
     )
 
 
-def merge(outlet: Offer, limit_w: float | None) -> Offer:
-    """The outlet's ceiling under the service's cap."""
-    return outlet if limit_w is None else Offer(outlet.current_a, min(outlet.power_w, limit_w))
+def merge(most: Offer, limit_w: float | None) -> Offer:
+    """The EVSE's ceiling under the service's cap."""
+    return most if limit_w is None else Offer(most.current_a, min(most.power_w, limit_w))
 
 
 def ramp(present_a: float, wanted_a: float, elapsed_s: float) -> float:

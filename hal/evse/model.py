@@ -43,7 +43,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What one outlet, its cable and its plug are built for."""
+    """What one EVSE, its cable and its plug are built for."""
 
     max_voltage_v: float
     min_voltage_v: float
@@ -53,7 +53,7 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The most an outlet gives: current and power, both to be kept."""
+    """The most an EVSE gives: current and power, both to be kept."""
 
     current_a: float
     power_w: float
@@ -68,16 +68,16 @@ NO_OFFER = Offer(0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the ports of one outlet say now; None stands for a device that is silent or whose reading is stale."""
+    """What the ports of one EVSE say now; None stands for a device that is silent or whose reading is stale."""
 
     vehicle: Vehicle | None
     power: PowerReading | None
     meter: MeterSample | None
     insulation: InsulationReading | None
     contactor_closed: bool
-    outlet_v: float
+    connector_v: float
     ceiling: Offer
-    """What the outlet could give now: its rating after derating, and its share of the modules."""
+    """What the EVSE could give now: its rating after derating, and its share of the modules."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,14 +97,14 @@ def _in_discharge(run: Run, view: View) -> None:
     if vehicle is None:
         return
     modules_v = view.power.voltage_v if view.power is not None else 0.0
-    if view.outlet_v >= SAFE_V or modules_v >= SAFE_V:
-        _bound(run, Fault.CABLE_CHECK, f"output at {max(view.outlet_v, modules_v):.0f} V before the cable check")
+    if view.connector_v >= SAFE_V or modules_v >= SAFE_V:
+        _bound(run, Fault.CABLE_CHECK, f"output at {max(view.connector_v, modules_v):.0f} V before the cable check")
     elif vehicle.pilot is not Pilot.C:
         _bound(run, Fault.CABLE_CHECK, "vehicle asks for a cable check but its pilot does not")
     elif not vehicle.locked:
         _bound(run, Fault.CONNECTOR_LOCK, "plug is not held by the vehicle")
     elif view.power is None or view.power.groups < 1:
-        _bound(run, Fault.POWER_MODULE, "no modules joined to the outlet")
+        _bound(run, Fault.POWER_MODULE, "no modules joined to the EVSE")
     elif view.contactor_closed:
         _bound(run, Fault.CONTACTOR_WELDED, "mirror contact closed before the coil")
     else:
@@ -175,10 +175,10 @@ def _in_samples(run: Run, view: View) -> None:
 def _in_bleed(run: Run, view: View) -> None:
     if _partner(run, view) is None:
         return
-    if view.outlet_v < SAFE_V:
+    if view.connector_v < SAFE_V:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
     else:
-        _bound(run, Fault.CABLE_CHECK, f"output stays at {view.outlet_v:.0f} V after the cable check")
+        _bound(run, Fault.CABLE_CHECK, f"output stays at {view.connector_v:.0f} V after the cable check")
 
 
 def _in_checked(run: Run, view: View) -> None:
@@ -206,7 +206,7 @@ def _in_precharge(run: Run, view: View) -> None:
     if vehicle.stage is VehicleStage.PRECHARGE and vehicle.target_voltage_v < run.state.rating.min_voltage_v:
         _bound(run, Fault.PRECHARGE, f"vehicle asks for {vehicle.target_voltage_v:.0f} V")
         return
-    voltage = view.power.voltage_v if view.power is not None else view.outlet_v
+    voltage = view.power.voltage_v if view.power is not None else view.connector_v
     matched = abs(voltage - run.state.output_v) <= CLOSE_WITHIN_V
     if vehicle.stage is VehicleStage.CHARGE and matched:
         run.fire(Trigger.DONE, Cause.VEHICLE)
@@ -255,7 +255,7 @@ def _offered(run: Run, view: View, vehicle: Vehicle) -> float:
 
 
 def _allowed_voltage(rating: Rating, vehicle: Vehicle) -> float:
-    """What the vehicle asks for, within what it said that it stands and what the outlet is built for."""
+    """What the vehicle asks for, within what it said that it stands and what the EVSE is built for."""
     return min(vehicle.target_voltage_v, _highest(rating, vehicle))
 
 
@@ -309,11 +309,11 @@ def _in_open(run: Run, view: View) -> None:
 
 def _in_welding(run: Run, view: View) -> None:
     settle_meter(run, view)
-    if run.state.owes_stop or (view.outlet_v >= SAFE_V and run.spent_s < TIME_LIMIT_S[Stage.WELDING]):
+    if run.state.owes_stop or (view.connector_v >= SAFE_V and run.spent_s < TIME_LIMIT_S[Stage.WELDING]):
         return
-    # A vehicle that keeps its own contactors closed holds the outlet up; that proves ours open, unless the modules'
-    # side, which is off and bled, is held up with it.
-    if view.outlet_v >= SAFE_V and view.power is not None and view.power.voltage_v >= SAFE_V:
+    # A vehicle that keeps its own contactors closed holds the voltage at the connector up. That proves that ours are
+    # open, unless the voltage on the side of the modules, which are off and bled, is held up with it.
+    if view.connector_v >= SAFE_V and view.power is not None and view.power.voltage_v >= SAFE_V:
         run.fail_at_rest(Fault.CONTACTOR_WELDED, f"{view.power.voltage_v:.0f} V behind the open contactor")
     if any(fault.stops_charging for fault in run.state.faults):
         run.fire(Trigger.FAULT, Cause.FAULT)

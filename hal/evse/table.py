@@ -34,7 +34,7 @@ Out of the running stages lead four ways, by how much time there is:
 - `cut` (emergency: stop button, door, pilot lost, plug pulled): `open` at once, load or no load.
 From `discharge`, where nothing is closed yet, all of them lead to `open`.
 
-All of them pass `open` (the mirror contact must follow) and `welding` (the outlet's voltage must fall; the `stop`
+All of them pass `open` (the mirror contact must follow) and `welding` (the connector's voltage must fall; the `stop`
 reading of the meter is taken), and come to rest in `finished`, in `idle` when the plug is gone by then, or in
 `faulted`. `faulted` is left only when every fault that stops charging is gone: to `plugged`, or to `idle`.
 

@@ -84,7 +84,7 @@ class EvseBench:
         self.self_test: bool | None = True
         self.modules_obey = True
         self.held_v: float | None = None
-        """A voltage at the outlet that nothing of ours makes."""
+        """A voltage at the connector that nothing of ours makes."""
         self.shorted = False
         self.ceiling = Offer(500.0, 400_000.0)
         self.groups = 4
@@ -195,14 +195,14 @@ class EvseBench:
 
     def view(self) -> View:
         made_v = self.output_v if self.modules_obey else 0.0
-        outlet_v = made_v if self.mirror else 0.0
+        connector_v = made_v if self.mirror else 0.0
         return View(
             vehicle=replace(self.vehicle, mono_s=self.now) if self.vehicle is not None else None,
             power=None if self.power_lost else PowerReading(self.now, made_v, self.current_a, self.groups),
-            meter=None if self.meter_lost else MeterSample(self.now, self.energy_wh, outlet_v, self.current_a, 0.0),
+            meter=None if self.meter_lost else MeterSample(self.now, self.energy_wh, connector_v, self.current_a, 0.0),
             insulation=self._insulation(),
             contactor_closed=self.mirror,
-            outlet_v=self.held_v if self.held_v is not None else outlet_v,
+            connector_v=self.held_v if self.held_v is not None else connector_v,
             ceiling=self.ceiling,
         )
 

@@ -2,7 +2,7 @@
 """A cabinet in memory: a double for every port of `hal/ports.py`, with what it did and knobs for what it shall do.
 
 Time comes from a `ManualClock`; `failing` makes a device raise `DeviceLost`, `frozen` lets its readings grow old. The
-car at an outlet goes along with the sequence (`obeys`) or says what the test tells it to.
+car at an EVSE goes along with the sequence (`obeys`) or says what the test tells it to.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from firmware.contract import BoardClock, BootCause, CardProblem, Event, Fault
 from firmware.errors import DeviceLost
 from hal.cabinet import StationCabinet
 from hal.evse.model import Rating
-from hal.hardware import Hardware, OutletHardware, ScreenHardware
+from hal.hardware import EvseHardware, Hardware, ScreenHardware
 from hal.ports import (
     InputsReading,
     InsulationReading,
@@ -102,7 +102,7 @@ class FakeContactor(_Fake):
         self._require()
         return self.contact
 
-    def outlet_voltage_v(self) -> float:
+    def connector_voltage_v(self) -> float:
         self._require()
         return self.volts if self.contact else 0.0
 
@@ -399,8 +399,8 @@ class CabinetDouble:
             board=self.board,
             inputs=self.inputs,
             links=self.links,
-            outlets=[
-                OutletHardware(
+            evses=[
+                EvseHardware(
                     evse=evse,
                     connector=1,
                     rating=RATING,

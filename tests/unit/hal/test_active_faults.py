@@ -43,7 +43,7 @@ def test_what_nobody_reported_is_not_cleared(book: ActiveFaults, told: list[Even
 
 def test_replace_clears_what_is_no_longer_found(book: ActiveFaults, told: list[Event]) -> None:
     book.replace("watch", 1, [Finding(Fault.METER, "first"), Finding(Fault.PILOT, "")])
-    book.add("watch", Fault.METER, 2, detail="other outlet")
+    book.add("watch", Fault.METER, 2, detail="other EVSE")
     told.clear()
     book.replace("watch", 1, [Finding(Fault.PILOT, "still")])
     assert told == [CLEARED]

@@ -166,7 +166,7 @@ def test_modules_follow_the_cars(fake: CabinetDouble) -> None:
     assert len(fake.shelf.called("assign")) < 10, "assigned only when something changes"
 
 
-def test_an_outlet_that_is_stopping_gets_no_more_modules(fake: CabinetDouble) -> None:
+def test_an_evse_that_is_stopping_gets_no_more_modules(fake: CabinetDouble) -> None:
     for evse in (1, 2):
         fake.cars[evse].plug()
         permit(fake, evse)
@@ -346,7 +346,7 @@ def test_plug_pulled_under_load(fake: CabinetDouble) -> None:
     assert phase(fake) is Phase.IDLE
 
 
-def test_one_outlet_s_fault_is_not_the_other_s(fake: CabinetDouble) -> None:
+def test_one_evse_s_fault_is_not_the_other_s(fake: CabinetDouble) -> None:
     charge(fake, 1)
     charge(fake, 2)
     fake.cars[1].say(pilot=Pilot.E)

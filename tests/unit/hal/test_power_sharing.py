@@ -28,7 +28,7 @@ class Shelf:
         self.groups: dict[int, int] = {}
 
     def after(self, seconds: float, **demand_kw: float) -> dict[int, int]:
-        """The groups after so long of outlet 1 asking for `one` kW, and 2 for `two`."""
+        """The groups after so long of EVSE 1 asking for `one` kW, and 2 for `two`."""
         numbers = {"one": 1, "two": 2}
         demands = {numbers[name]: Demand(1000.0 * power, GROUPS) for name, power in demand_kw.items()}
         end = self.now + seconds
@@ -97,10 +97,10 @@ def test_nobody_charges_nobody_has(shelf: Shelf) -> None:
 
 # --- for any demands ------------------------------------------------------------------------------------------
 
-wishes_of_outlets = st.dictionaries(st.integers(1, 6), st.integers(1, 12), max_size=6)
+wishes_of_evses = st.dictionaries(st.integers(1, 6), st.integers(1, 12), max_size=6)
 
 
-@given(wishes_of_outlets, st.integers(1, 20))
+@given(wishes_of_evses, st.integers(1, 20))
 def test_groups_are_dealt_out_fairly(wished: dict[int, int], groups: int) -> None:
     given_out = share(wished, groups)
     assert sum(given_out.values()) == min(groups, sum(wished.values()))
@@ -198,7 +198,7 @@ def test_current_may_need_more_groups_than_power() -> None:
     assert demand.most_groups == 10
 
 
-def test_an_outlet_never_wants_more_than_it_can_carry() -> None:
+def test_an_evse_never_wants_more_than_it_can_carry() -> None:
     small = Rating(500.0, 150.0, 200.0, 100_000.0)
     demand = demand_of(State(evse=1, rating=small), None, groups=GROUPS, group=GROUP)
     assert demand.most_groups == 3

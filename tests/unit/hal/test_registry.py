@@ -98,7 +98,7 @@ async def test_devices_get_their_bus_and_options() -> None:
     assert hardware.shelf.bus is buses["one"]
     assert hardware.shelf.options == {"baud": 125}
     assert hardware.board.bus is None
-    assert hardware.outlets[0].meter.options == {"evse": 7}
+    assert hardware.evses[0].meter.options == {"evse": 7}
     assert hardware.screens[0].port.options == {"screen": 3, "evse": 7}
     assert hardware.card_reader is None
     registry.close_buses(buses)

@@ -34,7 +34,7 @@ GOOD = View(
     meter=MeterSample(0.0, 0.0, 400.0, 100.0, 40_000.0),
     insulation=InsulationReading(0.0, 5000.0, True, True),
     contactor_closed=True,
-    outlet_v=400.0,
+    connector_v=400.0,
     ceiling=NO_OFFER,
 )
 
@@ -90,8 +90,8 @@ CONDITIONS = [
     pytest.param({"insulation": None}, 3.0, Fault.ISOLATION, id="monitor silent"),
     pytest.param({"insulation": InsulationReading(0, 60.0, True, True)}, 2.0, Fault.ISOLATION, id="60 kOhm"),
     pytest.param({"contactor_closed": False}, 0.5, Fault.CONTACTOR_FAILED, id="contact dropped"),
-    pytest.param({"outlet_v": 460.0}, 0.4, Fault.OVER_VOLTAGE, id="above the vehicle's limit"),
-    pytest.param({"outlet_v": 560.0}, 0.0, Fault.OVER_VOLTAGE, id="above the table"),
+    pytest.param({"connector_v": 460.0}, 0.4, Fault.OVER_VOLTAGE, id="above the vehicle's limit"),
+    pytest.param({"connector_v": 560.0}, 0.0, Fault.OVER_VOLTAGE, id="above the table"),
     pytest.param({"power": PowerReading(0, 400.0, 130.0, 4)}, 1.0, Fault.OVER_CURRENT, id="more than was asked"),
 ]
 
@@ -193,14 +193,16 @@ def test_hot_plug_cools_with_hysteresis(watched: Watched) -> None:
 def test_device_never_heard_of_has_the_grace_of_a_start() -> None:
     watch = EvseWatch(0.0)
     state = State(evse=1, rating=RATING)
-    silent = replace(GOOD, vehicle=None, power=None, meter=None, insulation=None, contactor_closed=False, outlet_v=0.0)
+    silent = replace(
+        GOOD, vehicle=None, power=None, meter=None, insulation=None, contactor_closed=False, connector_v=0.0
+    )
     assert watch.check(state, silent, 25.0, START_GRACE_S - 0.1) == []
     late = {finding.fault for finding in watch.check(state, silent, 25.0, START_GRACE_S)}
     assert late == {Fault.VEHICLE_LINK, Fault.POWER_MODULE, Fault.METER}
 
 
 def test_what_vanishes_by_its_own_consequence_is_latched(watched: Watched) -> None:
-    watched.see(outlet_v=560.0)
+    watched.see(connector_v=560.0)
     assert [finding.latched for finding in watched.findings()] == [True]
     watched.view = replace(GOOD, vehicle=None)
     assert [finding.latched for finding in watched.findings()] == [False]

@@ -140,7 +140,7 @@ async def test_self_test_needs_voltage(wired: Wired) -> None:
     contactor.command(True)
     await wired.until(lambda: contactor.is_closed() and shelf.reading(1).groups == 1)
     shelf.set_output(1, 400.0, 2.0)
-    await wired.until(lambda: contactor.outlet_voltage_v() > 390)
+    await wired.until(lambda: contactor.connector_voltage_v() > 390)
     monitor.start_self_test()
     await wired.until(lambda: monitor.reading().self_test_passed is None)
     await wired.until(lambda: monitor.reading().self_test_passed is not None)

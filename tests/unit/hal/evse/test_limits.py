@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Voltages and currents that an outlet gives."""
+"""Voltages and currents that an EVSE gives."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_over_voltage_table(agreed_v: float, trip_v: float) -> None:
 
 
 def test_limits_merge_to_the_lowest() -> None:
-    outlet = ceiling(RATING, 75.0, Offer(400.0, 120_000.0))
-    assert outlet == Offer(375.0, 120_000.0)
-    assert merge(outlet, 50_000.0) == Offer(375.0, 50_000.0)
-    assert merge(outlet, None) == outlet
-    assert merge(outlet, 50_000.0).current_at(400.0) == pytest.approx(125.0)
-    assert merge(outlet, 0.0).current_at(0.0) == 0.0
+    station = ceiling(RATING, 75.0, Offer(400.0, 120_000.0))
+    assert station == Offer(375.0, 120_000.0)
+    assert merge(station, 50_000.0) == Offer(375.0, 50_000.0)
+    assert merge(station, None) == station
+    assert merge(station, 50_000.0).current_at(400.0) == pytest.approx(125.0)
+    assert merge(station, 0.0).current_at(0.0) == 0.0
 
 
 @given(st.floats(0, 500), st.floats(0, 500), st.floats(-1, 10))

@@ -237,7 +237,7 @@ def test_recovery_when_the_fault_is_gone(bench: EvseBench, plugged: bool) -> Non
         bench.run_to(Stage.CHARGING)
 
 
-def test_fault_of_an_idle_outlet(bench: EvseBench) -> None:
+def test_fault_of_an_idle_evse(bench: EvseBench) -> None:
     bench.fault(Fault.DOOR_OPEN)
     assert phase(bench) is Phase.FAULTED
     bench.plug()
@@ -279,7 +279,7 @@ def test_contact_that_stays_closed_does_not_hold_the_sequence(bench: EvseBench) 
 
 
 def test_weld_that_the_mirror_contact_does_not_show(bench: EvseBench) -> None:
-    """The vehicle holds the outlet up and the modules, which are off, are held up with it."""
+    """The vehicle holds the connector's voltage up and the modules, which are off, are held up with it."""
     charging(bench)
     bench.held_v = 380.0
     bench.withdraw()

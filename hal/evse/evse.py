@@ -44,14 +44,14 @@ from hal.evse.step import step
 from hal.ports import Contactor, InsulationMonitor, Meter, PowerShelf, VehicleLink
 from hal.safety import EvseWatch
 
-__all__ = ["Outlet", "OutletPorts"]
+__all__ = ["Evse", "EvsePorts"]
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class OutletPorts:
-    """The devices of one outlet; the shelf is shared."""
+class EvsePorts:
+    """The devices of one EVSE; the shelf is shared."""
 
     shelf: PowerShelf
     meter: Meter
@@ -78,23 +78,23 @@ _FAULT_OF: dict[type, Fault] = {
 """The fault when the action's port fails; the vehicle link for the rest."""
 
 
-class Outlet:
+class Evse:
     """State and ports of one EVSE."""
 
     def __init__(
         self,
-        evse: int,
+        number: int,
         connector: int,
         rating: Rating,
         *,
-        ports: OutletPorts,
+        ports: EvsePorts,
         book: ActiveFaults,
         publish: Callable[[Event], None],
         started: float,
     ) -> None:
-        self.evse = evse
+        self.number = number
         self.connector = connector
-        self.state = State(evse=evse, rating=rating, next_reading=started, since=started)
+        self.state = State(evse=number, rating=rating, next_reading=started, since=started)
         self.view: View | None = None
         self.busy = False
         self._ports = ports
@@ -102,7 +102,7 @@ class Outlet:
         self._publish = publish
         self._watch = EvseWatch(started)
         self._mirror = False
-        self._outlet_v = 0.0
+        self._connector_v = 0.0
         self._reopen = False
 
     # --- reading -------------------------------------------------------------------------------------------
@@ -115,29 +115,29 @@ class Outlet:
             self._carry_out(OpenContactor())
         self.view = view = View(
             vehicle=_fresh(ports.vehicle.vehicle, ports.vehicle.stale_after_s, now),
-            power=_fresh(lambda: ports.shelf.reading(self.evse), ports.shelf.stale_after_s, now),
+            power=_fresh(lambda: ports.shelf.reading(self.number), ports.shelf.stale_after_s, now),
             meter=_fresh(ports.meter.sample, ports.meter.stale_after_s, now),
             insulation=_fresh(ports.insulation.reading, ports.insulation.stale_after_s, now),
             contactor_closed=self._mirror,
-            outlet_v=self._outlet_v,
+            connector_v=self._connector_v,
             ceiling=ceiling(self.state.rating, plug_temp_c, share),
         )
         found = self._watch.check(self.state, view, plug_temp_c, now)
-        self._book.replace("watch", self.evse, [finding for finding in found if not finding.latched])
+        self._book.replace("watch", self.number, [finding for finding in found if not finding.latched])
         for finding in found:
             if finding.latched and self.state.plugged:
-                self._book.add("session", finding.fault, self.evse, detail=finding.detail)
+                self._book.add("session", finding.fault, self.number, detail=finding.detail)
         return view
 
     def _read_contactor(self) -> None:
         """A contactor that does not answer keeps its last reading, with a fault: it may well be closed."""
         try:
             self._mirror = self._ports.contactor.is_closed()
-            self._outlet_v = self._ports.contactor.outlet_voltage_v()
+            self._connector_v = self._ports.contactor.connector_voltage_v()
         except DriverError as error:
-            self._book.add("contactor", Fault.CONTACTOR_FAILED, self.evse, detail=str(error))
+            self._book.add("contactor", Fault.CONTACTOR_FAILED, self.number, detail=str(error))
         else:
-            self._book.remove("contactor", Fault.CONTACTOR_FAILED, self.evse)
+            self._book.remove("contactor", Fault.CONTACTOR_FAILED, self.number)
 
     # --- acting ----------------------------------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ class Outlet:
 
     def refresh_faults(self, now: float) -> None:
         """Tell the charging point which faults stand, if that changed."""
-        faults = self._book.touching(self.evse)
+        faults = self._book.touching(self.number)
         if faults != self.state.faults:
             self.apply(FaultsChanged(faults), now)
 
@@ -170,7 +170,7 @@ class Outlet:
             self._ports.vehicle.set_available(True)
             self._ports.vehicle.authorise(False)
         except DriverError as error:
-            self._book.add("driver", Fault.VEHICLE_LINK, self.evse, detail=str(error))
+            self._book.add("driver", Fault.VEHICLE_LINK, self.number, detail=str(error))
 
     @property
     def is_open(self) -> bool:
@@ -182,11 +182,11 @@ class Outlet:
         try:
             self._perform(action)
         except DriverError as error:
-            self._book.add("driver", fault, self.evse, detail=f"{type(action).__name__}: {error}")
+            self._book.add("driver", fault, self.number, detail=f"{type(action).__name__}: {error}")
             self._reopen = self._reopen or isinstance(action, OpenContactor)
         else:
             if not isinstance(action, Publish | RaiseFault | ClearSessionFaults):
-                self._book.remove("driver", fault, self.evse)
+                self._book.remove("driver", fault, self.number)
             if isinstance(action, OpenContactor):
                 self._reopen = False
 
@@ -194,9 +194,9 @@ class Outlet:
         if isinstance(action, Publish):
             self._tell(action.event)
         elif isinstance(action, RaiseFault):
-            self._book.add("session", action.fault, self.evse, detail=action.detail)
+            self._book.add("session", action.fault, self.number, detail=action.detail)
         elif isinstance(action, ClearSessionFaults):
-            self._book.replace("session", self.evse, ())
+            self._book.replace("session", self.number, ())
         elif isinstance(action, SetOutput | SwitchOff | CloseContactor | OpenContactor):
             self._power(action)
         elif isinstance(action, EnableInsulation):
@@ -209,9 +209,9 @@ class Outlet:
     def _power(self, action: SetOutput | SwitchOff | CloseContactor | OpenContactor) -> None:
         match action:
             case SetOutput(voltage_v, current_a):
-                self._ports.shelf.set_output(self.evse, voltage_v, current_a)
+                self._ports.shelf.set_output(self.number, voltage_v, current_a)
             case SwitchOff():
-                self._ports.shelf.switch_off(self.evse)
+                self._ports.shelf.switch_off(self.number)
             case CloseContactor():
                 self._ports.contactor.command(True)
             case OpenContactor():
@@ -247,7 +247,7 @@ class Outlet:
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, PhaseChanged):
-            _log.info("EVSE %d %s by %s", self.evse, event.phase.value, event.cause.value)
+            _log.info("EVSE %d %s by %s", self.number, event.phase.value, event.cause.value)
         self._publish(event)
 
     # --- telling ---------------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ class Outlet:
     def status(self, now: float) -> EvseStatus:
         state = self.state
         return EvseStatus(
-            evse=self.evse,
+            evse=self.number,
             connector=self.connector,
             phase=state.phase,
             plugged=state.plugged,
@@ -266,7 +266,7 @@ class Outlet:
             lease_left_s=max(0.0, state.lease_until - now) if state.session is not None else 0.0,
             limit_w=state.limit_w,
             reading=state.reading,
-            faults=self._book.own(self.evse),
+            faults=self._book.own(self.number),
             evcc_id=state.evcc_id,
         )
 
