@@ -20,12 +20,13 @@ import logging
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from firmware import files
 from firmware.update.slots import Proof, SlotError, SlotStatus
 
 if TYPE_CHECKING:
@@ -148,11 +149,10 @@ class SlotDirectory:
                 _extract(reader, fresh)
                 reader.finish()
                 signing.verify_digest(certificate, proof.signature, reader.digest)
-                os.replace(fresh, self._path / slot)
+                files.rename(fresh, self._path / slot)
             except BaseException:
                 shutil.rmtree(fresh, ignore_errors=True)
                 raise
-        _sync_folder(self._path)
         _log.info("slot %s holds %s", slot, reader.manifest.version)
         return slot
 
@@ -190,12 +190,12 @@ class SlotDirectory:
             return
         if slot == FACTORY:
             link.unlink(missing_ok=True)
+            files.sync_folder(self._path)
         else:
             new = self._path / "current.new"
             new.unlink(missing_ok=True)
             os.symlink(slot, new)
-            os.replace(new, link)
-        _sync_folder(self._path)
+            files.rename(new, link)
 
     def _load(self) -> _Boot:
         """What is kept; a damaged file means no trial, and the slot that runs is the good one."""
@@ -216,10 +216,7 @@ class SlotDirectory:
             raise SlotError(f"{self._path}: {error.strerror}") from error
 
     def _save(self, boot: _Boot) -> None:
-        new = self._path / "boot.json.new"
-        _write(new, [json.dumps(asdict(boot)).encode()])
-        os.replace(new, self._path / "boot.json")
-        _sync_folder(self._path)
+        files.replace(self._path / "boot.json", json.dumps(asdict(boot)).encode(), mode=0o644)
 
 
 @contextmanager
@@ -247,25 +244,7 @@ def _extract(reader: ImageReader, folder: Path) -> None:
         target = folder / entry.path
         target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         folders.add(target.parent)
-        _write(target, content)
-    _write(folder / "manifest.json", [msgspec.json.encode(reader.manifest)])
+        files.write_new(target, content, mode=0o644)
+    files.write_new(folder / "manifest.json", [msgspec.json.encode(reader.manifest)], mode=0o644)
     for each in folders:
-        _sync_folder(each)
-
-
-def _write(path: Path, pieces: Iterable[bytes]) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    flags |= os.O_TRUNC if path.name == "boot.json.new" else os.O_EXCL
-    with open(os.open(path, flags, 0o644), "wb") as file:
-        for piece in pieces:
-            file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        files.sync_folder(each)

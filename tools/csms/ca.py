@@ -24,6 +24,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
+from firmware import files
 from firmware.errors import BaywattError, StorageError
 from tools.csms.settings import reached_as
 from tools.pki import Authority, is_strong
@@ -101,16 +102,13 @@ def _keep_first(path: Path, text: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    os.replace(_written(path, text), path)
+    files.rename(_written(path, text), path)
 
 
 def _written(path: Path, text: str) -> Path:
     """A file beside `path`, whole and readable by us alone."""
     new = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    files.write_new(new, [text.encode("ascii")])
     return new
 
 

@@ -8,7 +8,6 @@ restart than it had shown would be a fault that no real meter has.
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import msgspec
 
 from drivers.simulated.board import BoardState
 from drivers.simulated.world import World
+from firmware import files
 
 __all__ = ["Ledger", "Memory"]
 
@@ -66,10 +66,8 @@ class Ledger:
         )
         if memory == self._kept:
             return
-        new = self._path.with_name(self._path.name + ".new")
         try:
-            new.write_bytes(msgspec.json.encode(memory))
-            os.replace(new, self._path)
+            files.replace(self._path, msgspec.json.encode(memory), mode=0o644, durable=False)
         except OSError as error:
             _log.error("%s: %s", self._path, error.strerror)
         else:

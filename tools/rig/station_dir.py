@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from firmware import files
 from firmware.config import CertificateFiles, FactorySettings, NetworkProfile, load
 from firmware.errors import ConfigError
 from tools.rig.settings_file import to_toml
@@ -232,11 +233,7 @@ def _ocpp_settings(log_level: str) -> dict[str, Any]:
 
 def _write(path: Path, text: str) -> None:
     """Whole or not at all, readable by us alone: there are passwords in it."""
-    new = path.with_name(path.name + ".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(new, path)
+        files.replace(path, text.encode(), durable=False)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error

@@ -13,6 +13,7 @@ import sqlite3
 from enum import Enum
 from pathlib import Path
 
+from firmware import files
 from firmware.errors import StorageError
 
 __all__ = ["Trouble", "connect", "migrate", "rollback", "trouble_of"]
@@ -125,10 +126,6 @@ def _prepare(path: Path) -> None:
     new = not path.exists()
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     if new:
-        directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        files.sync_folder(path.parent)
     elif path.stat().st_mode & 0o077:
         path.chmod(0o600)
