@@ -65,8 +65,6 @@ class Registration:
     security_profile: int | None = None
     offline_since: float = 0.0
     last_contact: float | None = None
-    leaving: bool = False
-    """A reset is pending: no new session begins."""
 
     @property
     def online(self) -> bool:

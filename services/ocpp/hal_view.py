@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from firmware.contract import (
@@ -34,9 +35,18 @@ from firmware.contract import (
 if TYPE_CHECKING:
     from services.ocpp.messages import ChargingStateEnumType, ConnectorStatusEnumType, IdTokenType
 
-__all__ = ["Evse", "HalView"]
+__all__ = ["Evse", "HalView", "NotStartable"]
 
 _ACTIVE = frozenset({Phase.CABLE_CHECK, Phase.PRECHARGE, Phase.CHARGING, Phase.PAUSED, Phase.STOPPING})
+
+
+class NotStartable(Enum):
+    """Why no session can start on an EVSE."""
+
+    FAULTED = auto()
+    INOPERATIVE = auto()
+    RESET_PENDING = auto()
+    IN_USE = auto()
 
 
 @dataclass(slots=True)
@@ -88,6 +98,11 @@ class Evse:
         return any(fault.stops_charging for fault in self.faults)
 
     @property
+    def is_taken(self) -> bool:
+        """A token holds the EVSE, or held it when the transaction that is still open was authorised."""
+        return self.id_token is not None or self.starter is not None
+
+    @property
     def power_active(self) -> bool:
         """The HAL is somewhere between the closing and the opening of the contactors."""
         return self.phase in _ACTIVE
@@ -124,6 +139,8 @@ class HalView:
         self.links: dict[str, bool] = {}
         self.present = False
         self.run_id: str | None = None
+        self.reset_pending = False
+        """No new session begins; owner: resets (B)."""
         self.commands: list[Command] = []
         """Asked for during this unit of work; the station takes them."""
 
@@ -134,6 +151,20 @@ class HalView:
 
     def is_faulted(self, evse: Evse) -> bool:
         return not self.present or evse.faulted or any(fault.stops_charging for fault in self.station_faults)
+
+    def why_not_startable(self, evse: Evse, *, even_if_in_use: bool = False) -> NotStartable | None:
+        """Why no session can start on `evse` now, or None.
+
+        `even_if_in_use`: for a card, which may stop the session there instead (C09.FR.03, C16.FR.02).
+        """
+        if self.is_faulted(evse):  # F01.FR.23
+            return NotStartable.FAULTED
+        if not evse.operative:  # F01.FR.23
+            return NotStartable.INOPERATIVE
+        if self.reset_pending:
+            return NotStartable.RESET_PENDING
+        in_use = evse.is_taken or evse.stopping or evse.authorising
+        return NotStartable.IN_USE if in_use and not even_if_in_use else None  # F01.FR.24
 
     def faults_of(self, evse: Evse) -> set[Fault]:
         return evse.faults | self.station_faults

@@ -152,7 +152,7 @@ class Resets:
 
     def settle(self, now: float) -> None:
         reset = self._reset
-        self.context.registration.leaving = reset is not None
+        self.context.hal.reset_pending = reset is not None
         if reset is not None and reset.waits_for_idle and not reset.told and self.context.hal.present:
             reset.told = True
             self.context.emit(signals.ResetWaits(True))

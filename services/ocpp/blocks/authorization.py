@@ -18,6 +18,7 @@ from firmware.contract import CardPresented, CardUnreadable, Event, EvseSelected
 from services.ocpp import signals
 from services.ocpp.context import Block, Context, Failure
 from services.ocpp.device_model import keys
+from services.ocpp.hal_view import NotStartable
 from services.ocpp.id_tokens import same_token
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Authorization(Block):
             self._stop(held, id_token, "Local")  # C01.FR.03, C09.FR.07, E07.FR.01
             self._outcome(uid, "stopped", held.evse)
             return
-        refusal = self._why_not(evse)
+        refusal = self._why_unusable(evse)
         if refusal is not None:
             self._outcome(uid, refusal, evse_id)
             return
@@ -117,17 +118,20 @@ class Authorization(Block):
         held = [evse for evse in self.context.hal.evses.values() if same_token(evse.id_token, id_token)]
         return held[0] if len(held) == 1 else None
 
-    def _why_not(self, evse: Evse | None) -> str | None:
-        """Why a card that is not the charging one can't be used here now, or None."""
-        running = any(each.transaction_id for each in self.context.hal.evses.values())
+    def _why_unusable(self, evse: Evse | None) -> str | None:
+        """The outcome of a card other than the charging one if it can't be used here now, or None.
+
+        While a transaction runs every card is checked: it may be of the same group or a master pass.
+        """
         if evse is None:
-            return None if running else "no_evse_selected"  # it may be a group member's or a master pass
-        if evse.transaction_id is None:
-            if self.context.hal.is_faulted(evse):
-                return "faulted"
-            if not evse.operative or self.context.registration.leaving:
-                return "unavailable"
-        return None
+            running = any(each.transaction_id for each in self.context.hal.evses.values())
+            return None if running else "no_evse_selected"
+        if evse.transaction_id is not None:
+            return None
+        obstacle = self.context.hal.why_not_startable(evse, even_if_in_use=True)
+        if obstacle is None:
+            return None
+        return "faulted" if obstacle is NotStartable.FAULTED else "unavailable"
 
     # --- asking the CSMS -------------------------------------------------------------------------------------
 
@@ -212,14 +216,13 @@ class Authorization(Block):
             if evse is None:
                 self._outcome(uid, "no_evse_selected")
                 return
-        taken = evse.id_token is not None or evse.starter is not None
-        if taken and not _resumes(evse, asked.id_token):
+        if evse.is_taken and not _resumes(evse, asked.id_token):
             self._use_on_running(asked, evse, group)
             return
         if not self._allowed_at(evse, info):  # C01.FR.21
             self._outcome(uid, "not_allowed_here", evse.evse)
             return
-        if self.context.hal.is_faulted(evse) or not evse.operative or self.context.registration.leaving:
+        if self.context.hal.why_not_startable(evse, even_if_in_use=True) is not None:
             self._outcome(uid, "unavailable", evse.evse)
             return
         self._deselect()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from services.ocpp import signals
 from services.ocpp.context import Block
 from services.ocpp.device_model import keys
+from services.ocpp.hal_view import NotStartable
 
 if TYPE_CHECKING:
     from services.ocpp.hal_view import Evse
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["RemoteControl"]
+
+_REFUSALS: dict[NotStartable, StatusInfoType] = {
+    NotStartable.FAULTED: {"reasonCode": "Unspecified", "additionalInfo": "the EVSE is faulted"},
+    NotStartable.INOPERATIVE: {"reasonCode": "Unspecified", "additionalInfo": "the EVSE is unavailable"},
+    NotStartable.RESET_PENDING: {"reasonCode": "Unspecified", "additionalInfo": "a reset is pending"},
+    NotStartable.IN_USE: {"reasonCode": "TxInProgress"},
+}
 
 
 class RemoteControl(Block):
@@ -51,9 +59,9 @@ class RemoteControl(Block):
         evse = self._choose(request.get("evseId"))
         if evse is None:
             return {"status": "Rejected", "statusInfo": _no_evse(request)}
-        refusal = self._why_not(evse)
-        if refusal is not None:
-            return {"status": "Rejected", "statusInfo": refusal}
+        obstacle = self.context.hal.why_not_startable(evse)
+        if obstacle is not None:  # F01.FR.23, F01.FR.24
+            return {"status": "Rejected", "statusInfo": _REFUSALS[obstacle]}
         id_token, remote_start_id = request["idToken"], request["remoteStartId"]
         needs_check = self.context.model.get(keys.AUTHORIZE_REMOTE_START)
         if needs_check and id_token["type"] not in ("Central", "NoAuthorization"):  # C05.FR.01
@@ -70,18 +78,8 @@ class RemoteControl(Block):
         evses = self.context.hal.evses
         if evse_id is not None:
             return evses.get(evse_id)
-        free = [evse for evse in evses.values() if self._why_not(evse) is None]
+        free = [evse for evse in evses.values() if self.context.hal.why_not_startable(evse) is None]
         return next((evse for evse in free if evse.plugged), free[0] if free else None)
-
-    def _why_not(self, evse: Evse) -> StatusInfoType | None:
-        """Why nobody can start here now, or None."""
-        if self.context.hal.is_faulted(evse):  # F01.FR.23
-            return {"reasonCode": "Unspecified", "additionalInfo": "faulted"}
-        if not evse.operative or self.context.registration.leaving:  # F01.FR.23
-            return {"reasonCode": "Unspecified", "additionalInfo": "unavailable"}
-        if evse.id_token is not None or evse.starter is not None or evse.stopping or evse.authorising:  # F01.FR.24
-            return {"reasonCode": "TxInProgress"}
-        return None
 
     # --- F03 ------------------------------------------------------------------------------------------------------
 

@@ -141,6 +141,14 @@ def test_remote_start_at_an_unavailable_evse(bench: StationBench) -> None:
     assert start(bench)["status"] == "Rejected"  # F01.FR.23, F02.FR.25
 
 
+def test_remote_start_while_a_reset_is_pending(bench: StationBench) -> None:
+    start(bench, 2)
+    bench.plug(2)
+    bench.energy_on(2)
+    bench.call("Reset", {"type": "Immediate"})
+    assert start(bench)["statusInfo"] == {"reasonCode": "Unspecified", "additionalInfo": "a reset is pending"}
+
+
 def test_remote_start_without_the_hal(bench: StationBench) -> None:
     bench.hal_down()
     assert start(bench)["status"] == "Rejected"
