@@ -13,7 +13,7 @@ from firmware.clock import parse_utc
 from firmware.errors import ConfigError
 from services.ocpp import network_profiles, signals
 from services.ocpp.context import Block, Context, Failure, LinkOrder, TriggerAnswer
-from services.ocpp.device_model import keys, paged
+from services.ocpp.device_model import keys, paged, reports, requests
 from services.ocpp.key_values import Key
 from services.ocpp.resets import Resets
 
@@ -78,8 +78,6 @@ class Provisioning(Block):
         self._slot: int | None = None
         self._reason: BootReasonEnumType = "Unknown"
         self._resets = Resets(context)
-        self._now = 0.0
-        """When the SetVariables that is being checked came."""
 
     def start(self, now: float) -> None:
         planned = self.context.key_values.get(Key.PLANNED_BOOT)
@@ -216,8 +214,7 @@ class Provisioning(Block):
             case "GetVariables":
                 return self._get_variables(request)
             case "SetVariables":
-                self._now = now
-                return self._set_variables(request)
+                return self._set_variables(request, now)
             case "GetBaseReport":
                 return self._base_report(request, now)
             case "GetReport":
@@ -228,11 +225,13 @@ class Provisioning(Block):
                 return self._resets.handle(request, now)
 
     def _get_variables(self, request: GetVariablesRequest) -> GetVariablesResponse:
-        results = self.context.model.get_variables(cast("list[dict[str, Any]]", request["getVariableData"]))
+        data = cast("list[dict[str, Any]]", request["getVariableData"])
+        results = requests.get_variables(self.context.model, data)
         return {"getVariableResult": cast("list[GetVariableResultType]", results)}
 
-    def _set_variables(self, request: SetVariablesRequest) -> SetVariablesResponse:
-        results, changes = self.context.model.set_variables(cast("list[dict[str, Any]]", request["setVariableData"]))
+    def _set_variables(self, request: SetVariablesRequest, now: float) -> SetVariablesResponse:
+        data = cast("list[dict[str, Any]]", request["setVariableData"])
+        results, changes = requests.set_variables(self.context.model, data, now)
         if changes:
             self.context.emit(signals.VariablesChanged(tuple(changes)))
         return {"setVariableResult": cast("list[SetVariableResultType]", results)}
@@ -241,12 +240,14 @@ class Provisioning(Block):
         kind = request["reportBase"]
         if kind == "SummaryInventory" and not self.context.product.features.summary_inventory:
             return {"status": "NotSupported"}  # B07.FR.02
-        report = self.context.model.base_report(kind)
+        report = reports.base_report(self.context.model, kind)
         return {"status": "Accepted" if self._send_report(request["requestId"], report, now) else "Rejected"}
 
     def _report(self, request: GetReportRequest, now: float) -> GetReportResponse:
-        report = self.context.model.custom_report(
-            request.get("componentCriteria"), cast("list[dict[str, Any]] | None", request.get("componentVariable"))
+        report = reports.custom_report(
+            self.context.model,
+            request.get("componentCriteria"),
+            cast("list[dict[str, Any]] | None", request.get("componentVariable")),
         )
         if not report:
             return {"status": "EmptyResultSet"}  # B08.FR.15
@@ -290,7 +291,7 @@ class Provisioning(Block):
         network_profiles.store(self.context.key_values, self.context.profiles)
         return {"status": "Accepted"}  # B09.FR.01
 
-    def _priority_refused(self, _address: Address, slots: tuple[str, ...]) -> str | None:
+    def _priority_refused(self, _address: Address, slots: tuple[str, ...], now: float) -> str | None:
         """B10.FR.01, B10.FR.02: every slot named must hold a profile, and none of lower security (A05.FR.04)."""
         profiles = self.context.profiles
         unknown = [slot for slot in slots if not slot.isdigit() or int(slot) not in profiles]
@@ -299,13 +300,13 @@ class Provisioning(Block):
         lower = [slot for slot in slots if not self._may_go_to(profiles[int(slot)].security_profile)]
         if lower:
             return f"lower security in slot {', '.join(lower)}"
-        return self._missing_certificate(max(profiles[int(slot)].security_profile for slot in slots))
+        return self._missing_certificate(max(profiles[int(slot)].security_profile for slot in slots), now)
 
-    def _missing_certificate(self, highest: int) -> str | None:
+    def _missing_certificate(self, highest: int, now: float) -> str | None:
         """A05.FR.02, A05.FR.03: what a more secure profile than today's needs."""
         if highest < 2 or highest <= (self.context.registration.security_profile or 0):
             return None
-        store, utc = self.context.certificates, self.context.time.known_utc(self._now)
+        store, utc = self.context.certificates, self.context.time.known_utc(now)
         if not store.has_valid_root("CSMSRootCertificate", utc):
             return "no valid CSMS root certificate is installed"
         if highest == 3 and not store.has_valid_station_certificate(utc):

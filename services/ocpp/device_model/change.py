@@ -13,9 +13,10 @@ from services.ocpp.device_model.variable import ACTUAL, Address
 
 __all__ = ["Change", "Validator"]
 
-Validator = Callable[[Address, Any], "str | Refusal | None"]
-"""Checks what the characteristics can't say: gets the address (names in lower case) and the parsed value; answers why
-not, in words without the value or as a `Refusal` with a reason code of its own, or None."""
+Validator = Callable[[Address, Any, float], "str | Refusal | None"]
+"""Checks what the characteristics can't express. Called with the address (names in lower case), the parsed value and
+the monotonic time; returns None to accept, else the reason: a text without the value, or a `Refusal` with its own code.
+"""
 
 
 @dataclass(frozen=True, slots=True)

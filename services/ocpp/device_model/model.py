@@ -5,7 +5,7 @@ Three layers make a value: the product's, the factory's (kept at the first start
 later changes nothing), and what the CSMS or the station wrote since. Only the last two are in the database. Writing
 joins the open unit of work; the shell commits before an answer leaves.
 
-The CSMS's requests are in `requests.py`, its reports in `reports.py`; `DeviceModel` passes them on.
+`requests.py` answers the CSMS's requests from it, `reports.py` makes its reports.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import msgspec
 
 from firmware.config import FactoryVariable
 from firmware.product import Product
-from services.ocpp.device_model import keys, reports, requests
+from services.ocpp.device_model import keys
 from services.ocpp.device_model.build import apply_factory, build
-from services.ocpp.device_model.change import Change, Validator
+from services.ocpp.device_model.change import Validator
 from services.ocpp.device_model.keys import Key
 from services.ocpp.device_model.values import Characteristics, Refusal, Value, parse, to_text
 from services.ocpp.device_model.variable import ACTUAL, Address, Attribute, Variable
@@ -119,26 +119,6 @@ class DeviceModel:
         variable = self.variables[key.at(evse, connector)]
         variable.kind = replace(variable.kind, choices=tuple(choices))
         variable.changed()
-
-    # --- for the CSMS ----------------------------------------------------------------------------------------
-
-    def get_variables(self, data: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """GetVariablesRequest.getVariableData to GetVariablesResponse.getVariableResult (B06)."""
-        return requests.get_variables(self, data)
-
-    def set_variables(self, data: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Change]]:
-        """SetVariablesRequest.setVariableData to setVariableResult, and what was set (B05)."""
-        return requests.set_variables(self, data)
-
-    def base_report(self, kind: str) -> list[dict[str, Any]]:
-        """ReportData of a ReportBaseEnumType (B07); not to be changed."""
-        return reports.base_report(self.variables.values(), kind)
-
-    def custom_report(
-        self, criteria: Sequence[str] | None, component_variables: Sequence[dict[str, Any]] | None
-    ) -> list[dict[str, Any]]:
-        """ReportData that a GetReportRequest asks for (B08); empty: EmptyResultSet. Not to be changed."""
-        return reports.custom_report(self.variables, criteria, component_variables)
 
     def _derive_station_state(self) -> None:
         """The station is as free as the freest of its EVSEs; nobody has to write it."""

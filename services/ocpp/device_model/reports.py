@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from services.ocpp.device_model.model import DeviceModel
 from services.ocpp.device_model.variable import ACTUAL, Address, Variable
 
 __all__ = ["base_report", "custom_report", "paged"]
@@ -18,8 +19,12 @@ _AVAILABILITY = "availabilitystate"
 _ABNORMAL = ("problem", "tripped", "overload", "fallback")
 
 
-def base_report(variables: Iterable[Variable], kind: str) -> list[dict[str, Any]]:
-    """ReportData of `FullInventory`, `ConfigurationInventory` or `SummaryInventory`; `ValueError` for another."""
+def base_report(model: DeviceModel, kind: str) -> list[dict[str, Any]]:
+    """ReportData of `FullInventory`, `ConfigurationInventory` or `SummaryInventory`; `ValueError` for another.
+
+    Do not modify the result: the elements are shared with later reports.
+    """
+    variables = model.variables.values()
     if kind == "FullInventory":  # B07.FR.08, B07.FR.11
         return [variable.report() for variable in variables]
     if kind == "ConfigurationInventory":
@@ -30,15 +35,15 @@ def base_report(variables: Iterable[Variable], kind: str) -> list[dict[str, Any]
 
 
 def custom_report(
-    variables: Mapping[Address, Variable],
-    criteria: Sequence[str] | None,
-    component_variables: Sequence[dict[str, Any]] | None,
+    model: DeviceModel, criteria: Sequence[str] | None, component_variables: Sequence[dict[str, Any]] | None
 ) -> list[dict[str, Any]]:
-    """ReportData of the variables that a GetReportRequest names, in the model's order, each once.
+    """ReportData of the variables that a GetReportRequest names, in the model's order, each once; may be empty.
 
+    Do not modify the result: the elements are shared with later reports.
     A criterion selects components, and all variables of theirs are reported (B08.FR.07 to FR.10); given both, the
     criteria and the names limit the report together (B08.FR.05).
     """
+    variables = model.variables
     chosen = [address for address in variables if _named(address, component_variables)]
     if criteria:
         matching = {

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from services.ocpp.device_model import keys
-from services.ocpp.device_model.change import Change, Validator
+from services.ocpp.device_model.change import Change
 from services.ocpp.device_model.keys import Key
+from services.ocpp.device_model.model import DeviceModel
 from services.ocpp.device_model.values import Refusal, Value, parse
 from services.ocpp.device_model.variable import ACTUAL, Address, Attribute, Variable
-
-if TYPE_CHECKING:
-    from services.ocpp.device_model.model import DeviceModel
 
 __all__ = ["address_of", "get_variables", "request_problem", "set_variables"]
 
@@ -66,14 +64,19 @@ def address_of(component: dict[str, Any], variable: dict[str, Any]) -> Address:
 
 
 def get_variables(model: DeviceModel, data: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """See `DeviceModel.get_variables`."""
+    """GetVariablesRequest.getVariableData to GetVariablesResponse.getVariableResult (B06)."""
     return [_get(model, item) for item in data]
 
 
-def set_variables(model: DeviceModel, data: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Change]]:
-    """See `DeviceModel.set_variables`. All writing is in the open unit of work."""
+def set_variables(
+    model: DeviceModel, data: Sequence[dict[str, Any]], now: float
+) -> tuple[list[dict[str, Any]], list[Change]]:
+    """SetVariablesRequest.setVariableData to setVariableResult, and what was set (B05).
+
+    Everything is written in the open unit of work.
+    """
     changes: list[Change] = []
-    return [_set(model, item, changes) for item in data], changes
+    return [_set(model, item, changes, now) for item in data], changes
 
 
 def _get(model: DeviceModel, item: dict[str, Any]) -> dict[str, Any]:
@@ -88,13 +91,14 @@ def _get(model: DeviceModel, item: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _set(model: DeviceModel, item: dict[str, Any], changes: list[Change]) -> dict[str, Any]:
+def _set(model: DeviceModel, item: dict[str, Any], changes: list[Change], now: float) -> dict[str, Any]:
     found = _look_up(model, item)
     if isinstance(found, str):
         return _result(item, found)
     variable, attribute = found
     try:
         value = _checked(model, variable, attribute, item["attributeValue"])
+        _cross_check(model, variable, value, now)
     except Refusal as refusal:
         _log.info("%s not set by the CSMS: %s", variable.address, refusal.text)
         return _result(item, "Rejected", refusal)
@@ -111,10 +115,6 @@ def _checked(model: DeviceModel, variable: Variable, attribute: Attribute, text:
     value = parse(text, variable.kind)  # B05.FR.07, B05.FR.08
     if attribute.type == "Target":
         _check_set_limits(variable, value)
-    address = variable.address.folded()
-    names = (address.component, address.component_instance, address.variable, address.instance)
-    for validator in model.validators.get(names, ()):
-        _ask(validator, address, value)
     return value
 
 
@@ -133,12 +133,16 @@ _OUTSIDE: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-def _ask(validator: Validator, address: Address, value: Value) -> None:
-    answer = validator(address, value)
-    if isinstance(answer, Refusal):
-        raise answer
-    if answer is not None:
-        raise Refusal("InvalidValue", answer)
+def _cross_check(model: DeviceModel, variable: Variable, value: Value, now: float) -> None:
+    """Calls the validators of the variable; raises `Refusal`."""
+    address = variable.address.folded()
+    names = (address.component, address.component_instance, address.variable, address.instance)
+    for validator in model.validators.get(names, ()):
+        reason = validator(address, value, now)
+        if isinstance(reason, Refusal):
+            raise reason
+        if reason is not None:
+            raise Refusal("InvalidValue", reason)
 
 
 def _take(model: DeviceModel, variable: Variable, attribute: Attribute, text: str, value: Value) -> Change:

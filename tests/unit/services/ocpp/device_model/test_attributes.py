@@ -11,6 +11,8 @@ import pytest
 from firmware.errors import ConfigError
 from firmware.product import load
 from services.ocpp.device_model import DeviceModel
+from services.ocpp.device_model.reports import base_report
+from services.ocpp.device_model.requests import get_variables, set_variables
 from services.ocpp.storage import Database
 
 FAN = """
@@ -53,13 +55,13 @@ def fan(**more: Any) -> dict[str, Any]:
 
 
 def put(model: DeviceModel, kind: str, value: str) -> str:
-    results, _ = model.set_variables([fan(attributeType=kind, attributeValue=value)])
+    results, _ = set_variables(model, [fan(attributeType=kind, attributeValue=value)], 0.0)
     assert results[0]["attributeType"] == kind
     return str(results[0]["attributeStatus"])
 
 
 def test_each_attribute_has_its_value(model: DeviceModel) -> None:
-    answers = model.get_variables([fan(attributeType=kind) for kind in ("Actual", "Target", "MinSet", "MaxSet")])
+    answers = get_variables(model, [fan(attributeType=kind) for kind in ("Actual", "Target", "MinSet", "MaxSet")])
     assert [answer["attributeStatus"] for answer in answers] == ["Accepted"] * 4
     assert [answer["attributeValue"] for answer in answers] == ["300", "300", "200", ""]
 
@@ -78,12 +80,12 @@ def test_a_target_keeps_to_what_was_set(model: DeviceModel) -> None:
 def test_what_was_set_survives(model: DeviceModel, tmp_path: Path, database: Database) -> None:
     put(model, "Target", "450")
     again = made_of(tmp_path, FAN, database)
-    assert again.get_variables([fan(attributeType="Target")])[0]["attributeValue"] == "450"
+    assert get_variables(again, [fan(attributeType="Target")])[0]["attributeValue"] == "450"
 
 
 def test_all_attributes_are_reported(model: DeviceModel) -> None:
     """B07.FR.11, also those without a value."""
-    report = next(row for row in model.base_report("FullInventory") if row["variable"]["name"] == "FanSpeed")
+    report = next(row for row in base_report(model, "FullInventory") if row["variable"]["name"] == "FanSpeed")
     assert report["variableCharacteristics"] == {
         "dataType": "decimal",
         "unit": "RPM",
@@ -103,13 +105,13 @@ def test_all_attributes_are_reported(model: DeviceModel) -> None:
 
 def test_only_what_can_be_set_is_configuration(model: DeviceModel) -> None:
     """TC_B_12: no attribute there is ReadOnly."""
-    report = next(row for row in model.base_report("ConfigurationInventory") if row["variable"]["name"] == "FanSpeed")
+    report = next(row for row in base_report(model, "ConfigurationInventory") if row["variable"]["name"] == "FanSpeed")
     assert [row["type"] for row in report["variableAttribute"]] == ["Target", "MaxSet"]
 
 
 def test_a_reboot_is_required(model: DeviceModel) -> None:
     data = {"component": {"name": "Vendor"}, "variable": {"name": "Colour"}, "attributeValue": "b"}
-    results, changes = model.set_variables([data])
+    results, changes = set_variables(model, [data], 0.0)
     assert results[0]["attributeStatus"] == "RebootRequired"
     assert len(changes) == 1
 

@@ -28,6 +28,7 @@ from firmware.contract.messages import (
 )
 from services.ocpp.device_model import DeviceModel, Hardware, keys
 from services.ocpp.device_model.hardware import COMPONENT_OF_FAULT
+from services.ocpp.device_model.reports import base_report
 
 
 @pytest.fixture
@@ -65,12 +66,12 @@ def test_switches(model: DeviceModel, hardware: Hardware) -> None:
 
 @pytest.mark.parametrize("fault", list(Fault))
 def test_every_fault_shows_in_the_summary(model: DeviceModel, hardware: Hardware, fault: Fault) -> None:
-    sound = model.base_report("SummaryInventory")
+    sound = base_report(model, "SummaryInventory")
     hardware.reflect(FaultRaised(fault, None))
-    troubled = model.base_report("SummaryInventory")
+    troubled = base_report(model, "SummaryInventory")
     assert COMPONENT_OF_FAULT[fault] in {row["component"]["name"] for row in troubled}
     hardware.reflect(FaultCleared(fault, None))
-    assert model.base_report("SummaryInventory") == sound
+    assert base_report(model, "SummaryInventory") == sound
 
 
 def test_a_fault_of_one_evse_is_of_that_evse(model: DeviceModel, hardware: Hardware) -> None:

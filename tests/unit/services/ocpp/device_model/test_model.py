@@ -14,15 +14,16 @@ from firmware.config import FactoryVariable
 from firmware.errors import ConfigError
 from firmware.product import load
 from services.ocpp.device_model import DeviceModel, keys
+from services.ocpp.device_model.reports import base_report
+from services.ocpp.device_model.requests import get_variables, set_variables
 from services.ocpp.storage import Database
 
 Make = Callable[..., DeviceModel]
 
 
 def set_one(model: DeviceModel, component: str, variable: str, value: str) -> str:
-    results, _ = model.set_variables(
-        [{"component": {"name": component}, "variable": {"name": variable}, "attributeValue": value}]
-    )
+    data = {"component": {"name": component}, "variable": {"name": variable}, "attributeValue": value}
+    results, _ = set_variables(model, [data], 0.0)
     return str(results[0]["attributeStatus"])
 
 
@@ -159,7 +160,7 @@ def test_a_source_is_asked_each_time(model: DeviceModel) -> None:
     assert model.get(keys.DATE_TIME) == 1_800_000_000.0
     now[0] += 1
     asked = [{"component": {"name": "ClockCtrlr"}, "variable": {"name": "DateTime"}}]
-    assert model.get_variables(asked)[0]["attributeValue"] == "2027-01-15T08:00:01.000Z"
+    assert get_variables(model, asked)[0]["attributeValue"] == "2027-01-15T08:00:01.000Z"
 
 
 def test_after_the_database_was_replaced_everything_is_written_again(
@@ -188,10 +189,10 @@ def test_secrets_are_in_no_log_and_no_repr(model: DeviceModel, caplog: pytest.Lo
             "attributeValue": secret,
         }
     ]
-    results, changes = model.set_variables(data)
+    results, changes = set_variables(model, data, 0.0)
     assert model.get(keys.BASIC_AUTH_PASSWORD) == secret
     said = caplog.text + repr(results) + repr(changes) + repr(list(model.variables.values()))
-    said += repr(model.base_report("FullInventory"))
+    said += repr(base_report(model, "FullInventory"))
     assert "BasicAuthPassword" in caplog.text
     assert secret not in said
 
@@ -210,5 +211,5 @@ def test_the_station_is_as_free_as_its_freest_evse(model: DeviceModel, first: st
     model.put(keys.AVAILABILITY_STATE, first, evse=1)
     model.put(keys.AVAILABILITY_STATE, second, evse=2)
     assert model.get(keys.STATION_AVAILABILITY_STATE) == station
-    row = next(row for row in model.base_report("SummaryInventory") if row["component"]["name"] == "ChargingStation")
+    row = next(row for row in base_report(model, "SummaryInventory") if row["component"]["name"] == "ChargingStation")
     assert row["variableAttribute"][0]["value"] == station

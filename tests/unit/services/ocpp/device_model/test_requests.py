@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from services.ocpp.device_model import Address, DeviceModel, Refusal, keys, request_problem
+from services.ocpp.device_model.reports import base_report
+from services.ocpp.device_model.requests import get_variables, set_variables
 
 Make = Callable[..., DeviceModel]
 
@@ -29,11 +31,11 @@ def named(text: str) -> dict[str, Any]:
 
 
 def get(model: DeviceModel, component: str, variable: str, **more: Any) -> dict[str, Any]:
-    return model.get_variables([item(component, variable, **more)])[0]
+    return get_variables(model, [item(component, variable, **more)])[0]
 
 
 def put(model: DeviceModel, component: str, variable: str, value: str, **more: Any) -> dict[str, Any]:
-    return model.set_variables([item(component, variable, attributeValue=value, **more)])[0][0]
+    return set_variables(model, [item(component, variable, attributeValue=value, **more)], 5.0)[0][0]
 
 
 def test_get(model: DeviceModel) -> None:
@@ -107,13 +109,13 @@ def test_write_only_is_never_read(model: DeviceModel) -> None:
 def test_one_answer_for_each_element(model: DeviceModel) -> None:
     """B05.FR.01, B06.FR.01: in the order asked, also twice."""
     asked = [item("OCPPCommCtrlr", name) for name in ("OfflineThreshold", "None", "OfflineThreshold")]
-    answers = model.get_variables(asked)
+    answers = get_variables(model, asked)
     assert [answer["variable"]["name"] for answer in answers] == ["OfflineThreshold", "None", "OfflineThreshold"]
 
 
 def test_set(model: DeviceModel) -> None:
     """B05.FR.02, FR.10, FR.12."""
-    results, changes = model.set_variables([item("OCPPCommCtrlr", "OfflineThreshold", attributeValue="300")])
+    results, changes = set_variables(model, [item("OCPPCommCtrlr", "OfflineThreshold", attributeValue="300")], 0.0)
     assert results == [
         {
             "attributeStatus": "Accepted",
@@ -158,20 +160,19 @@ def test_set(model: DeviceModel) -> None:
 )
 def test_rejected(model: DeviceModel, component: str, variable: str, value: str, reason: str) -> None:
     """B05.FR.07 to FR.09: nothing changes, and the answer says why."""
-    before = model.base_report("FullInventory")
+    before = base_report(model, "FullInventory")
     answer = put(model, component, variable, value)
     assert answer["attributeStatus"] == "Rejected"
     assert answer["attributeStatusInfo"]["reasonCode"] == reason
-    assert model.base_report("FullInventory") == before
+    assert base_report(model, "FullInventory") == before
 
 
 def test_what_is_wrong_does_not_stop_the_rest(model: DeviceModel) -> None:
-    results, changes = model.set_variables(
-        [
-            item("OCPPCommCtrlr", "OfflineThreshold", attributeValue="x"),
-            item("OCPPCommCtrlr", "ResetRetries", attributeValue="2"),
-        ]
-    )
+    data = [
+        item("OCPPCommCtrlr", "OfflineThreshold", attributeValue="x"),
+        item("OCPPCommCtrlr", "ResetRetries", attributeValue="2"),
+    ]
+    results, changes = set_variables(model, data, 0.0)
     assert [result["attributeStatus"] for result in results] == ["Rejected", "Accepted"]
     assert [str(change.address) for change in changes] == ["ocppcommctrlr.resetretries"]
 
@@ -179,8 +180,8 @@ def test_what_is_wrong_does_not_stop_the_rest(model: DeviceModel) -> None:
 def test_a_validator_has_a_say(model: DeviceModel) -> None:
     asked = []
 
-    def known_slots(address: Address, slots: tuple[str, ...]) -> str | Refusal | None:
-        asked.append((address.variable, slots))
+    def known_slots(address: Address, slots: tuple[str, ...], now: float) -> str | Refusal | None:
+        asked.append((address.variable, slots, now))
         if "2" in slots:
             return Refusal("NoSuchSlot", "slot 2 is empty")
         return None if "1" in slots else "slot 1 is needed"
@@ -193,7 +194,7 @@ def test_a_validator_has_a_say(model: DeviceModel) -> None:
         "NoSuchSlot",
         "InvalidValue",
     ]
-    assert asked[0] == ("networkconfigurationpriority", ("3", "1"))
+    assert asked[0] == ("networkconfigurationpriority", ("3", "1"), 5.0)
     assert model.get(keys.NETWORK_CONFIGURATION_PRIORITY) == ("3", "1")
     put(model, "OCPPCommCtrlr", "NetworkConfigurationPriority", "9")
     assert len(asked) == 3, "only what is well formed"
