@@ -16,6 +16,7 @@ import msgspec
 
 from firmware.clock import parse_utc
 from services.ocpp.device_model import keys
+from services.ocpp.id_tokens import is_group, token_key
 
 if TYPE_CHECKING:
     from services.ocpp.device_model import DeviceModel
@@ -166,13 +167,12 @@ class AuthorizationCache:
 
 
 def _name(id_token: IdTokenType) -> str:
-    text = f"{id_token['type']}|{id_token['idToken'].casefold()}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    """The token's key as it is stored: hashed (C10.FR.12)."""
+    return hashlib.sha256(token_key(id_token).encode()).hexdigest()
 
 
 def _is_in(entry: Entry, group: str) -> bool:
-    theirs = entry.info.get("groupIdToken")
-    return theirs is not None and theirs["idToken"].casefold() == group.casefold()
+    return is_group(entry.info.get("groupIdToken"), group)
 
 
 def _kept(info: IdTokenInfoType) -> IdTokenInfoType:

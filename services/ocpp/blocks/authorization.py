@@ -19,7 +19,7 @@ from services.ocpp import signals
 from services.ocpp.context import Block, Context, Failure
 from services.ocpp.device_model import keys
 from services.ocpp.hal_view import NotStartable
-from services.ocpp.id_tokens import same_token
+from services.ocpp.id_tokens import is_group, same_token
 
 if TYPE_CHECKING:
     from services.ocpp.hal_view import Evse
@@ -247,7 +247,7 @@ class Authorization(Block):
 
     def _is_master_pass(self, group: IdTokenType | None) -> bool:
         master = self.context.model.get(keys.MASTER_PASS_GROUP_ID)
-        return bool(master) and group is not None and group["idToken"].casefold() == master.casefold()
+        return bool(master) and is_group(group, master)
 
     def _use_master_pass(self, asked: _Asked) -> None:
         """C16.FR.02: all ongoing transactions stop; C16.FR.03: none starts."""

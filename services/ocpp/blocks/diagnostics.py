@@ -21,6 +21,7 @@ from services.ocpp.context import Block, Context, TriggerAnswer
 from services.ocpp.device_model import keys
 from services.ocpp.diagnostics.archive import Period
 from services.ocpp.diagnostics.upload import LogOrder
+from services.ocpp.id_tokens import is_group, same_token
 from services.ocpp.key_values import Key
 from services.ocpp.transfer import Rules, TransferError, parse
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
         CustomerInformationResponse,
         GetLogRequest,
         GetLogResponse,
-        IdTokenType,
         LogStatusNotificationRequest,
         MessageTriggerEnumType,
         NotifyCustomerInformationRequest,
@@ -326,10 +326,5 @@ def _period(request: GetLogRequest) -> Period:
 def _charges(evse: Evse, request: CustomerInformationRequest) -> bool:
     """Is the transaction of this EVSE that customer's?"""
     if "customerIdentifier" in request:
-        return evse.group is not None and evse.group["idToken"].casefold() == request["customerIdentifier"].casefold()
-    holders = [token for token in (evse.id_token, evse.starter) if token is not None]
-    return any("idToken" in request and _same(token, request["idToken"]) for token in holders)
-
-
-def _same(one: IdTokenType, other: IdTokenType) -> bool:
-    return one["type"] == other["type"] and one["idToken"].casefold() == other["idToken"].casefold()
+        return is_group(evse.group, request["customerIdentifier"])
+    return any(same_token(holder, request.get("idToken")) for holder in (evse.id_token, evse.starter))
