@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""B05 to B08 on the wire: what the parts of a report look like, and what of a request comes back in its answer."""
+"""B07 and B08 on the wire: when a report is made, and what its parts look like."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.station_bench import StationBench
 
-HEARTBEAT = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
+CARD = "04A1B2C3D4E580"
 
 
 def parts(bench: StationBench, request_id: int) -> list[Any]:
@@ -51,32 +51,54 @@ def test_more_elements_than_a_report_takes(bench: StationBench) -> None:
     assert answer[2] == "OccurrenceConstraintViolation"  # B08.FR.06, B08.FR.17
 
 
-def test_the_attribute_type_comes_back(bench: StationBench) -> None:
-    got = bench.call("GetVariables", {"getVariableData": [{**HEARTBEAT, "attributeType": "Target"}]})
-    assert got["getVariableResult"][0]["attributeType"] == "Target"  # B06.FR.03
-    row = {**HEARTBEAT, "attributeType": "Actual", "attributeValue": "70"}
-    done = bench.call("SetVariables", {"setVariableData": [row]})
-    assert done["setVariableResult"][0]["attributeType"] == "Actual"  # B05.FR.03
+@pytest.mark.parametrize("base", ["ConfigurationInventory", "FullInventory", "SummaryInventory"])
+def test_base_reports(bench: StationBench, base: str) -> None:
+    bench.frames.clear()
+    assert bench.call("GetBaseReport", {"requestId": 9, "reportBase": base}) == {"status": "Accepted"}  # B07.FR.01
+    assert bench.frames[0][0] == 3
+    parts = bench.sent("NotifyReport")
+    assert [part["seqNo"] for part in parts] == list(range(len(parts)))  # B07.FR.10
+    assert {part["requestId"] for part in parts} == {9}  # B07.FR.04
+    assert [part["tbc"] for part in parts] == [True] * (len(parts) - 1) + [False]
+    assert all(part["reportData"] for part in parts)
 
 
-def test_two_slots_at_least(bench: StationBench) -> None:
-    for slot in (1, 2):  # B09.FR.06
-        data = {
-            "ocppVersion": "OCPP20",
-            "ocppTransport": "JSON",
-            "ocppCsmsUrl": "ws://127.0.0.1:9/ocpp",
-            "messageTimeout": 30,
-            "securityProfile": 1,
-            "ocppInterface": "Wired0",
-        }
-        answer = bench.call("SetNetworkProfile", {"configurationSlot": slot, "connectionData": data})
-        assert answer["status"] == "Accepted"
+def test_summary_inventory_where_the_product_lacks_it(bench: StationBench) -> None:
+    product = bench.context.product
+    bench.context.product = replace(product, features=replace(product.features, summary_inventory=False))
+    answer = bench.call("GetBaseReport", {"requestId": 9, "reportBase": "SummaryInventory"})
+    assert answer == {"status": "NotSupported"}  # B07.FR.02
+    assert bench.sent("NotifyReport") == []  # B07.FR.05
 
 
-@pytest.mark.parametrize(("name", "allowed"), [("full", "true"), ("c7am-400-cc", "false")])
-def test_the_model_says_whether_an_evse_can_be_reset(tmp_path: Path, name: str, allowed: str) -> None:
-    bench = StationBench(tmp_path, product_name=name)
-    bench.up()
-    asked = {"component": {"name": "EVSE", "evse": {"id": 1}}, "variable": {"name": "AllowReset"}}
-    got = bench.call("GetVariables", {"getVariableData": [asked]})
-    assert got["getVariableResult"][0]["attributeValue"] == allowed  # B11.FR.10
+def test_a_report_of_one_component(bench: StationBench) -> None:
+    request = {"requestId": 3, "componentVariable": [{"component": {"name": "TxCtrlr"}}]}
+    assert bench.call("GetReport", request) == {"status": "Accepted"}
+    data = [item for part in bench.sent("NotifyReport") for item in part["reportData"]]
+    assert {item["component"]["name"] for item in data} == {"TxCtrlr"}  # B08.FR.11
+
+
+def test_a_report_of_nothing(bench: StationBench) -> None:
+    request = {"requestId": 3, "componentVariable": [{"component": {"name": "Nothing"}}]}
+    assert bench.call("GetReport", request) == {"status": "EmptyResultSet"}  # B08.FR.15
+    assert bench.sent("NotifyReport") == []
+
+
+def test_a_csms_that_asks_for_reports_without_end(bench: StationBench) -> None:
+    """It can't make the station forget that a driver is waiting, or that it has to register."""
+    bench.answers["NotifyReport"] = bench.answers["Authorize"] = None
+    bench.card(CARD, 1)
+    answers = [
+        bench.call("GetBaseReport", {"requestId": number, "reportBase": "FullInventory"})["status"]
+        for number in range(60)
+    ]
+    accepted = answers.count("Accepted")
+    assert answers == ["Accepted"] * accepted + ["Rejected"] * (60 - accepted)  # B07.FR.13
+    assert bench.call("GetReport", {"requestId": 60}) == {"status": "Rejected"}  # B08.FR.16
+    assert len(bench.context.outbox) <= 501
+    del bench.answers["NotifyReport"], bench.answers["Authorize"]
+    bench.advance(40)
+    parts = [(part["requestId"], part["tbc"]) for part in bench.sent("NotifyReport")]
+    assert [number for number, more in parts if not more] == list(range(accepted))  # whole reports, and no others
+    bench.card(CARD, 1)
+    assert bench.events[-1]["eventType"] == "Started"
