@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The heart of the HAL: all EVSEs, the ports they share, the faults, the displays; ten times a second a `tick`.
 
-`tick(now)` reads the inputs, lets every EVSE look and step, shares the modules and feeds the board's watchdog. It is
+`tick(now)` reads the inputs, samples and steps every EVSE, shares the modules and feeds the board's watchdog. It is
 plain code without waiting; `run()` is the loop round it. What can't wait for a tick comes by callback: the stop button
-opens every contactor in its own edge, and a vehicle that changes its mind is looked at once.
+opens every contactor in its own edge, and an EVSE whose vehicle reports a change is sampled at once.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from firmware.contract import (
 from firmware.errors import DriverError
 from hal.active_faults import ActiveFaults
 from hal.evse.evse import Evse, EvsePorts
-from hal.evse.model import NO_OFFER, LimitSet, Look, Offer, Permitted, Withdrawn
+from hal.evse.model import ZERO_LIMITS, LimitChanged, Limits, Permitted, Sampled, Withdrawn
 from hal.evse.table import RUNNING, Stage
 from hal.hardware import EvseHardware, Hardware, ScreenHardware
 from hal.ports import InputsReading, Vehicle
-from hal.power_sharing import Demand, Wish, allocate, demand_of
+from hal.power_sharing import Demand, GroupRequest, allocate, demand_of
 from hal.safety import Pulse, StationWatch
 
 __all__ = ["PAGES", "StationCabinet"]
@@ -91,7 +91,7 @@ class StationCabinet:
         self._evses = {each.evse: self._evse(each, started) for each in hardware.evses}
         self._screens = {each.screen: each for each in hardware.screens}
         self._shown = {each.screen: ScreenShown(screen=each.screen, page="idle") for each in hardware.screens}
-        self._wishes: dict[int, Wish] = {}
+        self._requests: dict[int, GroupRequest] = {}
         self._groups: dict[int, int] = {}
         self._assigned: dict[int, int] | None = None
         self._inputs: InputsReading | None = None
@@ -116,7 +116,7 @@ class StationCabinet:
     # --- life ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Bring everything to its safe value, listen to the ports, take a first look.
+        """Bring everything to its safe value, listen to the ports, take a first sample.
 
         Call it before `listen`: how things stand at the start is in the snapshot and no news.
         """
@@ -151,7 +151,7 @@ class StationCabinet:
             await asyncio.sleep(PERIOD_S)
             now = self._clock.monotonic()
             self.tick(now)
-        self._cut()
+        self._cut_power()
         for port in self._hardware.ports():
             try:
                 port.close()
@@ -163,9 +163,9 @@ class StationCabinet:
         self._inputs = self._read_inputs(now)
         self._book.replace("station", None, self._station_watch.check(self._inputs, now))
         for evse in self._evses.values():
-            self._look(evse, now)
+            self._sample(evse, now)
         self._share_modules(now)
-        self._go_on_rebooting(now)
+        self._continue_reboot(now)
         self.pulse.beat("control", now)
         if now - self._fed_at >= FEED_S and self.pulse.all_alive(now):
             self._feed_watchdog(now)
@@ -177,11 +177,11 @@ class StationCabinet:
         except DriverError as error:
             _log.error("the board's watchdog can't be fed: %s", error)
 
-    def _look(self, evse: Evse, now: float) -> None:
+    def _sample(self, evse: Evse, now: float) -> None:
         temperature = self._inputs.plug_temp_c.get(evse.number) if self._inputs is not None else None
-        view = evse.observe(temperature, self._share_of(evse), now)
+        readings = evse.observe(temperature, self._share_of(evse), now)
         evse.refresh_faults(now)
-        evse.apply(Look(view), now)
+        evse.apply(Sampled(readings), now)
 
     def _read_inputs(self, now: float) -> InputsReading | None:
         inputs = self._hardware.inputs
@@ -193,15 +193,15 @@ class StationCabinet:
 
     # --- power -----------------------------------------------------------------------------------------------
 
-    def _share_of(self, evse: Evse) -> Offer:
+    def _share_of(self, evse: Evse) -> Limits:
         shelf, groups = self._hardware.shelf, self._groups.get(evse.number, 0)
-        return Offer(groups * shelf.group_current_a, groups * shelf.group_power_w) if groups else NO_OFFER
+        return Limits(groups * shelf.group_current_a, groups * shelf.group_power_w) if groups else ZERO_LIMITS
 
     def _share_modules(self, now: float) -> None:
         shelf = self._hardware.shelf
         demands = {number: self._demand(evse) for number, evse in self._evses.items() if evse.state.stage in _POWERED}
-        self._wishes, self._groups = allocate(
-            self._wishes, demands, now, groups=shelf.groups, group_power_w=shelf.group_power_w
+        self._requests, self._groups = allocate(
+            self._requests, demands, now, groups=shelf.groups, group_power_w=shelf.group_power_w
         )
         wanted = {number: self._groups.get(number, 0) for number in self._evses}
         for number, had in (self._assigned or {}).items():
@@ -221,9 +221,9 @@ class StationCabinet:
         shelf = self._hardware.shelf
         return demand_of(
             evse.state,
-            evse.view.vehicle if evse.view is not None else None,
+            evse.readings.vehicle if evse.readings is not None else None,
             groups=shelf.groups,
-            group=Offer(shelf.group_current_a, shelf.group_power_w),
+            group=Limits(shelf.group_current_a, shelf.group_power_w),
         )
 
     # --- what the ports tell ------------------------------------------------------------------------------------
@@ -232,13 +232,13 @@ class StationCabinet:
         """Within 10 ms of the edge: first every contactor's coil, then the modules, then everything else."""
         if not (reading.emergency_stop or reading.door_open):
             return
-        self._cut()
+        self._cut_power()
         now = self._clock.monotonic()
         self._inputs = reading
         self._book.replace("station", None, self._station_watch.check(reading, now))
         self._refresh_faults(now)
 
-    def _cut(self) -> None:
+    def _cut_power(self) -> None:
         for evse in self._evses.values():
             evse.open_contactor()
         for evse in self._evses.values():
@@ -246,7 +246,7 @@ class StationCabinet:
 
     def _on_vehicle(self, evse: Evse, _vehicle: Vehicle) -> None:
         if not evse.busy:
-            self._look(evse, self._clock.monotonic())
+            self._sample(evse, self._clock.monotonic())
 
     def _on_link(self, interface: str, up: bool) -> None:
         if self._links.get(interface) is not up:
@@ -310,7 +310,7 @@ class StationCabinet:
             case SetLimit(power_w=power_w):
                 if power_w is not None and not 0.0 <= power_w < math.inf:
                     return Problem.BAD_REQUEST, "a limit is not negative"
-                evse.apply(LimitSet(power_w), now)
+                evse.apply(LimitChanged(power_w), now)
         return None
 
     def _permit(self, evse: Evse, command: Permit, now: float) -> tuple[Problem, str] | None:
@@ -393,11 +393,11 @@ class StationCabinet:
     def _all_open(self) -> bool:
         return all(evse.is_open for evse in self._evses.values())
 
-    def _go_on_rebooting(self, now: float) -> None:
+    def _continue_reboot(self, now: float) -> None:
         since = self._rebooting_since
         if since is None or (not self._all_open() and now - since < REBOOT_PATIENCE_S):
             return
-        self._cut()
+        self._cut_power()
         try:
             self._hardware.board.reboot()
         except DriverError as error:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from firmware.contract import Fault
 from hal.evse.limits import HOT_C, over_voltage_threshold
-from hal.evse.model import State, View
+from hal.evse.model import Readings, State
 from hal.evse.stages import SAFE_V, insulation_limit_kohm
 from hal.evse.table import CABLE_CHECK, Stage
 from hal.ports import InputsReading, Pilot
@@ -133,46 +133,46 @@ class EvseWatch:
         self._currents: deque[tuple[float, float]] = deque()
         self._asked: deque[tuple[float, float]] = deque()
 
-    def check(self, state: State, view: View, plug_temp_c: float | None, now: float) -> list[Finding]:
-        """The faults that stand for this EVSE, by a look that is as fresh as `now`."""
+    def check(self, state: State, readings: Readings, plug_temp_c: float | None, now: float) -> list[Finding]:
+        """The faults present at this EVSE, by readings sampled at `now`."""
         return [
-            *self._links(state, view, now),
-            *self._contacts(state, view, now),
-            *self._voltages(state, view, now),
-            *self._amperes(state, view, now),
-            *self._insulated(state, view, now),
+            *self._links(state, readings, now),
+            *self._contacts(state, readings, now),
+            *self._voltages(state, readings, now),
+            *self._amperes(state, readings, now),
+            *self._insulated(state, readings, now),
             *self._temperature(plug_temp_c, now),
         ]
 
-    def _links(self, state: State, view: View, now: float) -> list[Finding]:
+    def _links(self, state: State, readings: Readings, now: float) -> list[Finding]:
         found = []
-        if self._vehicle.lost(view.vehicle is not None, now):
+        if self._vehicle.lost(readings.vehicle is not None, now):
             found.append(Finding(Fault.VEHICLE_LINK, "vehicle communication is silent"))
-        if view.vehicle is not None and view.vehicle.pilot is Pilot.E:
+        if readings.vehicle is not None and readings.vehicle.pilot is Pilot.E:
             found.append(Finding(Fault.PILOT, "control pilot shorted or lost", latched=state.stage in _ENERGISED))
-        if self._shelf.lost(view.power is not None, now):
+        if self._shelf.lost(readings.power is not None, now):
             found.append(Finding(Fault.POWER_MODULE, "power modules are silent"))
-        if self._modules(view.power is not None and view.power.failed_modules > 0, now):
+        if self._modules(readings.power is not None and readings.power.failed_modules > 0, now):
             found.append(Finding(Fault.POWER_MODULE, "a power module failed"))
-        if self._meter.lost(view.meter is not None, now):
+        if self._meter.lost(readings.meter is not None, now):
             found.append(Finding(Fault.METER, f"no reading of the meter for {METER_GAP_S:.0f} s"))
-        if self._monitor.lost(view.insulation is not None, now) and state.stage in _ENERGISED:
+        if self._monitor.lost(readings.insulation is not None, now) and state.stage in _ENERGISED:
             found.append(Finding(Fault.ISOLATION, "insulation monitor is silent", latched=True))
         return found
 
-    def _contacts(self, state: State, view: View, now: float) -> list[Finding]:
+    def _contacts(self, state: State, readings: Readings, now: float) -> list[Finding]:
         found = []
-        if self._stuck(view.contactor_closed and not state.commanded, now):
+        if self._stuck(readings.contactor_closed and not state.coil_on, now):
             found.append(Finding(Fault.CONTACTOR_WELDED, "mirror contact closed without the coil"))
-        should_be_closed = state.commanded and state.stage is not Stage.CLOSE
-        if self._dropped(should_be_closed and not view.contactor_closed, now):
+        should_be_closed = state.coil_on and state.stage is not Stage.CLOSE
+        if self._dropped(should_be_closed and not readings.contactor_closed, now):
             found.append(Finding(Fault.CONTACTOR_FAILED, "mirror contact opened under the coil", latched=True))
         return found
 
-    def _voltages(self, state: State, view: View, now: float) -> list[Finding]:
+    def _voltages(self, state: State, readings: Readings, now: float) -> list[Finding]:
         """The table's trip voltage counts at once, more than the vehicle's own limit after 400 ms."""
-        volts = max(view.connector_v, view.power.voltage_v if view.power is not None else 0.0)
-        own = view.vehicle.max_voltage_v if view.vehicle is not None else 0.0
+        volts = max(readings.connector_v, readings.power.voltage_v if readings.power is not None else 0.0)
+        own = readings.vehicle.max_voltage_v if readings.vehicle is not None else 0.0
         limit = min(own, state.rating.max_voltage_v) if own > 0.0 else state.rating.max_voltage_v
         above = volts > limit + OVER_VOLTAGE_MARGIN_V and state.stage in _WITH_VEHICLE
         tripped = volts > over_voltage_threshold(limit) and state.stage in _ENERGISED
@@ -180,21 +180,23 @@ class EvseWatch:
             return [Finding(Fault.OVER_VOLTAGE, f"{volts:.0f} V, limit {limit:.0f} V", latched=True)]
         return []
 
-    def _amperes(self, state: State, view: View, now: float) -> list[Finding]:
+    def _amperes(self, state: State, readings: Readings, now: float) -> list[Finding]:
         """Current against what was asked, and the meter against the modules."""
-        if state.stage not in _TRANSFER or view.power is None:
+        if state.stage not in _TRANSFER or readings.power is None:
             self._currents.clear()
             self._asked.clear()
             self._over_current(False, now)
             self._spread(False, now)
             return []
-        _remember(self._currents, now, view.power.current_a)
+        _remember(self._currents, now, readings.power.current_a)
         _remember(self._asked, now, state.output_a)
         found = []
         asked = max(amps for _, amps in self._asked)
-        if self._over_current(view.power.current_a > asked * (1 + OVER_CURRENT_SHARE) + OVER_CURRENT_A, now):
-            found.append(Finding(Fault.OVER_CURRENT, f"{view.power.current_a:.0f} A of {asked:.0f} A", latched=True))
-        if self._spread(view.meter is not None and self._apart(view.meter.current_a), now):
+        if self._over_current(readings.power.current_a > asked * (1 + OVER_CURRENT_SHARE) + OVER_CURRENT_A, now):
+            found.append(
+                Finding(Fault.OVER_CURRENT, f"{readings.power.current_a:.0f} A of {asked:.0f} A", latched=True)
+            )
+        if self._spread(readings.meter is not None and self._apart(readings.meter.current_a), now):
             found.append(Finding(Fault.METER, "meter and modules disagree on the current", latched=True))
         return found
 
@@ -203,16 +205,16 @@ class EvseWatch:
         high = max(amps for _, amps in self._currents)
         return max(low - metered_a, metered_a - high) > max(SPREAD_A, SPREAD_SHARE * high)
 
-    def _insulated(self, state: State, view: View, now: float) -> list[Finding]:
+    def _insulated(self, state: State, readings: Readings, now: float) -> list[Finding]:
         """During energy transfer; not while the current ramps up."""
-        reading = view.insulation
+        reading = readings.insulation
         ramping = state.stage is Stage.CHARGING and now - state.since < INSULATION_GRACE_S
         settled = state.stage in _TRANSFER and not ramping
         low = (
             reading is not None
             and reading.valid
-            and view.connector_v > SAFE_V
-            and reading.resistance_kohm < insulation_limit_kohm(view.connector_v)
+            and readings.connector_v > SAFE_V
+            and reading.resistance_kohm < insulation_limit_kohm(readings.connector_v)
         )
         if self._insulation(settled and low, now) and reading is not None:
             return [Finding(Fault.ISOLATION, f"{reading.resistance_kohm:.0f} kOhm while charging", latched=True)]

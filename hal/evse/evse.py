@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One charging point with its ports: reads them, keeps the state, carries the actions out.
+"""One EVSE with its ports: reads them, keeps the state, carries the actions out.
 
-A port that fails while an action is carried out becomes a fault of this EVSE, which stands until the port obeys
-again. A contactor that could not be told to open is told again with every look.
+A port that fails while an action is carried out raises a fault of this EVSE, which is cleared when the port works
+again. A contactor that could not be commanded to open is commanded again with every sample.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from hal.evse.model import (
     EvseEvent,
     FaultsChanged,
     FinishCableCheck,
-    Offer,
+    Limits,
     OpenContactor,
     Publish,
     RaiseFault,
     Rating,
+    Readings,
     ReportOutput,
     RequestVehicleStop,
     SetOutput,
     StartSelfTest,
     State,
     SwitchOff,
-    View,
 )
 from hal.evse.step import step
 from hal.ports import Contactor, InsulationMonitor, Meter, PowerShelf, VehicleLink
@@ -95,7 +95,7 @@ class Evse:
         self.number = number
         self.connector = connector
         self.state = State(evse=number, rating=rating, next_reading=started, since=started)
-        self.view: View | None = None
+        self.readings: Readings | None = None
         self.busy = False
         self._ports = ports
         self._book = book
@@ -107,13 +107,13 @@ class Evse:
 
     # --- reading -------------------------------------------------------------------------------------------
 
-    def observe(self, plug_temp_c: float | None, share: Offer, now: float) -> View:
+    def observe(self, plug_temp_c: float | None, share: Limits, now: float) -> Readings:
         """Read every port and let the watch judge; what it finds is in the fault book afterwards."""
         ports = self._ports
         self._read_contactor()
         if self._reopen:
             self._carry_out(OpenContactor())
-        self.view = view = View(
+        self.readings = readings = Readings(
             vehicle=_fresh(ports.vehicle.vehicle, ports.vehicle.stale_after_s, now),
             power=_fresh(lambda: ports.shelf.reading(self.number), ports.shelf.stale_after_s, now),
             meter=_fresh(ports.meter.sample, ports.meter.stale_after_s, now),
@@ -122,12 +122,12 @@ class Evse:
             connector_v=self._connector_v,
             ceiling=ceiling(self.state.rating, plug_temp_c, share),
         )
-        found = self._watch.check(self.state, view, plug_temp_c, now)
+        found = self._watch.check(self.state, readings, plug_temp_c, now)
         self._book.replace("watch", self.number, [finding for finding in found if not finding.latched])
         for finding in found:
             if finding.latched and self.state.plugged:
                 self._book.add("session", finding.fault, self.number, detail=finding.detail)
-        return view
+        return readings
 
     def _read_contactor(self) -> None:
         """A contactor that does not answer keeps its last reading, with a fault: it may well be closed."""
@@ -175,7 +175,7 @@ class Evse:
     @property
     def is_open(self) -> bool:
         """Whether coil and mirror contact are both off, and nothing is owed to the meter's stop reading."""
-        return not (self.state.commanded or self._mirror or self.state.owes_stop)
+        return not (self.state.coil_on or self._mirror or self.state.stop_reading_due)
 
     def _carry_out(self, action: Action) -> None:
         fault = _FAULT_OF.get(type(action), Fault.VEHICLE_LINK)
@@ -260,7 +260,7 @@ class Evse:
             phase=state.phase,
             plugged=state.plugged,
             locked=state.locked,
-            contactor_closed=state.closed,
+            contactor_closed=state.contactor_closed,
             flow=state.flow,
             session=state.session,
             lease_left_s=max(0.0, state.lease_until - now) if state.session is not None else 0.0,

@@ -7,16 +7,16 @@ vehicle's request. A rise is limited, a fall is not.
 
 from __future__ import annotations
 
-from hal.evse.model import Offer, Rating
+from hal.evse.model import Limits, Rating
 
 __all__ = [
     "PRECHARGE_A",
     "SENSORLESS_A",
     "TEST_A",
     "cable_check_voltage",
+    "capped",
     "ceiling",
     "derated",
-    "merge",
     "over_voltage_threshold",
     "ramp",
 ]
@@ -43,17 +43,17 @@ def derated(max_current_a: float, plug_temp_c: float | None) -> float:
     return max_current_a * (1.0 - 0.5 * (plug_temp_c - WARM_C) / (HOT_C - WARM_C))
 
 
-def ceiling(rating: Rating, plug_temp_c: float | None, share: Offer) -> Offer:
+def ceiling(rating: Rating, plug_temp_c: float | None, share: Limits) -> Limits:
     """What the EVSE could give now: rating, derating and module share together."""
-    return Offer(
+    return Limits(
         current_a=min(derated(rating.max_current_a, plug_temp_c), share.current_a),
         power_w=min(rating.max_power_w, share.power_w),
     )
 
 
-def merge(most: Offer, limit_w: float | None) -> Offer:
+def capped(most: Limits, limit_w: float | None) -> Limits:
     """The EVSE's ceiling under the service's cap."""
-    return most if limit_w is None else Offer(most.current_a, min(most.power_w, limit_w))
+    return most if limit_w is None else Limits(most.current_a, min(most.power_w, limit_w))
 
 
 def ramp(present_a: float, wanted_a: float, elapsed_s: float) -> float:

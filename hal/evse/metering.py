@@ -9,7 +9,7 @@ if the meter is silent, because a bill hangs on them.
 from __future__ import annotations
 
 from firmware.contract import MeterContext, MeterReading
-from hal.evse.model import NO_OFFER, View
+from hal.evse.model import ZERO_LIMITS, Readings
 from hal.evse.run import Run
 from hal.evse.table import RUNNING
 from hal.ports import MeterSample
@@ -21,38 +21,38 @@ STOP_PATIENCE_S = 1.5
 """How long the `stop` reading waits for a sample that was taken after the contactor opened."""
 
 
-def read_meter(run: Run, view: View) -> None:
+def read_meter(run: Run, readings: Readings) -> None:
     """Publish what is due of `start` and `periodic`."""
-    if view.meter is not None:
-        run.set(energy_wh=max(run.state.energy_wh or 0.0, view.meter.energy_wh))
-    if run.state.owes_start and _publish(run, view, MeterContext.START):
-        run.set(owes_start=False, owes_stop=True)
+    if readings.meter is not None:
+        run.set(energy_wh=max(run.state.energy_wh or 0.0, readings.meter.energy_wh))
+    if run.state.start_reading_due and _publish(run, readings, MeterContext.START):
+        run.set(start_reading_due=False, stop_reading_due=True)
     if run.now >= run.state.next_reading:
         late = run.now - run.state.next_reading > PERIOD_S
         run.set(next_reading=run.now + PERIOD_S if late else run.state.next_reading + PERIOD_S)
-        if view.meter is not None:
-            _publish(run, view, MeterContext.PERIODIC)
+        if readings.meter is not None:
+            _publish(run, readings, MeterContext.PERIODIC)
 
 
-def settle_meter(run: Run, view: View) -> None:
+def settle_meter(run: Run, readings: Readings) -> None:
     """Publish the `stop` reading that is owed, once a sample is newer than this stage or patience is at its end."""
-    if run.state.owes_start:
-        run.set(owes_start=False)
-    newer = view.meter is not None and view.meter.mono_s >= run.state.since
-    if run.state.owes_stop and (newer or run.spent_s >= STOP_PATIENCE_S):
-        if view.meter is not None:
-            run.set(energy_wh=max(run.state.energy_wh or 0.0, view.meter.energy_wh))
-        _publish(run, view, MeterContext.STOP)
-        run.set(owes_stop=False)
+    if run.state.start_reading_due:
+        run.set(start_reading_due=False)
+    newer = readings.meter is not None and readings.meter.mono_s >= run.state.since
+    if run.state.stop_reading_due and (newer or run.spent_s >= STOP_PATIENCE_S):
+        if readings.meter is not None:
+            run.set(energy_wh=max(run.state.energy_wh or 0.0, readings.meter.energy_wh))
+        _publish(run, readings, MeterContext.STOP)
+        run.set(stop_reading_due=False)
 
 
-def _publish(run: Run, view: View, context: MeterContext) -> bool:
+def _publish(run: Run, readings: Readings, context: MeterContext) -> bool:
     """False when no register was ever read."""
     state = run.state
     if state.energy_wh is None:
         return False
-    sample = view.meter or MeterSample(run.now, state.energy_wh, 0.0, 0.0, 0.0)
-    offer = state.offer if state.stage in RUNNING else NO_OFFER
+    sample = readings.meter or MeterSample(run.now, state.energy_wh, 0.0, 0.0, 0.0)
+    offered = state.offered if state.stage in RUNNING else ZERO_LIMITS
     reading = MeterReading(
         evse=state.evse,
         context=context,
@@ -60,9 +60,9 @@ def _publish(run: Run, view: View, context: MeterContext) -> bool:
         voltage_v=sample.voltage_v,
         current_a=sample.current_a,
         power_w=sample.power_w,
-        offered_a=offer.current_a,
-        offered_w=offer.power_w,
-        soc_percent=view.vehicle.soc_percent if view.vehicle is not None and state.plugged else None,
+        offered_a=offered.current_a,
+        offered_w=offered.power_w,
+        soc_percent=readings.vehicle.soc_percent if readings.vehicle is not None and state.plugged else None,
     )
     run.set(reading=reading)
     run.publish(reading)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that go into and come out of `step`: state, view, events, actions. All frozen."""
+"""The values that go into and come out of `step`: state, readings, events, actions. All frozen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hal.evse.table import PHASE_OF, Stage, StopKind
 from hal.ports import InsulationReading, MeterSample, PowerReading, Vehicle, VehicleStage
 
 __all__ = [
-    "NO_OFFER",
+    "ZERO_LIMITS",
     "Action",
     "AnnounceLimits",
     "AuthoriseVehicle",
@@ -22,21 +22,21 @@ __all__ = [
     "EvseEvent",
     "FaultsChanged",
     "FinishCableCheck",
-    "LimitSet",
-    "Look",
-    "Offer",
+    "LimitChanged",
+    "Limits",
     "OpenContactor",
     "Permitted",
     "Publish",
     "RaiseFault",
     "Rating",
+    "Readings",
     "ReportOutput",
     "RequestVehicleStop",
+    "Sampled",
     "SetOutput",
     "StartSelfTest",
     "State",
     "SwitchOff",
-    "View",
     "Withdrawn",
 ]
 
@@ -52,7 +52,7 @@ class Rating:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Limits:
     """The most an EVSE gives: current and power, both to be kept."""
 
     current_a: float
@@ -63,11 +63,11 @@ class Offer:
         return min(self.current_a, self.power_w / max(voltage_v, 1.0))
 
 
-NO_OFFER = Offer(0.0, 0.0)
+ZERO_LIMITS = Limits(0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Readings:
     """What the ports of one EVSE say now; None stands for a device that is silent or whose reading is stale."""
 
     vehicle: Vehicle | None
@@ -76,7 +76,7 @@ class View:
     insulation: InsulationReading | None
     contactor_closed: bool
     connector_v: float
-    ceiling: Offer
+    ceiling: Limits
     """What the EVSE could give now: its rating after derating, and its share of the modules."""
 
 
@@ -91,46 +91,48 @@ class State:
     """When the stage was entered."""
     plugged: bool = False
     locked: bool = False
-    commanded: bool = False
-    """The contactor's coil."""
-    closed: bool = False
-    """The contactor's mirror contact, as published."""
+    coil_on: bool = False
+    """The contactor's coil, as last commanded."""
+    contactor_closed: bool = False
+    """The contactor's mirror contact, as last published."""
     session: str | None = None
     lease_until: float = 0.0
-    fresh: bool = False
-    """The permission was given while the last session was still being stopped: start anew when it is over."""
+    permitted_while_stopping: bool = False
+    """The permission was given while the last session was still stopping: a new one starts after it."""
     limit_w: float | None = None
     faults: frozenset[Fault] = frozenset()
-    kind: StopKind = StopKind.NORMAL
+    stop_kind: StopKind = StopKind.NORMAL
     ended_by: Cause = Cause.SEQUENCE
     """Who or what ended the last session; told again when it is wound up."""
     flow: EnergyFlow = EnergyFlow.NONE
     vehicle_stage: VehicleStage = VehicleStage.NONE
     evcc_id: str | None = None
-    authorised: bool = False
-    """What the vehicle was last told."""
-    check_until: float = 0.0
-    tested: bool = False
-    """The insulation monitor was seen busy with the self test that this session asked for."""
+    vehicle_authorised: bool = False
+    """The last authorisation sent to the vehicle."""
+    cable_check_until: float = 0.0
+    self_test_seen: bool = False
+    """A reading has shown the insulation monitor busy with the self test that this session requested."""
     good_samples: int = 0
     bad_samples: int = 0
-    sampled_at: float = 0.0
-    """Stamp of the insulation reading counted last."""
+    insulation_at: float = 0.0
+    """Stamp of the last insulation reading that was counted."""
     output_v: float = 0.0
     output_a: float = 0.0
     """What was last asked of the modules."""
     output_at: float = 0.0
-    odd_since: float | None = None
-    """Since when the vehicle asks for a voltage it may not have."""
+    over_request_since: float | None = None
+    """Since when the vehicle requests a voltage above its own limit or the rating."""
     quiet_since: float | None = None
-    """Since when the vehicle asks for no current."""
-    announced: Offer = NO_OFFER
-    offer: Offer = NO_OFFER
-    """The limits in force; lower ones follow their announcement by a moment."""
+    """Since when the vehicle requests no current."""
+    announced: Limits = ZERO_LIMITS
+    """The limits last sent to the vehicle."""
+    offered: Limits = ZERO_LIMITS
+    """The limits in force; lower ones follow their announcement by up to 1 s."""
     lower_since: float | None = None
-    owes_start: bool = False
-    owes_stop: bool = False
-    """A `start` reading is out and its `stop` is not."""
+    start_reading_due: bool = False
+    """Energy transfer has begun and its `start` reading is not published yet."""
+    stop_reading_due: bool = False
+    """A `start` reading is published and its `stop` is not."""
     energy_wh: float | None = None
     reading: MeterReading | None = None
     next_reading: float = 0.0
@@ -144,10 +146,10 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """The ports were read: ten times a second, and at once when the vehicle changes its mind."""
+class Sampled:
+    """The ports were read: ten times a second, and at once when the vehicle reports a change."""
 
-    view: View
+    readings: Readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitSet:
+class LimitChanged:
     power_w: float | None
 
 
@@ -175,7 +177,7 @@ class FaultsChanged:
     faults: frozenset[Fault]
 
 
-EvseEvent: TypeAlias = Look | Permitted | Withdrawn | LimitSet | FaultsChanged
+EvseEvent: TypeAlias = Sampled | Permitted | Withdrawn | LimitChanged | FaultsChanged
 
 # --- actions ---------------------------------------------------------------------------------------------
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from firmware.contract import Cause, Event, Fault, PhaseChanged
-from hal.evse.limits import merge, ramp
+from hal.evse.limits import capped, ramp
 from hal.evse.model import (
-    NO_OFFER,
+    ZERO_LIMITS,
     Action,
     AnnounceLimits,
     AuthoriseVehicle,
@@ -22,18 +22,18 @@ from hal.evse.model import (
     EmergencyStop,
     EnableInsulation,
     FinishCableCheck,
-    Offer,
+    Limits,
     OpenContactor,
     Publish,
     RaiseFault,
+    Readings,
     RequestVehicleStop,
     SetOutput,
     StartSelfTest,
     State,
     SwitchOff,
-    View,
 )
-from hal.evse.table import CABLE_CHECK, RUNNING, TRANSITIONS, Stage, StopKind, Trigger, kind_of
+from hal.evse.table import CABLE_CHECK, RUNNING, TRANSITIONS, Stage, StopKind, Trigger, stop_kind_of
 
 __all__ = ["CABLE_CHECK_S", "Run"]
 
@@ -43,7 +43,7 @@ ANNOUNCE_LEAD_S = 1.0
 
 
 class Run:
-    """State, view and actions of one step."""
+    """State, readings and actions of one step."""
 
     __slots__ = ("actions", "now", "state")
 
@@ -83,14 +83,14 @@ class Run:
 
     def stop(self, trigger: Trigger, cause: Cause, kind: StopKind) -> None:
         """Leave a running or stopping stage; an emergency cuts, whatever was asked."""
-        self.set(kind=max(kind, self.state.kind, key=lambda each: each.value))
+        self.set(stop_kind=max(kind, self.state.stop_kind, key=lambda each: each.value))
         self.fire(Trigger.CUT if kind is StopKind.EMERGENCY else trigger, cause)
 
     def fail(self, fault: Fault, detail: str) -> None:
         """The session broke in this stage: raise its fault and stop as fast as the fault needs."""
         self.fail_at_rest(fault, detail)
         self.drop_permission()
-        self.stop(Trigger.FAULT, Cause.FAULT, max(kind_of(fault), StopKind.ERROR, key=lambda each: each.value))
+        self.stop(Trigger.FAULT, Cause.FAULT, max(stop_kind_of(fault), StopKind.ERROR, key=lambda each: each.value))
 
     def fail_at_rest(self, fault: Fault, detail: str) -> None:
         """Raise a fault where there is nothing left to stop."""
@@ -98,19 +98,19 @@ class Run:
         self.set(faults=self.state.faults | {fault})
 
     def drop_permission(self) -> None:
-        self.set(session=None, lease_until=0.0, fresh=False)
+        self.set(session=None, lease_until=0.0, permitted_while_stopping=False)
 
     def authorise(self, granted: bool) -> None:
         """Tell the vehicle, if it was told otherwise before."""
-        if self.state.authorised is not granted:
+        if self.state.vehicle_authorised is not granted:
             self.do(AuthoriseVehicle(granted))
-            self.set(authorised=granted)
+            self.set(vehicle_authorised=granted)
 
     # --- output --------------------------------------------------------------------------------------------
 
     def drive(self, voltage_v: float, current_a: float) -> None:
         """Ask the modules for this much; with an open mirror contact they are asked for nothing."""
-        if not self.state.closed:
+        if not self.state.contactor_closed:
             self.switch_off()
             return
         self.do(SetOutput(voltage_v, current_a))
@@ -126,33 +126,33 @@ class Run:
 
     def open_contactor(self) -> None:
         self.do(OpenContactor())
-        self.set(commanded=False)
+        self.set(coil_on=False)
 
-    def follow_limits(self, view: View) -> None:
+    def follow_limits(self, readings: Readings) -> None:
         """Announce what may be given now; a lower limit comes into force when the vehicle follows, or after 1 s."""
-        wanted, state = merge(view.ceiling, self.state.limit_w), self.state
-        if _moved(wanted, state.announced):
+        wanted, state = capped(readings.ceiling, self.state.limit_w), self.state
+        if _differ(wanted, state.announced):
             self.do(AnnounceLimits(state.rating.max_voltage_v, wanted.current_a, wanted.power_w))
             self.set(announced=wanted)
-        if wanted.current_a >= state.offer.current_a and wanted.power_w >= state.offer.power_w:
-            self.set(offer=wanted, lower_since=None)
+        if wanted.current_a >= state.offered.current_a and wanted.power_w >= state.offered.power_w:
+            self.set(offered=wanted, lower_since=None)
             return
         since = self.now if state.lower_since is None else state.lower_since
-        if self.now - since >= ANNOUNCE_LEAD_S or _follows(view, wanted):
-            self.set(offer=wanted, lower_since=None)
+        if self.now - since >= ANNOUNCE_LEAD_S or _follows(readings, wanted):
+            self.set(offered=wanted, lower_since=None)
         else:
             self.set(lower_since=since)
 
 
-def _moved(new: Offer, old: Offer) -> bool:
+def _differ(new: Limits, old: Limits) -> bool:
     """Whether a limit changed by more than noise; any change from or to nothing counts."""
     pairs = ((new.current_a, old.current_a), (new.power_w, old.power_w))
     return any((a == 0.0) != (b == 0.0) or abs(a - b) > 0.005 * max(a, b) for a, b in pairs)
 
 
-def _follows(view: View, offer: Offer) -> bool:
-    vehicle = view.vehicle
-    return vehicle is not None and vehicle.target_current_a <= offer.current_at(vehicle.target_voltage_v)
+def _follows(readings: Readings, limits: Limits) -> bool:
+    vehicle = readings.vehicle
+    return vehicle is not None and vehicle.target_current_a <= limits.current_at(vehicle.target_voltage_v)
 
 
 # --- what happens on the way out of a stage, and on the way in -----------------------------------------------
@@ -162,7 +162,7 @@ def _leave(run: Run, stage: Stage) -> None:
     """A cable check that ends early is answered `failed`; a vehicle is told of a stop that it did not start."""
     if stage in CABLE_CHECK and run.state.stage not in RUNNING and stage is not Stage.CHECKED:
         run.do(FinishCableCheck(False))
-    if run.state.stage is Stage.OPEN and run.state.kind is StopKind.EMERGENCY:
+    if run.state.stage is Stage.OPEN and run.state.stop_kind is StopKind.EMERGENCY:
         run.do(EmergencyStop())
     elif run.state.stage in (Stage.RAMP_DOWN, Stage.OPEN) and stage in RUNNING:
         run.do(RequestVehicleStop())
@@ -170,28 +170,34 @@ def _leave(run: Run, stage: Stage) -> None:
 
 def _enter_idle(run: Run) -> None:
     run.authorise(False)
-    run.set(kind=StopKind.NORMAL, offer=NO_OFFER, announced=NO_OFFER)
+    run.set(stop_kind=StopKind.NORMAL, offered=ZERO_LIMITS, announced=ZERO_LIMITS)
 
 
 def _enter_authorised(run: Run) -> None:
     run.authorise(True)
-    run.set(kind=StopKind.NORMAL, fresh=False, offer=NO_OFFER, announced=NO_OFFER, lower_since=None)
+    run.set(
+        stop_kind=StopKind.NORMAL,
+        permitted_while_stopping=False,
+        offered=ZERO_LIMITS,
+        announced=ZERO_LIMITS,
+        lower_since=None,
+    )
 
 
 def _enter_discharge(run: Run) -> None:
     run.switch_off()
     run.do(EnableInsulation(True))
-    run.set(check_until=run.now + CABLE_CHECK_S, odd_since=None, quiet_since=None)
+    run.set(cable_check_until=run.now + CABLE_CHECK_S, over_request_since=None, quiet_since=None)
 
 
 def _enter_close(run: Run) -> None:
     run.do(CloseContactor())
-    run.set(commanded=True)
+    run.set(coil_on=True)
 
 
 def _enter_self_test(run: Run) -> None:
     run.do(StartSelfTest())
-    run.set(tested=False, good_samples=0, bad_samples=0)
+    run.set(self_test_seen=False, good_samples=0, bad_samples=0)
 
 
 def _enter_checked(run: Run) -> None:
@@ -200,7 +206,7 @@ def _enter_checked(run: Run) -> None:
 
 def _enter_charging(run: Run) -> None:
     """The first time of a session the meter owes a `start` reading; coming back from a pause it does not."""
-    run.set(owes_start=not run.state.owes_stop, quiet_since=None)
+    run.set(start_reading_due=not run.state.stop_reading_due, quiet_since=None)
 
 
 def _enter_ask_stop(run: Run) -> None:
@@ -213,14 +219,14 @@ def _enter_open(run: Run) -> None:
 
 
 def _enter_finished(run: Run) -> None:
-    run.authorise(run.state.session is not None and not run.state.fresh)
-    run.set(kind=StopKind.NORMAL, offer=NO_OFFER)
+    run.authorise(run.state.session is not None and not run.state.permitted_while_stopping)
+    run.set(stop_kind=StopKind.NORMAL, offered=ZERO_LIMITS)
 
 
 def _enter_faulted(run: Run) -> None:
     run.authorise(False)
     run.drop_permission()
-    run.set(offer=NO_OFFER)
+    run.set(offered=ZERO_LIMITS)
 
 
 _ENTRY: dict[Stage, Callable[[Run], None]] = {

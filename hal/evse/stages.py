@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is done in each stage, one function a stage: look at the ports, act, and fire a trigger when it is over.
+"""One function per stage: check the readings, act, and fire a trigger when the stage is over.
 
-At most one trigger is fired per look, because the view is older than what a stage has just commanded. Limits are those
-of IEC 61851-23:2023 and ISO 15118 as charger builders use them; where the vehicle is the one that misbehaves the
+At most one trigger is fired per sample, because the readings are older than what the stage has just commanded. Limits
+are those of IEC 61851-23:2023 and ISO 15118 as charger builders use them; where it is the vehicle that misbehaves, the
 fault's detail says so.
 """
 
@@ -14,7 +14,7 @@ from typing import TypeAlias
 from firmware.contract import Cause, Fault
 from hal.evse.limits import PRECHARGE_A, TEST_A, cable_check_voltage
 from hal.evse.metering import settle_meter
-from hal.evse.model import Rating, View
+from hal.evse.model import Rating, Readings
 from hal.evse.run import Run
 from hal.evse.table import TIME_LIMIT_S, Stage, StopKind, Trigger
 from hal.ports import Pilot, Vehicle, VehicleStage
@@ -31,8 +31,8 @@ CLOSE_WITHIN_V = 20.0
 QUIET_A = 0.5
 """A vehicle that asks for less asks for nothing; the same holds for what a station gives."""
 QUIET_S = 1.0
-ODD_V = 5.0
-ODD_S = 0.4
+OVER_REQUEST_V = 5.0
+OVER_REQUEST_S = 0.4
 """Over-voltage of less than 200 ms must be borne, of more than 400 ms must not; so with a request for it."""
 STOP_A_PER_S = 250.0
 PART_A = 1.0
@@ -42,7 +42,7 @@ PART_IN_ERROR_S = 0.5
 SELF_TEST_LATENCY_S = 1.5
 
 _CHECKING = frozenset({VehicleStage.CABLE_CHECK})
-_STAYS: dict[Stage, frozenset[VehicleStage]] = {
+_EXPECTED: dict[Stage, frozenset[VehicleStage]] = {
     **dict.fromkeys(
         (Stage.DISCHARGE, Stage.CLOSE, Stage.TEST_VOLTAGE, Stage.SELF_TEST, Stage.SAMPLES, Stage.BLEED), _CHECKING
     ),
@@ -62,29 +62,29 @@ def insulation_limit_kohm(voltage_v: float) -> float:
 # --- at rest -------------------------------------------------------------------------------------------------
 
 
-def _in_idle(run: Run, _view: View) -> None:
+def _in_idle(run: Run, _readings: Readings) -> None:
     if run.state.plugged:
         run.fire(Trigger.PLUG, Cause.DRIVER)
 
 
-def _in_plugged(run: Run, _view: View) -> None:
+def _in_plugged(run: Run, _readings: Readings) -> None:
     if run.state.session is not None:
         run.fire(Trigger.PERMIT, Cause.SERVICE)
 
 
-def _in_authorised(run: Run, view: View) -> None:
-    if view.ceiling.current_a > 0.0 or run.state.limit_w == 0.0:
-        run.follow_limits(view)
-    if view.vehicle is not None and view.vehicle.stage is VehicleStage.CABLE_CHECK:
+def _in_authorised(run: Run, readings: Readings) -> None:
+    if readings.ceiling.current_a > 0.0 or run.state.limit_w == 0.0:
+        run.follow_limits(readings)
+    if readings.vehicle is not None and readings.vehicle.stage is VehicleStage.CABLE_CHECK:
         run.fire(Trigger.BEGIN, Cause.VEHICLE)
 
 
-def _in_finished(run: Run, _view: View) -> None:
-    if run.state.fresh:
+def _in_finished(run: Run, _readings: Readings) -> None:
+    if run.state.permitted_while_stopping:
         run.fire(Trigger.PERMIT, Cause.SERVICE)
 
 
-def _in_faulted(run: Run, _view: View) -> None:
+def _in_faulted(run: Run, _readings: Readings) -> None:
     if not any(fault.stops_charging for fault in run.state.faults):
         run.fire(Trigger.CLEAR if run.state.plugged else Trigger.EMPTY, Cause.SEQUENCE)
 
@@ -92,75 +92,77 @@ def _in_faulted(run: Run, _view: View) -> None:
 # --- cable check ---------------------------------------------------------------------------------------------
 
 
-def _in_discharge(run: Run, view: View) -> None:
-    vehicle = _partner(run, view)
+def _in_discharge(run: Run, readings: Readings) -> None:
+    vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None:
         return
-    modules_v = view.power.voltage_v if view.power is not None else 0.0
-    if view.connector_v >= SAFE_V or modules_v >= SAFE_V:
-        _bound(run, Fault.CABLE_CHECK, f"output at {max(view.connector_v, modules_v):.0f} V before the cable check")
+    modules_v = readings.power.voltage_v if readings.power is not None else 0.0
+    if readings.connector_v >= SAFE_V or modules_v >= SAFE_V:
+        _fail_if_overdue(
+            run, Fault.CABLE_CHECK, f"output at {max(readings.connector_v, modules_v):.0f} V before the cable check"
+        )
     elif vehicle.pilot is not Pilot.C:
-        _bound(run, Fault.CABLE_CHECK, "vehicle asks for a cable check but its pilot does not")
+        _fail_if_overdue(run, Fault.CABLE_CHECK, "vehicle asks for a cable check but its pilot does not")
     elif not vehicle.locked:
-        _bound(run, Fault.CONNECTOR_LOCK, "plug is not held by the vehicle")
-    elif view.power is None or view.power.groups < 1:
-        _bound(run, Fault.POWER_MODULE, "no modules joined to the EVSE")
-    elif view.contactor_closed:
-        _bound(run, Fault.CONTACTOR_WELDED, "mirror contact closed before the coil")
+        _fail_if_overdue(run, Fault.CONNECTOR_LOCK, "plug is not held by the vehicle")
+    elif readings.power is None or readings.power.groups < 1:
+        _fail_if_overdue(run, Fault.POWER_MODULE, "no modules joined to the EVSE")
+    elif readings.contactor_closed:
+        _fail_if_overdue(run, Fault.CONTACTOR_WELDED, "mirror contact closed before the coil")
     else:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
 
 
-def _in_close(run: Run, view: View) -> None:
-    if _partner(run, view) is None:
+def _in_close(run: Run, readings: Readings) -> None:
+    if _vehicle_in_sequence(run, readings) is None:
         return
-    if view.contactor_closed:
+    if readings.contactor_closed:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
     else:
-        _bound(run, Fault.CONTACTOR_FAILED, "mirror contact does not follow")
+        _fail_if_overdue(run, Fault.CONTACTOR_FAILED, "mirror contact does not follow")
 
 
-def _in_test_voltage(run: Run, view: View) -> None:
-    vehicle = _partner(run, view)
+def _in_test_voltage(run: Run, readings: Readings) -> None:
+    vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None:
         return
     wanted = cable_check_voltage(run.state.rating, vehicle.max_voltage_v)
     run.drive(wanted, TEST_A)
-    if _shorted(run, view):
+    if _shorted(run, readings):
         run.fail(Fault.CABLE_CHECK, "short circuit")
-    elif view.power is not None and abs(view.power.voltage_v - wanted) <= TEST_WITHIN_V:
+    elif readings.power is not None and abs(readings.power.voltage_v - wanted) <= TEST_WITHIN_V:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
     else:
-        _bound(run, Fault.CABLE_CHECK, f"test voltage of {wanted:.0f} V not reached")
+        _fail_if_overdue(run, Fault.CABLE_CHECK, f"test voltage of {wanted:.0f} V not reached")
 
 
-def _in_self_test(run: Run, view: View) -> None:
-    vehicle = _partner(run, view)
+def _in_self_test(run: Run, readings: Readings) -> None:
+    vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None:
         return
     run.drive(cable_check_voltage(run.state.rating, vehicle.max_voltage_v), TEST_A)
-    result = view.insulation.self_test_passed if view.insulation is not None else None
+    result = readings.insulation.self_test_passed if readings.insulation is not None else None
     if result is None:
-        run.set(tested=run.state.tested or view.insulation is not None)
-    if result is None or not (run.state.tested or run.spent_s >= SELF_TEST_LATENCY_S):
+        run.set(self_test_seen=run.state.self_test_seen or readings.insulation is not None)
+    if result is None or not (run.state.self_test_seen or run.spent_s >= SELF_TEST_LATENCY_S):
         # A result that was there before the monitor was seen busy may be that of the session before.
-        _bound(run, Fault.CABLE_CHECK, "self test of the insulation monitor does not end")
+        _fail_if_overdue(run, Fault.CABLE_CHECK, "self test of the insulation monitor does not end")
     elif result:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
     else:
         run.fail(Fault.CABLE_CHECK, "self test of the insulation monitor failed")
 
 
-def _in_samples(run: Run, view: View) -> None:
-    vehicle = _partner(run, view)
+def _in_samples(run: Run, readings: Readings) -> None:
+    vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None:
         return
     run.drive(cable_check_voltage(run.state.rating, vehicle.max_voltage_v), TEST_A)
-    reading, state = view.insulation, run.state
-    if reading is not None and reading.valid and reading.mono_s > max(state.sampled_at, state.since):
+    reading, state = readings.insulation, run.state
+    if reading is not None and reading.valid and reading.mono_s > max(state.insulation_at, state.since):
         good = reading.resistance_kohm >= insulation_limit_kohm(state.output_v)
         run.set(
-            sampled_at=reading.mono_s,
+            insulation_at=reading.mono_s,
             good_samples=state.good_samples + 1 if good else 0,
             bad_samples=0 if good else state.bad_samples + 1,
         )
@@ -169,20 +171,20 @@ def _in_samples(run: Run, view: View) -> None:
     elif run.state.bad_samples >= SAMPLES_NEEDED and reading is not None:
         run.fail(Fault.ISOLATION, f"{reading.resistance_kohm:.0f} kOhm in the cable check")
     else:
-        _bound(run, Fault.CABLE_CHECK, "no valid reading of the insulation monitor")
+        _fail_if_overdue(run, Fault.CABLE_CHECK, "no valid reading of the insulation monitor")
 
 
-def _in_bleed(run: Run, view: View) -> None:
-    if _partner(run, view) is None:
+def _in_bleed(run: Run, readings: Readings) -> None:
+    if _vehicle_in_sequence(run, readings) is None:
         return
-    if view.connector_v < SAFE_V:
+    if readings.connector_v < SAFE_V:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
     else:
-        _bound(run, Fault.CABLE_CHECK, f"output stays at {view.connector_v:.0f} V after the cable check")
+        _fail_if_overdue(run, Fault.CABLE_CHECK, f"output stays at {readings.connector_v:.0f} V after the cable check")
 
 
-def _in_checked(run: Run, view: View) -> None:
-    vehicle = _partner(run, view)
+def _in_checked(run: Run, readings: Readings) -> None:
+    vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None:
         return
     if vehicle.stage is VehicleStage.PRECHARGE:
@@ -191,22 +193,22 @@ def _in_checked(run: Run, view: View) -> None:
         run.stop(Trigger.LEAVE, Cause.TIMEOUT, StopKind.NORMAL)
 
 
-def _shorted(run: Run, view: View) -> bool:
-    return view.power is not None and view.power.current_a >= SHORT_CIRCUIT_A and run.spent_s >= 1.0
+def _shorted(run: Run, readings: Readings) -> bool:
+    return readings.power is not None and readings.power.current_a >= SHORT_CIRCUIT_A and run.spent_s >= 1.0
 
 
 # --- energy ------------------------------------------------------------------------------------------------
 
 
-def _in_precharge(run: Run, view: View) -> None:
-    vehicle = _partner(run, view)
+def _in_precharge(run: Run, readings: Readings) -> None:
+    vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None or _asks_too_much(run, vehicle):
         return
-    run.follow_limits(view)
+    run.follow_limits(readings)
     if vehicle.stage is VehicleStage.PRECHARGE and vehicle.target_voltage_v < run.state.rating.min_voltage_v:
-        _bound(run, Fault.PRECHARGE, f"vehicle asks for {vehicle.target_voltage_v:.0f} V")
+        _fail_if_overdue(run, Fault.PRECHARGE, f"vehicle asks for {vehicle.target_voltage_v:.0f} V")
         return
-    voltage = view.power.voltage_v if view.power is not None else view.connector_v
+    voltage = readings.power.voltage_v if readings.power is not None else readings.connector_v
     matched = abs(voltage - run.state.output_v) <= CLOSE_WITHIN_V
     if vehicle.stage is VehicleStage.CHARGE and matched:
         run.fire(Trigger.DONE, Cause.VEHICLE)
@@ -214,15 +216,15 @@ def _in_precharge(run: Run, view: View) -> None:
         run.fail(Fault.PRECHARGE, f"vehicle closed at {voltage:.0f} V of {run.state.output_v:.0f} V")
     else:
         run.drive(_allowed_voltage(run.state.rating, vehicle), PRECHARGE_A)
-        _bound(run, Fault.PRECHARGE, "vehicle does not close" if matched else "voltage not reached")
+        _fail_if_overdue(run, Fault.PRECHARGE, "vehicle does not close" if matched else "voltage not reached")
 
 
-def _in_charging(run: Run, view: View) -> None:
-    vehicle = _partner(run, view)
+def _in_charging(run: Run, readings: Readings) -> None:
+    vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None or _asks_too_much(run, vehicle):
         return
-    run.follow_limits(view)
-    offered = _offered(run, view, vehicle)
+    run.follow_limits(readings)
+    offered = _offered_a(run, readings, vehicle)
     run.drive_towards(_allowed_voltage(run.state.rating, vehicle), min(vehicle.target_current_a, offered))
     quiet = vehicle.target_current_a < QUIET_A
     since = run.now if run.state.quiet_since is None else run.state.quiet_since
@@ -233,13 +235,13 @@ def _in_charging(run: Run, view: View) -> None:
         run.fire(Trigger.SUSPEND, Cause.VEHICLE)
 
 
-def _in_paused(run: Run, view: View) -> None:
-    vehicle = _partner(run, view)
+def _in_paused(run: Run, readings: Readings) -> None:
+    vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None or _asks_too_much(run, vehicle):
         return
-    run.follow_limits(view)
+    run.follow_limits(readings)
     run.drive(_allowed_voltage(run.state.rating, vehicle), 0.0)
-    offered = _offered(run, view, vehicle)
+    offered = _offered_a(run, readings, vehicle)
     since = run.now if run.state.quiet_since is None else run.state.quiet_since
     # A vehicle that was offered nothing gets its time to ask again before the pause counts as its own.
     run.set(quiet_since=since if offered >= QUIET_A and vehicle.target_current_a < QUIET_A else None)
@@ -248,10 +250,10 @@ def _in_paused(run: Run, view: View) -> None:
         run.fire(Trigger.RESUME, Cause.SEQUENCE)
 
 
-def _offered(run: Run, view: View, vehicle: Vehicle) -> float:
+def _offered_a(run: Run, readings: Readings, vehicle: Vehicle) -> float:
     """The current that the limits allow at the voltage there is."""
-    measured = view.power.voltage_v if view.power is not None else 0.0
-    return run.state.offer.current_at(measured if measured > SAFE_V else vehicle.target_voltage_v)
+    measured = readings.power.voltage_v if readings.power is not None else 0.0
+    return run.state.offered.current_at(measured if measured > SAFE_V else vehicle.target_voltage_v)
 
 
 def _allowed_voltage(rating: Rating, vehicle: Vehicle) -> float:
@@ -266,12 +268,12 @@ def _highest(rating: Rating, vehicle: Vehicle) -> float:
 
 def _asks_too_much(run: Run, vehicle: Vehicle) -> bool:
     """A voltage above both limits is never delivered; when the vehicle insists, the session fails."""
-    if vehicle.target_voltage_v <= _highest(run.state.rating, vehicle) + ODD_V:
-        run.set(odd_since=None)
+    if vehicle.target_voltage_v <= _highest(run.state.rating, vehicle) + OVER_REQUEST_V:
+        run.set(over_request_since=None)
         return False
-    since = run.now if run.state.odd_since is None else run.state.odd_since
-    run.set(odd_since=since)
-    if run.now - since < ODD_S:
+    since = run.now if run.state.over_request_since is None else run.state.over_request_since
+    run.set(over_request_since=since)
+    if run.now - since < OVER_REQUEST_S:
         return False
     limit = _highest(run.state.rating, vehicle)
     run.fail(Fault.OVER_VOLTAGE, f"vehicle asks for {vehicle.target_voltage_v:.0f} V, limit {limit:.0f} V")
@@ -281,40 +283,40 @@ def _asks_too_much(run: Run, vehicle: Vehicle) -> bool:
 # --- stopping ------------------------------------------------------------------------------------------------
 
 
-def _in_ask_stop(run: Run, view: View) -> None:
+def _in_ask_stop(run: Run, readings: Readings) -> None:
     """The vehicle may take its time for 1.5 s; the current goes down meanwhile whether it likes it or not."""
     elapsed = max(0.0, run.now - run.state.output_at)
     run.drive(run.state.output_v, max(0.0, run.state.output_a - STOP_A_PER_S * elapsed))
-    vehicle = view.vehicle
+    vehicle = readings.vehicle
     gone = vehicle is None or vehicle.pilot is not Pilot.C or vehicle.stage is not VehicleStage.CHARGE
     if gone or run.spent_s >= TIME_LIMIT_S[Stage.ASK_STOP]:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
 
 
-def _in_ramp_down(run: Run, view: View) -> None:
-    normal = run.state.kind is StopKind.NORMAL
-    current = _current(view)
+def _in_ramp_down(run: Run, readings: Readings) -> None:
+    normal = run.state.stop_kind is StopKind.NORMAL
+    current = _current(readings)
     enough = current is not None and current < (PART_A if normal else PART_IN_ERROR_A)
     if enough or run.spent_s >= (TIME_LIMIT_S[Stage.RAMP_DOWN] if normal else PART_IN_ERROR_S):
         run.fire(Trigger.DONE, Cause.SEQUENCE)
 
 
-def _in_open(run: Run, view: View) -> None:
-    if not view.contactor_closed:
+def _in_open(run: Run, readings: Readings) -> None:
+    if not readings.contactor_closed:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
     elif run.spent_s >= TIME_LIMIT_S[Stage.OPEN]:
         # The modules are off and stay off; the safety watch raises the fault and keeps it until the contact opens.
         run.fire(Trigger.DONE, Cause.TIMEOUT)
 
 
-def _in_welding(run: Run, view: View) -> None:
-    settle_meter(run, view)
-    if run.state.owes_stop or (view.connector_v >= SAFE_V and run.spent_s < TIME_LIMIT_S[Stage.WELDING]):
+def _in_welding(run: Run, readings: Readings) -> None:
+    settle_meter(run, readings)
+    if run.state.stop_reading_due or (readings.connector_v >= SAFE_V and run.spent_s < TIME_LIMIT_S[Stage.WELDING]):
         return
     # A vehicle that keeps its own contactors closed holds the voltage at the connector up. That proves that ours are
     # open, unless the voltage on the side of the modules, which are off and bled, is held up with it.
-    if view.connector_v >= SAFE_V and view.power is not None and view.power.voltage_v >= SAFE_V:
-        run.fail_at_rest(Fault.CONTACTOR_WELDED, f"{view.power.voltage_v:.0f} V behind the open contactor")
+    if readings.connector_v >= SAFE_V and readings.power is not None and readings.power.voltage_v >= SAFE_V:
+        run.fail_at_rest(Fault.CONTACTOR_WELDED, f"{readings.power.voltage_v:.0f} V behind the open contactor")
     if any(fault.stops_charging for fault in run.state.faults):
         run.fire(Trigger.FAULT, Cause.FAULT)
     elif run.state.plugged:
@@ -323,41 +325,41 @@ def _in_welding(run: Run, view: View) -> None:
         run.fire(Trigger.EMPTY, Cause.SEQUENCE)
 
 
-def _current(view: View) -> float | None:
+def _current(readings: Readings) -> float | None:
     """The output current; the modules know it sooner than the meter."""
-    if view.power is not None:
-        return abs(view.power.current_a)
-    return abs(view.meter.current_a) if view.meter is not None else None
+    if readings.power is not None:
+        return abs(readings.power.current_a)
+    return abs(readings.meter.current_a) if readings.meter is not None else None
 
 
 # --- common --------------------------------------------------------------------------------------------------
 
 
-def _partner(run: Run, view: View) -> Vehicle | None:
+def _vehicle_in_sequence(run: Run, readings: Readings) -> Vehicle | None:
     """The vehicle, if it still goes along; else the way out of the sequence is taken and None is the answer."""
-    vehicle, stage = view.vehicle, run.state.stage
+    vehicle, stage = readings.vehicle, run.state.stage
     if vehicle is None:
         # The safety watch raises `vehicle_link` on the same reading.
         run.stop(Trigger.LEAVE, Cause.FAULT, StopKind.ERROR)
-    elif vehicle.stage not in _STAYS[stage]:
+    elif vehicle.stage not in _EXPECTED[stage]:
         run.stop(Trigger.LEAVE, Cause.VEHICLE, StopKind.NORMAL)
     elif vehicle.pilot is not Pilot.C and stage is not Stage.DISCHARGE:
         run.fail(Fault.PILOT, f"pilot {vehicle.pilot.value} under energy")
-    elif run.now >= run.state.check_until and stage in _CHECK_BOUND:
+    elif run.now >= run.state.cable_check_until and stage in _CHECK_BOUND:
         run.fail(Fault.CABLE_CHECK, "not done in 40 s")
     else:
         return vehicle
     return None
 
 
-def _bound(run: Run, fault: Fault, detail: str) -> None:
+def _fail_if_overdue(run: Run, fault: Fault, detail: str) -> None:
     if run.spent_s >= TIME_LIMIT_S[run.state.stage]:
         run.fail(fault, detail)
 
 
 _CHECK_BOUND = (Stage.DISCHARGE, Stage.CLOSE, Stage.TEST_VOLTAGE, Stage.SELF_TEST, Stage.SAMPLES, Stage.BLEED)
 
-_Handler: TypeAlias = Callable[[Run, View], None]
+_Handler: TypeAlias = Callable[[Run, Readings], None]
 
 HANDLERS: dict[Stage, _Handler] = {
     Stage.IDLE: _in_idle,

@@ -25,17 +25,17 @@ from hal.evse.model import (
     ClearSessionFaults,
     EvseEvent,
     FaultsChanged,
-    LimitSet,
-    Look,
+    LimitChanged,
     Permitted,
+    Readings,
     ReportOutput,
+    Sampled,
     State,
-    View,
     Withdrawn,
 )
 from hal.evse.run import Run
 from hal.evse.stages import HANDLERS, QUIET_A, QUIET_S
-from hal.evse.table import CABLE_CHECK, CLOSED, RESTING, RUNNING, TIME_LIMIT_S, Stage, StopKind, Trigger, kind_of
+from hal.evse.table import CABLE_CHECK, CLOSED, RESTING, RUNNING, TIME_LIMIT_S, Stage, StopKind, Trigger, stop_kind_of
 from hal.ports import Pilot, Vehicle, VehicleStage
 
 __all__ = ["next_deadline", "step"]
@@ -49,13 +49,13 @@ def step(state: State, event: EvseEvent, now: float) -> tuple[State, tuple[Actio
     """What the charging point becomes by `event` at `now` (monotonic seconds), and what is to be done."""
     run = Run(state, now)
     match event:
-        case Look(view):
-            _look(run, view)
+        case Sampled(readings):
+            _sample(run, readings)
         case Permitted(session, lease_s):
             _permitted(run, session, lease_s)
         case Withdrawn():
             _end_permission(run, Cause.SERVICE)
-        case LimitSet(power_w):
+        case LimitChanged(power_w):
             run.set(limit_w=power_w)
         case FaultsChanged(faults):
             _faults_changed(run, faults)
@@ -70,7 +70,7 @@ def next_deadline(state: State) -> float | None:
     if state.stage in TIME_LIMIT_S:
         due.append(state.since + TIME_LIMIT_S[state.stage])
     if state.stage in CABLE_CHECK:
-        due.append(state.check_until)
+        due.append(state.cable_check_until)
     return min(due)
 
 
@@ -85,7 +85,7 @@ def _permitted(run: Run, session: str, lease_s: float) -> None:
     if run.state.stage in (Stage.PLUGGED, Stage.FINISHED):
         run.fire(Trigger.PERMIT, Cause.SERVICE)
     elif run.state.stage not in RESTING:
-        run.set(fresh=True)
+        run.set(permitted_while_stopping=True)
 
 
 def _end_permission(run: Run, cause: Cause) -> None:
@@ -104,7 +104,7 @@ def _faults_changed(run: Run, faults: frozenset[Fault]) -> None:
     if not stopping or stage in (Stage.OPEN, Stage.WELDING, Stage.FAULTED):
         return
     run.drop_permission()
-    kind = max((kind_of(fault) for fault in stopping), key=_SEVERITY.__getitem__)
+    kind = max((stop_kind_of(fault) for fault in stopping), key=_SEVERITY.__getitem__)
     if stage in RESTING:
         run.fire(Trigger.FAULT, Cause.FAULT)
     elif kind is StopKind.EMERGENCY:
@@ -115,22 +115,22 @@ def _faults_changed(run: Run, faults: frozenset[Fault]) -> None:
         run.stop(Trigger.END, Cause.FAULT, kind)
 
 
-# --- a look at the ports --------------------------------------------------------------------------------------
+# --- the ports were read --------------------------------------------------------------------------------------
 
 
-def _look(run: Run, view: View) -> None:
-    if view.contactor_closed is not run.state.closed:
-        run.set(closed=view.contactor_closed)
-        run.publish(ContactorChanged(evse=run.state.evse, closed=view.contactor_closed))
-    if view.vehicle is not None:
-        _connection(run, view.vehicle)
+def _sample(run: Run, readings: Readings) -> None:
+    if readings.contactor_closed is not run.state.contactor_closed:
+        run.set(contactor_closed=readings.contactor_closed)
+        run.publish(ContactorChanged(evse=run.state.evse, closed=readings.contactor_closed))
+    if readings.vehicle is not None:
+        _connection(run, readings.vehicle)
     if run.state.session is not None and run.now >= run.state.lease_until:
         _end_permission(run, Cause.LEASE)
-    HANDLERS[run.state.stage](run, view)
-    if view.power is not None and run.state.plugged:
-        run.do(ReportOutput(view.power.voltage_v, view.power.current_a))
+    HANDLERS[run.state.stage](run, readings)
+    if readings.power is not None and run.state.plugged:
+        run.do(ReportOutput(readings.power.voltage_v, readings.power.current_a))
     _flow(run)
-    read_meter(run, view)
+    read_meter(run, readings)
 
 
 def _connection(run: Run, vehicle: Vehicle) -> None:
@@ -200,14 +200,14 @@ def _flow_of(state: State, now: float) -> EnergyFlow:
     waiting = state.stage is Stage.AUTHORISED
     if waiting and state.limit_w == 0.0:
         return EnergyFlow.SUSPENDED_BY_STATION
-    ended = state.stage is Stage.FINISHED and state.session is not None and not state.fresh
+    ended = state.stage is Stage.FINISHED and state.session is not None and not state.permitted_while_stopping
     if ended or (waiting and now - state.since >= UNREADY_S):
         return EnergyFlow.SUSPENDED_BY_VEHICLE
     return EnergyFlow.NONE
 
 
 def _flow_in_pause(state: State, now: float) -> EnergyFlow:
-    if state.offer.current_at(state.output_v) < QUIET_A:
+    if state.offered.current_at(state.output_v) < QUIET_A:
         return EnergyFlow.SUSPENDED_BY_STATION
     if state.quiet_since is not None and now - state.quiet_since >= QUIET_S:
         return EnergyFlow.SUSPENDED_BY_VEHICLE

@@ -60,7 +60,7 @@ __all__ = [
     "Stage",
     "StopKind",
     "Trigger",
-    "kind_of",
+    "stop_kind_of",
 ]
 
 
@@ -208,7 +208,7 @@ _EMERGENCIES = frozenset(
 )
 
 
-def kind_of(fault: Fault) -> StopKind:
+def stop_kind_of(fault: Fault) -> StopKind:
     """How a fault ends a session: a lost meter leaves time for an orderly end, a pressed stop button none."""
     if fault in _EMERGENCIES:
         return StopKind.EMERGENCY

@@ -19,19 +19,19 @@ from hal.evse.model import (
     EvseEvent,
     FaultsChanged,
     FinishCableCheck,
-    LimitSet,
-    Look,
-    Offer,
+    LimitChanged,
+    Limits,
     OpenContactor,
     Permitted,
     Publish,
     RaiseFault,
     Rating,
+    Readings,
+    Sampled,
     SetOutput,
     StartSelfTest,
     State,
     SwitchOff,
-    View,
     Withdrawn,
 )
 from hal.evse.step import step
@@ -86,7 +86,7 @@ class EvseBench:
         self.held_v: float | None = None
         """A voltage at the connector that nothing of ours makes."""
         self.shorted = False
-        self.ceiling = Offer(500.0, 400_000.0)
+        self.ceiling = Limits(500.0, 400_000.0)
         self.groups = 4
         self.energy_wh = 1000.0
         self._output = (0.0, 0.0)
@@ -111,26 +111,26 @@ class EvseBench:
         self.apply(Withdrawn())
 
     def limit(self, power_w: float | None) -> None:
-        self.apply(LimitSet(power_w))
+        self.apply(LimitChanged(power_w))
 
     def fault(self, *faults: Fault) -> None:
         """These and no others stand from outside the session."""
         self.faults = set(faults)
         self._tell_faults()
 
-    def look(self) -> None:
-        """One look without time passing."""
+    def sample(self) -> None:
+        """One sample without time passing."""
         self._tell_faults()
-        self.apply(Look(self.view()))
+        self.apply(Sampled(self.readings()))
 
     def run(self, seconds: float) -> None:
-        """Time passes, ten looks a second."""
+        """Time passes, ten samples a second."""
         for _ in range(max(1, round(seconds / PERIOD_S))):
             self.now += PERIOD_S
             self.energy_wh += self.output_v * self.current_a * PERIOD_S / 3600.0
             if self.obeys:
                 self._go_along()
-            self.look()
+            self.sample()
 
     def run_to(self, stage: Stage, *, within_s: float = 30.0) -> None:
         """Let time pass until the stage is reached; fails when it is not."""
@@ -193,10 +193,10 @@ class EvseBench:
         """The actions of one kind so far."""
         return [action for action in self.actions if isinstance(action, kind)]
 
-    def view(self) -> View:
+    def readings(self) -> Readings:
         made_v = self.output_v if self.modules_obey else 0.0
         connector_v = made_v if self.mirror else 0.0
-        return View(
+        return Readings(
             vehicle=replace(self.vehicle, mono_s=self.now) if self.vehicle is not None else None,
             power=None if self.power_lost else PowerReading(self.now, made_v, self.current_a, self.groups),
             meter=None if self.meter_lost else MeterSample(self.now, self.energy_wh, connector_v, self.current_a, 0.0),
@@ -251,13 +251,13 @@ class EvseBench:
     def _check(self, before: State, actions: tuple[Action, ...]) -> None:
         """What holds in every state, whatever happened."""
         state = self.state
-        assert state.commanded is (state.stage in CLOSED), f"coil {state.commanded} in {state.stage}"
-        assert state.commanded is self.coil
+        assert state.coil_on is (state.stage in CLOSED), f"coil {state.coil_on} in {state.stage}"
+        assert state.coil_on is self.coil
         for action in actions:
             if isinstance(action, SetOutput):
                 assert action.voltage_v <= RATING.max_voltage_v
                 assert action.current_a >= 0.0
-                assert before.closed or state.closed, "modules driven into an open contactor"
+                assert before.contactor_closed or state.contactor_closed, "modules driven into an open contactor"
             if isinstance(action, CloseContactor):
                 assert state.session is not None, "closed without a permission"
         last = None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from firmware.contract import Fault
-from hal.evse.model import NO_OFFER, Rating, State, View
+from hal.evse.model import ZERO_LIMITS, Rating, Readings, State
 from hal.evse.table import Stage
 from hal.ports import InputsReading, InsulationReading, MeterSample, Pilot, PowerReading, Vehicle, VehicleStage
 from hal.safety import START_GRACE_S, EvseWatch, Finding, Hold, Pulse, StationWatch
@@ -28,25 +28,25 @@ VEHICLE = Vehicle(
     evcc_id=None,
     locked=True,
 )
-GOOD = View(
+GOOD = Readings(
     vehicle=VEHICLE,
     power=PowerReading(0.0, 400.0, 100.0, 4),
     meter=MeterSample(0.0, 0.0, 400.0, 100.0, 40_000.0),
     insulation=InsulationReading(0.0, 5000.0, True, True),
     contactor_closed=True,
     connector_v=400.0,
-    ceiling=NO_OFFER,
+    ceiling=ZERO_LIMITS,
 )
 
 
 class Watched:
-    """A watch with the state and view it is asked about; charging for a minute at the start."""
+    """A watch with the state and readings it is asked about; charging for a minute at the start."""
 
     def __init__(self) -> None:
         self.now = 100.0
         self.watch = EvseWatch(0.0)
-        self.state = State(evse=1, rating=RATING, stage=Stage.CHARGING, since=0.0, commanded=True, output_a=100.0)
-        self.view = GOOD
+        self.state = State(evse=1, rating=RATING, stage=Stage.CHARGING, since=0.0, coil_on=True, output_a=100.0)
+        self.readings = GOOD
         self.temp_c: float | None = 25.0
         self.ask()
 
@@ -54,7 +54,7 @@ class Watched:
         return {finding.fault for finding in self.findings()}
 
     def findings(self) -> list[Finding]:
-        return self.watch.check(self.state, self.view, self.temp_c, self.now)
+        return self.watch.check(self.state, self.readings, self.temp_c, self.now)
 
     def after(self, seconds: float) -> set[Fault]:
         """What stands after so long, asked ten times a second."""
@@ -65,7 +65,7 @@ class Watched:
         return found
 
     def see(self, **fields: Any) -> None:
-        self.view = replace(self.view, **fields)
+        self.readings = replace(self.readings, **fields)
 
 
 @pytest.fixture
@@ -109,16 +109,16 @@ def test_condition_that_comes_and_goes_never_counts(
     watched: Watched, seen: dict[str, Any], borne_s: float, fault: Fault
 ) -> None:
     for _ in range(10):
-        watched.view = replace(GOOD, **seen)
+        watched.readings = replace(GOOD, **seen)
         assert fault not in watched.after(min(borne_s - 0.1, 3.0))
-        watched.view = GOOD
+        watched.readings = GOOD
         watched.after(0.2 if fault is not Fault.OVER_CURRENT else 3.0)
 
 
 def test_meter_gap_of_3_s_is_no_fault_and_no_other_error_either(watched: Watched) -> None:
     watched.see(meter=None)
     assert watched.after(3.0) == set()
-    watched.view = GOOD
+    watched.readings = GOOD
     assert watched.after(3.0) == set()
 
 
@@ -136,7 +136,7 @@ def test_spurious_insulation_value_at_ramp_up_is_borne(watched: Watched) -> None
     watched.state = replace(watched.state, since=watched.now)
     watched.see(insulation=InsulationReading(0, 10.0, True, True))
     assert watched.after(4.5) == set()
-    watched.view = GOOD
+    watched.readings = GOOD
     assert watched.after(5.0) == set()
 
 
@@ -147,9 +147,9 @@ def test_insulation_is_judged_by_valid_values_only(watched: Watched) -> None:
 
 @pytest.mark.parametrize("stage", [Stage.IDLE, Stage.PLUGGED, Stage.CLOSE, Stage.PRECHARGE, Stage.WELDING])
 def test_insulation_and_currents_are_judged_during_transfer_only(watched: Watched, stage: Stage) -> None:
-    watched.state = replace(watched.state, stage=stage, commanded=stage in (Stage.CLOSE, Stage.PRECHARGE))
+    watched.state = replace(watched.state, stage=stage, coil_on=stage in (Stage.CLOSE, Stage.PRECHARGE))
     watched.see(
-        contactor_closed=watched.state.commanded,
+        contactor_closed=watched.state.coil_on,
         insulation=InsulationReading(0, 10.0, True, True),
         meter=MeterSample(0, 0, 0, 50.0, 0),
         power=PowerReading(0, 400.0, 300.0, 4),
@@ -158,7 +158,7 @@ def test_insulation_and_currents_are_judged_during_transfer_only(watched: Watche
 
 
 def test_contact_that_stays_closed_is_welded_until_it_opens(watched: Watched) -> None:
-    watched.state = replace(watched.state, stage=Stage.FINISHED, commanded=False)
+    watched.state = replace(watched.state, stage=Stage.FINISHED, coil_on=False)
     assert watched.after(0.4) == set()
     assert watched.after(0.3) == {Fault.CONTACTOR_WELDED}
     watched.see(contactor_closed=False)
@@ -204,7 +204,7 @@ def test_device_never_heard_of_has_the_grace_of_a_start() -> None:
 def test_what_vanishes_by_its_own_consequence_is_latched(watched: Watched) -> None:
     watched.see(connector_v=560.0)
     assert [finding.latched for finding in watched.findings()] == [True]
-    watched.view = replace(GOOD, vehicle=None)
+    watched.readings = replace(GOOD, vehicle=None)
     assert [finding.latched for finding in watched.findings()] == [False]
 
 

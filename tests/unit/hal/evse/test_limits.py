@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hal.evse.limits import cable_check_voltage, ceiling, derated, merge, over_voltage_threshold, ramp
-from hal.evse.model import Offer, Rating
+from hal.evse.limits import cable_check_voltage, capped, ceiling, derated, over_voltage_threshold, ramp
+from hal.evse.model import Limits, Rating
 
 RATING = Rating(1000.0, 150.0, 500.0, 400_000.0)
 
@@ -40,12 +40,12 @@ def test_over_voltage_table(agreed_v: float, trip_v: float) -> None:
 
 
 def test_limits_merge_to_the_lowest() -> None:
-    station = ceiling(RATING, 75.0, Offer(400.0, 120_000.0))
-    assert station == Offer(375.0, 120_000.0)
-    assert merge(station, 50_000.0) == Offer(375.0, 50_000.0)
-    assert merge(station, None) == station
-    assert merge(station, 50_000.0).current_at(400.0) == pytest.approx(125.0)
-    assert merge(station, 0.0).current_at(0.0) == 0.0
+    station = ceiling(RATING, 75.0, Limits(400.0, 120_000.0))
+    assert station == Limits(375.0, 120_000.0)
+    assert capped(station, 50_000.0) == Limits(375.0, 50_000.0)
+    assert capped(station, None) == station
+    assert capped(station, 50_000.0).current_at(400.0) == pytest.approx(125.0)
+    assert capped(station, 0.0).current_at(0.0) == 0.0
 
 
 @given(st.floats(0, 500), st.floats(0, 500), st.floats(-1, 10))

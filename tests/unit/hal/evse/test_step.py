@@ -29,7 +29,7 @@ from hal.evse.model import (
     CloseContactor,
     EmergencyStop,
     FinishCableCheck,
-    Offer,
+    Limits,
     OpenContactor,
     RequestVehicleStop,
     SetOutput,
@@ -311,7 +311,7 @@ def test_plug_pulled_in_every_stage(bench: EvseBench, stage: Stage) -> None:
     under_energy = bench.state.stage in CLOSED
     before = len(bench.actions)
     bench.unplug()
-    bench.look()
+    bench.sample()
     assert [event for event in bench.events if isinstance(event, Unplugged)] == [Unplugged(1, under_energy)]
     assert (OpenContactor() in bench.actions[before:]) is (under_energy or stage in (Stage.DISCHARGE,))
     bench.run(3.0)
@@ -452,7 +452,7 @@ def test_vehicle_that_closes_at_another_voltage(bench: EvseBench) -> None:
     bench.obeys = False
     bench.run(0.3)
     bench.change(stage=VehicleStage.CHARGE, target_voltage_v=430.0)
-    bench.look()
+    bench.sample()
     assert bench.session_faults == {Fault.PRECHARGE}
 
 
@@ -483,7 +483,7 @@ def test_vehicle_that_never_asks_for_precharge(bench: EvseBench) -> None:
 def test_silent_vehicle_link_switches_off_at_once(bench: EvseBench) -> None:
     charging(bench)
     bench.vehicle = None
-    bench.look()
+    bench.sample()
     assert bench.output_v == 0.0
     bench.run(1.0)
     assert not bench.coil
@@ -492,7 +492,7 @@ def test_silent_vehicle_link_switches_off_at_once(bench: EvseBench) -> None:
 def test_modules_are_not_driven_into_a_contact_that_opened_by_itself(bench: EvseBench) -> None:
     charging(bench)
     bench.mirror_stuck = False
-    bench.look()
+    bench.sample()
     assert bench.output_v == 0.0
 
 
@@ -517,7 +517,7 @@ def test_lower_limit_is_announced_before_it_is_enforced(bench: EvseBench) -> Non
     bench.run(3.0)
     assert bench.current_a == pytest.approx(100.0)
     bench.limit(20_000.0)
-    bench.look()
+    bench.sample()
     assert bench.taken(AnnounceLimits)[-1].power_w == 20_000.0
     bench.run(0.8)
     assert bench.current_a == pytest.approx(100.0)
@@ -530,15 +530,15 @@ def test_vehicle_that_follows_the_announcement_is_not_made_to_wait(bench: EvseBe
     bench.limit(20_000.0)
     bench.wanted_a = 40.0
     bench.run(0.2)
-    assert bench.state.offer.power_w == 20_000.0
+    assert bench.state.offered.power_w == 20_000.0
 
 
 def test_derating_that_goes_on_is_enforced_all_the_same(bench: EvseBench) -> None:
-    """A ceiling that falls with every look must not put off its enforcement for ever."""
+    """A ceiling that falls with every sample must not defer its enforcement for ever."""
     charging(bench)
     bench.run(3.0)
     for step in range(60):
-        bench.ceiling = Offer(100.0 - step, 400_000.0)
+        bench.ceiling = Limits(100.0 - step, 400_000.0)
         bench.run(PERIOD_S)
     assert bench.current_a <= 52.0
 
@@ -546,7 +546,7 @@ def test_derating_that_goes_on_is_enforced_all_the_same(bench: EvseBench) -> Non
 def test_small_changes_are_not_announced(bench: EvseBench) -> None:
     charging(bench)
     before = len(bench.taken(AnnounceLimits))
-    bench.ceiling = Offer(499.0, 400_000.0)
+    bench.ceiling = Limits(499.0, 400_000.0)
     bench.run(0.5)
     assert len(bench.taken(AnnounceLimits)) == before
 
@@ -599,7 +599,7 @@ def test_vehicle_that_asks_for_nothing_suspends(bench: EvseBench) -> None:
 
 def test_station_without_modules_suspends(bench: EvseBench) -> None:
     charging(bench)
-    bench.ceiling = Offer(0.0, 0.0)
+    bench.ceiling = Limits(0.0, 0.0)
     bench.run(1.5)
     assert bench.state.flow is EnergyFlow.SUSPENDED_BY_STATION
     assert PhaseChanged(evse=1, phase=Phase.PAUSED, cause=Cause.SEQUENCE) in bench.events

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from firmware.contract import Fault, MeterContext, MeterReading, Plugged, Unplugged
-from hal.evse.model import Offer
-from hal.evse.table import CLOSED, RUNNING, Stage, StopKind, kind_of
+from hal.evse.model import Limits
+from hal.evse.table import CLOSED, RUNNING, Stage, StopKind, stop_kind_of
 from hal.ports import Pilot, VehicleStage
 from tests.support.evse_bench import EvseBench
 
 FAULTS = [Fault.EMERGENCY_STOP, Fault.OVER_TEMPERATURE, Fault.METER, Fault.POWER_MODULE, Fault.SCREEN]
 STOP_BOUND_S = 5.0
-"""Asking the vehicle 1.5 s, ramp-down 2 s, opening at once, and some looks in between."""
+"""Asking the vehicle 1.5 s, ramp-down 2 s, opening at once, and some samples in between."""
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -94,7 +94,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.bench.meter_lost = lost
         self.bench.insulation_kohm = kohm
         self.bench.groups = groups
-        self.bench.ceiling = Offer(amps, amps * 400.0)
+        self.bench.ceiling = Limits(amps, amps * 400.0)
 
     @rule(seconds=st.sampled_from([0.1, 0.5, 2.0, 12.0]))
     def time_passes(self, seconds: float) -> None:
@@ -105,7 +105,7 @@ class AnyOrder(RuleBasedStateMachine):
         """Chance alone seldom gets to energy transfer."""
         bench = self.bench
         bench.mirror_stuck, bench.meter_lost, bench.insulation_kohm, bench.groups = None, False, 5000.0, 4
-        bench.ceiling, bench.obeys, bench.wanted_a = Offer(500.0, 400_000.0), True, 100.0
+        bench.ceiling, bench.obeys, bench.wanted_a = Limits(500.0, 400_000.0), True, 100.0
         bench.fault()
         bench.unplug()
         bench.withdraw()
@@ -122,16 +122,16 @@ class AnyOrder(RuleBasedStateMachine):
         state = self.bench.state
         if state.stage in RUNNING:
             assert state.session is not None
-            assert not any(fault.stops_charging and kind_of(fault) is not StopKind.NORMAL for fault in state.faults), (
-                f"{state.faults} in {state.stage}"
-            )
+            assert not any(
+                fault.stops_charging and stop_kind_of(fault) is not StopKind.NORMAL for fault in state.faults
+            ), f"{state.faults} in {state.stage}"
 
     @invariant()
     def current_only_when_closed(self) -> None:
         state = self.bench.state
         if self.bench.output_v > 0.0:
             assert state.stage in CLOSED
-            assert state.closed
+            assert state.contactor_closed
 
     @invariant()
     def plugs_alternate(self) -> None:

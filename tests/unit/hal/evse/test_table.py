@@ -18,7 +18,7 @@ from hal.evse.table import (
     Stage,
     StopKind,
     Trigger,
-    kind_of,
+    stop_kind_of,
 )
 
 
@@ -60,6 +60,6 @@ def test_every_closed_stage_but_energy_transfer_is_bounded() -> None:
 
 
 def test_kinds_of_stop() -> None:
-    assert kind_of(Fault.EMERGENCY_STOP) is StopKind.EMERGENCY
-    assert kind_of(Fault.ISOLATION) is StopKind.ERROR
-    assert kind_of(Fault.METER) is StopKind.NORMAL
+    assert stop_kind_of(Fault.EMERGENCY_STOP) is StopKind.EMERGENCY
+    assert stop_kind_of(Fault.ISOLATION) is StopKind.ERROR
+    assert stop_kind_of(Fault.METER) is StopKind.NORMAL
