@@ -216,7 +216,7 @@ async def test_any_request_can_be_sent(bench: CsmsBench) -> None:
         station.answers["Reset"] = {"status": "Perhaps"}
         status, body = await bench.call("Reset", {"type": "OnIdle"})
         assert (status, body["result"]) == (200, {"status": "Perhaps"})
-        assert body["problem"].startswith("status: ")
+        assert body["problem"].startswith("ResetResponse at status: ")
 
 
 async def test_raw_sends_what_the_schema_forbids(bench: CsmsBench) -> None:

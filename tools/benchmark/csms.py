@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from firmware.clock import format_utc
+from tools.ocppj.frames import Call, Result, decode, encode
 
 __all__ = ["BenchCsms", "listening"]
 
@@ -43,14 +43,14 @@ class BenchCsms:
             await self._serve(connection)
 
     async def _serve(self, connection: ServerConnection) -> None:
-        async for frame in connection:
+        async for text in connection:
             now = time.monotonic()
-            message = json.loads(frame)
-            if message[0] == 2:
-                await connection.send(json.dumps([3, message[1], self._answer(message[2], message[3])]))
-                self.seen.append((now, message[2], message[3]))
-            elif message[1] in self._answers:
-                self._answers.pop(message[1]).set_result(now)
+            frame = decode(text)
+            if isinstance(frame, Call):
+                await connection.send(encode(Result(frame.message_id, self._answer(frame.action, frame.payload))))
+                self.seen.append((now, frame.action, frame.payload))
+            elif frame.message_id in self._answers:
+                self._answers.pop(frame.message_id).set_result(now)
             self._news.set()
 
     def _answer(self, action: str, payload: Any) -> Any:
@@ -74,7 +74,7 @@ class BenchCsms:
         if self._connection is None:
             raise RuntimeError("no station is connected")
         sent = time.monotonic()
-        await self._connection.send(json.dumps([2, message_id, action, payload]))
+        await self._connection.send(encode(Call(message_id, action, payload)))
         answered: float = await asyncio.wait_for(answer, 60.0)
         return answered - sent
 

@@ -6,8 +6,6 @@ One port serves the stations (`/ocpp/<identity>`), a live page (`/`) and a JSON 
 told otherwise, and it is not a product.
 
     settings.py   how one bench is set up
-    frames.py     RPC frames: text -> Call, Result or Error, or a BadFrame that says what to answer
-    schemas.py    who may send which action; a payload against the schema of the specification
     metering.py   sampled values -> readings in Wh, W, V, A and percent
     ledger.py     one transaction as its events tell it: sequence numbers, energy, power and state of charge
     ca.py         the bench's own authority, and the manufacturer of its stations

@@ -27,16 +27,16 @@ from aiohttp import web
 from msgspec import Struct
 
 from firmware.errors import StorageError
-from tools.csms import schemas
 from tools.csms.back_office import Desk
 from tools.csms.ca import BenchPki
 from tools.csms.feed import Feed
-from tools.csms.frames import Result
 from tools.csms.rpc import Answer, BadAnswer, Busy, LinkLost, NoAnswer
 from tools.csms.settings import Behaviour, Settings
 from tools.csms.station import Station
 from tools.csms.store import MessageRow, Token
 from tools.csms.views import shortened
+from tools.ocppj import schemas
+from tools.ocppj.frames import Result
 
 __all__ = ["DESK", "FEED", "PKI", "ROUTES", "SETTINGS", "WSS", "ApiError", "as_json", "errors_as_json", "templates"]
 

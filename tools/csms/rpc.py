@@ -22,14 +22,16 @@ from ocpp.messages import Call as LibraryCall
 from ocpp.v201 import ChargePoint
 
 from firmware.errors import BaywattError
-from tools.csms import schemas
 from tools.csms.back_office import Desk
-from tools.csms.frames import BadFrame, Call, Error, Result, decode, encode
+from tools.ocppj import schemas
+from tools.ocppj.frames import BadFrame, Call, Error, Result, decode, encode
+from tools.ocppj.schemas import SchemaProblem
 
 __all__ = ["Answer", "BadAnswer", "Busy", "LinkLost", "NoAnswer", "RequestError", "RpcLink", "Transport"]
 
 _log = logging.getLogger(__name__)
 _MAX_WAITING = 16
+_MAX_PROBLEM = 300
 
 # The library logs whole payloads, passwords among them; the desk's journal is the log of messages.
 _silent = logging.getLogger("tools.csms.silent")
@@ -130,7 +132,7 @@ class RpcLink(ChargePoint):
     async def _on_bad_frame(self, text: str, bad: BadFrame) -> None:
         problem = f"{bad.code}: {bad.detail}"
         self.desk.journal(self.identity, "in", "malformed", text=text, message_id=bad.message_id, problem=problem)
-        if bad.owed:
+        if bad.answerable:
             await self._refuse(bad.message_id, bad.code, bad.detail)
         elif self._waiting and self._waiting.message_id == bad.message_id and not self._waiting.answer.done():
             self._waiting.answer.set_exception(BadAnswer(bad.detail))
@@ -138,7 +140,7 @@ class RpcLink(ChargePoint):
     async def _on_call(self, text: str, call: Call) -> None:
         known = call.action in schemas.STATION_ACTIONS
         problem = schemas.check(call.action, "Request", call.payload) if known else None
-        told = str(problem) if problem else None if known else "a station does not send this action"
+        told = _text(problem) if problem else None if known else "a station does not send this action"
         self.desk.journal(
             self.identity, "in", "call", text=text, action=call.action, message_id=call.message_id, problem=told
         )
@@ -149,7 +151,7 @@ class RpcLink(ChargePoint):
             # B01.FR.10, B02.FR.09, B03.FR.07
             await self._refuse(call.message_id, "SecurityError", "the station is not accepted", call.action)
         elif problem:
-            await self._refuse(call.message_id, problem.code, str(problem), call.action)
+            await self._refuse(call.message_id, problem.code, _text(problem), call.action)
         else:
             await self._handle(call)
 
@@ -238,4 +240,9 @@ def _answer_problem(action: str, frame: Result | Error) -> str | None:
     if isinstance(frame, Error) or action not in schemas.CSMS_ACTIONS:
         return None
     problem = schemas.check(action, "Response", frame.payload)
-    return str(problem) if problem else None
+    return _text(problem) if problem else None
+
+
+def _text(problem: SchemaProblem) -> str:
+    """Bounded: the text repeats a value of the station's payload."""
+    return str(problem)[:_MAX_PROBLEM]

@@ -18,9 +18,9 @@ from ocpp.v201.enums import Action
 
 from tools.csms.back_office import Desk
 from tools.csms.ca import BenchPki, CsrRefused
-from tools.csms.frames import Call
 from tools.csms.rpc import Answer, LinkLost, RequestError, RpcLink, Transport
 from tools.csms.store import Token
+from tools.ocppj.frames import Call
 
 __all__ = ["Station"]
 

@@ -8,7 +8,6 @@ and put into the inbox. What breaks the protocol is reported through `violation`
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 import uuid
 from collections.abc import Callable
@@ -18,15 +17,16 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from tools.conformance import schemas
 from tools.conformance.peer import answers
 from tools.conformance.peer.answers import DefaultAnswers, Reply, ReplyBook
 from tools.conformance.peer.endpoint import Attempt, Endpoint
 from tools.conformance.peer.transcript import Inbox, Message, Transcript
+from tools.ocppj.frames import BadFrame, Call, Error, Frame, Result, decode, encode
+from tools.ocppj.schemas import CSMS_ACTIONS, STATION_ACTIONS, Side, check
 
 __all__ = ["Answer", "Csms"]
 
-_CALL, _RESULT, _ERROR = 2, 3, 4
+_ACTIONS = CSMS_ACTIONS | STATION_ACTIONS
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Csms:
 
     async def call(self, action: str, payload: dict[str, Any], within_s: float, *, unchecked: bool = False) -> Answer:
         """Sends a CALL on the newest connection and waits for what comes of it; never raises for the station's sake."""
-        if not unchecked and (wrong := schemas.problem(action, "Request", payload)):
+        if not unchecked and (wrong := _problem(action, "Request", payload)):
             raise ValueError(f"the case's own request is wrong: {wrong}")
         connection = self.connection
         if connection is None:
@@ -142,7 +142,7 @@ class Csms:
         self._pending[uid] = pending
         self.transcript.add("csms", "call", action, payload, uid=uid)
         try:
-            await connection.send(json.dumps([_CALL, uid, action, payload]))
+            await connection.send(encode(Call(uid, action, payload)))
             return await asyncio.wait_for(pending.done, within_s)
         except ConnectionClosed:
             return Answer(action, {}, self.now() - pending.sent_at, "ConnectionLost", "the connection closed")
@@ -188,40 +188,37 @@ class Csms:
                 elapsed = self.now() - pending.sent_at
                 pending.done.set_result(Answer(pending.action, {}, elapsed, "ConnectionLost", "the connection closed"))
 
-    def _on_frame(self, connection: ServerConnection, frame: str | bytes) -> None:
+    def _on_frame(self, connection: ServerConnection, text: str | bytes) -> None:
         try:
-            parts = json.loads(frame)
-        except ValueError:
-            parts = None
-        if not isinstance(frame, str) or not isinstance(parts, list) or len(parts) < 3 or not isinstance(parts[1], str):
-            self.transcript.add("station", "raw", "", str(frame))
-            self.violation("OCPP-J 4.2", f"not an OCPP-J frame: {frame!r:.200}", None)
-        elif parts[0] == _CALL and len(parts) == 4 and isinstance(parts[2], str):
-            self._on_call(connection, parts[1], parts[2], parts[3])
-        elif parts[0] == _RESULT and len(parts) == 3:
-            self._on_result(parts[1], parts[2])
-        elif parts[0] == _ERROR and len(parts) == 5:
-            self._on_error(parts[1], str(parts[2]), str(parts[3]), parts[4])
-        else:
-            self.transcript.add("station", "raw", "", parts)
-            self.violation("OCPP-J 4.2", f"not an OCPP-J frame: {frame!r:.200}", None)
+            frame = decode(text)
+        except BadFrame as bad:
+            self.transcript.add("station", "raw", "", str(text))
+            self.violation("OCPP-J 4.2", f"not an OCPP-J frame: {bad.detail}: {text!r:.200}", None)
+            return
+        match frame:
+            case Call():
+                self._on_call(connection, frame)
+            case Result():
+                self._on_result(frame)
+            case Error():
+                self._on_error(frame)
 
-    def _on_call(self, connection: ServerConnection, uid: str, action: str, payload: Any) -> None:
+    def _on_call(self, connection: ServerConnection, call: Call) -> None:
         talk = self._talks[connection]
-        entry = self.transcript.add("station", "call", action, payload, uid=uid)
+        entry = self.transcript.add("station", "call", call.action, call.payload, uid=call.message_id)
         message = Message(
-            action,
-            payload if isinstance(payload, dict) else {},
-            uid,
+            call.action,
+            call.payload,
+            call.message_id,
             entry.at,
             talk.endpoint.name,
             talk.number,
             len(self.inbox.messages),
-            sent_before=uid in self._seen,
+            sent_before=call.message_id in self._seen,
         )
-        self._seen.add(uid)
+        self._seen.add(call.message_id)
         self._check_one_at_a_time(talk, message)
-        wrong = schemas.problem(action, "Request", payload)
+        wrong = _problem(call.action, "Request", call.payload)
         if wrong:
             message.taken = True
             self.violation("part 6, 1.2", wrong, message)
@@ -245,42 +242,51 @@ class Csms:
             self.transcript.add("csms", "silence", message.action, uid=message.uid)
             return
         if reply.error is not None:
-            frame: list[Any] = [_ERROR, message.uid, reply.error, "as the test case asks", {}]
+            frame: Frame = Error(message.uid, reply.error, "as the test case requires", {})
             self.transcript.add("csms", "error", message.action, reply.error, uid=message.uid)
         else:
             payload = await answers.payload_of(reply, message)
             if isinstance(payload, Reply):
                 await self._answer(connection, message, payload)
                 return
-            if wrong := schemas.problem(message.action, "Response", payload):
+            if wrong := _problem(message.action, "Response", payload):
                 self.violation("tool", f"the case's own response is wrong: {wrong}", message)
-            frame = [_RESULT, message.uid, payload]
+            frame = Result(message.uid, payload)
             self.transcript.add("csms", "result", message.action, payload, uid=message.uid)
         talk = self._talks.get(connection)
         if talk is not None and talk.open_call is not None and talk.open_call[0] == message.uid:
             talk.open_call = None
         try:
-            await connection.send(json.dumps(frame))
+            await connection.send(encode(frame))
         except ConnectionClosed:
             self.transcript.add("csms", "lost", message.action, uid=message.uid)
 
-    def _on_result(self, uid: str, payload: Any) -> None:
+    def _on_result(self, result: Result) -> None:
+        uid, payload = result.message_id, result.payload
         pending = self._pending.get(uid)
         self.transcript.add("station", "result", pending.action if pending else "?", payload, uid=uid)
         if pending is None or pending.done.done():
             self.violation("OCPP-J 4.2.2", f"CALLRESULT to a call that is not open: {uid}", None)
             return
-        body = payload if isinstance(payload, dict) else {}
-        if wrong := schemas.problem(pending.action, "Response", payload):
+        if wrong := _problem(pending.action, "Response", payload):
             self.violation("part 6, 1.2", wrong, None)
-        pending.done.set_result(Answer(pending.action, body, self.now() - pending.sent_at))
+        pending.done.set_result(Answer(pending.action, payload, self.now() - pending.sent_at))
 
-    def _on_error(self, uid: str, code: str, description: str, details: Any) -> None:
+    def _on_error(self, error: Error) -> None:
+        uid, code, description = error.message_id, error.code, error.description
         pending = self._pending.get(uid)
-        body = {"code": code, "description": description, "details": details}
+        body = {"code": code, "description": description, "details": error.details}
         self.transcript.add("station", "error", pending.action if pending else "?", body, uid=uid)
         if pending is None or pending.done.done():
             self.violation("OCPP-J 4.2.3", f"CALLERROR {code} ({description}) to a call that is not open", None)
             return
         elapsed = self.now() - pending.sent_at
         pending.done.set_result(Answer(pending.action, {}, elapsed, code, description))
+
+
+def _problem(action: str, side: Side, payload: object) -> str | None:
+    """What is wrong with the payload, `None` when nothing is; a case may also send actions that do not exist."""
+    if action not in _ACTIONS:
+        return f"{action} is no action of OCPP 2.0.1"
+    problem = check(action, side, payload)
+    return str(problem) if problem else None

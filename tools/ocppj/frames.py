@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RPC frames of OCPP-J (part 4, section 4): pure, and suspicious of everything.
+"""RPC frames of OCPP-J (part 4, section 4), without I/O.
 
-`decode` gives a `Call`, `Result` or `Error`, or raises `BadFrame` with the answer the sender is owed.
+`decode` returns a `Call`, `Result` or `Error`, or raises `BadFrame` with the error code and message id of the answer.
 A broken CALL is always answered; a broken answer never is, or two peers could complain to each other for ever.
 """
 
@@ -21,19 +21,20 @@ UNREADABLE_ID = "-1"
 """The message id of an answer to a frame whose own could not be read (part 4, 4.2.3)."""
 
 _MAX_ID = 36
+_MAX_DESCRIPTION = 255  # part 4, table 7
 _CALL, _RESULT, _ERROR = 2, 3, 4
 _BROKEN_CALL = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\]{1,36})"')
 
 
 class BadFrame(BaywattError):
-    """The station sent what is no frame; `code` is an error code of part 4."""
+    """The text is not a frame. `code` is an error code of part 4; `answerable`: a CALLERROR has to answer it."""
 
-    def __init__(self, code: str, detail: str, message_id: str = UNREADABLE_ID, *, owed: bool = True) -> None:
+    def __init__(self, code: str, detail: str, message_id: str = UNREADABLE_ID, *, answerable: bool = True) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.message_id = message_id
-        self.owed = owed
+        self.answerable = answerable
 
 
 @dataclass(frozen=True)
@@ -61,27 +62,29 @@ Frame = Call | Result | Error
 
 
 def encode(frame: Frame) -> str:
-    """The text of a frame, without white space."""
+    """The text of a frame, without white space; a description is cut to the 255 characters that part 4 allows."""
     match frame:
         case Call():
             parts: list[Any] = [_CALL, frame.message_id, frame.action, frame.payload]
         case Result():
             parts = [_RESULT, frame.message_id, frame.payload]
         case Error():
-            # 255 characters is all that a description may have (part 4, table 7).
-            parts = [_ERROR, frame.message_id, frame.code, frame.description[:255], frame.details]
+            parts = [_ERROR, frame.message_id, frame.code, frame.description[:_MAX_DESCRIPTION], frame.details]
     return msgspec.json.encode(parts).decode()
 
 
-def decode(text: str) -> Frame:
-    """One frame. Raises `BadFrame`."""
+def decode(text: str | bytes) -> Frame:
+    """The frame in the payload of a WebSocket message, which has to be a text one. Raises `BadFrame`."""
+    if isinstance(text, bytes):
+        raise BadFrame("RpcFrameworkError", "a frame is a text message, not a binary one")
     parts = _parts(text)
     kind = parts[0]
     if kind not in (_CALL, _RESULT, _ERROR) or isinstance(kind, bool):
         raise BadFrame("MessageTypeNotSupported", f"message type {str(kind)[:40]!r}", _readable_id(parts))
     message_id = _readable_id(parts)
     if message_id == UNREADABLE_ID:
-        raise BadFrame("RpcFrameworkError", "the message id is no text of 1 to 36 characters", owed=kind == _CALL)
+        detail = "the message id is not a text of 1 to 36 characters"
+        raise BadFrame("RpcFrameworkError", detail, answerable=kind == _CALL)
     if kind == _CALL:
         return _call(message_id, parts)
     return _result(message_id, parts) if kind == _RESULT else _error(message_id, parts)
@@ -93,8 +96,8 @@ def _parts(text: str) -> list[Any]:
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         found = _BROKEN_CALL.match(text)
         if found:
-            raise BadFrame("FormatViolation", f"no JSON: {error}", found.group(1)) from None
-        raise BadFrame("RpcFrameworkError", f"no JSON: {error}") from None
+            raise BadFrame("FormatViolation", f"not JSON: {error}", found.group(1)) from None
+        raise BadFrame("RpcFrameworkError", f"not JSON: {error}") from None
     if not isinstance(parts, list) or not parts:
         raise BadFrame("RpcFrameworkError", "a frame is a JSON array that starts with a message type")
     return parts
@@ -110,20 +113,21 @@ def _call(message_id: str, parts: list[Any]) -> Call:
         raise BadFrame("RpcFrameworkError", f"a CALL has 4 elements, not {len(parts)}", message_id)
     action, payload = parts[2], parts[3]
     if not isinstance(action, str):
-        raise BadFrame("RpcFrameworkError", "the action is no text", message_id)
+        raise BadFrame("RpcFrameworkError", "the action is not a text", message_id)
     if not isinstance(payload, dict):
-        raise BadFrame("FormatViolation", "the payload is no JSON object", message_id)
+        raise BadFrame("FormatViolation", "the payload is not a JSON object", message_id)
     return Call(message_id, action, payload)
 
 
 def _result(message_id: str, parts: list[Any]) -> Result:
     if len(parts) != 3 or not isinstance(parts[2], dict):
-        raise BadFrame("RpcFrameworkError", "a CALLRESULT is [3, id, {payload}]", message_id, owed=False)
+        raise BadFrame("RpcFrameworkError", "a CALLRESULT is [3, id, {payload}]", message_id, answerable=False)
     return Result(message_id, parts[2])
 
 
 def _error(message_id: str, parts: list[Any]) -> Error:
     texts = parts[2:4]
     if len(parts) != 5 or not all(isinstance(text, str) for text in texts) or not isinstance(parts[4], dict):
-        raise BadFrame("RpcFrameworkError", "a CALLERROR is [4, id, code, description, {}]", message_id, owed=False)
+        detail = "a CALLERROR is [4, id, code, description, {}]"
+        raise BadFrame("RpcFrameworkError", detail, message_id, answerable=False)
     return Error(message_id, texts[0], texts[1], parts[4])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.csms.frames import BadFrame, Call, Error, Result, decode, encode
+from tools.ocppj.frames import BadFrame, Call, Error, Result, decode, encode
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_round_trip(frame: Call | Result | Error) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message_id", "code", "owed"),
+    ("text", "message_id", "code", "answerable"),
     [
         ("", "-1", "RpcFrameworkError", True),
         ("{}", "-1", "RpcFrameworkError", True),
@@ -44,10 +44,15 @@ def test_round_trip(frame: Call | Result | Error) -> None:
         ('[2,"a","Heartbeat",{"customData":NaN}]', "a", "FormatViolation", True),
     ],
 )
-def test_broken_frames_say_what_is_owed(text: str, message_id: str, code: str, owed: bool) -> None:
+def test_a_broken_frame_states_the_answer_it_needs(text: str, message_id: str, code: str, answerable: bool) -> None:
     with pytest.raises(BadFrame) as caught:
         decode(text)
-    assert (caught.value.message_id, caught.value.code, caught.value.owed) == (message_id, code, owed)
+    assert (caught.value.message_id, caught.value.code, caught.value.answerable) == (message_id, code, answerable)
+
+
+def test_a_binary_message_is_no_frame() -> None:
+    with pytest.raises(BadFrame):
+        decode(b'[2,"1","Heartbeat",{}]')
 
 
 def test_a_description_is_cut_to_what_the_frame_allows() -> None:
@@ -62,7 +67,7 @@ _json = st.recursive(
 
 
 @given(st.text() | _json.map(json.dumps))
-def test_nothing_but_a_frame_or_a_bad_frame_comes_of_anything(text: str) -> None:
+def test_any_text_is_a_frame_or_a_bad_frame(text: str) -> None:
     try:
         found: Call | Result | Error | BadFrame = decode(text)
     except BadFrame as bad:
