@@ -26,6 +26,7 @@ from firmware.contract import (
     EvseSelected,
     Fault,
     LinkChanged,
+    Page,
     Permit,
     Problem,
     Reboot,
@@ -46,7 +47,7 @@ from hal.ports import InputsReading, Vehicle
 from hal.power_sharing import Demand, GroupRequest, allocate, demand_of
 from hal.safety import Pulse, StationWatch
 
-__all__ = ["PAGES", "StationCabinet"]
+__all__ = ["StationCabinet"]
 
 PERIOD_S = 0.1
 FEED_S = 0.4
@@ -54,23 +55,7 @@ MAX_LEASE_S = 60.0
 REBOOT_PATIENCE_S = 5.0
 CLOSE_PATIENCE_S = 3.0
 
-PAGES = frozenset(
-    {
-        "idle",
-        "select",
-        "plug_in",
-        "authorising",
-        "authorised",
-        "preparing",
-        "charging",
-        "suspended",
-        "finished",
-        "rejected",
-        "unavailable",
-        "faulted",
-        "offline",
-    }
-)
+_PAGES = frozenset(page.value for page in Page)
 _ENDING = (Stage.ASK_STOP, Stage.RAMP_DOWN)
 _POWERED = (Stage.AUTHORISED, *RUNNING, *_ENDING)
 """The stages in which an EVSE needs modules; what ends gets no more of them."""
@@ -90,7 +75,7 @@ class StationCabinet:
         self._station_watch = StationWatch(started)
         self._evses = {each.evse: self._evse(each, started) for each in hardware.evses}
         self._screens = {each.screen: each for each in hardware.screens}
-        self._shown = {each.screen: ScreenShown(screen=each.screen, page="idle") for each in hardware.screens}
+        self._shown = {each.screen: ScreenShown(screen=each.screen, page=Page.IDLE.value) for each in hardware.screens}
         self._requests: dict[int, GroupRequest] = {}
         self._groups: dict[int, int] = {}
         self._assigned: dict[int, int] | None = None
@@ -333,7 +318,7 @@ class StationCabinet:
         screen = self._screens.get(command.screen)
         if screen is None:
             return Problem.UNKNOWN_EVSE, f"no screen {command.screen}"
-        if command.page not in PAGES:
+        if command.page not in _PAGES:
             return Problem.BAD_REQUEST, f"no page {command.page}"
         source = f"screen {screen.screen}"
         try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from drivers.simulated import messages as wire
 from drivers.simulated.bus import WorldBus, outlet_of
-from firmware.contract import BoardClock, CardProblem, Fault
+from firmware.contract import BoardClock, CardProblem, Fault, Page
 from firmware.errors import ConfigError, DeviceLost
 from hal.ports import (
     InputsReading,
@@ -335,7 +335,7 @@ class SimulatedScreen:
         self._bus.listen(on_message)
 
     def close(self) -> None:
-        _send_quietly(self._bus, wire.ShowPage(screen=self._screen, page="unavailable", text={}))
+        _send_quietly(self._bus, wire.ShowPage(screen=self._screen, page=Page.UNAVAILABLE.value, text={}))
 
 
 class SimulatedNetworkLinks:

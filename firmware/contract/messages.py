@@ -44,6 +44,7 @@ __all__ = [
     "LinkChanged",
     "MeterContext",
     "MeterReading",
+    "Page",
     "Permit",
     "Phase",
     "PhaseChanged",
@@ -116,6 +117,24 @@ class MeterContext(str, Enum):
     PERIODIC = "periodic"
     START = "start"
     STOP = "stop"
+
+
+class Page(str, Enum):
+    """What a display can show."""
+
+    IDLE = "idle"
+    SELECT = "select"
+    PLUG_IN = "plug_in"
+    AUTHORISING = "authorising"
+    AUTHORISED = "authorised"
+    PREPARING = "preparing"
+    CHARGING = "charging"
+    SUSPENDED = "suspended"
+    FINISHED = "finished"
+    REJECTED = "rejected"
+    UNAVAILABLE = "unavailable"
+    FAULTED = "faulted"
+    OFFLINE = "offline"
 
 
 class CardProblem(str, Enum):
@@ -396,7 +415,10 @@ class SetLimit(_Command, frozen=True, tag="set_limit"):
 
 
 class Show(_Command, frozen=True, tag="show"):
-    """Put a page on a display."""
+    """Put a page on a display.
+
+    `page` is the value of a `Page`, typed as text: an unknown page is refused and does not end the connection.
+    """
 
     screen: int
     page: str

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each outlet's display shows, derived from the state; nothing here decides anything.
+"""What the display of each EVSE shows, derived from the state; nothing here decides anything.
 
-Pages are those of `firmware/contract/README.md`. A refused card is shown for a few seconds, then the state again.
+A refused card is explained for a few seconds, then the display shows the state again. Texts are for the EV driver.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from firmware.contract import Phase, Show
+from firmware.contract import Page, Phase, Show
 
 if TYPE_CHECKING:
     from services.ocpp.context import Context
@@ -24,91 +24,95 @@ _WOUND_UP = (Phase.STOPPING, Phase.FINISHED)
 
 _WORDS = {
     "rejected": "This card is not accepted.",
-    "not_allowed_here": "This card may not charge here.",
-    "not_yours": "Another card is charging here.",
-    "no_evse_selected": "Touch the outlet that you want to use first.",
-    "offline": "Out of touch with the operator. Please try again later.",
-    "unavailable": "Out of service.",
-    "faulted": "Out of service.",
-    "error": "The operator could not check this card.",
-    "several_cards": "Hold a single card to the reader.",
-    "unreadable": "This card can't be read.",
+    "not_allowed_here": "This card can't be used at this outlet.",
+    "not_yours": "This outlet is in use with another card.",
+    "no_evse_selected": "Please choose an outlet on the screen first.",
+    "offline": "We can't reach the operator at the moment. Please try again later.",
+    "unavailable": "This outlet is out of service.",
+    "faulted": "This outlet is out of service.",
+    "error": "We could not check this card. Please try again.",
+    "several_cards": "Please hold only one card to the reader.",
+    "unreadable": "We could not read this card. Please try again.",
 }
+_WORDS_OTHERWISE = "Please try again."
+_PROMPT = "Please hold your card to the reader."
 
 
 @dataclass(slots=True)
 class Display:
-    """`screens`: which EVSE each screen belongs to."""
+    """`screens`: the EVSE of each screen."""
 
     context: Context
     screens: dict[int, int]
-    _shown: dict[int, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    _shown: dict[int, tuple[Page, dict[str, str]]] = field(default_factory=dict)
     _refused: dict[int, tuple[str, float]] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """The HAL restarted and shows nothing."""
+        """The HAL restarted and shows nothing: send every page again."""
         self._shown.clear()
 
     def card(self, outcome: CardOutcome, now: float) -> None:
-        """A card that led to nothing is explained, on the outlet's display or, without one, on all."""
+        """Explain a refused card on the display of its EVSE, or on all if no EVSE was selected."""
         if outcome.outcome in ("started", "stopped"):
             self._refused.clear()
             return
         for screen, evse in self.screens.items():
             if outcome.evse in (None, evse):
-                self._refused[screen] = (_WORDS.get(outcome.outcome, "Please try again."), now + _REFUSAL_S)
+                self._refused[screen] = (_WORDS.get(outcome.outcome, _WORDS_OTHERWISE), now + _REFUSAL_S)
 
     def update(self, now: float, *, selected: int | None) -> None:
-        """Show what changed."""
+        """Send the pages that have changed."""
         for screen, evse_id in self.screens.items():
-            wanted = self._wanted(screen, self.context.hal.evses[evse_id], selected, now)
-            if self._shown.get(screen) != wanted and self.context.hal.present:
-                self._shown[screen] = wanted
-                self.context.hal.ask(Show(screen, *wanted))
+            page, text = self._page(screen, self.context.hal.evses[evse_id], selected, now)
+            if self._shown.get(screen) != (page, text) and self.context.hal.present:
+                self._shown[screen] = page, text
+                self.context.hal.ask(Show(screen, page.value, text))
 
     def next_deadline(self) -> float | None:
         return min((until for _words, until in self._refused.values()), default=None)
 
-    def _wanted(self, screen: int, evse: Evse, selected: int | None, now: float) -> tuple[str, dict[str, str]]:
+    def _page(self, screen: int, evse: Evse, selected: int | None, now: float) -> tuple[Page, dict[str, str]]:
         refused = self._refused.get(screen)
         if refused is not None:
             if now < refused[1]:
-                return "rejected", {"reason": refused[0]}
+                return Page.REJECTED, {"reason": refused[0]}
             del self._refused[screen]
+        hal = self.context.hal
         if evse.transaction_id is not None and evse.starter is not None:
             return _session(evse)
-        if self.context.hal.is_faulted(evse):
-            return "faulted", {"faults": ", ".join(sorted(fault.value for fault in self.context.hal.faults_of(evse)))}
+        if hal.is_faulted(evse):
+            return Page.FAULTED, {"faults": ", ".join(sorted(fault.value for fault in hal.faults_of(evse)))}
         if not evse.operative:
-            return "unavailable", {}
+            return Page.UNAVAILABLE, {}
         if not self.context.registration.online:
-            return "offline", {}
+            return Page.OFFLINE, {}
         if evse.authorising:
-            return "authorising", {}
+            return Page.AUTHORISING, {}
         if evse.id_token is not None:
-            return ("authorised" if evse.plugged else "plug_in"), {}
+            return (Page.AUTHORISED if evse.plugged else Page.PLUG_IN), {}
         if evse.plugged and evse.phase in _WOUND_UP and selected != evse.evse:
-            return "finished", _figures(evse)  # until the driver unplugs, or touches the display for another session
+            return Page.FINISHED, _figures(evse)  # until the EV driver unplugs, or touches it for another session
         if evse.plugged or selected == evse.evse:
-            return "select", {"prompt": "Hold your card to the reader."}
-        return "idle", {}
+            return Page.SELECT, {"prompt": _PROMPT}
+        return Page.IDLE, {}
 
 
-def _session(evse: Evse) -> tuple[str, dict[str, str]]:
-    if evse.stopping or evse.id_token is None:  # stopped; the transaction may go on until the cable is out
-        return "finished", _figures(evse)
+def _session(evse: Evse) -> tuple[Page, dict[str, str]]:
+    if evse.stopping or evse.id_token is None:  # stopped; the transaction may stay open until the cable is out
+        return Page.FINISHED, _figures(evse)
     match evse.state_of_charging:
         case "Idle":
-            return "plug_in", {}
+            return Page.PLUG_IN, {}
         case "Charging":
-            return "charging", _figures(evse)
+            return Page.CHARGING, _figures(evse)
         case "SuspendedEV" | "SuspendedEVSE":
-            return "suspended", _figures(evse)
+            return Page.SUSPENDED, _figures(evse)
         case _:
-            return "preparing", {}
+            return Page.PREPARING, {}
 
 
 def _figures(evse: Evse) -> dict[str, str]:
+    """Power, energy of this transaction and state of charge, as far as known."""
     reading = evse.reading
     if reading is None:
         return {}

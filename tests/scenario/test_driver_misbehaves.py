@@ -83,7 +83,7 @@ async def test_two_cards_at_once(here: Site) -> None:
     await here.rig.op("present_card", uid=OTHER_CARD, hold_s=0.0)
     await here.rig.wait("card", since=since, outcome="several_cards")
     for evse in (1, 2):
-        assert (await here.until_page(evse, "rejected"))["reason"] == "Hold a single card to the reader."
+        assert (await here.until_page(evse, "rejected"))["reason"] == "Please hold only one card to the reader."
     assert here.sent("Authorize") == []
 
 
