@@ -42,7 +42,7 @@ from firmware.ipc.framing import Decoder, encode
 from firmware.ipc.listener import UnixListener
 from hal.journal import Journal
 
-__all__ = ["GREETING_TIMEOUT_S", "MAX_LEASE_S", "Cabinet", "HalServer"]
+__all__ = ["GREETING_TIMEOUT_S", "MAX_LEASE_S", "Cabinet", "HalServer", "out_of_range"]
 
 GREETING_TIMEOUT_S = 2.0
 MAX_LEASE_S = 60.0
@@ -63,7 +63,10 @@ class Cabinet(Protocol):
         """The whole state, with the effect of every published event."""
 
     def execute(self, command: Command) -> tuple[Problem, str] | None:
-        """Do it or say why not; None is `done`. May publish events meanwhile."""
+        """Carry out a command whose values are in range; returns None for `done`, else why it is refused.
+
+        May publish events meanwhile.
+        """
 
     def listen(self, publish: Callable[[Event], None]) -> None:
         """Called once, before anything else: whom to tell what happens, right after the state has changed."""
@@ -239,7 +242,7 @@ class HalServer:
     def _problem(self, client: _Client, command: Command) -> tuple[Problem, str] | None:
         if client.role is not Role.SERVICE:
             return Problem.NOT_ALLOWED, "an observer may not command"
-        reason = _out_of_range(command)
+        reason = out_of_range(command)
         if reason is not None:
             return Problem.BAD_REQUEST, reason
         return self._cabinet.execute(command)
@@ -255,15 +258,15 @@ def _checked(message: Snapshot | Stamped) -> bytes:
     return line
 
 
-def _out_of_range(command: Command) -> str | None:
-    """What the contract says of the values, whatever the cabinet makes of them."""
+def out_of_range(command: Command) -> str | None:
+    """Why the contract forbids the command's values, or None: the only place where its limits are checked."""
     if isinstance(command, Permit):
         if not 0 < command.lease_s <= MAX_LEASE_S:
             return f"a lease lasts at most {MAX_LEASE_S:g} s and more than 0"
         if not 0 < len(command.session) <= _MAX_SESSION_CHARS:
             return f"a permit names its session, in at most {_MAX_SESSION_CHARS} characters"
     if isinstance(command, SetLimit) and command.power_w is not None and not 0 <= command.power_w < math.inf:
-        return "a limit is not negative"
+        return "a limit is finite and not negative"
     if isinstance(command, Show) and sum(map(len, (*command.text, *command.text.values()))) > _MAX_SHOWN_CHARS:
         return f"a page has at most {_MAX_SHOWN_CHARS} characters of text"
     return None

@@ -18,6 +18,7 @@ from firmware.contract.faults import Fault
 from firmware.contract.messages import (
     CONTRACT_VERSION,
     CardPresented,
+    Command,
     EnergyFlow,
     EvseSelected,
     EvseStatus,
@@ -28,10 +29,11 @@ from firmware.contract.messages import (
     Phase,
     Plugged,
     ScreenShown,
+    SetLimit,
     Snapshot,
 )
 from firmware.ipc.connection import Credentials
-from hal.server import HalServer
+from hal.server import HalServer, out_of_range
 from tests.support.sockets import AnsweringCabinet, FixedClock, RawPeer, eventually, snapshot
 
 HAL_GREETING = {"kind": "greeting", "version": CONTRACT_VERSION, "role": "service", "software": "hal 1"}
@@ -425,9 +427,11 @@ async def test_an_observer_may_not_command_nor_acknowledge(
     [
         {**PERMIT, "lease_s": -1.0},
         {**PERMIT, "lease_s": 0.0},
+        {**PERMIT, "lease_s": 60.1},
         {**PERMIT, "lease_s": 60.5},
         {**PERMIT, "session": ""},
         {"kind": "set_limit", "evse": 1, "power_w": -0.5},
+        {"kind": "set_limit", "evse": 1, "power_w": -1.0},
     ],
 )
 async def test_values_out_of_range_do_not_reach_the_cabinet(
@@ -438,6 +442,14 @@ async def test_values_out_of_range_do_not_reach_the_cabinet(
     assert (await peer.hear())["problem"] == "bad_request"
     assert cabinet.commands == []
     await peer.close()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [Permit(1, "s", math.nan), Permit(1, "s", math.inf), SetLimit(1, math.nan), SetLimit(1, math.inf)],
+)
+def test_numbers_that_json_can_not_carry_are_out_of_range(command: Command) -> None:
+    assert out_of_range(command) is not None
 
 
 @pytest.mark.parametrize("power_w", [None, 0.0, 400e3])
