@@ -41,16 +41,15 @@ class Journal:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def record(self, event: Event, mono_s: float, utc_s: float) -> Stamped:
-        """Give `event` its number and its stamps, and keep it if it is to be kept."""
-        keep = is_kept(event)
-        stamped = Stamped(seq=self.last_seq + 1, mono_s=mono_s, utc_s=utc_s, event=event, keep=keep)
-        self.last_seq = stamped.seq
-        if keep:
-            self._keep(stamped)
-        return stamped
+    def stamp(self, event: Event, mono_s: float, utc_s: float) -> Stamped:
+        """Return `event` with its stamps and the next number, which is not taken before it is recorded."""
+        return Stamped(seq=self.last_seq + 1, mono_s=mono_s, utc_s=utc_s, event=event, keep=is_kept(event))
 
-    def _keep(self, stamped: Stamped) -> None:
+    def record(self, stamped: Stamped) -> None:
+        """Take the number that `stamp` gave, and keep the event if it is to be kept."""
+        self.last_seq = stamped.seq
+        if not stamped.keep:
+            return
         self._kept[stamped.seq] = stamped
         if isinstance(stamped.event, CardPresented):
             self._cards.append(stamped.seq)

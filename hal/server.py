@@ -150,24 +150,19 @@ class HalServer:
     def publish(self, event: Event) -> None:
         """Number, stamp and send `event`, which has just happened.
 
-        An event that the contract can't carry (a NaN from a driver, a text that is too long) is lost with a log
-        line: ending the HAL for it would open every contactor.
+        An event that the contract can't carry (a NaN from a driver, a text that is too long) is dropped with a log
+        line and takes no number: ending the HAL for it would open every contactor.
         """
-        if not self._fits(event):
+        stamped = self._journal.stamp(event, self._clock.monotonic(), self._utc())
+        try:
+            line = _checked(stamped)
+        except ValueError as error:
+            _log.error("%s can't be sent: %s", type(event).__name__, error)
             return
-        stamped = self._journal.record(event, self._clock.monotonic(), self._utc())
-        line = encode(stamped)
+        self._journal.record(stamped)
         for client in tuple(self._clients.values()):
             if client.role is not None:
                 client.connection.send(line)
-
-    def _fits(self, event: Event) -> bool:
-        try:
-            _checked(Stamped(seq=0, mono_s=0.0, utc_s=0.0, event=event))
-        except ValueError as error:
-            _log.error("%s can't be told: %s", type(event).__name__, error)
-            return False
-        return True
 
     # --- clients ------------------------------------------------------------------------------------
 
@@ -218,7 +213,7 @@ class HalServer:
         try:
             line = _checked(self._cabinet.snapshot(self._journal.last_seq, self._run_id))
         except ValueError as error:
-            _log.error("the snapshot can't be told: %s", error)
+            _log.error("the snapshot can't be sent: %s", error)
             client.connection.close("no snapshot")
             return
         client.connection.send(line)

@@ -30,6 +30,12 @@ def reading(context: MeterContext) -> MeterReading:
     )
 
 
+def record(journal: Journal, event: Event) -> Stamped:
+    stamped = journal.stamp(event, 0.0, 0.0)
+    journal.record(stamped)
+    return stamped
+
+
 def numbers(stamped: Iterable[Stamped]) -> list[int]:
     return [each.seq for each in stamped]
 
@@ -48,8 +54,9 @@ def numbers(stamped: Iterable[Stamped]) -> list[int]:
 )
 def test_what_matters_for_billing_is_kept(event: Event, kept: bool) -> None:
     journal = Journal()
-    stamped = journal.record(event, 1.0, 2.0)
+    stamped = journal.stamp(event, 1.0, 2.0)
     assert stamped == Stamped(seq=1, mono_s=1.0, utc_s=2.0, event=event, keep=kept)
+    journal.record(stamped)
     assert is_kept(event) is kept
     assert [each.replayed for each in journal.unacknowledged()] == [True] * kept
 
@@ -57,14 +64,21 @@ def test_what_matters_for_billing_is_kept(event: Event, kept: bool) -> None:
 def test_numbers_rise_by_one_from_one() -> None:
     journal = Journal()
     assert journal.last_seq == 0
-    assert numbers(journal.record(event, 0.0, 0.0) for event in (TOUCH, CARD, TOUCH)) == [1, 2, 3]
+    assert numbers(record(journal, event) for event in (TOUCH, CARD, TOUCH)) == [1, 2, 3]
     assert journal.last_seq == 3
+
+
+def test_an_event_that_is_not_recorded_takes_no_number() -> None:
+    journal = Journal()
+    journal.stamp(CARD, 0.0, 0.0)
+    assert journal.last_seq == len(journal) == 0
+    assert record(journal, TOUCH).seq == 1
 
 
 def test_acknowledged_up_to_and_including() -> None:
     journal = Journal()
     for event in (CARD, TOUCH, Plugged(evse=1), CARD):
-        journal.record(event, 0.0, 0.0)
+        record(journal, event)
     journal.acknowledge(2)  # of an event that is not kept: everything before it is safe
     assert numbers(journal.unacknowledged()) == [3, 4]
     journal.acknowledge(3)
@@ -75,7 +89,7 @@ def test_acknowledged_up_to_and_including() -> None:
 @pytest.mark.parametrize("seq", [-1, 0, 2])
 def test_a_number_that_was_never_given_is_not_acknowledged(seq: int) -> None:
     journal = Journal()
-    journal.record(CARD, 0.0, 0.0)
+    record(journal, CARD)
     with pytest.raises(ContractError, match="the last was 1"):
         journal.acknowledge(seq)
     assert len(journal) == 1
@@ -83,9 +97,9 @@ def test_a_number_that_was_never_given_is_not_acknowledged(seq: int) -> None:
 
 def test_a_replay_holds_the_moment_it_was_asked_for() -> None:
     journal = Journal()
-    journal.record(CARD, 0.0, 0.0)
+    record(journal, CARD)
     replay = journal.unacknowledged()
-    journal.record(CARD, 0.0, 0.0)
+    record(journal, CARD)
     journal.acknowledge(1)
     assert numbers(replay) == [1]
 
@@ -94,10 +108,10 @@ def test_the_oldest_card_goes_first_then_the_oldest_of_any_kind(caplog: pytest.L
     journal = Journal(limit=3)
     first: list[Event] = [Plugged(evse=1), CARD, CARD]
     for event in first:
-        journal.record(event, 0.0, 0.0)
+        record(journal, event)
     kept: list[list[int]] = []
     for event in (Unplugged(evse=1), CARD, Plugged(evse=1), Unplugged(evse=1), Plugged(evse=1)):
-        journal.record(event, 0.0, 0.0)
+        record(journal, event)
         kept.append(numbers(journal.unacknowledged()))
     assert kept == [[1, 3, 4], [1, 4, 5], [1, 4, 6], [4, 6, 7], [6, 7, 8]]
     assert "event 2 (CardPresented) is lost" in caplog.text
@@ -106,17 +120,17 @@ def test_the_oldest_card_goes_first_then_the_oldest_of_any_kind(caplog: pytest.L
 
 def test_acknowledged_cards_do_not_stand_in_for_others() -> None:
     journal = Journal(limit=2)
-    journal.record(CARD, 0.0, 0.0)
+    record(journal, CARD)
     journal.acknowledge(1)
     for _ in range(3):
-        journal.record(Plugged(evse=1), 0.0, 0.0)
+        record(journal, Plugged(evse=1))
     assert numbers(journal.unacknowledged()) == [3, 4]
 
 
 def test_ten_thousand_are_kept() -> None:
     journal = Journal()
     for _ in range(MAX_KEPT + 1):
-        journal.record(Plugged(evse=1), 0.0, 0.0)
+        record(journal, Plugged(evse=1))
     assert MAX_KEPT == 10_000
     assert len(journal) == MAX_KEPT
     journal.acknowledge(journal.last_seq)
@@ -168,7 +182,7 @@ def test_a_service_that_comes_and_goes_misses_no_kept_event_and_sees_order(steps
     events: dict[str, Event] = {"touch": TOUCH, "plug": Plugged(evse=1), "card": CARD}
     for step in [*steps, "die", "connect", *["work"] * len(steps)]:
         if step in events:
-            stamped = journal.record(events[step], 0.0, 0.0)
+            stamped = record(journal, events[step])
             happened.extend([stamped.seq] if stamped.keep else [])
             service.deliver(stamped)
         elif step == "connect":
@@ -189,7 +203,7 @@ def test_the_bound_holds_and_the_newest_is_always_there(steps: list[str], limit:
             if journal.last_seq:
                 journal.acknowledge((journal.last_seq + 1) // 2)
             continue
-        journal.record(CARD if step == "card" else Plugged(evse=1), 0.0, 0.0)
+        record(journal, CARD if step == "card" else Plugged(evse=1))
         kept = numbers(journal.unacknowledged())
         assert len(kept) <= limit
         assert kept == sorted(kept)

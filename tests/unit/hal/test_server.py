@@ -31,8 +31,10 @@ from firmware.contract.messages import (
     ScreenShown,
     SetLimit,
     Snapshot,
+    Stamped,
 )
 from firmware.ipc.connection import Credentials
+from firmware.ipc.framing import MAX_LINE_BYTES, encode
 from hal.server import HalServer, out_of_range
 from tests.support.sockets import AnsweringCabinet, FixedClock, RawPeer, eventually, snapshot
 
@@ -328,7 +330,7 @@ def bad_reading(energy_wh: float) -> MeterReading:
     )
 
 
-async def test_an_event_that_can_not_be_told_is_left_out(
+async def test_an_event_that_can_not_be_sent_is_dropped(
     cabinet: AnsweringCabinet, path: Path, server: HalServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     peer = await connected(path)
@@ -337,11 +339,25 @@ async def test_an_event_that_can_not_be_told_is_left_out(
     cabinet.publish(FaultRaised(fault=Fault("meter"), detail="\udcff"))
     cabinet.publish(EvseSelected(evse=1))
     assert (await peer.hear())["seq"] == 1
-    assert caplog.text.count("can't be told") == 3
+    assert caplog.text.count("can't be sent") == 3
     await peer.close()
 
 
-async def test_a_snapshot_that_can_not_be_told_closes_the_client_only(
+async def test_an_event_that_is_too_long_by_its_stamps_alone_is_dropped(
+    cabinet: AnsweringCabinet, path: Path, server: HalServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer = await connected(path)
+    bare = len(
+        encode(Stamped(seq=0, mono_s=0.0, utc_s=0.0, event=ScreenShown(screen=1, page="idle", text={"pad": ""})))
+    )
+    cabinet.publish(ScreenShown(screen=1, page="idle", text={"pad": "x" * (MAX_LINE_BYTES - bare)}))
+    cabinet.publish(EvseSelected(evse=1))
+    assert (await peer.hear())["seq"] == 1
+    assert "can't be sent" in caplog.text
+    await peer.close()
+
+
+async def test_a_snapshot_that_can_not_be_sent_closes_the_client_only(
     cabinet: AnsweringCabinet, path: Path, server: HalServer
 ) -> None:
     cabinet.next_snapshot = msgspec.structs.replace(
