@@ -16,8 +16,6 @@ from firmware.contract import Event
 from firmware.errors import CsmsError
 
 if TYPE_CHECKING:
-    import random
-
     from firmware.config import NetworkProfile
     from firmware.product import Product
     from services.ocpp.authorization_cache import AuthorizationCache
@@ -84,7 +82,6 @@ class Context:
     outbox: Outbox
     hal: HalView
     time: StationTime
-    random: random.Random
     new_id: Callable[[], str]
     """A fresh UUID."""
     boot_cause: str

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import random
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from typing import Any, Literal
 
 from firmware import product
 from firmware.clock import format_utc
-from firmware.config import FactorySettings, FactoryVariable, NetworkProfile
+from firmware.config import FactorySettings, FactoryVariable, NetworkProfile, ServiceConfig
 from firmware.contract import (
     BoardClock,
     BootCause,
@@ -52,21 +51,11 @@ from firmware.contract import (
     Unplugged,
     Withdraw,
 )
-from services.ocpp import network_profiles
-from services.ocpp.authorization_cache import AuthorizationCache
 from services.ocpp.background import Job, JobNews
-from services.ocpp.certificates import CertificateStore
-from services.ocpp.context import Context, Firmware
-from services.ocpp.device_model import DeviceModel, keys
-from services.ocpp.hal_view import HalView
-from services.ocpp.key_values import Key
-from services.ocpp.outbox import Outbox, RetryRule
+from services.ocpp.composition import Boot, Composition
+from services.ocpp.context import Firmware
 from services.ocpp.rpc.validation import check_request, check_response
-from services.ocpp.security_log import SecurityLog
 from services.ocpp.station import Station, Step
-from services.ocpp.station_time import StationTime
-from services.ocpp.storage import Database
-from services.ocpp.storage.tables import CacheTable, KeyValueTable, OutboxTable, TransactionTable
 from tests.support.clock import ManualClock
 
 __all__ = ["PROFILE", "Instant", "StationBench", "charge", "set_variables"]
@@ -90,6 +79,19 @@ def set_variables(component: str, variable: str, value: str) -> Any:
 
 
 PROFILE = NetworkProfile(slot=1, url="ws://127.0.0.1:9/ocpp", security_profile=1)
+
+
+class _BoardClock:
+    """The board's own clock, which is not set while `clock_set` is False."""
+
+    def __init__(self, bench: StationBench) -> None:
+        self._bench = bench
+
+    def monotonic(self) -> float:
+        return self._bench.clock.monotonic()
+
+    def utc(self) -> float:
+        return self._bench.board_clock().utc_s
 
 
 class StationBench:
@@ -207,46 +209,19 @@ class StationBench:
 
     def _start(self) -> None:
         self.linked = self.hal_linked = False
-        self.database = Database(self.directory / "station.db", clock=self.clock)
-        key_values = KeyValueTable(self.database)
-        model = DeviceModel(self.product, self.database, factory=self.factory.variable)
-        same = key_values.get(Key.BOOT_ID) == self.boot_id
-        key_values.put(Key.BOOT_ID, self.boot_id)
-        now = self.clock.monotonic()
-        time = StationTime(board_offset=self.board_clock().utc_s - now)
-        time.use(tuple(model.get(keys.TIME_SOURCE)))
-        self.context = Context(
-            product=self.product,
-            model=model,
-            key_values=key_values,
-            transaction_store=TransactionTable(self.database),
-            authorization_cache=AuthorizationCache(CacheTable(self.database), model, time),
-            outbox=Outbox(
-                OutboxTable(self.database),
-                self.boot_id,
-                retry_rule=lambda: RetryRule(
-                    model.get(keys.MESSAGE_ATTEMPTS), model.get(keys.MESSAGE_ATTEMPT_INTERVAL)
-                ),
-                queue_all=lambda: model.get(keys.QUEUE_ALL_MESSAGES),
+        parts = Composition(
+            ServiceConfig(
+                database=str(self.directory / "station.db"), certificates=str(self.directory / "certificates")
             ),
-            hal=HalView([(1, 1), (2, 1)]),
-            time=time,
-            random=random.Random(1),
-            new_id=lambda: str(uuid.UUID(int=next(self._ids))),
-            boot_cause="application" if same else self._cause.value,
-            serial_number="SN-1",
-            profiles=network_profiles.load(key_values, self.factory.network_profile),
-            certificates=CertificateStore(
-                self.directory / "certificates",
-                entries=self.product.limits.certificate_entries,
-                chain_bytes=self.product.limits.certificate_chain_bytes,
-                keep_last_csms_root=not self.product.lab.last_csms_root_removable,
-            ),
-            firmware=self.updates,
-            security_log=SecurityLog(self.directory / "security.log"),
+            self.factory,
+            self.product,
+            clock=_BoardClock(self),
+            firmware_version="1.0.0",
         )
-        self.context.outbox.load()
-        self.database.on_replaced(self.context.outbox.rewrite)
+        self.database = parts.database
+        self.context = parts.context(Boot(self.boot_id, self._cause, "SN-1"))
+        self.context.new_id = lambda: str(uuid.UUID(int=next(self._ids)))
+        self.context.firmware = self.updates
         self.station = Station(self.context)
         self.alive = True
         self.tell(self.station.start)
