@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 from firmware.clock import CLOCK_FLOOR
 from firmware.log import register_secret
 from firmware.update.factory import open_slots
-from services.ocpp import factory_settings, network_profiles
+from services.ocpp import first_start, network_profiles
 from services.ocpp.authorization_cache import AuthorizationCache
 from services.ocpp.certificates import CertificateStore
-from services.ocpp.certificates import factory as factory_certificates
 from services.ocpp.context import Context
 from services.ocpp.csms.credentials import Credentials
 from services.ocpp.csms.dial import LinkSettings
@@ -94,7 +93,14 @@ class Composition:
             wildcards=lambda: bool(self.model.find(keys.ALLOW_CSMS_TLS_WILDCARDS)),
             fallback=lambda profile: network_profiles.trusts_fallback_root(self.key_values, profile),
         )
-        self._take_factory_settings(config.factory)
+        first_start.take_over(
+            factory,
+            product,
+            where=config.factory,
+            model=self.model,
+            key_values=self.key_values,
+            certificates=self.certificates,
+        )
         self._booted_profiles = network_profiles.load(self.key_values, factory.network_profile)
         self._trust = Trust(lambda: self._roots("CSMSRootCertificate"), self._known_utc)
         self._firmware_jobs = self._open_slots(config)
@@ -190,24 +196,7 @@ class Composition:
         urls = [profile.url for profile in self._factory.network_profile]
         return Rules.of(self.product.limits.file_transfer, urls)
 
-    # --- at the start -----------------------------------------------------------------------------------------
-
-    def _take_factory_settings(self, where: str) -> None:
-        """Only at the first start; afterwards the device model has the values, and the factory file is ignored."""
-        if self.key_values.get(Key.FIRST_START_DONE):
-            return
-        model, factory = self.model, self._factory
-        factory_settings.check(factory, self.product, model.variables, where)
-        model.put(keys.IDENTITY, factory.identity)
-        if factory.basic_auth_password is not None:
-            model.put(keys.BASIC_AUTH_PASSWORD, factory.basic_auth_password)
-        if factory.network_profile:
-            model.put(keys.SECURITY_PROFILE, factory.network_profile[0].security_profile)  # A00.FR.004
-        if factory.network_profile and not factory_settings.gives(factory, keys.NETWORK_CONFIGURATION_PRIORITY):
-            slots = tuple(str(profile.slot) for profile in factory.network_profile)
-            model.put(keys.NETWORK_CONFIGURATION_PRIORITY, slots)
-        factory_certificates.install(self.certificates, factory.certificates)
-        self.key_values.put(Key.FIRST_START_DONE, True)
+    # --- background work --------------------------------------------------------------------------------------
 
     def _roots(self, kind: RootKind) -> list[str]:
         return [root.pem for root in self.certificates.roots(kind)]

@@ -138,13 +138,13 @@ def _read_factory_file(path: Path) -> FactorySettings:
 def _refuse_wrong_values(settings: FactorySettings, where: Path) -> None:
     """What the OCPP service would find impossible is said before anything runs; each check imports what it needs."""
     from firmware import product
-    from services.ocpp import factory_settings
+    from services.ocpp import first_start
     from services.ocpp.device_model.build import apply_factory, build
 
     given = product.load(settings.product)
     variables = {each.address.folded(): each for each in build(given)}
     apply_factory(variables, settings.variable, str(where))
-    factory_settings.check(settings, given, variables, str(where))
+    first_start.check(settings, given, variables, str(where))
     if settings.certificates != CertificateFiles():
         _refuse_certificates(settings.certificates, given.limits, where)
 

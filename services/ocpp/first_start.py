@@ -1,28 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Factory settings beside the product: what no CSMS could set, no factory file may bring either.
+"""The first start of a station: its factory settings are checked and taken over, once.
 
-The values of `[[variable]]` are checked where they are applied (`device_model.build`), certificates where they are
-installed (`certificates.factory`).
+A factory file may bring nothing that a CSMS could not set. The values of `[[variable]]` are checked where they are
+applied (`device_model.build`), certificates where they are installed (`certificates.factory`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from firmware.errors import ConfigError
 from services.ocpp import network_profiles
+from services.ocpp.certificates import factory as factory_certificates
 from services.ocpp.device_model import keys
 from services.ocpp.device_model.build import address_of
 from services.ocpp.device_model.values import Refusal, parse
+from services.ocpp.key_values import Key
 
 if TYPE_CHECKING:
     from firmware.config import FactorySettings, NetworkProfile
     from firmware.product import Product
-    from services.ocpp.device_model.keys import Key
+    from services.ocpp.certificates import CertificateStore
+    from services.ocpp.device_model import DeviceModel
     from services.ocpp.device_model.variable import Address, Variable
+    from services.ocpp.key_values import KeyValueStore
 
-__all__ = ["check", "gives"]
+__all__ = ["check", "take_over"]
+
+
+def take_over(
+    settings: FactorySettings,
+    product: Product,
+    *,
+    where: str,
+    model: DeviceModel,
+    key_values: KeyValueStore,
+    certificates: CertificateStore,
+) -> None:
+    """Store the factory settings; from the second start on they are ignored. Raises `ConfigError` with the place."""
+    if key_values.get(Key.FIRST_START_DONE):
+        return
+    check(settings, product, model.variables, where)
+    model.put(keys.IDENTITY, settings.identity)
+    if settings.basic_auth_password is not None:
+        model.put(keys.BASIC_AUTH_PASSWORD, settings.basic_auth_password)
+    if settings.network_profile:
+        model.put(keys.SECURITY_PROFILE, settings.network_profile[0].security_profile)  # A00.FR.004
+    if settings.network_profile and not _sets_priority(settings):
+        slots = tuple(str(profile.slot) for profile in settings.network_profile)
+        model.put(keys.NETWORK_CONFIGURATION_PRIORITY, slots)
+    factory_certificates.install(certificates, settings.certificates)
+    key_values.put(Key.FIRST_START_DONE, True)
 
 
 def check(settings: FactorySettings, product: Product, variables: Mapping[Address, Variable], where: str) -> None:
@@ -40,20 +69,20 @@ def check(settings: FactorySettings, product: Product, variables: Mapping[Addres
         seen.add(address.folded())
     for profile in settings.network_profile:
         _check_profile(profile, product, f"{where}: network_profile: slot {profile.slot}")
-    if gives(settings, keys.NETWORK_CONFIGURATION_PRIORITY):
+    if _sets_priority(settings):
         given = {str(profile.slot) for profile in settings.network_profile}
         priority = variables[keys.NETWORK_CONFIGURATION_PRIORITY.station].actual.text.split(",")
         if empty := [slot for slot in priority if slot not in given]:  # B10.FR.01
             raise ConfigError(f"{where}: NetworkConfigurationPriority: no profile in slot {', '.join(empty)}")
 
 
-def gives(settings: FactorySettings, key: Key[Any]) -> bool:
-    """Whether the file has a value for this variable."""
-    return any(key.names(address_of(row).folded()) for row in settings.variable)
+def _sets_priority(settings: FactorySettings) -> bool:
+    """Whether the file has a value for NetworkConfigurationPriority."""
+    return any(keys.NETWORK_CONFIGURATION_PRIORITY.names(address_of(row).folded()) for row in settings.variable)
 
 
 def _check_profile(profile: NetworkProfile, product: Product, place: str) -> None:
-    """As the CSMS's would be: B09.FR.02, B09.FR.05."""
+    """The rules for a SetNetworkProfileRequest hold for the factory, too: B09.FR.02, B09.FR.05."""
     if profile.slot > product.limits.network_slots:
         raise ConfigError(f"{place}: this product has slots 1 to {product.limits.network_slots}")
     if profile.security_profile not in (0, *product.features.security_profiles):  # C-61
