@@ -78,7 +78,7 @@ class Display:
                 return Page.REJECTED, {"reason": refused[0]}
             del self._refused[screen]
         hal = self.context.hal
-        if evse.transaction_id is not None and evse.starter is not None:
+        if evse.transaction_id is not None and evse.started_by is not None:
             return _session(evse)
         if hal.is_faulted(evse):
             return Page.FAULTED, {"faults": ", ".join(sorted(fault.value for fault in hal.faults_of(evse)))}
@@ -100,7 +100,7 @@ class Display:
 def _session(evse: Evse) -> tuple[Page, dict[str, str]]:
     if evse.stopping or evse.id_token is None:  # stopped; the transaction may stay open until the cable is out
         return Page.FINISHED, _figures(evse)
-    match evse.state_of_charging:
+    match evse.observed_charging_state:
         case "Idle":
             return Page.PLUG_IN, {}
         case "Charging":

@@ -79,13 +79,13 @@ class Evse:
     """The running transaction; owner: transactions (E)."""
     id_token: IdTokenType | None = None
     """The token that holds the authorisation; owner: transactions (E)."""
-    starter: IdTokenType | None = None
+    started_by: IdTokenType | None = None
     """The token that authorised the running transaction, kept after its authorisation ended; owner: E."""
     group: IdTokenType | None = None
     """That token's group; owner: transactions (E)."""
     begin_wh: float | None = None
     """Register at the start of the running transaction, or of the last one; owner: transactions (E)."""
-    charging_state: ChargingStateEnumType | None = None
+    reported_charging_state: ChargingStateEnumType | None = None
     """As last reported for the transaction; owner: transactions (E)."""
     stopping: bool = False
     """Authorisation has ended and the energy is being brought to zero; owner: transactions (E)."""
@@ -100,7 +100,7 @@ class Evse:
     @property
     def is_taken(self) -> bool:
         """A token holds the EVSE, or held it when the transaction that is still open was authorised."""
-        return self.id_token is not None or self.starter is not None
+        return self.id_token is not None or self.started_by is not None
 
     @property
     def power_active(self) -> bool:
@@ -108,7 +108,7 @@ class Evse:
         return self.phase in _ACTIVE
 
     @property
-    def state_of_charging(self) -> ChargingStateEnumType:
+    def observed_charging_state(self) -> ChargingStateEnumType:
         """E01.FR.18: what chargingState is true now."""
         if not self.plugged:
             return "Idle"

@@ -36,7 +36,7 @@ def status(station: Station, *, firmware_version: str) -> ServiceStatus:
                 status=evse.status,
                 selected=station.selected == evse.evse,
                 transaction_id=evse.transaction_id,
-                charging_state=evse.charging_state,
+                charging_state=evse.reported_charging_state,
                 id_token=evse.id_token["idToken"] if evse.id_token else None,
             )
             for evse in context.hal.evses.values()

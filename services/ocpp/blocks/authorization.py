@@ -276,4 +276,4 @@ class Authorization(Block):
 
 def _resumes(evse: Evse, id_token: IdTokenType) -> bool:
     """E09.FR.01, C01.FR.23: a transaction that outlived its authorisation may be resumed by the same token."""
-    return evse.id_token is None and not evse.stopping and same_token(evse.starter, id_token)
+    return evse.id_token is None and not evse.stopping and same_token(evse.started_by, id_token)

@@ -194,7 +194,7 @@ class Diagnostics(Block):
                     "plugged": evse.plugged,
                     "faults": sorted(fault.value for fault in evse.faults),
                     "transaction_id": evse.transaction_id,
-                    "charging_state": evse.charging_state,
+                    "charging_state": evse.reported_charging_state,
                 }
                 for evse in context.hal.evses.values()
             ],
@@ -327,4 +327,4 @@ def _charges(evse: Evse, request: CustomerInformationRequest) -> bool:
     """Is the transaction of this EVSE that customer's?"""
     if "customerIdentifier" in request:
         return is_group(evse.group, request["customerIdentifier"])
-    return any(same_token(holder, request.get("idToken")) for holder in (evse.id_token, evse.starter))
+    return any(same_token(holder, request.get("idToken")) for holder in (evse.id_token, evse.started_by))

@@ -400,7 +400,7 @@ class Transactions(Block):
             return
         if evse.flow is EnergyFlow.NONE and session.delivering and self._would_end(session):
             return  # E06.FR.07: not before the final reading, and the HAL says why
-        if evse.state_of_charging != transaction.charging_state:
+        if evse.observed_charging_state != transaction.charging_state:
             self._happened(session, "ChargingStateChanged", now, reason=why_without_energy(evse, transaction))
 
     # --- time -----------------------------------------------------------------------------------------------------
@@ -494,7 +494,7 @@ class Transactions(Block):
         if stop is None:
             return
         session.stop = None
-        told = session.transaction is not None and session.transaction.charging_state == evse.state_of_charging
+        told = session.transaction is not None and session.transaction.charging_state == evse.observed_charging_state
         if stop.ends:  # E05.FR.10, F03.FR.03, whatever had been reached of the stop points
             self._end(session, stop.trigger, now, reason=stop.reason, id_token=stop.id_token)
         elif stop.trigger == "ChargingStateChanged" and told:  # E02.FR.13: there had been no energy

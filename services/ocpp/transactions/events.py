@@ -65,7 +65,7 @@ class TransactionEvents:
         hal = self._context.hal
         # A sample that is taken while the HAL is away tells of no change: nobody has seen one.
         if hal.present or values is None or transaction.charging_state is None:
-            transaction.charging_state = hal.evses[session.evse].state_of_charging
+            transaction.charging_state = hal.evses[session.evse].observed_charging_state
         request: TransactionEventRequest = {
             "eventType": kind,
             "timestamp": format_utc(transaction.last_utc) if dated_back else time.text(now),

@@ -139,11 +139,11 @@ class Session:
         transaction = self.transaction
         evse.transaction_id = transaction.id if transaction else None
         evse.id_token = self.id_token if self.authorised else None
-        evse.starter = self.id_token if transaction else None
+        evse.started_by = self.id_token if transaction else None
         if transaction is not None:
             evse.begin_wh = transaction.begin_wh
         evse.group = self.group
-        evse.charging_state = transaction.charging_state if transaction else None
+        evse.reported_charging_state = transaction.charging_state if transaction else None
 
     def reset(self) -> None:
         """The transaction is over. Whether the HAL still has a final reading to give is not forgotten."""
