@@ -21,6 +21,7 @@ from typing import Protocol
 from firmware.contract import BoardClock, BootCause, CardProblem, Fault
 
 __all__ = [
+    "NO_VEHICLE",
     "Board",
     "CardReader",
     "Contactor",
@@ -212,6 +213,22 @@ class Vehicle:
     evcc_id: str | None
     locked: bool
     """The inlet holds the plug."""
+
+
+NO_VEHICLE = Vehicle(
+    mono_s=0.0,
+    pilot=Pilot.A,
+    stage=VehicleStage.NONE,
+    target_voltage_v=0.0,
+    target_current_a=0.0,
+    max_voltage_v=0.0,
+    max_current_a=0.0,
+    max_power_w=0.0,
+    soc_percent=None,
+    evcc_id=None,
+    locked=False,
+)
+"""The report while no vehicle is connected."""
 
 
 class VehicleLink(Protocol):

@@ -36,26 +36,13 @@ from hal.evse.model import (
 )
 from hal.evse.step import step
 from hal.evse.table import CLOSED, Stage
-from hal.ports import InsulationReading, MeterSample, Pilot, PowerReading, Vehicle, VehicleStage
+from hal.ports import NO_VEHICLE, InsulationReading, MeterSample, Pilot, PowerReading, Vehicle, VehicleStage
 
 __all__ = ["PERIOD_S", "RATING", "EvseBench"]
 
 RATING = Rating(max_voltage_v=1000.0, min_voltage_v=150.0, max_current_a=500.0, max_power_w=400_000.0)
 PERIOD_S = 0.1
 PACK_V = 380.0
-NO_VEHICLE = Vehicle(
-    mono_s=0.0,
-    pilot=Pilot.A,
-    stage=VehicleStage.NONE,
-    target_voltage_v=0.0,
-    target_current_a=0.0,
-    max_voltage_v=0.0,
-    max_current_a=0.0,
-    max_power_w=0.0,
-    soc_percent=None,
-    evcc_id=None,
-    locked=False,
-)
 _EARLY = (VehicleStage.NEGOTIATING, VehicleStage.WAITING_AUTHORISATION)
 
 

@@ -17,6 +17,7 @@ from hal.cabinet import StationCabinet
 from hal.evse.model import Rating
 from hal.hardware import EvseHardware, Hardware, ScreenHardware
 from hal.ports import (
+    NO_VEHICLE,
     InputsReading,
     InsulationReading,
     MeterSample,
@@ -195,19 +196,7 @@ class FakeVehicleLink(_Fake):
         self.stop_asked = False
         self.output = (0.0, 0.0)
         self._listeners: list[Callable[[Vehicle], None]] = []
-        self._vehicle = Vehicle(
-            mono_s=0.0,
-            pilot=Pilot.A,
-            stage=VehicleStage.NONE,
-            target_voltage_v=0.0,
-            target_current_a=0.0,
-            max_voltage_v=0.0,
-            max_current_a=0.0,
-            max_power_w=0.0,
-            soc_percent=None,
-            evcc_id=None,
-            locked=False,
-        )
+        self._vehicle = NO_VEHICLE
 
     # --- the test's and the car's side ----------------------------------------------------------------------
 

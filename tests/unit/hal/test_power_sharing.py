@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hal.evse.model import Limits, Rating, State
 from hal.evse.table import Stage
-from hal.ports import Pilot, Vehicle, VehicleStage
+from hal.ports import NO_VEHICLE, Pilot, Vehicle, VehicleStage
 from hal.power_sharing import Demand, GroupRequest, allocate, demand_of, share
 
 GROUP_W = 40_000.0
@@ -153,8 +153,8 @@ def test_a_steady_demand_is_met_in_the_end_and_then_nothing_moves(power_w: float
 # --- what a car demands -----------------------------------------------------------------------------------------
 
 RATING = Rating(1000.0, 150.0, 500.0, 400_000.0)
-CAR = Vehicle(
-    mono_s=0.0,
+CAR = replace(
+    NO_VEHICLE,
     pilot=Pilot.C,
     stage=VehicleStage.CHARGE,
     target_voltage_v=400.0,
@@ -163,7 +163,6 @@ CAR = Vehicle(
     max_current_a=300.0,
     max_power_w=150_000.0,
     soc_percent=20.0,
-    evcc_id=None,
     locked=True,
 )
 

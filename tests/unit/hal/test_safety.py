@@ -11,12 +11,20 @@ import pytest
 from firmware.contract import Fault
 from hal.evse.model import ZERO_LIMITS, Rating, Readings, State
 from hal.evse.table import Stage
-from hal.ports import InputsReading, InsulationReading, MeterSample, Pilot, PowerReading, Vehicle, VehicleStage
+from hal.ports import (
+    NO_VEHICLE,
+    InputsReading,
+    InsulationReading,
+    MeterSample,
+    Pilot,
+    PowerReading,
+    VehicleStage,
+)
 from hal.safety import START_GRACE_S, EvseWatch, Finding, Hold, Pulse, StationWatch
 
 RATING = Rating(1000.0, 150.0, 500.0, 400_000.0)
-VEHICLE = Vehicle(
-    mono_s=0.0,
+VEHICLE = replace(
+    NO_VEHICLE,
     pilot=Pilot.C,
     stage=VehicleStage.CHARGE,
     target_voltage_v=400.0,
@@ -25,7 +33,6 @@ VEHICLE = Vehicle(
     max_current_a=300.0,
     max_power_w=120_000.0,
     soc_percent=20.0,
-    evcc_id=None,
     locked=True,
 )
 GOOD = Readings(
