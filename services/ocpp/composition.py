@@ -33,7 +33,7 @@ from services.ocpp.outbox import Outbox, RetryRule
 from services.ocpp.security_log import SecurityLog
 from services.ocpp.station_time import StationTime
 from services.ocpp.storage import Database
-from services.ocpp.storage.tables import CacheTable, KeyValueTable, OutboxTable, TransactionTable
+from services.ocpp.storage.tables import CacheTable, KeyValueTable, OutboxTable, TransactionTable, VariableTable
 from services.ocpp.transfer import Rules
 from services.ocpp.transfer.trust import Trust
 
@@ -77,7 +77,9 @@ class Composition:
         self._time: StationTime | None = None
         self.database = Database(Path(config.database), clock=clock)
         self.key_values = KeyValueTable(self.database)
-        self.model = DeviceModel(product, self.database, factory=factory.variable, where=config.factory)
+        self.model = DeviceModel(
+            product, VariableTable(self.database), self.key_values, factory=factory.variable, where=config.factory
+        )
         self.certificates = CertificateStore(
             Path(config.certificates),
             entries=product.limits.certificate_entries,

@@ -20,6 +20,8 @@ class Key(StrEnum):
     """Block G: connectors, EVSEs and the station made Inoperative, and the changes that wait for a transaction."""
     BOOT_ID = "boot_id"
     """Service: the kernel's boot id of the last start; another one means that the board has restarted."""
+    FACTORY_VARIABLES = "device_model.factory"
+    """Device model: the factory's values as they were at the first start."""
     FALLBACK_ROOT = "fallback_root_for"
     """Block M: URL in use when the newest CSMS root replaced its predecessor (M05.FR.12)."""
     FIRMWARE_STATUS = "firmware_status"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from services.ocpp.device_model.change import Change, Validator
 from services.ocpp.device_model.hardware import Hardware
 from services.ocpp.device_model.keys import Key
-from services.ocpp.device_model.model import DeviceModel, Store
+from services.ocpp.device_model.model import DeviceModel, Row, Store
 from services.ocpp.device_model.reports import paged
 from services.ocpp.device_model.requests import request_problem
 from services.ocpp.device_model.values import Refusal
@@ -26,6 +26,7 @@ __all__ = [
     "Hardware",
     "Key",
     "Refusal",
+    "Row",
     "Store",
     "Validator",
     "paged",

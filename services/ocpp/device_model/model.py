@@ -11,9 +11,9 @@ joins the open unit of work; the shell commits before an answer leaves.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -25,30 +25,30 @@ from services.ocpp.device_model.change import Validator
 from services.ocpp.device_model.keys import Key
 from services.ocpp.device_model.values import Characteristics, Refusal, Value, parse, to_text
 from services.ocpp.device_model.variable import ACTUAL, Address, Attribute, Variable
+from services.ocpp.key_values import Key as StoredKey
+from services.ocpp.key_values import KeyValueStore
 
-__all__ = ["DeviceModel", "Store"]
+__all__ = ["DeviceModel", "Row", "Store"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-_FACTORY = "device_model.factory"
 _AVAILABILITY = keys.AVAILABILITY_STATE
 _FREEST_FIRST = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
-_UPSERT = "INSERT INTO variables VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+
+Row: TypeAlias = tuple[Address, str, str]
+"""One stored value: where the variable is, which attribute of it, and its text."""
 
 
 class Store(Protocol):
-    """What the model needs of the database (`services/ocpp/storage`)."""
+    """The values on disk; every write is part of the open unit of work."""
 
-    def write(self, sql: str, *params: Any) -> int: ...
+    def load(self) -> list[Row]: ...
 
-    def read(self, sql: str, *params: Any) -> list[tuple[Any, ...]]: ...
+    def save(self, address: Address, attribute: str, text: str) -> None: ...
 
-    def fact(self, key: str) -> bytes | None: ...
-
-    def put_fact(self, key: str, value: bytes | None) -> None: ...
-
-    def on_replaced(self, rewrite: Callable[[], None]) -> None: ...
+    def on_replaced(self, rows: Callable[[], Iterable[Row]]) -> None:
+        """When a damaged database was replaced, `rows` is called for all rows that the new one must have."""
 
 
 class DeviceModel:
@@ -58,12 +58,14 @@ class DeviceModel:
         self,
         product: Product,
         store: Store,
+        key_values: KeyValueStore,
         *,
         factory: Sequence[FactoryVariable] = (),
         where: str = "factory settings",
     ) -> None:
         """Raises `ConfigError` when the product or, at the first start, a factory value (`where`) is impossible."""
         self._store = store
+        self._key_values = key_values
         self.variables: dict[Address, Variable] = {variable.address.folded(): variable for variable in build(product)}
         """Every variable by its folded address, in the product's order. Read only."""
         self.components = {_component(address) for address in self.variables}
@@ -72,7 +74,7 @@ class DeviceModel:
         apply_factory(self.variables, self._factory, where)
         self._load()
         self._derive_station_state()
-        store.on_replaced(self.rewrite)
+        store.on_replaced(self._rows)
 
     # --- for our code --------------------------------------------------------------------------------------
 
@@ -135,36 +137,28 @@ class DeviceModel:
 
     def persist(self, variable: Variable, attribute: Attribute) -> None:
         """Writes one value through."""
-        self._store.write(_UPSERT, *variable.address, attribute.type, attribute.text)
+        self._store.save(variable.address, attribute.type, attribute.text)
 
-    def rewrite(self) -> None:
-        """Writes everything again that has to survive; the store asks for it when it was replaced."""
-        self._store.put_fact(_FACTORY, msgspec.json.encode(self._factory))
-        self._store.write("DELETE FROM variables")
-        for variable, attribute in self._persistent():
-            if attribute.text != attribute.default:
-                self.persist(variable, attribute)
-
-    def _persistent(self) -> Iterator[tuple[Variable, Attribute]]:
+    def _rows(self) -> Iterator[Row]:
+        """Every value that must survive and is not the default."""
         for variable in self.variables.values():
             for attribute in variable.attributes.values():
-                if attribute.persistent:
-                    yield variable, attribute
+                if attribute.persistent and attribute.text != attribute.default:
+                    yield variable.address, attribute.type, attribute.text
 
     def _load_factory(self, factory: Sequence[FactoryVariable]) -> list[FactoryVariable]:
-        kept = self._store.fact(_FACTORY)
+        stored = self._key_values.get(StoredKey.FACTORY_VARIABLES)
         try:
-            return list(factory) if kept is None else msgspec.json.decode(kept, type=list[FactoryVariable])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            _log.error("what the factory had set can't be read: %s", error)
+            return list(factory) if stored is None else msgspec.convert(stored, list[FactoryVariable])
+        except msgspec.ValidationError as error:
+            _log.error("the stored factory values are unusable: %s", error)
             return list(factory)
 
     def _load(self) -> None:
         """Takes the values of the last run; one that this firmware no longer allows gives way to the default."""
-        if self._store.fact(_FACTORY) is None:
-            self._store.put_fact(_FACTORY, msgspec.json.encode(self._factory))
-        for *place, name, text in self._store.read("SELECT * FROM variables"):
-            address = Address(*place)
+        if self._key_values.get(StoredKey.FACTORY_VARIABLES) is None:
+            self._key_values.put(StoredKey.FACTORY_VARIABLES, self._factory)
+        for address, name, text in self._store.load():
             variable = self.variables.get(address.folded())
             attribute = variable.attributes.get(name) if variable else None
             if variable is None or attribute is None or not attribute.persistent:

@@ -136,18 +136,6 @@ class Database:
             self._replace(str(verdict))
         return bool(verdict == "ok")
 
-    def fact(self, key: str) -> bytes | None:
-        """A small thing to remember, by name."""
-        rows = self.read("SELECT value FROM facts WHERE key = ?", key)
-        return bytes(rows[0][0]) if rows else None
-
-    def put_fact(self, key: str, value: bytes | None) -> None:
-        """Remembers `value` under `key`, or forgets it (None)."""
-        if value is None:
-            self.write("DELETE FROM facts WHERE key = ?", key)
-        else:
-            self.write("INSERT INTO facts VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", key, value)
-
     def close(self) -> None:
         """Commits, empties the log into the database and lets go of the file."""
         if self._disk is not None or self._memory is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outbox, the open transactions, the authorization cache and the small values by name, as their owners see them.
+"""The tables of the database as their owners see them: all SQL but the schema's is here.
 
 Every write is part of the open unit of work; every statement may be repeated. What can't be read is left out: the rest
 is of use without it, and nobody could mend it.
@@ -8,15 +8,18 @@ is of use without it, and nobody could mend it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
 from services.ocpp.authorization_cache import Entry
+from services.ocpp.device_model import Address, Row
+from services.ocpp.key_values import Key
 from services.ocpp.outbox import OutboxRow
 from services.ocpp.storage.database import Database
 
-__all__ = ["CacheTable", "KeyValueTable", "OutboxTable", "TransactionTable"]
+__all__ = ["CacheTable", "KeyValueTable", "OutboxTable", "TransactionTable", "VariableTable"]
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +91,38 @@ class OutboxTable:
             after,
         )
         return [(row_id, transaction_id) for row_id, transaction_id in rows[::2]]
+
+
+class VariableTable:
+    """`device_model.Store`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def load(self) -> list[Row]:
+        rows = self._database.read(
+            "SELECT component, component_instance, evse, connector, variable, variable_instance, attribute, value"
+            " FROM variables"
+        )
+        return [(Address(*address), attribute, text) for *address, attribute, text in rows]
+
+    def save(self, address: Address, attribute: str, text: str) -> None:
+        self._database.write(
+            "INSERT INTO variables"
+            " (component, component_instance, evse, connector, variable, variable_instance, attribute, value)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+            *address,
+            attribute,
+            text,
+        )
+
+    def on_replaced(self, rows: Callable[[], Iterable[Row]]) -> None:
+        self._database.on_replaced(lambda: self._rewrite(rows()))
+
+    def _rewrite(self, rows: Iterable[Row]) -> None:
+        self._database.write("DELETE FROM variables")
+        for row in rows:
+            self.save(*row)
 
 
 class TransactionTable:
@@ -167,29 +202,27 @@ class KeyValueTable:
     def __init__(self, database: Database) -> None:
         self._database = database
         rows = database.read("SELECT key, value FROM facts")
-        self._key_values: dict[str, bytes] = {
-            key: text for key, text in rows if _decode(text, f"value {key}") is not None
-        }
+        self._texts: dict[str, bytes] = {key: text for key, text in rows if _decode(text, f"value {key}") is not None}
         database.on_replaced(self._rewrite)
 
-    def get(self, key: str) -> Any:
-        text = self._key_values.get(key)
+    def get(self, key: Key) -> Any:
+        text = self._texts.get(key)
         return None if text is None else msgspec.json.decode(text)
 
-    def put(self, key: str, value: Any) -> None:
+    def put(self, key: Key, value: Any) -> None:
         text = msgspec.json.encode(value)
         if value is None:
-            self._key_values.pop(key, None)
+            self._texts.pop(key, None)
             self._database.write("DELETE FROM facts WHERE key = ?", key)
-        elif self._key_values.get(key) != text:  # what was put before may be a part of `value`, which has changed since
-            self._key_values[key] = text
+        elif self._texts.get(key) != text:  # what was put before may be a part of `value`, which has changed since
+            self._texts[key] = text
             self._write(key, text)
 
     def _write(self, key: str, text: bytes) -> None:
         self._database.write("INSERT OR REPLACE INTO facts (key, value) VALUES (?, ?)", key, text)
 
     def _rewrite(self) -> None:
-        for key, text in self._key_values.items():
+        for key, text in self._texts.items():
             self._write(key, text)
 
 

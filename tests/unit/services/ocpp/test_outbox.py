@@ -17,6 +17,7 @@ from services.ocpp.outbox import Outbox, RetryRule
 from services.ocpp.storage import Database
 from services.ocpp.storage.tables import OutboxTable
 from tests.support.clock import ManualClock
+from tests.support.database import put_raw
 
 MARK = b"mark" * 100
 
@@ -264,7 +265,7 @@ def test_what_is_put_off_in_the_unit_of_work_that_made_it_is_there_once(database
 def test_what_was_saved_of_a_damaged_database_leaves_in_its_turn(database: Database, tmp_path: Path) -> None:
     outbox = make(database)
     database.on_replaced(outbox.rewrite)
-    database.put_fact("elsewhere", MARK)
+    put_raw(database, "elsewhere", MARK)
     outbox.send_kept("SecurityEventNotification", event(0))
     for number in range(1, 301):
         outbox.send_durable("TransactionEvent", event(number), "tx")

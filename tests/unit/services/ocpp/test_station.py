@@ -102,7 +102,7 @@ def test_our_mistake_is_an_internal_error(bench: StationBench, monkeypatch: pyte
     def mistake(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(bench.context.model, "get_variables", mistake)
+    monkeypatch.setattr("services.ocpp.device_model.requests.get_variables", mistake)
     request = {"getVariableData": [{"component": {"name": "A"}, "variable": {"name": "B"}}]}
     assert bench.call("GetVariables", request)[2] == "InternalError"
     assert bench.call("DataTransfer", {"vendorId": "x"}) == {"status": "UnknownVendorId"}

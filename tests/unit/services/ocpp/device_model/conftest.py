@@ -14,6 +14,7 @@ from firmware.config import FactoryVariable
 from firmware.product import Product, load
 from services.ocpp.device_model import DeviceModel
 from services.ocpp.storage import Database
+from tests.support.database import device_model
 
 product = cache(load)
 
@@ -31,7 +32,7 @@ def make(database: Database) -> Callable[..., DeviceModel]:
 
     def start(name: str = "c7am-400-cc", factory: Sequence[FactoryVariable] = ()) -> DeviceModel:
         database.commit()
-        return DeviceModel(product(name), database, factory=factory)
+        return device_model(product(name), database, factory)
 
     return start
 

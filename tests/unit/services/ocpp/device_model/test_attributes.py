@@ -14,6 +14,7 @@ from services.ocpp.device_model import DeviceModel
 from services.ocpp.device_model.reports import base_report
 from services.ocpp.device_model.requests import get_variables, set_variables
 from services.ocpp.storage import Database
+from tests.support.database import device_model
 
 FAN = """
 [[device_model.variables]]
@@ -42,7 +43,7 @@ reboot = true
 def made_of(tmp_path: Path, rows: str, database: Database) -> DeviceModel:
     path = tmp_path / "product.toml"
     path.write_text(f'extends = "c7am-400-cc"\n{rows}\n')
-    return DeviceModel(load(path), database)
+    return device_model(load(path), database)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from services.ocpp.device_model import DeviceModel, keys
 from services.ocpp.device_model.reports import base_report
 from services.ocpp.device_model.requests import get_variables, set_variables
 from services.ocpp.storage import Database
+from tests.support.database import device_model, put_raw, raw
 
 Make = Callable[..., DeviceModel]
 
@@ -91,7 +92,7 @@ def test_a_unit_of_work_is_all_or_nothing(model: DeviceModel, database: Database
     for file in tmp_path.glob("station.db*"):
         (tmp_path / "copy" / file.name).write_bytes(file.read_bytes())
     before = Database(tmp_path / "copy" / "station.db", clock=SystemClock())
-    assert DeviceModel(load("c7am-400-cc"), before).get(keys.OFFLINE_THRESHOLD) == 60
+    assert device_model(load("c7am-400-cc"), before).get(keys.OFFLINE_THRESHOLD) == 60
     before.close()
 
 
@@ -123,6 +124,13 @@ def test_factory_values_are_those_of_the_first_start(make: Make) -> None:
     make(factory=factory("10"))
     assert make(factory=factory("20")).get(keys.EV_CONNECTION_TIME_OUT) == 10
     assert make().get(keys.EV_CONNECTION_TIME_OUT) == 10
+
+
+def test_unusable_stored_factory_values_give_way_to_the_factory_file(make: Make, database: Database) -> None:
+    """They stay in the database: a newer firmware, which this one replaced, may be able to use them."""
+    put_raw(database, "device_model.factory", b'[{"later": 1}]')
+    assert make(factory=factory("10")).get(keys.EV_CONNECTION_TIME_OUT) == 10
+    assert raw(database, "device_model.factory") == b'[{"later": 1}]'
 
 
 def test_the_csms_overrules_the_factory(make: Make) -> None:
@@ -174,7 +182,7 @@ def test_after_the_database_was_replaced_everything_is_written_again(
     path.with_name("station.db-wal").write_bytes(b"")
     assert not database.verify()
     database.commit()
-    again = DeviceModel(load("c7am-400-cc"), database)
+    again = device_model(load("c7am-400-cc"), database)
     assert again.get(keys.OFFLINE_THRESHOLD) == 300
     assert again.get(keys.IDENTITY) == "CP001"
 

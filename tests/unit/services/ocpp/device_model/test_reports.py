@@ -19,6 +19,7 @@ from services.ocpp.device_model import DeviceModel, keys, paged
 from services.ocpp.device_model.build import standard
 from services.ocpp.device_model.reports import base_report, custom_report
 from services.ocpp.storage import Database
+from tests.support.database import device_model
 
 Make = Callable[..., DeviceModel]
 Report = list[dict[str, Any]]
@@ -102,7 +103,7 @@ READ_ONLY = [
 
 @pytest.fixture
 def model(each_product: Product, database: Database) -> DeviceModel:
-    model = DeviceModel(each_product, database)
+    model = device_model(each_product, database)
     model.provide(keys.DATE_TIME, lambda: 1_800_000_000.0)
     return model
 

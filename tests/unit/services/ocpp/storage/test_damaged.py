@@ -9,27 +9,18 @@ from pathlib import Path
 import pytest
 
 from services.ocpp.storage import Database
+from tests.support.clock import ManualClock
+from tests.support.database import put_raw, raw
 
 INSERT = "INSERT INTO outbox(transaction_id, action, payload, boot_id) VALUES (?, 'A', ?, 'b')"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def utc(self) -> float:
-        return self.now
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A closed database with 200 messages of about two a page, and a fact."""
     path = tmp_path / "station.db"
-    database = Database(path, clock=Clock())
-    database.put_fact("a", b"1")
+    database = Database(path, clock=ManualClock())
+    put_raw(database, "a", b"1")
     for number in range(200):
         database.write(INSERT, f"m{number}", b"x" * 1500)
     database.commit()
@@ -54,23 +45,23 @@ def spoil(path: Path, first: int, last: int) -> None:
 
 def test_noise_instead_of_a_database(path: Path) -> None:
     spoil(path, 0, 10**9)
-    database = Database(path, clock=Clock())
+    database = Database(path, clock=ManualClock())
     assert database.replaced
-    assert database.fact("a") is None
-    database.put_fact("a", b"2")
+    assert raw(database, "a") is None
+    put_raw(database, "a", b"2")
     assert database.commit()
     assert asides(path) == ["station.db.damaged-20270115T080000Z"]
     assert database.incidents[0].kind == "damaged"
     database.close()
-    assert not Database(path, clock=Clock()).replaced
+    assert not Database(path, clock=ManualClock()).replaced
 
 
 def test_what_can_be_read_is_saved(path: Path) -> None:
     """Pages in the middle are noise: the messages before and after them are still sent."""
     spoil(path, 40 * 4096, 45 * 4096)
-    database = Database(path, clock=Clock())
+    database = Database(path, clock=ManualClock())
     assert database.replaced
-    assert database.fact("a") == b"1"
+    assert raw(database, "a") == b"1"
     left = [row[0] for row in database.read("SELECT transaction_id FROM outbox ORDER BY id")]
     assert 150 < len(left) < 200
     assert left[0] == "m0"
@@ -80,45 +71,45 @@ def test_what_can_be_read_is_saved(path: Path) -> None:
 
 def test_an_empty_file_is_a_new_station(path: Path) -> None:
     path.write_bytes(b"")
-    database = Database(path, clock=Clock())
+    database = Database(path, clock=ManualClock())
     assert not database.replaced
-    assert database.fact("a") is None
+    assert raw(database, "a") is None
 
 
 def test_damage_while_running(path: Path) -> None:
-    database = Database(path, clock=Clock())
+    database = Database(path, clock=ManualClock())
     memory = {"a": b"in memory"}
-    database.on_replaced(lambda: database.put_fact("a", memory["a"]))
+    database.on_replaced(lambda: put_raw(database, "a", memory["a"]))
     spoil(path, 4096, 10**9)
     forget_cache(database)
     assert database.read("SELECT sum(length(payload)) FROM outbox") == [(None,)]
     assert database.replaced
-    database.put_fact("b", b"2")
+    put_raw(database, "b", b"2")
     assert database.commit()
-    assert database.fact("a") == b"in memory"
-    assert database.fact("b") == b"2"
+    assert raw(database, "a") == b"in memory"
+    assert raw(database, "b") == b"2"
     database.close()
-    again = Database(path, clock=Clock())
-    assert (again.fact("a"), again.fact("b")) == (b"in memory", b"2")
+    again = Database(path, clock=ManualClock())
+    assert (raw(again, "a"), raw(again, "b")) == (b"in memory", b"2")
 
 
 def test_damage_met_by_a_write(path: Path) -> None:
     """The statement that met it is written to the new database, and the commit that follows is durable."""
-    database = Database(path, clock=Clock())
-    database.on_replaced(lambda: database.put_fact("owner", b"1"))
+    database = Database(path, clock=ManualClock())
+    database.on_replaced(lambda: put_raw(database, "owner", b"1"))
     spoil(path, 4096, 10**9)
     forget_cache(database)
     database.write(INSERT, "m", b"")
-    database.put_fact("c", b"3")
+    put_raw(database, "c", b"3")
     assert database.commit()
     database.close()
-    again = Database(path, clock=Clock())
-    assert (again.fact("owner"), again.fact("c")) == (b"1", b"3")
+    again = Database(path, clock=ManualClock())
+    assert (raw(again, "owner"), raw(again, "c")) == (b"1", b"3")
     assert again.read("SELECT count(*) FROM outbox WHERE transaction_id = 'm'") == [(1,)]
 
 
 def test_damage_found_by_looking_for_it(path: Path) -> None:
-    database = Database(path, clock=Clock())
+    database = Database(path, clock=ManualClock())
     assert database.verify()
     spoil(path, 4096, 10**9)
     assert not database.verify()
@@ -127,13 +118,13 @@ def test_damage_found_by_looking_for_it(path: Path) -> None:
 
 
 def test_no_more_than_two_are_kept(path: Path) -> None:
-    clock = Clock()
+    clock = ManualClock()
     names = []
     for _ in range(4):
         spoil(path, 0, 10**9)
         Database(path, clock=clock).close()
         names.append(set(asides(path)))
-        clock.now += 60
+        clock.advance(60)
     assert [len(kept) for kept in names] == [1, 2, 2, 2]
     assert names[3] - names[2], "the oldest goes"
 
@@ -141,5 +132,5 @@ def test_no_more_than_two_are_kept(path: Path) -> None:
 def test_two_in_the_same_second(path: Path) -> None:
     for _ in range(5):
         spoil(path, 0, 10**9)
-        Database(path, clock=Clock()).close()
+        Database(path, clock=ManualClock()).close()
     assert len(asides(path)) == 2

@@ -15,19 +15,10 @@ from pathlib import Path
 import pytest
 
 from services.ocpp.storage import Database
+from tests.support.clock import ManualClock
+from tests.support.database import put_raw, raw
 
 INSERT = "INSERT INTO outbox(transaction_id, action, payload, boot_id) VALUES (?, 'A', ?, 'b')"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def utc(self) -> float:
-        return 1_800_000_000.0
 
 
 def full(is_full: bool) -> None:
@@ -61,7 +52,7 @@ def messages(database: Database) -> list[str]:
 
 def test_units_written_on_a_full_disk_come_to_it_later(tmp_path: Path) -> None:
     def scenario() -> None:
-        clock = Clock()
+        clock = ManualClock()
         path = tmp_path / "station.db"
         database = Database(path, clock=clock)
         first = database.write(INSERT, "m1", b"1")
@@ -73,10 +64,10 @@ def test_units_written_on_a_full_disk_come_to_it_later(tmp_path: Path) -> None:
         assert messages(database) == ["m1", "m2"], "reading goes on"
         assert database.write(INSERT, "m3", b"3") == second + 1 == first + 2
         database.write("DELETE FROM outbox WHERE id = ?", first)
-        clock.now += 10
+        clock.advance(10)
         assert not database.commit()
         full(False)
-        clock.now += 10
+        clock.advance(10)
         assert database.commit()
         assert not database.degraded
         assert messages(database) == ["m2", "m3"]
@@ -95,21 +86,21 @@ def test_the_open_unit_is_kept_whole(tmp_path: Path) -> None:
     """A write that no longer fits into SQLite's cache meets the full disk before the commit does."""
 
     def scenario() -> None:
-        clock = Clock()
+        clock = ManualClock()
         database = Database(tmp_path / "station.db", clock=clock)
-        database.put_fact("before", b"1")
+        put_raw(database, "before", b"1")
         full(True)
         for number in range(4000):
             database.write(INSERT, f"m{number}", b"x" * 2000)
-        assert database.fact("before") == b"1"
+        assert raw(database, "before") == b"1"
         assert not database.commit()
         full(False)
-        clock.now += 10
+        clock.advance(10)
         assert database.commit()
         database.close()
         again = Database(tmp_path / "station.db", clock=clock)
         assert len(messages(again)) == 4000
-        assert again.fact("before") == b"1"
+        assert raw(again, "before") == b"1"
 
     in_child(scenario)
 
@@ -118,14 +109,14 @@ def test_tries_are_spaced(tmp_path: Path) -> None:
     """A long journal on a disk that stays full must not be tried with each message."""
 
     def scenario() -> None:
-        clock = Clock()
+        clock = ManualClock()
         database = Database(tmp_path / "station.db", clock=clock)
         full(True)
-        database.put_fact("a", b"1")
+        put_raw(database, "a", b"1")
         assert not database.commit()
         full(False)
         assert not database.commit(), "too soon"
-        clock.now += 1
+        clock.advance(1)
         assert database.commit()
 
     in_child(scenario)
@@ -133,7 +124,7 @@ def test_tries_are_spaced(tmp_path: Path) -> None:
 
 def test_full_at_the_first_start(tmp_path: Path) -> None:
     def scenario() -> None:
-        clock = Clock()
+        clock = ManualClock()
         full(True)
         database = Database(tmp_path / "station.db", clock=clock)
         assert database.degraded
@@ -141,7 +132,7 @@ def test_full_at_the_first_start(tmp_path: Path) -> None:
         message = database.write(INSERT, "m1", b"1")
         assert not database.commit()
         full(False)
-        clock.now += 10
+        clock.advance(10)
         assert database.commit()
         database.close()
         assert Database(tmp_path / "station.db", clock=clock).read("SELECT id FROM outbox") == [(message,)]
@@ -153,7 +144,7 @@ def test_full_at_a_later_start(tmp_path: Path) -> None:
     """The queue of yesterday is there, though nothing can be written."""
 
     def scenario() -> None:
-        clock = Clock()
+        clock = ManualClock()
         database = Database(tmp_path / "station.db", clock=clock)
         database.write(INSERT, "m1", b"1")
         database.commit()
@@ -162,7 +153,7 @@ def test_full_at_a_later_start(tmp_path: Path) -> None:
     in_child(scenario)
 
     def later() -> None:
-        clock = Clock()
+        clock = ManualClock()
         full(True)
         database = Database(tmp_path / "station.db", clock=clock)
         assert messages(database) == ["m1"]
@@ -171,7 +162,7 @@ def test_full_at_a_later_start(tmp_path: Path) -> None:
         assert not database.commit()
         assert messages(database) == ["m2"]
         full(False)
-        clock.now += 10
+        clock.advance(10)
         assert database.commit()
         assert messages(database) == ["m2"]
 
@@ -182,22 +173,22 @@ def test_a_long_outage_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("services.ocpp.storage.database._JOURNAL_LIMIT", 10)
 
     def scenario() -> None:
-        clock = Clock()
+        clock = ManualClock()
         database = Database(tmp_path / "station.db", clock=clock)
-        database.put_fact("before", b"1")
+        put_raw(database, "before", b"1")
         database.commit()
         full(True)
         for number in range(50):
-            database.put_fact("state", b"%d" % number)
+            put_raw(database, "state", b"%d" % number)
             database.commit()
         full(False)
-        clock.now += 10
+        clock.advance(10)
         assert database.commit()
-        database.put_fact("after", b"1")
+        put_raw(database, "after", b"1")
         assert database.commit()
         database.close()
         again = Database(tmp_path / "station.db", clock=clock)
-        assert [again.fact(key) for key in ("before", "state", "after")] == [b"1", b"49", b"1"]
+        assert [raw(again, key) for key in ("before", "state", "after")] == [b"1", b"49", b"1"]
         assert again.read("PRAGMA journal_mode") == [("wal",)]
 
     in_child(scenario)
@@ -206,16 +197,16 @@ def test_a_long_outage_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pyt
 def test_a_database_that_cant_be_made_at_all(tmp_path: Path) -> None:
     """A path that is a folder: the station serves from memory, and says so."""
     (tmp_path / "station.db").mkdir()
-    database = Database(tmp_path / "station.db", clock=Clock())
-    database.put_fact("a", b"1")
+    database = Database(tmp_path / "station.db", clock=ManualClock())
+    put_raw(database, "a", b"1")
     assert not database.commit()
-    assert database.fact("a") == b"1"
+    assert raw(database, "a") == b"1"
     assert database.incidents
 
 
 def test_a_disk_that_comes_back_with_old_data_is_left_alone(tmp_path: Path) -> None:
     """What could not be read at the start is not mixed with what was written without knowing it."""
-    clock = Clock()
+    clock = ManualClock()
     path = tmp_path / "station.db"
     old = Database(path, clock=clock)
     old.write(INSERT, "old", b"1")
@@ -227,7 +218,7 @@ def test_a_disk_that_comes_back_with_old_data_is_left_alone(tmp_path: Path) -> N
     assert not database.commit()
     path.rmdir()
     (tmp_path / "away").rename(path)
-    clock.now += 10
+    clock.advance(10)
     assert not database.commit()
     assert messages(database) == ["new"]
     database.close()
@@ -235,14 +226,14 @@ def test_a_disk_that_comes_back_with_old_data_is_left_alone(tmp_path: Path) -> N
 
 
 def test_a_disk_that_dies_leaves_what_the_owners_know(tmp_path: Path) -> None:
-    database = Database(tmp_path / "station.db", clock=Clock())
-    database.put_fact("owned", b"1")
-    database.put_fact("not owned", b"1")
+    database = Database(tmp_path / "station.db", clock=ManualClock())
+    put_raw(database, "owned", b"1")
+    put_raw(database, "not owned", b"1")
     database.commit()
-    database.on_replaced(lambda: database.put_fact("owned", b"1"))
-    database.put_fact("open unit", b"1")
+    database.on_replaced(lambda: put_raw(database, "owned", b"1"))
+    put_raw(database, "open unit", b"1")
     assert database._disk is not None
     database._disk.close()  # from now on nothing can be read
     database._degrade("dead")
     assert database.degraded
-    assert [database.fact(key) for key in ("owned", "not owned", "open unit")] == [b"1", None, b"1"]
+    assert [raw(database, key) for key in ("owned", "not owned", "open unit")] == [b"1", None, b"1"]

@@ -13,6 +13,7 @@ import pytest
 
 from firmware.clock import SystemClock
 from services.ocpp.storage import Database
+from tests.support.database import put_raw, raw
 
 INSERT = "INSERT INTO outbox(transaction_id, action, payload, boot_id) VALUES (?, 'TransactionEvent', ?, 'b')"
 
@@ -23,14 +24,14 @@ def put_unit(database: Database, number: int) -> None:
     database.write(
         "INSERT INTO transactions VALUES ('t', 1, ?) ON CONFLICT DO UPDATE SET state = excluded.state", b"%d" % number
     )
-    database.put_fact("unit", b"%d" % number)
+    put_raw(database, "unit", b"%d" % number)
 
 
 def units(database: Database) -> tuple[int, int, int]:
     """The last unit as each table tells it; equal if units are whole."""
     (queued,) = database.read("SELECT count(*) FROM outbox")[0]
     state = database.read("SELECT state FROM transactions")
-    return queued, int(state[0][0]) if state else 0, int(database.fact("unit") or b"0")
+    return queued, int(state[0][0]) if state else 0, int(raw(database, "unit") or b"0")
 
 
 def copy_of(path: Path, target: Path) -> Path:
