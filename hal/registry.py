@@ -21,20 +21,20 @@ from hal.hardware import Closable, EvseHardware, Hardware, ScreenHardware
 __all__ = ["BUSES", "DRIVERS", "close_buses", "make_hardware", "open_buses"]
 
 BUSES: dict[str, str] = {
-    "simulated": "drivers.simulated.link:open_bus",
+    "simulated": "drivers.simulated.world_link:open_bus",
 }
 
 DRIVERS: dict[tuple[str, str], str] = {
-    ("shelf", "simulated"): "drivers.simulated.devices:SimulatedShelf",
-    ("meter", "simulated"): "drivers.simulated.devices:SimulatedMeter",
-    ("insulation", "simulated"): "drivers.simulated.devices:SimulatedInsulationMonitor",
-    ("contactor", "simulated"): "drivers.simulated.devices:SimulatedContactor",
-    ("vehicle", "simulated"): "drivers.simulated.devices:SimulatedVehicleLink",
-    ("card_reader", "simulated"): "drivers.simulated.devices:SimulatedCardReader",
-    ("inputs", "simulated"): "drivers.simulated.devices:SimulatedInputs",
-    ("links", "simulated"): "drivers.simulated.devices:SimulatedNetworkLinks",
-    ("board", "simulated"): "drivers.simulated.devices:SimulatedBoard",
-    ("screen", "simulated"): "drivers.simulated.devices:SimulatedScreen",
+    ("shelf", "simulated"): "drivers.simulated.shelf:SimulatedShelf",
+    ("meter", "simulated"): "drivers.simulated.meter:SimulatedMeter",
+    ("insulation", "simulated"): "drivers.simulated.insulation:SimulatedInsulationMonitor",
+    ("contactor", "simulated"): "drivers.simulated.contactor:SimulatedContactor",
+    ("vehicle", "simulated"): "drivers.simulated.vehicle:SimulatedVehicleLink",
+    ("card_reader", "simulated"): "drivers.simulated.card_reader:SimulatedCardReader",
+    ("inputs", "simulated"): "drivers.simulated.inputs:SimulatedInputs",
+    ("links", "simulated"): "drivers.simulated.links:SimulatedNetworkLinks",
+    ("board", "simulated"): "drivers.simulated.board:SimulatedBoard",
+    ("screen", "simulated"): "drivers.simulated.screen:SimulatedScreen",
 }
 
 _log = logging.getLogger(__name__)

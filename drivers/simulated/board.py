@@ -1,68 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulated single-board computer: power, boots, real-time clock, and the watchdog in the contactors' supply."""
+"""`Board`: identity, clock, reset, watchdog, and the faults that only the board's own sensors see."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from firmware.contract import BoardClock, BootCause
+from drivers.simulated import messages as wire
+from drivers.simulated.bus import Options, WorldBus
+from firmware.contract import BoardClock, Fault
 
-__all__ = ["BoardState"]
+__all__ = ["SimulatedBoard"]
 
-RTC_EPOCH_S = 946_684_800.0
-"""2000-01-01: where the clock chip starts when it has lost its battery."""
-WATCHDOG_S = 1.0
-STALL_S = 0.15
-"""The longest that one step may count against the watchdog: a stalled simulation is not a stalled HAL."""
+CLOCK_STEP_S = 0.5
+"""UTC that moves against the monotonic clock by more than this has been set."""
 
 
-@dataclass(slots=True)
-class BoardState:
-    """What the board knows of itself; `serial_number`, `boots` and the clock's error outlive the rig."""
+class SimulatedBoard:
+    def __init__(self, bus: WorldBus, options: Options) -> None:
+        self._bus = bus
+        self.boot_id = bus.hello.boot_id
+        self.boot_cause = bus.hello.boot_cause
+        self.serial_number = bus.hello.serial_number
 
-    serial_number: str
-    powered: bool = False
-    boots: int = 0
-    boot_id: str = ""
-    boot_cause: BootCause = BootCause.UNKNOWN
-    clock_offset_s: float = 0.0
-    clock_lost: bool = False
-    synchronised: bool = False
-    _unfed_s: float = 0.0
+    def clock(self) -> BoardClock:
+        return self._bus.readings().clock
 
-    def boot(self, boot_id: str, cause: BootCause) -> None:
-        self.powered = True
-        self.boots += 1
-        self.boot_id = boot_id
-        self.boot_cause = cause
-        self._unfed_s = 0.0
+    def listen(
+        self,
+        on_clock: Callable[[BoardClock], None],
+        on_fault: Callable[[Fault, int | None, bool, str], None],
+    ) -> None:
+        """Faults that are already present are reported with the next reading."""
+        clock = self.clock()
+        faults: dict[tuple[Fault, int | None], str] = {}
 
-    def set_clock(self, offset_s: float) -> None:
-        """The clock runs, wrong by this much."""
-        self.clock_offset_s = offset_s
-        self.clock_lost = False
+        def on_message(message: wire.FromWorld) -> None:
+            nonlocal clock, faults
+            if not isinstance(message, wire.Readings):
+                return
+            before, clock = clock, message.clock
+            if _stepped(before, clock):
+                on_clock(clock)
+            known, faults = faults, {(each.fault, each.evse): each.detail for each in message.faults}
+            for fault, evse in known.keys() - faults.keys():
+                on_fault(fault, evse, False, "")
+            for fault, evse in faults.keys() - known.keys():
+                on_fault(fault, evse, True, faults[fault, evse])
 
-    def lose_clock(self, utc_s: float) -> None:
-        """The clock chip forgets: it starts again in the year 2000."""
-        self.clock_offset_s = RTC_EPOCH_S - utc_s
-        self.clock_lost = True
+        self._bus.listen(on_message)
 
-    def clock(self, mono_s: float, utc_s: float) -> BoardClock:
-        """What the board takes for UTC when the machine has `utc_s`."""
-        return BoardClock(
-            mono_s=mono_s,
-            utc_s=utc_s + self.clock_offset_s,
-            is_set=not self.clock_lost,
-            synchronised=self.synchronised,
-        )
+    def reboot(self) -> None:
+        self._bus.send(wire.Reboot())
 
     def feed_watchdog(self) -> None:
-        self._unfed_s = 0.0
+        self._bus.send(wire.FeedWatchdog())
 
-    def step(self, dt: float) -> None:
-        """Once for each step of the simulation, whatever its length."""
-        self._unfed_s += min(dt, STALL_S)
+    def close(self) -> None:
+        """The watchdog expires by itself."""
 
-    @property
-    def watchdog_expired(self) -> bool:
-        return self._unfed_s > WATCHDOG_S
+
+def _stepped(before: BoardClock, now: BoardClock) -> bool:
+    ahead = (now.utc_s - now.mono_s) - (before.utc_s - before.mono_s)
+    return abs(ahead) > CLOCK_STEP_S or (before.is_set, before.synchronised) != (now.is_set, now.synchronised)

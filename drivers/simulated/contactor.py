@@ -1,59 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contactor pair of one outlet: it follows its coil after a moment, unless it is welded or broken."""
+"""`Contactor` of one EVSE."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from random import Random
+from drivers.simulated import messages as wire
+from drivers.simulated.bus import Options, WorldBus, evse_of, number, send_if_connected
 
-__all__ = ["ContactorPair"]
-
-FASTEST_S = 0.10
-SLOWEST_S = 0.20
-DROP_OUT_S = 0.03
-"""How fast it opens when the safety chain takes the coil's supply away."""
+__all__ = ["SimulatedContactor"]
 
 
-@dataclass(slots=True)
-class ContactorPair:
-    """`closed` is the contact, and the mirror contact with it."""
-
-    rng: Random
-    closed: bool = False
-    welded: bool = False
-    failed: bool = False
-    openings_under_load: int = 0
-    _commanded: bool = False
-    _moves_in_s: float | None = None
-
-    @property
-    def moving(self) -> bool:
-        """Whether the last command has not had its effect yet."""
-        return self._moves_in_s is not None
+class SimulatedContactor:
+    def __init__(self, bus: WorldBus, options: Options) -> None:
+        self._bus = bus
+        self._evse = number(options, "evse")
 
     def command(self, closed: bool) -> None:
-        """Drive the coil."""
-        if closed != self._commanded:
-            self._commanded = closed
-            self._moves_in_s = self.rng.uniform(FASTEST_S, SLOWEST_S)
+        self._bus.send(wire.CommandContactor(evse=self._evse, closed=closed))
 
-    def drop(self) -> None:
-        """The coil has lost its supply; only a new command closes the contactor again."""
-        if self._commanded:
-            self._commanded = False
-            self._moves_in_s = DROP_OUT_S
+    def is_closed(self) -> bool:
+        return evse_of(self._bus.readings(), self._evse).contactor_closed
 
-    def step(self, dt: float, current_a: float) -> None:
-        """Move on by `dt` while `current_a` flows through the contacts."""
-        if self._moves_in_s is not None:
-            self._moves_in_s -= dt
-            if self._moves_in_s > 0.0:
-                return
-            self._moves_in_s = None
-        self._settle(current_a)
+    def connector_voltage_v(self) -> float:
+        return evse_of(self._bus.readings(), self._evse).connector_voltage_v
 
-    def _settle(self, current_a: float) -> None:
-        shall = self.welded or (self._commanded and not self.failed)
-        if self.closed and not shall and current_a > 5.0:
-            self.openings_under_load += 1
-        self.closed = shall
+    def close(self) -> None:
+        send_if_connected(self._bus, wire.CommandContactor(evse=self._evse, closed=False))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What travels between the simulated world and the HAL's simulated drivers: the cabinet's wiring, as messages.
 
-Newline-delimited JSON, tagged by `kind`. The world speaks first (`hello`), then sends its whole `readings` at 10 to
-20 Hz and at once when something in them changes that a real input would signal by an edge; what can't be read as a
-level (a card, a touch) is a message of its own. The drivers send actuations. There are no answers: like
-on a wire, what an actuation did is seen in a later reading.
+Newline-delimited JSON, tagged by `kind`. The world speaks first (`hello`), then sends all of its `readings` at 10 to
+20 Hz, and at once when something in them changes that a real input would signal by an edge; what can't be read as a
+level (a card, a touch) is a message of its own. The drivers send actuations. There are no answers: as on a wire, the
+effect of an actuation is seen in a later reading.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from firmware.contract import BoardClock, BootCause, CardProblem, Fault
 from firmware.ipc.framing import Decoder, encode
-from hal.ports import Pilot, VehicleStage
+from hal.ports import InputsReading, InsulationReading, MeterSample, PowerReading, Vehicle
 
 __all__ = [
     "Actuation",
@@ -28,28 +28,25 @@ __all__ = [
     "CommandContactor",
     "EmergencyStop",
     "EnableMonitor",
+    "EvseReadings",
     "FeedWatchdog",
     "FinishCableCheck",
     "FromWorld",
     "Hello",
-    "MeterLevels",
-    "MonitorLevels",
-    "OutletLevels",
     "Readings",
     "Reboot",
     "ReportOutput",
     "RequestStop",
     "SetAvailable",
     "SetOutput",
-    "ShelfLevels",
     "ShowPage",
     "StartSelfTest",
     "SwitchOff",
     "Touched",
-    "VehicleLevels",
     "decode_actuation",
     "decode_from_world",
     "encode",
+    "vehicle_edges",
 ]
 
 
@@ -77,50 +74,16 @@ class Hello(_Message, frozen=True, tag="hello"):
     min_voltage_v: float
 
 
-class ShelfLevels(_Part, frozen=True):
-    voltage_v: float
-    current_a: float
-    groups: int
-    failed_modules: int
-
-
-class MeterLevels(_Part, frozen=True):
-    energy_wh: float
-    voltage_v: float
-    current_a: float
-    power_w: float
-
-
-class MonitorLevels(_Part, frozen=True):
-    resistance_kohm: float
-    valid: bool
-    self_test_passed: bool | None
-
-
-class VehicleLevels(_Part, frozen=True):
-    pilot: Pilot
-    stage: VehicleStage
-    target_voltage_v: float
-    target_current_a: float
-    max_voltage_v: float
-    max_current_a: float
-    max_power_w: float
-    soc_percent: float | None
-    evcc_id: str | None
-    locked: bool
-
-
-class OutletLevels(_Part, frozen=True):
-    """Everything that the sensors of one outlet say. A `meter` or `vehicle` of None does not answer."""
+class EvseReadings(_Part, frozen=True):
+    """All readings of one EVSE. A `meter` or `vehicle` of None does not answer."""
 
     evse: int
-    shelf: ShelfLevels
-    meter: MeterLevels | None
-    monitor: MonitorLevels
+    shelf: PowerReading
+    meter: MeterSample | None
+    insulation: InsulationReading
     contactor_closed: bool
-    outlet_voltage_v: float
-    vehicle: VehicleLevels | None
-    plug_temp_c: float | None
+    connector_voltage_v: float
+    vehicle: Vehicle | None
 
 
 class BoardFault(_Part, frozen=True):
@@ -132,19 +95,17 @@ class BoardFault(_Part, frozen=True):
 
 
 class Readings(_Message, frozen=True, tag="readings"):
-    """All levels of the cabinet at `mono_s` (CLOCK_MONOTONIC, the same for both processes)."""
+    """All levels of the cabinet at one instant (`mono_s`: CLOCK_MONOTONIC, the same for both processes)."""
 
-    mono_s: float
-    outlets: list[OutletLevels]
-    emergency_stop: bool
-    door_open: bool
+    evses: list[EvseReadings]
+    inputs: InputsReading
     links: dict[str, bool]
     clock: BoardClock
     faults: list[BoardFault]
 
 
 class CardSeen(_Message, frozen=True, tag="card_seen"):
-    """A card came alone into the reader's field; `uid` is upper-case hex."""
+    """A card came into the reader's empty field; `uid` is upper-case hex."""
 
     uid: str
 
@@ -154,13 +115,19 @@ class CardTrouble(_Message, frozen=True, tag="card_trouble"):
 
 
 class Touched(_Message, frozen=True, tag="touched"):
-    """A finger on a display: on its stop button, or anywhere else (which selects the outlet)."""
+    """A finger on a display: on its stop button, or anywhere else (which selects the EVSE)."""
 
     screen: int
     stop: bool
 
 
 FromWorld: TypeAlias = Hello | Readings | CardSeen | CardTrouble | Touched
+
+
+def vehicle_edges(vehicle: Vehicle) -> tuple[object, ...]:
+    """The part of a vehicle's report of which a change is sent at once."""
+    return (vehicle.pilot, vehicle.stage, vehicle.locked, vehicle.evcc_id)
+
 
 # --- drivers to world ------------------------------------------------------------------------------------
 

@@ -1,147 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cabinet's power modules: equal groups, each joined to one outlet's bus or to none.
-
-A bank is what is joined to one bus. It is a source of constant voltage with a current limit: without a load it
-brings the bus to its voltage; a battery on the bus takes current until the limit is reached. Rules:
-- No group moves while it carries current; the current an outlet may draw falls before its group leaves.
-- A bank gives at most what its groups can: current, and power at the present voltage.
-- Silence of more than 10 s switches a bank off, like the real modules do.
-"""
+"""`PowerShelf`: the power modules of all EVSEs."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from drivers.simulated import messages as wire
+from drivers.simulated.bus import STALE_AFTER_S, Options, WorldBus, evse_of, send_if_connected
+from firmware.errors import DeviceLost
+from hal.ports import PowerReading
 
-from drivers.simulated.battery import Battery
-
-__all__ = ["ModuleBank", "Shelf", "ShelfRating"]
-
-VOLTS_PER_S = 1000.0
-AMPS_UP_PER_S = 400.0
-AMPS_DOWN_PER_S = 2000.0
-BLEED_S = 0.12
-"""Time constant with which the bleeder empties a bus that nothing feeds."""
-MOVE_S = 0.04
-SILENCE_S = 10.0
+__all__ = ["SimulatedShelf"]
 
 
-@dataclass(frozen=True, slots=True)
-class ShelfRating:
-    """What the modules can do."""
+class SimulatedShelf:
+    stale_after_s = STALE_AFTER_S
 
-    groups: int = 10
-    group_power_w: float = 40_000.0
-    group_current_a: float = 133.3
-    max_voltage_v: float = 1000.0
-    min_voltage_v: float = 150.0
-
-
-@dataclass(slots=True)
-class ModuleBank:
-    """The groups on one outlet's bus."""
-
-    rating: ShelfRating
-    groups: int = 0
-    wanted_groups: int = 0
-    failed_modules: int = 0
-    on: bool = False
-    set_voltage_v: float = 0.0
-    set_current_a: float = 0.0
-    voltage_v: float = 0.0
-    current_a: float = 0.0
-    _silent_s: float = 0.0
-
-    def set_output(self, voltage_v: float, current_a: float) -> None:
-        self._silent_s = 0.0
-        self.on = voltage_v > 0.0 and self.groups > 0
-        self.set_voltage_v = min(max(voltage_v, self.rating.min_voltage_v), self.rating.max_voltage_v)
-        self.set_current_a = max(0.0, current_a)
-
-    def switch_off(self) -> None:
-        self.on = False
-
-    def limit_a(self, voltage_v: float) -> float:
-        """The most that this bank gives at a voltage; a group that shall leave no longer counts."""
-        usable = min(self.groups, self.wanted_groups)
-        power_a = usable * self.rating.group_power_w / max(voltage_v, 1.0)
-        return min(self.set_current_a, usable * self.rating.group_current_a, power_a)
-
-    def step(self, dt: float, load: Battery | None) -> None:
-        """Move on by `dt`, with a battery on the bus or with nothing."""
-        self._silent_s += dt
-        if self._silent_s > SILENCE_S or self.groups == 0:
-            self.on = False
-        if load is None:
-            self._idle(dt)
-        else:
-            self._feed(dt, load)
-
-    def _idle(self, dt: float) -> None:
-        self.current_a = 0.0
-        floor_v = self.set_voltage_v if self.on else 0.0
-        if self.voltage_v < floor_v:
-            self.voltage_v = min(floor_v, self.voltage_v + VOLTS_PER_S * dt)
-        else:
-            self.voltage_v = max(floor_v, self.voltage_v * math.exp(-dt / BLEED_S))
-            if self.voltage_v < 0.5 and not self.on:
-                self.voltage_v = 0.0
-
-    def _feed(self, dt: float, load: Battery) -> None:
-        target_a = 0.0
-        if self.on:
-            natural_a = (self.set_voltage_v - load.ocv_v) / load.resistance_ohm
-            target_a = max(0.0, min(natural_a, self.limit_a(load.terminal_v(self.current_a))))
-        if target_a > self.current_a:
-            self.current_a = min(target_a, self.current_a + AMPS_UP_PER_S * dt)
-        else:
-            self.current_a = max(target_a, self.current_a - AMPS_DOWN_PER_S * dt)
-        self.voltage_v = load.terminal_v(self.current_a)
-
-    def can_release(self) -> bool:
-        """Whether the others carry the present current without one group."""
-        return self.current_a <= (self.groups - 1) * self.rating.group_current_a and (
-            self.current_a * self.voltage_v <= (self.groups - 1) * self.rating.group_power_w
-        )
-
-
-class Shelf:
-    """All banks; moves groups between them, one at a time."""
-
-    def __init__(self, evses: list[int], rating: ShelfRating) -> None:
-        self.rating = rating
-        self.banks = {evse: ModuleBank(rating) for evse in evses}
-        self._moving_s = 0.0
-
-    @property
-    def free_groups(self) -> int:
-        return self.rating.groups - sum(bank.groups for bank in self.banks.values())
+    def __init__(self, bus: WorldBus, options: Options) -> None:
+        self._bus = bus
+        self.groups = bus.hello.groups
+        self.group_power_w = bus.hello.group_power_w
+        self.group_current_a = bus.hello.group_current_a
+        self.max_voltage_v = bus.hello.max_voltage_v
+        self.min_voltage_v = bus.hello.min_voltage_v
 
     def assign(self, groups: dict[int, int]) -> None:
-        """How many groups each outlet shall have; what exceeds the shelf is left out, the last outlet first."""
-        left = self.rating.groups
-        for evse in sorted(self.banks):
-            wanted = min(max(0, groups.get(evse, 0)), left)
-            self.banks[evse].wanted_groups = wanted
-            left -= wanted
+        self._bus.send(wire.Assign(groups=groups))
 
-    def switch_off(self) -> None:
-        for bank in self.banks.values():
-            bank.switch_off()
+    def set_output(self, evse: int, voltage_v: float, current_a: float) -> None:
+        self._bus.send(wire.SetOutput(evse=evse, voltage_v=voltage_v, current_a=current_a))
 
-    def step(self, dt: float) -> None:
-        """Carry out the assignment as far as the currents allow."""
-        self._moving_s += dt
-        while self._moving_s >= MOVE_S:
-            self._moving_s -= MOVE_S
-            self._move_one()
+    def switch_off(self, evse: int) -> None:
+        self._bus.send(wire.SwitchOff(evse=evse))
 
-    def _move_one(self) -> None:
-        for bank in self.banks.values():
-            if bank.groups > bank.wanted_groups and bank.can_release():
-                bank.groups -= 1
-                return
-        for bank in self.banks.values():
-            if bank.groups < bank.wanted_groups and self.free_groups > 0:
-                bank.groups += 1
-                return
+    def reading(self, evse: int) -> PowerReading:
+        return evse_of(self._bus.readings(), evse).shelf
+
+    def close(self) -> None:
+        try:
+            evses = self._bus.readings().evses
+        except DeviceLost:
+            return
+        for each in evses:
+            send_if_connected(self._bus, wire.SwitchOff(evse=each.evse))

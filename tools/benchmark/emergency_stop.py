@@ -13,10 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-from drivers.simulated.board import BoardState
-from drivers.simulated.garage import CarOrder
 from drivers.simulated.messages import Actuation, CommandContactor
-from drivers.simulated.world import World
+from drivers.simulated.world.board import BoardState
+from drivers.simulated.world.garage import CarOrder
+from drivers.simulated.world.world import World
 from firmware.clock import SystemClock
 from firmware.contract import BootCause, Fault
 from firmware.ipc.connection import Connection
@@ -47,7 +47,7 @@ async def emergency_stops(folder: Path, count: int) -> list[float]:
     station = StationDir.open(folder, None, "WARNING")
     world = World(BoardState("BENCH"))
     world.power_on(BootCause.POWER_UP)
-    for evse in world.outlets:
+    for evse in world.evses:
         world.plug_in(evse, CarOrder())
     server = _Stopwatch(world, SystemClock())
     server.opened = asyncio.get_running_loop().create_future()
@@ -68,10 +68,10 @@ async def _stop_once(server: _Stopwatch) -> float:
     await asyncio.sleep(_BETWEEN_S)
     server.opened = asyncio.get_running_loop().create_future()
     pressed = time.monotonic()
-    server.world.accidents.set(Fault.EMERGENCY_STOP, None, True)
+    server.world.faults.set(Fault.EMERGENCY_STOP, None, True)
     server.touch()
     async with asyncio.timeout(_PATIENCE_S):
         opened = await server.opened
-    server.world.accidents.set(Fault.EMERGENCY_STOP, None, False)
+    server.world.faults.set(Fault.EMERGENCY_STOP, None, False)
     server.touch()
     return 1000 * (opened - pressed)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from drivers.simulated.car import Misbehaviour
+from drivers.simulated.world.car import Misbehaviour
 from firmware.contract import Fault
 
 __all__ = [

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from drivers.simulated.board import BoardState
-from drivers.simulated.world import World
+from drivers.simulated.world.board import BoardState
+from drivers.simulated.world.world import World
 from firmware import files
 
 __all__ = ["Ledger", "Memory"]
@@ -51,8 +51,8 @@ class Ledger:
         )
 
     def restore(self, world: World) -> None:
-        for evse, outlet in world.outlets.items():
-            outlet.energy_wh = self.memory.registers.get(evse, 0.0)
+        for number, evse in world.evses.items():
+            evse.energy_wh = self.memory.registers.get(number, 0.0)
 
     def keep(self, world: World) -> None:
         """Write what changed since the last time."""
@@ -62,7 +62,7 @@ class Ledger:
             boots=board.boots,
             clock_offset_s=board.clock_offset_s,
             clock_lost=board.clock_lost,
-            registers={evse: outlet.energy_wh for evse, outlet in world.outlets.items()},
+            registers={number: evse.energy_wh for number, evse in world.evses.items()},
         )
         if memory == self._kept:
             return

@@ -16,11 +16,11 @@ from typing import Any
 
 from msgspec import UNSET
 
-from drivers.simulated.board import BoardState
-from drivers.simulated.car import Car
-from drivers.simulated.garage import CarOrder
-from drivers.simulated.outlet import Outlet
-from drivers.simulated.world import ContactorMoved, Happening, PageShown, RebootAsked, World, WorldRefused
+from drivers.simulated.world.board import BoardState
+from drivers.simulated.world.car import Car
+from drivers.simulated.world.evse import Evse
+from drivers.simulated.world.garage import CarOrder
+from drivers.simulated.world.world import ContactorMoved, Happening, PageShown, RebootRequested, World, WorldRefused
 from firmware.clock import Clock
 from firmware.contract import BootCause, Fault
 from firmware.update.simulated import arrange
@@ -58,7 +58,7 @@ class Rig:
         self.world = World(self.ledger.board(), speed=station.settings.rig.speed)
         self.ledger.restore(self.world)
         self.network = Network(list(self.world.links))
-        self.view = StationView(list(self.world.outlets), self.emit)
+        self.view = StationView(list(self.world.evses), self.emit)
         self.server = WorldServer(self.world, clock)
         self.control = ControlServer(self.execute)
         self.finished: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -204,7 +204,7 @@ class Rig:
                 self.emit("contactor", None, evse=evse, contactor="closed" if closed else "open")
             case PageShown(screen=screen, page=page):
                 self.emit("screen", None, screen=screen, page=page)
-            case RebootAsked():
+            case RebootRequested():
                 self._restart_board(BootCause.REQUESTED)
 
     def _on_exit(self, name: str, code: int, first: bool) -> None:
@@ -240,15 +240,15 @@ class Rig:
     # --- people, cars, weather ---------------------------------------------------------------------------
 
     def _check_evse(self, evse: int | None) -> None:
-        if evse is not None and evse not in self.world.outlets:
-            known = ", ".join(str(each) for each in self.world.outlets)
+        if evse is not None and evse not in self.world.evses:
+            known = ", ".join(str(each) for each in self.world.evses)
             raise OperationError("bad_request", f"no EVSE {evse}; there are {known}")
 
-    def _car(self, evse: int) -> tuple[Outlet, Car]:
-        outlet = self.world.outlets[evse]
-        if outlet.car is None:
-            raise OperationError("refused", f"EVSE {evse} has no car")
-        return outlet, outlet.car
+    def _car(self, number: int) -> tuple[Evse, Car]:
+        evse = self.world.evses[number]
+        if evse.car is None:
+            raise OperationError("refused", f"EVSE {number} has no car")
+        return evse, evse.car
 
     def _select(self, operation: op.SelectEvse) -> None:
         self.world.touch(operation.evse, stop=False)
@@ -281,9 +281,9 @@ class Rig:
         self.world.plug_out(operation.evse, force=operation.force)
 
     def _change_car(self, operation: op.Car) -> None:
-        outlet, car = self._car(operation.evse)
+        evse, car = self._car(operation.evse)
         if operation.plug_temp_c is not UNSET:
-            outlet.set_plug_temperature(operation.plug_temp_c)
+            evse.set_plug_temperature(operation.plug_temp_c)
         if operation.soc_percent is not UNSET:
             car.battery.soc_percent = operation.soc_percent
         for name in _CAR_FIELDS:
@@ -293,15 +293,15 @@ class Rig:
 
     def _change_meter(self, operation: op.MeterChange) -> None:
         if operation.energy_wh is not UNSET:
-            self.world.outlets[operation.evse].energy_wh = operation.energy_wh
+            self.world.evses[operation.evse].energy_wh = operation.energy_wh
         if operation.failed is not UNSET:
-            self.world.accidents.set(Fault.METER, operation.evse, operation.failed)
+            self.world.faults.set(Fault.METER, operation.evse, operation.failed)
 
     def _raise_fault(self, operation: op.RaiseFault) -> None:
-        self.world.accidents.set(operation.code, operation.evse, True)
+        self.world.faults.set(operation.code, operation.evse, True)
 
     def _clear_fault(self, operation: op.ClearFault) -> None:
-        self.world.accidents.set(operation.code, operation.evse, False)
+        self.world.faults.set(operation.code, operation.evse, False)
 
     def _change_network(self, operation: op.Network) -> None:
         interface = operation.interface

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from drivers.simulated.outlet import Outlet
+from drivers.simulated.world.evse import Evse
 from firmware.contract import Phase
 from tools.rig.view import EvseView
 
@@ -30,7 +30,7 @@ def state_of(rig: Rig) -> dict[str, Any]:
         "identity": rig.station.settings.identity,
         "firmware_version": rig.slots.version() or rig.view.firmware_version,
         "ocpp": rig.view.ocpp(rig.clock.monotonic()),
-        "evses": [_evse(rig, evse, outlet) for evse, outlet in rig.world.outlets.items()],
+        "evses": [_evse(rig, evse, hardware) for evse, hardware in rig.world.evses.items()],
         "screens": [
             {"screen": number, "page": display.page, "text": display.text}
             for number, display in rig.world.displays.items()
@@ -43,25 +43,25 @@ def state_of(rig: Rig) -> dict[str, Any]:
     }
 
 
-def _evse(rig: Rig, evse: int, outlet: Outlet) -> dict[str, Any]:
+def _evse(rig: Rig, evse: int, hardware: Evse) -> dict[str, Any]:
     view = rig.view.evses[evse]
     service = rig.view.service(evse)
-    charging = outlet.current_a > 0.0
+    charging = hardware.current_a > 0.0
     return {
         "evse": evse,
         "connector": view.connector,
         "availability": "Operative" if service is None else service.availability,
         "status": "Unavailable" if service is None else service.status,
-        "phase": _phase(rig, view, outlet).value,
+        "phase": _phase(rig, view, hardware).value,
         "selected": service is not None and service.selected,
-        "plugged": outlet.car is not None,
-        "locked": outlet.car is not None and outlet.car.locked,
-        "contactor": "closed" if outlet.contactor.closed else "open",
-        "voltage_v": round(outlet.voltage_v, 1),
-        "current_a": round(outlet.current_a, 1),
-        "power_kw": round(outlet.power_w / 1000, 3) if charging else 0.0,
-        "energy_wh": outlet.register_wh,
-        "soc_percent": None if outlet.car is None else round(outlet.car.battery.soc_percent, 1),
+        "plugged": hardware.car is not None,
+        "locked": hardware.car is not None and hardware.car.locked,
+        "contactor": "closed" if hardware.contactor.closed else "open",
+        "voltage_v": round(hardware.voltage_v, 1),
+        "current_a": round(hardware.current_a, 1),
+        "power_kw": round(hardware.power_w / 1000, 3) if charging else 0.0,
+        "energy_wh": hardware.register_wh,
+        "soc_percent": None if hardware.car is None else round(hardware.car.battery.soc_percent, 1),
         "offered_kw": round(view.offered_w / 1000, 3) if rig.view.hal_up else 0.0,
         "transaction_id": None if service is None else service.transaction_id,
         "charging_state": None if service is None else service.charging_state,
@@ -70,7 +70,7 @@ def _evse(rig: Rig, evse: int, outlet: Outlet) -> dict[str, Any]:
     }
 
 
-def _phase(rig: Rig, view: EvseView, outlet: Outlet) -> Phase:
+def _phase(rig: Rig, view: EvseView, hardware: Evse) -> Phase:
     if rig.view.hal_up:
         return view.phase
-    return Phase.IDLE if outlet.car is None else Phase.PLUGGED
+    return Phase.IDLE if hardware.car is None else Phase.PLUGGED

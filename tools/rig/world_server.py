@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 
 from drivers.simulated.messages import Actuation, decode_actuation, encode
-from drivers.simulated.world import Happening, World, WorldRefused
+from drivers.simulated.world.world import Happening, World, WorldRefused
 from firmware.clock import Clock
 from firmware.errors import ContractError
 from firmware.ipc.connection import Connection
@@ -58,7 +58,7 @@ class WorldServer:
         """The wiring is dead: no power, or the rig ends."""
         hal, self._hal = self._hal, None
         if hal is not None:
-            self.world.hal_left()
+            self.world.disconnect_hal()
             hal.abort("the world has gone")
 
     def touch(self) -> None:
@@ -86,7 +86,7 @@ class WorldServer:
 
     def _publish(self, *, at_once: bool) -> None:
         now = self._clock.monotonic()
-        edges = self.world.edges()
+        edges = self.world.edges(now)
         outbox = self.world.outbox[:]
         self.world.outbox.clear()
         if at_once or edges != self._edges or now - self._pushed >= PUSH_S:
@@ -110,7 +110,7 @@ class WorldServer:
             self.unplug_hal()
         self._move()
         self._hal = connection
-        self.world.hal_came()
+        self.world.connect_hal()
         connection.send(encode(self.world.hello()))
         self.touch()
 
@@ -128,5 +128,5 @@ class WorldServer:
         if connection is self._hal:
             _log.info("the HAL has left: %s", reason)
             self._hal = None
-            self.world.hal_left()
+            self.world.disconnect_hal()
             self.touch()

@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from drivers.simulated.board import BoardState
-from drivers.simulated.garage import CarOrder
-from drivers.simulated.world import World
+from drivers.simulated.world.board import BoardState
+from drivers.simulated.world.garage import CarOrder
+from drivers.simulated.world.world import World
 from firmware.clock import SystemClock
 from firmware.contract import (
     CONTRACT_VERSION,
@@ -153,5 +153,5 @@ async def test_the_process_charges_a_car_and_stops_in_the_orderly_way(
         assert await process.wait() == 0
     assert client.billed == [MeterContext.START, MeterContext.STOP]
     assert client.phases[-1] is Phase.FINISHED
-    assert not world.outlets[1].contactor.closed
-    assert world.outlets[1].contactor.openings_under_load == 0
+    assert not world.evses[1].contactor.closed
+    assert world.evses[1].contactor.openings_under_load == 0

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.simulated.world import World
+from drivers.simulated.world.world import World
 from firmware.config import FactorySettings, ServiceConfig, load
 from firmware.contract import BootCause
 from firmware.errors import ConfigError
@@ -210,14 +210,14 @@ def test_hardware_memory_outlives_the_rig(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "world.json")
     world = World(ledger.board())
     world.power_on(BootCause.POWER_UP)
-    world.outlets[2].energy_wh = 1234.5678
+    world.evses[2].energy_wh = 1234.5678
     world.board.set_clock(-86_400)
     ledger.keep(world)
 
     later = Ledger(tmp_path / "world.json")
     again = World(later.board())
     later.restore(again)
-    assert again.outlets[2].energy_wh == 1234.5678
+    assert again.evses[2].energy_wh == 1234.5678
     assert (again.board.boots, again.board.clock_offset_s) == (1, -86_400)
     assert again.board.serial_number == world.board.serial_number
     assert not again.board.powered

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from drivers.simulated.car import Misbehaviour
+from drivers.simulated.world.car import Misbehaviour
 from firmware.contract import Fault
 from tools.rig import operations as op
 from tools.rig.operations import NO_ID, OPERATIONS, Operation, OperationError, parse

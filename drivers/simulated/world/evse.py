@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One outlet: modules, contactor, meter, insulation monitor and cable, and the car at the end of it.
+"""One EVSE: modules, contactor, meter, insulation monitor and cable, and the car that is plugged in.
 
-The electrical side in one place. With the outlet's and the car's contactor closed, the battery is the load of the
-module bank; in any other case no current flows. The meter sits behind the contactor. Only the meter's register
-and the battery run faster than life when the world's `speed` says so: voltages, currents, powers and every
-waiting time stay true.
+The electrical side in one place. With the EVSE's and the car's contactor closed, the battery is the load of the
+module bank; in any other case no current flows. The meter is behind the contactor. Only the
+meter's register and the battery follow the world's `speed`; voltages, currents, powers and times are real.
 """
 
 from __future__ import annotations
@@ -12,19 +11,19 @@ from __future__ import annotations
 import math
 from random import Random
 
-from drivers.simulated.battery import Battery
-from drivers.simulated.car import Car, Moment, Secc
-from drivers.simulated.contactor import ContactorPair
-from drivers.simulated.messages import MeterLevels, OutletLevels, ShelfLevels, VehicleLevels
-from drivers.simulated.monitor import Monitor
-from drivers.simulated.shelf import ModuleBank
-from hal.ports import Pilot, VehicleStage
+from drivers.simulated.messages import EvseReadings
+from drivers.simulated.world.battery import Battery
+from drivers.simulated.world.car import Car, Moment, Secc
+from drivers.simulated.world.contactor import ContactorPair
+from drivers.simulated.world.monitor import Monitor
+from drivers.simulated.world.shelf import ModuleBank
+from hal.ports import MeterSample, Pilot, PowerReading, Vehicle, VehicleStage
 
-__all__ = ["Outlet"]
+__all__ = ["Evse"]
 
 AMBIENT_C = 25.0
 HEATING_C = 20.0
-"""By how much 500 A heat the plug in the end; it goes with the square of the current."""
+"""The final temperature rise of the plug at 500 A; it grows with the square of the current."""
 HEATING_S = 120.0
 NOISE = 0.0002
 """Standard deviation of a measurement, as a share of the reading: what is zero reads zero."""
@@ -33,11 +32,11 @@ BLEED_S = 0.1
 HOT_PLUG_C = 120.0
 
 
-class Outlet:
-    """State and physics of one outlet; `step` moves it on, `levels` is what its sensors say."""
+class Evse:
+    """State and physics of one EVSE; `step` advances it, `readings` is what its sensors measure."""
 
-    def __init__(self, evse: int, bank: ModuleBank, rng: Random) -> None:
-        self.evse = evse
+    def __init__(self, number: int, bank: ModuleBank, rng: Random) -> None:
+        self.number = number
         self.bank = bank
         self.contactor = ContactorPair(rng)
         self.monitor = Monitor()
@@ -53,7 +52,7 @@ class Outlet:
         self._plug_c = AMBIENT_C
         self._rng = rng
 
-    # --- driver's hands -------------------------------------------------------------------------------------
+    # --- the EV driver --------------------------------------------------------------------------------------
 
     def plug_in(self, car: Car) -> None:
         self.car = car
@@ -67,11 +66,11 @@ class Outlet:
 
     @property
     def holds_plug(self) -> bool:
-        """Whether the car keeps a driver from pulling: under load. With the contactor open he unlocks the car first."""
+        """Whether the latch holds: under load. With the contactor open, the EV driver unlocks the car first."""
         return self.car is not None and self.car.locked and self.contactor.closed
 
     def set_plug_temperature(self, temp_c: float | None) -> None:
-        """From now on the plug's sensor says this; None is a sensor that is not connected."""
+        """Override the plug's sensor; None is a sensor that is not connected."""
         self.plug_override = temp_c
         self.plug_overridden = True
 
@@ -93,7 +92,7 @@ class Outlet:
         return None
 
     def step(self, dt: float, speed: float) -> None:
-        """Move on by `dt` seconds; the battery and the register by `speed` times as much."""
+        """Advance by `dt` seconds, battery and register by `speed` times as much."""
         self.contactor.step(dt, self.current_a)
         self.bank.step(dt, self._load())
         self._step_voltage(dt)
@@ -133,28 +132,29 @@ class Outlet:
             return HOT_PLUG_C
         return self.plug_override if self.plug_overridden else round(self._plug_c, 1)
 
-    def levels(self) -> OutletLevels:
-        """What every sensor of this outlet says now; two calls differ by the noise of measuring."""
-        return OutletLevels(
-            evse=self.evse,
-            shelf=ShelfLevels(
+    def readings(self, mono_s: float) -> EvseReadings:
+        """What every sensor of this EVSE measures at `mono_s`; two calls differ by the noise of measuring."""
+        return EvseReadings(
+            evse=self.number,
+            shelf=PowerReading(
+                mono_s=mono_s,
                 voltage_v=self._measured(self.bank.voltage_v),
                 current_a=self._measured(self.bank.current_a),
                 groups=self.bank.groups,
                 failed_modules=self.bank.failed_modules,
             ),
-            meter=None if self.meter_failed else self._meter_levels(),
-            monitor=self.monitor.levels(),
+            meter=None if self.meter_failed else self._sample(mono_s),
+            insulation=self.monitor.reading(mono_s),
             contactor_closed=self.contactor.closed,
-            outlet_voltage_v=self._measured(self.voltage_v),
-            vehicle=None if self.secc_silent else self.vehicle_levels(),
-            plug_temp_c=self.plug_temp_c,
+            connector_voltage_v=self._measured(self.voltage_v),
+            vehicle=None if self.secc_silent else self.vehicle(mono_s),
         )
 
-    def _meter_levels(self) -> MeterLevels:
+    def _sample(self, mono_s: float) -> MeterSample:
         voltage_v = self._measured(self.voltage_v)
         current_a = self._measured(self.current_a)
-        return MeterLevels(
+        return MeterSample(
+            mono_s=mono_s,
             energy_wh=self.register_wh,
             voltage_v=voltage_v,
             current_a=current_a,
@@ -163,13 +163,15 @@ class Outlet:
 
     @property
     def register_wh(self) -> float:
-        """What the meter shows: tenths of a watt-hour, cut off like a counter's digits."""
+        """What the meter shows: tenths of a watt-hour, truncated like a counter's digits."""
         return math.floor(self.energy_wh * 10.0 + 1e-6) / 10.0
 
-    def vehicle_levels(self) -> VehicleLevels:
+    def vehicle(self, mono_s: float) -> Vehicle:
+        """What the vehicle communication controller reports."""
         if self.car is not None:
-            return self.car.levels(self.secc)
-        return VehicleLevels(
+            return self.car.report(self.secc, mono_s)
+        return Vehicle(
+            mono_s=mono_s,
             pilot=Pilot.A if self.secc.available else Pilot.F,
             stage=VehicleStage.NONE,
             target_voltage_v=0.0,

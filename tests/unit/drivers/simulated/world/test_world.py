@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The world as a whole: energy is neither made nor lost, the safety chain holds, cars go their way."""
+"""The world as a whole: energy is conserved, the safety chain holds, cars follow their stages."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.simulated.car import PRECHARGE_LIMIT_S, Misbehaviour
-from drivers.simulated.garage import CarOrder
-from drivers.simulated.world import ContactorMoved, WorldRefused
+from drivers.simulated.world.car import PRECHARGE_LIMIT_S, Misbehaviour
+from drivers.simulated.world.garage import CarOrder
+from drivers.simulated.world.world import ContactorMoved, WorldRefused
 from firmware.contract import Fault
 from hal.ports import Pilot, VehicleStage
 from tests.support.world_bench import TICK_S, PoliteStation, WorldBench
@@ -56,19 +56,19 @@ def test_stages_come_in_their_order_and_in_real_time() -> None:
         VehicleStage.ENDED,
     ]
     assert not bench.vehicle.vehicle().locked
-    assert bench.outlet.contactor.openings_under_load == 0
+    assert bench.evse.contactor.openings_under_load == 0
 
 
 @pytest.mark.parametrize("speed", [1.0, 60.0])
 def test_register_is_the_integral_of_power_times_speed(speed: float) -> None:
     bench, station = charging(CarOrder(capacity_kwh=200), speed=speed)
-    register, soc = bench.outlet.energy_wh, bench.outlet.car.battery.soc_percent  # type: ignore[union-attr]
+    register, soc = bench.evse.energy_wh, bench.evse.car.battery.soc_percent  # type: ignore[union-attr]
     integral = 0.0
     for _ in range(200):
         station.play(TICK_S)
-        integral += bench.outlet.power_w * TICK_S / 3600 * speed
-    gained = bench.outlet.energy_wh - register
-    stored = (bench.outlet.car.battery.soc_percent - soc) / 100 * 200_000  # type: ignore[union-attr]
+        integral += bench.evse.power_w * TICK_S / 3600 * speed
+    gained = bench.evse.energy_wh - register
+    stored = (bench.evse.car.battery.soc_percent - soc) / 100 * 200_000  # type: ignore[union-attr]
     assert gained == pytest.approx(integral, rel=0.01)
     assert 0.93 * gained < stored < gained, "the rest is heat in the pack"
 
@@ -95,23 +95,23 @@ def test_whatever_car_comes_nothing_impossible_is_measured(
         register = sample.energy_wh
         assert 0 <= sample.current_a <= max_a * 1.01
         assert sample.power_w <= min(max_kw * 1000, 240_000) * 1.01
-        assert bench.outlet.car is not None
-        if bench.outlet.car.contactor_closed:
+        assert bench.evse.car is not None
+        if bench.evse.car.contactor_closed:
             assert sample.voltage_v <= max_v * 1.01
     assert register > 0
-    assert bench.outlet.contactor.openings_under_load == 0
+    assert bench.evse.contactor.openings_under_load == 0
 
 
 def test_car_asks_for_less_as_it_fills_and_leaves_at_its_target() -> None:
     bench, station = charging(CarOrder(soc_percent=45), speed=20.0)
     bench.world.speed = 200.0
     full = bench.vehicle.vehicle().target_current_a
-    while bench.outlet.car is not None and bench.outlet.car.battery.soc_percent < 75:
+    while bench.evse.car is not None and bench.evse.car.battery.soc_percent < 75:
         station.play(TICK_S)
     assert bench.vehicle.vehicle().target_current_a < 0.75 * full
     station.run_until(VehicleStage.ENDED)
-    assert bench.outlet.car is not None
-    assert bench.outlet.car.battery.soc_percent >= 80
+    assert bench.evse.car is not None
+    assert bench.evse.car.battery.soc_percent >= 80
 
 
 def test_what_is_zero_is_measured_as_zero() -> None:
@@ -142,24 +142,24 @@ def test_car_that_is_not_ready_stays_in_b_and_comes_when_it_is() -> None:
     station.play(5.0)
     vehicle = bench.vehicle.vehicle()
     assert (vehicle.pilot, vehicle.stage) == (Pilot.B, VehicleStage.WAITING_AUTHORISATION)
-    assert bench.outlet.car is not None
-    bench.outlet.car.ready = True
+    assert bench.evse.car is not None
+    bench.evse.car.ready = True
     station.run_until(VehicleStage.CHARGE)
-    bench.outlet.car.ready = False
+    bench.evse.car.ready = False
     station.run_until(VehicleStage.ENDED)
-    bench.outlet.car.ready = True
+    bench.evse.car.ready = True
     station.run_until(VehicleStage.CHARGE)
 
 
 def test_suspended_car_asks_for_nothing_and_stays() -> None:
     bench, station = charging()
-    assert bench.outlet.car is not None
-    bench.outlet.car.suspended = True
+    assert bench.evse.car is not None
+    bench.evse.car.suspended = True
     station.play(2.0)
     vehicle = bench.vehicle.vehicle()
     assert (vehicle.stage, vehicle.target_current_a) == (VehicleStage.CHARGE, 0.0)
     assert bench.meter.sample().current_a == 0
-    bench.outlet.car.suspended = False
+    bench.evse.car.suspended = False
     station.play(2.0)
     assert bench.meter.sample().current_a > 100
 
@@ -185,8 +185,8 @@ def test_refused_precharge_ends_after_the_cars_patience() -> None:
     bench = WorldBench()
     station = PoliteStation(bench)
     bench.world.plug_in(2, CarOrder())
-    assert bench.outlet.car is not None
-    bench.outlet.car.misbehave = Misbehaviour.REFUSE_PRECHARGE
+    assert bench.evse.car is not None
+    bench.evse.car.misbehave = Misbehaviour.REFUSE_PRECHARGE
     station.run_until(VehicleStage.PRECHARGE)
     station.play(PRECHARGE_LIMIT_S - 1)
     assert bench.vehicle.vehicle().stage is VehicleStage.PRECHARGE
@@ -195,8 +195,8 @@ def test_refused_precharge_ends_after_the_cars_patience() -> None:
 
 def test_over_voltage_request_is_above_what_the_car_stands() -> None:
     bench, station = charging()
-    assert bench.outlet.car is not None
-    bench.outlet.car.misbehave = Misbehaviour.OVER_VOLTAGE_REQUEST
+    assert bench.evse.car is not None
+    bench.evse.car.misbehave = Misbehaviour.OVER_VOLTAGE_REQUEST
     station.play(0.1)
     vehicle = bench.vehicle.vehicle()
     assert vehicle.target_voltage_v > vehicle.max_voltage_v
@@ -204,12 +204,12 @@ def test_over_voltage_request_is_above_what_the_car_stands() -> None:
 
 def test_dropped_pilot_under_load_comes_back_when_mended() -> None:
     bench, station = charging()
-    assert bench.outlet.car is not None
-    bench.outlet.car.misbehave = Misbehaviour.DROP_PILOT
+    assert bench.evse.car is not None
+    bench.evse.car.misbehave = Misbehaviour.DROP_PILOT
     bench.advance(0.1)
     assert bench.vehicle.vehicle().pilot is Pilot.A
     assert bench.meter.sample().current_a == 0
-    bench.outlet.car.misbehave = Misbehaviour.NONE
+    bench.evse.car.misbehave = Misbehaviour.NONE
     bench.advance(0.1)
     assert bench.vehicle.vehicle().pilot is Pilot.B
     station.run_until(VehicleStage.CHARGE)
@@ -217,8 +217,8 @@ def test_dropped_pilot_under_load_comes_back_when_mended() -> None:
 
 def test_held_current_at_stop_ends_only_by_the_station() -> None:
     bench, station = charging()
-    assert bench.outlet.car is not None
-    bench.outlet.car.misbehave = Misbehaviour.HOLD_CURRENT
+    assert bench.evse.car is not None
+    bench.evse.car.misbehave = Misbehaviour.HOLD_CURRENT
     bench.vehicle.request_stop()
     bench.advance(2.0)
     assert bench.vehicle.vehicle().stage is VehicleStage.STOP
@@ -238,7 +238,7 @@ def test_failed_cable_check_ends_the_session() -> None:
     assert bench.vehicle.vehicle().stage is VehicleStage.ENDED
 
 
-def test_outlet_out_of_service_shows_pilot_f_and_starts_no_session() -> None:
+def test_evse_out_of_service_shows_pilot_f_and_starts_no_session() -> None:
     bench = WorldBench()
     bench.vehicle.set_available(False)
     bench.world.plug_in(2, CarOrder())
@@ -287,7 +287,7 @@ def test_latch_lets_go_when_the_contactor_is_open() -> None:
 @pytest.mark.parametrize("fault", [Fault.EMERGENCY_STOP, Fault.DOOR_OPEN])
 def test_hard_wired_chain_needs_no_hal(fault: Fault) -> None:
     bench, _ = charging()
-    bench.world.accidents.set(fault, None, True)
+    bench.world.faults.set(fault, None, True)
     bench.advance(0.2)
     assert not bench.contactor.is_closed()
     assert bench.shelf.reading(2).current_a == 0
@@ -300,9 +300,9 @@ def test_hard_wired_chain_needs_no_hal(fault: Fault) -> None:
 
 def test_released_button_closes_nothing_by_itself() -> None:
     bench, _ = charging()
-    bench.world.accidents.set(Fault.EMERGENCY_STOP, None, True)
+    bench.world.faults.set(Fault.EMERGENCY_STOP, None, True)
     bench.advance(0.5)
-    bench.world.accidents.set(Fault.EMERGENCY_STOP, None, False)
+    bench.world.faults.set(Fault.EMERGENCY_STOP, None, False)
     bench.advance(2.0)
     assert not bench.contactor.is_closed()
 
@@ -323,51 +323,51 @@ def test_stalled_simulation_is_no_stalled_hal() -> None:
 
 def test_hal_that_leaves_stops_everything_and_the_register_stays() -> None:
     bench, _ = charging()
-    register = bench.outlet.register_wh
+    register = bench.evse.register_wh
     bench.bus.close()
     for step in range(20):
         bench.world.step(bench.bus.mono_s + step * TICK_S)
-    assert not bench.outlet.contactor.closed
-    assert bench.outlet.car is not None
-    assert bench.outlet.car.stage is VehicleStage.ENDED
-    assert bench.outlet.register_wh >= register > 0
+    assert not bench.evse.contactor.closed
+    assert bench.evse.car is not None
+    assert bench.evse.car.stage is VehicleStage.ENDED
+    assert bench.evse.register_wh >= register > 0
 
 
 def test_power_cut_takes_displays_and_contactors() -> None:
     bench, _ = charging()
     bench.world.power_off()
     bench.world.step(bench.bus.mono_s + 0.5)
-    assert not bench.outlet.contactor.closed
+    assert not bench.evse.contactor.closed
     assert {display.page for display in bench.world.displays.values()} == {"off"}
     assert ContactorMoved(2, False) in bench.world.happened
 
 
 def test_welded_contactor_stays_closed_and_mended_opens() -> None:
     bench = WorldBench()
-    bench.world.accidents.set(Fault.CONTACTOR_WELDED, 2, True)
+    bench.world.faults.set(Fault.CONTACTOR_WELDED, 2, True)
     bench.advance(0.1)
     assert bench.contactor.is_closed()
-    bench.world.accidents.set(Fault.CONTACTOR_WELDED, 2, False)
+    bench.world.faults.set(Fault.CONTACTOR_WELDED, 2, False)
     bench.advance(0.1)
     assert not bench.contactor.is_closed()
 
 
-def test_fault_without_an_evse_is_that_of_all_outlets_and_mended_wherever_it_is() -> None:
+def test_fault_without_an_evse_is_that_of_all_and_cleared_everywhere() -> None:
     bench, _ = charging()
-    accidents, outlets = bench.world.accidents, bench.world.outlets.values()
-    accidents.set(Fault.METER, None, True)
-    assert [outlet.meter_failed for outlet in outlets] == [True, True]
-    accidents.set(Fault.METER, 1, False)
-    assert [outlet.meter_failed for outlet in outlets] == [False, True]
-    accidents.set(Fault.GROUND_FAULT, 1, True)
-    accidents.set(Fault.METER, None, False)
-    assert [outlet.meter_failed for outlet in outlets] == [False, False]
-    accidents.set(Fault.GROUND_FAULT, None, False)
-    assert accidents.present() == frozenset()
+    faults, evses = bench.world.faults, bench.world.evses.values()
+    faults.set(Fault.METER, None, True)
+    assert [evse.meter_failed for evse in evses] == [True, True]
+    faults.set(Fault.METER, 1, False)
+    assert [evse.meter_failed for evse in evses] == [False, True]
+    faults.set(Fault.GROUND_FAULT, 1, True)
+    faults.set(Fault.METER, None, False)
+    assert [evse.meter_failed for evse in evses] == [False, False]
+    faults.set(Fault.GROUND_FAULT, None, False)
+    assert faults.present() == frozenset()
 
 
 def test_opening_under_load_is_remembered() -> None:
     bench, _ = charging()
     bench.contactor.command(False)
     bench.advance(0.5)
-    assert bench.outlet.contactor.openings_under_load == 1
+    assert bench.evse.contactor.openings_under_load == 1

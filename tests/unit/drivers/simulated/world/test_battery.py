@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.simulated.battery import Battery
+from drivers.simulated.world.battery import Battery
 
 packs = st.builds(
     Battery,

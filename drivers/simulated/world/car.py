@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A car on the plug: its battery and what its charge controller asks of the station, stage by stage.
+"""A car: its battery, and what its charge controller requests of the station, stage by stage.
 
-The stages are those of `VehicleStage`, walked the way a DIN 70121 / ISO 15118 controller does:
+The stages are those of `VehicleStage`, in the order of a DIN 70121 / ISO 15118 controller:
 
     negotiating -> waiting_authorisation -> cable_check -> precharge -> charge -> stop -> welding_detection -> ended
 
 Rules
-- Time in here is real time, also when the battery charges faster than in life: a car's patience is not scaled.
+- All times are real time, also when the battery charges faster than in life: a car's timeouts are not scaled.
 - The car holds the plug from cable check to the end of welding detection.
 - It closes its own contactor when pre-charge has brought the inlet to within 20 V of the pack, and opens it below 1 A.
-- After `ended` the plug may stay in: a new grant of the station wakes the car up for another session.
+- After `ended` the plug may stay in: a new authorisation by the station wakes the car up for another session.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from drivers.simulated.battery import Battery
-from drivers.simulated.messages import VehicleLevels
-from hal.ports import Pilot, VehicleStage
+from drivers.simulated.world.battery import Battery
+from hal.ports import Pilot, Vehicle, VehicleStage
 
 __all__ = ["Car", "Misbehaviour", "Moment", "Secc"]
 
@@ -39,14 +38,14 @@ WELDING_LIMIT_S = 4.0
 WELDING_S = 0.2
 PRECHARGE_A = 2.0
 GENTLE_S = 0.4
-"""After its contactor has closed a car repeats what it asked for in pre-charge, then comes with its wishes."""
+"""After its contactor has closed, a car repeats its pre-charge request for so long, then requests its full current."""
 MATCH_V = 20.0
 CONTACTOR_OPENS_A = 1.0
 SAFE_V = 60.0
 
 
 class Misbehaviour(str, Enum):
-    """The ways in which a car may do what it should not."""
+    """The ways in which a car may break the rules."""
 
     NONE = "none"
     REFUSE_PRECHARGE = "refuse_precharge"
@@ -65,12 +64,12 @@ class Moment(NamedTuple):
 
 @dataclass(slots=True)
 class Secc:
-    """The station's vehicle communication controller: what the HAL told it, for the car to see."""
+    """The station's vehicle communication controller: what the HAL has sent to the car."""
 
     available: bool = True
     authorised: bool = False
     grants: int = 0
-    """How often authorisation was newly given: a car that ended wakes up for a new one only."""
+    """Count of new authorisations: a car that has ended wakes up only for a new one."""
     cable_check: bool | None = None
     stop_requested: bool = False
     max_current_a: float = math.inf
@@ -84,7 +83,7 @@ class Secc:
         self.authorised = granted
 
     def reset(self) -> None:
-        """Its driver is new: nothing that the one before said holds."""
+        """A new driver has connected: forget what the one before has sent."""
         self.available = True
         self.authorised = False
         self.cable_check = None
@@ -98,12 +97,12 @@ _ENERGISED = frozenset(
 )
 _LOCKED = _ENERGISED | {VehicleStage.WELDING_DETECTION}
 _KNOWN = _LOCKED | {VehicleStage.ENDED}
-"""Stages in which the car has told its limits and its state of charge."""
+"""Stages in which the car has reported its limits and its state of charge."""
 
 
 @dataclass(slots=True)
 class Car:
-    """One car; `max_kw`, `max_a` and the battery's voltage bound what it asks for."""
+    """One car; `max_kw`, `max_a` and the battery's voltage limit its requests."""
 
     battery: Battery
     max_kw: float
@@ -122,18 +121,19 @@ class Car:
     _settled_s: float = 0.0
     _grants_seen: int = 0
 
-    # --- what the station measures and hears -------------------------------------------------------------
+    # --- what the station sees ---------------------------------------------------------------------------
 
     @property
     def locked(self) -> bool:
         """The inlet holds the plug."""
         return self.stage in _LOCKED
 
-    def levels(self, secc: Secc) -> VehicleLevels:
+    def report(self, secc: Secc, mono_s: float) -> Vehicle:
         """What the SECC reports of this car."""
         known = self.stage in _KNOWN
         voltage_v, current_a = self._request(secc)
-        return VehicleLevels(
+        return Vehicle(
+            mono_s=mono_s,
             pilot=self._pilot(secc),
             stage=self.stage,
             target_voltage_v=voltage_v,
@@ -154,7 +154,7 @@ class Car:
         return Pilot.C if self.stage in _ENERGISED else Pilot.B
 
     def _request(self, secc: Secc) -> tuple[float, float]:
-        """Target voltage and current of this moment."""
+        """The present target voltage and current."""
         if self.stage is VehicleStage.PRECHARGE:
             return self.battery.ocv_v, PRECHARGE_A
         if self.stage is VehicleStage.CHARGE and self._age_s < GENTLE_S:
@@ -177,7 +177,7 @@ class Car:
     # --- what the car does --------------------------------------------------------------------------------
 
     def step(self, secc: Secc, moment: Moment) -> None:
-        """Move on by a moment, with its voltage and current at the inlet."""
+        """Advance by `moment.dt` seconds."""
         self._age_s += moment.dt
         if self._pilot_is_wrong(secc):
             self._enter(VehicleStage.NONE)
@@ -187,7 +187,7 @@ class Car:
             _STEPS[self.stage](self, secc, moment)
 
     def emergency_stop(self, secc: Secc) -> None:
-        """The station said stop at once: the car drops its contactor under whatever flows."""
+        """The station has stopped the session at once: the car opens its contactor under any current."""
         if self.stage not in (VehicleStage.NONE, VehicleStage.ENDED):
             self._end(secc)
 
@@ -203,13 +203,13 @@ class Car:
             self.contactor_closed = False
 
     def _begin(self, secc: Secc) -> None:
-        """A session starts: nothing of an earlier one counts."""
+        """A session starts: forget the outcome of an earlier one."""
         secc.cable_check = None
         secc.stop_requested = False
         self._enter(VehicleStage.NEGOTIATING)
 
     def _pilot_is_wrong(self, secc: Secc) -> bool:
-        """An outlet out of service, or a pilot wire that this car lets go of under load."""
+        """An EVSE out of service, or a pilot wire that this car drops under load."""
         if self.misbehave is not Misbehaviour.DROP_PILOT:
             self.pilot_dropped = False
         elif self.stage is VehicleStage.CHARGE:
@@ -264,12 +264,12 @@ class Car:
             self._end(secc)
 
     def _end(self, secc: Secc) -> None:
-        """The session is over; who was not ready goes on by itself when it is, under the same grant."""
+        """The session is over. A car that was not ready starts again once it is, under the same authorisation."""
         self._grants_seen = secc.grants if self.ready else secc.grants - 1
         self._enter(VehicleStage.ENDED)
 
     def _ended(self, secc: Secc, moment: Moment) -> None:
-        """Asleep, until the station grants anew and the battery has room."""
+        """Asleep, until the station authorises again and the battery is below its target."""
         if secc.authorised and secc.grants > self._grants_seen and self._wants_energy:
             self._begin(secc)
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulated world: one cabinet with its outlets, and the drivers, cars and accidents round it. No I/O.
+"""The simulated world: one cabinet with its EVSEs, and the EV drivers, cars and faults around it. No I/O.
 
-`step(now)` moves everything on to that monotonic second; `apply` takes what the HAL's drivers actuate; `readings` is
-what its sensors say; `outbox` collects what can't be read as a level (cards, touches, faults of the board);
-`happened` collects what an onlooker would see. The safety chain is part of the world, as it is hard-wired in life:
-without power, HAL, watchdog, released stop button and shut door no coil is fed and no module gives power.
+`step(now)` advances everything to that monotonic second; `apply` carries out what the HAL's drivers actuate;
+`readings` is what the sensors measure; `outbox` collects what can't be read as a level (cards, touches); `happened`
+collects what an onlooker would see. The safety chain is part of the world, as it is hard-wired in a real cabinet:
+without power, HAL, fed watchdog, released stop button and closed door, no coil is fed and no module delivers power.
 """
 
 from __future__ import annotations
@@ -16,24 +16,25 @@ from random import Random
 from typing import Any, TypeAlias
 
 from drivers.simulated import messages as wire
-from drivers.simulated.accidents import Accidents
-from drivers.simulated.board import BoardState
-from drivers.simulated.garage import CarOrder, make_car
-from drivers.simulated.outlet import Outlet
-from drivers.simulated.reader import ReaderField
-from drivers.simulated.shelf import Shelf, ShelfRating
+from drivers.simulated.world.board import BoardState
+from drivers.simulated.world.evse import Evse
+from drivers.simulated.world.faults import InjectedFaults
+from drivers.simulated.world.garage import CarOrder, make_car
+from drivers.simulated.world.reader import ReaderField
+from drivers.simulated.world.shelf import Shelf, ShelfRating
 from firmware.contract import BootCause
 from firmware.errors import BaywattError
+from hal.ports import InputsReading
 
-__all__ = ["ContactorMoved", "Happening", "PageShown", "RebootAsked", "World", "WorldRefused"]
+__all__ = ["ContactorMoved", "Happening", "PageShown", "RebootRequested", "World", "WorldRefused"]
 
 STEP_S = 0.025
 LONGEST_STEP_S = 2.0
-"""A simulation that was held up for longer than this leaves the rest of the time out."""
+"""A simulation that was delayed for longer than this skips the rest of the time."""
 
 
 class WorldRefused(BaywattError):
-    """Nobody could do this in the present state of the world; the text says why."""
+    """Impossible in the present state of the world; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +50,23 @@ class PageShown:
 
 
 @dataclass(frozen=True, slots=True)
-class RebootAsked:
-    """The HAL asked the board to restart."""
+class RebootRequested:
+    """The HAL has requested a restart of the board."""
 
 
-Happening: TypeAlias = ContactorMoved | PageShown | RebootAsked
+Happening: TypeAlias = ContactorMoved | PageShown | RebootRequested
 
 
 @dataclass(slots=True)
 class Display:
-    """What one display shows; dark without power."""
+    """The content of one display; dark without power."""
 
     page: str = "off"
     text: dict[str, str] = field(default_factory=dict)
 
 
 class World:
-    """The whole of it. `speed`: how much faster than in life batteries fill and registers count."""
+    """`speed`: how much faster than real batteries charge and registers count."""
 
     def __init__(
         self,
@@ -81,10 +82,10 @@ class World:
         self.board = board
         self.speed = speed
         self.shelf = Shelf(numbers, rating or ShelfRating())
-        self.outlets = {evse: Outlet(evse, self.shelf.banks[evse], rng) for evse in numbers}
-        self.displays = {evse: Display() for evse in numbers}
+        self.evses = {number: Evse(number, self.shelf.banks[number], rng) for number in numbers}
+        self.displays = {number: Display() for number in numbers}
         self.links = {"Wired0": True, "Wireless0": True}
-        self.accidents = Accidents(self.outlets)
+        self.faults = InjectedFaults(self.evses)
         self.outbox: list[wire.FromWorld] = []
         self.happened: list[Happening] = []
         self.hal_present = False
@@ -94,7 +95,7 @@ class World:
     # --- time ------------------------------------------------------------------------------------------------
 
     def step(self, now: float) -> None:
-        """Everything moves on to the monotonic second `now`, in steps of at most 25 ms."""
+        """Advance everything to the monotonic second `now`, in steps of at most 25 ms."""
         left = 0.0 if self._now is None else min(max(0.0, now - self._now), LONGEST_STEP_S)
         self._now = now
         self.board.step(left)
@@ -107,22 +108,22 @@ class World:
         if not self.chain_closed:
             self._cut()
         self.shelf.step(dt)
-        for outlet in self.outlets.values():
-            closed = outlet.contactor.closed
-            outlet.step(dt, self.speed)
-            if outlet.contactor.closed is not closed:
-                self.happened.append(ContactorMoved(outlet.evse, not closed))
+        for evse in self.evses.values():
+            closed = evse.contactor.closed
+            evse.step(dt, self.speed)
+            if evse.contactor.closed is not closed:
+                self.happened.append(ContactorMoved(evse.number, not closed))
 
     @property
     def chain_closed(self) -> bool:
         """Whether the hard-wired safety chain feeds coils and modules."""
-        inputs_good = not self.accidents.emergency_stop and not self.accidents.door_open
+        inputs_good = not self.faults.emergency_stop and not self.faults.door_open
         return self.board.powered and self.hal_present and inputs_good and not self.board.watchdog_expired
 
     def _cut(self) -> None:
         self.shelf.switch_off()
-        for outlet in self.outlets.values():
-            outlet.contactor.drop()
+        for evse in self.evses.values():
+            evse.contactor.drop()
 
     # --- the board and its HAL ----------------------------------------------------------------------------
 
@@ -133,20 +134,20 @@ class World:
             self._show(number, "boot", {})
 
     def power_off(self) -> None:
-        """No power, for nothing: cars see the communication die, displays are dark."""
+        """Mains lost: cars lose communication, displays are dark."""
         self.board.powered = False
-        self.hal_left()
+        self.disconnect_hal()
         for number in self.displays:
             self._show(number, "off", {})
 
-    def hal_came(self) -> None:
-        """A HAL took the wiring: it starts from the safe state, whatever the one before left."""
+    def connect_hal(self) -> None:
+        """A HAL has connected: it starts from the safe state, whatever the one before has left."""
         self._reset_drivers()
         self.hal_present = True
         self.board.feed_watchdog()
 
-    def hal_left(self) -> None:
-        """Nobody drives: contactors fall, modules stop, cars see an emergency stop."""
+    def disconnect_hal(self) -> None:
+        """No HAL is connected: contactors open, modules stop, cars see an emergency stop."""
         self.hal_present = False
         self._reset_drivers()
         self.outbox.clear()
@@ -154,11 +155,11 @@ class World:
     def _reset_drivers(self) -> None:
         self._cut()
         self.shelf.assign({})
-        for outlet in self.outlets.values():
-            if outlet.car is not None:
-                outlet.car.emergency_stop(outlet.secc)
-            outlet.secc.reset()
-            outlet.monitor.enable(False)
+        for evse in self.evses.values():
+            if evse.car is not None:
+                evse.car.emergency_stop(evse.secc)
+            evse.secc.reset()
+            evse.monitor.enable(False)
 
     def hello(self) -> wire.Hello:
         rating = self.shelf.rating
@@ -174,50 +175,47 @@ class World:
         )
 
     def readings(self, mono_s: float, utc_s: float) -> wire.Readings:
-        """What every sensor says; `utc_s` is the machine's true time."""
+        """What every sensor measures; `utc_s` is the machine's true time."""
         return wire.Readings(
-            mono_s=mono_s,
-            outlets=[outlet.levels() for outlet in self.outlets.values()],
-            emergency_stop=self.accidents.emergency_stop,
-            door_open=self.accidents.door_open,
+            evses=[evse.readings(mono_s) for evse in self.evses.values()],
+            inputs=InputsReading(
+                mono_s=mono_s,
+                emergency_stop=self.faults.emergency_stop,
+                door_open=self.faults.door_open,
+                plug_temp_c={number: evse.plug_temp_c for number, evse in self.evses.items()},
+            ),
             links=dict(self.links),
             clock=self.board.clock(mono_s, utc_s),
-            faults=self.accidents.board_faults(),
+            faults=self.faults.board_faults(),
         )
 
-    def edges(self) -> tuple[object, ...]:
+    def edges(self, mono_s: float) -> tuple[object, ...]:
         """What must reach the HAL at once when it changes."""
-        outlets = tuple(
-            (outlet.contactor.closed, levels.pilot, levels.stage, levels.locked, levels.evcc_id)
-            for outlet in self.outlets.values()
-            for levels in (outlet.vehicle_levels(),)
-        )
+        evses = tuple((evse.contactor.closed, wire.vehicle_edges(evse.vehicle(mono_s))) for evse in self.evses.values())
         board = (self.board.clock_offset_s, self.board.clock_lost, self.board.synchronised)
-        return (outlets, self.accidents.present(), tuple(self.links.items()), board)
+        return (evses, self.faults.present(), tuple(self.links.items()), board)
 
     @property
     def busy(self) -> bool:
-        """Whether anything moves that needs fine steps."""
-        return any(outlet.car is not None or outlet.voltage_v > 0.0 for outlet in self.outlets.values())
+        """Whether anything changes fast enough to need fine steps."""
+        return any(evse.car is not None or evse.voltage_v > 0.0 for evse in self.evses.values())
 
     # --- people -------------------------------------------------------------------------------------------------
 
     def plug_in(self, evse: int, order: CarOrder) -> None:
-        outlet = self.outlets[evse]
-        if outlet.car is not None:
+        if self.evses[evse].car is not None:
             raise WorldRefused(f"EVSE {evse} already has a car")
-        outlet.plug_in(make_car(evse, order))
+        self.evses[evse].plug_in(make_car(evse, order))
 
     def plug_out(self, evse: int, *, force: bool) -> None:
-        outlet = self.outlets[evse]
-        if outlet.car is None:
+        if self.evses[evse].car is None:
             raise WorldRefused(f"EVSE {evse} has no car")
-        if outlet.holds_plug and not force:
+        if self.evses[evse].holds_plug and not force:
             raise WorldRefused(f"the car's inlet holds the plug of EVSE {evse}")
-        outlet.plug_out()
+        self.evses[evse].plug_out()
 
     def present_card(self, uid: str, hold_s: float, now: float) -> None:
-        """A card is held to the reader; `uid` in upper-case hex."""
+        """Hold a card to the reader; `uid` in upper-case hex."""
         self.outbox.append(self._field.present(uid, hold_s, now))
 
     def touch(self, screen: int, *, stop: bool) -> None:
@@ -226,9 +224,9 @@ class World:
     # --- the HAL's drivers ---------------------------------------------------------------------------------
 
     def apply(self, message: wire.Actuation) -> None:
-        """Carry out what a driver actuates; raises `WorldRefused` for an outlet or display that is not there."""
+        """Carry out what a driver actuates; raises `WorldRefused` for an EVSE or display that does not exist."""
         evse = getattr(message, "evse", None)
-        if evse is not None and evse not in self.outlets:
+        if evse is not None and evse not in self.evses:
             raise WorldRefused(f"no EVSE {evse}")
         _APPLY[type(message)](self, message)
 
@@ -243,38 +241,38 @@ class World:
         self.shelf.banks[message.evse].switch_off()
 
     def _command_contactor(self, message: wire.CommandContactor) -> None:
-        self.outlets[message.evse].contactor.command(message.closed and self.chain_closed)
+        self.evses[message.evse].contactor.command(message.closed and self.chain_closed)
 
     def _enable_monitor(self, message: wire.EnableMonitor) -> None:
-        self.outlets[message.evse].monitor.enable(message.active)
+        self.evses[message.evse].monitor.enable(message.active)
 
     def _start_self_test(self, message: wire.StartSelfTest) -> None:
-        self.outlets[message.evse].monitor.start_self_test()
+        self.evses[message.evse].monitor.start_self_test()
 
     def _authorise(self, message: wire.Authorise) -> None:
-        self.outlets[message.evse].secc.authorise(message.granted)
+        self.evses[message.evse].secc.authorise(message.granted)
 
     def _report_output(self, message: wire.ReportOutput) -> None:
-        secc = self.outlets[message.evse].secc
+        secc = self.evses[message.evse].secc
         secc.reported_v, secc.reported_a = message.voltage_v, message.current_a
 
     def _announce_limits(self, message: wire.AnnounceLimits) -> None:
-        secc = self.outlets[message.evse].secc
+        secc = self.evses[message.evse].secc
         secc.max_current_a, secc.max_power_w = message.max_current_a, message.max_power_w
 
     def _finish_cable_check(self, message: wire.FinishCableCheck) -> None:
-        self.outlets[message.evse].secc.cable_check = message.passed
+        self.evses[message.evse].secc.cable_check = message.passed
 
     def _request_stop(self, message: wire.RequestStop) -> None:
-        self.outlets[message.evse].secc.stop_requested = True
+        self.evses[message.evse].secc.stop_requested = True
 
     def _emergency_stop(self, message: wire.EmergencyStop) -> None:
-        outlet = self.outlets[message.evse]
-        if outlet.car is not None:
-            outlet.car.emergency_stop(outlet.secc)
+        evse = self.evses[message.evse]
+        if evse.car is not None:
+            evse.car.emergency_stop(evse.secc)
 
     def _set_available(self, message: wire.SetAvailable) -> None:
-        self.outlets[message.evse].secc.available = message.available
+        self.evses[message.evse].secc.available = message.available
 
     def _show_page(self, message: wire.ShowPage) -> None:
         self._show(message.screen, message.page, message.text)
@@ -288,7 +286,7 @@ class World:
         display.page, display.text = page, text
 
     def _reboot(self, message: wire.Reboot) -> None:
-        self.happened.append(RebootAsked())
+        self.happened.append(RebootRequested())
 
     def _feed_watchdog(self, message: wire.FeedWatchdog) -> None:
         self.board.feed_watchdog()

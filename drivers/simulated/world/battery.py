@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A traction battery: state of charge, open-circuit voltage, internal resistance, and how much it will take.
+"""A traction battery: state of charge, open-circuit voltage, internal resistance, and the current it accepts.
 
-The energy that goes in is `ocv * current * time`; the rest of the power at the terminals is heat in the resistance.
+The stored energy is `ocv * current * time`; the rest of the power at the terminals is heat in the resistance.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Battery"]
 _SOC_POINTS = (0.0, 5.0, 10.0, 20.0, 50.0, 80.0, 100.0)
 _OCV_POINTS = (0.714, 0.809, 0.833, 0.857, 0.881, 0.940, 0.990)
 
-# How much of the greatest power the pack accepts, by state of charge: warm and young up to half, then less and less.
+# The share of the maximum power that a warm, new pack accepts, by state of charge.
 _TAPER_SOC = (0.0, 10.0, 50.0, 80.0, 90.0, 100.0)
 _TAPER_SHARE = (0.7, 1.0, 1.0, 0.45, 0.25, 0.05)
 
@@ -26,7 +26,7 @@ _OHM_WH_PER_VOLT_SQUARED = 0.03 * 75_000 / 400.0**2
 
 @dataclass(slots=True)
 class Battery:
-    """One pack. `max_voltage_v` is its charging voltage, which no terminal voltage passes."""
+    """One pack. `max_voltage_v` is its charging voltage, which no terminal voltage exceeds."""
 
     capacity_wh: float
     max_voltage_v: float
@@ -42,7 +42,7 @@ class Battery:
         return self.max_voltage_v * _interpolate(_SOC_POINTS, _OCV_POINTS, self.soc_percent)
 
     def taper(self) -> float:
-        """The share of the car's greatest power that the pack takes at this state of charge."""
+        """The share of the car's maximum power that the pack accepts at this state of charge."""
         return _interpolate(_TAPER_SOC, _TAPER_SHARE, self.soc_percent)
 
     def acceptable_a(self) -> float:
@@ -50,7 +50,7 @@ class Battery:
         return max(0.0, (self.max_voltage_v - self.ocv_v) / self.resistance_ohm)
 
     def current_for(self, power_w: float) -> float:
-        """The current at which this power goes in at the terminals."""
+        """The current at which the pack takes `power_w` at its terminals."""
         ocv, resistance = self.ocv_v, self.resistance_ohm
         return 2.0 * power_w / (ocv + math.sqrt(ocv * ocv + 4.0 * resistance * power_w))
 
@@ -58,13 +58,13 @@ class Battery:
         return self.ocv_v + current_a * self.resistance_ohm
 
     def charge(self, current_a: float, hours: float) -> None:
-        """Take `current_a` for `hours`; a full pack takes no more."""
+        """Store `current_a` for `hours`, up to 100 per cent."""
         stored_wh = self.ocv_v * current_a * hours
         self.soc_percent = min(100.0, self.soc_percent + 100.0 * stored_wh / self.capacity_wh)
 
 
 def _interpolate(xs: tuple[float, ...], ys: tuple[float, ...], x: float) -> float:
-    """Linear between the points, level outside them."""
+    """Linear between the points, constant outside them."""
     if x <= xs[0]:
         return ys[0]
     if x >= xs[-1]:

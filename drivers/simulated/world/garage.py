@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cars that drive up when nobody says which: one for each outlet of the product."""
+"""The usual cars: one for each EVSE of the product, changed by what an order says."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from drivers.simulated.battery import Battery
-from drivers.simulated.car import Car
+from drivers.simulated.world.battery import Battery
+from drivers.simulated.world.car import Car
 
 __all__ = ["CarOrder", "make_car"]
 
 TARGET_SOC = 80.0
-"""Drivers leave at 80 per cent; who arrives with more wants to be full."""
+"""EV drivers leave at 80 per cent; those who arrive with more charge to 100."""
 
 
 @dataclass(frozen=True, slots=True)
 class CarOrder:
-    """What of the outlet's usual car shall be different; None keeps it."""
+    """What differs from the EVSE's usual car; None: nothing."""
 
     soc_percent: float | None = None
     target_soc_percent: float | None = None
@@ -43,7 +43,7 @@ _MODELS = {1: _400_V, 2: _800_V}
 
 
 def make_car(evse: int, order: CarOrder) -> Car:
-    """The outlet's usual car with what the order changes."""
+    """The EVSE's usual car with the changes of the order."""
     model = _MODELS.get(evse, _800_V)
     soc = 20.0 if order.soc_percent is None else order.soc_percent
     battery = Battery(
@@ -62,5 +62,5 @@ def make_car(evse: int, order: CarOrder) -> Car:
 
 
 def target_soc(soc_percent: float) -> float:
-    """Where a driver who arrives with this much wants to leave."""
+    """The state of charge at which an EV driver who arrives with `soc_percent` leaves."""
     return TARGET_SOC if soc_percent < TARGET_SOC else 100.0

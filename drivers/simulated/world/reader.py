@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The card reader's field: cards are held to it for a while, and two at once can't be told apart."""
+"""The card reader's field: cards are held to it for a while, and two at once can't be distinguished."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ReaderField:
     _cards: dict[str, float] = field(default_factory=dict)
 
     def present(self, uid: str, hold_s: float, now: float) -> CardSeen | CardTrouble:
-        """A hand brings a card: what the reader says of it. The same card again is a second tap."""
+        """Hold a card to the reader; returns what the reader reports. The same card again is a second tap."""
         self._forget(now)
         others = self._cards.keys() - {uid}
         self._cards[uid] = now + hold_s

@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HAL's end of the socket to the simulated world.
 
-The world is another process (the rig), so that car, cable and meter register outlive a HAL that is killed. Losing
-the connection is losing the hardware: every driver then answers `DeviceLost`, and the world falls to its safe state
-by itself. There is no reconnecting: a HAL without its hardware is restarted by its supervisor.
+The world is another process (the rig), so that car, cable and meter register outlive a HAL that is killed. When the
+connection is lost, so is the hardware: every driver raises `DeviceLost`, and the world goes to its safe state by
+itself. There is no reconnecting: a HAL without its hardware is restarted by its supervisor.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
-from drivers.simulated.bus import Listener, WorldBus
+from drivers.simulated.bus import Listener, Options, WorldBus
 from drivers.simulated.messages import Actuation, FromWorld, Hello, Readings, decode_from_world, encode
 from firmware.errors import ConfigError, DeviceLost
 from firmware.ipc.connection import Connection
@@ -27,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class SocketBus:
-    """The wiring over a connection; use `open_bus`."""
+    """`WorldBus` over a connection; made by `open_bus`."""
 
     hello: Hello
 
@@ -86,8 +84,8 @@ class SocketBus:
         self._lose(reason)
 
 
-async def open_bus(options: Mapping[str, Any]) -> WorldBus:
-    """Connect to the world at `options["path"]`; returns when its first readings are in.
+async def open_bus(options: Options) -> WorldBus:
+    """Connect to the world at `options["path"]`; returns after its first readings.
 
     Raises:
         ConfigError: there is no path.
@@ -107,7 +105,7 @@ async def open_bus(options: Mapping[str, Any]) -> WorldBus:
 
 
 async def _connect(path: str) -> SocketBus:
-    """A connection, tried again for as long as the caller lets us."""
+    """Connect; retries until it is cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         bus = SocketBus()

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`CardReader`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from drivers.simulated import messages as wire
+from drivers.simulated.bus import Options, WorldBus
+from firmware.contract import CardProblem
+
+__all__ = ["SimulatedCardReader"]
+
+
+class SimulatedCardReader:
+    def __init__(self, bus: WorldBus, options: Options) -> None:
+        self._bus = bus
+
+    def listen(self, on_card: Callable[[str], None], on_problem: Callable[[CardProblem], None]) -> None:
+        def on_message(message: wire.FromWorld) -> None:
+            if isinstance(message, wire.CardSeen):
+                on_card(message.uid)
+            elif isinstance(message, wire.CardTrouble):
+                on_problem(message.problem)
+
+        self._bus.listen(on_message)
+
+    def close(self) -> None:
+        """A reader has no outputs."""

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Screen` with a touch panel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from drivers.simulated import messages as wire
+from drivers.simulated.bus import Options, WorldBus, number, send_if_connected
+from firmware.contract import Page
+
+__all__ = ["SimulatedScreen"]
+
+
+class SimulatedScreen:
+    def __init__(self, bus: WorldBus, options: Options) -> None:
+        self._bus = bus
+        self._screen = number(options, "screen")
+
+    def show(self, page: str, text: dict[str, str]) -> None:
+        self._bus.send(wire.ShowPage(screen=self._screen, page=page, text=text))
+
+    def listen(self, on_select: Callable[[], None], on_stop: Callable[[], None]) -> None:
+        def on_message(message: wire.FromWorld) -> None:
+            if isinstance(message, wire.Touched) and message.screen == self._screen:
+                (on_stop if message.stop else on_select)()
+
+        self._bus.listen(on_message)
+
+    def close(self) -> None:
+        send_if_connected(self._bus, wire.ShowPage(screen=self._screen, page=Page.UNAVAILABLE.value, text={}))

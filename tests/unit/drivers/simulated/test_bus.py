@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from drivers.simulated.meter import SimulatedMeter
+from firmware.errors import ConfigError, DeviceRefused
+from tests.support.world_bench import WiredWorld
+
+
+async def test_evse_that_does_not_exist_is_refused(wired: WiredWorld) -> None:
+    with pytest.raises(DeviceRefused):
+        SimulatedMeter(wired.bus, {"evse": 7}).sample()
+    with pytest.raises(ConfigError, match="evse"):
+        SimulatedMeter(wired.bus, {})
