@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a driver must offer, in small interfaces; the docstrings are the duties.
+"""What a driver must offer, as one small interface per device; the docstrings state its duties.
 
 Rules for every port
-- Methods never block for longer than 50 ms; what takes longer is started here and seen in a reading.
-- A reading carries `mono_s`, when it was true. The HAL treats a reading older than the port's `stale_after_s` as
-  lost, so a driver keeps no old value alive.
+- Methods never block for longer than 50 ms; anything longer is started here and its result shows in a reading.
+- A reading carries `mono_s`, the time at which it was true. The HAL treats a reading older than the port's
+  `stale_after_s` as lost, so a driver never renews the stamp of an old value.
 - Only `DriverError` and its subclasses leave a driver.
+- A command while the link to the device is lost raises `DeviceLost`. Drivers queue nothing: a lost command is not
+  carried out when the link is back. For a command of an EVSE's device the HAL raises that device's fault and clears
+  it with the next command to the device that succeeds. "Link lost" in each port states which commands are repeated.
 - Listeners are plain functions called on the event loop; they return quickly.
-- `close()` leaves the device in its safe value. Losing the process must do the same without help: a device with
-  a watchdog is set up so that silence is safe.
+- `close()` leaves the device in its safe value. The loss of the process must have the same effect: a device with
+  a watchdog is configured so that silence is safe.
 """
 
 from __future__ import annotations
@@ -44,21 +47,25 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class PowerReading:
-    """What the modules joined to one EVSE deliver."""
+    """Output of the modules that are joined to one EVSE."""
 
     mono_s: float
     voltage_v: float
     current_a: float
     groups: int
-    """How many module groups are joined to the EVSE now."""
+    """Number of module groups joined to the EVSE now."""
     failed_modules: int = 0
 
 
 class PowerShelf(Protocol):
     """All power modules of the cabinet, in equal groups that can each be joined to one EVSE.
 
-    Loss of link: the modules switch themselves off within 10 s at the most. Safe value: all off.
-    A group changes EVSE only at zero current of that group.
+    A group changes EVSE only at zero current of that group. Safe value: all off.
+
+    Link lost: the modules switch themselves off within 10 s. Fault `power_module`, which ends the session.
+    `set_output` and `assign` are repeated with the next control cycle as long as they are needed; `switch_off` is
+    sent again on entry of the stages that end a session, but not to an EVSE at rest. If the link is still lost then,
+    the fault remains until the HAL is restarted.
     """
 
     stale_after_s: float
@@ -69,13 +76,13 @@ class PowerShelf(Protocol):
     group_current_a: float
 
     def assign(self, groups: dict[int, int]) -> None:
-        """How many groups each EVSE shall have; carried out group by group as their current reaches zero."""
+        """Set the number of groups of each EVSE; carried out group by group as their current reaches zero."""
 
     def set_output(self, evse: int, voltage_v: float, current_a: float) -> None:
         """Drive the EVSE's groups to a voltage with a total current limit; repeated at 4 to 10 Hz."""
 
     def switch_off(self, evse: int) -> None:
-        """Stop the EVSE's modules now."""
+        """Switch the EVSE's modules off now."""
 
     def reading(self, evse: int) -> PowerReading: ...
 
@@ -84,7 +91,7 @@ class PowerShelf(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MeterSample:
-    """One reading of a DC meter behind the EVSE."""
+    """One reading of the EVSE's DC meter."""
 
     mono_s: float
     energy_wh: float
@@ -94,9 +101,9 @@ class MeterSample:
 
 
 class Meter(Protocol):
-    """The EVSE's energy meter: at least one sample a second, the register never falling.
+    """The EVSE's energy meter: at least one sample a second; the register never falls.
 
-    Loss of link: the driver raises `DeviceLost` from `sample`.
+    Link lost: `sample` raises `DeviceLost`; after 5 s fault `meter`, an orderly end of the session. It has no commands.
     """
 
     stale_after_s: float
@@ -112,11 +119,16 @@ class InsulationReading:
     resistance_kohm: float
     valid: bool
     self_test_passed: bool | None
-    """None while a self test is running or none was asked for."""
+    """None while a self test is running or if none was started."""
 
 
 class InsulationMonitor(Protocol):
-    """The insulation monitor of one EVSE. A reading during its settling time is not `valid`."""
+    """The insulation monitor of one EVSE. A reading during its settling time is not `valid`.
+
+    Link lost: fault `isolation`, which ends the session: after 3 s without a reading, at once after a lost command.
+    No command is repeated, and a faulted EVSE sends none: after a lost command the fault remains until the HAL is
+    restarted.
+    """
 
     stale_after_s: float
 
@@ -134,13 +146,17 @@ class Contactor(Protocol):
     """The DC contactor pair of one EVSE, with its mirror contact.
 
     Safe value: open, also when the process dies (the coil is fed through a watchdog relay of at most 1 s).
+
+    Link lost: fault `contactor_failed`, an emergency stop of the session; the mirror contact and the voltage keep
+    their last reading, because the contactor may well be closed. Opening is repeated with each control cycle until
+    it succeeds; closing is not repeated.
     """
 
     def command(self, closed: bool) -> None:
         """Drive the coil; the mirror contact follows within 100 to 300 ms."""
 
     def is_closed(self) -> bool:
-        """What the mirror contact says."""
+        """State of the mirror contact."""
 
     def connector_voltage_v(self) -> float:
         """Voltage on the vehicle's side of the contactor."""
@@ -161,7 +177,8 @@ class InputsReading:
 class Inputs(Protocol):
     """Emergency stop, door and temperatures. Contacts are normally closed: a broken wire reads as pressed.
 
-    A change of the emergency stop calls the listener at once, from the edge, not from the next poll.
+    A change of the emergency stop calls the listener from the edge, not from the next poll.
+    Link lost: the same as a pressed stop button, fault `emergency_stop`. It has no commands.
     """
 
     stale_after_s: float
@@ -184,7 +201,7 @@ class Pilot(str, Enum):
 
 
 class VehicleStage(str, Enum):
-    """What the vehicle asks the power side to do, in the order of a DC session."""
+    """What the vehicle requests of the power side, in the order of a DC session."""
 
     NONE = "none"
     NEGOTIATING = "negotiating"
@@ -199,7 +216,7 @@ class VehicleStage(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """The latest of what the vehicle communication controller reports of one EVSE."""
+    """The latest report of one EVSE's communication controller (SECC)."""
 
     mono_s: float
     pilot: Pilot
@@ -212,7 +229,7 @@ class Vehicle:
     soc_percent: float | None
     evcc_id: str | None
     locked: bool
-    """The inlet holds the plug."""
+    """The vehicle's inlet holds the plug."""
 
 
 NO_VEHICLE = Vehicle(
@@ -232,9 +249,11 @@ NO_VEHICLE = Vehicle(
 
 
 class VehicleLink(Protocol):
-    """The SECC of one EVSE: DIN 70121 / ISO 15118 on one side, this on the other.
+    """The SECC of one EVSE: DIN 70121 / ISO 15118 towards the vehicle, this interface towards the HAL.
 
-    Loss of link: the vehicle sees an emergency stop; the HAL stops all power within 200 ms + one cycle.
+    Link lost: the vehicle sees an emergency stop. Fault `vehicle_link`; the HAL switches the EVSE's modules off within
+    200 ms + one control cycle. `report_output` is repeated with each cycle while a vehicle is plugged, and clears the
+    fault when it succeeds; `authorise` is repeated when the vehicle asks again; no other command is.
     """
 
     stale_after_s: float
@@ -251,7 +270,7 @@ class VehicleLink(Protocol):
         """The present output, repeated at 10 Hz."""
 
     def announce_limits(self, max_voltage_v: float, max_current_a: float, max_power_w: float) -> None:
-        """What the station can give from now; told to the vehicle before less is delivered."""
+        """What the station can give from now; sent to the vehicle before less is delivered."""
 
     def finish_cable_check(self, passed: bool) -> None: ...
 
@@ -261,13 +280,16 @@ class VehicleLink(Protocol):
     def emergency_stop(self) -> None: ...
 
     def set_available(self, available: bool) -> None:
-        """False: vehicles are told that the EVSE is out of service (pilot F)."""
+        """False: show vehicles that the EVSE is out of service (pilot F)."""
 
     def close(self) -> None: ...
 
 
 class CardReader(Protocol):
-    """One ISO 14443 reader. A card that stays in the field is reported once."""
+    """One ISO 14443 reader. A card that stays in the field is reported once.
+
+    Link lost: no cards are reported, and the HAL does not notice. It has no commands.
+    """
 
     def listen(
         self,
@@ -280,7 +302,11 @@ class CardReader(Protocol):
 
 
 class Screen(Protocol):
-    """One display with a touch panel: shows a page model, reports touches."""
+    """One display with a touch panel: shows a page model, reports touches.
+
+    Link lost: `show` is refused with `device_failed` and raises fault `screen`, which stops no session. The page is not
+    repeated; the next `show` that succeeds clears the fault.
+    """
 
     def show(self, page: str, text: dict[str, str]) -> None: ...
 
@@ -290,7 +316,10 @@ class Screen(Protocol):
 
 
 class NetworkLinks(Protocol):
-    """The board's network interfaces, by OCPP name (`Wired0`, `Wireless0`)."""
+    """The board's network interfaces, by OCPP name (`Wired0`, `Wireless0`).
+
+    Link lost: the last reported state remains. It has no commands.
+    """
 
     def links(self) -> dict[str, bool]: ...
 
@@ -300,7 +329,11 @@ class NetworkLinks(Protocol):
 
 
 class Board(Protocol):
-    """The single-board computer: identity, clock, reset, hardware watchdog, and faults its own sensors see."""
+    """The single-board computer: identity, clock, reset, hardware watchdog, and faults of its own sensors.
+
+    Link lost: the clock counts as not set. A lost `reboot` is logged and dropped; `feed_watchdog` is
+    repeated 0.4 s later.
+    """
 
     boot_id: str
     boot_cause: BootCause
