@@ -24,7 +24,8 @@ from firmware.ipc.hal_core import LinkState
 from services.ocpp.background import JobRunner
 from services.ocpp.composition import Boot, Composition
 from services.ocpp.context import LinkOrder
-from services.ocpp.csms.link import CsmsLink, security_event
+from services.ocpp.csms.failures import LinkFailures
+from services.ocpp.csms.link import CsmsLink
 from services.ocpp.hal_client import HalClient
 from services.ocpp.key_values import Key
 from services.ocpp.signals import SecurityEvent
@@ -68,10 +69,9 @@ class Service:
     ) -> None:
         self._clock = clock
         self._parts = Composition(config, factory, product, clock=clock, firmware_version=firmware_version)
-        self._attempts_failed = 0
-        """With the present station certificate, while there are two (A02.FR.28)."""
-        self._reported: set[tuple[int, str]] = set()
-        """Slots and security events of failed attempts since the last connection: each is told once (A00.FR.316)."""
+        self._failures = LinkFailures(
+            self._parts.link_settings, self._parts.credentials, self._parts.certificates.alternate
+        )
         self._feed = StatusFeed(Path(config.status_socket))
         self._hal = HalClient(Path(config.hal_socket), self, clock=clock, software=f"ocpp {firmware_version}")
         self._link = CsmsLink(self._parts.link_settings, self, clock=clock, random=random.random, dial_via=dial_via)
@@ -177,8 +177,9 @@ class Service:
             if kind is not None:
                 self._report(SecurityEvent(kind, incident.detail))
 
-    def _report(self, event: SecurityEvent) -> None:
-        self._tell(lambda station, now: station.on_security_event(event, now))
+    def _report(self, event: SecurityEvent | None) -> None:
+        if event is not None:
+            self._tell(lambda station, now: station.on_security_event(event, now))
 
     async def _verify_database(self) -> None:
         """Damage on the disk hides behind SQLite's cache; look for it now and then."""
@@ -256,12 +257,9 @@ class Service:
     # --- LinkListener -----------------------------------------------------------------------------------------------
 
     def on_link_up(self, profile: NetworkProfile) -> None:
-        self._reported.clear()
-        self._attempts_failed = 0
         if profile.security_profile >= 2:
             self._parts.tls.connected()
-        if profile.security_profile in (1, 2) and self._parts.credentials.taken():
-            self._report(SecurityEvent("ReconfigurationOfSecurityParameters", "the former BasicAuthPassword is back"))
+        self._report(self._failures.connected(profile))
         self._tell(lambda station, now: station.on_link_up(profile, now))
 
     def on_link_frame(self, frame: str | bytes) -> None:
@@ -271,25 +269,4 @@ class Service:
         self._tell(lambda station, now: station.on_link_down(now))
 
     def on_link_failed(self, profile: NetworkProfile, reason: str, kind: FailureKind) -> None:
-        event = security_event(reason) if kind == "tls" else None
-        if kind == "unauthorised":
-            event = "FailedToAuthenticateAtCsms"
-            if profile.security_profile in (1, 2):
-                self._parts.credentials.refused()
-        if event is not None and (profile.slot, event) not in self._reported:
-            self._reported.add((profile.slot, event))
-            self._report(SecurityEvent(event, reason))
-        if profile.security_profile == 3 and kind not in ("dns", "unreachable"):
-            self._try_other_certificate()
-
-    def _try_other_certificate(self) -> None:
-        """A02.FR.28: when every slot has had its attempts with one certificate, the other one has its turn.
-
-        A CSMS that was not reached has not refused it: an outage must not cost the renewed certificate (A02.FR.10).
-        """
-        self._attempts_failed += 1
-        settings = self._parts.link_settings()
-        slots = sum(profile.security_profile == 3 for profile in settings.profiles)
-        if self._attempts_failed >= settings.retry.attempts_per_slot * slots:
-            self._attempts_failed = 0
-            self._parts.certificates.alternate()
+        self._report(self._failures.failed(profile, reason, kind))

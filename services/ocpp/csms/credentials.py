@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which password is shown to the CSMS: BasicAuthPassword (A01.FR.01).
+"""Which password is presented to the CSMS: BasicAuthPassword (A01.FR.01).
 
-A new BasicAuthPassword is in force as soon as it is kept, which is before the CSMS hears that it was accepted. Should
-that answer get lost, the CSMS goes on with the old one (A01.FR.04) and nobody could come in any more. So the password
-that the CSMS has taken last is remembered: when the new one is refused, that one has its turn, and when it is taken,
-the change has not happened. From the first connection with the new password on, the old one is forgotten.
+A new BasicAuthPassword is in force as soon as it is stored, before the CSMS learns that it was accepted. If that
+answer gets lost, the CSMS keeps the old one (A01.FR.04), and every connection would be refused. So the password that
+the CSMS accepted last is remembered: when the new one is refused, the old one is tried, and if it is accepted, the
+change is undone. From the first connection with the new password on, the old one is forgotten.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ class Credentials:
         self._model = model
         self._key_values = key_values
         self._refused: str | None = None
-        """The password that the CSMS has just refused, while there is another."""
+        """The password that the CSMS refused last, if there is another."""
 
     @property
     def password(self) -> str | None:
-        """The one for the next attempt."""
+        """The one for the next attempt; None if none is set."""
         current, proven = self._model.get(keys.BASIC_AUTH_PASSWORD), self._key_values.get(Key.PROVEN_PASSWORD)
         return (proven if proven and self._refused == current else current) or None
 
     def refused(self) -> None:
-        """The CSMS did not take it: the other one has its turn, if there is another."""
+        """The CSMS refused `password`: the other one is next, if there is another."""
         self._refused = None if self.password == self._key_values.get(Key.PROVEN_PASSWORD) else self.password
 
-    def taken(self) -> bool:
-        """The CSMS took it; whether that takes back a change."""
+    def accepted(self) -> bool:
+        """The CSMS accepted `password`. Returns whether that undoes a change."""
         password, current = self.password, self._model.get(keys.BASIC_AUTH_PASSWORD)
         self._refused = None
         if password != self._key_values.get(Key.PROVEN_PASSWORD):
             self._key_values.put(Key.PROVEN_PASSWORD, password)
         if not password or password == current:
             return False
-        _log.warning("the CSMS does not know the new password: the former one is in force again")
+        _log.warning("the CSMS does not know the new BasicAuthPassword: the former one is in use again")
         self._model.put(keys.BASIC_AUTH_PASSWORD, password)
         return True
