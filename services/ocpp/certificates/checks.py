@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a certificate must be before the station takes it (A00.FR.501 to .511, A02.FR.06, M05.FR.07).
 
-Everything here judges input of strangers: each function either returns or raises `CertificateError` with one precise
+Everything here checks untrusted input: each function either returns or raises `CertificateError` with one precise
 reason, and its time is bounded by the limits below. `utc` is the station's time in seconds since 1970, or None while
-nobody has told it: then nothing is decided by dates, save that what ended before this firmware was made has ended.
+it is unknown: then dates decide nothing, except that a certificate which ended before this firmware was made has
+expired. The rules that hold for firmware signers as well are in `firmware/certificate_rules.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from firmware import certificate_rules as rules
 from firmware.clock import CLOCK_FLOOR
 from services.ocpp.certificates.errors import CertificateError
 
@@ -25,15 +27,15 @@ __all__ = [
     "check_period",
     "check_sound",
     "check_station",
-    "is_signed_by",
     "parse",
     "public_key_of",
 ]
 
 MAX_CHAIN: Final = 6
 """Certificates in one chain: the longest hierarchies in use have four."""
+_MAX_RSA_BITS: Final = 8192
 _EARLY_S: Final = 60.0
-"""By so much our clock and the CSMS's may differ at the start of a period (A02.FR.06, note)."""
+"""How far our clock and the CSMS's may differ at the start of a period (A02.FR.06, note)."""
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]*-----END CERTIFICATE-----")
 _WEAK_DIGESTS = ("md5", "sha1", "md2", "md4")
 
@@ -44,7 +46,7 @@ def parse(pem: str, *, limit: int = MAX_CHAIN) -> list[Certificate]:
 
     text = pem.encode()
     if b"PRIVATE KEY" in text:
-        raise CertificateError("a private key does not belong into a message")
+        raise CertificateError("it contains a private key")
     blocks = _PEM.findall(text)
     if not blocks:
         raise CertificateError("there is no certificate in PEM format in it")  # A00.FR.507
@@ -54,11 +56,11 @@ def parse(pem: str, *, limit: int = MAX_CHAIN) -> list[Certificate]:
         with warnings.catch_warnings(action="ignore"):  # of what `check_sound` refuses
             return [x509.load_pem_x509_certificate(block) for block in blocks]
     except (ValueError, TypeError, x509.InvalidVersion) as error:
-        raise CertificateError(f"the certificate can't be read: {_brief(error)}") from error
+        raise CertificateError(f"the certificate can't be read: {rules.brief(error)}") from error
 
 
 def check_sound(certificate: Certificate) -> None:
-    """Version, serial number, key, signature algorithm, and no condition that we would not understand."""
+    """Version, serial number, key, signature algorithm, and no condition that this station does not understand."""
     from cryptography import x509
 
     if certificate.version is not x509.Version.v3:
@@ -70,13 +72,16 @@ def check_sound(certificate: Certificate) -> None:
     _check_digest(certificate)
     public_key_of(certificate)
     beyond_us = (x509.UnrecognizedExtension, x509.NameConstraints, x509.PolicyConstraints, x509.InhibitAnyPolicy)
-    for extension in _extensions(certificate):
-        if extension.critical and isinstance(extension.value, beyond_us):
-            raise CertificateError(f"critical extension {extension.oid.dotted_string} is not understood")
+    _refuse(rules.critical_problem(certificate, lambda value: not isinstance(value, beyond_us)))
+
+
+def _refuse(problem: str | None) -> None:
+    if problem is not None:
+        raise CertificateError(f"the certificate {problem}")
 
 
 def _check_digest(certificate: Certificate) -> None:
-    """A00.FR.504, A00.FR.506: MD5 and SHA-1 don't sign anything here."""
+    """A00.FR.504, A00.FR.506: no signatures over MD5 or SHA-1."""
     from cryptography.exceptions import UnsupportedAlgorithm
 
     try:
@@ -88,81 +93,51 @@ def _check_digest(certificate: Certificate) -> None:
 
 
 def public_key_of(certificate: Certificate) -> Any:
-    """The public key, which must be RSA of 2048 bits or an elliptic curve of 224 bits or more (A00.FR.501 to .503)."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-
-    try:
-        key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise CertificateError("the public key is not of a known kind") from error
-    match key:
-        case rsa.RSAPublicKey() if not 2048 <= key.key_size <= 8192:
-            raise CertificateError(f"an RSA key of {key.key_size} bits is not accepted")
-        case ec.EllipticCurvePublicKey() if key.curve.key_size < 224:
-            raise CertificateError(f"an elliptic curve of {key.curve.key_size} bits is too small")
-        case rsa.RSAPublicKey() | ec.EllipticCurvePublicKey() | ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
-            return key
-        case _:
-            raise CertificateError("the public key is not of an accepted kind")
+    """The public key; raises if it is weak or of another kind (A00.FR.501 to .503)."""
+    _refuse(rules.key_problem(certificate, most_rsa_bits=_MAX_RSA_BITS, edwards=True))
+    return certificate.public_key()
 
 
 def check_period(certificate: Certificate, utc: float | None) -> None:
     """A02.FR.06: today is within the validity period."""
-    start = certificate.not_valid_before_utc.timestamp()
-    end = certificate.not_valid_after_utc.timestamp()
-    if end < (CLOCK_FLOOR if utc is None else utc):
-        raise CertificateError("the certificate has expired")
-    if utc is not None and start > utc + _EARLY_S:
-        raise CertificateError("the certificate is not valid yet")
+    _refuse(rules.period_problem(certificate, utc, early_s=_EARLY_S, floor=CLOCK_FLOOR))
 
 
 def check_authority(certificate: Certificate) -> None:
     """May it sign certificates (RFC 5280, 4.2.1.3 and 4.2.1.9)?"""
     from cryptography import x509
 
-    constraints = _extension(certificate, x509.BasicConstraints)
-    if constraints is None or not constraints.ca:
+    if not rules.is_authority(certificate):
         raise CertificateError("not the certificate of a certificate authority")
-    usage = _extension(certificate, x509.KeyUsage)
+    usage = rules.extension(certificate, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
         raise CertificateError("its key may not be used to sign certificates")
 
 
 def check_station(certificate: Certificate, common_name: str) -> None:
     """Subject and purposes of a charging station's certificate (A00.FR.511, .512)."""
-    from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     if not _attribute(certificate, "organizationName"):
         raise CertificateError("the subject has no organization name")  # A00.FR.509
     if _attribute(certificate, "commonName") != [common_name]:
         raise CertificateError("the common name is not this station's serial number")
-    constraints = _extension(certificate, x509.BasicConstraints)
-    if constraints is not None and constraints.ca:
-        raise CertificateError("the certificate of an authority can't be a station's")
-    usage = _extension(certificate, x509.KeyUsage)
-    if usage is not None and not usage.digital_signature:
-        raise CertificateError("its key may not be used for signatures, which TLS needs")
-    purposes = _extension(certificate, x509.ExtendedKeyUsage)
-    allowed = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
-    if purposes is not None and not allowed.intersection(purposes):
-        raise CertificateError("its purposes do not include the authentication of clients")
+    _refuse(rules.end_entity_problem(certificate, ExtendedKeyUsageOID.CLIENT_AUTH))
 
 
 def check_path(chain: Sequence[Certificate], roots: Sequence[Certificate], utc: float | None) -> list[Certificate]:
     """The chain, leaf first, leads over its intermediates to one of `roots` (RFC 5280, section 6).
 
-    Gives the path without the root, each certificate followed by its issuer, as TLS 1.2 wants it (RFC 5246, 7.4.2).
+    Returns the path without the root, each certificate followed by its issuer, as TLS 1.2 requires (RFC 5246, 7.4.2).
     """
     current, rest, path = chain[0], list(chain[1:]), [chain[0]]
     for depth in range(MAX_CHAIN):
-        root = next((root for root in roots if is_signed_by(current, root)), None)
+        root = next((root for root in roots if rules.is_signed_by(current, root)), None)
         if root is not None:
             check_period(root, utc)
             _check_length(root, depth)
             return path
-        issuer = next((candidate for candidate in rest if is_signed_by(current, candidate)), None)
+        issuer = next((candidate for candidate in rest if rules.is_signed_by(current, candidate)), None)
         if issuer is None:
             break
         check_sound(issuer)
@@ -176,23 +151,12 @@ def check_path(chain: Sequence[Certificate], roots: Sequence[Certificate], utc: 
 
 
 def _check_length(authority: Certificate, below: int) -> None:
-    """`below`: authorities between it and the leaf."""
+    """`below`: the count of authorities between it and the leaf."""
     from cryptography import x509
 
-    constraints = _extension(authority, x509.BasicConstraints)
+    constraints = rules.extension(authority, x509.BasicConstraints)
     if constraints is not None and constraints.path_length is not None and below > constraints.path_length:
         raise CertificateError("the chain is longer than one of its authorities allows")
-
-
-def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
-    """Whether names and signature say so."""
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
 
 
 def _attribute(certificate: Certificate, name: str) -> list[str]:
@@ -203,21 +167,3 @@ def _attribute(certificate: Certificate, name: str) -> list[str]:
         return [str(value.value) for value in certificate.subject.get_attributes_for_oid(oid)]
     except ValueError as error:
         raise CertificateError("the subject can't be read") from error
-
-
-def _extensions(certificate: Certificate) -> Any:
-    from cryptography import x509
-
-    try:
-        return certificate.extensions
-    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise CertificateError(f"its extensions can't be read: {_brief(error)}") from error
-
-
-def _extension(certificate: Certificate, kind: Any) -> Any:
-    return next((found.value for found in _extensions(certificate) if isinstance(found.value, kind)), None)
-
-
-def _brief(error: Exception) -> str:
-    """What the parser says, in a few words and without what the stranger wrote."""
-    return re.sub(r"[^A-Za-z0-9 .,:_-]", "", str(error) or type(error).__name__)[:80]

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from firmware import certificate_rules as rules
 from firmware.errors import StorageError
 from services.ocpp.certificates import checks, files, requests
 from services.ocpp.certificates.errors import CertificateError
@@ -120,10 +121,10 @@ class CertificateStore:
     def _issuer(self, certificate: Certificate, kind: RootKind, replaced: list[Root]) -> Certificate:
         """Who signed it: itself, or a root of the same kind that is installed; M05.FR.10: one that it replaces."""
         old = replaced or self.roots(kind)
-        signers = [root.certificate for root in old if checks.is_signed_by(certificate, root.certificate)]
+        signers = [root.certificate for root in old if rules.is_signed_by(certificate, root.certificate)]
         if replaced and not signers:
             raise CertificateError("not signed by the CSMS root that it would replace")  # M05.FR.11
-        if checks.is_signed_by(certificate, certificate):
+        if rules.is_signed_by(certificate, certificate):
             return certificate
         if not signers:
             raise CertificateError("neither signed by itself nor by an installed root of its kind")

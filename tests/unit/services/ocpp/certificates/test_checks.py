@@ -97,6 +97,7 @@ def _key_pem() -> str:
 
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
 NAMES = x509.NameConstraints([x509.DNSName("example.com")], None)
+POLICIES = x509.PolicyConstraints(0, None)
 
 
 def _extended(value: x509.ExtensionType) -> str:
@@ -155,14 +156,17 @@ ODD_ROOTS: dict[str, tuple[Callable[[], str], str]] = {
         "RSA key of 1024 bits",
     ),
     "a curve of 192 bits": (lambda: _authority(key=ec.generate_private_key(ec.SECP192R1())), "192 bits"),
-    "DSA": (lambda: _authority(key=dsa.generate_private_key(1024)), "not of an accepted kind"),
+    "DSA": (lambda: _authority(key=dsa.generate_private_key(1024)), "a kind that is not accepted"),
     "too large": (lambda: ROOT.pem + " " * 5500, "larger than 5500"),
     "8 KiB of names": (lambda: _with_names(400), "larger than 5500"),
-    "an extension that nobody knows": (lambda: _extended(UNKNOWN), "1.2.3.4 is not understood"),
-    "constraints on names": (lambda: _extended(NAMES), "2.5.29.30 is not understood"),
-    "constraints on policies": (lambda: _extended(x509.PolicyConstraints(0, None)), "2.5.29.36 is not understood"),
+    "an extension that nobody knows": (lambda: _extended(UNKNOWN), "1.2.3.4, which is not understood"),
+    "constraints on names": (lambda: _extended(NAMES), "2.5.29.30, which is not understood"),
+    "constraints on policies": (
+        lambda: _extended(POLICIES),
+        "2.5.29.36, which is not understood",
+    ),
     "a key that signs no certificates": (lambda: _extended(_usage(digital_signature=True)), "sign certificates"),
-    "the same extension twice": (lambda: _der(_extension_twice), "extensions can't be read"),
+    "the same extension twice": (lambda: _der(_extension_twice), "has extensions that can't be read"),
 }
 
 
@@ -297,7 +301,7 @@ ODD_STATION_CERTIFICATES: dict[str, tuple[dict[str, Any], str]] = {
     "no organization": ({"subject": name("SN-1", None)}, "no organization"),
     "no purpose for clients": (
         {"change": _with(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]))},
-        "authentication of clients",
+        "another purpose than client authentication",
     ),
     # A00.FR.512: where the usage of a key is restricted, the restriction counts.
     "a key for nothing": ({"change": _with(_usage(key_agreement=True))}, "signatures"),
