@@ -77,7 +77,9 @@ class SchemaProblem:
 
 
 def check(action: str, side: Side, payload: object) -> SchemaProblem | None:
-    """The first error of the payload, or None. `action` must be in one of the two lists."""
+    """The first error of the payload, or None."""
+    if action not in CSMS_ACTIONS | STATION_ACTIONS:
+        return SchemaProblem(action + side, "NotImplemented", "", f"{action} is not an action of OCPP 2.0.1")
     error = next(_validator(action, side).iter_errors(payload), None)
     if error is None:
         return None

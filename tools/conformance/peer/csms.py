@@ -22,11 +22,9 @@ from tools.conformance.peer.answers import DefaultAnswers, Reply, ReplyBook
 from tools.conformance.peer.endpoint import Attempt, Endpoint
 from tools.conformance.peer.transcript import Inbox, Message, Transcript
 from tools.ocppj.frames import BadFrame, Call, Error, Frame, Result, decode, encode
-from tools.ocppj.schemas import CSMS_ACTIONS, STATION_ACTIONS, Side, check
+from tools.ocppj.schemas import check
 
 __all__ = ["Answer", "Csms"]
-
-_ACTIONS = CSMS_ACTIONS | STATION_ACTIONS
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class Csms:
 
     async def call(self, action: str, payload: dict[str, Any], within_s: float, *, unchecked: bool = False) -> Answer:
         """Sends a CALL on the newest connection and waits for what comes of it; never raises for the station's sake."""
-        if not unchecked and (wrong := _problem(action, "Request", payload)):
+        if not unchecked and (wrong := check(action, "Request", payload)):
             raise ValueError(f"the case's own request is wrong: {wrong}")
         connection = self.connection
         if connection is None:
@@ -218,12 +216,12 @@ class Csms:
         )
         self._seen.add(call.message_id)
         self._check_one_at_a_time(talk, message)
-        wrong = _problem(call.action, "Request", call.payload)
+        wrong = check(call.action, "Request", call.payload)
         if wrong:
             message.taken = True
-            self.violation("part 6, 1.2", wrong, message)
+            self.violation("part 6, 1.2", str(wrong), message)
         self.inbox.put(message)
-        reply = Reply(error="FormationViolation") if wrong else self.replies.choose(message)
+        reply = Reply(error=wrong.code) if wrong else self.replies.choose(message)
         task = asyncio.create_task(self._answer(connection, message, reply))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -249,7 +247,7 @@ class Csms:
             if isinstance(payload, Reply):
                 await self._answer(connection, message, payload)
                 return
-            if wrong := _problem(message.action, "Response", payload):
+            if wrong := check(message.action, "Response", payload):
                 self.violation("tool", f"the case's own response is wrong: {wrong}", message)
             frame = Result(message.uid, payload)
             self.transcript.add("csms", "result", message.action, payload, uid=message.uid)
@@ -268,8 +266,8 @@ class Csms:
         if pending is None or pending.done.done():
             self.violation("OCPP-J 4.2.2", f"CALLRESULT to a call that is not open: {uid}", None)
             return
-        if wrong := _problem(pending.action, "Response", payload):
-            self.violation("part 6, 1.2", wrong, None)
+        if wrong := check(pending.action, "Response", payload):
+            self.violation("part 6, 1.2", str(wrong), None)
         pending.done.set_result(Answer(pending.action, payload, self.now() - pending.sent_at))
 
     def _on_error(self, error: Error) -> None:
@@ -282,11 +280,3 @@ class Csms:
             return
         elapsed = self.now() - pending.sent_at
         pending.done.set_result(Answer(pending.action, {}, elapsed, code, description))
-
-
-def _problem(action: str, side: Side, payload: object) -> str | None:
-    """What is wrong with the payload, `None` when nothing is; a case may also send actions that do not exist."""
-    if action not in _ACTIONS:
-        return f"{action} is no action of OCPP 2.0.1"
-    problem = check(action, side, payload)
-    return str(problem) if problem else None

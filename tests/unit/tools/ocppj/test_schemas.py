@@ -52,6 +52,12 @@ def test_a_problem_is_named_with_its_place(payload: dict[str, Any], code: str, p
     assert (problem.code, problem.path, str(problem)) == (code, path, text)
 
 
+def test_an_unknown_action_is_a_problem() -> None:
+    problem = schemas.check("../Reset", "Request", {})
+    assert problem is not None
+    assert problem.code == "NotImplemented"
+
+
 def test_a_place_in_a_list_has_its_index() -> None:
     value = {"timestamp": "2026-11-23T12:00:00Z", "sampledValue": [{"value": 1.0}, {"value": "1"}]}
     problem = schemas.check("MeterValues", "Request", {"evseId": 1, "meterValue": [value]})

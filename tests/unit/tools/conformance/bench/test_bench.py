@@ -189,7 +189,7 @@ async def test_a_wrong_password_is_noticed_and_kept_out(make_bench: Make) -> Non
 
 async def test_a_payload_against_its_schema_fails_the_case(make_bench: Make) -> None:
     t = await make_bench("bad_schema")
-    assert await t.station.call("Heartbeat", {"no": "such field"}) == {"error": "FormationViolation"}
+    assert await t.station.call("Heartbeat", {"no": "such field"}) == {"error": "FormatViolation"}
     await t.call("RequestStartTransaction", {"idToken": t.card.id_token, "remoteStartId": 1})
     assert [f.requirement for f in t.failures] == ["part 6, 1.2", "part 6, 1.2"]
 
