@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates for cases and benches: root authorities, and what they sign. ECDSA P-256, made on the spot."""
+"""Certificates for benches, cases and tests, made on the spot: root authorities and what they sign, with ECDSA P-256.
+
+The functions are for certificates that no `Authority` issues: they set the fields that every certificate has.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,28 @@ import ipaddress
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificateIssuerPrivateKeyTypes,
+    CertificatePublicKeyTypes,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-__all__ = ["Authority", "Issued", "is_strong", "server_context", "show"]
+__all__ = [
+    "Authority",
+    "Issued",
+    "builder",
+    "certificate_name",
+    "general_name",
+    "is_strong",
+    "pem",
+    "server_context",
+    "use_certificate",
+    "write_pair",
+]
 
 _ORGANIZATION = "baywatt conformance"
 
@@ -38,34 +55,41 @@ class Issued:
 
     @property
     def pem(self) -> str:
-        return _pem(self.certificate)
+        return pem(self.certificate)
 
     @property
     def key_pem(self) -> str:
         return _key_pem(self.key)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:
+def pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _key_pem(key: CertificateIssuerPrivateKeyTypes) -> str:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
 
 
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+def write_pair(folder: Path, name: str, chain: str, key: CertificateIssuerPrivateKeyTypes) -> tuple[Path, Path]:
+    """Write NAME.pem (the chain, as PEM) and NAME.key (mode 0600) into `folder`; returns both paths."""
+    chain_file, key_file = folder / f"{name}.pem", folder / f"{name}.key"
+    chain_file.write_text(chain)
+    key_file.write_text(_key_pem(key))
+    key_file.chmod(0o600)
+    return chain_file, key_file
 
 
-def _name(common_name: str, organization: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
-    )
+def certificate_name(common_name: str, organization: str | None) -> x509.Name:
+    names = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+    if organization is not None:
+        names.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
+    return x509.Name(names)
 
 
 class Authority:
-    """A root certificate authority called `name`, of `organization`; it has signed itself, or `signer` has."""
+    """A root authority called `name`, of `organization`, that is signed by `signer` (default: by itself)."""
 
     issuer: x509.Certificate | None = None
 
@@ -74,13 +98,13 @@ class Authority:
     ) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.organization = organization
-        subject = _name(name, organization)
+        subject = certificate_name(name, organization)
         issuer, key = (signer.certificate.subject, signer.key) if signer else (subject, self.key)
         if signer is not None:
             self.issuer = signer.certificate
-        span = timedelta(hours=-1) if expired else timedelta(days=3650)
+        start, end = _period(timedelta(days=1), timedelta(hours=-1) if expired else timedelta(days=3650))
         self.certificate: x509.Certificate = (
-            _builder(subject, issuer, self.key.public_key(), timedelta(days=1), span)
+            builder(subject, issuer, self.key.public_key(), start=start, end=end)
             .add_extension(x509.BasicConstraints(ca=True, path_length=2), critical=True)
             .add_extension(_usage(authority=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
@@ -88,11 +112,11 @@ class Authority:
         )
 
     @classmethod
-    def restored(cls, kept: str) -> Authority:
-        """The authority that `kept` came from; raises `ValueError` when it is none."""
+    def from_pem(cls, text: str) -> Authority:
+        """The authority of this `key_and_certificate`; raises `ValueError` when the two do not belong together."""
         authority = cls.__new__(cls)
-        authority.certificate = x509.load_pem_x509_certificate(kept.encode())
-        key = serialization.load_pem_private_key(kept.encode(), None)
+        authority.certificate = x509.load_pem_x509_certificate(text.encode())
+        key = serialization.load_pem_private_key(text.encode(), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != authority.certificate.public_key():
             raise ValueError("key and certificate do not belong together")
         authority.key = key
@@ -101,41 +125,38 @@ class Authority:
         return authority
 
     @property
-    def kept(self) -> str:
-        """Key and certificate in one PEM text, so that they can't part."""
+    def key_and_certificate(self) -> str:
+        """Both in one PEM text, which one file can hold."""
         return _key_pem(self.key) + self.pem
 
     @property
     def pem(self) -> str:
-        return _pem(self.certificate)
+        return pem(self.certificate)
 
     def server(self, *hosts: str, expired: bool = False, future: bool = False) -> Issued:
-        """A server certificate for `hosts`, names or addresses; without any, for this machine.
-
-        `future`: valid from tomorrow on.
-        """
+        """A server certificate for `hosts`, names or addresses, by default this machine; `future`: from tomorrow."""
         hosts = hosts or ("localhost", "127.0.0.1")
-        subject = _name(hosts[0], self.organization)
-        names = [_general_name(host) for host in hosts]
+        subject = certificate_name(hosts[0], self.organization)
+        names = [general_name(host) for host in hosts]
         return self._issue(subject, ExtendedKeyUsageOID.SERVER_AUTH, names, expired=expired, future=future)
 
     def client(self, common_name: str, organization: str) -> Issued:
-        """A charging station certificate (A00.FR.403 to 406: O and CN)."""
-        return self._issue(_name(common_name, organization), ExtendedKeyUsageOID.CLIENT_AUTH, [])
+        """A charging station certificate (A00.FR.403 to .406: O and CN)."""
+        return self._issue(certificate_name(common_name, organization), ExtendedKeyUsageOID.CLIENT_AUTH, [])
 
     def firmware_signer(self, *, expired: bool = False) -> Issued:
-        """A firmware signing certificate, of a manufacturer root."""
-        name = _name("firmware signing", self.organization)
+        """A firmware signing certificate; the authority is a manufacturer root."""
+        name = certificate_name("firmware signing", self.organization)
         return self._issue(name, ExtendedKeyUsageOID.CODE_SIGNING, [], expired=expired)
 
     def sign_request(self, csr_pem: str, *, days: float = 365) -> str:
-        """The certificate for a CSR, as PEM; raises `ValueError` when the CSR is none or its signature is wrong."""
+        """The certificate for a CSR, as PEM; raises `ValueError` when it can't be read or its signature is wrong."""
         request = x509.load_pem_x509_csr(csr_pem.encode())
         if not request.is_signature_valid:
             raise ValueError("the CSR's signature is wrong")
-        span = timedelta(days=days)
-        builder = _builder(request.subject, self.certificate.subject, request.public_key(), timedelta(hours=1), span)
-        return _pem(self._sign(builder, ExtendedKeyUsageOID.CLIENT_AUTH))
+        start, end = _period(timedelta(hours=1), timedelta(days=days))
+        unsigned = builder(request.subject, self.certificate.subject, request.public_key(), start=start, end=end)
+        return pem(self._sign(unsigned, ExtendedKeyUsageOID.CLIENT_AUTH))
 
     def _issue(
         self,
@@ -147,16 +168,18 @@ class Authority:
         future: bool = False,
     ) -> Issued:
         key = ec.generate_private_key(ec.SECP256R1())
-        before = timedelta(days=-1) if future else timedelta(days=2)
-        span = timedelta(hours=-1) if expired else timedelta(days=365)
-        builder = _builder(subject, self.certificate.subject, key.public_key(), before, span)
+        start, end = _period(
+            timedelta(days=-1) if future else timedelta(days=2),
+            timedelta(hours=-1) if expired else timedelta(days=365),
+        )
+        unsigned = builder(subject, self.certificate.subject, key.public_key(), start=start, end=end)
         if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return Issued(self._sign(builder, usage), key, self.certificate)
+            unsigned = unsigned.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return Issued(self._sign(unsigned, usage), key, self.certificate)
 
-    def _sign(self, builder: x509.CertificateBuilder, usage: x509.ObjectIdentifier) -> x509.Certificate:
+    def _sign(self, unsigned: x509.CertificateBuilder, usage: x509.ObjectIdentifier) -> x509.Certificate:
         return (
-            builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            unsigned.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
@@ -164,25 +187,30 @@ class Authority:
         )
 
 
-def _general_name(host: str) -> x509.GeneralName:
+def general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: Any, before: timedelta, after: timedelta
-) -> x509.CertificateBuilder:
+def _period(before: timedelta, after: timedelta) -> tuple[datetime, datetime]:
     now = datetime.now(UTC)
+    return now - before, now + after
+
+
+def builder(
+    subject: x509.Name, issuer: x509.Name, key: CertificatePublicKeyTypes, *, start: datetime, end: datetime
+) -> x509.CertificateBuilder:
+    """A certificate for the public `key` without extensions, to be signed."""
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - before)
-        .not_valid_after(now + after)
+        .not_valid_before(start)
+        .not_valid_after(end)
     )
 
 
@@ -201,25 +229,21 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
 
 
 def server_context(server: Issued, folder: Path, *, clients: Authority | None = None) -> ssl.SSLContext:
-    """What an endpoint needs to speak TLS 1.2 or newer; `clients` asks for a station certificate of that root.
+    """The context of an endpoint with TLS 1.2 or newer; with `clients` it requires a certificate of that root.
 
-    It gives no sessions: each handshake is to show the certificates, which a case may have changed meanwhile.
+    It issues no session tickets: each handshake shows the certificates, which a case may have replaced meanwhile.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
-    show(context, server, folder)
+    use_certificate(context, server, folder)
     if clients is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(cadata=clients.pem)
     return context
 
 
-def show(context: ssl.SSLContext, server: Issued, folder: Path) -> None:
-    """From the next handshake on the endpoint with this context presents `server`."""
-    chain, key = folder / f"{id(server)}.pem", folder / f"{id(server)}.key"
-    chain.write_text(server.pem)
-    key.write_text(server.key_pem)
-    key.chmod(0o600)
-    context.load_cert_chain(chain, key)
+def use_certificate(context: ssl.SSLContext, server: Issued, folder: Path) -> None:
+    """From the next handshake on the endpoint with this context presents `server`; its files go into `folder`."""
+    context.load_cert_chain(*write_pair(folder, str(id(server)), server.pem, server.key))

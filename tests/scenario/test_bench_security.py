@@ -39,7 +39,7 @@ class SecureCsmsBench:
         self.running = running_bench
         self.client = Client(running_bench.url)
         self._folder = folder
-        self.authority = Authority.restored((folder / "pki" / "csms-root.key").read_text())
+        self.authority = Authority.from_pem((folder / "pki" / "csms-root.key").read_text())
 
     async def get(self, path: str) -> Any:
         return await asyncio.to_thread(self.client.get, path)

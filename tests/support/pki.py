@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates as tests need them: sound ones, and each with one thing wrong."""
+"""Certificates with one thing wrong: an authority that signs whatever a test asks for, at the tests' own date.
+
+Sound certificates at the machine's date come from `tools.pki.Authority`.
+"""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,8 +15,9 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from tools.pki import builder, certificate_name, general_name, pem, write_pair
 
 __all__ = ["START", "Pki", "name", "pem"]
 
@@ -23,19 +26,12 @@ START = datetime(2027, 1, 15, 8, tzinfo=UTC)
 
 
 def name(common_name: str, organization: str | None = "Test Operator") -> x509.Name:
-    parts = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
-    if organization is not None:
-        parts.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
-    return x509.Name(parts)
-
-
-def pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(Encoding.PEM).decode()
+    return certificate_name(common_name, organization)
 
 
 @dataclass
 class Pki:
-    """An authority. `now` is the middle of the validity of what it signs."""
+    """An authority. `now` is within the validity of what it signs, and BasicConstraints the only extension."""
 
     common_name: str = "Test Root"
     now: datetime = START
@@ -65,19 +61,13 @@ class Pki:
     ) -> x509.CertificateBuilder:
         """`starts` and `days`: from when and how long, in days from `now`."""
         start = self.now + timedelta(days=starts)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer or name(self.common_name))
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(start)
-            .not_valid_after(start + timedelta(days=days))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        unsigned = builder(
+            subject, issuer or name(self.common_name), key, start=start, end=start + timedelta(days=days)
         )
+        return unsigned.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
 
-    def sign(self, builder: x509.CertificateBuilder, digest: Any = None) -> x509.Certificate:
-        return builder.sign(self.key, digest or hashes.SHA256())
+    def sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
+        return builder.sign(self.key, hashes.SHA256())
 
     def sign_request(
         self,
@@ -87,7 +77,7 @@ class Pki:
         subject: x509.Name | None = None,
         **period: Any,
     ) -> str:
-        """The certificate for a CSR, as PEM; `change` has the last word."""
+        """The certificate for a CSR, as PEM; `change` is applied last."""
         request = x509.load_pem_x509_csr(csr.encode())
         return pem(self.sign(change(self.builder(subject or request.subject, request.public_key(), **period))))
 
@@ -102,16 +92,11 @@ class Pki:
     ) -> tuple[Path, Path]:
         """Files of a server's certificate and key; `alternative` None: the host is only in the common name."""
         own = key or ec.generate_private_key(ec.SECP256R1())
-        builder = self.builder(name(host), own.public_key(), **period)
+        unsigned = self.builder(name(host), own.public_key(), **period)
         if alternative is not None:
             dns = host if alternative == "same" else alternative
-            names: list[x509.GeneralName] = [x509.DNSName(dns)]
-            if dns == "localhost":
-                names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+            names = [general_name(one) for one in ((dns, "127.0.0.1") if dns == "localhost" else (dns,))]
+            unsigned = unsigned.add_extension(x509.SubjectAlternativeName(names), critical=False)
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-        certificate = self.sign(builder.add_extension(usage, critical=False))
-        chain, private = folder / "server.pem", folder / "server.key"
-        chain.write_text(pem(certificate) + ("" if self.parent is None else self.pem))
-        private.write_bytes(own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return chain, private
+        certificate = self.sign(unsigned.add_extension(usage, critical=False))
+        return write_pair(folder, "server", pem(certificate) + ("" if self.parent is None else self.pem), own)

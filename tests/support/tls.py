@@ -7,20 +7,15 @@
 from __future__ import annotations
 
 import ssl
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from firmware.config import NetworkProfile
 from services.ocpp.certificates import CertificateStore
 from services.ocpp.csms.tls import CIPHERS, TlsContexts
 from tests.support.pki import Pki
+from tools.pki import Authority, write_pair
 
 __all__ = ["PROFILE_2", "PROFILE_3", "SUITES", "TODAY", "Trust", "contexts", "make_files", "server_context"]
 
@@ -58,18 +53,17 @@ def contexts(files: Path, folder: Path, *, ca: str = "root") -> TlsContexts:
 
 def make_files(folder: Path) -> Path:
     """Writes root.pem, other-root.pem and NAME.pem with NAME.key for csms (localhost), elsewhere, expired, station."""
-    root = ec.generate_private_key(ec.SECP256R1())
-    stranger = ec.generate_private_key(ec.SECP256R1())
-    _write(folder, "root", _certificate("Test Root", root, "Test Root", root, authority=True), root)
-    _write(folder, "other-root", _certificate("Other Root", stranger, "Other Root", stranger, authority=True), stranger)
-    for name, host, days in (
-        ("csms", "localhost", 10),
-        ("elsewhere", "csms.example", 10),
-        ("expired", "localhost", -1),
-        ("station", "CP001", 10),
-    ):
-        key = ec.generate_private_key(ec.SECP256R1())
-        _write(folder, name, _certificate(host, key, "Test Root", root, days=days), key)
+    root = Authority("Test Root", "Test Operator")
+    (folder / "root.pem").write_text(root.pem)
+    (folder / "other-root.pem").write_text(Authority("Other Root", "Test Operator").pem)
+    issued = {
+        "csms": root.server("localhost"),
+        "elsewhere": root.server("csms.example"),
+        "expired": root.server("localhost", expired=True),
+        "station": root.client("CP001", root.organization),
+    }
+    for name, one in issued.items():
+        write_pair(folder, name, one.pem, one.key)
     return folder
 
 
@@ -81,33 +75,3 @@ def server_context(folder: Path, name: str = "csms", *, client_certificates: boo
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(folder / "root.pem")
     return context
-
-
-def _certificate(
-    subject: str,
-    key: ec.EllipticCurvePrivateKey,
-    issuer: str,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    *,
-    authority: bool = False,
-    days: int = 10,
-) -> x509.Certificate:
-    end = datetime.now(UTC) + timedelta(days=days)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(end - timedelta(days=20))
-        .not_valid_after(end)
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-    )
-    if not authority:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(subject)]), critical=False)
-    return builder.sign(issuer_key, hashes.SHA256())
-
-
-def _write(folder: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
-    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    (folder / f"{name}.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

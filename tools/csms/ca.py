@@ -81,8 +81,8 @@ def _authority(path: Path, name: str) -> Authority:
     keeper = path.with_suffix(".key")
     made = Authority(f"{name} {secrets.token_hex(3)}", _ORGANIZATION)
     try:
-        kept = keeper.read_text("ascii") if keeper.exists() else _keep_first(keeper, made.kept)
-        authority = Authority.restored(kept)
+        kept = keeper.read_text("ascii") if keeper.exists() else _keep_first(keeper, made.key_and_certificate)
+        authority = Authority.from_pem(kept)
     except ValueError as error:
         raise StorageError(f"{keeper}: no key with its certificate: {error}") from error
     _write(path, authority.pem)

@@ -16,7 +16,7 @@ from tools.conformance.bench.preconditions import Setup
 from tools.conformance.checks.values import any_of
 from tools.conformance.peer.endpoint import Attempt, Door
 from tools.conformance.run.registry import case
-from tools.pki import Authority, Issued, show
+from tools.pki import Authority, Issued, use_certificate
 
 _PASSWORD_CHARACTERS = frozenset(string.ascii_letters + string.digits + "*-_=:+|@.")
 _SUITES = ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384")
@@ -133,13 +133,13 @@ async def _refuses(t: Bench, bad: Issued, good: Issued, name: str) -> None:
     """Steps 4 to 11: the station does not go on with `bad`, and tells of it when it is back with `good`."""
     assert t.main.tls is not None
     t.step(7)
-    show(t.main.tls, bad, t.folder)
+    use_certificate(t.main.tls, bad, t.folder)
     tries, mark = len(t.csms.attempts), t.mark()
     await t.hang_up()
     attempt = await t.attempt(tries)
     t.check(attempt.outcome == "tls", "A00.FR.311", f"the handshake with a certificate {name} was completed")
     t.step(8)
-    show(t.main.tls, good, t.folder)
+    use_certificate(t.main.tls, good, t.folder)
     await t.connected(within=60)
     t.step(11)
     event = {"type": "InvalidCsmsCertificate"}

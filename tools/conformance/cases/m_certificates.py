@@ -8,7 +8,7 @@ from tools.conformance.bench.bench import Bench
 from tools.conformance.bench.preconditions import Setup
 from tools.conformance.checks.values import ABSENT
 from tools.conformance.run.registry import case
-from tools.pki import Authority, Issued, show
+from tools.pki import Authority, Issued, use_certificate
 
 _CSMS = "CSMSRootCertificate"
 _MANUFACTURER = "ManufacturerRootCertificate"
@@ -163,7 +163,7 @@ async def _successor_installed(t: Bench) -> tuple[Authority, Authority]:
 async def _boots_with(t: Bench, server: Issued, req: str) -> None:
     """Steps 1 to 5: a reset, and the station comes back to a CSMS that shows `server`."""
     assert t.main.tls is not None
-    show(t.main.tls, server, t.folder)
+    use_certificate(t.main.tls, server, t.folder)
     tries = len(t.csms.attempts)
     t.step(2)
     await t.call("Reset", {"type": "OnIdle"}, {"status": "Accepted"}, req="B11.FR.03")

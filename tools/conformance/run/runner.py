@@ -25,7 +25,7 @@ from tools.conformance.run import measure
 from tools.conformance.run.catalogue import Entry
 from tools.conformance.run.registry import Case
 from tools.conformance.run.results import Outcome, Result
-from tools.pki import Authority, server_context
+from tools.pki import Authority, server_context, write_pair
 
 __all__ = ["Options", "run"]
 
@@ -176,8 +176,7 @@ def _tls(bench: Bench, profile: int) -> tuple[ssl.SSLContext, dict[str, str | li
     certificates: dict[str, str | list[str]] = {"csms_root": ["csms-root.pem"]}
     if profile == 3:
         issued = root.client(bench.facts.identity, "baywatt")
-        (bench.folder / "station.pem").write_text(issued.pem + root.pem)
-        (bench.folder / "station.key").write_text(issued.key_pem)
+        write_pair(bench.folder, "station", issued.pem + root.pem, issued.key)
         certificates |= {"station_chain": "station.pem", "station_key": "station.key"}
     return server_context(root.server(), bench.folder, clients=root if profile == 3 else None), certificates
 

@@ -28,7 +28,7 @@ async def test_the_operating_systems_and_the_csmss(tmp_path: Path, monkeypatch: 
     make_files(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "other-root.pem"))
     context = await Trust(lambda: ["no certificate", (tmp_path / "root.pem").read_text()], lambda: None).context()
-    assert trusted(context) == {"CN=Other Root", "CN=Test Root"}
+    assert trusted(context) == {"CN=Other Root,O=Test Operator", "CN=Test Root,O=Test Operator"}
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2

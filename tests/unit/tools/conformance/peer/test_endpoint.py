@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from tools.conformance.peer.csms import Csms
 from tools.conformance.peer.endpoint import Endpoint
 from tools.conformance.peer.transcript import Transcript
-from tools.pki import Authority, server_context, show
+from tools.pki import Authority, server_context, use_certificate
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def test_one_that_says_nothing_at_all(csms: Csms, root: Authority, tmp_pat
 async def test_another_certificate_from_the_next_handshake_on(csms: Csms, root: Authority, tmp_path: Path) -> None:
     endpoint = await _endpoint(csms, root, tmp_path)
     assert endpoint.tls is not None
-    show(endpoint.tls, Authority("Another").server(), tmp_path)
+    use_certificate(endpoint.tls, Authority("Another").server(), tmp_path)
     with pytest.raises(ssl.SSLCertVerificationError):
         await connect(f"{endpoint.url}/CP001", ssl=_trusting(root))
     assert await _outcomes(csms, 1) == ["tls"]
