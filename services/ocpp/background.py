@@ -1,89 +1,111 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work that takes time and I/O, asked for by blocks and done outside them.
+"""Work that takes time and I/O: requested by blocks, done outside them.
 
-A block appends a `Job` to `context.jobs`; after the commit the shell hands it to the `JobRunner`. What becomes of it
-comes back through `Block.on_job`, as often as there is something to tell. Jobs are not durable: a block that needs
-one finished after a restart keeps a fact of its own and asks again.
+A block starts a `Task` with `Block.start_task`; after the commit the shell hands it to the `TaskRunner`. The worker's
+progress and, once, its outcome are delivered through `Block.on_task` to the block that asked, and to no other. Tasks
+are not durable: a block that needs one finished after a restart keeps a value of its own on disk and asks again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Protocol, TypeAlias
 
-__all__ = ["Job", "JobNews", "JobRunner", "Worker"]
+__all__ = ["Cancel", "Failed", "Order", "Outcome", "Progress", "Report", "Task", "TaskRunner", "Worker"]
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is to be done. `kind` names the worker, `id` is the asking block's, `order` the worker's own type.
+class Order:
+    """What a worker is to do; its class selects the worker."""
 
-    An `order` of None cancels the running job with this id.
+    __slots__ = ()
+
+
+class Progress:
+    """What a worker reports while a task runs."""
+
+    __slots__ = ()
+
+
+class Outcome:
+    """How a task ended."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Outcome):
+    """The work could not be done, or the worker raised an exception."""
+
+    reason: str
+
+
+Report: TypeAlias = Progress | Outcome
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """One piece of work. `asked_by` is the letter of the block that gets its reports. Equal only to itself."""
+
+    asked_by: str
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop this task; it reports no outcome. Nothing happens if it is over."""
+
+    task: Task
+
+
+class Worker(Protocol):
+    """Carries out orders of the classes in `orders`."""
+
+    @property
+    def orders(self) -> tuple[type[Order], ...]: ...
+
+    async def run(self, order: Order, progress: Callable[[Progress], None]) -> Outcome: ...
+
+
+class TaskRunner:
+    """Runs tasks on the loop; `deliver` gets their reports. A worker that raises has `Failed`, with the error's text.
+
+    Orders of one class use the same files, so they are carried out one at a time: a task that replaces a cancelled one
+    begins when that one has cleaned up.
     """
 
-    kind: str
-    id: str
-    order: Any
+    def __init__(self, workers: Iterable[Worker], deliver: Callable[[Task, Report], None]) -> None:
+        self._workers = {kind: worker for worker in workers for kind in worker.orders}
+        self._deliver = deliver
+        self._running: dict[Task, asyncio.Task[None]] = {}
+        self._locks = {kind: asyncio.Lock() for kind in self._workers}
 
-
-@dataclass(frozen=True, slots=True)
-class JobNews:
-    """How a job goes: `state` is the worker's word (`progress`, `done`, `failed`, or its own), `detail` its value."""
-
-    kind: str
-    id: str
-    state: str
-    detail: Any = None
-
-
-Worker: TypeAlias = Callable[[Any, Callable[[str, Any], None]], Awaitable[tuple[str, Any]]]
-"""Called with the order and a function for news under way; returns the last news."""
-
-
-class JobRunner:
-    """Runs jobs as tasks of the loop; `tell` gets their news. A worker that raises has `failed`, with the error.
-
-    Jobs of one kind use the same files, so they run one at a time: one that takes the place of a cancelled one begins
-    when that has put away its things.
-    """
-
-    def __init__(self, workers: dict[str, Worker], tell: Callable[[JobNews], None]) -> None:
-        self._workers = workers
-        self._tell = tell
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._turns = {kind: asyncio.Lock() for kind in workers}
-
-    def start(self, job: Job) -> None:
-        key = (job.kind, job.id)
-        running = self._tasks.get(key)
-        if running is not None:
-            running.cancel()
-        if job.order is not None:
-            task = self._tasks[key] = asyncio.get_running_loop().create_task(self._run(job))
-            task.add_done_callback(lambda done: self._forget(key, done))
-
-    def _forget(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
-        if self._tasks.get(key) is task:
-            del self._tasks[key]
+    def take(self, request: Task | Cancel) -> None:
+        """Start or cancel a task."""
+        if isinstance(request, Cancel):
+            running = self._running.get(request.task)
+            if running is not None:
+                running.cancel()
+            return
+        self._running[request] = asyncio.get_running_loop().create_task(self._run(request))
+        self._running[request].add_done_callback(lambda _done: self._running.pop(request))
 
     async def close(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        running = list(self._running.values())
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
-    async def _run(self, job: Job) -> None:
-        def under_way(state: str, detail: Any) -> None:
-            self._tell(JobNews(job.kind, job.id, state, detail))
-
+    async def _run(self, task: Task) -> None:
+        kind = type(task.order)
         try:
-            async with self._turns[job.kind]:
-                state, detail = await self._workers[job.kind](job.order, under_way)
+            async with self._locks[kind]:
+                outcome = await self._workers[kind].run(task.order, lambda report: self._deliver(task, report))
         except Exception as error:
-            _log.exception("%s job failed", job.kind)
-            state, detail = "failed", str(error)
-        self._tell(JobNews(job.kind, job.id, state, detail))
+            _log.exception("%s failed", kind.__name__)
+            outcome = Failed(str(error))
+        self._deliver(task, outcome)

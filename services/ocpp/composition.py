@@ -25,8 +25,8 @@ from services.ocpp.csms.dial import LinkSettings
 from services.ocpp.csms.policy import RetryRules
 from services.ocpp.csms.tls import TlsContexts
 from services.ocpp.device_model import DeviceModel, keys
-from services.ocpp.diagnostics.upload import LogJobs
-from services.ocpp.firmware_update.workers import FirmwareJobs
+from services.ocpp.diagnostics.upload import LogUploads
+from services.ocpp.firmware_update.workers import FirmwareWorkers
 from services.ocpp.hal_view import HalView
 from services.ocpp.key_values import Key
 from services.ocpp.outbox import Outbox, RetryRule
@@ -105,13 +105,12 @@ class Composition:
         )
         self._booted_profiles = network_profiles.load(self.key_values, factory.network_profile)
         self._trust = Trust(lambda: self._roots("CSMSRootCertificate"), self._known_utc)
-        self._firmware_jobs = self._open_slots(config)
-        self._log_jobs = self._open_logs(config)
+        self._firmware = self._open_slots(config)
+        self._log_uploads = self._open_logs(config)
 
-    def workers(self) -> dict[str, Worker]:
-        """The background work of this station, by kind of job."""
-        firmware = self._firmware_jobs
-        return self._log_jobs.workers() | (firmware.workers() if firmware is not None else {})
+    def workers(self) -> list[Worker]:
+        """The workers that carry out this station's background tasks."""
+        return [self._log_uploads, *([] if self._firmware is None else [self._firmware])]
 
     # --- the context ------------------------------------------------------------------------------------------
 
@@ -138,7 +137,7 @@ class Composition:
             serial_number=model.get(keys.SERIAL_NUMBER),
             profiles=dict(self._booted_profiles),
             certificates=self.certificates,
-            firmware=self._firmware_jobs,
+            firmware=self._firmware,
             security_log=self.security_log,
         )
 
@@ -203,11 +202,11 @@ class Composition:
     def _roots(self, kind: RootKind) -> list[str]:
         return [root.pem for root in self.certificates.roots(kind)]
 
-    def _open_slots(self, config: ServiceConfig) -> FirmwareJobs | None:
+    def _open_slots(self, config: ServiceConfig) -> FirmwareWorkers | None:
         """The board's slots, if this station has any."""
         if config.slots is None:
             return None
-        return FirmwareJobs(
+        return FirmwareWorkers(
             Path(config.images),
             open_slots(config.slots),
             self.product,
@@ -217,8 +216,8 @@ class Composition:
             rules=self.transfer_rules,
         )
 
-    def _open_logs(self, config: ServiceConfig) -> LogJobs:
-        return LogJobs(
+    def _open_logs(self, config: ServiceConfig) -> LogUploads:
+        return LogUploads(
             Path(config.database).with_name("uploads"),
             logs=Path(config.log_file).parent if config.log_file else None,
             security_log=self.security_log,

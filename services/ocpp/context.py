@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from firmware.contract import Event
 from firmware.errors import CsmsError
+from services.ocpp.background import Task
 
 if TYPE_CHECKING:
     from firmware.config import NetworkProfile
     from firmware.product import Product
     from services.ocpp.authorization_cache import AuthorizationCache
-    from services.ocpp.background import Job, JobNews
+    from services.ocpp.background import Cancel, Order, Report
     from services.ocpp.certificates import CertificateStore
     from services.ocpp.device_model import DeviceModel
     from services.ocpp.hal_view import HalView
@@ -97,7 +98,7 @@ class Context:
     registration: Registration = field(default_factory=Registration)
     signals: list[Signal] = field(default_factory=list)
     link_orders: list[LinkOrder] = field(default_factory=list)
-    jobs: list[Job] = field(default_factory=list)
+    tasks: list[Task | Cancel] = field(default_factory=list)
     ask_trigger: Callable[[MessageTriggerEnumType, int | None, int | None], TriggerAnswer] = field(
         default=lambda _message, _evse, _connector: "NotImplemented"
     )
@@ -173,8 +174,14 @@ class Block:
         """F06: can this block send `message` now? None when the message is not its own."""
         return None
 
-    def on_job(self, news: JobNews, now: float) -> None:
-        """A job goes on or is over; for every block, whoever asked."""
+    def start_task(self, order: Order) -> Task:
+        """Have a worker carry out `order` after the commit; its reports come to `on_task`."""
+        task = Task(self.letter, order)
+        self.context.tasks.append(task)
+        return task
+
+    def on_task(self, task: Task, report: Report, now: float) -> None:
+        """A task of this block has made progress or has ended."""
 
     def settle(self, now: float) -> None:
         """Everything that followed from an event has been done; the outbox may have moved."""

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from firmware.contract import Answer, BootCause, Command, LinkChanged, Refused, Snapshot, Stamped
 from firmware.errors import ContractError
 from firmware.ipc.hal_core import LinkState
-from services.ocpp.background import JobRunner
+from services.ocpp.background import TaskRunner
 from services.ocpp.composition import Boot, Composition
 from services.ocpp.context import LinkOrder
 from services.ocpp.csms.failures import LinkFailures
@@ -75,8 +75,9 @@ class Service:
         self._feed = StatusFeed(Path(config.status_socket))
         self._hal = HalClient(Path(config.hal_socket), self, clock=clock, software=f"ocpp {firmware_version}")
         self._link = CsmsLink(self._parts.link_settings, self, clock=clock, random=random.random, dial_via=dial_via)
-        self._jobs = JobRunner(
-            self._parts.workers(), lambda news: self._tell(lambda station, now: station.on_job(news, now))
+        self._tasks = TaskRunner(
+            self._parts.workers(),
+            lambda task, report: self._tell(lambda station, now: station.on_task(task, report, now)),
         )
         self._station: Station | None = None
         self._early: list[Callable[[Station, float], None]] = []
@@ -91,7 +92,7 @@ class Service:
         self._loop = asyncio.get_running_loop()
         await self._feed.start()
         life.on_stop("status feed", self._feed.close)
-        life.on_stop("jobs", self._jobs.close)
+        life.on_stop("tasks", self._tasks.close)
         life.critical("HAL client", self._hal.run())
         life.critical("CSMS link", self._link.run())
         life.critical("database check", self._verify_database())
@@ -197,8 +198,8 @@ class Service:
             self._feed.publish(notice(happened))
         if step.acknowledge is not None and durable and self._hal.state is LinkState.UP:
             self._hal.acknowledge(step.acknowledge)
-        for job in step.jobs:
-            self._jobs.start(job)
+        for task in step.tasks:
+            self._tasks.take(task)
         for order in step.orders:
             self._order(order)
 

@@ -27,7 +27,7 @@ from services.ocpp.signals import CardOutcome, SecurityEvent, Signal, Transactio
 
 if TYPE_CHECKING:
     from firmware.config import NetworkProfile
-    from services.ocpp.background import Job, JobNews
+    from services.ocpp.background import Cancel, Report, Task
     from services.ocpp.messages import Action, MessageTriggerEnumType
     from services.ocpp.outbox import Item
     from services.ocpp.rpc.validation import ErrorCode
@@ -47,7 +47,7 @@ class Step:
     frames: list[str] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     orders: list[LinkOrder] = field(default_factory=list)
-    jobs: list[Job] = field(default_factory=list)
+    tasks: list[Task | Cancel] = field(default_factory=list)
     notices: list[TransactionChanged | CardOutcome] = field(default_factory=list)
     acknowledge: int | None = None
 
@@ -91,7 +91,7 @@ class Station:
         context = self.context
         step.commands, context.hal.commands = context.hal.commands, []
         step.orders, context.link_orders = context.link_orders, []
-        step.jobs, context.jobs = context.jobs, []
+        step.tasks, context.tasks = context.tasks, []
         return step
 
     # --- the CSMS ------------------------------------------------------------------------------------------
@@ -184,10 +184,9 @@ class Station:
 
     # --- the HAL ---------------------------------------------------------------------------------------------
 
-    def on_job(self, news: JobNews, now: float) -> None:
-        """A job of a block goes on or is over."""
-        for block in self.blocks:
-            block.on_job(news, now)
+    def on_task(self, task: Task, report: Report, now: float) -> None:
+        """A worker reports on a task, to the block that asked for it."""
+        next(block for block in self.blocks if block.letter == task.asked_by).on_task(task, report, now)
         self._settle(now)
 
     def on_security_event(self, event: SecurityEvent, now: float) -> None:

@@ -51,7 +51,7 @@ from firmware.contract import (
     Unplugged,
     Withdraw,
 )
-from services.ocpp.background import Job, JobNews
+from services.ocpp.background import Cancel, Order, Report, Task
 from services.ocpp.composition import Boot, Composition
 from services.ocpp.context import Firmware
 from services.ocpp.rpc.validation import check_request, check_response
@@ -124,8 +124,9 @@ class StationBench:
         """Everything that the CSMS received, decoded, in order."""
         self.orders: list[str] = []
         self.updates = updates
-        self.jobs: list[Job] = []
-        """What blocks want done outside; nobody does it, the test says what came of it."""
+        self.tasks: list[Task] = []
+        """Work that blocks have requested; none is done, the test reports on it."""
+        self.cancelled: list[Task] = []
         self.notices: list[Any] = []
         self.commands: list[Command] = []
         self.refused: list[Permit] = []
@@ -258,7 +259,8 @@ class StationBench:
         for command in step.commands:
             self._obey(command)
         self.orders += [order.action for order in step.orders]
-        self.jobs += step.jobs
+        self.tasks += [each for each in step.tasks if isinstance(each, Task)]
+        self.cancelled += [each.task for each in step.tasks if isinstance(each, Cancel)]
         self.notices += step.notices
         if step.acknowledge is not None and durable:
             self._kept = [stamped for stamped in self._kept if stamped.seq > step.acknowledge]
@@ -352,10 +354,10 @@ class StationBench:
             for event in self.events
         ]
 
-    def news(self, kind: str, state: str, detail: Any = None) -> None:
-        """What came of the last job of this kind."""
-        job = next(job for job in reversed(self.jobs) if job.kind == kind)
-        self.tell(lambda now: self.station.on_job(JobNews(kind, job.id, state, detail), now))
+    def report(self, kind: type[Order], report: Report) -> None:
+        """The worker reports on the last task with an order of this kind."""
+        task = next(task for task in reversed(self.tasks) if isinstance(task.order, kind))
+        self.tell(lambda now: self.station.on_task(task, report, now))
 
     # --- the HAL -----------------------------------------------------------------------------------------------------
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from firmware.clock import format_utc, parse_utc
 from services.ocpp import signals
-from services.ocpp.background import Job, JobNews
+from services.ocpp.background import Cancel, Outcome, Report, Task
 from services.ocpp.context import Block, Context, TriggerAnswer
 from services.ocpp.device_model import keys
 from services.ocpp.diagnostics.archive import Period
-from services.ocpp.diagnostics.upload import LogOrder
+from services.ocpp.diagnostics.upload import LogUpload, NotUploaded, UploadAttempt, Uploaded
 from services.ocpp.id_tokens import is_group, same_token
 from services.ocpp.key_values import Key
-from services.ocpp.transfer import Rules, TransferError, parse
+from services.ocpp.transfer import Kind, Rules, TransferError, parse
 
 if TYPE_CHECKING:
     from services.ocpp.hal_view import Evse
@@ -43,14 +43,13 @@ __all__ = ["Diagnostics"]
 
 _log = logging.getLogger(__name__)
 
-_JOB = "log.upload"
 _RETRIES = 2
 _RETRY_INTERVAL_S = 30.0
 """When the CSMS leaves them to us."""
 _MAX_DATA_CHARS = 512
 """NotifyCustomerInformationRequest.data"""
 _REFERENCES = ("idToken", "customerCertificate", "customerIdentifier")
-_FAILURES: dict[str, UploadLogStatusEnumType] = {
+_FAILURES: dict[Kind, UploadLogStatusEnumType] = {
     "permission": "PermissionDenied",
     "scheme": "NotSupportedOperation",
     "unsupported": "NotSupportedOperation",
@@ -61,7 +60,7 @@ _FAILURES: dict[str, UploadLogStatusEnumType] = {
 @dataclass(slots=True)
 class _Upload:
     request_id: int
-    job_id: str
+    task: Task
     told: bool = False
     """The CSMS knows that it has begun."""
 
@@ -73,7 +72,6 @@ class Diagnostics(Block):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._upload: _Upload | None = None
-        self._jobs = 0
         self._interrupted: int | None = None
         self._busy = False
         """What resets were told last."""
@@ -98,13 +96,11 @@ class Diagnostics(Block):
             return {"status": "Rejected", "statusInfo": {"reasonCode": problem}}
         cancelled = self._upload
         if cancelled is not None:  # N01.FR.12, N01.FR.20
-            self.context.jobs.append(Job(_JOB, cancelled.job_id, None))
+            self.context.tasks.append(Cancel(cancelled.task))
             self._tell_end("AcceptedCanceled", cancelled.request_id)
-        self._jobs += 1
-        self._upload = _Upload(request["requestId"], str(self._jobs))
         self.context.key_values.put(Key.LOG_UPLOAD, request["requestId"])
         order = self._order(request, now)
-        self.context.jobs.append(Job(_JOB, self._upload.job_id, order))  # N01.FR.02
+        self._upload = _Upload(request["requestId"], self.start_task(order))  # N01.FR.02
         return {"status": "AcceptedCanceled" if cancelled else "Accepted", "filename": order.name}  # N01.FR.01
 
     def _problem(self, request: GetLogRequest, now: float) -> str | None:
@@ -133,12 +129,12 @@ class Diagnostics(Block):
         begins = None if log is None or period.latest is None else log.begins()
         return begins is not None and not Period(latest=period.latest).admits(begins[:19])
 
-    def _order(self, request: GetLogRequest, now: float) -> LogOrder:
+    def _order(self, request: GetLogRequest, now: float) -> LogUpload:
         security = request["logType"] == "SecurityLog"  # N01.FR.03, N01.FR.04
         identity = re.sub(r"[^A-Za-z0-9.-]", "_", self.context.model.get(keys.IDENTITY))[:48]
         stamp = re.sub(r"[-:]|\.\d+", "", self.context.time.text(now))
         kind, suffix = ("security", "log") if security else ("diagnostics", "tar.gz")
-        return LogOrder(
+        return LogUpload(
             name=f"{kind}-{identity}-{stamp}-{request['requestId']}.{suffix}",
             security=security,
             location=request["log"]["remoteLocation"],
@@ -200,18 +196,20 @@ class Diagnostics(Block):
             ],
         }
 
-    def on_job(self, news: JobNews, now: float) -> None:
+    def on_task(self, task: Task, report: Report, now: float) -> None:
         upload = self._upload
-        if upload is None or news.kind != _JOB or news.id != upload.job_id:
+        if upload is None or task is not upload.task:
             return
-        match news.state:
-            case "attempt" if not upload.told:  # N01.FR.08; once, however often it is tried again
+        match report:
+            case UploadAttempt() if not upload.told:  # N01.FR.08; once, for the first attempt
                 upload.told = True
                 self._tell("Uploading", upload.request_id)
-            case "done":  # N01.FR.09
+            case Uploaded():  # N01.FR.09
                 self._over("Uploaded", upload)
-            case "failed":  # N01.FR.10
-                self._over(_FAILURES.get(news.detail, "UploadFailure"), upload)
+            case NotUploaded():  # N01.FR.10
+                self._over(_FAILURES.get(report.kind, "UploadFailure"), upload)
+            case Outcome():  # N01.FR.10: the worker raised
+                self._over("UploadFailure", upload)
 
     def _over(self, status: UploadLogStatusEnumType, upload: _Upload) -> None:
         self._upload = None

@@ -17,18 +17,31 @@ the CSMS has accepted it or has it wait; until then the board would go back to t
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from firmware.clock import parse_utc
 from firmware.contract import Reboot
 from services.ocpp import signals
-from services.ocpp.background import Job, JobNews
+from services.ocpp.background import Cancel, Failed, Order, Outcome, Report, Task
 from services.ocpp.context import Block, Context, LinkOrder, TriggerAnswer
 from services.ocpp.device_model import keys
+from services.ocpp.firmware_update.tasks import (
+    Download,
+    Downloaded,
+    ImageRefused,
+    Install,
+    InstallBegun,
+    Installed,
+    RebootRequired,
+    SignerUntrusted,
+    SlotRequest,
+    SlotsAnswered,
+    Verified,
+    Verify,
+)
 from services.ocpp.firmware_update.update import CANCELLABLE, IDLE, INSTALLING, ON_TRIAL, RESTARTING, Stage, Update
-from services.ocpp.firmware_update.workers import Download, SlotWish
 from services.ocpp.key_values import Key
 
 if TYPE_CHECKING:
@@ -58,10 +71,10 @@ _GIVE_UP_S = 30.0
 """How long a restart waits for the CSMS to have heard of it; and how long until it is asked for again."""
 _SLACK_S = 1.0
 """A CSMS may tell its time in whole seconds: its now is then up to a second ahead of ours, and nothing to wait for."""
-_JOBS = {
-    "firmware.download": Stage.DOWNLOADING,
-    "firmware.verify": Stage.VERIFYING,
-    "firmware.install": Stage.INSTALLING,
+_STAGE_OF: dict[type[Order], Stage] = {
+    Download: Stage.DOWNLOADING,
+    Verify: Stage.VERIFYING,
+    Install: Stage.INSTALLING,
 }
 
 
@@ -72,8 +85,8 @@ class FirmwareManagement(Block):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._update: Update | None = None
-        self._job: str | None = None
-        """The running job's id."""
+        self._task: Task | None = None
+        """The one that runs."""
         self._known = False
         """The board has told about its slots."""
         self._unclaimed_trial = False
@@ -82,7 +95,6 @@ class FirmwareManagement(Block):
         """What Availability was told last."""
         self._busy = False
         """What resets were told last."""
-        self._job_kind = ""
         self._restart_at: float | None = None
         self._restart_asked = False
         self._keep_at = 0.0
@@ -127,7 +139,7 @@ class FirmwareManagement(Block):
     def _accept(self, request: UpdateFirmwareRequest, certificate: str, signature: str) -> UpdateFirmwareResponse:
         firmware, cancelled = request["firmware"], self._update
         if cancelled is not None:  # L01.FR.24
-            self._cancel_job()
+            self._cancel_task()
             fetched = cancelled.stage in (Stage.VERIFYING, Stage.READY, Stage.INSTALLED)
             self._send("InstallationFailed" if fetched else "DownloadFailed", cancelled.request_id)
         install = firmware.get("installDateTime")
@@ -164,13 +176,13 @@ class FirmwareManagement(Block):
         update = self._update
         if self._may_claim_trial and now >= self._keep_at:
             self._ask_slots("keep")
-        if update is None or (update.stage in IDLE and self._job is not None):
+        if update is None or (update.stage in IDLE and self._task is not None):
             return
         match update.stage:
             case Stage.SCHEDULED | Stage.PAUSED:
                 self._advance_download(update, now)
             case Stage.DOWNLOADING if self._download_blocked:
-                self._cancel_job()
+                self._cancel_task()
                 self._enter(update, Stage.PAUSED, "DownloadPaused")  # L01.FR.14
             case Stage.READY:
                 self._advance_install(update, now)
@@ -185,8 +197,7 @@ class FirmwareManagement(Block):
     def _advance_download(self, update: Update, now: float) -> None:
         if self._is_due(update.retrieve_at, now) and not self._download_blocked:
             self._enter(update, Stage.DOWNLOADING, "Downloading")
-            order = Download(update.location, update.retries, update.retry_interval_s)
-            self._start_job("firmware.download", order)
+            self._task = self.start_task(Download(update.location, update.retries, update.retry_interval_s))
             return
         why: FirmwareStatusEnumType = "DownloadScheduled" if update.stage is Stage.SCHEDULED else "DownloadPaused"
         if self._last_status(update) != why:
@@ -198,7 +209,7 @@ class FirmwareManagement(Block):
                 self._send("InstallScheduled", update.request_id)  # L01.FR.16
         elif not self._install_blocked:  # L01.FR.05, L01.FR.06
             self._enter(update, Stage.INSTALLING)
-            self._start_job("firmware.install", update.signed)
+            self._task = self.start_task(Install(update.signed))
 
     def _advance_proof(self, update: Update, now: float) -> None:
         """The new version is good when the HAL is there and the CSMS speaks with it."""
@@ -214,7 +225,7 @@ class FirmwareManagement(Block):
 
     def _advance_restart(self, update: Update, now: float) -> None:
         """Restart once the CSMS has heard of it, or can't be told in time."""
-        if self._job is not None:
+        if self._task is not None:
             return
         if self._restart_at is None:
             self._restart_at = now + _GIVE_UP_S
@@ -234,76 +245,77 @@ class FirmwareManagement(Block):
     def _may_claim_trial(self) -> bool:
         """Our memory of the update was lost, or this board wants to hear of every start that it went well."""
         judged = self._update is None or self._update.stage not in ON_TRIAL
-        return self._unclaimed_trial and judged and self._is_healthy and self._job is None
+        return self._unclaimed_trial and judged and self._is_healthy and self._task is None
 
-    # --- news -------------------------------------------------------------------------------------------------
+    # --- what the workers report ------------------------------------------------------------------------------
 
-    def on_job(self, news: JobNews, now: float) -> None:
-        if not news.kind.startswith("firmware.") or news.id != self._job or news.state == "progress":
-            return
+    def on_task(self, task: Task, report: Report, now: float) -> None:
         update = self._update
-        if news.state == "begun":
-            self._on_installing(update)
+        if task is not self._task:
             return
-        self._job = None
-        if news.kind == "firmware.slots":
-            self._on_slots(news, now)
-        elif update is not None and update.stage is _JOBS[news.kind]:
-            self._on_work(update, news)
+        if isinstance(report, InstallBegun):
+            self._on_installing(update)
+        if not isinstance(report, Outcome):
+            return
+        self._task = None
+        if isinstance(task.order, SlotRequest):
+            self._on_slots(report, now)
+        elif update is not None and update.stage is _STAGE_OF[type(task.order)]:
+            self._on_work(update, report)
 
     def _on_installing(self, update: Update | None) -> None:
         """Told when the board begins: a restart that it needs first comes before (L01.FR.15)."""
         if update is not None and update.stage is Stage.INSTALLING and self._last_status(update) != "Installing":
             self._send("Installing", update.request_id)
 
-    def _on_work(self, update: Update, news: JobNews) -> None:
-        match update.stage, news.state:
-            case Stage.DOWNLOADING, "done":
+    def _on_work(self, update: Update, outcome: Outcome) -> None:
+        match update.stage, outcome:
+            case Stage.DOWNLOADING, Downloaded():
                 self._enter(update, Stage.VERIFYING, "Downloaded")
-                self._start_job("firmware.verify", update.signed)
+                self._task = self.start_task(Verify(update.signed))
             case Stage.DOWNLOADING, _:
                 self._finish(update, "DownloadFailed")  # L01.FR.30
-            case Stage.VERIFYING, "done":
+            case Stage.VERIFYING, Verified():
                 self._enter(update, Stage.READY, "SignatureVerified")
-            case Stage.VERIFYING, _:
+            case Stage.VERIFYING, Failed():
                 self._finish(update, "InvalidSignature")
-                self.context.emit(signals.SecurityEvent("InvalidFirmwareSignature", str(news.detail)))  # L01.FR.03
-            case Stage.INSTALLING, "done":
-                update.slot = str(news.detail)
+                self.context.emit(signals.SecurityEvent("InvalidFirmwareSignature", outcome.reason))  # L01.FR.03
+            case Stage.INSTALLING, Installed():
+                update.slot = outcome.slot
                 self._enter(update, Stage.INSTALLED)
-            case Stage.INSTALLING, "reboot" if not update.restarted:
+            case Stage.INSTALLING, RebootRequired() if not update.restarted:
                 update.restarted = True
                 self._enter(update, Stage.REBOOT_FIRST, "InstallRebooting")  # L01.FR.15
-            case Stage.INSTALLING, "untrusted":
+            case Stage.INSTALLING, SignerUntrusted():
                 self._finish(update, "InstallVerificationFailed")
-                self.context.emit(signals.SecurityEvent("InvalidFirmwareSigningCertificate", str(news.detail)))
-            case Stage.INSTALLING, "refused":
+                self.context.emit(signals.SecurityEvent("InvalidFirmwareSigningCertificate", outcome.reason))
+            case Stage.INSTALLING, ImageRefused():
                 self._finish(update, "InstallVerificationFailed")  # L01.FR.29
             case Stage.INSTALLING, _:
                 self._finish(update, "InstallationFailed")
 
-    def _on_slots(self, news: JobNews, now: float) -> None:
+    def _on_slots(self, outcome: Outcome, now: float) -> None:
         if not self._known:
             self._known = True
-            self._resume(news.detail if news.state == "done" else None)
+            self._resume(outcome.status if isinstance(outcome, SlotsAnswered) else None)
             return
         update = self._update
         if update is None or update.stage not in ON_TRIAL:
-            self._note_trial(news, now)
+            self._note_trial(outcome, now)
             return
-        match update.stage, news.state:
-            case Stage.ACTIVATING, "done":
+        match update.stage, outcome:
+            case Stage.ACTIVATING, SlotsAnswered():
                 self._enter(update, Stage.REBOOTING, "InstallRebooting")  # L01.FR.32 (a)
             case Stage.ACTIVATING, _:
                 self._finish(update, "InstallationFailed")
-            case Stage.PROVING, "done":
+            case Stage.PROVING, SlotsAnswered():
                 self._succeed(update)
             case Stage.PROVING, _:
                 self._keep_at = now + _GIVE_UP_S
 
-    def _note_trial(self, news: JobNews, now: float) -> None:
-        if news.state == "done":
-            self._unclaimed_trial = news.detail.trial
+    def _note_trial(self, outcome: Outcome, now: float) -> None:
+        if isinstance(outcome, SlotsAnswered):
+            self._unclaimed_trial = outcome.status.trial
         else:
             self._keep_at = now + _GIVE_UP_S
 
@@ -318,12 +330,12 @@ class FirmwareManagement(Block):
             case Stage.DOWNLOADING:
                 update.stage = Stage.PAUSED
             case Stage.VERIFYING:
-                self._start_job("firmware.verify", update.signed)
+                self._task = self.start_task(Verify(update.signed))
             case Stage.INSTALLING:
-                self._start_job("firmware.install", update.signed)
+                self._task = self.start_task(Install(update.signed))
             case Stage.REBOOT_FIRST if restarted:
                 self._enter(update, Stage.INSTALLING)
-                self._start_job("firmware.install", update.signed)
+                self._task = self.start_task(Install(update.signed))
             case Stage.ACTIVATING if not restarted or slots is None or update.slot not in (slots.running, slots.failed):
                 self._enter(update, Stage.INSTALLED)  # the board may not have noted it
             case Stage.ACTIVATING:
@@ -378,19 +390,14 @@ class FirmwareManagement(Block):
         last = self.context.key_values.get(Key.FIRMWARE_STATUS) or {}
         return last.get("status") if last.get("requestId") == update.request_id else None
 
-    def _start_job(self, kind: str, order: Any) -> None:
-        self._job = self.context.new_id()
-        self._job_kind = kind
-        self.context.jobs.append(Job(kind, self._job, order))
+    def _cancel_task(self) -> None:
+        if self._task is not None:
+            self.context.tasks.append(Cancel(self._task))
+            self._task = None
 
-    def _cancel_job(self) -> None:
-        if self._job is not None:
-            self.context.jobs.append(Job(self._job_kind, self._job, None))
-            self._job = None
-
-    def _ask_slots(self, wish: Any, slot: str = "") -> None:
-        if self._job is None:
-            self._start_job("firmware.slots", SlotWish(wish, slot))
+    def _ask_slots(self, action: Literal["status", "activate", "keep", "roll_back", "clean"], slot: str = "") -> None:
+        if self._task is None:
+            self._task = self.start_task(SlotRequest(action, slot))
 
     # --- who has to wait for whom -----------------------------------------------------------------------------
 
@@ -478,9 +485,9 @@ class FirmwareManagement(Block):
         match update.stage:
             case Stage.SCHEDULED | Stage.PAUSED | Stage.READY:
                 return self._due_at
-            case Stage.PROVING if self._job is None and self._is_healthy:
+            case Stage.PROVING if self._task is None and self._is_healthy:
                 return self._keep_at
-            case Stage.PROVING if self._job is None and not self._charging:
+            case Stage.PROVING if self._task is None and not self._charging:
                 return self._prove_until
             case _ if update.stage in RESTARTING and not self._charging:
                 return self._restart_at

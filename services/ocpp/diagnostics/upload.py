@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slow half of a log upload: putting the file together, and bringing it to where the CSMS wants it.
+"""The worker of a log upload: it writes the file and transfers it to where the CSMS asked for it.
 
-The block (`blocks/diagnostics.py`) decides. News of a `log.upload` job: `attempt` and `waiting` from the transfer, in
-the end `done`, or `failed` with the kind of `TransferError`. The file lies in a folder of our own for no longer than
-the upload.
+The block (`blocks/diagnostics.py`) decides. The worker reports each `UploadAttempt`, and at the end `Uploaded` or
+`NotUploaded`. The file lies in a folder of its own for no longer than the upload.
 """
 
 from __future__ import annotations
@@ -16,26 +15,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from services.ocpp import transfer
+from services.ocpp.background import Order, Outcome, Progress
 from services.ocpp.diagnostics.archive import Period, write_diagnostics, write_security_log
 from services.ocpp.transfer.threads import in_thread
 
 if TYPE_CHECKING:
-    from services.ocpp.background import Worker
     from services.ocpp.security_log import SecurityLog
     from services.ocpp.transfer.trust import Trust
 
-__all__ = ["LogJobs", "LogOrder"]
+__all__ = ["LogUpload", "LogUploads", "NotUploaded", "UploadAttempt", "Uploaded"]
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class LogOrder:
+class LogUpload(Order):
     """`retries` after the first attempt. Location and secrets never show in a log."""
 
     name: str
     security: bool
-    """The security log, and not the diagnostics."""
+    """The security log; otherwise the diagnostics."""
     location: str = field(repr=False)
     retries: int
     retry_interval_s: float
@@ -45,8 +44,27 @@ class LogOrder:
     secrets: tuple[str, ...] = field(repr=False)
 
 
-class LogJobs:
-    """The worker. `folder` is for the files to upload alone; `logs` is where our processes log, if to files at all."""
+@dataclass(frozen=True, slots=True)
+class UploadAttempt(Progress):
+    """An attempt begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded(Outcome):
+    """The server has the whole file."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotUploaded(Outcome):
+    """The last attempt failed."""
+
+    kind: transfer.Kind
+
+
+class LogUploads:
+    """The worker. `folder` is for the files to upload alone; `logs` is where the processes log, if to files at all."""
+
+    orders = (LogUpload,)
 
     def __init__(
         self,
@@ -63,11 +81,9 @@ class LogJobs:
         self._trust = trust
         self._rules = rules
 
-    def workers(self) -> dict[str, Worker]:
-        """For the `JobRunner`."""
-        return {"log.upload": self._upload}
-
-    async def _upload(self, order: LogOrder, news: Callable[[str, Any], None]) -> tuple[str, Any]:
+    async def run(self, order: Order, progress: Callable[[Progress], None]) -> Outcome:
+        if not isinstance(order, LogUpload):
+            raise TypeError(order)
         path = self._folder / order.name
         try:
             await in_thread(self._build, order, path)
@@ -79,22 +95,22 @@ class LogJobs:
                 retries=order.retries,
                 retry_interval_s=order.retry_interval_s,
                 tls=tls,
-                progress=lambda word: news(word, None),
+                progress=lambda word: progress(UploadAttempt()) if word == "attempt" else None,
                 rules=self._rules(),
             )
         except transfer.TransferError as error:
             _log.warning("%s not uploaded: %s", order.name, error)
-            return "failed", error.kind
+            return NotUploaded(error.kind)
         except OSError as error:
             _log.warning("%s not uploaded: %s", order.name, error.strerror)
-            return "failed", "broken"
+            return NotUploaded("broken")
         finally:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
         _log.info("%s uploaded", order.name)
-        return "done", None
+        return Uploaded()
 
-    def _build(self, order: LogOrder, path: Path) -> None:
+    def _build(self, order: LogUpload, path: Path) -> None:
         with contextlib.suppress(OSError):
             for left_over in self._folder.iterdir():
                 left_over.unlink()

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from services.ocpp.firmware_update.workers import Signed
+from services.ocpp.firmware_update.tasks import Signed
 
 __all__ = ["CANCELLABLE", "IDLE", "INSTALLING", "ON_TRIAL", "RESTARTING", "Stage", "Update"]
 

@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slow half of a firmware update: fetching, hashing, installing, and asking the board about its slots.
+"""The workers of a firmware update: download, verify, install, and requests to the board about its slots.
 
-The block (`blocks/firmware_management.py`) decides, these workers do; what they say is news of a job:
+The block (`blocks/firmware_management.py`) decides; these do the slow work (`tasks.py` lists orders and outcomes).
 
-    firmware.download  `done`; `failed` with the kind of `TransferError`
-    firmware.verify    `done`; `failed` with why the signature is not good
-    firmware.install   `begun`; `done` with the slot; `reboot`: the board restarts first; `refused`: the image is no
-                       good for this station; `untrusted`: its signer is no longer; `failed`: the board could not do it
-    firmware.slots     `done` with a `SlotStatus`, whatever was asked; `failed`
-
-The image lies in a folder of our own. It is read without following links, and the installation hashes again what it
-writes, so that nothing else than what was verified can be installed.
+The image lies in a folder of its own. It is read without following links, and the installation hashes again what it
+writes, so only the bytes that were verified can be installed.
 """
 
 from __future__ import annotations
@@ -20,62 +14,49 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from firmware.errors import ImageError
 from firmware.update.slot_directory import open_image
 from firmware.update.slots import Proof, RebootNeeded, SlotError
 from services.ocpp import transfer
+from services.ocpp.background import Failed, Order, Outcome, Progress
+from services.ocpp.firmware_update.tasks import (
+    Download,
+    Downloaded,
+    ImageRefused,
+    Install,
+    InstallBegun,
+    Installed,
+    RebootRequired,
+    Signed,
+    SignerUntrusted,
+    SlotRequest,
+    SlotsAnswered,
+    Verified,
+    Verify,
+)
 
 if TYPE_CHECKING:
     from firmware.product import Product
     from firmware.update.slots import Slots
-    from services.ocpp.background import Worker
     from services.ocpp.transfer.trust import Trust
 
-__all__ = ["Download", "FirmwareJobs", "Signed", "SlotWish"]
+__all__ = ["FirmwareWorkers"]
 
 MAX_IMAGE_BYTES = 320 << 20
 _log = logging.getLogger(__name__)
-_News = Callable[[str, Any], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
-    """`retries` after the first attempt. The location may hold a password: never log it."""
+class FirmwareWorkers:
+    """The workers, and the checks that the block makes at once (`context.Firmware`).
 
-    location: str
-    retries: int
-    retry_interval_s: float
-
-    def __repr__(self) -> str:
-        return "Download()"
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """The request's signature (Base64) and signing certificate (PEM)."""
-
-    signature: str
-    certificate: str
-
-
-@dataclass(frozen=True, slots=True)
-class SlotWish:
-    """What is wanted of the slots; `clean` removes the image when an update is over."""
-
-    wish: Literal["status", "activate", "keep", "roll_back", "clean"]
-    slot: str = ""
-
-
-class FirmwareJobs:
-    """The workers, and what the block may ask at once (`context.Firmware`).
-
-    `folder` is for the image alone. `manufacturer_roots` gives the PEMs of the installed ManufacturerRootCertificates,
-    `trust` whom a file server may be certified by, `rules` where a download may go.
+    `folder` is for the image alone; `running` is the version that runs. `manufacturer_roots` gives the PEMs of the
+    installed ManufacturerRootCertificates, `trust` the authorities of file servers, `rules` where a download may go.
     """
+
+    orders = (Download, Verify, Install, SlotRequest)
 
     def __init__(
         self,
@@ -97,19 +78,22 @@ class FirmwareJobs:
         self._trust = trust
         self._rules = rules
 
-    def workers(self) -> dict[str, Worker]:
-        """For the `JobRunner`."""
-        return {
-            "firmware.download": self._download,
-            "firmware.verify": self._verify,
-            "firmware.install": self._install,
-            "firmware.slots": self._ask_slots,
-        }
+    async def run(self, order: Order, progress: Callable[[Progress], None]) -> Outcome:
+        match order:
+            case Download():
+                return await self._download(order)
+            case Verify():
+                return await self._verify(order.signed)
+            case Install():
+                return await self._install(order.signed, progress)
+            case SlotRequest():
+                return await self._ask_slots(order)
+        raise TypeError(order)
 
     # --- context.Firmware --------------------------------------------------------------------------------------
 
     def signer_problem(self, certificate: str, utc: float | None) -> str | None:
-        """Why this certificate may not sign firmware here; None when it may (L01.FR.12, L01.FR.21)."""
+        """Why this certificate may not sign firmware here; None if it may (L01.FR.12, L01.FR.21)."""
         from firmware.update import signing
 
         try:
@@ -120,7 +104,7 @@ class FirmwareJobs:
         return None
 
     def location_problem(self, location: str) -> str | None:
-        """Why nothing can be fetched from there; None when it can be tried."""
+        """Why this station downloads nothing from there; None if it tries to."""
         try:
             transfer.parse(location, self._rules())
         except transfer.TransferError as error:
@@ -129,7 +113,7 @@ class FirmwareJobs:
 
     # --- workers ----------------------------------------------------------------------------------------------
 
-    async def _download(self, order: Download, news: _News) -> tuple[str, Any]:
+    async def _download(self, order: Download) -> Outcome:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._image.unlink(missing_ok=True)
@@ -141,85 +125,85 @@ class FirmwareJobs:
                 retries=order.retries,
                 retry_interval_s=order.retry_interval_s,
                 tls=tls,
-                progress=lambda state: news("progress", state),
+                progress=lambda _state: None,
                 rules=self._rules(),
             )
         except transfer.TransferError as error:
             _log.warning("firmware not downloaded: %s", error)
-            return "failed", error.kind
+            return Failed(str(error))
         except OSError as error:
             _log.warning("firmware not downloaded: %s", error.strerror)
-            return "failed", "broken"
-        return "done", None
+            return Failed(str(error.strerror))
+        return Downloaded()
 
-    async def _verify(self, order: Signed, _news: _News) -> tuple[str, Any]:
-        """L01.FR.04: the signature, over the SHA-256 of the whole file; L01.FR.12: by one who may sign today.
+    async def _verify(self, signed: Signed) -> Outcome:
+        """L01.FR.04: the signature, over the SHA-256 of the whole file; L01.FR.12: by a signer who is valid now.
 
-        The request may be from long ago: roots are deleted (M04) and certificates expire meanwhile.
+        The request may be old: meanwhile roots may have been deleted (M04) and certificates expired.
         """
-        problem = self.signer_problem(order.certificate, self._trust.utc())
+        problem = self.signer_problem(signed.certificate, self._trust.utc())
         if problem is not None:
-            return "failed", problem
+            return Failed(problem)
         try:
-            await asyncio.to_thread(_verify, self._image, order)
+            await asyncio.to_thread(_verify, self._image, signed)
         except (ImageError, OSError) as error:
             _log.warning("firmware not verified: %s", error)
-            return "failed", str(error)
-        return "done", None
+            return Failed(str(error))
+        return Verified()
 
-    async def _install(self, order: Signed, news: _News) -> tuple[str, Any]:
-        problem = self.signer_problem(order.certificate, None)  # a date that has passed since is no doubt of the image
+    async def _install(self, signed: Signed, progress: Callable[[Progress], None]) -> Outcome:
+        problem = self.signer_problem(signed.certificate, None)  # an expiry after the verification does not matter
         if problem is not None:
             _log.warning("firmware not installed: %s", problem)
-            return "untrusted", problem
+            return SignerUntrusted(problem)
         try:
             await self._slots.prepare()
-            news("begun", None)
+            progress(InstallBegun())
             slot = await self._slots.install(
                 self._image,
-                _proof(order),
+                _proof(signed),
                 family=self._product.identity.firmware_family,
                 running=self._running,
                 rollback=self._product.limits.firmware_rollback,
             )
         except ImageError as error:
             _log.warning("firmware refused: %s", error)
-            return "refused", str(error)
+            return ImageRefused(str(error))
         except RebootNeeded:
-            return "reboot", None
+            return RebootRequired()
         except (SlotError, OSError) as error:
             _log.warning("firmware not installed: %s", error)
-            return "failed", str(error)
-        return "done", slot
+            return Failed(str(error))
+        return Installed(slot)
 
-    async def _ask_slots(self, order: SlotWish, _news: _News) -> tuple[str, Any]:
+    async def _ask_slots(self, request: SlotRequest) -> Outcome:
         slots = self._slots
         try:
-            match order.wish:
+            match request.action:
                 case "activate":
-                    await slots.activate(order.slot)
+                    await slots.activate(request.slot)
                 case "keep":
                     await slots.keep()
                 case "roll_back":
                     await slots.roll_back()
                 case "clean":
                     self._image.unlink(missing_ok=True)
-            return "done", await slots.status()
+            return SlotsAnswered(await slots.status())
         except (SlotError, OSError) as error:
-            _log.error("slots: %s: %s", order.wish, error)
-            return "failed", str(error)
+            _log.error("slots: %s: %s", request.action, error)
+            return Failed(str(error))
 
 
-def _proof(order: Signed) -> Proof:
+def _proof(signed: Signed) -> Proof:
     from firmware.update import signing
 
-    return Proof(order.certificate.encode(), signing.decode_signature(order.signature))
+    return Proof(signed.certificate.encode(), signing.decode_signature(signed.signature))
 
 
-def _verify(image: Path, order: Signed) -> None:
+def _verify(image: Path, signed: Signed) -> None:
     from firmware.update import signing
 
-    proof = _proof(order)
+    proof = _proof(signed)
     digest = hashlib.sha256()
     with open_image(image) as stream:
         if os.fstat(stream.fileno()).st_size > MAX_IMAGE_BYTES:

@@ -1,40 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs: one of a kind at a time, and nothing of a cancelled one goes on."""
+"""Tasks: one of a kind at a time, and a cancelled one does nothing more."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
-from services.ocpp.background import Job, JobNews, JobRunner
+import pytest
+
+from services.ocpp.background import Cancel, Failed, Order, Outcome, Progress, Report, Task, TaskRunner
 from services.ocpp.transfer.threads import in_thread
 
 
-class Yard:
-    """A runner whose worker blocks in a thread until it may go on."""
+@dataclass(frozen=True, slots=True)
+class Open(Order):
+    """Wait for this gate."""
+
+    gate: str
+
+
+@dataclass(frozen=True, slots=True)
+class AtGate(Progress):
+    gate: str
+
+
+class Passed(Outcome):
+    pass
+
+
+class Gates:
+    """A runner whose worker blocks in a thread until its gate is open."""
+
+    orders = (Open,)
 
     def __init__(self) -> None:
-        self.runner = JobRunner({"work": self.work}, self.tell)
+        self.runner = TaskRunner([self], self.deliver)
         self.gates = {name: threading.Event() for name in ("a", "b")}
         self.happened: list[str] = []
+        self.reports: list[tuple[Task, Report]] = []
         self.changed = asyncio.Event()
 
-    def tell(self, news: JobNews) -> None:
-        self.note(f"{news.id} {news.state}")
+    def start(self, gate: str) -> Task:
+        task = Task("X", Open(gate))
+        self.runner.take(task)
+        return task
+
+    def deliver(self, task: Task, report: Report) -> None:
+        self.reports.append((task, report))
+        if isinstance(task.order, Open) and isinstance(report, Outcome):
+            self.note(f"{task.order.gate} {type(report).__name__}")
 
     def note(self, what: str) -> None:
         self.happened.append(what)
         self.changed.set()
 
-    async def work(self, order: str, _news: Callable[[str, Any], None]) -> tuple[str, Any]:
-        self.note(f"{order} begins")
+    async def run(self, order: Order, progress: Callable[[Progress], None]) -> Outcome:
+        assert isinstance(order, Open)
+        self.note(f"{order.gate} begins")
+        progress(AtGate(order.gate))
         try:
-            await in_thread(self.gates[order].wait, 10.0)
+            await in_thread(self.gates[order.gate].wait, 10.0)
         finally:
-            self.note(f"{order} is over")
-        return "done", None
+            self.note(f"{order.gate} is over")
+        return Passed()
 
     async def until(self, what: str) -> None:
         async with asyncio.timeout(5.0):
@@ -43,37 +73,56 @@ class Yard:
                 await self.changed.wait()
 
 
-async def test_a_job_waits_for_the_one_that_was_cancelled_for_it() -> None:
-    yard = Yard()
-    yard.runner.start(Job("work", "1", "a"))
-    await yard.until("a begins")
-    yard.runner.start(Job("work", "1", None))
-    yard.runner.start(Job("work", "2", "b"))
-    yard.gates["b"].set()
+async def test_a_task_waits_for_the_one_that_was_cancelled_for_it() -> None:
+    gates = Gates()
+    first = gates.start("a")
+    await gates.until("a begins")
+    gates.runner.take(Cancel(first))
+    gates.start("b")
+    gates.gates["b"].set()
     for _ in range(10):
         await asyncio.sleep(0)
-    assert yard.happened == ["a begins"]  # its thread still writes
-    yard.gates["a"].set()
-    await yard.until("2 done")
-    assert yard.happened == ["a begins", "a is over", "b begins", "b is over", "2 done"]
+    assert gates.happened == ["a begins"]  # its thread still writes
+    gates.gates["a"].set()
+    await gates.until("b Passed")
+    assert gates.happened == ["a begins", "a is over", "b begins", "b is over", "b Passed"]
 
 
-async def test_a_job_that_is_cancelled_before_its_turn_never_begins() -> None:
-    yard = Yard()
-    yard.runner.start(Job("work", "1", "a"))
-    yard.runner.start(Job("work", "2", "b"))
-    await yard.until("a begins")
-    yard.runner.start(Job("work", "2", None))
-    yard.gates["a"].set()
-    await yard.until("1 done")
-    await yard.runner.close()
-    assert yard.happened == ["a begins", "a is over", "1 done"]
+async def test_a_task_that_is_cancelled_while_it_waits_never_begins() -> None:
+    gates = Gates()
+    gates.start("a")
+    second = gates.start("b")
+    await gates.until("a begins")
+    gates.runner.take(Cancel(second))
+    gates.gates["a"].set()
+    await gates.until("a Passed")
+    await gates.runner.close()
+    assert gates.happened == ["a begins", "a is over", "a Passed"]
 
 
-async def test_a_worker_that_raises_has_failed_and_the_next_one_runs() -> None:
-    yard = Yard()
-    yard.runner.start(Job("work", "1", "no such gate"))
-    yard.runner.start(Job("work", "2", "a"))
-    yard.gates["a"].set()
-    await yard.until("2 done")
-    assert "1 failed" in yard.happened
+async def test_reports_come_with_their_task() -> None:
+    gates = Gates()
+    gates.gates["a"].set()
+    task = gates.start("a")
+    await gates.until("a Passed")
+    assert [(about is task, type(report)) for about, report in gates.reports] == [(True, AtGate), (True, Passed)]
+
+
+async def test_cancelling_a_task_that_is_over_does_nothing() -> None:
+    gates = Gates()
+    gates.gates["a"].set()
+    task = gates.start("a")
+    await gates.until("a Passed")
+    gates.runner.take(Cancel(task))
+    await gates.runner.close()
+    assert gates.happened == ["a begins", "a is over", "a Passed"]
+
+
+async def test_a_worker_that_raises_has_failed_and_the_next_one_runs(caplog: pytest.LogCaptureFixture) -> None:
+    gates = Gates()
+    failed = gates.start("no such gate")
+    gates.start("a")
+    gates.gates["a"].set()
+    await gates.until("a Passed")
+    assert (failed, Failed("'no such gate'")) in gates.reports
+    assert "Open failed" in caplog.text

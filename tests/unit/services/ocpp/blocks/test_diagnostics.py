@@ -9,30 +9,16 @@ from typing import Any
 import pytest
 
 from firmware.clock import format_utc, parse_utc
-from services.ocpp.background import Job, JobNews
+from services.ocpp.background import Failed, Report, Task
 from services.ocpp.blocks.diagnostics import Diagnostics
 from services.ocpp.device_model import keys
-from services.ocpp.station import Station, Step
+from services.ocpp.diagnostics.archive import Period
+from services.ocpp.diagnostics.upload import LogUpload, NotUploaded, UploadAttempt, Uploaded
 from services.ocpp.transfer.rules import check_name
 from tests.support.station_bench import StationBench, set_variables
 
 TOKEN = {"idToken": "04A1B2C3D4E580", "type": "ISO14443"}
 CERTIFICATE = {"hashAlgorithm": "SHA256", "issuerNameHash": "a", "issuerKeyHash": "b", "serialNumber": "c"}
-
-
-@pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
-    """What the station wants done outside."""
-    seen: list[Job] = []
-    take = Station.take_step
-
-    def noting(station: Station) -> Step:
-        step = take(station)
-        seen.extend(step.jobs)
-        return step
-
-    monkeypatch.setattr(Station, "take_step", noting)
-    return seen
 
 
 @pytest.fixture
@@ -47,8 +33,15 @@ def get_log(bench: StationBench, request_id: int = 7, log_type: str = "Diagnosti
     return bench.call("GetLog", {"logType": log_type, "requestId": request_id, "log": location})
 
 
-def news(bench: StationBench, job: Job, state: str, detail: Any = None) -> None:
-    bench.tell(lambda now: bench.station.on_job(JobNews(job.kind, job.id, state, detail), now))
+def uploads(bench: StationBench) -> list[LogUpload]:
+    """The uploads that the block has requested."""
+    return [task.order for task in bench.tasks if isinstance(task.order, LogUpload)]
+
+
+def report(bench: StationBench, report: Report, task: Task | None = None) -> None:
+    """The worker reports on this task, or on the last one."""
+    about = task or bench.tasks[-1]
+    bench.tell(lambda now: bench.station.on_task(about, report, now))
 
 
 def told(bench: StationBench) -> list[tuple[str, int | None]]:
@@ -72,69 +65,71 @@ def notified(bench: StationBench) -> str:
 
 
 @pytest.mark.parametrize(("log_type", "suffix"), [("DiagnosticsLog", ".tar.gz"), ("SecurityLog", ".log")])
-def test_an_upload(bench: StationBench, jobs: list[Job], log_type: str, suffix: str) -> None:
+def test_an_upload(bench: StationBench, log_type: str, suffix: str) -> None:
     answer = get_log(bench, log_type=log_type)
     assert answer["status"] == "Accepted"  # N01.FR.01
     assert answer["filename"].endswith(f"-7{suffix}")
     check_name(answer["filename"])
-    (job,) = jobs
-    assert job.order.name == answer["filename"]
-    assert job.order.security == (log_type == "SecurityLog")  # N01.FR.03, N01.FR.04
-    news(bench, job, "attempt")
-    news(bench, job, "done")
+    (order,) = uploads(bench)
+    assert order.name == answer["filename"]
+    assert order.security == (log_type == "SecurityLog")  # N01.FR.03, N01.FR.04
+    report(bench, UploadAttempt())
+    report(bench, Uploaded())
     assert told(bench) == [("Uploading", 7), ("Uploaded", 7)]  # N01.FR.07, N01.FR.08, N01.FR.09
 
 
-def test_retries_are_the_csms_s_and_told_of_once(bench: StationBench, jobs: list[Job]) -> None:
+def test_retries_are_the_csms_s_and_told_of_once(bench: StationBench) -> None:
     log = {"remoteLocation": "ftp://files.example/logs"}
     request = {"logType": "DiagnosticsLog", "requestId": 1, "retries": 3, "retryInterval": 5, "log": log}
     assert bench.call("GetLog", request)["status"] == "Accepted"
-    assert (jobs[0].order.retries, jobs[0].order.retry_interval_s) == (3, 5.0)
-    for state in ("attempt", "waiting", "attempt", "waiting", "attempt"):
-        news(bench, jobs[0], state)
-    news(bench, jobs[0], "failed", "not_found")
+    assert (uploads(bench)[0].retries, uploads(bench)[0].retry_interval_s) == (3, 5.0)
+    for _ in range(3):
+        report(bench, UploadAttempt())
+    report(bench, NotUploaded("not_found"))
     assert told(bench) == [("Uploading", 1), ("UploadFailure", 1)]  # N01.FR.10
 
 
 @pytest.mark.parametrize(
-    ("kind", "status"),
+    ("outcome", "status"),
     [
-        ("permission", "PermissionDenied"),
-        ("scheme", "NotSupportedOperation"),
-        ("unsupported", "NotSupportedOperation"),
-        ("bad_message", "BadMessage"),
-        ("stalled", "UploadFailure"),
-        ("an error of ours", "UploadFailure"),
+        (NotUploaded("permission"), "PermissionDenied"),
+        (NotUploaded("scheme"), "NotSupportedOperation"),
+        (NotUploaded("unsupported"), "NotSupportedOperation"),
+        (NotUploaded("bad_message"), "BadMessage"),
+        (NotUploaded("stalled"), "UploadFailure"),
+        (Failed("a bug"), "UploadFailure"),
     ],
 )
-def test_failures(bench: StationBench, jobs: list[Job], kind: str, status: str) -> None:
+def test_failures(bench: StationBench, outcome: Report, status: str) -> None:
     get_log(bench)
-    news(bench, jobs[0], "failed", kind)
+    report(bench, outcome)
     assert told(bench) == [(status, 7)]
     assert get_log(bench, 8)["status"] == "Accepted"
 
 
-def test_a_second_request_is_refused_where_the_product_can_not_cancel(bench: StationBench, jobs: list[Job]) -> None:
+def test_a_second_request_is_refused_where_the_product_can_not_cancel(bench: StationBench) -> None:
     get_log(bench)
     answer = get_log(bench, 8)
     assert answer["status"] == "Rejected"  # C-57 is No
     assert "filename" not in answer
-    assert len(jobs) == 1
+    assert len(bench.tasks) == 1
+    assert bench.cancelled == []
 
 
-def test_a_second_request_cancels_the_first_where_it_can(full: StationBench, jobs: list[Job]) -> None:
+def test_a_second_request_cancels_the_first_where_it_can(full: StationBench) -> None:
     get_log(full, 1)
-    news(full, jobs[0], "attempt")
+    report(full, UploadAttempt())
     assert get_log(full, 2)["status"] == "AcceptedCanceled"  # N01.FR.12
-    assert (jobs[1].id, jobs[1].order) == (jobs[0].id, None)
-    news(full, jobs[0], "done")  # too late: nobody listens any more
-    news(full, jobs[2], "attempt")
+    first, _second = full.tasks
+    assert full.cancelled == [first]
+    report(full, Uploaded(), first)  # too late: it was cancelled
+    report(full, UploadAttempt())
     assert told(full) == [("Uploading", 1), ("AcceptedCanceled", 1), ("Uploading", 2)]  # N01.FR.20
 
 
-def test_the_end_of_a_cancelled_upload_is_told_after_an_outage(full: StationBench, jobs: list[Job]) -> None:
+def test_the_end_of_a_cancelled_upload_is_told_after_an_outage(full: StationBench) -> None:
     get_log(full, 1)
-    news(full, jobs[0], "attempt")
+    report(full, UploadAttempt())
     full.answers["LogStatusNotification"] = None  # the link breaks before the CSMS has it
     assert get_log(full, 2)["status"] == "AcceptedCanceled"
     full.link_down()
@@ -147,40 +142,40 @@ def test_the_end_of_a_cancelled_upload_is_told_after_an_outage(full: StationBenc
     "location",
     ["file:///etc/shadow", "http://files.example/x", "sftp://files.example/x", "https://", "x", "https://a/.."],
 )
-def test_urls_that_are_not_taken(bench: StationBench, jobs: list[Job], location: str) -> None:
+def test_urls_that_are_not_taken(bench: StationBench, location: str) -> None:
     answer = get_log(bench, remoteLocation=location)
     assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "InvalidURL")
-    assert jobs == []
+    assert bench.tasks == []
 
 
-def test_a_period(bench: StationBench, jobs: list[Job]) -> None:
+def test_a_period(bench: StationBench) -> None:
     get_log(bench, oldestTimestamp="2026-11-24T00:00:00Z", latestTimestamp="2026-11-24T02:00:00+01:00")
-    period = jobs[0].order.period
-    assert period.latest - period.oldest == 3600
+    begin, end = parse_utc("2026-11-24T00:00:00Z"), parse_utc("2026-11-24T01:00:00Z")
+    assert uploads(bench)[0].period == Period(begin, end)
 
 
-def test_a_period_that_ends_before_it_begins(bench: StationBench, jobs: list[Job]) -> None:
+def test_a_period_that_ends_before_it_begins(bench: StationBench) -> None:
     answer = get_log(bench, oldestTimestamp="2026-11-24T02:00:00Z", latestTimestamp="2026-11-24T01:00:00Z")
     assert answer["status"] == "Rejected"  # N01.FR.05
-    assert jobs == []
+    assert bench.tasks == []
 
 
-def test_a_period_that_is_yet_to_come(bench: StationBench, jobs: list[Job]) -> None:
+def test_a_period_that_is_yet_to_come(bench: StationBench) -> None:
     answer = get_log(bench, oldestTimestamp=format_utc(bench.clock.utc() + 3600))
     assert answer["status"] == "Rejected"  # N01.FR.05
-    assert jobs == []
+    assert bench.tasks == []
 
 
-def test_a_period_before_the_security_log_begins(bench: StationBench, jobs: list[Job]) -> None:
+def test_a_period_before_the_security_log_begins(bench: StationBench) -> None:
     first = bench.sent("SecurityEventNotification")[0]["timestamp"]
     before = format_utc(parse_utc(first) - 3600)
     answer = get_log(bench, log_type="SecurityLog", latestTimestamp=before)
     assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "NotFound"}}  # N01.FR.05
-    assert jobs == []
+    assert bench.tasks == []
     assert get_log(bench, log_type="SecurityLog", oldestTimestamp=before, latestTimestamp=first)["status"] == "Accepted"
 
 
-def test_diagnostics_are_there_for_any_period(bench: StationBench, jobs: list[Job]) -> None:
+def test_diagnostics_are_there_for_any_period(bench: StationBench) -> None:
     """Device model and state go with them, whatever the log files hold."""
     assert get_log(bench, latestTimestamp="2026-11-24T00:00:00Z")["status"] == "Accepted"
 
@@ -192,7 +187,7 @@ def test_times_at_the_end_of_time(bench: StationBench, stamp: str) -> None:
     assert bench.call("GetVariables", {"getVariableData": [{"component": {"name": "X"}, "variable": {"name": "Y"}}]})
 
 
-def test_not_before_we_are_accepted(tmp_path: Path, jobs: list[Job]) -> None:
+def test_not_before_we_are_accepted(tmp_path: Path) -> None:
     bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = {"status": "Pending", "currentTime": "2027-01-15T08:00:00Z", "interval": 100}
     bench.up()
@@ -200,9 +195,9 @@ def test_not_before_we_are_accepted(tmp_path: Path, jobs: list[Job]) -> None:
     assert told(bench) == []  # B02.FR.02
 
 
-def test_a_restart_ends_it(bench: StationBench, jobs: list[Job]) -> None:
+def test_a_restart_ends_it(bench: StationBench) -> None:
     get_log(bench)
-    news(bench, jobs[0], "attempt")
+    report(bench, UploadAttempt())
     bench.restart_service()
     bench.up()
     assert told(bench) == [("Uploading", 7), ("UploadFailure", 7)]
@@ -213,31 +208,31 @@ def test_a_restart_ends_it(bench: StationBench, jobs: list[Job]) -> None:
     assert told(bench)[-1] == ("Idle", None)
 
 
-def test_the_end_is_told_even_if_it_came_while_offline(bench: StationBench, jobs: list[Job]) -> None:
+def test_the_end_is_told_even_if_it_came_while_offline(bench: StationBench) -> None:
     get_log(bench)
     bench.link_down()
-    news(bench, jobs[0], "attempt")
-    news(bench, jobs[0], "done")
+    report(bench, UploadAttempt())
+    report(bench, Uploaded())
     bench.link_up()
     assert told(bench) == [("Uploaded", 7)]
 
 
-def test_the_status_on_request(bench: StationBench, jobs: list[Job]) -> None:
+def test_the_status_on_request(bench: StationBench) -> None:
     trigger(bench)
     get_log(bench)
     trigger(bench)
-    news(bench, jobs[0], "done")
+    report(bench, Uploaded())
     trigger(bench)
     # F06.FR.14, F06.FR.15, N01.FR.13
     assert told(bench) == [("Idle", None), ("Uploading", 7), ("Uploaded", 7), ("Idle", None)]
 
 
-def test_no_secret_is_in_the_order(bench: StationBench, jobs: list[Job], caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_in_the_order(bench: StationBench, caplog: pytest.LogCaptureFixture) -> None:
     bench.context.model.put(keys.BASIC_AUTH_PASSWORD, "0123456789abcdef")
     bench.plug(1)
     bench.card("04DEADBEEF0001", 1)
     get_log(bench)
-    order = jobs[0].order
+    order = uploads(bench)[0]
     assert "0123456789abcdef" not in str(order.documents)
     assert "0123456789abcdef" in order.secrets
     assert "04DEADBEEF0001" not in str(order.documents)
@@ -245,7 +240,7 @@ def test_no_secret_is_in_the_order(bench: StationBench, jobs: list[Job], caplog:
     assert "0123456789abcdef" not in repr(order) + caplog.text
 
 
-def test_any_identity_makes_a_file_name(tmp_path: Path, jobs: list[Job]) -> None:
+def test_any_identity_makes_a_file_name(tmp_path: Path) -> None:
     bench = StationBench(tmp_path)
     bench.up()
     bench.context.model.put(keys.IDENTITY, "*CP|1@x+=" * 5)
@@ -388,12 +383,12 @@ def test_long_reports_come_in_parts(bench: StationBench) -> None:
     ]
 
 
-def test_a_reset_on_idle_waits_for_an_upload(bench: StationBench, jobs: list[Job]) -> None:
+def test_a_reset_on_idle_waits_for_an_upload(bench: StationBench) -> None:
     """Erratum 2.14 of part 2."""
     get_log(bench)
     assert bench.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}
     bench.advance(300)
     assert not bench.rebooting
-    news(bench, jobs[0], "done")
+    report(bench, Uploaded())
     bench.advance(1)
     assert bench.rebooting

@@ -12,13 +12,28 @@ from msgspec.structs import replace
 from firmware.clock import format_utc
 from firmware.contract import BootCause, Reboot
 from firmware.update.slots import SlotStatus
+from services.ocpp.background import Failed, Order, Outcome
 from services.ocpp.blocks.firmware_management import FirmwareManagement
-from services.ocpp.firmware_update.workers import Download, Signed, SlotWish
+from services.ocpp.firmware_update.tasks import (
+    Download,
+    Downloaded,
+    ImageRefused,
+    Install,
+    InstallBegun,
+    Installed,
+    RebootRequired,
+    Signed,
+    SignerUntrusted,
+    SlotRequest,
+    SlotsAnswered,
+    Verified,
+    Verify,
+)
 from tests.support.station_bench import StationBench
 
 FACTORY = SlotStatus("factory")
 TRIAL = SlotStatus("a", trial=True)
-DOWNLOAD, VERIFY, INSTALL, SLOTS = "firmware.download", "firmware.verify", "firmware.install", "firmware.slots"
+SIGNED = Signed("QUJD", "good")
 
 
 class Judge:
@@ -41,7 +56,7 @@ class Site(StationBench):
 
     def slots(self, status: SlotStatus) -> None:
         """The board answers what it was asked last."""
-        self.news(SLOTS, "done", status)
+        self.report(SlotRequest, SlotsAnswered(status))
 
     def request(self, request_id: int = 7, **fields: str | None) -> str:
         """UpdateFirmware; the answer's status."""
@@ -62,13 +77,13 @@ class Site(StationBench):
 
     def to_installing(self) -> None:
         self.request()
-        self.news(DOWNLOAD, "done")
-        self.news(VERIFY, "done")
-        self.news(INSTALL, "begun")
+        self.report(Download, Downloaded())
+        self.report(Verify, Verified())
+        self.report(Install, InstallBegun())
 
     def to_rebooting(self) -> None:
         self.to_installing()
-        self.news(INSTALL, "done", "a")
+        self.report(Install, Installed("a"))
         self.slots(FACTORY)
         self.advance(1.0)
         assert self.rebooting
@@ -88,8 +103,12 @@ class Site(StationBench):
         return [each["type"] for each in self.sent("SecurityEventNotification")]
 
     @property
-    def last_job(self) -> tuple[str, Any]:
-        return self.jobs[-1].kind, self.jobs[-1].order
+    def last_order(self) -> Order:
+        return self.tasks[-1].order
+
+    @property
+    def orders_given(self) -> list[Order]:
+        return [task.order for task in self.tasks]
 
     def status(self, evse: int) -> str:
         return next(str(s["connectorStatus"]) for s in reversed(self.sent("StatusNotification")) if s["evseId"] == evse)
@@ -125,8 +144,7 @@ UP_TO_INSTALLING = ["Downloading", "Downloaded", "SignatureVerified", "Installin
 
 def test_accepted_request_begins_the_download(site: Site) -> None:
     assert site.request() == "Accepted"
-    kind, order = site.last_job
-    assert (kind, order) == (DOWNLOAD, Download("https://u:secret@files/image", 2, 10))
+    assert site.last_order == Download("https://u:secret@files/image", 2, 10)
     assert site.sent("FirmwareStatusNotification") == [{"status": "Downloading", "requestId": 7}]
 
 
@@ -138,7 +156,7 @@ def test_retries_are_the_requests(site: Site) -> None:
         "signature": "QUJD",
     }
     site.call("UpdateFirmware", {"requestId": 7, "retries": 5, "retryInterval": 60, "firmware": firmware})
-    assert site.last_job[1] == Download("https://files/image", 5, 60)
+    assert site.last_order == Download("https://files/image", 5, 60)
 
 
 @pytest.mark.parametrize("missing", ["signature", "signingCertificate"])
@@ -154,7 +172,7 @@ def test_bad_certificate_is_refused_before_anything_is_fetched(site: Site) -> No
     assert site.request(signingCertificate="bad") == "InvalidCertificate"
     assert site.security[-1] == "InvalidFirmwareSigningCertificate"
     assert site.progress == []
-    assert site.last_job[0] == SLOTS
+    assert isinstance(site.last_order, SlotRequest)
 
 
 def test_location_that_is_not_taken_is_rejected(site: Site) -> None:
@@ -165,7 +183,7 @@ def test_second_request_is_rejected_where_none_can_be_cancelled(site: Site) -> N
     """L01.FR.27"""
     site.request()
     assert site.request(8) == "Rejected"
-    site.news(DOWNLOAD, "done")
+    site.report(Download, Downloaded())
     assert {each["requestId"] for each in site.sent("FirmwareStatusNotification")} == {7}
 
 
@@ -173,18 +191,20 @@ def test_second_request_cancels_where_that_is_possible(tmp_path: Path) -> None:
     """L01.FR.24"""
     site = Site(tmp_path, product_name="full")
     site.request()
-    first = site.jobs[-1]
+    first = site.tasks[-1]
     assert site.request(8) == "AcceptedCanceled"
-    assert [(job.id == first.id, job.order is None) for job in site.jobs[-2:]] == [(True, True), (False, False)]
+    assert site.cancelled == [first]
+    assert site.tasks[-1] is not first
+    assert isinstance(site.last_order, Download)
     assert [(each["status"], each["requestId"]) for each in site.sent("FirmwareStatusNotification")] == [
         ("Downloading", 7),
         ("DownloadFailed", 7),
         ("Downloading", 8),
     ]
-    site.news(DOWNLOAD, "done")
-    site.news(VERIFY, "done")
+    site.report(Download, Downloaded())
+    site.report(Verify, Verified())
     assert site.request(9) == "Rejected"  # what goes into a slot goes on
-    site.news(INSTALL, "failed", "why")
+    site.report(Install, Failed("why"))
     assert site.request(10) == "Accepted"
 
 
@@ -195,10 +215,10 @@ def test_installed_version_that_waits_for_its_restart_can_be_cancelled(tmp_path:
     site.context.product = replace(site.product, features=features)
     site.to_installing()
     site.start_charging(1)
-    site.news(INSTALL, "done", "a")
+    site.report(Install, Installed("a"))
     assert site.request(8) == "AcceptedCanceled"
     assert (site.progress[-2], site.progress[-1]) == ("InstallationFailed", "DownloadScheduled")
-    assert SlotWish("activate", "a") not in [job.order for job in site.jobs]
+    assert SlotRequest("activate", "a") not in site.orders_given
 
 
 @pytest.mark.parametrize("date", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59"])
@@ -212,7 +232,7 @@ def test_bad_request_cancels_nothing(tmp_path: Path) -> None:
     site = Site(tmp_path, product_name="full")
     site.request()
     assert site.request(8, signingCertificate="bad") == "InvalidCertificate"
-    site.news(DOWNLOAD, "done")
+    site.report(Download, Downloaded())
     assert site.progress == ["Downloading", "Downloaded"]
 
 
@@ -241,9 +261,9 @@ def test_now_of_a_csms_that_tells_whole_seconds(site: Site) -> None:
     """Our time is behind by what it leaves out."""
     site.request(retrieveDateTime=site.in_future(0.9), installDateTime=site.in_future(0.9))
     assert site.progress == ["Downloading"]
-    site.news(DOWNLOAD, "done")
-    site.news(VERIFY, "done")
-    site.news(INSTALL, "begun")
+    site.report(Download, Downloaded())
+    site.report(Verify, Verified())
+    site.report(Install, InstallBegun())
     assert site.progress == UP_TO_INSTALLING
 
 
@@ -258,9 +278,9 @@ def test_scheduled_download_survives_a_power_cut(site: Site) -> None:
 def test_download_that_fails(site: Site) -> None:
     """L01.FR.30"""
     site.request()
-    site.news(DOWNLOAD, "failed", "not_found")
+    site.report(Download, Failed("not_found"))
     assert site.progress == ["Downloading", "DownloadFailed"]
-    assert site.last_job == (SLOTS, SlotWish("clean"))
+    assert site.last_order == SlotRequest("clean")
     site.slots(FACTORY)
     assert site.request(8) == "Accepted"
 
@@ -272,7 +292,7 @@ def test_reset_on_idle_waits_for_a_download_and_not_for_a_date(site: Site) -> No
     site.restart(FACTORY)
     site.advance(101)
     assert site.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}
-    site.news(DOWNLOAD, "failed", "not_found")
+    site.report(Download, Failed("not_found"))
     site.advance(1)
     assert site.rebooting
 
@@ -280,44 +300,45 @@ def test_reset_on_idle_waits_for_a_download_and_not_for_a_date(site: Site) -> No
 def test_signature_that_is_not_good(site: Site) -> None:
     """L01.FR.03"""
     site.request()
-    site.news(DOWNLOAD, "done")
-    assert site.last_job == (VERIFY, Signed("QUJD", "good"))
-    site.news(VERIFY, "failed", "why")
+    site.report(Download, Downloaded())
+    assert site.last_order == Verify(SIGNED)
+    site.report(Verify, Failed("why"))
     assert site.progress == ["Downloading", "Downloaded", "InvalidSignature"]
     assert site.security[-1] == "InvalidFirmwareSignature"
-    assert all(job.kind != INSTALL for job in site.jobs)
+    assert not any(isinstance(order, Install) for order in site.orders_given)
 
 
 def test_installation_waits_for_its_time(site: Site) -> None:
     """L01.FR.16: sessions go on until then."""
     site.request(installDateTime=site.in_future(100))
-    site.news(DOWNLOAD, "done")
-    site.news(VERIFY, "done")
+    site.report(Download, Downloaded())
+    site.report(Verify, Verified())
     assert site.progress == ["Downloading", "Downloaded", "SignatureVerified", "InstallScheduled"]
     assert site.status(1) == "Available"
     site.advance(101)
-    site.news(INSTALL, "begun")
+    site.report(Install, InstallBegun())
     assert site.progress[-1] == "Installing"
-    assert site.last_job == (INSTALL, Signed("QUJD", "good"))
+    assert site.last_order == Install(SIGNED)
     assert (site.status(1), site.status(2)) == ("Unavailable", "Unavailable")
 
 
 def test_time_of_installation_that_passed_meanwhile(site: Site) -> None:
     site.request(installDateTime=site.in_future(-7200))
-    site.news(DOWNLOAD, "done")
-    site.news(VERIFY, "done")
-    site.news(INSTALL, "begun")
+    site.report(Download, Downloaded())
+    site.report(Verify, Verified())
+    site.report(Install, InstallBegun())
     assert site.progress == UP_TO_INSTALLING
 
 
 @pytest.mark.parametrize(
-    ("verdict", "status"), [("refused", "InstallVerificationFailed"), ("failed", "InstallationFailed")]
+    ("outcome", "status"),
+    [(ImageRefused("why"), "InstallVerificationFailed"), (Failed("why"), "InstallationFailed")],
 )
-def test_installation_that_fails_gives_the_evses_back(site: Site, verdict: str, status: str) -> None:
+def test_installation_that_fails_gives_the_evses_back(site: Site, outcome: Outcome, status: str) -> None:
     """L01.FR.29"""
     site.to_installing()
     assert site.status(1) == "Unavailable"
-    site.news(INSTALL, verdict, "why")
+    site.report(Install, outcome)
     assert site.progress == [*UP_TO_INSTALLING, status]
     assert site.status(1) == "Available"
 
@@ -325,10 +346,10 @@ def test_installation_that_fails_gives_the_evses_back(site: Site, verdict: str, 
 def test_news_of_a_job_that_was_given_up_counts_for_nothing(tmp_path: Path) -> None:
     site = Site(tmp_path, product_name="full")
     site.request()
-    old = site.jobs[-1]
+    old = site.tasks[-1]
     site.request(8)
-    site.jobs.append(old)
-    site.news(DOWNLOAD, "done")
+    site.tasks.append(old)
+    site.report(Download, Downloaded())
     assert site.progress[-1] == "Downloading"
 
 
@@ -362,15 +383,15 @@ def test_evse_that_becomes_available_is_closed(site: Site) -> None:
 def test_session_that_begins_meanwhile_pauses_the_download(site: Site) -> None:
     """L01.FR.14"""
     site.request()
-    job = site.jobs[-1]
+    task = site.tasks[-1]
     site.start_charging(1)
     assert site.progress == ["Downloading", "DownloadPaused"]
-    assert (site.jobs[-1].id, site.jobs[-1].order) == (job.id, None)
+    assert site.cancelled == [task]
     assert site.status(2) == "Unavailable"
     site.stop_charging(1)
     assert site.progress == ["Downloading", "DownloadPaused", "Downloading"]
     assert site.status(2) == "Unavailable"  # L01.FR.07: until it is installed
-    site.news(DOWNLOAD, "failed", "not_found")
+    site.report(Download, Failed("not_found"))
     assert site.status(2) == "Available"
 
 
@@ -402,8 +423,8 @@ def test_station_wakes_at_each_date(site: Site) -> None:
     start = site.clock.monotonic()
     assert block.next_deadline() == pytest.approx(start + 100, abs=0.01)
     site.advance(100.1)
-    site.news(DOWNLOAD, "done")
-    site.news(VERIFY, "done")
+    site.report(Download, Downloaded())
+    site.report(Verify, Verified())
     assert block.next_deadline() == pytest.approx(start + 200, abs=0.01)
 
 
@@ -444,12 +465,12 @@ def test_image_is_fetched_beside_a_transaction_where_that_is_possible(tmp_path: 
     site.start_charging(1)
     site.request()
     assert site.status(2) == "Available"
-    site.news(DOWNLOAD, "done")
-    site.news(VERIFY, "done")
+    site.report(Download, Downloaded())
+    site.report(Verify, Verified())
     assert site.progress == ["Downloading", "Downloaded", "SignatureVerified"]
     assert (site.status(1), site.status(2)) == ("Occupied", "Unavailable")  # L01.FR.07
     site.stop_charging(1)
-    assert site.last_job[0] == INSTALL
+    assert isinstance(site.last_order, Install)
 
 
 def test_image_is_installed_beside_a_transaction_where_that_is_possible(tmp_path: Path) -> None:
@@ -459,11 +480,11 @@ def test_image_is_installed_beside_a_transaction_where_that_is_possible(tmp_path
     site.context.product = replace(site.product, features=features)
     site.to_installing()
     site.start_charging(1)
-    site.news(INSTALL, "done", "a")
-    assert site.last_job[0] != SLOTS
+    site.report(Install, Installed("a"))
+    assert not isinstance(site.last_order, SlotRequest)
     assert (site.status(1), site.status(2)) == ("Occupied", "Unavailable")
     site.stop_charging(1)
-    assert site.last_job == (SLOTS, SlotWish("activate", "a"))
+    assert site.last_order == SlotRequest("activate", "a")
 
 
 # --- across the restart -----------------------------------------------------------------------------------------------
@@ -473,8 +494,8 @@ def test_restart_comes_after_the_csms_has_heard_of_it(site: Site) -> None:
     """L01.FR.32 (a)"""
     site.answers["FirmwareStatusNotification"] = lambda request: None if request["status"] == "InstallRebooting" else {}
     site.to_installing()
-    site.news(INSTALL, "done", "a")
-    assert site.last_job == (SLOTS, SlotWish("activate", "a"))
+    site.report(Install, Installed("a"))
+    assert site.last_order == SlotRequest("activate", "a")
     site.slots(FACTORY)
     assert site.progress[-1] == "InstallRebooting"
     site.advance(10)
@@ -499,10 +520,10 @@ def test_new_version_is_kept_when_the_csms_has_accepted_it(site: Site) -> None:
     site.power_cut(5.0, BootCause.REQUESTED)
     site.slots(TRIAL)
     site.hal_up()
-    assert site.last_job == (SLOTS, SlotWish("status"))
+    assert site.last_order == SlotRequest("status")
     site.link_up()
     assert site.sent("BootNotification")[-1]["reason"] == "FirmwareUpdate"
-    assert site.last_job == (SLOTS, SlotWish("keep"))
+    assert site.last_order == SlotRequest("keep")
     assert site.progress[-1] == "InstallRebooting"
     site.slots(SlotStatus("a"))
     assert site.progress == [*UP_TO_INSTALLING, "InstallRebooting", "Installed"]
@@ -517,9 +538,9 @@ def test_evses_are_open_again_while_the_new_version_proves_itself(site: Site) ->
     site.request()
     site.stop_charging(1)
     site.unplug(1)
-    site.news(DOWNLOAD, "done")
-    site.news(VERIFY, "done")
-    site.news(INSTALL, "done", "a")
+    site.report(Download, Downloaded())
+    site.report(Verify, Verified())
+    site.report(Install, Installed("a"))
     site.slots(FACTORY)
     assert (site.status(1), site.status(2)) == ("Unavailable", "Unavailable")
     site.power_cut(5.0, BootCause.REQUESTED)
@@ -533,17 +554,17 @@ def test_new_version_without_hal_is_not_kept(site: Site) -> None:
     site.power_cut(5.0, BootCause.REQUESTED)
     site.slots(TRIAL)
     site.link_up()
-    assert site.last_job == (SLOTS, SlotWish("status"))
+    assert site.last_order == SlotRequest("status")
     site.hal_up()
-    assert site.last_job == (SLOTS, SlotWish("keep"))
+    assert site.last_order == SlotRequest("keep")
 
 
 def test_board_that_can_not_keep_it_is_asked_again_later(site: Site) -> None:
     site.to_rebooting()
     site.restart(TRIAL)
-    asked = len(site.jobs)
-    site.news(SLOTS, "failed", "bus gone")
-    assert len(site.jobs) == asked
+    asked = len(site.tasks)
+    site.report(SlotRequest, Failed("bus gone"))
+    assert len(site.tasks) == asked
     site.advance(31)
     site.slots(SlotStatus("a"))
     assert site.progress[-1] == "Installed"
@@ -564,9 +585,9 @@ def test_version_that_the_csms_never_accepts_is_given_up(site: Site) -> None:
     site.slots(TRIAL)
     site.hal_up()
     site.advance(890)
-    assert site.last_job == (SLOTS, SlotWish("status"))
+    assert site.last_order == SlotRequest("status")
     site.advance(20)
-    assert site.last_job == (SLOTS, SlotWish("roll_back"))
+    assert site.last_order == SlotRequest("roll_back")
     site.slots(SlotStatus("a", failed="a"))
     site.advance(1)
     assert site.rebooting
@@ -576,9 +597,9 @@ def test_version_that_the_csms_never_accepts_is_given_up(site: Site) -> None:
 
 def to_restarting_first(site: Site) -> None:
     site.request()
-    site.news(DOWNLOAD, "done")
-    site.news(VERIFY, "done")
-    site.news(INSTALL, "reboot")
+    site.report(Download, Downloaded())
+    site.report(Verify, Verified())
+    site.report(Install, RebootRequired())
     assert site.progress == ["Downloading", "Downloaded", "SignatureVerified", "InstallRebooting"]
     site.advance(1)
     assert site.rebooting
@@ -587,10 +608,10 @@ def to_restarting_first(site: Site) -> None:
 def test_signer_that_is_no_longer_trusted_when_it_is_installed(site: Site) -> None:
     """L01.FR.02, L01.FR.12, L01.FR.29"""
     site.request(installDateTime=site.in_future(100))
-    site.news(DOWNLOAD, "done")
-    site.news(VERIFY, "done")
+    site.report(Download, Downloaded())
+    site.report(Verify, Verified())
     site.advance(101)
-    site.news(INSTALL, "untrusted", "no root")
+    site.report(Install, SignerUntrusted("no root"))
     assert site.progress[-1] == "InstallVerificationFailed"
     assert site.security[-1] == "InvalidFirmwareSigningCertificate"
     assert site.status(1) == "Available"
@@ -600,9 +621,9 @@ def test_board_that_restarts_first(site: Site) -> None:
     """L01.FR.15: InstallRebooting before Installing, which is told when the installation begins."""
     to_restarting_first(site)
     site.restart(FACTORY)
-    assert site.last_job[0] == INSTALL
+    assert isinstance(site.last_order, Install)
     assert site.progress[-1] == "InstallRebooting"
-    site.news(INSTALL, "begun")
+    site.report(Install, InstallBegun())
     assert site.progress[-2:] == ["InstallRebooting", "Installing"]
     assert site.status(1) == "Unavailable"
 
@@ -610,7 +631,7 @@ def test_board_that_restarts_first(site: Site) -> None:
 def test_board_that_never_has_restarted_enough(site: Site) -> None:
     to_restarting_first(site)
     site.restart(FACTORY)
-    site.news(INSTALL, "reboot")
+    site.report(Install, RebootRequired())
     assert site.progress[-1] == "InstallationFailed"
     assert site.status(1) == "Available"
 
@@ -623,7 +644,7 @@ def test_csms_that_has_us_wait_proves_the_version_all_the_same(site: Site) -> No
     site.hal_up()
     site.answers["BootNotification"] = {"status": "Pending", "currentTime": site.in_future(0), "interval": 60}
     site.link_up()
-    assert site.last_job == (SLOTS, SlotWish("keep"))
+    assert site.last_order == SlotRequest("keep")
     site.slots(SlotStatus("a"))
     assert site.progress[-1] == "InstallRebooting"
     del site.answers["BootNotification"]
@@ -635,28 +656,28 @@ def test_csms_that_has_us_wait_proves_the_version_all_the_same(site: Site) -> No
 def test_power_cut_resumes_the_stage(site: Site, stage: str) -> None:
     site.request()
     if stage != "download":
-        site.news(DOWNLOAD, "done")
+        site.report(Download, Downloaded())
     if stage in ("install", "activate"):
-        site.news(VERIFY, "done")
-        site.news(INSTALL, "begun")
+        site.report(Verify, Verified())
+        site.report(Install, InstallBegun())
     if stage == "activate":
-        site.news(INSTALL, "done", "a")
+        site.report(Install, Installed("a"))
     before = list(site.progress)
     site.restart(FACTORY, BootCause.POWER_UP)
     expected = {
-        "download": (DOWNLOAD, Download("https://u:secret@files/image", 2, 10)),
-        "verify": (VERIFY, Signed("QUJD", "good")),
-        "install": (INSTALL, Signed("QUJD", "good")),
-        "activate": (SLOTS, SlotWish("activate", "a")),  # the board had not noted it
+        "download": Download("https://u:secret@files/image", 2, 10),
+        "verify": Verify(SIGNED),
+        "install": Install(SIGNED),
+        "activate": SlotRequest("activate", "a"),  # the board had not noted it
     }
-    assert site.last_job == expected[stage]
+    assert site.last_order == expected[stage]
     assert site.progress == (["Downloading", "Downloading"] if stage == "download" else before)
 
 
 def test_power_cut_right_after_the_activation(site: Site) -> None:
     """The board noted it, we did not: it comes back with the new version, or has given that up already."""
     site.to_installing()
-    site.news(INSTALL, "done", "a")
+    site.report(Install, Installed("a"))
     site.restart(TRIAL, BootCause.POWER_UP)
     site.slots(SlotStatus("a"))
     assert site.progress == [*UP_TO_INSTALLING, "Installed"]
@@ -664,7 +685,7 @@ def test_power_cut_right_after_the_activation(site: Site) -> None:
 
 def test_service_that_restarts_before_the_board_does_goes_on(site: Site) -> None:
     site.to_installing()
-    site.news(INSTALL, "done", "a")
+    site.report(Install, Installed("a"))
     site.slots(FACTORY)
     site.restart_service()
     site.slots(FACTORY)
@@ -676,10 +697,10 @@ def test_service_that_restarts_before_the_board_does_goes_on(site: Site) -> None
 
 def test_trial_that_nobody_remembers_is_kept_all_the_same(tmp_path: Path) -> None:
     bench = StationBench(tmp_path, updates=Judge())
-    bench.news(SLOTS, "done", TRIAL)
+    bench.report(SlotRequest, SlotsAnswered(TRIAL))
     bench.up()
-    assert bench.jobs[-1].order == SlotWish("keep")
-    bench.news(SLOTS, "done", SlotStatus("a"))
+    assert bench.tasks[-1].order == SlotRequest("keep")
+    bench.report(SlotRequest, SlotsAnswered(SlotStatus("a")))
     assert bench.sent("FirmwareStatusNotification") == []
 
 
@@ -687,22 +708,22 @@ def test_board_that_wants_to_hear_of_every_start_is_told_again_later(tmp_path: P
     """As RAUC's boot loaders do, which count every boot down."""
     site = Site(tmp_path)
     site.restart(TRIAL)
-    assert site.last_job == (SLOTS, SlotWish("keep"))
-    site.news(SLOTS, "failed", "bus gone")
-    asked = len(site.jobs)
+    assert site.last_order == SlotRequest("keep")
+    site.report(SlotRequest, Failed("bus gone"))
+    asked = len(site.tasks)
     site.advance(29)
-    assert len(site.jobs) == asked
+    assert len(site.tasks) == asked
     site.advance(2)
-    assert site.last_job == (SLOTS, SlotWish("keep"))
+    assert site.last_order == SlotRequest("keep")
     site.slots(SlotStatus("a"))
     site.advance(100)
-    assert len(site.jobs) == asked + 1
+    assert len(site.tasks) == asked + 1
 
 
 def test_start_is_confirmed_while_an_update_is_scheduled(site: Site) -> None:
     site.request(retrieveDateTime=site.in_future(1000))
     site.restart(TRIAL)
-    assert site.last_job == (SLOTS, SlotWish("keep"))
+    assert site.last_order == SlotRequest("keep")
     site.advance(1000)
     assert site.progress == ["DownloadScheduled"]  # not while the board is asked
     site.slots(SlotStatus("a"))
@@ -712,10 +733,10 @@ def test_start_is_confirmed_while_an_update_is_scheduled(site: Site) -> None:
 def test_statuses_made_offline_arrive_in_order(site: Site) -> None:
     site.request()
     site.link_down()
-    site.news(DOWNLOAD, "done")
-    site.news(VERIFY, "done")
-    site.news(INSTALL, "begun")
-    site.news(INSTALL, "refused", "why")
+    site.report(Download, Downloaded())
+    site.report(Verify, Verified())
+    site.report(Install, InstallBegun())
+    site.report(Install, ImageRefused("why"))
     site.link_up()
     assert site.progress == [*UP_TO_INSTALLING, "InstallVerificationFailed"]
 
@@ -728,7 +749,7 @@ def test_triggered_status(site: Site) -> None:
     assert site.trigger() == {"status": "Idle"}
     site.request()
     assert site.trigger() == {"status": "Downloading", "requestId": 7}
-    site.news(DOWNLOAD, "failed", "tls")
+    site.report(Download, Failed("tls"))
     assert site.trigger() == {"status": "DownloadFailed", "requestId": 7}
 
 

@@ -21,6 +21,7 @@ from firmware.contract.messages import FromClient, Request
 from firmware.ipc.framing import Decoder, encode
 from firmware.update.slots import SlotStatus
 from services.ocpp.device_model.build import build
+from services.ocpp.firmware_update.tasks import SlotRequest, SlotsAnswered
 from services.ocpp.signals import Authorised, SecurityEvent
 from tests.support.absurd import TEXTS, calls, response_of
 from tests.support.pki import Pki
@@ -61,7 +62,7 @@ class _Anything:
 def _bench(folder: Path, product_name: str = "c7am-400-cc") -> StationBench:
     bench = StationBench(folder, product_name=product_name, updates=_Anything())
     bench.up()
-    bench.news("firmware.slots", "done", SlotStatus("a"))
+    bench.report(SlotRequest, SlotsAnswered(SlotStatus("a")))
     return bench
 
 

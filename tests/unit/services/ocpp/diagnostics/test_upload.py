@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from firmware.clock import parse_utc
+from services.ocpp.background import Outcome, Progress
 from services.ocpp.diagnostics import archive
 from services.ocpp.diagnostics.archive import Period, write_diagnostics, write_security_log
-from services.ocpp.diagnostics.upload import LogJobs, LogOrder
+from services.ocpp.diagnostics.upload import LogUpload, LogUploads, NotUploaded, UploadAttempt, Uploaded
 from services.ocpp.security_log import SecurityLog
 from services.ocpp.transfer import Rules
 from services.ocpp.transfer.trust import Trust
@@ -145,11 +146,11 @@ async def server(certificates: Path) -> AsyncIterator[RawServer]:
 
 
 @pytest.fixture
-def worker(tmp_path: Path, logs: Path, certificates: Path) -> LogJobs:
+def worker(tmp_path: Path, logs: Path, certificates: Path) -> LogUploads:
     security_log = SecurityLog(tmp_path / "security.log")
     security_log.check(None)
     security_log.record("StartupOfTheDevice", time="2026-11-24T00:00:00.000Z", tech_info="PowerUp")
-    return LogJobs(
+    return LogUploads(
         tmp_path / "uploads",
         logs=logs,
         security_log=security_log,
@@ -158,7 +159,7 @@ def worker(tmp_path: Path, logs: Path, certificates: Path) -> LogJobs:
     )
 
 
-def order(location: str, **more: Any) -> LogOrder:
+def order(location: str, **more: Any) -> LogUpload:
     options: dict[str, Any] = {
         "name": "diagnostics-CP001-20261124T000000Z-7.tar.gz",
         "security": False,
@@ -169,41 +170,40 @@ def order(location: str, **more: Any) -> LogOrder:
         "documents": {"state": {"x": 1}},
         "secrets": (SECRET,),
     }
-    return LogOrder(**{**options, **more})
+    return LogUpload(**{**options, **more})
 
 
-async def run(worker: LogJobs, what: LogOrder) -> tuple[list[str], tuple[str, Any]]:
-    words: list[str] = []
-    last = await worker.workers()["log.upload"](what, lambda word, _detail: words.append(word))
-    return words, last
+async def run(worker: LogUploads, order: LogUpload) -> tuple[list[Progress], Outcome]:
+    """What the worker reported, and the outcome."""
+    reports: list[Progress] = []
+    return reports, await worker.run(order, reports.append)
 
 
-async def test_the_diagnostics_arrive(worker: LogJobs, server: RawServer, tmp_path: Path) -> None:
-    words, last = await run(worker, order(f"{server.base}/logs/"))
-    assert (words, last) == (["attempt"], ("done", None))
+async def test_the_diagnostics_arrive(worker: LogUploads, server: RawServer, tmp_path: Path) -> None:
+    assert await run(worker, order(f"{server.base}/logs/")) == ([UploadAttempt()], Uploaded())
     assert "log/hal.log" in contents(server.bodies[0])
     assert list((tmp_path / "uploads").iterdir()) == []
 
 
-async def test_the_security_log_arrives(worker: LogJobs, server: RawServer) -> None:
+async def test_the_security_log_arrives(worker: LogUploads, server: RawServer) -> None:
     await run(worker, order(f"{server.base}/logs/", security=True, name="security-CP001-7.log"))
     assert json.loads(server.bodies[0])["type"] == "StartupOfTheDevice"
 
 
-async def test_a_failure_has_its_kind(worker: LogJobs, server: RawServer, tmp_path: Path) -> None:
+async def test_a_failure_has_its_kind(worker: LogUploads, server: RawServer, tmp_path: Path) -> None:
     server.answers = [b"HTTP/1.1 403 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"]
-    words, last = await run(worker, order(f"{server.base}/logs/", retries=1))
-    assert (words, last) == (["attempt", "waiting", "attempt"], ("failed", "permission"))
+    reports, outcome = await run(worker, order(f"{server.base}/logs/", retries=1))
+    assert (reports, outcome) == ([UploadAttempt(), UploadAttempt()], NotUploaded("permission"))
     assert list((tmp_path / "uploads").iterdir()) == []
 
 
-async def test_no_room_for_the_file(worker: LogJobs, server: RawServer, tmp_path: Path) -> None:
+async def test_no_room_for_the_file(worker: LogUploads, server: RawServer, tmp_path: Path) -> None:
     (tmp_path / "uploads").write_text("a file where the folder should be")
-    assert (await run(worker, order(f"{server.base}/logs/")))[1] == ("failed", "broken")
+    assert (await run(worker, order(f"{server.base}/logs/")))[1] == NotUploaded("broken")
     assert server.heads == []
 
 
-async def test_a_cancelled_upload_leaves_nothing(worker: LogJobs, server: RawServer, tmp_path: Path) -> None:
+async def test_a_cancelled_upload_leaves_nothing(worker: LogUploads, server: RawServer, tmp_path: Path) -> None:
     reached = asyncio.Event()
 
     async def hold(_head: bytes, _reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -220,7 +220,7 @@ async def test_a_cancelled_upload_leaves_nothing(worker: LogJobs, server: RawSer
 
 
 async def test_nothing_secret_is_logged_or_sent(
-    worker: LogJobs, server: RawServer, logs: Path, caplog: pytest.LogCaptureFixture
+    worker: LogUploads, server: RawServer, logs: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (logs / "ocpp.log").write_text(f"2026-11-24T00:00:00.000Z INFO a: the password is {SECRET}\n")
     location = server.base.replace("//", "//me:Pl4nted-url-password@") + "/logs/?sig=Pl4nted-signature"

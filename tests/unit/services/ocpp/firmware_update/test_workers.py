@@ -7,14 +7,29 @@ import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from firmware import product
 from firmware.update.simulated import SimulatedSlots, arrange
 from firmware.update.slots import SlotStatus
-from services.ocpp.firmware_update.workers import Download, FirmwareJobs, Signed, SlotWish
+from services.ocpp.background import Failed, Order, Outcome, Progress
+from services.ocpp.firmware_update.tasks import (
+    Download,
+    Downloaded,
+    ImageRefused,
+    Install,
+    InstallBegun,
+    Installed,
+    RebootRequired,
+    Signed,
+    SignerUntrusted,
+    SlotRequest,
+    SlotsAnswered,
+    Verified,
+    Verify,
+)
+from services.ocpp.firmware_update.workers import FirmwareWorkers
 from services.ocpp.transfer import Rules
 from services.ocpp.transfer.trust import Trust
 from tests.support.firmware import image, signature
@@ -32,7 +47,7 @@ class Works:
         self.files = FileServer(folder / "files", server_context(root.server(), folder))
         self.slots = SimulatedSlots(folder / "slots")
         self.data = image()
-        self.jobs = FirmwareJobs(
+        self.workers = FirmwareWorkers(
             folder / "images",
             self.slots,
             product.load("c7am-400-cc"),
@@ -42,7 +57,7 @@ class Works:
             rules=lambda: Rules(stall_s=5.0),
         )
         self.image = folder / "images" / "image"
-        self.heard: list[str] = []
+        self.reports: list[Progress] = []
         self.roots = [self.manufacturer.pem]
         self.utc: float | None = None
 
@@ -50,12 +65,18 @@ class Works:
     def signed(self) -> Signed:
         return Signed(signature(self.data, self.signer), self.signer.pem)
 
-    async def run(self, kind: str, order: Any) -> tuple[str, Any]:
-        return await self.jobs.workers()[f"firmware.{kind}"](order, lambda state, _detail: self.heard.append(state))
+    async def run(self, order: Order) -> Outcome:
+        return await self.workers.run(order, self.reports.append)
 
-    async def fetch(self, name: str = "image") -> tuple[str, Any]:
+    async def fetch(self, name: str = "image") -> Outcome:
         (self.folder / "files" / "image").write_bytes(self.data)
-        return await self.run("download", Download(self.files.url(name), 0, 0.0))
+        return await self.run(Download(self.files.url(name), 0, 0.0))
+
+    async def verify(self) -> Outcome:
+        return await self.run(Verify(self.signed))
+
+    async def install(self) -> Outcome:
+        return await self.run(Install(self.signed))
 
 
 @pytest.fixture
@@ -67,26 +88,28 @@ async def works(tmp_path: Path) -> AsyncIterator[Works]:
 
 
 async def test_from_the_server_into_a_slot(works: Works) -> None:
-    assert await works.fetch() == ("done", None)
+    assert await works.fetch() == Downloaded()
     assert works.image.read_bytes() == works.data
     assert works.image.parent.stat().st_mode & 0o077 == 0
-    assert await works.run("verify", works.signed) == ("done", None)
-    assert await works.run("install", works.signed) == ("done", "a")
-    assert await works.run("slots", SlotWish("activate", "a")) == ("done", SlotStatus("factory"))
+    assert await works.verify() == Verified()
+    assert await works.install() == Installed("a")
+    assert await works.run(SlotRequest("activate", "a")) == SlotsAnswered(SlotStatus("factory"))
     assert works.slots.select() == works.folder / "slots" / "a"
-    assert await works.run("slots", SlotWish("keep")) == ("done", SlotStatus("a"))
-    assert await works.run("slots", SlotWish("clean")) == ("done", SlotStatus("a"))
+    assert await works.run(SlotRequest("keep")) == SlotsAnswered(SlotStatus("a"))
+    assert await works.run(SlotRequest("clean")) == SlotsAnswered(SlotStatus("a"))
     assert not works.image.exists()
 
 
 async def test_file_that_is_not_there(works: Works) -> None:
-    assert await works.fetch("nothing") == ("failed", "not_found")
+    assert await works.fetch("nothing") == Failed("not_found: HTTP 404")
 
 
 async def test_server_that_nobody_vouches_for(works: Works, tmp_path: Path) -> None:
     stranger = FileServer(tmp_path / "files", server_context(Authority("stranger").server(), tmp_path))
     await stranger.start()
-    assert await works.run("download", Download(stranger.url("image"), 0, 0.0)) == ("failed", "tls")
+    outcome = await works.run(Download(stranger.url("image"), 0, 0.0))
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.startswith("tls: ")
     await stranger.stop()
 
 
@@ -97,16 +120,16 @@ async def test_location_is_not_in_what_is_printed_of_an_order() -> None:
 async def test_signature_over_other_bytes(works: Works) -> None:
     await works.fetch()
     forged = Signed(signature(works.data + b"x", works.signer), works.signer.pem)
-    assert (await works.run("verify", forged))[0] == "failed"
-    assert (await works.run("verify", Signed("no base64!", works.signer.pem)))[0] == "failed"
-    assert (await works.run("verify", Signed("", works.signer.pem)))[0] == "failed"
+    assert isinstance(await works.run(Verify(forged)), Failed)
+    assert isinstance(await works.run(Verify(Signed("no base64!", works.signer.pem))), Failed)
+    assert isinstance(await works.run(Verify(Signed("", works.signer.pem))), Failed)
 
 
 async def test_image_exchanged_after_it_was_verified(works: Works) -> None:
     await works.fetch()
-    assert (await works.run("verify", works.signed))[0] == "done"
+    assert await works.verify() == Verified()
     works.image.write_bytes(image({"hal/__main__.py": b"evil"}))
-    assert (await works.run("install", works.signed))[0] == "refused"
+    assert isinstance(await works.install(), ImageRefused)
     assert not (works.folder / "slots" / "a").exists()
 
 
@@ -115,8 +138,8 @@ async def test_root_that_is_deleted_under_way(works: Works) -> None:
     await works.fetch()
     works.roots.clear()
     why = "the signing certificate comes from no installed manufacturer root"
-    assert await works.run("verify", works.signed) == ("failed", why)
-    assert await works.run("install", works.signed) == ("untrusted", why)
+    assert await works.verify() == Failed(why)
+    assert await works.install() == SignerUntrusted(why)
     assert not (works.folder / "slots" / "a").exists()
 
 
@@ -124,8 +147,8 @@ async def test_signer_that_expires_under_way(works: Works) -> None:
     """L01.FR.12: judged when the signature is; one that was good then is good for an installation much later."""
     await works.fetch()
     works.utc = time.time() + 100 * 366 * 86_400
-    assert (await works.run("verify", works.signed))[0] == "failed"
-    assert (await works.run("install", works.signed))[0] == "done"
+    assert isinstance(await works.verify(), Failed)
+    assert await works.install() == Installed("a")
 
 
 async def test_image_that_became_a_link(works: Works, tmp_path: Path) -> None:
@@ -133,43 +156,44 @@ async def test_image_that_became_a_link(works: Works, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_bytes(works.data)
     works.image.unlink()
     works.image.symlink_to(tmp_path / "elsewhere")
-    assert (await works.run("verify", works.signed))[0] == "failed"
-    assert (await works.run("install", works.signed))[0] == "failed"
+    assert isinstance(await works.verify(), Failed)
+    assert isinstance(await works.install(), Failed)
 
 
 async def test_image_that_is_gone(works: Works) -> None:
-    assert (await works.run("verify", works.signed))[0] == "failed"
-    assert (await works.run("install", works.signed))[0] == "failed"
+    assert isinstance(await works.verify(), Failed)
+    assert isinstance(await works.install(), Failed)
+
+
+@pytest.mark.parametrize("data", [image(version="0.9.0"), image(family="OTHER"), b"zip"])
+async def test_signed_image_that_is_not_for_this_station(works: Works, data: bytes) -> None:
+    works.data = data
+    await works.fetch()
+    assert await works.verify() == Verified()
+    assert isinstance(await works.install(), ImageRefused)
 
 
 @pytest.mark.parametrize(
-    ("data", "verdict"), [(image(version="0.9.0"), "refused"), (image(family="OTHER"), "refused"), (b"zip", "refused")]
+    ("how", "outcome", "reports"),
+    [("install_fails", Failed, [InstallBegun()]), ("needs_reboot_first", RebootRequired, [])],
 )
-async def test_signed_image_that_is_not_for_this_station(works: Works, data: bytes, verdict: str) -> None:
-    works.data = data
-    await works.fetch()
-    assert (await works.run("verify", works.signed))[0] == "done"
-    assert (await works.run("install", works.signed))[0] == verdict
-
-
-@pytest.mark.parametrize(("how", "verdict"), [("install_fails", "failed"), ("needs_reboot_first", "reboot")])
-async def test_board_in_trouble(works: Works, how: str, verdict: str) -> None:
+async def test_board_in_trouble(works: Works, how: str, outcome: type[Outcome], reports: list[Progress]) -> None:
     await works.fetch()
     arrange(works.folder / "slots", how)
-    assert (await works.run("install", works.signed))[0] == verdict
-    assert ("begun" in works.heard) == (verdict != "reboot")
+    assert isinstance(await works.install(), outcome)
+    assert works.reports == reports
 
 
 async def test_slot_that_is_not_there(works: Works) -> None:
-    assert (await works.run("slots", SlotWish("activate", "b")))[0] == "failed"
+    assert isinstance(await works.run(SlotRequest("activate", "b")), Failed)
 
 
 def test_what_is_asked_at_once(works: Works) -> None:
-    jobs = works.jobs
-    assert jobs.signer_problem(works.signer.pem, None) is None
-    assert jobs.signer_problem(Authority("stranger").firmware_signer().pem, None) is not None
-    assert jobs.signer_problem("no certificate é", None) is not None
-    assert jobs.location_problem("https://files.example/image") is None
+    workers = works.workers
+    assert workers.signer_problem(works.signer.pem, None) is None
+    assert workers.signer_problem(Authority("stranger").firmware_signer().pem, None) is not None
+    assert workers.signer_problem("no certificate é", None) is not None
+    assert workers.location_problem("https://files.example/image") is None
     for location in ("file:///etc/passwd", "http://files.example/image", "gopher://x/", "", "https://h/../x"):
-        assert jobs.location_problem(location) is not None, location
-    assert json.dumps(jobs.location_problem("https://u:secret@169.254.169.254/\n")).count("secret") == 0
+        assert workers.location_problem(location) is not None, location
+    assert json.dumps(workers.location_problem("https://u:secret@169.254.169.254/\n")).count("secret") == 0
