@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client of the HAL's socket: greets, takes the snapshot, hands on events, comes back when the HAL does.
+"""The client of the HAL's socket: greets, takes the snapshot, passes on events, reconnects when the HAL restarts.
 
-As it stands it is an observer (rig, commissioning page). The OCPP service puts commands and acknowledgements on top
-(`services/ocpp/hal_client.py`). Everything happens on the loop's thread, and listeners are called from it, in order.
+Observers (rig, commissioning page) only follow; the OCPP service also sends commands and acknowledgements. Listeners
+are called on the loop's thread, in order.
+
+Kept events may come more than once (they are replayed until acknowledged). The service recognises them by `run_id` and
+`seq`, which it stores together with their consequences before it acknowledges.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from firmware.clock import Clock
-from firmware.contract.messages import Answer, Done, FromHal, Refused, Role, Snapshot, Stamped
+from firmware.contract.messages import Answer, Command, Done, FromHal, Refused, Role, Snapshot, Stamped
 from firmware.ipc.connection import Connection
 from firmware.ipc.dialer import Dialer
 from firmware.ipc.framing import Decoder, encode
@@ -28,15 +31,15 @@ _log = logging.getLogger(__name__)
 
 
 class HalWatcher(Protocol):
-    """What an observer is told."""
+    """The listener of a link."""
 
     def on_hal_up(self, snapshot: Snapshot) -> None:
-        """The link is UP, with the HAL's whole state; each time anew."""
+        """The link is UP, with the HAL's whole state; after each reconnection again, and before any event."""
 
     def on_hal_event(self, stamped: Stamped) -> None: ...
 
     def on_hal_down(self, reason: str) -> None:
-        """The link was UP and is not. Every unanswered request is void."""
+        """The link was UP and is not. Unanswered requests are void: whether they were executed is unknown."""
 
 
 class HalLink:
@@ -44,11 +47,11 @@ class HalLink:
 
     Args:
         path: the HAL's socket; a relative one starts at the working directory.
-        watcher: told what happens.
-        clock: stamps `heard_mono_s`.
-        role: observers only listen.
+        watcher: is called for each change.
+        on_answer: is called with the one answer to each request; only who sends requests needs it.
+        role: the HAL refuses the requests of observers.
         software: our name and version, for the HAL's log.
-        version_retry_s: pause after a HAL of another version answered.
+        version_retry_s: pause after the HAL has answered with another version of the contract.
     """
 
     def __init__(
@@ -56,21 +59,20 @@ class HalLink:
         path: Path,
         watcher: HalWatcher,
         *,
-        clock: Clock,
+        on_answer: Callable[[Answer], None] | None = None,
         role: Role = Role.OBSERVER,
         software: str = "",
         snapshot_timeout_s: float = SNAPSHOT_TIMEOUT_S,
         version_retry_s: float = VERSION_RETRY_S,
     ) -> None:
         self._watcher = watcher
-        self._clock = clock
+        self._on_answer = on_answer
         self._core = HalCore(role, software)
         self._dialer: Dialer[FromHal] = Dialer(path, _decode, self)
         self._snapshot_timeout_s = snapshot_timeout_s
         self._version_retry_s = version_retry_s
         self._connection: Connection[FromHal] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._heard: float | None = None
 
     @property
     def state(self) -> LinkState:
@@ -81,17 +83,35 @@ class HalLink:
         """The HAL's run that is followed; None unless UP."""
         return self._core.run_id
 
-    @property
-    def heard_mono_s(self) -> float | None:
-        """When the HAL last said anything."""
-        return self._heard
-
     async def run(self) -> None:
         """Follow the HAL until cancelled; cancelling cuts the connection without a call to the watcher."""
         try:
             await self._dialer.run()
         finally:
             self._forget()
+
+    def request(self, command: Command) -> int:
+        """Send a command; returns the id of its answer, which never comes before this returns.
+
+        Raises `ContractError` when not UP, `ValueError` for a number that is not finite or a text that is too long.
+        """
+        request = self._core.request(command)
+        self._send(encode(request))
+        return request.id
+
+    def acknowledge(self, seq: int, *, run_id: str | None = None) -> None:
+        """Every kept event up to `seq` is on disk: the HAL can forget them.
+
+        With `run_id` (that of the snapshot before the event) a late call is ignored if the HAL has restarted since:
+        its numbers mean other events now. Raises `ContractError` when not UP or for an event that was not received;
+        the HAL then replays it, so nothing is lost by not acknowledging.
+        """
+        if run_id is None or run_id == self.run_id:
+            self._send(encode(self._core.acknowledge(seq)))
+
+    def _send(self, line: bytes) -> None:
+        if self._connection is not None:
+            self._connection.send(line)
 
     def _forget(self) -> None:
         self._connection = None
@@ -102,10 +122,6 @@ class HalLink:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _send(self, line: bytes) -> None:
-        if self._connection is not None:
-            self._connection.send(line)
 
     # --- Handler ------------------------------------------------------------------------------------
 
@@ -119,7 +135,6 @@ class HalLink:
     def on_message(self, connection: Connection[FromHal], message: FromHal) -> None:
         if connection is not self._connection:
             return
-        self._heard = self._clock.monotonic()
         try:
             self._core.receive(message)
         except VersionMismatch:
@@ -129,7 +144,7 @@ class HalLink:
             self._watcher.on_hal_event(message)
         elif isinstance(message, Snapshot):
             self._on_snapshot(message)
-        elif isinstance(message, Done | Refused):
+        elif isinstance(message, Done | Refused) and self._on_answer is not None:
             self._on_answer(message)
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
@@ -137,9 +152,6 @@ class HalLink:
         self._dialer.proven()
         _log.info("HAL up, run %s at event %d", snapshot.run_id, snapshot.seq)
         self._watcher.on_hal_up(snapshot)
-
-    def _on_answer(self, answer: Answer) -> None:
-        """An observer asks nothing, so the core lets no answer through to it."""
 
     def on_closed(self, connection: Connection[FromHal], reason: str) -> None:
         if connection is not self._connection:

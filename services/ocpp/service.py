@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from firmware.contract import Answer, BootCause, Command, LinkChanged, Refused, Snapshot, Stamped
+from firmware.contract import Answer, BootCause, Command, LinkChanged, Refused, Role, Snapshot, Stamped
 from firmware.errors import ContractError
-from firmware.ipc.hal_core import LinkState
+from firmware.ipc.hal_link import HalLink, LinkState
 from services.ocpp.background import TaskRunner
 from services.ocpp.composition import Boot, Composition
 from services.ocpp.context import LinkOrder
 from services.ocpp.csms.failures import LinkFailures
 from services.ocpp.csms.link import CsmsLink
-from services.ocpp.hal_client import HalClient
 from services.ocpp.key_values import Key
 from services.ocpp.signals import SecurityEvent
 from services.ocpp.station import Station, Step
@@ -73,7 +72,13 @@ class Service:
             self._parts.link_settings, self._parts.credentials, self._parts.certificates.alternate
         )
         self._feed = StatusFeed(Path(config.status_socket))
-        self._hal = HalClient(Path(config.hal_socket), self, clock=clock, software=f"ocpp {firmware_version}")
+        self._hal = HalLink(
+            Path(config.hal_socket),
+            self,
+            on_answer=self._on_hal_answer,
+            role=Role.SERVICE,
+            software=f"ocpp {firmware_version}",
+        )
         self._link = CsmsLink(self._parts.link_settings, self, clock=clock, random=random.random, dial_via=dial_via)
         self._tasks = TaskRunner(
             self._parts.workers(),
@@ -231,7 +236,7 @@ class Service:
         self._timer_at = math.inf
         self._tell(lambda station, now: station.on_time(now))
 
-    # --- HalListener ------------------------------------------------------------------------------------------------
+    # --- HalWatcher -------------------------------------------------------------------------------------------------
 
     def on_hal_up(self, snapshot: Snapshot) -> None:
         if self._station is None:
@@ -248,7 +253,7 @@ class Service:
         if isinstance(stamped.event, LinkChanged) and self._station is not None:
             self._link.links_changed(dict(self._station.context.hal.links))
 
-    def on_hal_answer(self, request_id: int, answer: Answer) -> None:
+    def _on_hal_answer(self, answer: Answer) -> None:
         if isinstance(answer, Refused):
             _log.warning("the HAL refused: %s %s", answer.problem.value, answer.detail)
 

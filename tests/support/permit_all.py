@@ -12,14 +12,13 @@ import sys
 from pathlib import Path
 
 from firmware import log
-from firmware.clock import SystemClock
 from firmware.config import ServiceConfig, load
 from firmware.contract import Acknowledge, CardPresented, Permit, Plugged, Role, Snapshot, Stamped, Withdraw
 from firmware.contract.status import CardNotice, EvseService, FromService, ServiceStatus
 from firmware.errors import ContractError
 from firmware.ipc.connection import Connection
 from firmware.ipc.framing import encode
-from firmware.ipc.hal_link import HalLink
+from firmware.ipc.hal_link import HalLink, LinkState
 from firmware.ipc.listener import UnixListener
 from firmware.lifecycle import Lifecycle, run
 
@@ -30,9 +29,7 @@ class PermitAll:
     """The service: HAL watcher and status feed in one."""
 
     def __init__(self, config: ServiceConfig) -> None:
-        self.link = HalLink(
-            Path(config.hal_socket), self, clock=SystemClock(), role=Role.SERVICE, software="permit_all"
-        )
+        self.link = HalLink(Path(config.hal_socket), self, role=Role.SERVICE, software="permit_all")
         self.feed: UnixListener[FromService] = UnixListener(Path(config.status_socket), _no_message, self)
         self.plugged: set[int] = set()
         self._clients: set[Connection[FromService]] = set()
@@ -47,9 +44,8 @@ class PermitAll:
         self._ask(Permit(evse=evse, session=f"session-{evse}", lease_s=LEASE_S))
 
     def _ask(self, command: Permit | Withdraw) -> None:
-        connection = self.link._connection
-        if connection is not None and self.link.run_id is not None:
-            self.link._send(encode(self.link._core.request(command)))
+        if self.link.state is LinkState.UP:
+            self.link.request(command)
 
     # --- HalWatcher -------------------------------------------------------------------------------------------
 

@@ -108,7 +108,7 @@ class _Followers:
     def start(self) -> None:
         self.stop()
         watcher = _Watcher(self._rig)
-        link = HalLink(HAL_SOCKET, watcher, clock=self._rig.clock, software="rig")
+        link = HalLink(HAL_SOCKET, watcher, software="rig")
         status = StatusClient(STATUS_SOCKET, watcher)
         self._tasks = [
             asyncio.create_task(_follow(HAL_SOCKET, link.run)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The service's door against the real server, over a real socket."""
+"""Requests and acknowledgements against the real server, over a real socket."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from firmware.contract.messages import (
     Withdraw,
 )
 from firmware.errors import ContractError
+from firmware.ipc.hal_link import HalLink, LinkState
 from hal.server import HalServer
-from services.ocpp.hal_client import HalClient, LinkState
 from tests.support.sockets import AnsweringCabinet, FixedClock, eventually
 
 PERMIT = Permit(evse=1, session="s", lease_s=10.0)
 
 
 class Listener:
-    """Remembers; `on_up` is asked at once when the link is up."""
+    """Records each call."""
 
     def __init__(self) -> None:
         self.snapshots: list[Snapshot] = []
         self.events: list[Stamped] = []
-        self.answers: list[tuple[int, Answer]] = []
+        self.answers: list[Answer] = []
         self.reasons: list[str] = []
 
     def on_hal_up(self, snapshot: Snapshot) -> None:
@@ -50,11 +50,15 @@ class Listener:
     def on_hal_event(self, stamped: Stamped) -> None:
         self.events.append(stamped)
 
-    def on_hal_answer(self, request_id: int, answer: Answer) -> None:
-        self.answers.append((request_id, answer))
+    def on_answer(self, answer: Answer) -> None:
+        self.answers.append(answer)
 
     def on_hal_down(self, reason: str) -> None:
         self.reasons.append(reason)
+
+
+def service_link(path: Path, listener: Listener, software: str = "") -> HalLink:
+    return HalLink(path, listener, on_answer=listener.on_answer, role=Role.SERVICE, software=software)
 
 
 @pytest.fixture
@@ -85,8 +89,8 @@ def listener() -> Listener:
 
 
 @pytest.fixture
-async def client(path: Path, listener: Listener) -> AsyncIterator[HalClient]:
-    following = HalClient(path, listener, clock=FixedClock(), software="ocpp 1")
+async def client(path: Path, listener: Listener) -> AsyncIterator[HalLink]:
+    following = service_link(path, listener, software="ocpp 1")
     task = asyncio.create_task(following.run())
     yield following
     await stopped(task)
@@ -97,33 +101,30 @@ async def stopped(task: asyncio.Task[None]) -> None:
     await asyncio.wait([task])
 
 
-async def up(client: HalClient) -> None:
+async def up(client: HalLink) -> None:
     await eventually(lambda: client.state is LinkState.UP)
 
 
-async def test_up_with_the_snapshot(client: HalClient, server: HalServer, listener: Listener) -> None:
+async def test_up_with_the_snapshot(client: HalLink, server: HalServer, listener: Listener) -> None:
     await up(client)
     assert server.has_service
     assert [snapshot.run_id for snapshot in listener.snapshots] == [server.run_id] == [client.run_id]
 
 
 async def test_requests_are_answered_by_id(
-    client: HalClient, server: HalServer, listener: Listener, cabinet: AnsweringCabinet
+    client: HalLink, server: HalServer, listener: Listener, cabinet: AnsweringCabinet
 ) -> None:
     await up(client)
     first, second = client.request(PERMIT), client.request(Permit(evse=9, session="s", lease_s=1.0))
     assert listener.answers == []
     await eventually(lambda: len(listener.answers) == 2)
-    assert listener.answers[0] == (first, Done(id=first))
-    assert listener.answers[1] == (
-        second,
-        Refused(id=second, problem=Problem.UNKNOWN_EVSE, detail="there is no EVSE 9"),
-    )
+    assert listener.answers[0] == Done(id=first)
+    assert listener.answers[1] == Refused(id=second, problem=Problem.UNKNOWN_EVSE, detail="there is no EVSE 9")
     assert cabinet.commands[0] == PERMIT
 
 
 async def test_asking_while_down_is_an_error(path: Path, listener: Listener) -> None:
-    client = HalClient(path, listener, clock=FixedClock())
+    client = service_link(path, listener)
     assert client.state is LinkState.DOWN
     with pytest.raises(ContractError, match="down"):
         client.request(PERMIT)
@@ -131,7 +132,7 @@ async def test_asking_while_down_is_an_error(path: Path, listener: Listener) -> 
         client.acknowledge(1)
 
 
-async def test_what_may_not_be_sent_is_not_sent(client: HalClient, server: HalServer, listener: Listener) -> None:
+async def test_what_may_not_be_sent_is_not_sent(client: HalLink, server: HalServer, listener: Listener) -> None:
     await up(client)
     with pytest.raises(ValueError):
         client.request(SetLimit(evse=1, power_w=float("nan")))
@@ -139,11 +140,11 @@ async def test_what_may_not_be_sent_is_not_sent(client: HalClient, server: HalSe
         client.request(Show(screen=1, page="idle", text={"pad": "x" * 70_000}))
     request = client.request(Withdraw(evse=1))
     await eventually(lambda: listener.answers)
-    assert listener.answers == [(request, Done(id=request))]
+    assert listener.answers == [Done(id=request)]
 
 
 async def test_events_come_in_order_and_acknowledged_ones_once(
-    client: HalClient, server: HalServer, listener: Listener, cabinet: AnsweringCabinet, path: Path
+    client: HalLink, server: HalServer, listener: Listener, cabinet: AnsweringCabinet, path: Path
 ) -> None:
     await up(client)
     for event in (Plugged(evse=1), EvseSelected(evse=1), CardPresented(uid="04AA")):
@@ -158,7 +159,7 @@ async def test_events_come_in_order_and_acknowledged_ones_once(
 
 
 async def test_the_hal_goes_and_comes_back_with_another_run(
-    client: HalClient, listener: Listener, cabinet: AnsweringCabinet, path: Path
+    client: HalLink, listener: Listener, cabinet: AnsweringCabinet, path: Path
 ) -> None:
     first = new_server(cabinet, path)
     await first.start()
@@ -179,25 +180,25 @@ async def test_the_hal_goes_and_comes_back_with_another_run(
 
 
 async def test_an_observer_is_refused(path: Path, server: HalServer, listener: Listener) -> None:
-    observer = HalClient(path, listener, clock=FixedClock(), role=Role.OBSERVER)
+    observer = HalLink(path, listener, on_answer=listener.on_answer)
     task = asyncio.create_task(observer.run())
     await up(observer)
     observer.request(PERMIT)
     await eventually(lambda: listener.answers)
-    answer = listener.answers[0][1]
+    answer = listener.answers[0]
     assert isinstance(answer, Refused)
     assert answer.problem is Problem.NOT_ALLOWED
     assert not server.has_service
     await stopped(task)
 
 
-async def test_a_second_service_waits_its_turn(
-    path: Path, server: HalServer, client: HalClient, listener: Listener, caplog: pytest.LogCaptureFixture
+async def test_a_second_service_waits(
+    path: Path, server: HalServer, client: HalLink, listener: Listener, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     await up(client)
     waiting = Listener()
-    second = HalClient(path, waiting, clock=FixedClock(), software="intruder")
+    second = service_link(path, waiting, software="intruder")
     task = asyncio.create_task(second.run())
     await eventually(lambda: caplog.text.count("intruder comes as a second service beside ocpp 1") >= 2)
     assert (waiting.snapshots, listener.reasons) == ([], [])
@@ -205,11 +206,11 @@ async def test_a_second_service_waits_its_turn(
 
 
 class Life:
-    """One life of a service process: what it has seen is lost with it, what is `safe` is not."""
+    """One run of a service process: what it has seen is lost with it, `safe` numbers are on disk."""
 
     def __init__(self, path: Path) -> None:
         self.listener = Listener()
-        self.client = HalClient(path, self.listener, clock=FixedClock())
+        self.client = service_link(path, self.listener)
         self.task = asyncio.create_task(self.client.run())
 
     def write(self, safe: list[int]) -> None:
