@@ -76,8 +76,10 @@ class EvseBench:
         self.ceiling = Limits(500.0, 400_000.0)
         self.groups = 4
         self.energy_wh = 1000.0
-        self._output = (0.0, 0.0)
-        self._tested_at: float | None = None
+        # what it does
+        self.output = (0.0, 0.0)
+        """What the modules are asked for: volts, amperes."""
+        self.self_test_started_at: float | None = None
 
     # --- what a test does ---------------------------------------------------------------------------------
 
@@ -149,7 +151,15 @@ class EvseBench:
             self.obeys = True
         return self.run_to(stage)
 
+    def charge(self) -> None:
+        """From nothing to energy transfer, and 3 s of it."""
+        self.bring_to(Stage.CHARGING)
+        self.run(3.0)
+
     # --- what a test sees ------------------------------------------------------------------------------------
+
+    def phase(self) -> Phase:
+        return self.state.phase
 
     @property
     def phases(self) -> list[Phase]:
@@ -160,13 +170,16 @@ class EvseBench:
         found = [event for event in self.events if isinstance(event, MeterReading)]
         return [reading for reading in found if reading.context is not MeterContext.PERIODIC]
 
+    def last_billed(self) -> MeterContext:
+        return self.billed[-1].context
+
     @property
     def mirror(self) -> bool:
         return self.coil if self.mirror_stuck is None else self.mirror_stuck
 
     @property
     def output_v(self) -> float:
-        return self._output[0]
+        return self.output[0]
 
     @property
     def current_a(self) -> float:
@@ -174,7 +187,7 @@ class EvseBench:
         if self.shorted and self.mirror:
             return 50.0 if self.output_v else 0.0
         flowing = self.mirror and self.vehicle is not None and self.vehicle.stage is VehicleStage.CHARGE
-        return self._output[1] if flowing else 0.0
+        return self.output[1] if flowing else 0.0
 
     def taken(self, kind: type[Any]) -> list[Any]:
         """The actions of one kind so far."""
@@ -194,7 +207,7 @@ class EvseBench:
         )
 
     def _insulation(self) -> InsulationReading:
-        busy = self._tested_at is not None and self.now - self._tested_at < 0.5
+        busy = self.self_test_started_at is not None and self.now - self.self_test_started_at < 0.5
         return InsulationReading(
             self.now, self.insulation_kohm, self.insulation_valid, None if busy else self.self_test
         )
@@ -221,11 +234,11 @@ class EvseBench:
             case OpenContactor():
                 self.coil = False
             case SetOutput(voltage_v, current_a):
-                self._output = (voltage_v, current_a)
+                self.output = (voltage_v, current_a)
             case SwitchOff():
-                self._output = (0.0, 0.0)
+                self.output = (0.0, 0.0)
             case StartSelfTest():
-                self._tested_at = self.now
+                self.self_test_started_at = self.now
             case RaiseFault(fault, _):
                 self.session_faults.add(fault)
             case ClearSessionFaults():

@@ -413,14 +413,15 @@ class CabinetDouble:
         for _ in range(max(1, round(seconds * 10))):
             self.clock.advance(0.1)
             for evse in self.evses:
-                self._pass_time(evse)
+                self.pass_time(evse)
             self.cabinet.tick(self.clock.monotonic())
 
     def of_kind(self, kind: type[Any]) -> list[Any]:
         """The events of one kind so far."""
         return [event for event in self.events if isinstance(event, kind)]
 
-    def _pass_time(self, evse: int) -> None:
+    def pass_time(self, evse: int) -> None:
+        """A tenth of a second at this EVSE, without a tick: the meter counts, the car goes along."""
         volts, amps = self.shelf.outputs.get(evse, (0.0, 0.0))[0], self.shelf.amps(evse)
         contactor, meter, car = self.contactors[evse], self.meters[evse], self.cars[evse]
         contactor.volts = volts

@@ -499,7 +499,7 @@ async def test_close_ends_sessions_and_leaves_everything_safe(fake: CabinetDoubl
     async def world() -> None:
         while True:
             fake.clock.advance(0.05)
-            fake._pass_time(1)
+            fake.pass_time(1)
             await asyncio.sleep(0.02)
 
     moving = asyncio.create_task(world())

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -82,7 +82,7 @@ def _recording(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("target", [*registry.BUSES.values(), *registry.DRIVERS.values()])
 def test_every_name_in_the_tables_loads(target: str) -> None:
-    assert callable(registry._load(target, "missing"))
+    assert callable(resolve_name(target))
 
 
 def test_there_is_a_simulated_driver_for_every_port() -> None:
@@ -122,6 +122,9 @@ async def test_a_driver_that_does_not_exist_is_named() -> None:
         registry.make_hardware(config(shelf={"driver": "magic", "bus": "one"}), buses)
 
 
-def test_a_library_that_is_not_installed_is_the_installer_s_mistake(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_recording")
+async def test_a_library_that_is_not_installed_is_a_mistake_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.DRIVERS, ("shelf", "recording"), "no_such_library.device:Thing")
+    buses = await registry.open_buses(config())
     with pytest.raises(ConfigError, match="no_such_library"):
-        registry._load("no_such_library.device:Thing", "missing")
+        registry.make_hardware(config(), buses)
