@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where log lines go and what may not be in them.
 
-One line a record, stamped in UTC, to standard error or to a file of bounded size (`FILE` and `FILE.1`). Writing a log
-never raises into the caller: on a full disk lines are lost, counted, and the count is written when there is room again.
+One line a record, stamped in UTC, to standard error or to a file of bounded size (`FILE` and `FILE.1`). Logging never
+raises into the caller: on a full disk, lines are lost and counted, and the count is written once there is room again.
 
-Secrets are taken out of the finished line, tracebacks included, so that no argument of a log call can carry one past
-us: HTTP authorization, passwords in URLs, private keys in PEM, `password=`/`token=`-like pairs, and whatever
-`register_secret` was told. Control characters are shown as escapes: a remote text can't forge a line.
+Secrets are removed from the formatted message, tracebacks included, so that no argument of a log call can leak one:
+HTTP authorization, passwords in URLs, private keys in PEM, `password=`/`token=`-like pairs, and every secret passed to
+`register_secret`. Control characters are shown as escapes: a remote text can't forge a line.
 """
 
 from __future__ import annotations
@@ -29,35 +29,32 @@ _HIDDEN = "***"
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160))} | {9: "\t", 10: "\\n", 13: "\\r"}
 _QUIET_LIBRARIES = ("aioftp", "aiohttp", "asyncio", "websockets")
-"""Their DEBUG lines hold whole frames, headers and answers; ours say what is needed."""
+"""Their DEBUG lines contain whole frames, headers and answers."""
 
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|\Z)", re.S), ""),
-    # The header, and not the name of a logger.
-    (
-        re.compile(
-            r"(?<!ocpp\.blocks\.)(authorization[\"']?\s{0,3}[:=,]\s{0,3})"
-            r"(?:\"[^\"\r\n]*|'[^'\r\n]*|[^\"'\s][^\r\n]*)",
-            re.I,
-        ),
-        r"\1",
-    ),
-    (re.compile(r"\b((?i:basic|bearer)\s{1,3})(?=[^\s\"']{0,200}[0-9A-Z=+/])[A-Za-z0-9+/=._~-]{8,}"), r"\1"),
-    (re.compile(r"(://[^\s/:@]{0,100}:)[^\s/@]{1,200}(?=@)"), r"\1"),
-    (
-        re.compile(
-            r"((?:password|passwd|passphrase|secret|token|api_?key|private_?key)\w{0,20}[\"']?\s{0,3}[=:]\s{0,3})"
-            r"(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&}\])]+)",
-            re.I,
-        ),
-        r"\1",
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|\Z)", re.S
+)
+_HEADER = re.compile(
+    r"(?P<line_start>^(?:\S+ )?(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \w+(?:\.\w+)+: )"
+    r"|(?P<header>(?i:authorization)[\"']?\s{0,3}[:=,]\s{0,3})"
+    r"(?:\"[^\"\r\n]*|'[^'\r\n]*|[^\"'\s][^\r\n]*)",
+    re.M,
+)
+"""The header, or the start of a line of a log file, whose logger may be named like the header."""
+_NAMED = (
+    re.compile(r"\b((?i:basic|bearer)\s{1,3})(?=[^\s\"']{0,200}[0-9A-Z=+/])[A-Za-z0-9+/=._~-]{8,}"),
+    re.compile(r"(://[^\s/:@]{0,100}:)[^\s/@]{1,200}(?=@)"),
+    re.compile(
+        r"((?:password|passwd|passphrase|secret|token|api_?key|private_?key)\w{0,20}[\"']?\s{0,3}[=:]\s{0,3})"
+        r"(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&}\])]+)",
+        re.I,
     ),
 )
 _secrets: list[str] = []
 
 
 def register_secret(secret: str) -> None:
-    """From now on `secret` is hidden wherever it stands; the last 64 are known, those under 4 characters are not."""
+    """Hide `secret` wherever it occurs from now on. The last 64 are kept; those under 4 characters are ignored."""
     if len(secret) < _MIN_SECRET_CHARS or secret in _secrets:
         return
     _secrets.append(secret)
@@ -65,11 +62,13 @@ def register_secret(secret: str) -> None:
 
 
 def redact(text: str) -> str:
-    """`text` without what must not be in a log; also for reports and diagnostics."""
+    """Return `text`, of a message or of whole log lines, without its secrets; also for reports and diagnostics."""
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
-    for pattern, kept in _PATTERNS:
-        text = pattern.sub(kept + _HIDDEN, text)
+    text = _PRIVATE_KEY.sub(_HIDDEN, text)
+    text = _HEADER.sub(lambda found: found["line_start"] or found["header"] + _HIDDEN, text)
+    for pattern in _NAMED:
+        text = pattern.sub(r"\1" + _HIDDEN, text)
     return text
 
 
@@ -92,7 +91,7 @@ class _Formatter(logging.Formatter):
 
 
 class _BoundedFile(logging.Handler):
-    """Appends to `path` up to `max_bytes`, then makes it `path.1` and starts anew."""
+    """Appends to `path` up to `max_bytes`, then renames it to `path.1` and starts a new file."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         super().__init__()
@@ -123,7 +122,7 @@ class _BoundedFile(logging.Handler):
         written = os.write(self._fd, data)
         self._size += written
         if written < len(data):
-            raise OSError("the disk took a part only")
+            raise OSError("only a part was written")
 
     def _open(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +149,7 @@ class _BoundedFile(logging.Handler):
 
 
 def setup(level: str = "INFO", file: Path | None = None, *, max_bytes: int = MAX_FILE_BYTES) -> None:
-    """Send all log lines of `level` and above to `file`, or to standard error; replaces an earlier set-up.
+    """Send all log records of `level` and above to `file`, or to standard error; replaces an earlier set-up.
 
     `file` and `file.1` together take at most twice `max_bytes`.
     """

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +57,6 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """A file may be 100 bytes long: the kernel takes a part of a longer one, then refuses, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -109,10 +100,12 @@ def test_write_after_a_power_cut(tmp_path: Path, step: int) -> None:
     assert names(tmp_path) == ["boot.json"]
 
 
-def test_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, small_files: None) -> None:
+def test_full_disk_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
     path = tmp_path / "root.pem"
     files.replace(path, b"old")
-    with pytest.raises(OSError, match="File too large"):
+    with full_disk(100), pytest.raises(OSError, match="File too large"):
         files.replace(path, bytes(101))
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["root.pem"]
