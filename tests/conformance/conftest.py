@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from firmware import product as products
-from tools.conformance.bench.bench import Facts
+from tools.conformance.bench.bench import Fixtures
 from tools.conformance.run import catalogue
-from tools.conformance.run.product import Tested, describe
+from tools.conformance.run.product import ProductUnderTest, describe
 from tools.conformance.run.registry import Case, collect
 from tools.conformance.run.results import Result
 from tools.conformance.run.runner import Options, run
 
 
 @functools.cache
-def tested(product: str) -> Tested:
+def tested(product: str) -> ProductUnderTest:
     return describe(products.load(product), product)
 
 
@@ -27,7 +27,7 @@ def tested(product: str) -> Tested:
 def written(product: str) -> dict[str, tuple[catalogue.Entry, Case]]:
     """The cases that apply to a product and can be played, by id."""
     cases, about = collect(), tested(product)
-    entries = [entry for entry in catalogue.load() if catalogue.rule(entry, about.name, about.answers).applies]
+    entries = [entry for entry in catalogue.load() if catalogue.applicability(entry, about.name, about.answers).applies]
     return {entry.id: (entry, cases[entry.id]) for entry in entries if entry.id in cases}
 
 
@@ -38,14 +38,14 @@ def play(tmp_path: Path) -> Callable[..., Awaitable[Result]]:
 
     async def play(case: str, patience: float, product: str = catalogue.HOME_PRODUCT) -> Result:
         about = tested(product)
-        facts = Facts(
+        fixtures = Fixtures(
             product=about.reference,
             identity="CP001",
             password="0123456789abcdef",
             evses=about.evses,
             answers=about.answers,
         )
-        options = Options(facts, patience=patience, logs=tmp_path, durations=tmp_path / "durations.json")
+        options = Options(fixtures, patience=patience, logs=tmp_path, durations=tmp_path / "durations.json")
         (result,) = await run([written(product)[case]], options, lambda _: None)
         return result
 

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 from firmware.errors import BaywattError
-from tools.conformance.bench.bench import Facts
-from tools.conformance.bench.station import AttachedRig, Person, Station
+from tools.conformance.bench.bench import Fixtures
+from tools.conformance.bench.station import AttachedRig, RealStation, Station
 from tools.conformance.run import catalogue, report
 from tools.conformance.run.catalogue import Entry
-from tools.conformance.run.product import Tested, product_under_test
+from tools.conformance.run.product import ProductUnderTest, product_under_test
 from tools.conformance.run.registry import Case, collect
 from tools.conformance.run.results import Outcome, Result, last_line
 from tools.conformance.run.runner import Options, run
@@ -117,10 +117,10 @@ def _obstacle(args: argparse.Namespace) -> str | None:
     return None
 
 
-def _list(entries: list[Entry], written: dict[str, Case], product: Tested) -> int:
+def _list(entries: list[Entry], written: dict[str, Case], product: ProductUnderTest) -> int:
     try:
         for entry in entries:
-            ruling = catalogue.rule(entry, product.reference, product.answers)
+            ruling = catalogue.applicability(entry, product.reference, product.answers)
             state = ("ready" if entry.id in written else "MISSING") if ruling.applies else "skip"
             print(f"{state:<8} {entry.id:<11} {entry.title} ({ruling.why})")
         sys.stdout.flush()
@@ -140,7 +140,7 @@ async def _terminable(todo: list[tuple[Entry, Case]], options: Options, done: li
     await run(todo, options, emit)
 
 
-def _run(args: argparse.Namespace, entries: list[Entry], written: dict[str, Case], product: Tested) -> int:
+def _run(args: argparse.Namespace, entries: list[Entry], written: dict[str, Case], product: ProductUnderTest) -> int:
     started = time.time()
     done, todo = _sort(entries, written, product)
     for result in done:
@@ -176,12 +176,12 @@ def _interrupted(done: list[Result], asked: int) -> int:
 
 
 def _sort(
-    entries: list[Entry], written: dict[str, Case], product: Tested
+    entries: list[Entry], written: dict[str, Case], product: ProductUnderTest
 ) -> tuple[list[Result], list[tuple[Entry, Case]]]:
     """What is decided without running (does not apply, is not written), and what is to be run."""
     done, todo = [], []
     for entry in entries:
-        ruling = catalogue.rule(entry, product.reference, product.answers)
+        ruling = catalogue.applicability(entry, product.reference, product.answers)
         if not ruling.applies:
             done.append(Result(entry, Outcome.SKIPPED, reason=ruling.why))
         elif entry.id not in written:
@@ -191,8 +191,8 @@ def _sort(
     return done, todo
 
 
-def _options(args: argparse.Namespace, product: Tested) -> Options:
-    facts = Facts(
+def _options(args: argparse.Namespace, product: ProductUnderTest) -> Options:
+    fixtures = Fixtures(
         product=product.reference,
         identity=args.identity,
         password=args.password,
@@ -206,7 +206,7 @@ def _options(args: argparse.Namespace, product: Tested) -> Options:
     elif args.control:
         attach = lambda: AttachedRig(args.control)  # noqa: E731
     return Options(
-        facts=facts,
+        fixtures=fixtures,
         jobs=args.jobs,
         patience=args.patience,
         logs=args.report / "logs" if args.report else args.logs,
@@ -219,4 +219,4 @@ def _options(args: argparse.Namespace, product: Tested) -> Options:
 
 
 def _person() -> Station:
-    return Person()
+    return RealStation()

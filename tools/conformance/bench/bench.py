@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench a test case stands at: `t.expect`, `t.call`, `t.manual`, `t.check` and their like.
+"""What a test case works with: `t.expect`, `t.call`, `t.manual`, `t.check` and the other methods of `Bench`.
 
 Rules of the bench:
 
 - Steps are numbered with `t.step(n)`; every failure names the step and the requirement it breaks.
 - A message that must be accounted for (BootNotification, Authorize, a TransactionEvent Started ...) waits until a step
-  takes it; one that nobody takes fails the case at its end. A message that may come at any time (`verdict.tolerated`)
-  is looked at only if it came after the tool's last act (`call`, `manual`, `hang_up`, `door`), and never fails
-  anything by being there.
-- A wrong field is recorded and the case goes on, so that all of them are found; a message that does not come ends it.
+  takes it; if no step does, the case fails at its end. A message that may come at any time (`expected.tolerated`) is
+  considered only if it came after the tool's last act (`call`, `manual`, `hang_up`, `on_connect`), and its presence
+  never fails a case.
+- A wrong field is recorded and the case continues, so that all of them are found; a missing message ends the case.
 """
 
 from __future__ import annotations
@@ -19,42 +19,42 @@ from pathlib import Path
 from typing import Any
 
 from tools.conformance.bench.control import ControlError
-from tools.conformance.bench.expectations import Listener
-from tools.conformance.bench.fixtures import Card, Facts, Session
-from tools.conformance.bench.preconditions import Setup, variable_ref
+from tools.conformance.bench.expectations import Expectations
+from tools.conformance.bench.fixtures import Card, Fixtures, Session
+from tools.conformance.bench.preconditions import Preconditions, variable_ref
 from tools.conformance.bench.station import Station
-from tools.conformance.checks.expected import status_want
+from tools.conformance.checks.expected import expected_status
 from tools.conformance.peer.answers import Payload, Reply
 from tools.conformance.peer.csms import Answer, Csms
-from tools.conformance.peer.endpoint import Attempt, Door, Endpoint
+from tools.conformance.peer.endpoint import Attempt, Endpoint, OnConnect
 from tools.conformance.peer.transcript import Message
 from tools.pki import Authority
 
-__all__ = ["Bench", "Card", "Facts", "Session"]
+__all__ = ["Bench", "Card", "Fixtures", "Session"]
 
 
-class Bench(Listener):
-    """See the module's text. One bench serves one case."""
+class Bench(Expectations):
+    """One bench serves one case."""
 
     def __init__(
         self,
         station: Station,
         csms: Csms,
-        facts: Facts,
+        fixtures: Fixtures,
         *,
-        setup: Setup | None = None,
+        preconditions: Preconditions | None = None,
         patience: float = 1.0,
         folder: Path = Path(),
     ) -> None:
-        super().__init__(csms, facts, patience=patience)
+        super().__init__(csms, fixtures, patience=patience)
         self.station = station
-        self.setup = setup or Setup()
+        self.preconditions = preconditions or Preconditions()
         self.folder = folder
-        """For the case's files; cleared away after it."""
+        """For the case's files; removed after it."""
         self.csms_root: Authority | None = None
-        """Who signed the main endpoint's certificate, with security profile 2 or 3, and the file server's."""
+        """Signs the certificates of the main endpoint (security profile 2 or 3) and of file servers."""
         self.manufacturer: Authority | None = None
-        """Who signs for firmware signers, with `Setup.updates`."""
+        """Signs the certificates of firmware signers, with `Preconditions.updates`."""
         self.known: dict[str, str] = {}
         """Values of variables that were read or set, by name."""
         self._changed: dict[str, str] = {}
@@ -69,12 +69,12 @@ class Bench(Listener):
         req: str = "",
         within: float | None = None,
     ) -> Answer:
-        """Sends a request; the station must answer with a CALLRESULT that holds `check`."""
+        """Sends a request; the station must answer with a CALLRESULT that fulfils `check`."""
         self._acted()
         await self._be_connected()
         answer = await self.csms.call(action, payload, self._limit(within))
         if answer.error is not None:
-            raise self.give_up(f"{action} was answered with {answer.error} {answer.description}", req)
+            raise self.abort(f"{action} was answered with {answer.error} {answer.description}", req)
         self.match(answer, check or {}, req)
         return answer
 
@@ -97,19 +97,19 @@ class Bench(Listener):
     def answer(
         self, action: str, reply: Payload | Reply | Callable[[Message], Any], *, times: int | None = None
     ) -> None:
-        """How the CSMS answers `action` from now on, `times` times or until `answer_normally`.
+        """Makes the CSMS answer `action` with `reply`, `times` times or until `answer_normally`.
 
-        `reply` is a payload, a function of the message that gives one (it may be a coroutine function), or a `Reply`:
+        `reply` is a payload, a function of the message that returns one (it may be a coroutine function), or a `Reply`:
         `error("InternalError")`, `silence()`, `Reply(payload, delay_s=5)`.
         """
         self.csms.replies.put(action, reply if isinstance(reply, Reply) else Reply(reply), times)
 
     def answer_normally(self, action: str) -> None:
-        """Takes back every `answer` for `action`."""
+        """Cancels every `answer` for `action`."""
         self.csms.replies.clear(action)
 
     def tokens(self, table: Mapping[Card, Payload]) -> None:
-        """What the CSMS knows of these cards from now on: their idTokenInfo."""
+        """Sets the idTokenInfo with which the CSMS answers about these cards."""
         known = self.csms.replies.default.tokens
         known.update({card.uid.casefold(): info for card, info in table.items()})
 
@@ -123,8 +123,8 @@ class Bench(Listener):
     async def configure(self, settings: Mapping[str, str], *, if_implemented: bool = False) -> list[str]:
         """The `Configuration State` of part 6, by SetVariables; resets the station if it says RebootRequired.
 
-        `if_implemented` forgives variables that the station does not have. A refusal is forgiven when the variable
-        has the wanted value already. Gives the names that were set.
+        `if_implemented` skips variables that the station does not have. A refusal is accepted if the variable has
+        the value already. Returns the names that were set.
         """
         if not self.station.own:
             await self._remember(settings)
@@ -140,7 +140,7 @@ class Bench(Listener):
             elif status in ("UnknownComponent", "UnknownVariable") and if_implemented:
                 continue
             elif status != "Rejected" or await self.get_variable(name) != value:
-                raise self.give_up(f"{name} can't be set to {value!r}: {status}", "B05.FR.10")
+                raise self.abort(f"{name} can't be set to {value!r}: {status}", "B05.FR.10")
         if reboot:
             await self.reset()
         return set_now
@@ -152,7 +152,7 @@ class Bench(Listener):
                 self._changed.setdefault(name, value)
 
     async def restore(self) -> None:
-        """Gives a station that is not ours back as it was: idle, without a car, with its settings."""
+        """Leaves an attached or real station idle, without a car and with the settings it had before the case."""
         for evse in sorted(self._plugged):
             session = self.sessions.get(evse)
             if session is not None and session.transaction_id is not None and not session.ended:
@@ -162,19 +162,19 @@ class Bench(Listener):
             await self.configure(dict(self._changed), if_implemented=True)
 
     async def reset(self) -> None:
-        """Reset Immediate, and everything up to the statuses after the boot; a means, not a test."""
+        """Reset Immediate and the messages up to the statuses after the boot; they are only checked to come."""
         await self.call("Reset", {"type": "Immediate"}, {"status": ("Accepted", "Scheduled")})
         await self.expect("BootNotification", within=30)
         await self.expect_statuses_any()
 
     async def expect_statuses_any(self) -> None:
-        """Every connector reports some status."""
+        """Every connector reports its status, whichever that is."""
         every = ("Available", "Occupied", "Reserved", "Unavailable")
-        wants = [status_want(every, evse=evse, connector=self.connector) for evse in self.facts.evses]
-        await self.expect_all(wants, req="B01.FR.05", within=15)
+        statuses = [expected_status(every, evse=evse, connector=self.connector) for evse in self.fixtures.evses]
+        await self.expect_all(statuses, req="B01.FR.05", within=15)
 
     async def manual(self, op: str, **fields: Any) -> dict[str, Any]:
-        """A manual action: an operation of the rig's control socket, or a request to the person at the terminal."""
+        """Does a manual action: by the rig's control socket, or by asking the person at the terminal to do it."""
         self._acted()
         self.transcript.add("tool", "manual", op, fields)
         answer = await self.station.manual(op, **fields)
@@ -185,12 +185,12 @@ class Bench(Listener):
         return answer
 
     async def present(self, card: Card | None = None, *, evse: int | None = None) -> None:
-        """The driver selects the EVSE and holds a card to the reader."""
+        """The EV driver selects the EVSE and holds a card to the reader."""
         shown = card or self.card
         await self.manual("present_card", uid=shown.uid, evse=self.evse if evse is None else evse)
 
     async def unplug(self, evse: int | None = None, *, within: float = 20) -> None:
-        """The driver takes the cable out of the car, as soon as its inlet has let go of the plug."""
+        """The EV driver takes the cable out of the car, as soon as its inlet has unlocked the plug."""
         number = self.evse if evse is None else evse
         deadline = self.csms.now() + self._limit(within)
         while True:
@@ -213,17 +213,17 @@ class Bench(Listener):
         """The endpoint of the first configuration slot."""
         return self.csms.endpoints[0]
 
-    def door(self, door: Door, endpoint: Endpoint | None = None) -> None:
-        """From now on new connections are treated like this (all endpoints, or one)."""
+    def on_connect(self, reaction: OnConnect, endpoint: Endpoint | None = None) -> None:
+        """Sets how `endpoint` (default: all of them) treats new connections."""
         self._acted()
         for one in [endpoint] if endpoint else self.csms.endpoints:
-            one.door = door
-        self.transcript.add("tool", "door", door.value)
+            one.on_connect = reaction
+        self.transcript.add("tool", "connect", reaction.value)
 
-    async def hang_up(self, door: Door | None = None) -> None:
-        """Closes the connection, after setting the door when one is given."""
-        if door is not None:
-            self.door(door)
+    async def hang_up(self, reaction: OnConnect | None = None) -> None:
+        """Closes the connection; `reaction` is set before, for the station's next attempt."""
+        if reaction is not None:
+            self.on_connect(reaction)
         self._acted()
         await self.csms.hang_up()
 

@@ -33,7 +33,7 @@ def hash_data(certificate: x509.Certificate, issuer: x509.Certificate) -> dict[s
 
 def new_csms_root(t: Bench, name: str) -> Authority:
     """A further CSMS root; where AdditionalRootCertificateCheck is in force (AS-2) the present one has signed it."""
-    return Authority(name, signer=t.csms_root if t.facts.answers.get("AS-2") else None)
+    return Authority(name, signer=t.csms_root if t.fixtures.answers.get("AS-2") else None)
 
 
 def entry(kind: str, root: Authority) -> tuple[str, str]:

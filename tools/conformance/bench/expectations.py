@@ -7,24 +7,24 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from tools.conformance.bench.fixtures import Card, Facts, Session
+from tools.conformance.bench.fixtures import Card, Fixtures, Session
 from tools.conformance.checks import values, whole_conversation
-from tools.conformance.checks.expected import CaseFailed, Failure, Want, status_want, tolerated, want
+from tools.conformance.checks.expected import CaseFailed, Expected, Failure, expected, expected_status, tolerated
 from tools.conformance.peer.csms import Answer, Csms
 from tools.conformance.peer.transcript import Message, Transcript
 
-__all__ = ["Listener"]
+__all__ = ["Expectations"]
 
 _WITHIN_S = 10.0
 _T = TypeVar("_T")
 
 
-class Listener:
+class Expectations:
     """Bookkeeping and `expect`; see the rules of the bench in `bench.py`."""
 
-    def __init__(self, csms: Csms, facts: Facts, *, patience: float = 1.0) -> None:
+    def __init__(self, csms: Csms, fixtures: Fixtures, *, patience: float = 1.0) -> None:
         self.csms = csms
-        self.facts = facts
+        self.fixtures = fixtures
         self.failures: list[Failure] = []
         self.sessions: dict[int, Session] = {}
         self.patience = patience
@@ -43,15 +43,15 @@ class Listener:
 
     @property
     def evse(self) -> int:
-        return self.facts.evse
+        return self.fixtures.evse
 
     @property
     def connector(self) -> int:
-        return self.facts.connector
+        return self.fixtures.connector
 
     @property
     def card(self) -> Card:
-        return self.facts.card
+        return self.fixtures.card
 
     @property
     def elapsed(self) -> float:
@@ -82,8 +82,8 @@ class Listener:
         self.transcript.add("tool", "FAIL", req, text)
         return failure
 
-    def give_up(self, text: str, req: str = "", message: Message | None = None) -> CaseFailed:
-        """Records a failure that ends the case: `raise t.give_up(...)`."""
+    def abort(self, text: str, req: str = "", message: Message | None = None) -> CaseFailed:
+        """Records a failure that ends the case: `raise t.abort(...)`."""
         return CaseFailed(self.fail(text, req, message))
 
     def check(self, condition: object, req: str, text: str, message: Message | None = None) -> bool:
@@ -111,7 +111,7 @@ class Listener:
     def finish(self) -> None:
         """The judgement of the whole conversation."""
         self.step("end")
-        for failure in whole_conversation.final(self.messages):
+        for failure in whole_conversation.failures(self.messages):
             self.failures.append(failure)
             self.transcript.add("tool", "FAIL", failure.requirement, f"{failure.text} {failure.message}")
 
@@ -141,10 +141,10 @@ class Listener:
 
         `where` says which one is meant (others are left for later steps), `check` what it must hold.
         """
-        return await self.expect_want(want(action, check, where=where), req=req, within=within, since=since)
+        return await self.expect_message(expected(action, check, where=where), req=req, within=within, since=since)
 
-    async def expect_want(
-        self, wanted: Want, *, req: str = "", within: float | None = None, since: int | None = None
+    async def expect_message(
+        self, wanted: Expected, *, req: str = "", within: float | None = None, since: int | None = None
     ) -> Message:
         """The next message that `wanted` is about. One that may come at any time is passed over while it does not fit;
         another that does not fit is taken, and each wrong field is a failure."""
@@ -153,7 +153,7 @@ class Listener:
         def look() -> Message | None:
             near.clear()
             for message in self._visible(since):
-                wrong = wanted.judge(message)
+                wrong = wanted.compare(message)
                 if wrong and tolerated(message):
                     near.extend(wrong)
                 elif wrong is not None:
@@ -166,7 +166,7 @@ class Listener:
         found = await self._await(look, limit)
         if found is None:
             hint = f" ({near[-1]})" if near else ""
-            raise self.give_up(f"no {wanted.name} within {limit:g} s{hint}", req)
+            raise self.abort(f"no {wanted.name} within {limit:g} s{hint}", req)
         found.taken = True
         return found
 
@@ -180,9 +180,11 @@ class Listener:
         since: int | None = None,
     ) -> Message | None:
         """The next call of `action` that fits both `where` and `check`, or `None` when none comes within `within`."""
-        return await self.optional_want(want(action, check, where=where), within=within, since=since)
+        return await self.optional_message(expected(action, check, where=where), within=within, since=since)
 
-    async def optional_want(self, wanted: Want, *, within: float = 1.0, since: int | None = None) -> Message | None:
+    async def optional_message(
+        self, wanted: Expected, *, within: float = 1.0, since: int | None = None
+    ) -> Message | None:
         """The next message that is as `wanted`, or `None`."""
         found = await self._await(lambda: self._first(wanted, since), within * self.patience)
         if found is not None:
@@ -190,7 +192,7 @@ class Listener:
         return found
 
     async def expect_all(
-        self, wants: Sequence[Want], *, req: str = "", within: float | None = None, since: int | None = None
+        self, wants: Sequence[Expected], *, req: str = "", within: float | None = None, since: int | None = None
     ) -> list[Message]:
         """One message for each of `wants`, in whatever order they come; gives them in the order of `wants`."""
         found: dict[int, Message] = {}
@@ -205,27 +207,27 @@ class Listener:
         limit = self._limit(within)
         if not await self._await(look, limit):
             missing = "; ".join(wanted.name for number, wanted in enumerate(wants) if number not in found)
-            raise self.give_up(f"not within {limit:g} s: {missing}", req)
+            raise self.abort(f"not within {limit:g} s: {missing}", req)
         return [found[number] for number in range(len(wants))]
 
-    def _first(self, wanted: Want, since: int | None) -> Message | None:
-        return next((message for message in self._visible(since) if wanted.judge(message) == []), None)
+    def _first(self, wanted: Expected, since: int | None) -> Message | None:
+        return next((message for message in self._visible(since) if wanted.compare(message) == []), None)
 
     async def expect_status(
         self, status: str | tuple[str, ...], *, evse: int | None = None, req: str = "", within: float | None = None
     ) -> Message:
         """The connector of `evse` reports `status`, by StatusNotification or NotifyEvent."""
         number = self.evse if evse is None else evse
-        wanted = status_want(status, evse=number, connector=self.connector)
+        wanted = expected_status(status, evse=number, connector=self.connector)
         rule = req or {"Occupied": "G01.FR.03", "Available": "G01.FR.04"}.get(str(status), "G01.FR.01")
-        return await self.expect_want(wanted, req=rule, within=within)
+        return await self.expect_message(wanted, req=rule, within=within)
 
     async def expect_statuses(
         self, status: str | Mapping[int, str], *, req: str = "B01.FR.05", within: float | None = None
     ) -> None:
         """Every connector reports its status: `status` for all, or a status for each EVSE."""
-        each = dict.fromkeys(self.facts.evses, status) if isinstance(status, str) else status
-        wants = [status_want(value, evse=evse, connector=self.connector) for evse, value in each.items()]
+        each = dict.fromkeys(self.fixtures.evses, status) if isinstance(status, str) else status
+        wants = [expected_status(value, evse=evse, connector=self.connector) for evse, value in each.items()]
         await self.expect_all(wants, req=req, within=within)
 
     async def quiet(self, for_s: float, *, within: float = 30) -> None:
@@ -234,18 +236,18 @@ class Listener:
         while await self.csms.inbox.changed(for_s) and self.csms.now() < deadline:
             pass
 
-    def forget(self) -> None:
+    def discard_messages(self) -> None:
         """Takes every message so far: what happened was preparation."""
         for message in self.messages:
             message.taken = True
         self._acted()
 
-    async def settle(self) -> None:
+    async def first_boot(self) -> None:
         """The first boot: accepted, every connector reported, and nothing more to say."""
         await self.expect("BootNotification", within=30, req="B01.FR.01")
         await self.expect_statuses("Available", within=15)
         await self.quiet(0.3)
-        self.forget()
+        self.discard_messages()
 
     async def never(
         self,
@@ -271,7 +273,7 @@ class Listener:
         found = await self._await(look, for_s)
         if found is not None:
             found.taken = True
-            raise self.give_up(f"{found.action} was not to be sent", req, found)
+            raise self.abort(f"{found.action} was not to be sent", req, found)
 
     async def _await(self, look: Callable[[], _T | None], limit: float) -> _T | None:
         """What `look` finds, asked again whenever something arrives; `None` after `limit` seconds."""
@@ -290,7 +292,7 @@ class Listener:
         limit = self._limit(within)
         found: Any = await self._await(lambda: condition() or None, limit)
         if found is None:
-            raise self.give_up(f"{text}: not within {limit:g} s", req)
+            raise self.abort(f"{text}: not within {limit:g} s", req)
         return found
 
     def _acted(self) -> None:

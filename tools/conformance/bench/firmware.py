@@ -61,9 +61,9 @@ class Firmware:
 
 @asynccontextmanager
 async def firmware(t: Bench, *, version: str | None = None, product: str | None = None) -> AsyncIterator[Firmware]:
-    """A file server with an image of this checkout, as the version after the one that runs.
+    """A file server with an image of this checkout whose version is the one after the running one.
 
-    `version` and `product` make it another version, or one for another firmware family. Needs `Setup(updates=True)`.
+    `version` and `product` (a firmware family) replace those of the image. Needs `Preconditions(updates=True)`.
     """
     assert t.csms_root is not None
     assert t.manufacturer is not None
@@ -71,7 +71,7 @@ async def firmware(t: Bench, *, version: str | None = None, product: str | None 
     await files.start()
     try:
         path = t.folder / "files" / "firmware"
-        name = product or t.facts.product
+        name = product or t.fixtures.product
         await asyncio.to_thread(
             build, _ROOT, path, product_name=name, version=version or next_version(), min_version="0.0.0"
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from tools.conformance.checks import values
 
-__all__ = ["Card", "Facts", "Session"]
+__all__ = ["Card", "Fixtures", "Session"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Card:
 
 
 @dataclass
-class Facts:
+class Fixtures:
     """What is known of the station before a case: its EVSEs, its cards, its product."""
 
     product: str

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["BASE_VARIABLES", "Setup", "VariableRef", "factory_toml", "variable_ref"]
+__all__ = ["BASE_VARIABLES", "Preconditions", "VariableRef", "factory_toml", "variable_ref"]
 
 BASE_VARIABLES: Mapping[str, str] = {
     "TxCtrlr.EVConnectionTimeOut": "8",
@@ -16,11 +16,11 @@ BASE_VARIABLES: Mapping[str, str] = {
     "OCPPCommCtrlr.RetryBackOffRandomRange": "0",
     "OCPPCommCtrlr.RetryBackOffRepeatTimes": "2",
 }
-"""Values that keep a run short; a case's own `Setup.variables` come after them."""
+"""Values that keep a run short; a case's own `Preconditions.variables` come after them."""
 
 
 @dataclass(frozen=True)
-class Setup:
+class Preconditions:
     """A case's preconditions.
 
     `variables` are factory values (`"TxCtrlr.EVConnectionTimeOut": "3"`); `mutability` overrides that of a variable;
@@ -84,7 +84,7 @@ def variable_ref(text: str) -> VariableRef:
 
 
 def factory_toml(
-    setup: Setup,
+    preconditions: Preconditions,
     *,
     identity: str,
     product: str,
@@ -92,7 +92,7 @@ def factory_toml(
     url: str,
     certificates: Mapping[str, str | list[str]],
 ) -> str:
-    """The rig's factory settings for `setup`, connecting to `url`."""
+    """The rig's factory settings for `preconditions`, connecting to `url`."""
     lines = [
         f"identity = {_toml(identity)}",
         f"product = {_toml(product)}",
@@ -100,18 +100,18 @@ def factory_toml(
         "[[network_profile]]",
         "slot = 1",
         f"url = {_toml(url)}",
-        f"security_profile = {setup.security_profile}",
+        f"security_profile = {preconditions.security_profile}",
         'interface = "Wired0"',
-        f"message_timeout_s = {setup.message_timeout_s}",
+        f"message_timeout_s = {preconditions.message_timeout_s}",
         "[commissioning]",
         "port = 0",
         "[rig]",
-        f"speed = {setup.speed}",
+        f"speed = {preconditions.speed}",
     ]
     if certificates:
         lines += ["[certificates]", *(f"{name} = {_toml(value)}" for name, value in certificates.items())]
-    for name, value in {**BASE_VARIABLES, **setup.variables}.items():
-        lines += _variable(variable_ref(name), value, setup.mutability.get(name))
+    for name, value in {**BASE_VARIABLES, **preconditions.variables}.items():
+        lines += _variable(variable_ref(name), value, preconditions.mutability.get(name))
     return "\n".join(lines) + "\n"
 
 

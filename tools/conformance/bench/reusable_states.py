@@ -17,8 +17,8 @@ from typing import Any
 from tools.conformance.bench.bench import Bench, Card, Session
 from tools.conformance.bench.preconditions import variable_ref
 from tools.conformance.checks import values
-from tools.conformance.checks.expected import CaseFailed, Want, status_want
-from tools.conformance.peer.endpoint import Door
+from tools.conformance.checks.expected import CaseFailed, Expected, expected_status
+from tools.conformance.peer.endpoint import OnConnect
 from tools.conformance.peer.transcript import Message
 
 __all__ = [
@@ -82,17 +82,19 @@ async def statuses_after_boot(
     t: Bench, statuses: str | Mapping[int, str] = "Available", *, security_event: bool = True
 ) -> None:
     """The end of Booted: every connector's status, and the security event of a start (A04.FR.01)."""
-    each = dict.fromkeys(t.facts.evses, statuses) if isinstance(statuses, str) else statuses
-    wants = [status_want(value, evse=evse, connector=t.connector) for evse, value in each.items()]
+    each = dict.fromkeys(t.fixtures.evses, statuses) if isinstance(statuses, str) else statuses
+    wants = [expected_status(value, evse=evse, connector=t.connector) for evse, value in each.items()]
     if security_event:
         wants.append(_startup_event())
     await t.expect_all(wants, req="B01.FR.05", within=15)
 
 
-def _startup_event() -> Want:
+def _startup_event() -> Expected:
     allowed = ("StartupOfTheDevice", "ResetOrReboot")
     name = "SecurityEventNotification " + " or ".join(allowed)
-    return Want(name, lambda m: [] if m.action == "SecurityEventNotification" and m.get("type") in allowed else None)
+    return Expected(
+        name, lambda m: [] if m.action == "SecurityEventNotification" and m.get("type") in allowed else None
+    )
 
 
 async def unavailable(t: Bench, evse: int | None = None, connector: int | None = None) -> None:
@@ -101,7 +103,7 @@ async def unavailable(t: Bench, evse: int | None = None, connector: int | None =
     if evse is not None:
         payload["evse"] = {"id": evse} | ({"connectorId": connector} if connector is not None else {})
     await t.call("ChangeAvailability", payload, {"status": "Accepted"}, req="G03.FR.01")
-    affected = t.facts.evses if evse is None else (evse,)
+    affected = t.fixtures.evses if evse is None else (evse,)
     await t.expect_statuses(dict.fromkeys(affected, "Unavailable"), req="G03.FR.04")
 
 
@@ -129,10 +131,10 @@ async def _members(t: Bench, name: str) -> frozenset[str]:
     return frozenset(part.strip() for part in text.split(",") if part.strip())
 
 
-def _about(t: Bench, session: Session, check: Mapping[str, Any]) -> Want:
+def _about(t: Bench, session: Session, check: Mapping[str, Any]) -> Expected:
     """An event of this session's transaction; of a transaction that no other session knows, while it has none."""
 
-    def judge(message: Message) -> list[str] | None:
+    def compare(message: Message) -> list[str] | None:
         if message.action != "TransactionEvent":
             return None
         number = message.get("transactionInfo.transactionId")
@@ -141,7 +143,7 @@ def _about(t: Bench, session: Session, check: Mapping[str, Any]) -> Want:
             return None
         return values.mismatches(message.payload, check)
 
-    return Want(f"TransactionEvent of EVSE {session.evse} with {_brief(check)}", judge)
+    return Expected(f"TransactionEvent of EVSE {session.evse} with {_brief(check)}", compare)
 
 
 def _brief(check: Mapping[str, Any]) -> str:
@@ -179,7 +181,7 @@ async def transaction_event(
         wanted |= session.card.fields()
     if session.remote_due:
         wanted |= {"triggerReason": "RemoteStart", "transactionInfo.remoteStartId": session.remote_start_id}
-    message = _remember(session, await t.expect_want(_about(t, session, wanted), req=req, within=within))
+    message = _remember(session, await t.expect_message(_about(t, session, wanted), req=req, within=within))
     session.token_due = session.remote_due = False  # an event that lacks them is the failure, not those after it
     return message
 
@@ -189,7 +191,7 @@ async def optional_event(
 ) -> Message | None:
     """The next TransactionEvent of the session that holds `check`, or `None` when none comes."""
     session = t.session(evse)
-    message = await t.optional_want(_about(t, session, check or {}), within=within)
+    message = await t.optional_message(_about(t, session, check or {}), within=within)
     return _remember(session, message) if message is not None else None
 
 
@@ -294,7 +296,7 @@ async def energy_transfer_suspended(t: Bench, evse: int | None = None) -> Sessio
     session, (_, stop) = t.session(evse), await tx_points(t)
     if not session.energy:
         await energy_transfer_started(t, session.evse)
-    await asyncio.sleep(t.facts.transaction_s)
+    await asyncio.sleep(t.fixtures.transaction_s)
     await t.manual("car", evse=session.evse, suspended=True)
     check: dict[str, Any] = {"transactionInfo.chargingState": ("EVConnected", "SuspendedEV")}
     if "EnergyTransfer" in stop:
@@ -312,7 +314,7 @@ async def stop_authorized(
     session, (_, stop) = t.session(evse), await tx_points(t)
     if not session.energy:
         await energy_transfer_started(t, session.evse)
-    await asyncio.sleep(t.facts.transaction_s)
+    await asyncio.sleep(t.fixtures.transaction_s)
     if how == "local":
         await t.present(card or session.card, evse=session.evse)
         first = {"triggerReason": "StopAuthorized", **_token_or_none(card or session.card)}
@@ -415,7 +417,7 @@ async def id_token_cached(t: Bench, card: Card, evse: int | None = None, *, acce
 
 async def offline(t: Bench) -> None:
     """The connection is closed and none is accepted. Gives the station the moment that it needs to notice."""
-    await t.hang_up(Door.REFUSE)
+    await t.hang_up(OnConnect.REFUSE)
     await asyncio.sleep(_NOTICED_S)
 
 
@@ -425,7 +427,7 @@ async def start_offline_transaction(t: Bench, evse: int | None = None, card: Car
     await offline(t)
     await t.present(card, evse=number)
     await t.manual("plug_in", evse=number)
-    t.door(Door.OPEN)
+    t.on_connect(OnConnect.ACCEPT)
     await t.connected(within=60)
 
 
@@ -435,9 +437,9 @@ async def transaction_events_in_queue_ended(t: Bench, evse: int | None = None, c
     await offline(t)
     await t.manual("plug_in", evse=number)
     await t.present(card, evse=number)
-    await asyncio.sleep(t.facts.transaction_s)
+    await asyncio.sleep(t.fixtures.transaction_s)
     await t.present(card, evse=number)
-    await asyncio.sleep(t.facts.transaction_s)
+    await asyncio.sleep(t.fixtures.transaction_s)
     await t.unplug(number)
-    t.door(Door.OPEN)
+    t.on_connect(OnConnect.ACCEPT)
     await t.connected(within=60)

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from tools.conformance.bench.control import Control
 from tools.conformance.checks.expected import CaseFailed, CaseSkipped, Failure
 
-__all__ = ["AttachedRig", "OwnRig", "Person", "Station"]
+__all__ = ["AttachedRig", "OwnRig", "RealStation", "Station"]
 
 _START_S = 30.0
 _STOP_S = 15.0
@@ -159,7 +159,7 @@ async def _ask_at_terminal(question: str) -> str:
     return line.decode(errors="replace")
 
 
-class Person:
+class RealStation:
     """A person at the terminal in front of a real station; `ask` puts a question and gives the answer."""
 
     own = False

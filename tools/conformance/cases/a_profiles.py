@@ -7,9 +7,9 @@ from typing import Any
 
 from tools.conformance.bench import certificates, reusable_states
 from tools.conformance.bench.bench import Bench
-from tools.conformance.bench.preconditions import Setup
+from tools.conformance.bench.preconditions import Preconditions
 from tools.conformance.checks.values import any_of
-from tools.conformance.peer.endpoint import Door, Endpoint
+from tools.conformance.peer.endpoint import Endpoint, OnConnect
 from tools.conformance.run.registry import case
 from tools.pki import Authority, server_context
 
@@ -26,7 +26,7 @@ async def _offer(t: Bench, url: str, profile: int, status: str | tuple[str, ...]
         "ocppVersion": "OCPP20",
         "ocppTransport": "JSON",
         "ocppCsmsUrl": url,
-        "messageTimeout": t.setup.message_timeout_s,
+        "messageTimeout": t.preconditions.message_timeout_s,
         "securityProfile": profile,
         "ocppInterface": "Wired0",
     }
@@ -72,17 +72,17 @@ async def tc_a_19_cs(t: Bench) -> None:
     root = t.csms_root = Authority("CSMS root 1")
     await reusable_states.certificate_installed(t, "CSMSRootCertificate", root.pem)
     tls = server_context(root.server(), t.folder)
-    second = await t.csms.open_endpoint("second", password=t.facts.password, tls=tls)
+    second = await t.csms.open_endpoint("second", password=t.fixtures.password, tls=tls)
     await _upgrade(t, second, 2)
     t.step(16)
     tries = len(t.csms.attempts)
-    t.door(Door.DROP, second)
+    t.on_connect(OnConnect.DROP, second)
     await t.hang_up()
     await t.quiet(_NO_DOWNGRADE_S, within=_NO_DOWNGRADE_S)
     back = [attempt for attempt in t.csms.attempts[tries:] if attempt.endpoint == t.main.name]
     t.check(not back, "A05.FR.06", "the station went back to security profile 1")
     t.step(18)
-    t.door(Door.OPEN, second)
+    t.on_connect(OnConnect.ACCEPT, second)
     await t.connected(second, within=60)
     await certificates.renewed(t, reconnects=False)
     client_tls = server_context(root.server(), t.folder, clients=root)
@@ -97,14 +97,14 @@ async def tc_a_20_cs(t: Bench) -> None:
     await _prioritise(t, (free, active), "Rejected", req="A05.FR.02")
 
 
-@case("TC_A_21_CS", setup=Setup(security_profile=2))
+@case("TC_A_21_CS", preconditions=Preconditions(security_profile=2))
 async def tc_a_21_cs(t: Bench) -> None:
     """Red when: a station without a certificate of its own lets itself be sent to profile 3."""
     free, active = await _offer(t, "wss://localhost:9/ocpp", 3, ("Accepted", "Rejected"))
     await _prioritise(t, (free, active), "Rejected", req="A05.FR.03")
 
 
-@case("TC_A_22_CS", setup=Setup(security_profile=2))
+@case("TC_A_22_CS", preconditions=Preconditions(security_profile=2))
 async def tc_a_22_cs(t: Bench) -> None:
     """Red when: a profile without TLS is taken into a slot."""
     await _offer(t, "ws://localhost:9/ocpp", 1, "Rejected")

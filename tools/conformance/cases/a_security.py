@@ -12,9 +12,9 @@ from cryptography.x509.oid import NameOID
 
 from tools.conformance.bench import certificates, reusable_states
 from tools.conformance.bench.bench import Bench
-from tools.conformance.bench.preconditions import Setup
+from tools.conformance.bench.preconditions import Preconditions
 from tools.conformance.checks.values import any_of
-from tools.conformance.peer.endpoint import Attempt, Door
+from tools.conformance.peer.endpoint import Attempt, OnConnect
 from tools.conformance.run.registry import case
 from tools.pki import Authority, Issued, use_certificate
 
@@ -49,7 +49,7 @@ async def tc_a_01_cs(t: Bench) -> None:
     tries = len(t.csms.attempts)
     t.step(1)
     await reusable_states.booted(t)
-    _check_basic(t, t.csms.attempts[tries], t.facts.password)
+    _check_basic(t, t.csms.attempts[tries], t.fixtures.password)
 
 
 @case("TC_A_09_CS")
@@ -72,7 +72,7 @@ async def tc_a_10_cs(t: Bench) -> None:
     t.step(3)
     tries = len(t.csms.attempts)
     await t.hang_up()
-    _check_basic(t, await t.attempt(tries), t.facts.password)
+    _check_basic(t, await t.attempt(tries), t.fixtures.password)
     await t.connected()
     t.step(5)
     await reusable_states.booted(t)
@@ -101,13 +101,13 @@ async def _boots_over_tls(t: Bench) -> Attempt:
     return attempt
 
 
-@case("TC_A_04_CS", setup=Setup(security_profile=2))
+@case("TC_A_04_CS", preconditions=Preconditions(security_profile=2))
 async def tc_a_04_cs(t: Bench) -> None:
     """Red when: one of the two mandatory cipher suites is not offered."""
-    _check_basic(t, await _boots_over_tls(t), t.facts.password)
+    _check_basic(t, await _boots_over_tls(t), t.fixtures.password)
 
 
-@case("TC_A_05_CS", setup=Setup(security_profile=2), limit_s=180)
+@case("TC_A_05_CS", preconditions=Preconditions(security_profile=2), limit_s=180)
 async def tc_a_05_cs(t: Bench) -> None:
     """Red when: an expired certificate is accepted, or the security event is missing.
 
@@ -146,7 +146,7 @@ async def _refuses(t: Bench, bad: Issued, good: Issued, name: str) -> None:
     await t.expect("SecurityEventNotification", where=event, since=mark, req="A00.FR.310")
 
 
-@case("TC_A_06_CS", setup=Setup(security_profile=2), limit_s=120)
+@case("TC_A_06_CS", preconditions=Preconditions(security_profile=2), limit_s=120)
 async def tc_a_06_cs(t: Bench) -> None:
     """Red when: the station speaks TLS 1.1 when the CSMS knows nothing newer."""
     await t.configure({"OCPPCommCtrlr.NetworkProfileConnectionAttempts": "1"})
@@ -193,7 +193,7 @@ async def _answer_with_tls_1_1(host: str, port: int) -> bool:
         return await done
 
 
-@case("TC_A_07_CS", setup=Setup(security_profile=3))
+@case("TC_A_07_CS", preconditions=Preconditions(security_profile=3))
 async def tc_a_07_cs(t: Bench) -> None:
     """Red when: the certificate that the station asked for does not carry its serial number.
 
@@ -219,14 +219,14 @@ def _serial_number(t: Bench) -> str:
 # -- A02: the station's certificate ------------------------------------------------------------------------------------
 
 
-@case("TC_A_11_CS", setup=Setup(security_profile=3))
+@case("TC_A_11_CS", preconditions=Preconditions(security_profile=3))
 async def tc_a_11_cs(t: Bench) -> None:
     """Red when: the station goes on with its old connection after a new certificate."""
     t.step(1)
     await certificates.renewed(t, serial_number=_serial_number(t))
 
 
-@case("TC_A_14_CS", setup=Setup(security_profile=3))
+@case("TC_A_14_CS", preconditions=Preconditions(security_profile=3))
 async def tc_a_14_cs(t: Bench) -> None:
     """Red when: a certificate of a stranger's hierarchy is taken."""
     t.step(3)
@@ -243,7 +243,7 @@ async def tc_a_14_cs(t: Bench) -> None:
     await t.expect("SecurityEventNotification", where=event, since=mark, req="A02.FR.07")
 
 
-@case("TC_A_15_CS", setup=Setup(security_profile=3))
+@case("TC_A_15_CS", preconditions=Preconditions(security_profile=3))
 async def tc_a_15_cs(t: Bench) -> None:
     """Red when: the station asks again at once after its request was rejected."""
     t.answer("SignCertificate", {"status": "Rejected"})
@@ -252,7 +252,7 @@ async def tc_a_15_cs(t: Bench) -> None:
     await t.never("SignCertificate", 3, req="A02.FR.12")
 
 
-@case("TC_A_23_CS", setup=Setup(security_profile=3), limit_s=120)
+@case("TC_A_23_CS", preconditions=Preconditions(security_profile=3), limit_s=120)
 async def tc_a_23_cs(t: Bench) -> None:
     """Red when: the second wait is not twice the first."""
     await t.configure({"SecurityCtrlr.CertSigningWaitMinimum": "3", "SecurityCtrlr.CertSigningRepeatTimes": "1"})
@@ -268,5 +268,5 @@ async def tc_a_23_cs(t: Bench) -> None:
         "certificateChain": t.csms_root.sign_request(csr),
         "certificateType": "ChargingStationCertificate",
     }
-    t.door(Door.OPEN)
+    t.on_connect(OnConnect.ACCEPT)
     await t.call("CertificateSigned", payload, {"status": "Accepted"}, req="A02.FR.06")

@@ -14,7 +14,7 @@ from tools.conformance.checks import inventory
 from tools.conformance.checks.expected import reported_status
 from tools.conformance.checks.values import any_of
 from tools.conformance.peer.answers import Payload
-from tools.conformance.peer.endpoint import Door
+from tools.conformance.peer.endpoint import OnConnect
 from tools.conformance.peer.transcript import Message
 from tools.conformance.run.registry import case
 
@@ -120,12 +120,12 @@ async def _offline_plug_in(t: Bench, wait_minimum_s: int, offline_s: float) -> i
         }
     )
     t.step(1)
-    await t.hang_up(Door.REFUSE)
+    await t.hang_up(OnConnect.REFUSE)
     t.step(2)
     await t.manual("plug_in", evse=t.evse)
     await asyncio.sleep(offline_s)
     t.step(3)
-    t.door(Door.OPEN)
+    t.on_connect(OnConnect.ACCEPT)
     mark = t.mark()
     await t.connected(within=wait_minimum_s * 4 + 15, req="OCPP-J 5.3")
     return mark
@@ -144,7 +144,7 @@ async def tc_b_51_cs(t: Bench) -> None:
     """Red when: after a long time offline only the connector that has changed is reported."""
     await _offline_plug_in(t, _THRESHOLD_S + 2, _THRESHOLD_S + 0.5)
     t.step(4)
-    each = dict.fromkeys(t.facts.evses, "Available") | {t.evse: "Occupied"}
+    each = dict.fromkeys(t.fixtures.evses, "Available") | {t.evse: "Occupied"}
     await t.expect_statuses(each, req="B04.FR.01", within=15)
     await _queued_start(t)
 
@@ -180,10 +180,10 @@ async def tc_b_57_cs(t: Bench) -> None:
     await _reconnects_after(t, wait_s, hang_up=True)
     await t.connected()
     t.step(4)
-    t.door(Door.REFUSE)
+    t.on_connect(OnConnect.REFUSE)
     t.step(5)
     await _reconnects_after(t, wait_s, hang_up=True)
-    t.door(Door.OPEN)
+    t.on_connect(OnConnect.ACCEPT)
     t.step(7)
     await _reconnects_after(t, 2 * wait_s, hang_up=False)
     t.step(8)

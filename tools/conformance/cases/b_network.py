@@ -7,9 +7,9 @@ from typing import Any
 
 from tools.conformance.bench import certificates, reusable_states
 from tools.conformance.bench.bench import Bench
-from tools.conformance.bench.preconditions import Setup
+from tools.conformance.bench.preconditions import Preconditions
 from tools.conformance.checks.values import any_of
-from tools.conformance.peer.endpoint import Door, Endpoint
+from tools.conformance.peer.endpoint import Endpoint, OnConnect
 from tools.conformance.run.registry import case
 from tools.pki import server_context
 
@@ -21,8 +21,8 @@ def _connection_data(t: Bench, url: str) -> dict[str, Any]:
         "ocppVersion": "OCPP20",
         "ocppTransport": "JSON",
         "ocppCsmsUrl": url,
-        "messageTimeout": t.setup.message_timeout_s,
-        "securityProfile": t.setup.security_profile,
+        "messageTimeout": t.preconditions.message_timeout_s,
+        "securityProfile": t.preconditions.security_profile,
         "ocppInterface": "Wired0",
     }
 
@@ -63,7 +63,7 @@ async def tc_b_43_cs(t: Bench) -> None:
 @case("TC_B_45_CS", limit_s=120)
 async def tc_b_45_cs(t: Bench) -> None:
     """Red when: the station reconnects to the old slot although another comes first in the priority."""
-    second = await t.csms.open_endpoint("second", password=t.facts.password)
+    second = await t.csms.open_endpoint("second", password=t.fixtures.password)
     await _migrate(t, second)
     tries = len(t.csms.attempts)
     t.step(7)
@@ -75,8 +75,8 @@ async def tc_b_45_cs(t: Bench) -> None:
 @case("TC_B_46_CS", limit_s=180)
 async def tc_b_46_cs(t: Bench) -> None:
     """Red when: the station tries the dead slot once or three times instead of NetworkProfileConnectionAttempts."""
-    second = await t.csms.open_endpoint("second", password=t.facts.password)
-    t.door(Door.DROP, second)
+    second = await t.csms.open_endpoint("second", password=t.fixtures.password)
+    t.on_connect(OnConnect.DROP, second)
     await t.configure({"OCPPCommCtrlr.NetworkProfileConnectionAttempts": "2"})
     tries = len(t.csms.attempts)
     await _migrate(t, second)
@@ -86,12 +86,12 @@ async def tc_b_46_cs(t: Bench) -> None:
     t.check(places == ["second", "second", "main"], "B10.FR.03", f"the attempts were at {places}")
 
 
-@case("TC_B_50_CS", setup=Setup(security_profile=2), limit_s=120)
+@case("TC_B_50_CS", preconditions=Preconditions(security_profile=2), limit_s=120)
 async def tc_b_50_cs(t: Bench) -> None:
     """Red when: the station does not trust a CSMS root that was installed while it ran."""
     root = certificates.new_csms_root(t, "CSMS root 2")
     context = server_context(root.server(), t.folder)
-    second = await t.csms.open_endpoint("second", password=t.facts.password, tls=context)
+    second = await t.csms.open_endpoint("second", password=t.fixtures.password, tls=context)
     await reusable_states.certificate_installed(t, "CSMSRootCertificate", root.pem)
     await _migrate(t, second)
     t.step(7)

@@ -8,17 +8,17 @@ from collections.abc import Iterator, Sequence
 from tools.conformance.bench.bench import Bench
 from tools.conformance.checks import inventory
 from tools.conformance.checks.inventory import LIST_TYPES, Reported
-from tools.conformance.checks.required_variables import Required, required
+from tools.conformance.checks.required_variables import RequiredVariable, required_variables
 from tools.conformance.run.registry import case
 
 
-def _places(t: Bench, row: Required) -> Sequence[int | None]:
+def _places(t: Bench, row: RequiredVariable) -> Sequence[int | None]:
     """Where the variable must be: on every EVSE for the EVSE and Connector rows, else on the station."""
-    return t.facts.evses if row.component in ("EVSE", "Connector") else (None,)
+    return t.fixtures.evses if row.component in ("EVSE", "Connector") else (None,)
 
 
-def _expected(t: Bench) -> Iterator[tuple[Required, int | None]]:
-    for row in required(t.facts.answers):
+def _expected(t: Bench) -> Iterator[tuple[RequiredVariable, int | None]]:
+    for row in required_variables(t.fixtures.answers):
         for evse in _places(t, row):
             yield row, evse
 
@@ -68,7 +68,7 @@ async def tc_b_14_cs(t: Bench) -> None:
     _check_each(t, variables, "B07.FR.09")
     states = {(v.component, v.evse) for v in variables if v.variable == "AvailabilityState"}
     t.check(("ChargingStation", None) in states, "B07.FR.09", "no AvailabilityState of the ChargingStation")
-    for evse in t.facts.evses:
+    for evse in t.fixtures.evses:
         t.check(("EVSE", evse) in states, "B07.FR.09", f"no AvailabilityState of EVSE {evse}")
     settings = [str(v) for v in variables if v.component.endswith("Ctrlr") and v.mutability == "ReadWrite"]
     t.check(not settings, "B07.FR.09", f"a summary is about availability and problems, not settings: {settings[:3]}")
@@ -89,7 +89,7 @@ async def tc_b_53_cs(t: Bench) -> None:
         _check_value(t, variable)
 
 
-def _check_against(t: Bench, row: Required, found: Reported) -> None:
+def _check_against(t: Bench, row: RequiredVariable, found: Reported) -> None:
     """Type and mutability as part 2 gives them (a list may be of another of the list types)."""
     same = found.data_type == row.data_type or {found.data_type, row.data_type} <= LIST_TYPES
     t.check(same, "part 2, 2.1 to 2.14", f"{found} is a {found.data_type}, expected {row.data_type}")

@@ -48,7 +48,7 @@ async def tc_b_21_cs(t: Bench) -> None:
     t.step(7)
     await t.expect("BootNotification", {"reason": "ScheduledReset"}, req="B12.FR.03", within=_BOOT_WITHIN_S)
     t.step(9)
-    each = dict.fromkeys(t.facts.evses, "Available") | ({t.evse: "Occupied"} if plugged else {})
+    each = dict.fromkeys(t.fixtures.evses, "Available") | ({t.evse: "Occupied"} if plugged else {})
     await reusable_states.statuses_after_boot(t, each)
 
 
@@ -70,7 +70,7 @@ async def tc_b_22_cs(t: Bench) -> None:
     t.step(5)
     await t.expect("BootNotification", {"reason": "RemoteReset"}, req="B01.FR.09", within=_BOOT_WITHIN_S)
     t.step(7)
-    each = dict.fromkeys(t.facts.evses, "Available") | {t.evse: "Occupied"}
+    each = dict.fromkeys(t.fixtures.evses, "Available") | {t.evse: "Occupied"}
     await reusable_states.statuses_after_boot(t, each, security_event=False)
 
 
@@ -83,7 +83,7 @@ async def tc_b_23_cs(t: Bench) -> None:
     t.step(3)
     await t.expect("BootNotification", {"reason": "RemoteReset"}, req="B01.FR.09", within=_BOOT_WITHIN_S)
     t.step(5)
-    each = dict.fromkeys(t.facts.evses, "Available") | {t.evse: "Unavailable"}
+    each = dict.fromkeys(t.fixtures.evses, "Available") | {t.evse: "Unavailable"}
     await reusable_states.statuses_after_boot(t, each, security_event=False)
     t.step("after")
     place = {"id": t.evse, "connectorId": t.connector}
@@ -95,9 +95,9 @@ async def tc_b_23_cs(t: Bench) -> None:
 @case("TC_B_41_CS", limit_s=240)
 async def tc_b_41_cs(t: Bench) -> None:
     """Red when: the station reboots when the first of two transactions has ended."""
-    first, second = t.facts.evses[:2]
+    first, second = t.fixtures.evses[:2]
     await reusable_states.energy_transfer_started(t, first)
-    await reusable_states.energy_transfer_started(t, second, card=t.facts.card2)
+    await reusable_states.energy_transfer_started(t, second, card=t.fixtures.card2)
     t.step(2)
     await _reset(t, "OnIdle", "Scheduled", "B12.FR.01")
     t.step(3)
@@ -118,7 +118,7 @@ async def tc_b_41_cs(t: Bench) -> None:
     t.step(11)
     await t.expect("BootNotification", {"reason": "ScheduledReset"}, req="B12.FR.03", within=_BOOT_WITHIN_S)
     t.step(13)
-    each = dict.fromkeys(t.facts.evses, "Available") | ({second: "Occupied"} if plugged else {})
+    each = dict.fromkeys(t.fixtures.evses, "Available") | ({second: "Occupied"} if plugged else {})
     await reusable_states.statuses_after_boot(t, each, security_event=False)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench, Card
-from tools.conformance.bench.preconditions import Setup
+from tools.conformance.bench.preconditions import Preconditions
 from tools.conformance.checks.values import Rule
 from tools.conformance.run.registry import case
 
-_MESSAGE_TIMEOUT = Setup(message_timeout_s=6)
+_MESSAGE_TIMEOUT = Preconditions(message_timeout_s=6)
 """Longer than a car takes from the card to the first energy, so that a wrong start is seen."""
 
 _DEAUTHORIZED_WITHIN_S = 5.0
@@ -48,7 +48,7 @@ async def _asked_and_refused(t: Bench, card: Card, req: str) -> None:
     """The station asks about a card that it knows, and does nothing more."""
     await t.present(card)
     asked = await t.expect("Authorize", card.fields(), req=req)
-    await t.never("TransactionEvent", t.setup.message_timeout_s, since=asked.index, req=req)
+    await t.never("TransactionEvent", t.preconditions.message_timeout_s, since=asked.index, req=req)
 
 
 async def _not_accepted(t: Bench, card: Card, status: str) -> None:
@@ -72,19 +72,19 @@ async def tc_c_08_cs(t: Bench) -> None:
     await reusable_states.energy_transfer_started(t)
 
 
-@case("TC_C_09_CS", setup=_MESSAGE_TIMEOUT)
+@case("TC_C_09_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_09_cs(t: Bench) -> None:
     """Red when: a card that the cache knows as Invalid is refused without asking the CSMS."""
-    await _not_accepted(t, t.facts.bad_card, "Invalid")
+    await _not_accepted(t, t.fixtures.bad_card, "Invalid")
 
 
-@case("TC_C_10_CS", setup=_MESSAGE_TIMEOUT)
+@case("TC_C_10_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_10_cs(t: Bench) -> None:
     """Red when: a card that the cache knows as Blocked is refused without asking the CSMS."""
     await _not_accepted(t, _BLOCKED_CARD, "Blocked")
 
 
-@case("TC_C_11_CS", setup=_MESSAGE_TIMEOUT)
+@case("TC_C_11_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_11_cs(t: Bench) -> None:
     """Red when: a card that the cache knows as Expired is refused without asking the CSMS."""
     await _not_accepted(t, _EXPIRED_CARD, "Expired")
@@ -116,17 +116,17 @@ async def tc_c_13_cs(t: Bench) -> None:
     await reusable_states.energy_transfer_started(t)
 
 
-@case("TC_C_57_CS", setup=_MESSAGE_TIMEOUT)
+@case("TC_C_57_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_57_cs(t: Bench) -> None:
     """Red when: the CSMS is asked about a card that the cache refuses, although DisablePostAuthorize is true."""
     await _use_cache(t, {"AuthCacheCtrlr.DisablePostAuthorize": "true"})
-    card = t.facts.bad_card
+    card = t.fixtures.bad_card
     await _known_as(t, card, "Invalid")
     await reusable_states.ev_connected_pre_session(t)
     t.step(1)
     mark = t.mark()
     await t.present(card)
-    await t.never(None, t.setup.message_timeout_s, since=mark, allow=("Heartbeat",), req="C10.FR.03")
+    await t.never(None, t.preconditions.message_timeout_s, since=mark, allow=("Heartbeat",), req="C10.FR.03")
 
 
 @case("TC_C_32_CS", limit_s=150)
@@ -165,7 +165,7 @@ async def tc_c_33_cs(t: Bench) -> None:
     await reusable_states.optional_event(t, t.evse, {"triggerReason": "Deauthorized"}, within=_DEAUTHORIZED_WITHIN_S)
 
 
-@case("TC_C_34_CS", setup=_MESSAGE_TIMEOUT, limit_s=150)
+@case("TC_C_34_CS", preconditions=_MESSAGE_TIMEOUT, limit_s=150)
 async def tc_c_34_cs(t: Bench) -> None:
     """Red when: what TransactionEventResponse says of a card is not kept, or does not end the transaction."""
     await _use_cache(t, {"LocalAuthListCtrlr.Enabled": "true"})
@@ -185,7 +185,7 @@ async def tc_c_34_cs(t: Bench) -> None:
     await _asked_and_refused(t, t.card, "C10.FR.05")
 
 
-@case("TC_C_36_CS", setup=_MESSAGE_TIMEOUT, limit_s=120)
+@case("TC_C_36_CS", preconditions=_MESSAGE_TIMEOUT, limit_s=120)
 async def tc_c_36_cs(t: Bench) -> None:
     """Red when: a card that the cache accepts starts a transaction unasked, although LocalPreAuthorize is false."""
     await t.configure({"AuthCacheCtrlr.Enabled": "true", "AuthCtrlr.LocalPreAuthorize": "false"})
@@ -223,7 +223,7 @@ async def tc_c_38_cs(t: Bench) -> None:
 async def tc_c_41_cs(t: Bench) -> None:
     """Red when: a card of the same group that the cache accepts does not stop the transaction, or the CSMS is asked."""
     await _use_cache(t)
-    other = t.facts.card2
+    other = t.fixtures.card2
     for card in (t.card, other):
         await _known_as(t, card, "Accepted", _GROUP)
     await reusable_states.ev_connected_pre_session(t)
@@ -239,11 +239,11 @@ async def tc_c_41_cs(t: Bench) -> None:
     await reusable_states.ev_disconnected(t)
 
 
-@case("TC_C_44_CS", setup=_MESSAGE_TIMEOUT, limit_s=150)
+@case("TC_C_44_CS", preconditions=_MESSAGE_TIMEOUT, limit_s=150)
 async def tc_c_44_cs(t: Bench) -> None:
     """Red when: a card of the same group that the cache knows as Invalid stops the transaction."""
     await _use_cache(t)
-    other = t.facts.bad_card
+    other = t.fixtures.bad_card
     await _known_as(t, t.card, "Accepted", _GROUP)
     await _known_as(t, other, "Invalid", _GROUP)
     await reusable_states.ev_connected_pre_session(t)
@@ -255,13 +255,15 @@ async def tc_c_44_cs(t: Bench) -> None:
     t.step(4)
     asked = await t.expect("Authorize", other.fields(), req="C09.FR.05")
     no_metering = {"triggerReason": Rule("no meter values", lambda reason: reason not in _METERING)}
-    await t.never("TransactionEvent", t.setup.message_timeout_s, where=no_metering, since=asked.index, req="C09.FR.11")
+    await t.never(
+        "TransactionEvent", t.preconditions.message_timeout_s, where=no_metering, since=asked.index, req="C09.FR.11"
+    )
 
 
 @case("TC_C_46_CS", limit_s=120)
 async def tc_c_46_cs(t: Bench) -> None:
     """Red when: the cache still accepts a card after AuthCacheLifeTime."""
-    life_s = round(t.facts.transaction_s)
+    life_s = round(t.fixtures.transaction_s)
     await _use_cache(t, {"AuthCacheCtrlr.LifeTime": str(life_s)})
     await _known_as(t, t.card, "Accepted")
     await reusable_states.ev_connected_pre_session(t)

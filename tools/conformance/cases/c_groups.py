@@ -8,11 +8,11 @@ from typing import Any
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench, Card, Session
-from tools.conformance.bench.preconditions import Setup
+from tools.conformance.bench.preconditions import Preconditions
 from tools.conformance.checks.values import MISSING, Rule, mismatches
 from tools.conformance.run.registry import case
 
-_MESSAGE_TIMEOUT = Setup(message_timeout_s=6)
+_MESSAGE_TIMEOUT = Preconditions(message_timeout_s=6)
 """Longer than a car takes from the card to the first energy, so that a wrong start or stop is seen."""
 
 _GROUP = {"idToken": "FAMILY-7", "type": "Central"}
@@ -47,9 +47,9 @@ async def _start_as_member(t: Bench, other: Card, status: str) -> Session:
 @case("TC_C_39_CS", limit_s=120)
 async def tc_c_39_cs(t: Bench) -> None:
     """Red when: an accepted card of the same group does not stop the transaction, or its event names another card."""
-    other = t.facts.card2
+    other = t.fixtures.card2
     session = await _start_as_member(t, other, "Accepted")
-    await asyncio.sleep(t.facts.transaction_s)
+    await asyncio.sleep(t.fixtures.transaction_s)
     await t.present(other)
     t.step(6)
     await t.expect("Authorize", other.fields(), req="C09.FR.05")
@@ -63,23 +63,25 @@ async def tc_c_39_cs(t: Bench) -> None:
     await reusable_states.ev_disconnected(t)
 
 
-@case("TC_C_42_CS", setup=_MESSAGE_TIMEOUT)
+@case("TC_C_42_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_42_cs(t: Bench) -> None:
     """Red when: a card of the same group stops the transaction although its status is Invalid."""
-    other = t.facts.bad_card
+    other = t.fixtures.bad_card
     session = await _start_as_member(t, other, "Invalid")
     await t.present(other)
     t.step(6)
     asked = await t.expect("Authorize", other.fields(), req="C09.FR.05")
     t.step(7)
     no_metering = {"triggerReason": Rule("no meter values", lambda reason: reason not in _METERING)}
-    await t.never("TransactionEvent", t.setup.message_timeout_s, where=no_metering, since=asked.index, req="C09.FR.11")
+    await t.never(
+        "TransactionEvent", t.preconditions.message_timeout_s, where=no_metering, since=asked.index, req="C09.FR.11"
+    )
     t.post(not session.ended, "C09.FR.11", "the energy transfer is not stopped")
     status = await t.call("GetTransactionStatus", {"transactionId": session.transaction_id})
     t.match(status, {"ongoingIndicator": True}, "C09.FR.11")
 
 
-@case("TC_C_45_CS", setup=_MESSAGE_TIMEOUT)
+@case("TC_C_45_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_45_cs(t: Bench) -> None:
     """Red when: a card of the master pass group starts a transaction."""
     await t.configure({"TxCtrlr.TxStartPoint": "Authorized", "AuthCtrlr.MasterPassGroupId": _MASTER_GROUP["idToken"]})
@@ -90,7 +92,7 @@ async def tc_c_45_cs(t: Bench) -> None:
     t.step(3)
     await reusable_states.ev_connected_pre_session(t)
     t.step(4)
-    await t.never("TransactionEvent", t.setup.message_timeout_s, since=asked.index, req="C16.FR.03")
+    await t.never("TransactionEvent", t.preconditions.message_timeout_s, since=asked.index, req="C16.FR.03")
 
 
 @case("TC_C_49_CS", limit_s=150)
@@ -98,8 +100,8 @@ async def tc_c_49_cs(t: Bench) -> None:
     """Red when: the master pass stops the transaction of one EVSE only, or the stoppedReason is another."""
     await t.configure({"AuthCtrlr.MasterPassGroupId": _MASTER_GROUP["idToken"]})
     t.tokens({_MASTER_CARD: _member("Accepted", _MASTER_GROUP)})
-    evses = t.facts.evses[:2]
-    for evse, card in zip(evses, (t.card, t.facts.card2), strict=False):
+    evses = t.fixtures.evses[:2]
+    for evse, card in zip(evses, (t.card, t.fixtures.card2), strict=False):
         await reusable_states.energy_transfer_started(t, evse, card=card)
     await t.present(_MASTER_CARD)
     t.step(1)

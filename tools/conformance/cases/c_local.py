@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench, Card
-from tools.conformance.bench.preconditions import Setup
+from tools.conformance.bench.preconditions import Preconditions
 from tools.conformance.checks.values import PRESENT
 from tools.conformance.run.registry import case
 
-_MESSAGE_TIMEOUT = Setup(message_timeout_s=6)
+_MESSAGE_TIMEOUT = Preconditions(message_timeout_s=6)
 """Longer than a car takes from the card to the first energy, so that a wrong start is seen."""
 
 _LOCAL = {"AuthCtrlr.Enabled": "true", "AuthCtrlr.DisableRemoteAuthorization": "false"}
@@ -26,43 +26,43 @@ async def _refused_start(t: Bench, card: Card, status: str) -> None:
     await t.present(card)
     t.step(1)
     asked = await t.expect("Authorize", card.fields(), req="C01.FR.02")
-    await t.never("TransactionEvent", t.setup.message_timeout_s, since=asked.index, req="C01.FR.02")
+    await t.never("TransactionEvent", t.preconditions.message_timeout_s, since=asked.index, req="C01.FR.02")
 
 
-@case("TC_C_02_CS", setup=_MESSAGE_TIMEOUT)
+@case("TC_C_02_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_02_cs(t: Bench) -> None:
     """Red when: a card whose status is Invalid starts a transaction."""
-    await _refused_start(t, t.facts.bad_card, "Invalid")
+    await _refused_start(t, t.fixtures.bad_card, "Invalid")
 
 
-@case("TC_C_06_CS", setup=_MESSAGE_TIMEOUT)
+@case("TC_C_06_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_06_cs(t: Bench) -> None:
     """Red when: a card whose status is Blocked starts a transaction."""
     await _refused_start(t, _BLOCKED_CARD, "Blocked")
 
 
-@case("TC_C_07_CS", setup=_MESSAGE_TIMEOUT)
+@case("TC_C_07_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_07_cs(t: Bench) -> None:
     """Red when: a card whose status is Expired starts a transaction."""
     await _refused_start(t, _EXPIRED_CARD, "Expired")
 
 
-@case("TC_C_56_CS", setup=_MESSAGE_TIMEOUT)
+@case("TC_C_56_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_56_cs(t: Bench) -> None:
     """Red when: a card whose status is Unknown starts a transaction."""
-    await _refused_start(t, t.facts.bad_card, "Unknown")
+    await _refused_start(t, t.fixtures.bad_card, "Unknown")
 
 
-@case("TC_C_04_CS", setup=_MESSAGE_TIMEOUT)
+@case("TC_C_04_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_04_cs(t: Bench) -> None:
     """Red when: any accepted card stops the transaction, or the CSMS is not asked about it."""
     await t.configure(_LOCAL, if_implemented=True)
     session = await reusable_states.energy_transfer_started(t)
-    other = t.facts.card2
+    other = t.fixtures.card2
     await t.present(other)
     t.step(1)
     asked = await t.expect("Authorize", other.fields(), req="C01.FR.02")
-    timeout_s, with_token = t.setup.message_timeout_s, {"idToken": PRESENT}
+    timeout_s, with_token = t.preconditions.message_timeout_s, {"idToken": PRESENT}
     await t.never("TransactionEvent", timeout_s, where=with_token, since=asked.index, req="C01.FR.03")
     ended = [m for m in t.messages if m.action == "TransactionEvent" and m.get("eventType") == "Ended"]
     t.post(not ended and not session.ended, "C01.FR.03", "the transaction has not ended")

@@ -11,7 +11,7 @@ import asyncio
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench, Session
 from tools.conformance.checks.values import absent_or
-from tools.conformance.peer.endpoint import Door
+from tools.conformance.peer.endpoint import OnConnect
 from tools.conformance.run.registry import case
 
 _OFFLINE_S = 6
@@ -49,7 +49,7 @@ async def _charge_offline(t: Bench) -> Session:
     await t.present()
     await asyncio.sleep(_OFFLINE_S)
     t.step(2)
-    t.door(Door.OPEN)
+    t.on_connect(OnConnect.ACCEPT)
     await t.connected(within=60)
     t.step(3)
     check = {"triggerReason": "Authorized", "offline": True}

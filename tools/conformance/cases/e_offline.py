@@ -16,7 +16,7 @@ from tools.conformance.bench.bench import Bench, Session
 from tools.conformance.checks.values import ABSENT, PRESENT
 from tools.conformance.peer.answers import Payload
 from tools.conformance.peer.csms import Answer
-from tools.conformance.peer.endpoint import Door
+from tools.conformance.peer.endpoint import OnConnect
 from tools.conformance.peer.transcript import Message
 from tools.conformance.run.registry import case
 
@@ -44,7 +44,7 @@ async def _configure(t: Bench, *, offline_s: int = _BACK_OFF_S, sampling: bool =
 
 async def _back_online(t: Bench) -> None:
     """The test system takes connections again, and the station is connected."""
-    t.door(Door.OPEN)
+    t.on_connect(OnConnect.ACCEPT)
     await t.connected(within=4 * _BACK_OFF_S + 20, req="OCPP-J 5.3")
 
 
@@ -53,7 +53,7 @@ async def _offline_while_charging(t: Bench) -> Session:
     await _configure(t)
     session = await reusable_states.energy_transfer_started(t)
     t.step(1)
-    await t.hang_up(Door.REFUSE)
+    await t.hang_up(OnConnect.REFUSE)
     t.step(2)
     await asyncio.sleep(_BACK_OFF_S)
     return session
@@ -139,10 +139,10 @@ async def _stop_while_offline(t: Bench) -> None:
 @case("TC_E_31_CS", limit_s=120)
 async def tc_e_31_cs(t: Bench) -> None:
     """Red when: a transaction that has ended while offline counts as ongoing until the CSMS has heard of it."""
-    await _configure(t, offline_s=_BACK_OFF_S + round(t.facts.transaction_s))
+    await _configure(t, offline_s=_BACK_OFF_S + round(t.fixtures.transaction_s))
     session = await reusable_states.energy_transfer_started(t)
     await _stop_while_offline(t)
-    await asyncio.sleep(t.facts.transaction_s)
+    await asyncio.sleep(t.fixtures.transaction_s)
     t.step(1)
     answer = await _ask(t, transaction_id=session.transaction_id)
     t.match(answer, {"ongoingIndicator": False}, "E14.FR.03")
@@ -242,7 +242,7 @@ async def tc_e_43_cs(t: Bench) -> None:
 async def tc_e_45_cs(t: Bench) -> None:
     """Red when: offline, a card of the same group that the station knows does not stop the transaction."""
     await _configure(t, sampling=False)
-    other = t.facts.card2
+    other = t.fixtures.card2
     info = {"status": "Accepted", "groupIdToken": {"idToken": "FAMILY-7", "type": "Central"}}
     t.tokens({t.card: info, other: info})
     await reusable_states.id_token_cached(t, other)

@@ -88,7 +88,7 @@ async def tc_e_22_cs(t: Bench) -> None:
     """Red when: a car that stops taking energy does not end the transaction, or the stoppedReason is another."""
     await t.configure({"TxCtrlr.TxStopPoint": "EnergyTransfer"})
     await reusable_states.energy_transfer_started(t)
-    await asyncio.sleep(t.facts.transaction_s)
+    await asyncio.sleep(t.fixtures.transaction_s)
     await t.manual("car", evse=t.evse, suspended=True)
     t.step(1)
     check = {

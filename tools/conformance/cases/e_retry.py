@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
-from tools.conformance.bench.preconditions import Setup
+from tools.conformance.bench.preconditions import Preconditions
 from tools.conformance.checks.values import mismatches
 from tools.conformance.peer.answers import Payload, Reply, error, silence
 from tools.conformance.peer.transcript import Message
@@ -21,7 +21,7 @@ from tools.conformance.run.registry import case
 _ATTEMPTS = 3
 _INTERVAL_S = 2
 _MESSAGE_TIMEOUT_S = 3
-_SETUP = Setup(message_timeout_s=_MESSAGE_TIMEOUT_S)
+_PRECONDITIONS = Preconditions(message_timeout_s=_MESSAGE_TIMEOUT_S)
 
 _EARLY_S = 0.3
 _LATE_S = 1.0
@@ -91,25 +91,25 @@ async def _next_attempt(t: Bench, last: Message, wait_s: float) -> Message:
     return again
 
 
-@case("TC_E_41_CS", setup=_SETUP, limit_s=120)
+@case("TC_E_41_CS", preconditions=_PRECONDITIONS, limit_s=120)
 async def tc_e_41_cs(t: Bench) -> None:
     """Red when: the interval does not grow with each attempt, or an unanswered message is sent once too often."""
     await _repeated(t, silence(), waits_s=_MESSAGE_TIMEOUT_S)
 
 
-@case("TC_E_42_CS", setup=_SETUP, limit_s=120)
+@case("TC_E_42_CS", preconditions=_PRECONDITIONS, limit_s=120)
 async def tc_e_42_cs(t: Bench) -> None:
     """Red when: a message is sent again although its second attempt was answered."""
     await _repeated(t, silence(), waits_s=_MESSAGE_TIMEOUT_S, accepted=2)
 
 
-@case("TC_E_50_CS", setup=_SETUP, limit_s=120)
+@case("TC_E_50_CS", preconditions=_PRECONDITIONS, limit_s=120)
 async def tc_e_50_cs(t: Bench) -> None:
     """Red when: a message that was answered with a CALLERROR is given up at once, or repeated without a pause."""
     await _repeated(t, error("InternalError"), waits_s=0)
 
 
-@case("TC_E_51_CS", setup=_SETUP, limit_s=120)
+@case("TC_E_51_CS", preconditions=_PRECONDITIONS, limit_s=120)
 async def tc_e_51_cs(t: Bench) -> None:
     """Red when: a message is sent again although its second attempt was answered."""
     await _repeated(t, error("InternalError"), waits_s=0, accepted=2)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
-from tools.conformance.bench.preconditions import Setup
+from tools.conformance.bench.preconditions import Preconditions
 from tools.conformance.run.registry import case
 
 _TIMEOUT_S = 6
@@ -115,7 +115,7 @@ async def tc_e_38_cs(t: Bench) -> None:
     await reusable_states.transaction_event(t, t.evse, check, req="E02.FR.13", within=60)
 
 
-@case("TC_E_39_CS", setup=Setup(message_timeout_s=6))
+@case("TC_E_39_CS", preconditions=Preconditions(message_timeout_s=6))
 async def tc_e_39_cs(t: Bench) -> None:
     """Red when: the transaction goes on after EVConnectionTimeOut, or a cable plugged in later starts energy."""
     await t.configure({"TxCtrlr.TxStopPoint": "Authorized", "TxCtrlr.EVConnectionTimeOut": str(_TIMEOUT_S)})
@@ -126,10 +126,12 @@ async def tc_e_39_cs(t: Bench) -> None:
     occupied = await t.expect_status("Occupied")
     t.step(5)
     charging = {"transactionInfo.chargingState": "Charging"}
-    await t.never("TransactionEvent", t.setup.message_timeout_s, where=charging, since=occupied.index, req="C01.FR.26")
+    await t.never(
+        "TransactionEvent", t.preconditions.message_timeout_s, where=charging, since=occupied.index, req="C01.FR.26"
+    )
 
 
-@case("TC_E_52_CS", setup=Setup(message_timeout_s=6))
+@case("TC_E_52_CS", preconditions=Preconditions(message_timeout_s=6))
 async def tc_e_52_cs(t: Bench) -> None:
     """Red when: the CSMS is asked about a card although DisableRemoteAuthorization is true, or the card starts."""
     await t.configure({"AuthCtrlr.Enabled": "true"}, if_implemented=True)
@@ -137,4 +139,4 @@ async def tc_e_52_cs(t: Bench) -> None:
     mark = t.mark()
     await t.present()
     t.step(1)
-    await t.never(None, t.setup.message_timeout_s, since=mark, allow=("Heartbeat",), req="part 2, 2.3.8")
+    await t.never(None, t.preconditions.message_timeout_s, since=mark, allow=("Heartbeat",), req="part 2, 2.3.8")

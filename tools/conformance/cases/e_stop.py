@@ -31,7 +31,7 @@ async def tc_e_15_cs(t: Bench) -> None:
     """Red when: the stop by card is told in an Updated event, or the stoppedReason is not Local."""
     await t.configure({"TxCtrlr.TxStopPoint": "Authorized"})
     await reusable_states.energy_transfer_started(t)
-    await asyncio.sleep(t.facts.transaction_s)
+    await asyncio.sleep(t.fixtures.transaction_s)
     await t.present()
     t.step(1)
     check = {

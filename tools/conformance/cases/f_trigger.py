@@ -8,7 +8,7 @@ from typing import Any
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
-from tools.conformance.checks.expected import want
+from tools.conformance.checks.expected import expected
 from tools.conformance.checks.values import PRESENT, absent_or
 from tools.conformance.peer.transcript import Message
 from tools.conformance.run.registry import case
@@ -54,7 +54,7 @@ async def tc_f_11_cs(t: Bench) -> None:
 async def tc_f_12_cs(t: Bench) -> None:
     """Red when: without an evse in the request, one EVSE sends no MeterValues."""
     said = await _trigger(t, "MeterValues")
-    wants = [want("MeterValues", {"evseId": evse, **_TRIGGERED}) for evse in t.facts.evses]
+    wants = [expected("MeterValues", {"evseId": evse, **_TRIGGERED}) for evse in t.fixtures.evses]
     _answered_first(t, said, *await t.expect_all(wants, req="F06.FR.11"))
 
 
@@ -81,10 +81,10 @@ async def tc_f_13_cs(t: Bench) -> None:
 @case("TC_F_14_CS", limit_s=120)
 async def tc_f_14_cs(t: Bench) -> None:
     """Red when: without an evse in the request, one transaction is not told of, or the event does not name its EVSE."""
-    for evse in t.facts.evses:
+    for evse in t.fixtures.evses:
         await reusable_states.energy_transfer_started(t, evse)
     said = await _trigger(t, "TransactionEvent")
-    for evse in t.facts.evses:
+    for evse in t.fixtures.evses:
         _answered_first(t, said, await reusable_states.transaction_event(t, evse, _event(evse), req="F06.FR.11"))
 
 

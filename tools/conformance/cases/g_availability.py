@@ -15,7 +15,7 @@ from typing import Any
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
-from tools.conformance.checks.expected import reported_status, status_want
+from tools.conformance.checks.expected import expected_status, reported_status
 from tools.conformance.run.registry import case
 
 
@@ -49,11 +49,11 @@ class _Level:
         return dict.fromkeys(self.evses(t), status)
 
     def evses(self, t: Bench) -> tuple[int, ...]:
-        return (t.evse,) if self.evse else t.facts.evses
+        return (t.evse,) if self.evse else t.fixtures.evses
 
     def after_boot(self, t: Bench) -> dict[int, str]:
         """Every connector's status after a reboot while this level is Inoperative."""
-        return dict.fromkeys(t.facts.evses, "Available") | self.statuses(t, "Unavailable")
+        return dict.fromkeys(t.fixtures.evses, "Available") | self.statuses(t, "Unavailable")
 
     async def close(self, t: Bench) -> None:
         """Reusable State Unavailable."""
@@ -144,7 +144,7 @@ async def _with_transaction(t: Bench, level: _Level) -> None:
     if free:
         t.step(3)
         await t.expect_statuses(dict.fromkeys(free, "Unavailable"), req=level.told)
-    await asyncio.sleep(t.facts.transaction_s)
+    await asyncio.sleep(t.fixtures.transaction_s)
     first = 5 if free else 3
     t.step(first)
     mark = t.mark()
@@ -166,8 +166,8 @@ async def _unavailable_when_ended(t: Bench, level: _Level, step: int, mark: int,
     if told or not t.session().ended:
         return told
     t.step(step)
-    wanted = status_want("Unavailable", evse=t.evse, connector=t.connector)
-    await t.expect_want(wanted, req=level.told, since=mark)
+    wanted = expected_status("Unavailable", evse=t.evse, connector=t.connector)
+    await t.expect_message(wanted, req=level.told, since=mark)
     return True
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from firmware.clock import parse_utc
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
-from tools.conformance.checks.expected import Want, want
+from tools.conformance.checks.expected import Expected, expected
 from tools.conformance.checks.values import PRESENT
 from tools.conformance.peer.transcript import Message
 from tools.conformance.run.registry import case
@@ -83,7 +83,7 @@ def _ended(t: Bench) -> Message:
     for message in reversed(t.messages):
         if message.action == "TransactionEvent" and message.get("eventType") == "Ended":
             return message
-    raise t.give_up("no TransactionEvent ended the transaction", "E06.FR.11")
+    raise t.abort("no TransactionEvent ended the transaction", "E06.FR.11")
 
 
 # -- clock-aligned ---------------------------------------------------------------------------------------------------
@@ -95,31 +95,31 @@ async def tc_j_01_cs(t: Bench) -> None:
     await t.configure({"AlignedDataCtrlr.Interval": str(_INTERVAL_S)})
     measurands = await _measurands(t, "AlignedDataCtrlr.Measurands")
     t.step(1)
-    wanted = want("MeterValues")
-    count = _ROUNDS * len(t.facts.evses)
-    messages = [await t.expect_want(wanted, req="J01.FR.14", within=_INTERVAL_S * 3) for _ in range(count)]
+    wanted = expected("MeterValues")
+    count = _ROUNDS * len(t.fixtures.evses)
+    messages = [await t.expect_message(wanted, req="J01.FR.14", within=_INTERVAL_S * 3) for _ in range(count)]
     for message, value in _values(messages):
         _check_value(t, message, value, ("Sample.Clock",), measurands=measurands, req="J01.FR.08")
     t.step("post")
     stamps = [value["timestamp"] for _, value in _values(messages)]
     _check_moments(t, stamps, _INTERVAL_S, "J01.FR.14")
     _check_aligned(t, stamps, _INTERVAL_S, "J01.FR.14")
-    for evse in t.facts.evses:
+    for evse in t.fixtures.evses:
         told = sum(message.get("evseId") == evse for message in messages)
         t.check(told == _ROUNDS, "J01.FR.02", f"EVSE {evse} was reported {told} times, expected {_ROUNDS}")
 
 
-def _clock_values(transaction_id: str | None, evse: int) -> Want:
+def _clock_values(transaction_id: str | None, evse: int) -> Expected:
     """Clock-aligned values of an EVSE: of its transaction, or in a MeterValuesRequest (J01.FR.22)."""
 
-    def judge(message: Message) -> list[str] | None:
+    def compare(message: Message) -> list[str] | None:
         if message.action == "MeterValues":
             return [] if message.get("evseId") == evse else None
         if message.action != "TransactionEvent" or message.get("triggerReason") != "MeterValueClock":
             return None
         return [] if message.get("transactionInfo.transactionId") == transaction_id else None
 
-    return Want(f"clock-aligned values of EVSE {evse}", judge)
+    return Expected(f"clock-aligned values of EVSE {evse}", compare)
 
 
 @case("TC_J_02_CS", limit_s=120)
@@ -133,7 +133,7 @@ async def tc_j_02_cs(t: Bench) -> None:
     for step, evse, number in [(3, t.evse, session.transaction_id), *((1, e, None) for e in _idle(t))]:
         t.step(step)
         messages = [
-            await t.expect_want(_clock_values(number, evse), req="J01.FR.22", within=_INTERVAL_S * 3, since=mark)
+            await t.expect_message(_clock_values(number, evse), req="J01.FR.22", within=_INTERVAL_S * 3, since=mark)
             for _ in range(_ROUNDS)
         ]
         for message, value in _values(messages):
@@ -146,7 +146,7 @@ async def tc_j_02_cs(t: Bench) -> None:
 
 
 def _idle(t: Bench) -> list[int]:
-    return [evse for evse in t.facts.evses if evse != t.evse]
+    return [evse for evse in t.fixtures.evses if evse != t.evse]
 
 
 @case("TC_J_03_CS", limit_s=120)
@@ -251,7 +251,7 @@ async def tc_j_06_cs(t: Bench) -> None:
     await t.configure({"AlignedDataCtrlr.Interval": str(_INTERVAL_S), "AlignedDataCtrlr.SendDuringIdle": "true"})
     measurands = await _measurands(t, "AlignedDataCtrlr.Measurands")
     t.step(1)
-    before = [await t.expect_want(want("MeterValues"), req="J01.FR.14", within=_INTERVAL_S * 3)]
+    before = [await t.expect_message(expected("MeterValues"), req="J01.FR.14", within=_INTERVAL_S * 3)]
     t.step(3)
     session = await reusable_states.authorized(t)
     quiet_from = t.mark()
@@ -264,10 +264,10 @@ async def tc_j_06_cs(t: Bench) -> None:
     await reusable_states.ev_disconnected(t)
     t.step(7)
     after_from = t.mark()
-    wanted = want("MeterValues")
+    wanted = expected("MeterValues")
     after = [
-        await t.expect_want(wanted, req="J01.FR.14", within=_INTERVAL_S * 3, since=after_from)
-        for _ in range(_ROUNDS * len(t.facts.evses))
+        await t.expect_message(wanted, req="J01.FR.14", within=_INTERVAL_S * 3, since=after_from)
+        for _ in range(_ROUNDS * len(t.fixtures.evses))
     ]
     for message, value in _values([*before, *after]):
         _check_value(t, message, value, ("Sample.Clock",), measurands=measurands, req="J01.FR.08")

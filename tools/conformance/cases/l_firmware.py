@@ -6,13 +6,13 @@ from __future__ import annotations
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
 from tools.conformance.bench.firmware import Firmware, firmware
-from tools.conformance.bench.preconditions import Setup
-from tools.conformance.checks.expected import want
+from tools.conformance.bench.preconditions import Preconditions
+from tools.conformance.checks.expected import expected
 from tools.conformance.peer.transcript import Message
 from tools.conformance.run.registry import case
 from tools.image.build import next_version
 
-_SETUP = Setup(updates=True)
+_PRECONDITIONS = Preconditions(updates=True)
 _WORK_WITHIN_S = 30.0
 _BOOT_WITHIN_S = 45.0
 _LIMIT_S = 180.0
@@ -52,8 +52,8 @@ async def _installed(t: Bench, update: Firmware, first: int) -> Message:
     await reusable_states.statuses_after_boot(t, security_event=False)
     await t.expect_all(
         [
-            want("FirmwareStatusNotification", {"status": "Installed", "requestId": update.requested}),
-            want("SecurityEventNotification", where={"type": "FirmwareUpdated"}),
+            expected("FirmwareStatusNotification", {"status": "Installed", "requestId": update.requested}),
+            expected("SecurityEventNotification", where={"type": "FirmwareUpdated"}),
         ],
         req="L01.FR.31",
         within=_WORK_WITHIN_S,
@@ -61,7 +61,7 @@ async def _installed(t: Bench, update: Firmware, first: int) -> Message:
     return begun
 
 
-@case("TC_L_01_CS", setup=_SETUP, limit_s=_LIMIT_S)
+@case("TC_L_01_CS", preconditions=_PRECONDITIONS, limit_s=_LIMIT_S)
 async def tc_l_01_cs(t: Bench) -> None:
     """Red when: a status is left out or comes in another order, or the version after the restart is the old one."""
     async with firmware(t) as update:
@@ -71,7 +71,7 @@ async def tc_l_01_cs(t: Bench) -> None:
         await _installed(t, update, 11)
 
 
-@case("TC_L_02_CS", setup=_SETUP, limit_s=_LIMIT_S)
+@case("TC_L_02_CS", preconditions=_PRECONDITIONS, limit_s=_LIMIT_S)
 async def tc_l_02_cs(t: Bench) -> None:
     """Red when: the image is installed before installDateTime, or InstallScheduled is not sent."""
     async with firmware(t) as update:
@@ -86,7 +86,7 @@ async def tc_l_02_cs(t: Bench) -> None:
         t.check(begun.at - asked_at >= _OFFSET_S - 1, "L01.FR.16", "installed before installDateTime", begun)
 
 
-@case("TC_L_03_CS", setup=_SETUP, limit_s=_LIMIT_S)
+@case("TC_L_03_CS", preconditions=_PRECONDITIONS, limit_s=_LIMIT_S)
 async def tc_l_03_cs(t: Bench) -> None:
     """Red when: the download begins before retrieveDateTime, or DownloadScheduled is not sent."""
     async with firmware(t) as update:
@@ -103,7 +103,7 @@ async def tc_l_03_cs(t: Bench) -> None:
         await _installed(t, update, 13)
 
 
-@case("TC_L_05_CS", setup=_SETUP)
+@case("TC_L_05_CS", preconditions=_PRECONDITIONS)
 async def tc_l_05_cs(t: Bench) -> None:
     """Red when: a signing certificate that has expired is accepted, or the security event is not sent."""
     async with firmware(t) as update:
@@ -119,7 +119,7 @@ async def tc_l_05_cs(t: Bench) -> None:
         t.post(not update.files.asked, "L01.FR.21", "nothing was fetched")
 
 
-@case("TC_L_06_CS", setup=_SETUP)
+@case("TC_L_06_CS", preconditions=_PRECONDITIONS)
 async def tc_l_06_cs(t: Bench) -> None:
     """Red when: a signature over another image is taken for good."""
     async with firmware(t) as update:
@@ -139,15 +139,15 @@ async def _not_verified(t: Bench, update: Firmware, first: int) -> None:
     t.step(first + 2)
     await t.expect_all(
         [
-            want("FirmwareStatusNotification", {"status": "InvalidSignature", "requestId": update.requested}),
-            want("SecurityEventNotification", where={"type": "InvalidFirmwareSignature"}),
+            expected("FirmwareStatusNotification", {"status": "InvalidSignature", "requestId": update.requested}),
+            expected("SecurityEventNotification", where={"type": "InvalidFirmwareSignature"}),
         ],
         req="L01.FR.03",
         within=_WORK_WITHIN_S,
     )
 
 
-@case("TC_F_19_CS", setup=_SETUP)
+@case("TC_F_19_CS", preconditions=_PRECONDITIONS)
 async def tc_f_19_cs(t: Bench) -> None:
     """Red when: the status that is told on request during a download is another than Downloading."""
     async with firmware(t) as update:
@@ -165,7 +165,7 @@ async def tc_f_19_cs(t: Bench) -> None:
         await _not_verified(t, update, 9)
 
 
-@case("TC_L_07_CS", setup=_SETUP)
+@case("TC_L_07_CS", preconditions=_PRECONDITIONS)
 async def tc_l_07_cs(t: Bench) -> None:
     """Red when: DownloadFailed is not sent for a file that is not there."""
     async with firmware(t) as update:
@@ -179,7 +179,7 @@ async def tc_l_07_cs(t: Bench) -> None:
         t.post(len(update.files.asked) == 2, "L01.FR.30", "as many retries as asked for")
 
 
-@case("TC_L_08_CS", setup=_SETUP)
+@case("TC_L_08_CS", preconditions=_PRECONDITIONS)
 async def tc_l_08_cs(t: Bench) -> None:
     """Red when: an image with a good signature that is older than the running version is installed."""
     async with firmware(t, version="0.0.1") as update:
@@ -196,7 +196,7 @@ async def tc_l_08_cs(t: Bench) -> None:
         await t.never("BootNotification", 1.0, req="L01.FR.29")
 
 
-@case("TC_L_10_CS", setup=_SETUP, limit_s=_LIMIT_S)
+@case("TC_L_10_CS", preconditions=_PRECONDITIONS, limit_s=_LIMIT_S)
 async def tc_l_10_cs(t: Bench) -> None:
     """Red when: a second request is rejected during the download, or a later status is of the first request."""
     async with firmware(t) as update:
@@ -215,7 +215,7 @@ async def tc_l_10_cs(t: Bench) -> None:
         await _installed(t, update, 13)
 
 
-@case("TC_L_11_CS", setup=_SETUP, limit_s=_LIMIT_S)
+@case("TC_L_11_CS", preconditions=_PRECONDITIONS, limit_s=_LIMIT_S)
 async def tc_l_11_cs(t: Bench) -> None:
     """Red when: a second request is accepted while an update is under way, or disturbs it."""
     async with firmware(t) as update:
@@ -233,12 +233,12 @@ async def tc_l_11_cs(t: Bench) -> None:
         t.post(len(update.files.asked) == 1, "L01.FR.27", "the image was fetched once")
 
 
-@case("TC_L_12_CS", setup=_SETUP, limit_s=_LIMIT_S)
+@case("TC_L_12_CS", preconditions=_PRECONDITIONS, limit_s=_LIMIT_S)
 async def tc_l_12_cs(t: Bench) -> None:
     """Red when: no second transaction can start while the download waits, or it begins before both have ended."""
     name = "ChargingStation.AllowNewSessionsPendingFirmwareUpdate"
     await t.configure({name: "true"}, if_implemented=True)
-    second = next(evse for evse in t.facts.evses if evse != t.evse)
+    second = next(evse for evse in t.fixtures.evses if evse != t.evse)
     await reusable_states.energy_transfer_started(t)
     async with firmware(t) as update:
         update.files.delay_s = 3.0  # until the last cable is out of its car
@@ -247,7 +247,7 @@ async def tc_l_12_cs(t: Bench) -> None:
         t.step(3)
         await _status(t, update, "DownloadScheduled", "L01.FR.13")
         t.step(5)
-        await reusable_states.authorized(t, second, card=t.facts.card2)
+        await reusable_states.authorized(t, second, card=t.fixtures.card2)
         await reusable_states.ev_connected_pre_session(t, second)
         await reusable_states.energy_transfer_started(t, second)
         t.step(6)
@@ -259,7 +259,7 @@ async def tc_l_12_cs(t: Bench) -> None:
         await _installed(t, update, 16)
 
 
-@case("TC_L_13_CS", setup=_SETUP, limit_s=_LIMIT_S)
+@case("TC_L_13_CS", preconditions=_PRECONDITIONS, limit_s=_LIMIT_S)
 async def tc_l_13_cs(t: Bench) -> None:
     """Red when: an EVSE stays Available, or the download begins, while another one charges."""
     name = "ChargingStation.AllowNewSessionsPendingFirmwareUpdate"
@@ -272,7 +272,7 @@ async def tc_l_13_cs(t: Bench) -> None:
         scheduled = {"status": "DownloadScheduled", "requestId": update.requested}
         await t.optional("FirmwareStatusNotification", where=scheduled)
         t.step(5)
-        others = dict.fromkeys((evse for evse in t.facts.evses if evse != t.evse), "Unavailable")
+        others = dict.fromkeys((evse for evse in t.fixtures.evses if evse != t.evse), "Unavailable")
         await t.expect_statuses(others, req="L01.FR.07")
         await t.never("FirmwareStatusNotification", 1.0, req="L01.FR.06")
         t.step(7)
@@ -282,7 +282,7 @@ async def tc_l_13_cs(t: Bench) -> None:
         await _installed(t, update, 16)
 
 
-@case("TC_L_18_CS", setup=_SETUP)
+@case("TC_L_18_CS", preconditions=_PRECONDITIONS)
 async def tc_l_18_cs(t: Bench) -> None:
     """Red when: an update without signature and signing certificate is accepted."""
     async with firmware(t) as update:

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from tools.conformance.bench import certificates, reusable_states
 from tools.conformance.bench.bench import Bench
-from tools.conformance.bench.preconditions import Setup
+from tools.conformance.bench.preconditions import Preconditions
 from tools.conformance.checks.values import ABSENT
 from tools.conformance.run.registry import case
 from tools.pki import Authority, Issued, use_certificate
 
 _CSMS = "CSMSRootCertificate"
 _MANUFACTURER = "ManufacturerRootCertificate"
-_PROFILE_2 = Setup(security_profile=2)
+_PROFILE_2 = Preconditions(security_profile=2)
 
 
 async def _install_and_find(t: Bench, *kinds: str, asked: tuple[str, ...] | None = None) -> None:
@@ -30,19 +30,19 @@ async def _install_and_find(t: Bench, *kinds: str, asked: tuple[str, ...] | None
         t.check(certificates.entry(kind, root) in listed, "M03.FR.04", f"the {kind} is not listed with its hash data")
 
 
-@case("TC_M_01_CS", setup=_PROFILE_2)
+@case("TC_M_01_CS", preconditions=_PROFILE_2)
 async def tc_m_01_cs(t: Bench) -> None:
     """Red when: an accepted CSMS root is not listed afterwards."""
     await _install_and_find(t, _CSMS)
 
 
-@case("TC_M_02_CS", setup=_PROFILE_2)
+@case("TC_M_02_CS", preconditions=_PROFILE_2)
 async def tc_m_02_cs(t: Bench) -> None:
     """Red when: a manufacturer root is not taken, or listed under another type."""
     await _install_and_find(t, _MANUFACTURER)
 
 
-@case("TC_M_07_CS", setup=_PROFILE_2)
+@case("TC_M_07_CS", preconditions=_PROFILE_2)
 async def tc_m_07_cs(t: Bench) -> None:
     """Red when: an expired root is installed."""
     expired = Authority("CSMS root, expired", expired=True)
@@ -55,31 +55,31 @@ async def tc_m_07_cs(t: Bench) -> None:
     t.check(certificates.entry(_CSMS, expired) not in listed, "M05.FR.07", "the expired root is listed")
 
 
-@case("TC_M_12_CS", setup=_PROFILE_2)
+@case("TC_M_12_CS", preconditions=_PROFILE_2)
 async def tc_m_12_cs(t: Bench) -> None:
     """Red when: the key hash is made of the whole public key info instead of the key's bits."""
     await _install_and_find(t, _CSMS)
 
 
-@case("TC_M_13_CS", setup=_PROFILE_2)
+@case("TC_M_13_CS", preconditions=_PROFILE_2)
 async def tc_m_13_cs(t: Bench) -> None:
     """Red when: manufacturer roots are not listed."""
     await _install_and_find(t, _MANUFACTURER)
 
 
-@case("TC_M_17_CS", setup=_PROFILE_2)
+@case("TC_M_17_CS", preconditions=_PROFILE_2)
 async def tc_m_17_cs(t: Bench) -> None:
     """Red when: only the first of several certificate types that were asked for is listed."""
     await _install_and_find(t, _CSMS, _MANUFACTURER)
 
 
-@case("TC_M_18_CS", setup=_PROFILE_2)
+@case("TC_M_18_CS", preconditions=_PROFILE_2)
 async def tc_m_18_cs(t: Bench) -> None:
     """Red when: a request without types is answered with NotFound."""
     await _install_and_find(t, _CSMS, _MANUFACTURER, asked=())
 
 
-@case("TC_M_19_CS", setup=_PROFILE_2)
+@case("TC_M_19_CS", preconditions=_PROFILE_2)
 async def tc_m_19_cs(t: Bench) -> None:
     """Red when: a type of which there is none is answered with an empty list instead of NotFound."""
     t.step(2)
@@ -88,7 +88,7 @@ async def tc_m_19_cs(t: Bench) -> None:
     await t.call("GetInstalledCertificateIds", payload, check, req="M03.FR.02")
 
 
-@case("TC_M_20_CS", setup=_PROFILE_2)
+@case("TC_M_20_CS", preconditions=_PROFILE_2)
 async def tc_m_20_cs(t: Bench) -> None:
     """Red when: a deleted root is still listed."""
     root = t.csms_root
@@ -107,7 +107,7 @@ async def tc_m_20_cs(t: Bench) -> None:
     )
 
 
-@case("TC_M_22_CS", setup=_PROFILE_2)
+@case("TC_M_22_CS", preconditions=_PROFILE_2)
 async def tc_m_22_cs(t: Bench) -> None:
     """Red when: deleting a certificate that is not there is answered with Accepted or Failed."""
     t.step(1)
@@ -118,7 +118,7 @@ async def tc_m_22_cs(t: Bench) -> None:
     await t.call("DeleteCertificate", wanted, {"status": "NotFound"}, req="M04.FR.04")
 
 
-@case("TC_M_23_CS", setup=Setup(security_profile=3))
+@case("TC_M_23_CS", preconditions=Preconditions(security_profile=3))
 async def tc_m_23_cs(t: Bench) -> None:
     """Red when: the station certificate can be deleted over OCPP."""
     renewal = await certificates.renewed(t)
@@ -138,7 +138,7 @@ async def tc_m_23_cs(t: Bench) -> None:
 # -- M05: AdditionalRootCertificateCheck -------------------------------------------------------------------------------
 
 
-@case("TC_M_09_CS", setup=_PROFILE_2)
+@case("TC_M_09_CS", preconditions=_PROFILE_2)
 async def tc_m_09_cs(t: Bench) -> None:
     """Red when: a root that the old one has not signed is added to it."""
     old = t.csms_root
@@ -175,7 +175,7 @@ async def _boots_with(t: Bench, server: Issued, req: str) -> None:
     await reusable_states.statuses_after_boot(t)
 
 
-@case("TC_M_30_CS", setup=Setup(security_profile=3), limit_s=120)
+@case("TC_M_30_CS", preconditions=Preconditions(security_profile=3), limit_s=120)
 async def tc_m_30_cs(t: Bench) -> None:
     """Red when: the old root is kept although the CSMS has proved itself with the new one."""
     old, new = await _successor_installed(t)
@@ -190,7 +190,7 @@ async def tc_m_30_cs(t: Bench) -> None:
     t.check(certificates.entry(_CSMS, new) in listed, "M05.FR.12", "the new CSMS root is not listed")
 
 
-@case("TC_M_31_CS", setup=_PROFILE_2, limit_s=120)
+@case("TC_M_31_CS", preconditions=_PROFILE_2, limit_s=120)
 async def tc_m_31_cs(t: Bench) -> None:
     """Red when: the old root is given up as soon as the new one is installed."""
     old, new = await _successor_installed(t)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a case fails, and what a message is worth to a step that waits for one.
 
-A `Want` looks at a message and says: not the one (`None`), the one and as wanted (`[]`), or what is wrong with it.
+A `Expected` looks at a message and says: not the one (`None`), the one and as wanted (`[]`), or what is wrong with it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from tools.conformance.checks import values
 from tools.conformance.peer.transcript import Message
 
-__all__ = ["CaseFailed", "CaseSkipped", "Failure", "Want", "status_want", "tolerated", "want"]
+__all__ = ["CaseFailed", "CaseSkipped", "Expected", "Failure", "expected", "expected_status", "tolerated"]
 
 
 @dataclass(frozen=True)
@@ -43,34 +43,36 @@ class CaseSkipped(Exception):
 
 
 @dataclass(frozen=True)
-class Want:
-    """What a step waits for. `judge` gives `None` (another message), `[]` (as wanted), or what is wrong."""
+class Expected:
+    """What a step waits for. `compare` gives `None` (another message), `[]` (as wanted), or what is wrong."""
 
     name: str
-    judge: Callable[[Message], list[str] | None]
+    compare: Callable[[Message], list[str] | None]
 
 
-def want(action: str, check: Mapping[str, Any] | None = None, *, where: Mapping[str, Any] | None = None) -> Want:
+def expected(
+    action: str, check: Mapping[str, Any] | None = None, *, where: Mapping[str, Any] | None = None
+) -> Expected:
     """A call of `action`; `where` says which one is meant, `check` what it must hold."""
 
-    def judge(message: Message) -> list[str] | None:
+    def compare(message: Message) -> list[str] | None:
         if message.action != action or (where and values.mismatches(message.payload, where)):
             return None
         return values.mismatches(message.payload, check or {})
 
     detail = ", ".join(f"{path}={_name(rule)}" for path, rule in {**(where or {}), **(check or {})}.items())
-    return Want(f"{action}({detail})" if detail else action, judge)
+    return Expected(f"{action}({detail})" if detail else action, compare)
 
 
 def _name(rule: Any) -> str:
     return rule.name if isinstance(rule, values.Rule) else str(rule)
 
 
-def status_want(status: str | tuple[str, ...], *, evse: int, connector: int = 1) -> Want:
+def expected_status(status: str | tuple[str, ...], *, evse: int, connector: int = 1) -> Expected:
     """The status of a connector, reported by StatusNotification or by NotifyEvent (part 6 accepts either)."""
     allowed = (status,) if isinstance(status, str) else status
 
-    def judge(message: Message) -> list[str] | None:
+    def compare(message: Message) -> list[str] | None:
         reported = reported_status(message)
         if reported is None or reported[:2] != (evse, connector):
             return None
@@ -79,7 +81,7 @@ def status_want(status: str | tuple[str, ...], *, evse: int, connector: int = 1)
             wrong.append(f"trigger is {reported[3]}, expected Delta")
         return wrong
 
-    return Want(f"status {' or '.join(allowed)} of EVSE {evse} connector {connector}", judge)
+    return Expected(f"status {' or '.join(allowed)} of EVSE {evse} connector {connector}", compare)
 
 
 def reported_status(message: Message) -> tuple[int, int, str, str] | None:

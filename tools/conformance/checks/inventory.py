@@ -10,7 +10,7 @@ from typing import Any
 
 from firmware.clock import parse_utc
 from tools.conformance.bench.bench import Bench
-from tools.conformance.checks.required_variables import Required
+from tools.conformance.checks.required_variables import RequiredVariable
 from tools.conformance.checks.values import absent_or
 from tools.conformance.peer.transcript import Message
 
@@ -98,7 +98,7 @@ def _read(message: Message) -> Iterator[Reported]:
         )
 
 
-def find(inventory: Sequence[Reported], row: Required, *, evse: int | None = None) -> Reported | None:
+def find(inventory: Sequence[Reported], row: RequiredVariable, *, evse: int | None = None) -> Reported | None:
     """The reported variable that fulfils `row` (at `evse`, for the EVSE and Connector rows)."""
     wanted = (row.component, row.variable, row.instance, evse)
     return next((v for v in inventory if (v.component, v.variable, v.instance, v.evse) == wanted), None)

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Required", "required"]
+__all__ = ["RequiredVariable", "required_variables"]
 
 
 @dataclass(frozen=True)
-class Required:
+class RequiredVariable:
     """One row; see the module's text."""
 
     component: str
@@ -30,92 +30,92 @@ class Required:
 _RW, _RO, _ANY = True, False, None
 
 _CORE = [
-    Required("OCPPCommCtrlr", "ActiveNetworkProfile", "", "integer", _RO),  # erratum 2.57
-    Required("OCPPCommCtrlr", "MessageTimeout", "Default", "integer", _RO),
-    Required("OCPPCommCtrlr", "FileTransferProtocols", "", "MemberList", _RO),
-    Required("OCPPCommCtrlr", "NetworkConfigurationPriority", "", "SequenceList", _RW),
-    Required("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "", "integer", _RW),
-    Required("OCPPCommCtrlr", "OfflineThreshold", "", "integer", _RW),
-    Required("OCPPCommCtrlr", "MessageAttempts", "TransactionEvent", "integer", _RW),
-    Required("OCPPCommCtrlr", "MessageAttemptInterval", "TransactionEvent", "integer", _RW),
-    Required("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", "", "boolean", _ANY),
-    Required("OCPPCommCtrlr", "ResetRetries", "", "integer", _RW),
-    Required("OCPPCommCtrlr", "RetryBackOffRepeatTimes", "", "integer", _RW),
-    Required("OCPPCommCtrlr", "RetryBackOffRandomRange", "", "integer", _RW),
-    Required("OCPPCommCtrlr", "RetryBackOffWaitMinimum", "", "integer", _RW),
-    Required("OCPPCommCtrlr", "WebSocketPingInterval", "", "integer", _RW),
-    Required("DeviceDataCtrlr", "ItemsPerMessage", "GetReport", "integer", _RO),
-    Required("DeviceDataCtrlr", "ItemsPerMessage", "GetVariables", "integer", _RO),
-    Required("DeviceDataCtrlr", "ItemsPerMessage", "SetVariables", "integer", _RO),
-    Required("DeviceDataCtrlr", "BytesPerMessage", "GetReport", "integer", _RO),
-    Required("DeviceDataCtrlr", "BytesPerMessage", "GetVariables", "integer", _RO),
-    Required("DeviceDataCtrlr", "BytesPerMessage", "SetVariables", "integer", _RO),
-    Required("ClockCtrlr", "DateTime", "", "dateTime", _RO),
-    Required("ClockCtrlr", "TimeSource", "", "SequenceList", _RW),
-    Required("SecurityCtrlr", "OrganizationName", "", "string", _RW),
-    Required("SecurityCtrlr", "CertificateEntries", "", "integer", _RO),
-    Required("SecurityCtrlr", "SecurityProfile", "", "integer", _RO),
-    Required("AuthCtrlr", "AuthorizeRemoteStart", "", "boolean", _ANY),
-    Required("AuthCtrlr", "LocalAuthorizeOffline", "", "boolean", _RW),
-    Required("AuthCtrlr", "LocalPreAuthorize", "", "boolean", _RW),
-    Required("TxCtrlr", "EVConnectionTimeOut", "", "integer", _RW),
-    Required("TxCtrlr", "StopTxOnEVSideDisconnect", "", "boolean", _ANY),
-    Required("TxCtrlr", "TxStartPoint", "", "MemberList", _ANY),
-    Required("TxCtrlr", "TxStopPoint", "", "MemberList", _ANY),
-    Required("TxCtrlr", "StopTxOnInvalidId", "", "boolean", _RW),
-    Required("SampledDataCtrlr", "TxEndedMeasurands", "", "MemberList", _RW),
-    Required("SampledDataCtrlr", "TxEndedInterval", "", "integer", _RW),
-    Required("SampledDataCtrlr", "TxStartedMeasurands", "", "MemberList", _RW),
-    Required("SampledDataCtrlr", "TxUpdatedMeasurands", "", "MemberList", _RW),
-    Required("SampledDataCtrlr", "TxUpdatedInterval", "", "integer", _RW),
-    Required("AlignedDataCtrlr", "Measurands", "", "MemberList", _RW),
-    Required("AlignedDataCtrlr", "Interval", "", "integer", _RW),
-    Required("AlignedDataCtrlr", "TxEndedMeasurands", "", "MemberList", _RW),
-    Required("AlignedDataCtrlr", "TxEndedInterval", "", "integer", _RW),
-    Required("ChargingStation", "Available", "", "boolean", _RO),
-    Required("ChargingStation", "AvailabilityState", "", "OptionList", _RO),
-    Required("ChargingStation", "SupplyPhases", "", "integer", _RO),
-    Required("EVSE", "Available", "", "boolean", _RO),
-    Required("EVSE", "AvailabilityState", "", "OptionList", _RO),
-    Required("EVSE", "SupplyPhases", "", "integer", _RO),
-    Required("EVSE", "Power", "", "decimal", _RO),
-    Required("Connector", "Available", "", "boolean", _RO),
-    Required("Connector", "AvailabilityState", "", "OptionList", _RO),  # erratum 2.66
-    Required("Connector", "ConnectorType", "", "string", _RO),
-    Required("Connector", "SupplyPhases", "", "integer", _RO),
+    RequiredVariable("OCPPCommCtrlr", "ActiveNetworkProfile", "", "integer", _RO),  # erratum 2.57
+    RequiredVariable("OCPPCommCtrlr", "MessageTimeout", "Default", "integer", _RO),
+    RequiredVariable("OCPPCommCtrlr", "FileTransferProtocols", "", "MemberList", _RO),
+    RequiredVariable("OCPPCommCtrlr", "NetworkConfigurationPriority", "", "SequenceList", _RW),
+    RequiredVariable("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "", "integer", _RW),
+    RequiredVariable("OCPPCommCtrlr", "OfflineThreshold", "", "integer", _RW),
+    RequiredVariable("OCPPCommCtrlr", "MessageAttempts", "TransactionEvent", "integer", _RW),
+    RequiredVariable("OCPPCommCtrlr", "MessageAttemptInterval", "TransactionEvent", "integer", _RW),
+    RequiredVariable("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", "", "boolean", _ANY),
+    RequiredVariable("OCPPCommCtrlr", "ResetRetries", "", "integer", _RW),
+    RequiredVariable("OCPPCommCtrlr", "RetryBackOffRepeatTimes", "", "integer", _RW),
+    RequiredVariable("OCPPCommCtrlr", "RetryBackOffRandomRange", "", "integer", _RW),
+    RequiredVariable("OCPPCommCtrlr", "RetryBackOffWaitMinimum", "", "integer", _RW),
+    RequiredVariable("OCPPCommCtrlr", "WebSocketPingInterval", "", "integer", _RW),
+    RequiredVariable("DeviceDataCtrlr", "ItemsPerMessage", "GetReport", "integer", _RO),
+    RequiredVariable("DeviceDataCtrlr", "ItemsPerMessage", "GetVariables", "integer", _RO),
+    RequiredVariable("DeviceDataCtrlr", "ItemsPerMessage", "SetVariables", "integer", _RO),
+    RequiredVariable("DeviceDataCtrlr", "BytesPerMessage", "GetReport", "integer", _RO),
+    RequiredVariable("DeviceDataCtrlr", "BytesPerMessage", "GetVariables", "integer", _RO),
+    RequiredVariable("DeviceDataCtrlr", "BytesPerMessage", "SetVariables", "integer", _RO),
+    RequiredVariable("ClockCtrlr", "DateTime", "", "dateTime", _RO),
+    RequiredVariable("ClockCtrlr", "TimeSource", "", "SequenceList", _RW),
+    RequiredVariable("SecurityCtrlr", "OrganizationName", "", "string", _RW),
+    RequiredVariable("SecurityCtrlr", "CertificateEntries", "", "integer", _RO),
+    RequiredVariable("SecurityCtrlr", "SecurityProfile", "", "integer", _RO),
+    RequiredVariable("AuthCtrlr", "AuthorizeRemoteStart", "", "boolean", _ANY),
+    RequiredVariable("AuthCtrlr", "LocalAuthorizeOffline", "", "boolean", _RW),
+    RequiredVariable("AuthCtrlr", "LocalPreAuthorize", "", "boolean", _RW),
+    RequiredVariable("TxCtrlr", "EVConnectionTimeOut", "", "integer", _RW),
+    RequiredVariable("TxCtrlr", "StopTxOnEVSideDisconnect", "", "boolean", _ANY),
+    RequiredVariable("TxCtrlr", "TxStartPoint", "", "MemberList", _ANY),
+    RequiredVariable("TxCtrlr", "TxStopPoint", "", "MemberList", _ANY),
+    RequiredVariable("TxCtrlr", "StopTxOnInvalidId", "", "boolean", _RW),
+    RequiredVariable("SampledDataCtrlr", "TxEndedMeasurands", "", "MemberList", _RW),
+    RequiredVariable("SampledDataCtrlr", "TxEndedInterval", "", "integer", _RW),
+    RequiredVariable("SampledDataCtrlr", "TxStartedMeasurands", "", "MemberList", _RW),
+    RequiredVariable("SampledDataCtrlr", "TxUpdatedMeasurands", "", "MemberList", _RW),
+    RequiredVariable("SampledDataCtrlr", "TxUpdatedInterval", "", "integer", _RW),
+    RequiredVariable("AlignedDataCtrlr", "Measurands", "", "MemberList", _RW),
+    RequiredVariable("AlignedDataCtrlr", "Interval", "", "integer", _RW),
+    RequiredVariable("AlignedDataCtrlr", "TxEndedMeasurands", "", "MemberList", _RW),
+    RequiredVariable("AlignedDataCtrlr", "TxEndedInterval", "", "integer", _RW),
+    RequiredVariable("ChargingStation", "Available", "", "boolean", _RO),
+    RequiredVariable("ChargingStation", "AvailabilityState", "", "OptionList", _RO),
+    RequiredVariable("ChargingStation", "SupplyPhases", "", "integer", _RO),
+    RequiredVariable("EVSE", "Available", "", "boolean", _RO),
+    RequiredVariable("EVSE", "AvailabilityState", "", "OptionList", _RO),
+    RequiredVariable("EVSE", "SupplyPhases", "", "integer", _RO),
+    RequiredVariable("EVSE", "Power", "", "decimal", _RO),
+    RequiredVariable("Connector", "Available", "", "boolean", _RO),
+    RequiredVariable("Connector", "AvailabilityState", "", "OptionList", _RO),  # erratum 2.66
+    RequiredVariable("Connector", "ConnectorType", "", "string", _RO),
+    RequiredVariable("Connector", "SupplyPhases", "", "integer", _RO),
 ]
 
 _OPTIONAL_BLOCKS = {
     "profile-smart-charging": [
-        Required("SmartChargingCtrlr", "ProfileStackLevel", "", "integer", _RO),
-        Required("SmartChargingCtrlr", "RateUnit", "", "MemberList", _RO),
-        Required("SmartChargingCtrlr", "PeriodsPerSchedule", "", "integer", _RO),
-        Required("SmartChargingCtrlr", "Entries", "ChargingProfiles", "integer", _RO),
-        Required("SmartChargingCtrlr", "LimitChangeSignificance", "", "decimal", _RW),
+        RequiredVariable("SmartChargingCtrlr", "ProfileStackLevel", "", "integer", _RO),
+        RequiredVariable("SmartChargingCtrlr", "RateUnit", "", "MemberList", _RO),
+        RequiredVariable("SmartChargingCtrlr", "PeriodsPerSchedule", "", "integer", _RO),
+        RequiredVariable("SmartChargingCtrlr", "Entries", "ChargingProfiles", "integer", _RO),
+        RequiredVariable("SmartChargingCtrlr", "LimitChangeSignificance", "", "decimal", _RW),
     ],
     "profile-local-authorization-list-management": [
-        Required("LocalAuthListCtrlr", "Entries", "", "integer", _RO),
-        Required("LocalAuthListCtrlr", "ItemsPerMessage", "", "integer", _RO),
-        Required("LocalAuthListCtrlr", "BytesPerMessage", "", "integer", _RO),
+        RequiredVariable("LocalAuthListCtrlr", "Entries", "", "integer", _RO),
+        RequiredVariable("LocalAuthListCtrlr", "ItemsPerMessage", "", "integer", _RO),
+        RequiredVariable("LocalAuthListCtrlr", "BytesPerMessage", "", "integer", _RO),
     ],
     "DM": [
-        Required("MonitoringCtrlr", "ItemsPerMessage", "SetVariableMonitoring", "integer", _RO),
-        Required("MonitoringCtrlr", "BytesPerMessage", "SetVariableMonitoring", "integer", _RO),
+        RequiredVariable("MonitoringCtrlr", "ItemsPerMessage", "SetVariableMonitoring", "integer", _RO),
+        RequiredVariable("MonitoringCtrlr", "BytesPerMessage", "SetVariableMonitoring", "integer", _RO),
     ],
     "UI": [
-        Required("DisplayMessageCtrlr", "DisplayMessages", "", "integer", _RO),
-        Required("DisplayMessageCtrlr", "SupportedFormats", "", "MemberList", _RO),
-        Required("DisplayMessageCtrlr", "SupportedPriorities", "", "MemberList", _RO),
-        Required("TariffCostCtrlr", "Currency", "", "string", _RW),
-        Required("TariffCostCtrlr", "TariffFallbackMessage", "", "string", _RW),
-        Required("TariffCostCtrlr", "TotalCostFallbackMessage", "", "string", _RW),
+        RequiredVariable("DisplayMessageCtrlr", "DisplayMessages", "", "integer", _RO),
+        RequiredVariable("DisplayMessageCtrlr", "SupportedFormats", "", "MemberList", _RO),
+        RequiredVariable("DisplayMessageCtrlr", "SupportedPriorities", "", "MemberList", _RO),
+        RequiredVariable("TariffCostCtrlr", "Currency", "", "string", _RW),
+        RequiredVariable("TariffCostCtrlr", "TariffFallbackMessage", "", "string", _RW),
+        RequiredVariable("TariffCostCtrlr", "TotalCostFallbackMessage", "", "string", _RW),
     ],
     "profile-iso-15118-support": [
-        Required("ISO15118Ctrlr", "ContractValidationOffline", "", "boolean", _RW),
+        RequiredVariable("ISO15118Ctrlr", "ContractValidationOffline", "", "boolean", _RW),
     ],
 }
 
 
-def required(answers: Mapping[str, object]) -> list[Required]:
+def required_variables(answers: Mapping[str, object]) -> list[RequiredVariable]:
     """What a product with these answers must have."""
     return _CORE + [row for block, rows in _OPTIONAL_BLOCKS.items() if answers.get(block) for row in rows]

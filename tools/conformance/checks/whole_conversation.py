@@ -11,12 +11,12 @@ from firmware.clock import parse_utc
 from tools.conformance.checks.expected import Failure, tolerated
 from tools.conformance.peer.transcript import Message
 
-__all__ = ["final"]
+__all__ = ["failures"]
 
 _REGISTER = "Energy.Active.Import.Register"
 
 
-def final(messages: Sequence[Message]) -> list[Failure]:
+def failures(messages: Sequence[Message]) -> list[Failure]:
     """The failures that only the whole conversation shows."""
     return _leftovers(messages) + _transactions(messages)
 

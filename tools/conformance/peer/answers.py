@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from firmware.clock import format_utc
 from tools.conformance.peer.transcript import Message
 
-__all__ = ["DefaultAnswers", "Payload", "Reply", "ReplyBook", "error", "silence"]
+__all__ = ["DefaultAnswers", "Payload", "Replies", "Reply", "error", "silence"]
 
 Payload: TypeAlias = dict[str, Any]
 Maker: TypeAlias = "Callable[[Message], Payload | Reply | Awaitable[Payload | Reply]]"
@@ -85,7 +85,7 @@ _PLAIN: dict[str, Payload] = {
 }
 
 
-class ReplyBook:
+class Replies:
     """The replies that a case has put in front of the defaults, per action, each for a number of times or for good."""
 
     def __init__(self, default: DefaultAnswers) -> None:

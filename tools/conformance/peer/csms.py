@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scripted CSMS: one conversation with the station over any number of endpoints (URLs).
 
-Every message of the station is checked against its schema, written to the transcript, answered from the `ReplyBook`
+Every message of the station is checked against its schema, written to the transcript, answered from the `Replies`
 and put into the inbox. What breaks the protocol is reported through `violation`, whichever step is running.
 """
 
@@ -18,7 +18,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from tools.conformance.peer import answers
-from tools.conformance.peer.answers import DefaultAnswers, Reply, ReplyBook
+from tools.conformance.peer.answers import DefaultAnswers, Replies, Reply
 from tools.conformance.peer.endpoint import Attempt, Endpoint
 from tools.conformance.peer.transcript import Inbox, Message, Transcript
 from tools.ocppj.frames import BadFrame, Call, Error, Frame, Result, decode, encode
@@ -70,7 +70,7 @@ class Csms:
     identity: str
     message_timeout_s: float = 30.0
     inbox: Inbox = field(default_factory=Inbox)
-    replies: ReplyBook = field(default_factory=lambda: ReplyBook(DefaultAnswers()))
+    replies: Replies = field(default_factory=lambda: Replies(DefaultAnswers()))
     endpoints: list[Endpoint] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     """Every try of the station to connect, refused ones too, in order."""

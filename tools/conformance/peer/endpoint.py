@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One URL of the scripted CSMS: the listening socket, who may come in, and whether anybody may.
+"""One URL of the scripted CSMS: the listening socket, the authentication, and how it treats new connections.
 
-The door decides about new connections: `OPEN`; `REFUSE` (HTTP 503); `DROP` (TCP closed without an answer); `HANG`
-(the handshake is never answered). Every attempt is kept with its time and its HTTP headers; one that ends in the TLS
+These are accepted (`ACCEPT`), refused with HTTP 503 (`REFUSE`), closed without an answer (`DROP`), or their handshake
+is never answered (`HANG`). Every attempt is recorded with its time and its HTTP headers; one that ends in the TLS
 handshake, or right after it, has the outcome `tls` and no headers.
 """
 
@@ -19,7 +19,7 @@ from enum import Enum
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
-__all__ = ["Attempt", "Door", "Endpoint"]
+__all__ = ["Attempt", "Endpoint", "OnConnect"]
 
 SUBPROTOCOL = "ocpp2.0.1"
 
@@ -28,10 +28,10 @@ _quiet = logging.getLogger("tools.conformance.websockets")
 _quiet.setLevel(logging.CRITICAL)
 
 
-class Door(Enum):
+class OnConnect(Enum):
     """What happens to a new connection."""
 
-    OPEN = "open"
+    ACCEPT = "accept"
     REFUSE = "refuse"
     DROP = "drop"
     HANG = "hang"
@@ -39,7 +39,7 @@ class Door(Enum):
 
 @dataclass(eq=False)
 class Attempt:
-    """One try of the station to connect; `at` is seconds since the case began."""
+    """One attempt of the station to connect; `at` is seconds since the case began."""
 
     endpoint: str
     path: str
@@ -51,15 +51,15 @@ class Attempt:
     tls_version: str | None = None
     cipher: str | None = None
     client_certificate: bytes | None = field(default=None, repr=False)
-    """DER, when the station showed one."""
+    """DER, if the station presented one."""
     shared_ciphers: tuple[str, ...] = ()
-    """The suites, by OpenSSL's names, that both sides have."""
+    """The cipher suites that both sides have, by OpenSSL's names."""
     tls_failure: str = ""
     """What ended the TLS handshake, in OpenSSL's words."""
 
 
 class Endpoint:
-    """See the module's text. `attempted` hears of each try, `serve` gets each connection that was let in."""
+    """`attempted` is called with each attempt, `serve` with each accepted connection; `password` `None`: none."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Endpoint:
         self.tls = tls
         self.host = host
         self.port = 0
-        self.door = Door.OPEN
+        self.on_connect = OnConnect.ACCEPT
         self._attempted = attempted
         self._serve = serve
         self._server: Server | None = None
@@ -87,12 +87,12 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        """What a network connection profile names; the station appends its identity."""
+        """The URL for a network connection profile; the station appends its identity."""
         scheme, host = ("wss", "localhost") if self.tls else ("ws", self.host)
         return f"{scheme}://{host}:{self.port}/ocpp"
 
     async def open(self, port: int = 0) -> None:
-        """Listens; on any free port when `port` is 0."""
+        """Listens; on a free port if `port` is 0."""
         self._server = await serve(
             self._handle,
             self.host,
@@ -120,7 +120,7 @@ class Endpoint:
             self._server = None
 
     def _connection_class(self) -> type[ServerConnection]:
-        """TLS by our own hand: asyncio's server does not say when a handshake fails."""
+        """A connection that does its own TLS handshake: asyncio's server does not report one that fails."""
         endpoint = self
 
         class _Connection(ServerConnection):
@@ -151,7 +151,7 @@ class Endpoint:
 
             def connection_lost(self, exc: Exception | None) -> None:
                 if not self.secured:
-                    return  # `_start_tls` has said so
+                    return  # `_start_tls` has reported it
                 if endpoint.tls is not None and not self.asked:
                     endpoint._tls_failed("closed by the station")
                 super().connection_lost(exc)
@@ -177,20 +177,20 @@ class Endpoint:
             self._hanging.discard(connection)
         elif attempt.outcome == "refuse":
             return connection.respond(503, "not now\n")
-        elif attempt.outcome != "open":
+        elif attempt.outcome != "accept":
             return connection.respond(int(attempt.outcome), attempt.problem + "\n")
         return None
 
     def _describe(self, connection: ServerConnection, request: Request) -> Attempt:
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
-        attempt = Attempt(self.name, request.path, headers, self.door.value)
+        attempt = Attempt(self.name, request.path, headers, self.on_connect.value)
         tls = connection.transport.get_extra_info("ssl_object")
         if tls is not None:
             attempt.tls_version = tls.version()
             attempt.cipher = (tls.cipher() or ("",))[0]
             attempt.shared_ciphers = tuple(name for name, _, _ in tls.shared_ciphers() or ())
             attempt.client_certificate = tls.getpeercert(binary_form=True)
-        if self.door is Door.OPEN:
+        if self.on_connect is OnConnect.ACCEPT:
             self._authenticate(attempt)
         return attempt
 

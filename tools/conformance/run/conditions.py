@@ -3,7 +3,7 @@
 
 Three values: true, false, and `None` where the product file does not answer what the condition asks. An operand is
 an answer's id (also as `C.06.1` or `C35`), a comparison (`HFS-8 > 1`), a range (`C-30 - C-35`, meaning any of them),
-or one of the few facts that are written out in words (`Smart Charging`).
+or one of the few features that are written out in words (`Smart Charging`).
 """
 
 from __future__ import annotations

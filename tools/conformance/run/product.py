@@ -21,7 +21,7 @@ from firmware.product import Product
 from tools.conformance.run.catalogue import HOME_PRODUCT
 from tools.conformance.run.conditions import Answers
 
-__all__ = ["Row", "Tested", "describe", "product_under_test"]
+__all__ = ["ProductUnderTest", "Row", "describe", "product_under_test"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Tested:
+class ProductUnderTest:
     """`reference` is what a factory file names: the product's name, or the path of a product file."""
 
     name: str
@@ -47,7 +47,7 @@ class Tested:
     answers: Answers = field(default_factory=dict)
 
 
-def product_under_test(station_file: Path | None) -> Tested:
+def product_under_test(station_file: Path | None) -> ProductUnderTest:
     """The product that `station_file` names, else the project's own; raises `ConfigError`."""
     reference = HOME_PRODUCT
     if station_file is not None:
@@ -76,7 +76,7 @@ def _is_product(file: Path) -> bool:
     return True
 
 
-def describe(product: Product, reference: str) -> Tested:
+def describe(product: Product, reference: str) -> ProductUnderTest:
     """`product` in the certificate's terms."""
     tables = {
         "Hardware feature set": list(_hardware(product)),
@@ -86,7 +86,7 @@ def describe(product: Product, reference: str) -> Tested:
         "Limits": list(_limits(product)),
     }
     limits = product.limits
-    return Tested(
+    return ProductUnderTest(
         name=Path(reference).stem,
         reference=reference,
         about={"Vendor": product.identity.vendor_name, "Model": product.identity.model},

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tools.conformance.bench.bench import Bench
-from tools.conformance.bench.preconditions import Setup
+from tools.conformance.bench.preconditions import Preconditions
 
 __all__ = ["Case", "Run", "case", "collect"]
 
@@ -23,21 +23,21 @@ class Case:
 
     id: str
     run: Run
-    setup: Setup
+    preconditions: Preconditions
     limit_s: float
 
 
 _CASES: dict[str, Case] = {}
 
 
-def case(id: str, *, setup: Setup | None = None, limit_s: float = 90.0) -> Callable[[Run], Run]:
+def case(id: str, *, preconditions: Preconditions | None = None, limit_s: float = 90.0) -> Callable[[Run], Run]:
     """Registers the function as the test case `id`."""
 
     def register(run: Run) -> Run:
         known = _CASES.get(id)
         if known is not None and (known.run.__module__, known.run.__qualname__) != (run.__module__, run.__qualname__):
             raise ValueError(f"{id} is written twice: {known.run.__module__} and {run.__module__}")
-        _CASES[id] = Case(id, run, setup or Setup(), limit_s)
+        _CASES[id] = Case(id, run, preconditions or Preconditions(), limit_s)
         return run
 
     return register

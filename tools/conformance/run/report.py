@@ -14,13 +14,15 @@ from xml.etree import ElementTree
 
 from firmware.clock import format_utc
 from tools.conformance.run.measure import Figure, summarise
-from tools.conformance.run.product import Tested
+from tools.conformance.run.product import ProductUnderTest
 from tools.conformance.run.results import Outcome, Result, count, last_line
 
 __all__ = ["write"]
 
 
-def write(folder: Path, results: Sequence[Result], product: Tested, *, started: float, finished: float) -> None:
+def write(
+    folder: Path, results: Sequence[Result], product: ProductUnderTest, *, started: float, finished: float
+) -> None:
     """Writes the three files into `folder`; times are UTC seconds."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = summarise((result.measured for result in results), product.limits)
@@ -32,7 +34,7 @@ def write(folder: Path, results: Sequence[Result], product: Tested, *, started: 
 
 
 def _data(
-    results: Sequence[Result], product: Tested, figures: Sequence[Figure], *, started: float, finished: float
+    results: Sequence[Result], product: ProductUnderTest, figures: Sequence[Figure], *, started: float, finished: float
 ) -> dict[str, Any]:
     n = count(results)
     return {
@@ -100,7 +102,9 @@ th { background: #eef2f5; } tr + tr td { border-top: 1px solid #e3e9ed; } td.n {
 """
 
 
-def _page(results: Sequence[Result], product: Tested, figures: Sequence[Figure], data: Mapping[str, Any]) -> str:
+def _page(
+    results: Sequence[Result], product: ProductUnderTest, figures: Sequence[Figure], data: Mapping[str, Any]
+) -> str:
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><title>Conformance report</title>",
         f"<style>{_STYLE}</style><h1>Conformance report</h1>",
@@ -133,14 +137,14 @@ def _performance(figures: Sequence[Figure]) -> str:
     return "<h2>Performance</h2>" + _table(head, rows)
 
 
-def _features(product: Tested) -> Iterable[str]:
+def _features(product: ProductUnderTest) -> Iterable[str]:
     for title, rows in product.tables.items():
         cells = [(_certificate_id(row.id), row.title, _answer(row.answer)) for row in rows]
         yield f"<h2>{_e(title)}</h2>" + _table(("Id", "Feature", "Answer"), cells)
 
 
 def _certificate_id(number: str) -> str:
-    """Facts that conditions ask for and that have no row of their own go without an id."""
+    """Fixtures that conditions ask for and that have no row of their own go without an id."""
     return number if number[0].isupper() else ""
 
 

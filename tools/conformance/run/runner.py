@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.conformance.bench.bench import Bench, Facts
+from tools.conformance.bench.bench import Bench, Fixtures
 from tools.conformance.bench.control import ControlError
 from tools.conformance.bench.preconditions import factory_toml
 from tools.conformance.bench.station import OwnRig, Station
@@ -36,7 +36,7 @@ _CONNECTS_WITHIN_S = 180
 class Options:
     """How to run. `attach` makes the station when it is not a rig of one's own (then `jobs` is 1)."""
 
-    facts: Facts
+    fixtures: Fixtures
     jobs: int = 4
     patience: float = 1.0
     logs: Path = Path(".run/conformance")
@@ -95,9 +95,11 @@ class _Durations:
 async def _run_one(entry: Entry, case: Case, options: Options) -> Result:
     folder = Path(tempfile.mkdtemp(prefix="bwc-"))
     transcript = Transcript(time.monotonic)
-    csms = Csms(transcript, lambda *_: None, time.monotonic, options.facts.identity)
+    csms = Csms(transcript, lambda *_: None, time.monotonic, options.fixtures.identity)
     station = options.attach() if options.attach else OwnRig(folder)
-    bench = Bench(station, csms, options.facts, setup=case.setup, patience=options.patience, folder=folder)
+    bench = Bench(
+        station, csms, options.fixtures, preconditions=case.preconditions, patience=options.patience, folder=folder
+    )
     try:
         try:
             seconds, reason = await _play(case, bench, options)
@@ -142,32 +144,32 @@ def _trace(error: Exception) -> str:
 
 async def _prepare(bench: Bench, options: Options) -> None:
     """Opens the main endpoint, starts the station and waits until it is idle (part 6, 2.1: general preconditions)."""
-    setup, facts = bench.setup, options.facts
+    preconditions, fixtures = bench.preconditions, options.fixtures
     bench.step(0)
-    bench.csms.message_timeout_s = float(setup.message_timeout_s)
-    bench.tokens({facts.card: {"status": "Accepted"}, facts.card2: {"status": "Accepted"}})
+    bench.csms.message_timeout_s = float(preconditions.message_timeout_s)
+    bench.tokens({fixtures.card: {"status": "Accepted"}, fixtures.card2: {"status": "Accepted"}})
     if not bench.station.own:
         await _prepare_attached(bench, options)
         return
     tls: ssl.SSLContext | None = None
     certificates: dict[str, str | list[str]] = {}
-    if setup.security_profile >= 2:
-        tls, certificates = _tls(bench, setup.security_profile)
-    if setup.updates:
+    if preconditions.security_profile >= 2:
+        tls, certificates = _tls(bench, preconditions.security_profile)
+    if preconditions.updates:
         certificates |= _updates(bench)
-    password = facts.password if setup.security_profile in (1, 2) else None
+    password = fixtures.password if preconditions.security_profile in (1, 2) else None
     endpoint = await bench.csms.open_endpoint("main", password=password, tls=tls)
     factory = factory_toml(
-        setup,
-        identity=facts.identity,
-        product=facts.product,
-        password=facts.password,
+        preconditions,
+        identity=fixtures.identity,
+        product=fixtures.product,
+        password=fixtures.password,
         url=endpoint.url,
         certificates=certificates,
     )
-    await bench.station.start(factory, power=setup.power)
-    if setup.power:
-        await bench.settle()
+    await bench.station.start(factory, power=preconditions.power)
+    if preconditions.power:
+        await bench.first_boot()
 
 
 def _tls(bench: Bench, profile: int) -> tuple[ssl.SSLContext, dict[str, str | list[str]]]:
@@ -175,7 +177,7 @@ def _tls(bench: Bench, profile: int) -> tuple[ssl.SSLContext, dict[str, str | li
     (bench.folder / "csms-root.pem").write_text(root.pem)
     certificates: dict[str, str | list[str]] = {"csms_root": ["csms-root.pem"]}
     if profile == 3:
-        issued = root.client(bench.facts.identity, "baywatt")
+        issued = root.client(bench.fixtures.identity, "baywatt")
         write_pair(bench.folder, "station", issued.pem + root.pem, issued.key)
         certificates |= {"station_chain": "station.pem", "station_key": "station.key"}
     return server_context(root.server(), bench.folder, clients=root if profile == 3 else None), certificates
@@ -192,18 +194,23 @@ def _updates(bench: Bench) -> dict[str, str | list[str]]:
 
 async def _prepare_attached(bench: Bench, options: Options) -> None:
     """A station that keeps its settings: it connects when it likes, and gets the case's variables by SetVariables."""
-    setup = bench.setup
-    if setup.security_profile != 1 or setup.updates or setup.mutability or not setup.power:
+    preconditions = bench.preconditions
+    if (
+        preconditions.security_profile != 1
+        or preconditions.updates
+        or preconditions.mutability
+        or not preconditions.power
+    ):
         raise CaseSkipped("needs factory settings of its own")
-    facts = options.facts
-    endpoint = await bench.csms.open_endpoint("main", password=facts.password, host=options.host, port=options.port)
+    fixtures = options.fixtures
+    endpoint = await bench.csms.open_endpoint("main", password=fixtures.password, host=options.host, port=options.port)
     await bench.station.start(None, power=True)
-    text = f"station {facts.identity} connects to {endpoint.url}"
+    text = f"station {fixtures.identity} connects to {endpoint.url}"
     await bench.until(lambda: bench.csms.endpoint, within=_CONNECTS_WITHIN_S, text=text)
     await bench.quiet(1.0)
-    if setup.variables:
-        await bench.configure(setup.variables, if_implemented=True)
-    bench.forget()
+    if preconditions.variables:
+        await bench.configure(preconditions.variables, if_implemented=True)
+    bench.discard_messages()
 
 
 async def _clear_away(bench: Bench) -> None:

@@ -21,8 +21,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from firmware.clock import format_utc
-from tools.conformance.bench.bench import Bench, Facts
-from tools.conformance.bench.preconditions import Setup
+from tools.conformance.bench.bench import Bench, Fixtures
+from tools.conformance.bench.preconditions import Preconditions
 from tools.conformance.peer.csms import Csms
 from tools.conformance.peer.transcript import Transcript
 
@@ -234,8 +234,8 @@ def _named(item: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def facts() -> Facts:
-    return Facts(product="c7am-400-cc", identity="CP001", password="0123456789abcdef", transaction_s=0.01)
+def fixtures() -> Fixtures:
+    return Fixtures(product="c7am-400-cc", identity="CP001", password="0123456789abcdef", transaction_s=0.01)
 
 
 @pytest.fixture
@@ -244,24 +244,24 @@ def fake() -> Callable[..., FakeStation]:
 
 
 @pytest.fixture
-async def make_bench(facts: Facts, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+async def make_bench(fixtures: Fixtures, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
     """Makes a bench whose station has booted: `t = await make_bench("fault", ...)`."""
     benches: list[Bench] = []
 
     async def make(*faults: str, settled: bool = True) -> Bench:
-        csms = Csms(Transcript(time.monotonic), lambda *_: None, time.monotonic, facts.identity)
+        csms = Csms(Transcript(time.monotonic), lambda *_: None, time.monotonic, fixtures.identity)
         station = FakeStation(*faults)
-        bench = Bench(station, csms, facts, setup=Setup(), folder=tmp_path, patience=0.2)
+        bench = Bench(station, csms, fixtures, preconditions=Preconditions(), folder=tmp_path, patience=0.2)
         benches.append(bench)
-        bench.tokens({facts.card: {"status": "Accepted"}, facts.card2: {"status": "Accepted"}})
-        endpoint = await csms.open_endpoint("main", password=facts.password)
+        bench.tokens({fixtures.card: {"status": "Accepted"}, fixtures.card2: {"status": "Accepted"}})
+        endpoint = await csms.open_endpoint("main", password=fixtures.password)
         factory = (
-            f'identity = "{facts.identity}"\nbasic_auth_password = "{facts.password}"\n'
+            f'identity = "{fixtures.identity}"\nbasic_auth_password = "{fixtures.password}"\n'
             f'[[network_profile]]\nslot = 1\nurl = "{endpoint.url}"\n'
         )
         await station.start(factory, power=True)
         if settled:
-            await bench.settle()
+            await bench.first_boot()
         return bench
 
     yield make

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from firmware.clock import format_utc
-from tools.conformance.checks.expected import CaseFailed, status_want, want
+from tools.conformance.checks.expected import CaseFailed, expected, expected_status
 from tools.conformance.peer.answers import error, silence
-from tools.conformance.peer.endpoint import Door
+from tools.conformance.peer.endpoint import OnConnect
 
 Make = Callable[..., Any]
 
@@ -70,11 +70,11 @@ async def test_expect_all_takes_any_order(make_bench: Make) -> None:
     for evse in (2, 1):
         await t.station.status(evse)
     await t.station.call("DataTransfer", {"vendorId": "x"})
-    wants = [want("DataTransfer"), status_want("Available", evse=1), status_want("Available", evse=2)]
+    wants = [expected("DataTransfer"), expected_status("Available", evse=1), expected_status("Available", evse=2)]
     found = await t.expect_all(wants)
     assert [message.action for message in found] == ["DataTransfer", "StatusNotification", "StatusNotification"]
     with pytest.raises(CaseFailed, match="status Occupied of EVSE 2"):
-        await t.expect_all([status_want("Occupied", evse=2)], within=0.1)
+        await t.expect_all([expected_status("Occupied", evse=2)], within=0.1)
 
 
 async def test_optional_leaves_what_does_not_fit(make_bench: Make) -> None:
@@ -165,17 +165,17 @@ async def test_configure_sets_reads_and_forgives_what_is_not_there(make_bench: M
         await t.configure({"AuthCacheCtrlr.Enabled": "true"})
 
 
-@pytest.mark.parametrize("door", [Door.REFUSE, Door.DROP, Door.HANG])
-async def test_doors_keep_the_station_out_and_every_try_is_kept(make_bench: Make, door: Door) -> None:
+@pytest.mark.parametrize("reaction", [OnConnect.REFUSE, OnConnect.DROP, OnConnect.HANG])
+async def test_a_refused_connection_is_recorded_as_an_attempt(make_bench: Make, reaction: OnConnect) -> None:
     t = await make_bench()
     before = len(t.csms.attempts)
-    await t.hang_up(door)
+    await t.hang_up(reaction)
     attempt = await t.attempt(before, within=5)
-    assert attempt.outcome == door.value
+    assert attempt.outcome == reaction.value
     assert attempt.at <= t.elapsed
     assert t.csms.connection is None
-    if door is not Door.HANG:
-        t.door(Door.OPEN)
+    if reaction is not OnConnect.HANG:
+        t.on_connect(OnConnect.ACCEPT)
         await t.connected(within=25)
         assert t.csms.connections == 2
 

@@ -13,8 +13,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from firmware.config import FactorySettings, load
 from tools.conformance.bench.control import Control, ControlError
-from tools.conformance.bench.preconditions import BASE_VARIABLES, Setup, VariableRef, factory_toml, variable_ref
-from tools.conformance.bench.station import AttachedRig, OwnRig, Person
+from tools.conformance.bench.preconditions import BASE_VARIABLES, Preconditions, VariableRef, factory_toml, variable_ref
+from tools.conformance.bench.station import AttachedRig, OwnRig, RealStation
 from tools.conformance.checks.expected import CaseFailed, CaseSkipped
 from tools.pki import Authority, server_context
 
@@ -43,9 +43,9 @@ def test_a_variable_names_itself_in_a_message() -> None:
 
 def test_the_factory_file_is_one_that_the_station_reads(tmp_path: Path) -> None:
     name = "OCPPCommCtrlr.MessageAttempts[TransactionEvent]"
-    setup = Setup(variables={name: "2"}, mutability={name: "ReadOnly"}, security_profile=2, speed=3.0)
+    preconditions = Preconditions(variables={name: "2"}, mutability={name: "ReadOnly"}, security_profile=2, speed=3.0)
     text = factory_toml(
-        setup,
+        preconditions,
         identity="CP001",
         product="c7am-400-cc",
         password="0123456789abcdef",
@@ -138,7 +138,7 @@ async def test_a_person_is_asked_and_may_say_no() -> None:
         asked.append(question)
         return answers[len(asked) - 1]
 
-    person = Person(ask)
+    person = RealStation(ask)
     await person.manual("plug_in", evse=2)
     assert "Plug the cable of EVSE 2 into the car." in asked[0]
     with pytest.raises(CaseSkipped, match="car is not possible"):
@@ -153,7 +153,7 @@ async def test_lines_typed_ahead_are_answers_and_the_end_of_input_skips(monkeypa
     os.close(writer)
     with os.fdopen(reader) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
-        person = Person()
+        person = RealStation()
         await person.manual("plug_in", evse=2)
         with pytest.raises(CaseSkipped, match="is not possible"):
             await person.manual("plug_out", evse=2)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tools.conformance.checks.expected import reported_status, status_want, tolerated, want
-from tools.conformance.checks.whole_conversation import final
+from tools.conformance.checks.expected import expected, expected_status, reported_status, tolerated
+from tools.conformance.checks.whole_conversation import failures
 from tools.conformance.peer.transcript import Message
 
 
@@ -48,28 +48,28 @@ def test_what_may_come_at_any_time(allowed: Message) -> None:
     ],
 )
 def test_what_nobody_expected_is_a_failure_unless_a_step_took_it(strange: Message) -> None:
-    assert "unexpected" in final([strange])[0].text
+    assert "unexpected" in failures([strange])[0].text
     strange.taken = True
-    assert not any("unexpected" in failure.text for failure in final([strange]))
+    assert not any("unexpected" in failure.text for failure in failures([strange]))
 
 
 def test_sequence_numbers_may_come_out_of_order_but_not_with_gaps() -> None:
-    assert final([event(0, "Started"), event(2, "Ended"), event(1, "Updated")]) == []
-    assert "gaps" in final([event(0, "Started"), event(2, "Ended")])[0].text
+    assert failures([event(0, "Started"), event(2, "Ended"), event(1, "Updated")]) == []
+    assert "gaps" in failures([event(0, "Started"), event(2, "Ended")])[0].text
 
 
 def test_a_counter_that_goes_on_over_transactions_is_allowed() -> None:
-    assert final([event(7, "Started"), event(8, "Ended")]) == []
+    assert failures([event(7, "Started"), event(8, "Ended")]) == []
 
 
 def test_a_repeated_event_is_no_second_one() -> None:
-    assert final([event(0, "Started"), event(0, "Started")]) == []
-    assert "two different" in final([event(0, "Started"), event(0, "Started", "RemoteStart")])[0].text
+    assert failures([event(0, "Started"), event(0, "Started")]) == []
+    assert "two different" in failures([event(0, "Started"), event(0, "Started", "RemoteStart")])[0].text
 
 
 def test_only_the_first_event_is_started() -> None:
-    assert "not Started" in final([event(0, "Updated")])[0].text
-    assert "later event" in final([event(0, "Started"), event(1, "Started", "RemoteStart")])[0].text
+    assert "not Started" in failures([event(0, "Updated")])[0].text
+    assert "later event" in failures([event(0, "Started"), event(1, "Started", "RemoteStart")])[0].text
 
 
 def metered(number: int, kind: str, *readings: tuple[int, float], **sample: Any) -> Message:
@@ -88,14 +88,14 @@ def test_the_register_of_a_transaction_never_falls() -> None:
         metered(1, "Updated", (9, 7.0)),
         metered(2, "Ended", (0, 5.0), (10, 7.0)),
     ]
-    assert final(rising) == []
-    assert "fell from 7 to 6.5" in final([*rising[:2], metered(2, "Ended", (10, 6.5))])[0].text  # J02.FR.16
+    assert failures(rising) == []
+    assert "fell from 7 to 6.5" in failures([*rising[:2], metered(2, "Ended", (10, 6.5))])[0].text  # J02.FR.16
     other = {"measurand": "SoC"}, {"location": "Inlet"}, {"phase": "L1"}
-    assert all(final([metered(0, "Started", (0, 9.0), (1, 1.0), **sample)]) == [] for sample in other)
+    assert all(failures([metered(0, "Started", (0, 9.0), (1, 1.0), **sample)]) == [] for sample in other)
 
 
 def test_transactions_are_judged_apart() -> None:
-    assert final([event(0, "Started"), event(0, "Started", "RemoteStart", "t2")]) == []
+    assert failures([event(0, "Started"), event(0, "Started", "RemoteStart", "t2")]) == []
 
 
 STATUS = message("StatusNotification", connectorStatus="Occupied", evseId=1, connectorId=1)
@@ -115,22 +115,22 @@ DELTA = message(
 @pytest.mark.parametrize("report", [STATUS, DELTA])
 def test_a_status_counts_in_either_message(report: Message) -> None:
     assert reported_status(report) == (1, 1, "Occupied", "Delta")
-    assert status_want("Occupied", evse=1).judge(report) == []
-    assert status_want("Occupied", evse=2).judge(report) is None
-    assert status_want(("Available", "Unavailable"), evse=1).judge(report) == [
+    assert expected_status("Occupied", evse=1).compare(report) == []
+    assert expected_status("Occupied", evse=2).compare(report) is None
+    assert expected_status(("Available", "Unavailable"), evse=1).compare(report) == [
         "status is Occupied, expected Available or Unavailable"
     ]
 
 
 def test_a_status_event_needs_trigger_delta() -> None:
     alerting = message("NotifyEvent", eventData=[{**DELTA.payload["eventData"][0], "trigger": "Alerting"}])
-    assert status_want("Occupied", evse=1).judge(alerting) == ["trigger is Alerting, expected Delta"]
+    assert expected_status("Occupied", evse=1).compare(alerting) == ["trigger is Alerting, expected Delta"]
     assert reported_status(message("NotifyEvent", eventData=[])) is None
 
 
 def test_where_says_which_message_and_check_what_it_holds() -> None:
-    wanted = want("StatusNotification", {"connectorStatus": "Available"}, where={"evseId": 1})
-    assert wanted.judge(STATUS) == ['connectorStatus is "Occupied", expected "Available"']
-    assert want("StatusNotification", where={"evseId": 2}).judge(STATUS) is None
-    assert want("Heartbeat").judge(STATUS) is None
+    wanted = expected("StatusNotification", {"connectorStatus": "Available"}, where={"evseId": 1})
+    assert wanted.compare(STATUS) == ['connectorStatus is "Occupied", expected "Available"']
+    assert expected("StatusNotification", where={"evseId": 2}).compare(STATUS) is None
+    assert expected("Heartbeat").compare(STATUS) is None
     assert "evseId=1" in wanted.name

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from tools.conformance.run.catalogue import HOME_PRODUCT, Entry, load, rule, select
+from tools.conformance.run.catalogue import HOME_PRODUCT, Entry, applicability, load, select
 from tools.conformance.run.conditions import Answers, evaluate, operands
 from tools.conformance.run.product import product_under_test
 
@@ -89,13 +89,13 @@ def entry(status: str, condition: str, applies: bool) -> Entry:
 
 def test_our_product_follows_the_table_and_another_its_answers() -> None:
     conditional = entry("C", "NOT C-30", True)
-    assert rule(conditional, HOME_PRODUCT, ANSWERS).why == "why it is so"
-    assert rule(conditional, HOME_PRODUCT, ANSWERS).applies
-    assert not rule(conditional, "full", ANSWERS).applies
-    assert rule(entry("M", "C-44", True), "full", ANSWERS).applies
+    assert applicability(conditional, HOME_PRODUCT, ANSWERS).why == "why it is so"
+    assert applicability(conditional, HOME_PRODUCT, ANSWERS).applies
+    assert not applicability(conditional, "full", ANSWERS).applies
+    assert applicability(entry("M", "C-44", True), "full", ANSWERS).applies
 
 
 def test_what_another_product_does_not_answer_is_skipped_with_the_condition() -> None:
-    ruling = rule(entry("C", "C-99", True), "full", ANSWERS)
+    ruling = applicability(entry("C", "C-99", True), "full", ANSWERS)
     assert not ruling.applies
     assert "C-99" in ruling.why

@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tools.conformance.bench import reusable_states
-from tools.conformance.bench.bench import Bench, Facts
-from tools.conformance.bench.preconditions import Setup
+from tools.conformance.bench.bench import Bench, Fixtures
+from tools.conformance.bench.preconditions import Preconditions
 from tools.conformance.checks.expected import CaseSkipped, Failure
 from tools.conformance.peer.transcript import Entry as Line
 from tools.conformance.run import report
@@ -49,11 +49,11 @@ async def skips(t: Bench) -> None:
 
 
 @pytest.fixture
-def run_case(fake: Callable[..., Any], facts: Facts, tmp_path: Path) -> Callable[..., Any]:
+def run_case(fake: Callable[..., Any], fixtures: Fixtures, tmp_path: Path) -> Callable[..., Any]:
     async def run_case(body: Any, *faults: str, limit_s: float = 30) -> tuple[Result, list[str]]:
-        options = Options(facts, logs=tmp_path, durations=tmp_path / "durations.json", attach=lambda: fake(*faults))
+        options = Options(fixtures, logs=tmp_path, durations=tmp_path / "durations.json", attach=lambda: fake(*faults))
         lines: list[str] = []
-        case = Case(ENTRY.id, body, Setup(), limit_s)
+        case = Case(ENTRY.id, body, Preconditions(), limit_s)
         (result,) = await run([(ENTRY, case)], options, lambda r: lines.append(r.line()))
         return result, lines
 
@@ -91,7 +91,7 @@ async def test_a_case_has_a_time_limit(run_case: Callable[..., Any]) -> None:
 
 
 async def test_an_interrupted_case_puts_its_station_away(
-    fake: Callable[..., Any], facts: Facts, tmp_path: Path
+    fake: Callable[..., Any], fixtures: Fixtures, tmp_path: Path
 ) -> None:
     station, playing = fake(), asyncio.Event()
     stopped: list[bool] = []
@@ -105,8 +105,8 @@ async def test_an_interrupted_case_puts_its_station_away(
         await stop_station()
 
     stop_station, station.stop = station.stop, stop
-    options = Options(facts, logs=tmp_path, durations=tmp_path / "durations.json", attach=lambda: station)
-    running = asyncio.create_task(run([(ENTRY, Case(ENTRY.id, plays, Setup(), 30))], options, lambda _: None))
+    options = Options(fixtures, logs=tmp_path, durations=tmp_path / "durations.json", attach=lambda: station)
+    running = asyncio.create_task(run([(ENTRY, Case(ENTRY.id, plays, Preconditions(), 30))], options, lambda _: None))
     await playing.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
