@@ -68,7 +68,7 @@ class StationCabinet:
         self._hardware = hardware
         self._clock = clock
         self._listeners: list[Callable[[Event], None]] = []
-        self._book = ActiveFaults(self._publish)
+        self._faults = ActiveFaults(self._publish)
         self.pulse = Pulse()
         started = clock.monotonic()
         self._station_watch = StationWatch(started)
@@ -92,7 +92,7 @@ class StationCabinet:
             hardware.connector,
             hardware.rating,
             ports=ports,
-            book=self._book,
+            faults=self._faults,
             publish=self._publish,
             started=started,
         )
@@ -145,7 +145,7 @@ class StationCabinet:
     def tick(self, now: float) -> None:
         """One round of the control loop."""
         self._inputs = self._read_inputs(now)
-        self._book.replace("station", None, self._station_watch.check(self._inputs, now))
+        self._faults.replace("station", None, self._station_watch.check(self._inputs, now))
         for evse in self._evses.values():
             self._sample(evse, now)
         self._share_modules(now)
@@ -163,7 +163,7 @@ class StationCabinet:
 
     def _sample(self, evse: Evse, now: float) -> None:
         temperature = self._inputs.plug_temp_c.get(evse.number) if self._inputs is not None else None
-        readings = evse.observe(temperature, self._share_of(evse), now)
+        readings = evse.read_ports(temperature, self._share_of(evse), now)
         evse.refresh_faults(now)
         evse.apply(Sampled(readings), now)
 
@@ -219,7 +219,7 @@ class StationCabinet:
         self._cut_power()
         now = self._clock.monotonic()
         self._inputs = reading
-        self._book.replace("station", None, self._station_watch.check(reading, now))
+        self._faults.replace("station", None, self._station_watch.check(reading, now))
         self._refresh_faults(now)
 
     def _cut_power(self) -> None:
@@ -243,9 +243,9 @@ class StationCabinet:
 
     def _on_board_fault(self, fault: Fault, evse: int | None, present: bool, detail: str) -> None:
         if present:
-            self._book.add("board", fault, evse, detail=detail)
+            self._faults.add("board", fault, evse, detail=detail)
         else:
-            self._book.remove("board", fault, evse)
+            self._faults.remove("board", fault, evse)
         self._refresh_faults(self._clock.monotonic())
 
     def _refresh_faults(self, now: float) -> None:
@@ -299,7 +299,7 @@ class StationCabinet:
         held = evse.state.session
         if held is not None and held != command.session:
             return Problem.NOT_ALLOWED, f"session {held} holds the permission"
-        stopping = sorted(fault.value for fault in self._book.touching(evse.number) if fault.stops_charging)
+        stopping = sorted(fault.value for fault in self._faults.touching(evse.number) if fault.stops_charging)
         if stopping or evse.state.stage is Stage.FAULTED:
             return Problem.FAULTED, ", ".join(stopping) or "recovering"
         if self._rebooting_since is not None:
@@ -319,9 +319,9 @@ class StationCabinet:
         try:
             screen.port.show(command.page, command.text)
         except DriverError as error:
-            self._book.add(source, Fault.SCREEN, screen.evse, detail=str(error))
+            self._faults.add(source, Fault.SCREEN, screen.evse, detail=str(error))
             return Problem.DEVICE_FAILED, str(error)
-        self._book.remove(source, Fault.SCREEN, screen.evse)
+        self._faults.remove(source, Fault.SCREEN, screen.evse)
         shown = ScreenShown(screen=screen.screen, page=command.page, text=command.text)
         if shown != self._shown[screen.screen]:
             self._shown[screen.screen] = shown
@@ -339,7 +339,7 @@ class StationCabinet:
             serial_number=board.serial_number,
             clock=self.board_clock(),
             evses=[evse.status(now) for evse in self._evses.values()],
-            faults=self._book.own(None),
+            faults=self._faults.own(None),
             links=dict(self._links),
             screens=list(self._shown.values()),
         )

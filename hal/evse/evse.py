@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EvsePorts:
-    """The devices of one EVSE; the shelf is shared."""
+    """The devices of one EVSE; the shelf is shared with the others."""
 
     shelf: PowerShelf
     meter: Meter
@@ -75,7 +75,7 @@ _FAULT_OF: dict[type, Fault] = {
     EnableInsulation: Fault.ISOLATION,
     StartSelfTest: Fault.ISOLATION,
 }
-"""The fault when the action's port fails; the vehicle link for the rest."""
+"""The fault when the action's port fails; `VEHICLE_LINK` for all other actions."""
 
 
 class Evse:
@@ -88,7 +88,7 @@ class Evse:
         rating: Rating,
         *,
         ports: EvsePorts,
-        book: ActiveFaults,
+        faults: ActiveFaults,
         publish: Callable[[Event], None],
         started: float,
     ) -> None:
@@ -97,8 +97,9 @@ class Evse:
         self.state = State(evse=number, rating=rating, next_reading=started, since=started)
         self.readings: Readings | None = None
         self.busy = False
+        """A step is in progress: a callback of a port must not start another."""
         self._ports = ports
-        self._book = book
+        self._faults = faults
         self._publish = publish
         self._watch = EvseWatch(started)
         self._mirror = False
@@ -107,42 +108,42 @@ class Evse:
 
     # --- reading -------------------------------------------------------------------------------------------
 
-    def observe(self, plug_temp_c: float | None, share: Limits, now: float) -> Readings:
-        """Read every port and let the watch judge; what it finds is in the fault book afterwards."""
+    def read_ports(self, plug_temp_c: float | None, share: Limits, now: float) -> Readings:
+        """Read every port, and update the active faults by what the watch finds in the readings."""
         ports = self._ports
         self._read_contactor()
         if self._reopen:
             self._carry_out(OpenContactor())
         self.readings = readings = Readings(
-            vehicle=_fresh(ports.vehicle.vehicle, ports.vehicle.stale_after_s, now),
-            power=_fresh(lambda: ports.shelf.reading(self.number), ports.shelf.stale_after_s, now),
-            meter=_fresh(ports.meter.sample, ports.meter.stale_after_s, now),
-            insulation=_fresh(ports.insulation.reading, ports.insulation.stale_after_s, now),
+            vehicle=_unless_stale(ports.vehicle.vehicle, ports.vehicle.stale_after_s, now),
+            power=_unless_stale(lambda: ports.shelf.reading(self.number), ports.shelf.stale_after_s, now),
+            meter=_unless_stale(ports.meter.sample, ports.meter.stale_after_s, now),
+            insulation=_unless_stale(ports.insulation.reading, ports.insulation.stale_after_s, now),
             contactor_closed=self._mirror,
             connector_v=self._connector_v,
             ceiling=ceiling(self.state.rating, plug_temp_c, share),
         )
         found = self._watch.check(self.state, readings, plug_temp_c, now)
-        self._book.replace("watch", self.number, [finding for finding in found if not finding.latched])
+        self._faults.replace("watch", self.number, [finding for finding in found if not finding.latched])
         for finding in found:
             if finding.latched and self.state.plugged:
-                self._book.add("session", finding.fault, self.number, detail=finding.detail)
+                self._faults.add("session", finding.fault, self.number, detail=finding.detail)
         return readings
 
     def _read_contactor(self) -> None:
-        """A contactor that does not answer keeps its last reading, with a fault: it may well be closed."""
+        """Keep the last reading of a contactor that does not answer, and raise a fault: it may well be closed."""
         try:
             self._mirror = self._ports.contactor.is_closed()
             self._connector_v = self._ports.contactor.connector_voltage_v()
         except DriverError as error:
-            self._book.add("contactor", Fault.CONTACTOR_FAILED, self.number, detail=str(error))
+            self._faults.add("contactor", Fault.CONTACTOR_FAILED, self.number, detail=str(error))
         else:
-            self._book.remove("contactor", Fault.CONTACTOR_FAILED, self.number)
+            self._faults.remove("contactor", Fault.CONTACTOR_FAILED, self.number)
 
     # --- acting ----------------------------------------------------------------------------------------------
 
     def apply(self, event: EvseEvent, now: float) -> None:
-        """One step of the charging point, and what it asks for."""
+        """Step the EVSE and carry out the actions."""
         self.busy = True
         try:
             self.state, actions = step(self.state, event, now)
@@ -152,29 +153,29 @@ class Evse:
             self.busy = False
 
     def refresh_faults(self, now: float) -> None:
-        """Tell the charging point which faults stand, if that changed."""
-        faults = self._book.touching(self.number)
+        """Pass the active faults to `step`, if they changed."""
+        faults = self._faults.touching(self.number)
         if faults != self.state.faults:
             self.apply(FaultsChanged(faults), now)
 
     def open_contactor(self) -> None:
-        """The coil's supply off, whatever state we are in."""
+        """Switch the coil off, whatever the stage."""
         self._carry_out(OpenContactor())
 
     def switch_off(self) -> None:
         self._carry_out(SwitchOff())
 
     def reset_vehicle_link(self) -> None:
-        """As the HAL starts: in service, and no vehicle authorised by an earlier run."""
+        """At the HAL's start: put the EVSE in service and withdraw the authorisation of an earlier run."""
         try:
             self._ports.vehicle.set_available(True)
             self._ports.vehicle.authorise(False)
         except DriverError as error:
-            self._book.add("driver", Fault.VEHICLE_LINK, self.number, detail=str(error))
+            self._faults.add("driver", Fault.VEHICLE_LINK, self.number, detail=str(error))
 
     @property
     def is_open(self) -> bool:
-        """Whether coil and mirror contact are both off, and nothing is owed to the meter's stop reading."""
+        """Whether coil and mirror contact are both off and no `stop` reading is pending."""
         return not (self.state.coil_on or self._mirror or self.state.stop_reading_due)
 
     def _carry_out(self, action: Action) -> None:
@@ -182,31 +183,31 @@ class Evse:
         try:
             self._perform(action)
         except DriverError as error:
-            self._book.add("driver", fault, self.number, detail=f"{type(action).__name__}: {error}")
+            self._faults.add("driver", fault, self.number, detail=f"{type(action).__name__}: {error}")
             self._reopen = self._reopen or isinstance(action, OpenContactor)
         else:
             if not isinstance(action, Publish | RaiseFault | ClearSessionFaults):
-                self._book.remove("driver", fault, self.number)
+                self._faults.remove("driver", fault, self.number)
             if isinstance(action, OpenContactor):
                 self._reopen = False
 
     def _perform(self, action: Action) -> None:
         if isinstance(action, Publish):
-            self._tell(action.event)
+            self._publish_event(action.event)
         elif isinstance(action, RaiseFault):
-            self._book.add("session", action.fault, self.number, detail=action.detail)
+            self._faults.add("session", action.fault, self.number, detail=action.detail)
         elif isinstance(action, ClearSessionFaults):
-            self._book.replace("session", self.number, ())
+            self._faults.replace("session", self.number, ())
         elif isinstance(action, SetOutput | SwitchOff | CloseContactor | OpenContactor):
-            self._power(action)
+            self._command_power(action)
         elif isinstance(action, EnableInsulation):
             self._ports.insulation.enable(action.active)
         elif isinstance(action, StartSelfTest):
             self._ports.insulation.start_self_test()
         else:
-            self._speak(action)
+            self._command_vehicle(action)
 
-    def _power(self, action: SetOutput | SwitchOff | CloseContactor | OpenContactor) -> None:
+    def _command_power(self, action: SetOutput | SwitchOff | CloseContactor | OpenContactor) -> None:
         match action:
             case SetOutput(voltage_v, current_a):
                 self._ports.shelf.set_output(self.number, voltage_v, current_a)
@@ -219,7 +220,7 @@ class Evse:
             case _:
                 assert_never(action)
 
-    def _speak(
+    def _command_vehicle(
         self,
         action: AuthoriseVehicle
         | AnnounceLimits
@@ -245,12 +246,12 @@ class Evse:
             case _:
                 assert_never(action)
 
-    def _tell(self, event: Event) -> None:
+    def _publish_event(self, event: Event) -> None:
         if isinstance(event, PhaseChanged):
             _log.info("EVSE %d %s by %s", self.number, event.phase.value, event.cause.value)
         self._publish(event)
 
-    # --- telling ---------------------------------------------------------------------------------------------
+    # --- status --------------------------------------------------------------------------------------------
 
     def status(self, now: float) -> EvseStatus:
         state = self.state
@@ -266,13 +267,13 @@ class Evse:
             lease_left_s=max(0.0, state.lease_until - now) if state.session is not None else 0.0,
             limit_w=state.limit_w,
             reading=state.reading,
-            faults=self._book.own(self.number),
+            faults=self._faults.own(self.number),
             evcc_id=state.evcc_id,
         )
 
 
-def _fresh(read: Callable[[], _R], stale_after_s: float, now: float) -> _R | None:
-    """The reading, unless the device is lost or it is too old to be believed."""
+def _unless_stale(read: Callable[[], _R], stale_after_s: float, now: float) -> _R | None:
+    """The reading, or None if the device is lost or the reading is older than `stale_after_s`."""
     try:
         reading = read()
     except DriverError:

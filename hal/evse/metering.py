@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The meter readings of one charging point: once a second, and the pair that frames each delivery of energy.
+"""The meter readings of one EVSE: once a second, and a `start` and `stop` pair around each delivery of energy.
 
-The register that is told never falls, whatever the meter says. `start` is owed from the moment energy transfer
-begins, `stop` from then on until the contactor is open again; both are paid in any case, with the last register known
-if the meter is silent, because a bill hangs on them.
+The published register never falls, whatever the meter reads. `start` is due as soon as energy transfer begins, `stop`
+once the contactor is open again. Billing depends on both, so they are published in any case, with the last known
+register if the meter is silent.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ["STOP_PATIENCE_S", "read_meter", "settle_meter"]
 
 PERIOD_S = 1.0
 STOP_PATIENCE_S = 1.5
-"""How long the `stop` reading waits for a sample that was taken after the contactor opened."""
+"""How long the `stop` reading waits for a sample taken after the contactor opened."""
 
 
 def read_meter(run: Run, readings: Readings) -> None:
-    """Publish what is due of `start` and `periodic`."""
+    """Publish the `start` and the `periodic` reading when they are due."""
     if readings.meter is not None:
         run.set(energy_wh=max(run.state.energy_wh or 0.0, readings.meter.energy_wh))
     if run.state.start_reading_due and _publish(run, readings, MeterContext.START):
@@ -35,7 +35,7 @@ def read_meter(run: Run, readings: Readings) -> None:
 
 
 def settle_meter(run: Run, readings: Readings) -> None:
-    """Publish the `stop` reading that is owed, once a sample is newer than this stage or patience is at its end."""
+    """Publish the pending `stop` reading, once a sample is newer than this stage or STOP_PATIENCE_S has passed."""
     if run.state.start_reading_due:
         run.set(start_reading_due=False)
     newer = readings.meter is not None and readings.meter.mono_s >= run.state.since
@@ -47,7 +47,7 @@ def settle_meter(run: Run, readings: Readings) -> None:
 
 
 def _publish(run: Run, readings: Readings, context: MeterContext) -> bool:
-    """False when no register was ever read."""
+    """Publish a reading; returns False if no register was ever read."""
     state = run.state
     if state.energy_wh is None:
         return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that go into and come out of `step`: state, readings, events, actions. All frozen."""
+"""Input and output of `step`: state, readings, events, actions. All are frozen."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What one EVSE, its cable and its plug are built for."""
+    """What one EVSE, its cable and its plug are rated for."""
 
     max_voltage_v: float
     min_voltage_v: float
@@ -53,7 +53,7 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most an EVSE gives: current and power, both to be kept."""
+    """Upper limits of current and power; both apply."""
 
     current_a: float
     power_w: float
@@ -68,7 +68,7 @@ ZERO_LIMITS = Limits(0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What the ports of one EVSE say now; None stands for a device that is silent or whose reading is stale."""
+    """What the ports of one EVSE read now; None for a device that is silent or whose reading is stale."""
 
     vehicle: Vehicle | None
     power: PowerReading | None
@@ -77,12 +77,12 @@ class Readings:
     contactor_closed: bool
     connector_v: float
     ceiling: Limits
-    """What the EVSE could give now: its rating after derating, and its share of the modules."""
+    """What the EVSE can give now: its rating after derating, and its share of the modules."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that one charging point remembers."""
+    """Everything that one EVSE remembers from step to step."""
 
     evse: int
     rating: Rating
@@ -103,7 +103,7 @@ class State:
     faults: frozenset[Fault] = frozenset()
     stop_kind: StopKind = StopKind.NORMAL
     ended_by: Cause = Cause.SEQUENCE
-    """Who or what ended the last session; told again when it is wound up."""
+    """What ended the last session; also published with the phase `finished`."""
     flow: EnergyFlow = EnergyFlow.NONE
     vehicle_stage: VehicleStage = VehicleStage.NONE
     evcc_id: str | None = None
@@ -118,7 +118,7 @@ class State:
     """Stamp of the last insulation reading that was counted."""
     output_v: float = 0.0
     output_a: float = 0.0
-    """What was last asked of the modules."""
+    """The last request to the modules."""
     output_at: float = 0.0
     over_request_since: float | None = None
     """Since when the vehicle requests a voltage above its own limit or the rating."""
@@ -154,7 +154,7 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class Permitted:
-    """The permission was given or renewed; the caller has checked that it may be."""
+    """The permission was given or renewed; the caller has checked that it is allowed."""
 
     session: str
     lease_s: float
@@ -172,7 +172,7 @@ class LimitChanged:
 
 @dataclass(frozen=True, slots=True)
 class FaultsChanged:
-    """The faults of this EVSE and of the whole station, as they stand now."""
+    """The faults now present at this EVSE and at the whole station."""
 
     faults: frozenset[Fault]
 
@@ -248,7 +248,7 @@ class EmergencyStop:
 
 @dataclass(frozen=True, slots=True)
 class RaiseFault:
-    """A fault of this session: it stands until the plug is out."""
+    """A fault of this session: it remains until the plug is out."""
 
     fault: Fault
     detail: str

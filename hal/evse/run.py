@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One step in the making: the state as it becomes, the actions so far, and what stages have in common.
+"""One step in progress: the changing state, the actions so far, and what the stages have in common.
 
-A `Run` lives for the length of one `step` call. Its methods are the only ones that change stage, so that a stage is
-never entered without its entry actions and never without the table's leave.
+A `Run` lives for the length of one `step` call. Only its methods change the stage, so that a stage is always entered
+by a transition of the table and with its entry actions.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ __all__ = ["CABLE_CHECK_S", "Run"]
 
 CABLE_CHECK_S = 40.0
 ANNOUNCE_LEAD_S = 1.0
-"""A lower limit is told to the vehicle this long before less is delivered: some end the session otherwise."""
+"""A lower limit is sent to the vehicle this long before less is delivered: some end the session otherwise."""
 
 
 class Run:
-    """State, readings and actions of one step."""
+    """State and actions of one step."""
 
     __slots__ = ("actions", "now", "state")
 
@@ -63,13 +63,13 @@ class Run:
 
     @property
     def spent_s(self) -> float:
-        """How long the present stage has lasted."""
+        """How long the present stage has lasted, in seconds."""
         return self.now - self.state.since
 
     # --- moving between stages ---------------------------------------------------------------------------
 
     def fire(self, trigger: Trigger, cause: Cause) -> None:
-        """Go where the table says; a pair that is not in it is a mistake of ours and raises `KeyError`."""
+        """Enter the stage that the table gives; raises `KeyError` for a pair that is not in it, which is a bug."""
         before = self.state
         self.set(stage=TRANSITIONS[before.stage, trigger], since=self.now)
         if before.stage in RUNNING and self.state.stage not in RUNNING:
@@ -82,18 +82,18 @@ class Run:
             entry(self)
 
     def stop(self, trigger: Trigger, cause: Cause, kind: StopKind) -> None:
-        """Leave a running or stopping stage; an emergency cuts, whatever was asked."""
+        """Leave a running or stopping stage; an emergency fires `CUT` in place of `trigger`."""
         self.set(stop_kind=max(kind, self.state.stop_kind, key=lambda each: each.value))
         self.fire(Trigger.CUT if kind is StopKind.EMERGENCY else trigger, cause)
 
     def fail(self, fault: Fault, detail: str) -> None:
-        """The session broke in this stage: raise its fault and stop as fast as the fault needs."""
+        """The session failed in this stage: raise the fault and stop as fast as the fault requires."""
         self.fail_at_rest(fault, detail)
         self.drop_permission()
         self.stop(Trigger.FAULT, Cause.FAULT, max(stop_kind_of(fault), StopKind.ERROR, key=lambda each: each.value))
 
     def fail_at_rest(self, fault: Fault, detail: str) -> None:
-        """Raise a fault where there is nothing left to stop."""
+        """Raise a fault when the session has already stopped."""
         self.do(RaiseFault(fault, detail))
         self.set(faults=self.state.faults | {fault})
 
@@ -101,7 +101,7 @@ class Run:
         self.set(session=None, lease_until=0.0, permitted_while_stopping=False)
 
     def authorise(self, granted: bool) -> None:
-        """Tell the vehicle, if it was told otherwise before."""
+        """Send the vehicle its authorisation if that has changed."""
         if self.state.vehicle_authorised is not granted:
             self.do(AuthoriseVehicle(granted))
             self.set(vehicle_authorised=granted)
@@ -109,16 +109,16 @@ class Run:
     # --- output --------------------------------------------------------------------------------------------
 
     def drive(self, voltage_v: float, current_a: float) -> None:
-        """Ask the modules for this much; with an open mirror contact they are asked for nothing."""
+        """Request this output of the modules; with an open mirror contact they are switched off."""
         if not self.state.contactor_closed:
             self.switch_off()
             return
         self.do(SetOutput(voltage_v, current_a))
         self.set(output_v=voltage_v, output_a=current_a, output_at=self.now)
 
-    def drive_towards(self, voltage_v: float, wanted_a: float) -> None:
-        """The same, rising no faster than the ramp."""
-        self.drive(voltage_v, ramp(self.state.output_a, wanted_a, self.now - self.state.output_at))
+    def drive_towards(self, voltage_v: float, target_a: float) -> None:
+        """Like `drive`, with the current rising no faster than the ramp."""
+        self.drive(voltage_v, ramp(self.state.output_a, target_a, self.now - self.state.output_at))
 
     def switch_off(self) -> None:
         self.do(SwitchOff())
@@ -129,23 +129,23 @@ class Run:
         self.set(coil_on=False)
 
     def follow_limits(self, readings: Readings) -> None:
-        """Announce what may be given now; a lower limit comes into force when the vehicle follows, or after 1 s."""
-        wanted, state = capped(readings.ceiling, self.state.limit_w), self.state
-        if _differ(wanted, state.announced):
-            self.do(AnnounceLimits(state.rating.max_voltage_v, wanted.current_a, wanted.power_w))
-            self.set(announced=wanted)
-        if wanted.current_a >= state.offered.current_a and wanted.power_w >= state.offered.power_w:
-            self.set(offered=wanted, lower_since=None)
+        """Announce the present limits; a lower one comes into force when the vehicle follows it, or after 1 s."""
+        limits, state = capped(readings.ceiling, self.state.limit_w), self.state
+        if _differ(limits, state.announced):
+            self.do(AnnounceLimits(state.rating.max_voltage_v, limits.current_a, limits.power_w))
+            self.set(announced=limits)
+        if limits.current_a >= state.offered.current_a and limits.power_w >= state.offered.power_w:
+            self.set(offered=limits, lower_since=None)
             return
         since = self.now if state.lower_since is None else state.lower_since
-        if self.now - since >= ANNOUNCE_LEAD_S or _follows(readings, wanted):
-            self.set(offered=wanted, lower_since=None)
+        if self.now - since >= ANNOUNCE_LEAD_S or _follows(readings, limits):
+            self.set(offered=limits, lower_since=None)
         else:
             self.set(lower_since=since)
 
 
 def _differ(new: Limits, old: Limits) -> bool:
-    """Whether a limit changed by more than noise; any change from or to nothing counts."""
+    """Whether a limit changed by more than noise; any change from or to zero counts."""
     pairs = ((new.current_a, old.current_a), (new.power_w, old.power_w))
     return any((a == 0.0) != (b == 0.0) or abs(a - b) > 0.005 * max(a, b) for a, b in pairs)
 
@@ -155,11 +155,11 @@ def _follows(readings: Readings, limits: Limits) -> bool:
     return vehicle is not None and vehicle.target_current_a <= limits.current_at(vehicle.target_voltage_v)
 
 
-# --- what happens on the way out of a stage, and on the way in -----------------------------------------------
+# --- leaving and entering a stage ----------------------------------------------------------------------------
 
 
 def _leave(run: Run, stage: Stage) -> None:
-    """A cable check that ends early is answered `failed`; a vehicle is told of a stop that it did not start."""
+    """Send the vehicle `failed` for a cable check that ends early, and the request to stop or the emergency stop."""
     if stage in CABLE_CHECK and run.state.stage not in RUNNING and stage is not Stage.CHECKED:
         run.do(FinishCableCheck(False))
     if run.state.stage is Stage.OPEN and run.state.stop_kind is StopKind.EMERGENCY:
@@ -205,7 +205,7 @@ def _enter_checked(run: Run) -> None:
 
 
 def _enter_charging(run: Run) -> None:
-    """The first time of a session the meter owes a `start` reading; coming back from a pause it does not."""
+    """The `start` reading is due on the first entry of a session, not after a pause."""
     run.set(start_reading_due=not run.state.stop_reading_due, quiet_since=None)
 
 

@@ -29,16 +29,16 @@ TEST_WITHIN_V = 10.0
 SHORT_CIRCUIT_A = 5.0
 CLOSE_WITHIN_V = 20.0
 QUIET_A = 0.5
-"""A vehicle that asks for less asks for nothing; the same holds for what a station gives."""
+"""A request below this counts as none, and so does an offer."""
 QUIET_S = 1.0
 OVER_REQUEST_V = 5.0
 OVER_REQUEST_S = 0.4
-"""Over-voltage of less than 200 ms must be borne, of more than 400 ms must not; so with a request for it."""
+"""Over-voltage must be tolerated for 200 ms and must not last over 400 ms; the same holds for a request for it."""
 STOP_A_PER_S = 250.0
-PART_A = 1.0
-PART_IN_ERROR_A = 5.0
-"""The current below which contacts may part: a vehicle waits for 1 A; after a fault 5 A has to do."""
-PART_IN_ERROR_S = 0.5
+OPEN_A = 1.0
+OPEN_IN_ERROR_A = 5.0
+"""The current below which contacts may open: 1 A normally; after a fault 5 A must suffice."""
+OPEN_IN_ERROR_S = 0.5
 SELF_TEST_LATENCY_S = 1.5
 
 _CHECKING = frozenset({VehicleStage.CABLE_CHECK})
@@ -51,7 +51,7 @@ _EXPECTED: dict[Stage, frozenset[VehicleStage]] = {
     Stage.CHARGING: frozenset({VehicleStage.CHARGE}),
     Stage.PAUSED: frozenset({VehicleStage.CHARGE}),
 }
-"""What the vehicle asks for while it goes along; anything else means that it has left."""
+"""The vehicle's stages while it follows the sequence; any other means that it has left it."""
 
 
 def insulation_limit_kohm(voltage_v: float) -> float:
@@ -102,9 +102,9 @@ def _in_discharge(run: Run, readings: Readings) -> None:
             run, Fault.CABLE_CHECK, f"output at {max(readings.connector_v, modules_v):.0f} V before the cable check"
         )
     elif vehicle.pilot is not Pilot.C:
-        _fail_if_overdue(run, Fault.CABLE_CHECK, "vehicle asks for a cable check but its pilot does not")
+        _fail_if_overdue(run, Fault.CABLE_CHECK, "vehicle requests a cable check, but its pilot is not C")
     elif not vehicle.locked:
-        _fail_if_overdue(run, Fault.CONNECTOR_LOCK, "plug is not held by the vehicle")
+        _fail_if_overdue(run, Fault.CONNECTOR_LOCK, "plug is not locked by the vehicle")
     elif readings.power is None or readings.power.groups < 1:
         _fail_if_overdue(run, Fault.POWER_MODULE, "no modules joined to the EVSE")
     elif readings.contactor_closed:
@@ -119,21 +119,21 @@ def _in_close(run: Run, readings: Readings) -> None:
     if readings.contactor_closed:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
     else:
-        _fail_if_overdue(run, Fault.CONTACTOR_FAILED, "mirror contact does not follow")
+        _fail_if_overdue(run, Fault.CONTACTOR_FAILED, "mirror contact does not close")
 
 
 def _in_test_voltage(run: Run, readings: Readings) -> None:
     vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None:
         return
-    wanted = cable_check_voltage(run.state.rating, vehicle.max_voltage_v)
-    run.drive(wanted, TEST_A)
+    voltage = cable_check_voltage(run.state.rating, vehicle.max_voltage_v)
+    run.drive(voltage, TEST_A)
     if _shorted(run, readings):
         run.fail(Fault.CABLE_CHECK, "short circuit")
-    elif readings.power is not None and abs(readings.power.voltage_v - wanted) <= TEST_WITHIN_V:
+    elif readings.power is not None and abs(readings.power.voltage_v - voltage) <= TEST_WITHIN_V:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
     else:
-        _fail_if_overdue(run, Fault.CABLE_CHECK, f"test voltage of {wanted:.0f} V not reached")
+        _fail_if_overdue(run, Fault.CABLE_CHECK, f"test voltage of {voltage:.0f} V not reached")
 
 
 def _in_self_test(run: Run, readings: Readings) -> None:
@@ -145,8 +145,8 @@ def _in_self_test(run: Run, readings: Readings) -> None:
     if result is None:
         run.set(self_test_seen=run.state.self_test_seen or readings.insulation is not None)
     if result is None or not (run.state.self_test_seen or run.spent_s >= SELF_TEST_LATENCY_S):
-        # A result that was there before the monitor was seen busy may be that of the session before.
-        _fail_if_overdue(run, Fault.CABLE_CHECK, "self test of the insulation monitor does not end")
+        # A result from before the monitor was seen busy may be that of an earlier session.
+        _fail_if_overdue(run, Fault.CABLE_CHECK, "self test of the insulation monitor takes too long")
     elif result:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
     else:
@@ -202,30 +202,31 @@ def _shorted(run: Run, readings: Readings) -> bool:
 
 def _in_precharge(run: Run, readings: Readings) -> None:
     vehicle = _vehicle_in_sequence(run, readings)
-    if vehicle is None or _asks_too_much(run, vehicle):
+    if vehicle is None or _over_voltage_requested(run, vehicle):
         return
     run.follow_limits(readings)
     if vehicle.stage is VehicleStage.PRECHARGE and vehicle.target_voltage_v < run.state.rating.min_voltage_v:
-        _fail_if_overdue(run, Fault.PRECHARGE, f"vehicle asks for {vehicle.target_voltage_v:.0f} V")
+        _fail_if_overdue(run, Fault.PRECHARGE, f"vehicle requests {vehicle.target_voltage_v:.0f} V")
         return
     voltage = readings.power.voltage_v if readings.power is not None else readings.connector_v
     matched = abs(voltage - run.state.output_v) <= CLOSE_WITHIN_V
     if vehicle.stage is VehicleStage.CHARGE and matched:
         run.fire(Trigger.DONE, Cause.VEHICLE)
     elif vehicle.stage is VehicleStage.CHARGE:
-        run.fail(Fault.PRECHARGE, f"vehicle closed at {voltage:.0f} V of {run.state.output_v:.0f} V")
+        run.fail(Fault.PRECHARGE, f"vehicle closed its contactors at {voltage:.0f} V of {run.state.output_v:.0f} V")
     else:
-        run.drive(_allowed_voltage(run.state.rating, vehicle), PRECHARGE_A)
-        _fail_if_overdue(run, Fault.PRECHARGE, "vehicle does not close" if matched else "voltage not reached")
+        run.drive(_allowed_v(run.state.rating, vehicle), PRECHARGE_A)
+        reason = "vehicle does not close its contactors" if matched else "voltage not reached"
+        _fail_if_overdue(run, Fault.PRECHARGE, reason)
 
 
 def _in_charging(run: Run, readings: Readings) -> None:
     vehicle = _vehicle_in_sequence(run, readings)
-    if vehicle is None or _asks_too_much(run, vehicle):
+    if vehicle is None or _over_voltage_requested(run, vehicle):
         return
     run.follow_limits(readings)
     offered = _offered_a(run, readings, vehicle)
-    run.drive_towards(_allowed_voltage(run.state.rating, vehicle), min(vehicle.target_current_a, offered))
+    run.drive_towards(_allowed_v(run.state.rating, vehicle), min(vehicle.target_current_a, offered))
     quiet = vehicle.target_current_a < QUIET_A
     since = run.now if run.state.quiet_since is None else run.state.quiet_since
     run.set(quiet_since=since if quiet else None)
@@ -237,46 +238,46 @@ def _in_charging(run: Run, readings: Readings) -> None:
 
 def _in_paused(run: Run, readings: Readings) -> None:
     vehicle = _vehicle_in_sequence(run, readings)
-    if vehicle is None or _asks_too_much(run, vehicle):
+    if vehicle is None or _over_voltage_requested(run, vehicle):
         return
     run.follow_limits(readings)
-    run.drive(_allowed_voltage(run.state.rating, vehicle), 0.0)
+    run.drive(_allowed_v(run.state.rating, vehicle), 0.0)
     offered = _offered_a(run, readings, vehicle)
     since = run.now if run.state.quiet_since is None else run.state.quiet_since
-    # A vehicle that was offered nothing gets its time to ask again before the pause counts as its own.
+    # A vehicle that was offered nothing gets time to request current before the pause counts as its own.
     run.set(quiet_since=since if offered >= QUIET_A and vehicle.target_current_a < QUIET_A else None)
-    # Twice the limit on the way back, so that a request at its edge does not flutter.
+    # Resume at twice the limit, so that a request at the limit does not flutter.
     if offered >= 2 * QUIET_A and vehicle.target_current_a >= 2 * QUIET_A:
         run.fire(Trigger.RESUME, Cause.SEQUENCE)
 
 
 def _offered_a(run: Run, readings: Readings, vehicle: Vehicle) -> float:
-    """The current that the limits allow at the voltage there is."""
+    """The current in A that the limits allow at the present voltage."""
     measured = readings.power.voltage_v if readings.power is not None else 0.0
     return run.state.offered.current_at(measured if measured > SAFE_V else vehicle.target_voltage_v)
 
 
-def _allowed_voltage(rating: Rating, vehicle: Vehicle) -> float:
-    """What the vehicle asks for, within what it said that it stands and what the EVSE is built for."""
-    return min(vehicle.target_voltage_v, _highest(rating, vehicle))
+def _allowed_v(rating: Rating, vehicle: Vehicle) -> float:
+    """The voltage that the vehicle requests, within its own limit and the EVSE's rating."""
+    return min(vehicle.target_voltage_v, _highest_v(rating, vehicle))
 
 
-def _highest(rating: Rating, vehicle: Vehicle) -> float:
+def _highest_v(rating: Rating, vehicle: Vehicle) -> float:
     own = vehicle.max_voltage_v if vehicle.max_voltage_v > 0.0 else rating.max_voltage_v
     return min(own, rating.max_voltage_v)
 
 
-def _asks_too_much(run: Run, vehicle: Vehicle) -> bool:
-    """A voltage above both limits is never delivered; when the vehicle insists, the session fails."""
-    if vehicle.target_voltage_v <= _highest(run.state.rating, vehicle) + OVER_REQUEST_V:
+def _over_voltage_requested(run: Run, vehicle: Vehicle) -> bool:
+    """Whether the vehicle has requested too high a voltage for OVER_REQUEST_S, which fails the session."""
+    if vehicle.target_voltage_v <= _highest_v(run.state.rating, vehicle) + OVER_REQUEST_V:
         run.set(over_request_since=None)
         return False
     since = run.now if run.state.over_request_since is None else run.state.over_request_since
     run.set(over_request_since=since)
     if run.now - since < OVER_REQUEST_S:
         return False
-    limit = _highest(run.state.rating, vehicle)
-    run.fail(Fault.OVER_VOLTAGE, f"vehicle asks for {vehicle.target_voltage_v:.0f} V, limit {limit:.0f} V")
+    limit = _highest_v(run.state.rating, vehicle)
+    run.fail(Fault.OVER_VOLTAGE, f"vehicle requests {vehicle.target_voltage_v:.0f} V, limit {limit:.0f} V")
     return True
 
 
@@ -284,7 +285,7 @@ def _asks_too_much(run: Run, vehicle: Vehicle) -> bool:
 
 
 def _in_ask_stop(run: Run, readings: Readings) -> None:
-    """The vehicle may take its time for 1.5 s; the current goes down meanwhile whether it likes it or not."""
+    """Wait up to 1.5 s for the vehicle to stop; the current is lowered meanwhile, whatever it requests."""
     elapsed = max(0.0, run.now - run.state.output_at)
     run.drive(run.state.output_v, max(0.0, run.state.output_a - STOP_A_PER_S * elapsed))
     vehicle = readings.vehicle
@@ -296,8 +297,8 @@ def _in_ask_stop(run: Run, readings: Readings) -> None:
 def _in_ramp_down(run: Run, readings: Readings) -> None:
     normal = run.state.stop_kind is StopKind.NORMAL
     current = _current(readings)
-    enough = current is not None and current < (PART_A if normal else PART_IN_ERROR_A)
-    if enough or run.spent_s >= (TIME_LIMIT_S[Stage.RAMP_DOWN] if normal else PART_IN_ERROR_S):
+    enough = current is not None and current < (OPEN_A if normal else OPEN_IN_ERROR_A)
+    if enough or run.spent_s >= (TIME_LIMIT_S[Stage.RAMP_DOWN] if normal else OPEN_IN_ERROR_S):
         run.fire(Trigger.DONE, Cause.SEQUENCE)
 
 
@@ -305,7 +306,7 @@ def _in_open(run: Run, readings: Readings) -> None:
     if not readings.contactor_closed:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
     elif run.spent_s >= TIME_LIMIT_S[Stage.OPEN]:
-        # The modules are off and stay off; the safety watch raises the fault and keeps it until the contact opens.
+        # The modules are off and stay off; the safety watch raises the fault until the contact opens.
         run.fire(Trigger.DONE, Cause.TIMEOUT)
 
 
@@ -326,7 +327,7 @@ def _in_welding(run: Run, readings: Readings) -> None:
 
 
 def _current(readings: Readings) -> float | None:
-    """The output current; the modules know it sooner than the meter."""
+    """The output current in A; the modules report it sooner than the meter."""
     if readings.power is not None:
         return abs(readings.power.current_a)
     return abs(readings.meter.current_a) if readings.meter is not None else None
@@ -336,7 +337,7 @@ def _current(readings: Readings) -> float | None:
 
 
 def _vehicle_in_sequence(run: Run, readings: Readings) -> Vehicle | None:
-    """The vehicle, if it still goes along; else the way out of the sequence is taken and None is the answer."""
+    """The vehicle if it still follows the sequence; otherwise stops the session and returns None."""
     vehicle, stage = readings.vehicle, run.state.stage
     if vehicle is None:
         # The safety watch raises `vehicle_link` on the same reading.
@@ -344,15 +345,16 @@ def _vehicle_in_sequence(run: Run, readings: Readings) -> Vehicle | None:
     elif vehicle.stage not in _EXPECTED[stage]:
         run.stop(Trigger.LEAVE, Cause.VEHICLE, StopKind.NORMAL)
     elif vehicle.pilot is not Pilot.C and stage is not Stage.DISCHARGE:
-        run.fail(Fault.PILOT, f"pilot {vehicle.pilot.value} under energy")
+        run.fail(Fault.PILOT, f"pilot {vehicle.pilot.value} in the sequence")
     elif run.now >= run.state.cable_check_until and stage in _CHECK_BOUND:
-        run.fail(Fault.CABLE_CHECK, "not done in 40 s")
+        run.fail(Fault.CABLE_CHECK, "not finished in 40 s")
     else:
         return vehicle
     return None
 
 
 def _fail_if_overdue(run: Run, fault: Fault, detail: str) -> None:
+    """Fail the session with this fault if the stage has used up its time."""
     if run.spent_s >= TIME_LIMIT_S[run.state.stage]:
         run.fail(fault, detail)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`step(state, event, now) -> (state, actions)`: the whole charging point, without I/O, clock or waiting.
+"""`step(state, event, now) -> (state, actions)`: the whole EVSE, without I/O, clock or waiting.
 
-What concerns every stage is here (plug, permission, lease, limit, faults, flow); what is done inside one is in
-`stages.py`, the order of stages in `table.py`. The caller carries the actions out in their order.
+This module handles what concerns every stage (plug, permission, lease, limit, faults, flow); what is done inside a
+stage is in `stages.py`, the order of stages in `table.py`. The caller carries the actions out in their order.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from hal.ports import Pilot, Vehicle, VehicleStage
 __all__ = ["next_deadline", "step"]
 
 UNREADY_S = 3.0
-"""A vehicle that has not begun this long after it was authorised is the one who holds energy back."""
+"""If the vehicle has not begun this long after its authorisation, it is the vehicle that suspends energy transfer."""
 _SEVERITY = {kind: kind.value for kind in StopKind}
 
 
 def step(state: State, event: EvseEvent, now: float) -> tuple[State, tuple[Action, ...]]:
-    """What the charging point becomes by `event` at `now` (monotonic seconds), and what is to be done."""
+    """Return the state after `event` at `now` (monotonic seconds), and the actions to carry out."""
     run = Run(state, now)
     match event:
         case Sampled(readings):
@@ -63,7 +63,7 @@ def step(state: State, event: EvseEvent, now: float) -> tuple[State, tuple[Actio
 
 
 def next_deadline(state: State) -> float | None:
-    """When something is due even if nothing happens: end of lease, of a stage's time, or the next reading."""
+    """When something is due even without an event: end of the lease, end of a stage's time, or the next reading."""
     due = [state.next_reading]
     if state.session is not None:
         due.append(state.lease_until)
@@ -74,13 +74,13 @@ def next_deadline(state: State) -> float | None:
     return min(due)
 
 
-# --- what was asked ------------------------------------------------------------------------------------------
+# --- permission and faults ---------------------------------------------------------------------------------------
 
 
 def _permitted(run: Run, session: str, lease_s: float) -> None:
-    anew = run.state.session is None
+    renewed = run.state.session is not None
     run.set(session=session, lease_until=run.now + lease_s)
-    if not anew:
+    if renewed:
         return
     if run.state.stage in (Stage.PLUGGED, Stage.FINISHED):
         run.fire(Trigger.PERMIT, Cause.SERVICE)
@@ -89,7 +89,7 @@ def _permitted(run: Run, session: str, lease_s: float) -> None:
 
 
 def _end_permission(run: Run, cause: Cause) -> None:
-    """Withdrawn or lapsed: the orderly way out of whatever is under way."""
+    """The permission was withdrawn or has lapsed: end a session under way in the orderly way."""
     run.drop_permission()
     if run.state.stage is Stage.AUTHORISED or run.state.stage in RUNNING:
         run.fire(Trigger.END, cause)
@@ -134,9 +134,9 @@ def _sample(run: Run, readings: Readings) -> None:
 
 
 def _connection(run: Run, vehicle: Vehicle) -> None:
-    """Plug, latch, identity, and what the vehicle has come to want."""
+    """Handle changes of plug, latch, identity and vehicle stage."""
     evse = run.state.evse
-    # A plug that comes back before the last session is wound up is seen when it is.
+    # A plug that returns in one of these two stages counts as plugged only after them.
     settled = run.state.stage not in (Stage.OPEN, Stage.WELDING)
     if vehicle.pilot in (Pilot.B, Pilot.C) and not run.state.plugged and settled:
         run.set(plugged=True)
@@ -157,7 +157,7 @@ def _connection(run: Run, vehicle: Vehicle) -> None:
 
 
 def _unplugged(run: Run) -> None:
-    """The plug is out; under energy that is an emergency, whoever pulled it."""
+    """Handle a plug that is out; with a closed contactor this is an emergency."""
     stage = run.state.stage
     forced = stage in CLOSED
     run.set(plugged=False, evcc_id=None)
@@ -169,12 +169,12 @@ def _unplugged(run: Run) -> None:
         run.fire(Trigger.UNPLUG, Cause.DRIVER)
 
 
-def _vehicle_moved(run: Run, wants: VehicleStage) -> None:
-    """A vehicle that asks for authorisation again is told again, and may start over while the permission lasts."""
+def _vehicle_moved(run: Run, vehicle_stage: VehicleStage) -> None:
+    """Repeat the authorisation if the vehicle asks again, and let it start over while the permission lasts."""
     stage = run.state.stage
-    if stage is Stage.AUTHORISED and wants is VehicleStage.WAITING_AUTHORISATION:
+    if stage is Stage.AUTHORISED and vehicle_stage is VehicleStage.WAITING_AUTHORISATION:
         run.do(AuthoriseVehicle(True))
-    elif stage is Stage.FINISHED and run.state.session is not None and wants in _STARTS_OVER:
+    elif stage is Stage.FINISHED and run.state.session is not None and vehicle_stage in _STARTS_OVER:
         run.fire(Trigger.PERMIT, Cause.VEHICLE)
 
 
@@ -189,9 +189,9 @@ def _flow(run: Run) -> None:
 
 
 def _flow_of(state: State, now: float) -> EnergyFlow:
-    """Who holds energy back; the station first, because a vehicle that is offered nothing asks for nothing.
+    """Who suspends energy transfer; the station takes precedence, because a vehicle offered nothing requests nothing.
 
-    A vehicle that ended its session while the permission lasts may come back for more: it is the one who waits.
+    A vehicle that ended its session while the permission lasts may start over: until then it is the one that suspends.
     """
     if state.stage is Stage.CHARGING:
         return EnergyFlow.FLOWING

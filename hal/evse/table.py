@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One charging point as a table: its stages, what moves it between them, and how long each may last.
+"""One EVSE as a table: its stages, what moves it between them, and how long each may last.
 
 A *stage* is what the power side is doing; the contract's *phase* is what the rest of the station sees of it
 (`PHASE_OF`). A *trigger* is something that happened; `TRANSITIONS[stage, trigger]` is the stage it leads to, and a
-pair that is not in the table is a mistake of ours and raises. `step.py` finds out which trigger fires, `stages.py`
-what is done inside a stage; neither knows the way from one stage to another.
+pair that is not in the table is a bug and raises. `step.py` and `stages.py` decide which trigger fires and what is
+done inside a stage; neither knows the way from one stage to another.
 
     idle ── plug ──> plugged ── permit ──> authorised ── begin ──┐
                         ^                      │ end             v            cable check, 40 s in all
@@ -18,29 +18,29 @@ what is done inside a stage; neither knows the way from one stage to another.
                                                              v
                                                           samples          three good ones in a row
                                                              v
-                                                           bleed           below 60 V again, then `passed` is told
+                                                           bleed           below 60 V again, then `passed` is sent
                                                              v
-                                                          checked          until the vehicle asks for pre-charge
+                                                          checked          until the vehicle requests pre-charge
                                                              v
                                                          precharge         10 s; within 20 V when the vehicle closes
                                                              v
                                                paused <──> charging        suspend / resume
 
-Out of the running stages lead four ways, by how much time there is:
-- `end` (permission withdrawn or lapsed, or a fault that leaves time): `ask_stop` tells the vehicle and takes the
-  current down, then `ramp_down`;
-- `leave` (the vehicle ends it): `ramp_down`, modules off, wait for zero current;
-- `fault` (error shutdown): `ramp_down` as well, with a shorter wait and a higher current at which contacts part;
+Four triggers lead out of the running stages, by how much time there is:
+- `end` (permission withdrawn or lapsed, or a fault that leaves time): `ask_stop` asks the vehicle to stop and lowers
+  the current, then `ramp_down`;
+- `leave` (the vehicle ends the session): `ramp_down`, modules off, wait for zero current;
+- `fault` (error shutdown): `ramp_down` as well, with a shorter wait and a higher current at which contacts open;
 - `cut` (emergency: stop button, door, pilot lost, plug pulled): `open` at once, load or no load.
-From `discharge`, where nothing is closed yet, all of them lead to `open`.
+From `discharge`, where the contactor is not closed yet, all of them lead to `open`.
 
 All of them pass `open` (the mirror contact must follow) and `welding` (the connector's voltage must fall; the `stop`
-reading of the meter is taken), and come to rest in `finished`, in `idle` when the plug is gone by then, or in
-`faulted`. `faulted` is left only when every fault that stops charging is gone: to `plugged`, or to `idle`.
+reading of the meter is taken), and end in `finished`, in `idle` when the plug is gone by then, or in
+`faulted`. `faulted` is left only when every fault that stops charging is cleared: to `plugged`, or to `idle`.
 
-Two things hold in every stage. The contactor is closed, and current is asked of the modules, only between `close` and
-`ramp_down`. And every stage that has the contactor closed has a bound, except `charging` and `paused`, whose bound is
-the lease.
+Two rules hold in every stage. The contactor is closed, and current is requested of the modules, only between `close`
+and `ramp_down`. Every stage with a closed contactor has a time limit, except `charging` and `paused`, which are
+bounded by the lease.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Stage(Enum):
 
 
 class Trigger(Enum):
-    """What happened."""
+    """What moves an EVSE to another stage."""
 
     PLUG = "plug"
     UNPLUG = "unplug"
@@ -126,7 +126,7 @@ CABLE_CHECK = (
 RUNNING = (*CABLE_CHECK, Stage.PRECHARGE, Stage.CHARGING, Stage.PAUSED)
 RESTING = (Stage.IDLE, Stage.PLUGGED, Stage.AUTHORISED, Stage.FINISHED)
 CLOSED = (*RUNNING[1:], Stage.ASK_STOP, Stage.RAMP_DOWN)
-"""The stages in which the contactor is commanded closed, and no other."""
+"""The only stages in which the contactor is commanded closed."""
 
 _STOPPING = (Stage.ASK_STOP, Stage.RAMP_DOWN, Stage.OPEN, Stage.WELDING)
 
@@ -194,7 +194,7 @@ TIME_LIMIT_S: dict[Stage, float] = {
     Stage.OPEN: 0.5,
     Stage.WELDING: 5.0,
 }
-"""After this long in a stage something is wrong; what follows is decided in `stages.py`."""
+"""The longest time in a stage; `stages.py` decides what follows."""
 
 _EMERGENCIES = frozenset(
     {
