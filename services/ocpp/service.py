@@ -69,7 +69,7 @@ class Service:
         self._clock = clock
         self._parts = Composition(config, factory, product, clock=clock, firmware_version=firmware_version)
         self._failures = LinkFailures(
-            self._parts.link_settings, self._parts.credentials, self._parts.certificates.alternate
+            self._parts.link_settings, self._parts.credentials, self._parts.certificates.station.alternate
         )
         self._feed = StatusFeed(Path(config.status_socket))
         self._hal = HalLink(

@@ -47,7 +47,7 @@ def contexts(files: Path, folder: Path, *, ca: str = "root") -> TlsContexts:
     """The station's side of TLS, with the authority `ca` and the station certificate of `make_files`."""
     store = CertificateStore(folder)
     store.install_root("CSMSRootCertificate", (files / f"{ca}.pem").read_text(), None)
-    store.adopt((files / "station.pem").read_text(), (files / "station.key").read_text())
+    store.station.adopt((files / "station.pem").read_text(), (files / "station.key").read_text())
     return TlsContexts(store, SUITES, utc=lambda: datetime.now(UTC).timestamp())
 
 

@@ -309,7 +309,7 @@ class Provisioning(Block):
         store, utc = self.context.certificates, self.context.time.known_utc(now)
         if not store.has_valid_root("CSMSRootCertificate", utc):
             return "no valid CSMS root certificate is installed"
-        if highest == 3 and not store.has_valid_station_certificate(utc):
+        if highest == 3 and not store.station.has_valid_certificate(utc):
             return "no valid charging station certificate is installed"
         return None
 

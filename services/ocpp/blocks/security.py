@@ -113,7 +113,7 @@ class Security(Block):
     def _ask(self, *, combined: bool) -> None:
         """A new key pair and the request for it."""
         try:
-            csr = self.context.certificates.request(self._name, self.context.model.get(keys.ORGANIZATION_NAME))
+            csr = self.context.certificates.station.request(self._name, self.context.model.get(keys.ORGANIZATION_NAME))
         except (CertificateError, StorageError) as error:
             _log.error("no certificate can be asked for: %s", error)
             return
@@ -165,7 +165,7 @@ class Security(Block):
             return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}}
         utc = self.context.time.known_utc(now)
         try:
-            self.context.certificates.install_chain(request["certificateChain"], utc, self._name)
+            self.context.certificates.station.install_chain(request["certificateChain"], utc, self._name)
         except CertificateError as error:  # A02.FR.07, A02.FR.16
             _log.warning("certificate chain refused: %s", error)
             self._signing, self._asked_to_stop = None, True
@@ -186,7 +186,7 @@ class Security(Block):
         if security_profile != 3:
             return
         try:
-            stayed = self.context.certificates.settle()
+            stayed = self.context.certificates.station.settle()
         except StorageError as error:
             _log.error("the other certificate could not be discarded: %s", error)
             return
@@ -197,7 +197,7 @@ class Security(Block):
 
     def _look_at_expiry(self, now: float) -> None:
         """A03.FR.02: one month before the end, and every day from then on."""
-        utc, period = self.context.time.known_utc(now), self.context.certificates.station_period()
+        utc, period = self.context.time.known_utc(now), self.context.certificates.station.period()
         signing = self._signing
         backing_off = signing is not None and (signing.resend_at is not None or signing.lost)
         if utc is None or period is None or backing_off or self._asked_to_stop or period[1] - utc >= _RENEWAL_S:

@@ -27,8 +27,10 @@ __all__ = [
     "check_period",
     "check_sound",
     "check_station",
+    "is_valid",
     "parse",
     "public_key_of",
+    "to_pem",
 ]
 
 MAX_CHAIN: Final = 6
@@ -57,6 +59,12 @@ def parse(pem: str, *, limit: int = MAX_CHAIN) -> list[Certificate]:
             return [x509.load_pem_x509_certificate(block) for block in blocks]
     except (ValueError, TypeError, x509.InvalidVersion) as error:
         raise CertificateError(f"the certificate can't be read: {rules.brief(error)}") from error
+
+
+def to_pem(certificate: Certificate) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return certificate.public_bytes(Encoding.PEM).decode()
 
 
 def check_sound(certificate: Certificate) -> None:
@@ -100,7 +108,16 @@ def public_key_of(certificate: Certificate) -> Any:
 
 def check_period(certificate: Certificate, utc: float | None) -> None:
     """A02.FR.06: today is within the validity period."""
-    _refuse(rules.period_problem(certificate, utc, early_s=_EARLY_S, floor=CLOCK_FLOOR))
+    _refuse(_period_problem(certificate, utc))
+
+
+def _period_problem(certificate: Certificate, utc: float | None) -> str | None:
+    return rules.period_problem(certificate, utc, early_s=_EARLY_S, floor=CLOCK_FLOOR)
+
+
+def is_valid(certificate: Certificate, utc: float | None) -> bool:
+    """Whether `check_period` accepts it."""
+    return _period_problem(certificate, utc) is None
 
 
 def check_authority(certificate: Certificate) -> None:

@@ -32,7 +32,7 @@ def install(store: CertificateStore, files: CertificateFiles) -> None:
         raise ConfigError("certificates: station_chain and station_key belong together")
     if files.station_chain is not None and files.station_key is not None:
         try:
-            store.adopt(_read(files.station_chain), _read(files.station_key))
+            store.station.adopt(_read(files.station_chain), _read(files.station_key))
         except CertificateError as error:
             raise ConfigError(f"certificates: {files.station_chain} with {files.station_key}: {error}") from error
 

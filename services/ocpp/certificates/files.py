@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small files, written whole or not at all, and still there after a power cut."""
+"""`firmware/files.py` for certificates and keys: every error is a `StorageError` that names the file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["make_folder", "remove", "rename", "write"]
 
 
 def make_folder(path: Path) -> None:
-    """For our user alone; what a power cut left half written is cleared away. Raises `StorageError`."""
+    """Make a folder for our user alone; remove files that a power cut left half written."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)
@@ -23,7 +23,7 @@ def make_folder(path: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replaces `path` at once and durably, readable by our user alone. Raises `StorageError`, and nothing changed."""
+    """Replace `path` at once and durably, readable by our user alone. After an error nothing has changed."""
     try:
         files.replace(path, content)
     except OSError as error:
@@ -31,7 +31,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def rename(old: Path, new: Path) -> None:
-    """Durably; `new` is replaced. Raises `StorageError`."""
+    """Durably; `new` is replaced."""
     try:
         files.rename(old, new)
     except OSError as error:
@@ -39,7 +39,7 @@ def rename(old: Path, new: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Durably; nothing to do when it is gone. Raises `StorageError`."""
+    """Durably; nothing to do when it is gone."""
     try:
         path.unlink(missing_ok=True)
         files.sync_folder(path.parent)

@@ -134,7 +134,7 @@ class TlsContexts:
             except ssl.SSLError as error:
                 _log.error("%s is damaged and not used: %s", root.path, error.reason)
         if client:
-            path = self._store.station_file
+            path = self._store.station.file
             if path is None:
                 raise CertificateError("no charging station certificate is installed")
             context.load_cert_chain(path)

@@ -1,41 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from firmware import files
-
-
-class PowerCut(BaseException):
-    """No code runs after it."""
-
-
-@contextlib.contextmanager
-def power_cut(step: int) -> Iterator[None]:
-    """The power fails in place of the `step`-th flush or rename, counted from 0."""
-    left = [step]
-
-    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            if left[0] == 0:
-                raise PowerCut
-            left[0] -= 1
-            return real(*arguments)
-
-        return call
-
-    with pytest.MonkeyPatch.context() as patched, contextlib.suppress(PowerCut):
-        for name in ("replace", "fsync"):
-            patched.setattr(os, name, counted(getattr(os, name)))
-        yield
+from tests.support.power_cut import power_cut
 
 
 @pytest.fixture

@@ -48,12 +48,12 @@ def test_an_expired_certificate_is_presented_all_the_same(tmp_path: Path) -> Non
     parts, root = compose(tmp_path), Pki()
     store = parts.certificates
     store.install_root("CSMSRootCertificate", root.pem, None)
-    chain = root.sign_request(store.request("SN-1", "O"), days=2)
-    store.install_chain(chain, root.now.timestamp(), "SN-1")
+    chain = root.sign_request(store.station.request("SN-1", "O"), days=2)
+    store.station.install_chain(chain, root.now.timestamp(), "SN-1")
     later = (root.now + timedelta(days=9)).timestamp()
-    assert not store.has_valid_station_certificate(later)
+    assert not store.station.has_valid_certificate(later)
     assert parts.tls(PROFILE) is not None
-    assert store.station_file is not None
+    assert store.station.file is not None
 
 
 def test_factory_certificates_are_read_once(tmp_path: Path) -> None:

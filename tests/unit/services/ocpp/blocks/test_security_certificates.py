@@ -92,7 +92,7 @@ def test_v2g_certificates_are_not_implemented(secure: StationBench) -> None:
 def test_the_new_certificate_is_used_at_once(secure: StationBench) -> None:
     renew(secure)
     assert secure.orders == ["redial"]  # A02.FR.08
-    assert secure.context.certificates.station_file is not None
+    assert secure.context.certificates.station.file is not None
     assert secure.context.model.get(keys.CERTIFICATE_ENTRIES) == 2
 
 
@@ -108,7 +108,7 @@ def test_a_bad_certificate_is_refused_and_told(secure: StationBench) -> None:
     assert signed(secure, Pki("Stranger").sign_request(csr(secure))) == "Rejected"  # A02.FR.07
     assert events(secure)[-1] == "InvalidChargingStationCertificate"
     assert secure.orders == []
-    assert secure.context.certificates.station_file is None
+    assert secure.context.certificates.station.file is None
 
 
 def test_a_chain_beyond_the_limit_is_refused(secure: StationBench) -> None:
@@ -139,7 +139,7 @@ def test_a_renewed_one_that_does_not_work_is_discarded_and_told(secure: StationB
     renew(secure)
     renew(secure)
     secure.link_down()
-    assert secure.context.certificates.alternate()
+    assert secure.context.certificates.station.alternate()
     secure.link_up(TLS)
     assert events(secure)[-1] == "DiscardedRenewedClientCertificate"  # A02.FR.29
 
@@ -303,8 +303,8 @@ def test_after_a_bad_answer_nothing_is_asked_for_until_the_csms_wants_it(secure:
 def test_an_unset_clock_asks_for_nothing(tmp_path: Path) -> None:
     bench = StationBench(tmp_path)
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
-    chain = ROOT.sign_request(bench.context.certificates.request("SN-1", "O"), days=10)
-    bench.context.certificates.install_chain(chain, None, "SN-1")
+    chain = ROOT.sign_request(bench.context.certificates.station.request("SN-1", "O"), days=10)
+    bench.context.certificates.station.install_chain(chain, None, "SN-1")
     bench.clock_set = False
     bench.answers["BootNotification"] = {"status": "Accepted", "currentTime": "2020-01-01T00:00:00Z", "interval": 60}
     bench.answers["Heartbeat"] = {"currentTime": "2020-01-01T00:00:00Z"}

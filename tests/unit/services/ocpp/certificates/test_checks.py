@@ -189,8 +189,8 @@ UNUSUAL_ROOTS: dict[str, Callable[[], Pki]] = {
 def test_an_unusual_root_is_taken_and_vouches_for_others(tmp_path: Path, unusual: str) -> None:
     kept, root = CertificateStore(tmp_path / "unusual"), UNUSUAL_ROOTS[unusual]()
     kept.install_root(KIND, root.pem, NOW)
-    kept.install_chain(root.sign_request(kept.request("SN-1", "Operator")), NOW, "SN-1")
-    assert kept.station_file is not None
+    kept.station.install_chain(root.sign_request(kept.station.request("SN-1", "Operator")), NOW, "SN-1")
+    assert kept.station.file is not None
 
 
 def test_ed25519(tmp_path: Path) -> None:
@@ -199,10 +199,10 @@ def test_ed25519(tmp_path: Path) -> None:
     builder = ROOT.builder(name("Ed"), key.public_key(), issuer=name("Ed"), ca=True)
     kept = CertificateStore(tmp_path / "ed25519")
     kept.install_root(KIND, pem(builder.sign(key, None)), NOW)
-    csr = x509.load_pem_x509_csr(kept.request("SN-1", "Operator").encode())
+    csr = x509.load_pem_x509_csr(kept.station.request("SN-1", "Operator").encode())
     leaf = ROOT.builder(csr.subject, csr.public_key(), issuer=name("Ed"))
-    kept.install_chain(pem(leaf.sign(key, None)), NOW, "SN-1")
-    assert kept.station_file is not None
+    kept.station.install_chain(pem(leaf.sign(key, None)), NOW, "SN-1")
+    assert kept.station.file is not None
 
 
 @pytest.mark.parametrize("kind", [_ASN1Type.BMPString, _ASN1Type.T61String, _ASN1Type.UniversalString])
@@ -251,10 +251,10 @@ def test_rsa_pss(tmp_path: Path) -> None:
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
     kept = CertificateStore(tmp_path / "pss")
     kept.install_root(KIND, pem(builder.sign(key, hashes.SHA256(), rsa_padding=pss)), NOW)
-    csr = x509.load_pem_x509_csr(kept.request("SN-1", "Operator").encode())
+    csr = x509.load_pem_x509_csr(kept.station.request("SN-1", "Operator").encode())
     leaf = ROOT.builder(csr.subject, csr.public_key(), issuer=name("Pss"))
-    kept.install_chain(pem(leaf.sign(key, hashes.SHA256(), rsa_padding=pss)), NOW, "SN-1")
-    assert kept.station_file is not None
+    kept.station.install_chain(pem(leaf.sign(key, hashes.SHA256(), rsa_padding=pss)), NOW, "SN-1")
+    assert kept.station.file is not None
 
 
 def test_words_round_the_certificate_do_not_matter(tmp_path: Path) -> None:
@@ -266,16 +266,18 @@ def test_words_round_the_certificate_do_not_matter(tmp_path: Path) -> None:
 
 def test_a_weak_link_in_the_chain(kept: CertificateStore) -> None:
     weak = Pki("Sub-CA", parent=ROOT, key=rsa.generate_private_key(65537, 1024))
-    chain = weak.sign_request(kept.request("SN-1", "Operator")) + weak.pem
+    chain = weak.sign_request(kept.station.request("SN-1", "Operator")) + weak.pem
     with pytest.raises(CertificateError, match="RSA key of 1024 bits"):  # A00.FR.501
-        kept.install_chain(chain, NOW, "SN-1")
+        kept.station.install_chain(chain, NOW, "SN-1")
 
 
 def test_an_expired_link_in_the_chain(kept: CertificateStore) -> None:
     middle = Pki("Sub-CA", parent=ROOT, now=START - timedelta(days=8000))
     middle.now = START
     with pytest.raises(CertificateError, match="expired"):  # A02.FR.06
-        kept.install_chain(middle.sign_request(kept.request("SN-1", "Operator")) + middle.pem, NOW, "SN-1")
+        kept.station.install_chain(
+            middle.sign_request(kept.station.request("SN-1", "Operator")) + middle.pem, NOW, "SN-1"
+        )
 
 
 def _with(value: x509.ExtensionType, critical: bool = False) -> Callable[[Any], Any]:
@@ -313,19 +315,19 @@ ODD_STATION_CERTIFICATES: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("odd", ODD_STATION_CERTIFICATES)
 def test_an_odd_station_certificate_is_refused(kept: CertificateStore, odd: str) -> None:
     fields, reason = ODD_STATION_CERTIFICATES[odd]
-    csr = kept.request("SN-1", "Operator")
+    csr = kept.station.request("SN-1", "Operator")
     with pytest.raises(CertificateError, match=reason):  # A02.FR.07
-        kept.install_chain(ROOT.sign_request(csr, **fields), NOW, "SN-1")
-    assert kept.station_file is None
-    kept.install_chain(ROOT.sign_request(csr, change=_with(UNKNOWN)), NOW, "SN-1")
+        kept.station.install_chain(ROOT.sign_request(csr, **fields), NOW, "SN-1")
+    assert kept.station.file is None
+    kept.station.install_chain(ROOT.sign_request(csr, change=_with(UNKNOWN)), NOW, "SN-1")
 
 
 def test_a_leaf_can_not_sign_for_others(kept: CertificateStore) -> None:
     leaf = Pki("SN-0", key=ec.generate_private_key(ec.SECP256R1()))
     leaf.certificate = ROOT.sign(ROOT.builder(name("SN-0"), leaf.key.public_key()))
-    chain = leaf.sign_request(kept.request("SN-1", "Operator")) + leaf.pem
+    chain = leaf.sign_request(kept.station.request("SN-1", "Operator")) + leaf.pem
     with pytest.raises(CertificateError, match="not the certificate of a certificate authority"):
-        kept.install_chain(chain, NOW, "SN-1")
+        kept.station.install_chain(chain, NOW, "SN-1")
 
 
 def test_the_length_of_paths_is_minded(kept: CertificateStore) -> None:
@@ -335,10 +337,10 @@ def test_the_length_of_paths_is_minded(kept: CertificateStore) -> None:
     constraints = x509.BasicConstraints(ca=True, path_length=0)
     first.certificate = ROOT.sign(builder.add_extension(constraints, critical=True))
     second = Pki("Second", parent=first)
-    csr = kept.request("SN-1", "Operator")
+    csr = kept.station.request("SN-1", "Operator")
     with pytest.raises(CertificateError, match="longer than"):
-        kept.install_chain(second.sign_request(csr) + second.pem + first.pem, NOW, "SN-1")
-    kept.install_chain(first.sign_request(csr) + first.pem, NOW, "SN-1")
+        kept.station.install_chain(second.sign_request(csr) + second.pem + first.pem, NOW, "SN-1")
+    kept.station.install_chain(first.sign_request(csr) + first.pem, NOW, "SN-1")
 
 
 def test_without_a_clock_nothing_is_decided_by_dates(kept: CertificateStore) -> None:
@@ -384,7 +386,7 @@ def _refused(text: str, factory: pytest.TempPathFactory) -> None:
     with pytest.raises(CertificateError):
         kept.install_root(KIND, text, NOW)
     with pytest.raises(CertificateError):
-        kept.install_chain(text, NOW, "SN-1")
+        kept.station.install_chain(text, NOW, "SN-1")
     assert time.monotonic() - started < 1
     assert kept.count == 0
 
@@ -394,10 +396,10 @@ def test_a_chain_that_is_all_look_alikes_takes_no_time(kept: CertificateStore) -
     key = ec.generate_private_key(ec.SECP256R1())
     forged = [Pki("Test Root", key=key) for _ in range(5)]
     kept_large = CertificateStore(kept._folder, chain_bytes=100_000)
-    chain = forged[0].sign_request(kept.request("SN-1", "Operator")) + "".join(one.pem for one in forged[1:])
+    chain = forged[0].sign_request(kept.station.request("SN-1", "Operator")) + "".join(one.pem for one in forged[1:])
     started = time.monotonic()
     with pytest.raises(CertificateError, match="does not lead to"):
-        kept_large.install_chain(chain, NOW, "SN-1")
+        kept_large.station.install_chain(chain, NOW, "SN-1")
     with pytest.raises(CertificateError, match="at most 6"):
-        kept_large.install_chain(chain * 20, NOW, "SN-1")
+        kept_large.station.install_chain(chain * 20, NOW, "SN-1")
     assert time.monotonic() - started < 1

@@ -32,7 +32,9 @@ class Attempts:
             config, settings, product.load("c7am-400-cc"), clock=ManualClock(), firmware_version="1.0.0"
         )
         self.certificates = self.parts.certificates
-        self._failures = LinkFailures(self.parts.link_settings, self.parts.credentials, self.certificates.alternate)
+        self._failures = LinkFailures(
+            self.parts.link_settings, self.parts.credentials, self.certificates.station.alternate
+        )
         self.reported: list[str] = []
 
     @property
@@ -98,15 +100,15 @@ def _two_certificates(attempts: Attempts) -> None:
     store, root = attempts.certificates, Pki()
     store.install_root("CSMSRootCertificate", root.pem, None)
     for _ in range(2):
-        store.install_chain(root.sign_request(store.request("SN-1", "O")), None, "SN-1")
+        store.station.install_chain(root.sign_request(store.station.request("SN-1", "O")), None, "SN-1")
 
 
 def _used(attempts: Attempts, profile: NetworkProfile, reason: str, kind: FailureKind) -> list[str]:
     """The certificate used in each of five failing attempts."""
     used = []
     for _ in range(5):
-        assert attempts.certificates.station_file is not None
-        used.append(attempts.certificates.station_file.stem)
+        assert attempts.certificates.station.file is not None
+        used.append(attempts.certificates.station.file.stem)
         attempts.fails(profile, reason, kind)
     return used
 

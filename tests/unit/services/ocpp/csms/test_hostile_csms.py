@@ -183,7 +183,7 @@ def test_whatever_it_makes_of_a_certificate(tmp_path_factory: pytest.TempPathFac
     bench = _bench(tmp_path_factory.mktemp("certificates"))
     store = bench.context.certificates
     store.install_root("CSMSRootCertificate", ROOT.pem, None)
-    good = ROOT.sign_request(store.request("SN-1", "Operator"))
+    good = ROOT.sign_request(store.station.request("SN-1", "Operator"))
     root = data.draw(_mutated(OTHER_ROOT.pem))
     status = _ask(bench, "InstallCertificate", {"certificateType": "CSMSRootCertificate", "certificate": root})
     assert isinstance(status, list) or status["status"] in ("Accepted", "Rejected")
@@ -192,7 +192,7 @@ def test_whatever_it_makes_of_a_certificate(tmp_path_factory: pytest.TempPathFac
         OTHER_ROOT.certificate,
     }
     answer = _ask(bench, "CertificateSigned", {"certificateChain": data.draw(_mutated(good))})
-    file = store.station_file
+    file = store.station.file
     assert (file is not None) == (isinstance(answer, dict) and answer["status"] == "Accepted")
     assert file is None or ssl.PEM_cert_to_DER_cert(good) in {
         ssl.PEM_cert_to_DER_cert(f"-----BEGIN CERTIFICATE-----{part}")

@@ -330,8 +330,8 @@ async def test_an_unset_clock_decides_nothing(trust: Trust) -> None:
 
 
 async def test_the_station_shows_its_certificate(trust: Trust) -> None:
-    csr = trust.store.request("SN-1", "Operator")
-    trust.store.install_chain(trust.root.sign_request(csr), None, "SN-1")
+    csr = trust.store.station.request("SN-1", "Operator")
+    trust.store.station.install_chain(trust.root.sign_request(csr), None, "SN-1")
     server = trust.server()
     server.verify_mode = ssl.CERT_REQUIRED
     server.load_verify_locations(cadata=trust.root.pem)
@@ -354,7 +354,7 @@ def test_contexts_do_not_pile_up(trust: Trust) -> None:
     made: weakref.WeakSet[ssl.SSLContext] = weakref.WeakSet()
     for _ in range(20):
         made.add(trust.contexts(PROFILE_2))
-        trust.store.generation += 1
+        trust.store.station.generation += 1
     gc.collect()
     assert len(made) == 1
 

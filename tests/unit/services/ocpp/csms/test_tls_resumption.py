@@ -164,8 +164,8 @@ async def test_a_session_of_a_connection_that_is_older_than_the_change(trust: Tr
     ids=["profile 3", "another endpoint"],
 )
 async def test_another_profile_begins_anew(trust: Trust, other: NetworkProfile) -> None:
-    csr = trust.store.request("SN-1", "Operator")
-    trust.store.install_chain(trust.root.sign_request(csr), None, "SN-1")
+    csr = trust.store.station.request("SN-1", "Operator")
+    trust.store.station.install_chain(trust.root.sign_request(csr), None, "SN-1")
     async with listening(trust.server()) as csms:
         await csms.visit(trust)
         assert not await csms.visit(trust, other)
@@ -174,10 +174,12 @@ async def test_another_profile_begins_anew(trust: Trust, other: NetworkProfile) 
 
 async def test_a_new_station_certificate_is_shown(trust: Trust) -> None:
     """A02.FR.08: a resumed handshake would go on with the identity of the old one."""
-    trust.store.install_chain(trust.root.sign_request(trust.store.request("SN-1", "O")), None, "SN-1")
+    trust.store.station.install_chain(trust.root.sign_request(trust.store.station.request("SN-1", "O")), None, "SN-1")
     async with listening(trust.server()) as csms:
         await csms.visit(trust, PROFILE_3)
-        trust.store.install_chain(trust.root.sign_request(trust.store.request("SN-1", "O")), None, "SN-1")
+        trust.store.station.install_chain(
+            trust.root.sign_request(trust.store.station.request("SN-1", "O")), None, "SN-1"
+        )
         assert not await csms.visit(trust, PROFILE_3)
 
 
