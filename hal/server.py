@@ -40,6 +40,7 @@ from firmware.errors import ContractError
 from firmware.ipc.connection import Connection, Credentials, peer_credentials
 from firmware.ipc.framing import Decoder, encode
 from firmware.ipc.listener import UnixListener
+from firmware.timer import LoopTimer, Scheduled, Timer
 from hal.journal import Journal
 
 __all__ = ["GREETING_TIMEOUT_S", "MAX_LEASE_S", "Cabinet", "HalServer", "out_of_range"]
@@ -75,7 +76,7 @@ class Cabinet(Protocol):
 class _Client:
     """A connection with what it said of itself; no role before its greeting."""
 
-    def __init__(self, connection: Connection[FromClient], timer: asyncio.TimerHandle) -> None:
+    def __init__(self, connection: Connection[FromClient], timer: Scheduled) -> None:
         self.connection = connection
         self.timer = timer
         self.role: Role | None = None
@@ -95,6 +96,7 @@ class HalServer:
         software: our name and version, for the greeting.
         run_id: this run's name; a random one unless given.
         greeting_timeout_s: how long a client may keep silent.
+        timer: for the wait for a client's greeting.
         credentials: reads who the peer is.
     """
 
@@ -111,6 +113,7 @@ class HalServer:
         run_id: str | None = None,
         journal: Journal | None = None,
         greeting_timeout_s: float = GREETING_TIMEOUT_S,
+        timer: Timer | None = None,
         credentials: Callable[[asyncio.BaseTransport], Credentials] = peer_credentials,
     ) -> None:
         self._cabinet = cabinet
@@ -120,6 +123,7 @@ class HalServer:
         self._run_id = run_id or os.urandom(8).hex()
         self._journal = journal or Journal()
         self._greeting_timeout_s = greeting_timeout_s
+        self._timer = timer or LoopTimer()
         self._clients: dict[Connection[FromClient], _Client] = {}
         self._service: _Client | None = None
         self._credentials = credentials
@@ -168,8 +172,8 @@ class HalServer:
 
     def on_open(self, connection: Connection[FromClient]) -> None:
         connection.send(self._greeting)
-        timer = asyncio.get_running_loop().call_later(
-            self._greeting_timeout_s, connection.close, f"no greeting within {self._greeting_timeout_s} s"
+        timer = self._timer.call_later(
+            self._greeting_timeout_s, lambda: connection.close(f"no greeting within {self._greeting_timeout_s} s")
         )
         self._clients[connection] = _Client(connection, timer)
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connects to a Unix socket and reconnects for ever.
+"""Connects to a Unix socket, and reconnects until it is cancelled.
 
-The pause starts at 50 ms and doubles to 1 s. The owner calls `proven` when a connection turned out to be good: its end
-is then the owner's to log, and if it lasted a while the pauses start anew (a peer that ends each one at once is not to
-be pestered). Why no good one can be had is logged when the reason changes, not at each attempt.
+The pause between attempts starts at 50 ms and doubles to 1 s. The owner calls `proven` when a connection is good: from
+then on its end is the owner's to log, and if it lasted a while, the pauses start at 50 ms again. (A peer that ends each
+connection at once gets the long pauses.) The reason for having no good connection is logged when it changes, not at
+each attempt.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from firmware.ipc.connection import Connection, Handler
+from firmware.timer import LoopTimer, Timer, sleep
 
 __all__ = ["FIRST_RETRY_S", "MAX_RETRY_S", "STABLE_S", "Backoff", "Dialer"]
 
@@ -38,7 +40,7 @@ class Backoff:
         self._next = self._first
 
     def once(self, pause_s: float) -> None:
-        """The next pause is this long; those after it go on as they would have."""
+        """Make the next pause this long, without effect on those after it."""
         self._once = pause_s
 
     def next(self) -> float:
@@ -61,21 +63,23 @@ class Dialer(Generic[_T]):
         *,
         backoff: Backoff | None = None,
         stable_s: float = STABLE_S,
+        timer: Timer | None = None,
     ) -> None:
         self._path = path
         self._decode = decode
         self._handler = handler
         self._backoff = backoff or Backoff()
         self._stable_s = stable_s
+        self._timer = timer or LoopTimer()
         self._proven = False
         self._reported: str | None = None
 
     def proven(self) -> None:
-        """The connection is good: it says what it should."""
+        """The connection is good: the peer sends what it should."""
         self._proven = True
 
     def pause_once(self, pause_s: float) -> None:
-        """Wait this long before the next attempt: the peer is there but of no use."""
+        """Wait this long before the next attempt: the peer is running but unusable."""
         self._backoff.once(pause_s)
 
     async def run(self) -> None:
@@ -87,13 +91,13 @@ class Dialer(Generic[_T]):
             self._report(await self._follow())
             if self._proven and loop.time() - started >= self._stable_s:
                 self._backoff.reset()
-            await asyncio.sleep(self._backoff.next())
+            await sleep(self._timer, self._backoff.next())
 
     async def _follow(self) -> str:
-        """One connection from its beginning to its end; says why there is none any more."""
+        """One connection from its beginning to its end; returns why there is none any more."""
         loop = asyncio.get_running_loop()
         try:
-            # A relative path is resolved at each attempt: the directory may come later than we do.
+            # A relative path is resolved at each attempt: its directory may be made later.
             _, connection = await loop.create_unix_connection(
                 lambda: Connection(self._decode, self._handler), str(self._path)
             )

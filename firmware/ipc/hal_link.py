@@ -10,7 +10,6 @@ Kept events may come more than once (they are replayed until acknowledged). The 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from firmware.ipc.connection import Connection
 from firmware.ipc.dialer import Dialer
 from firmware.ipc.framing import Decoder, encode
 from firmware.ipc.hal_core import HalCore, LinkState, VersionMismatch
+from firmware.timer import LoopTimer, Scheduled, Timer
 
 __all__ = ["SNAPSHOT_TIMEOUT_S", "VERSION_RETRY_S", "HalLink", "HalWatcher", "LinkState"]
 
@@ -52,6 +52,7 @@ class HalLink:
         role: the HAL refuses the requests of observers.
         software: our name and version, for the HAL's log.
         version_retry_s: pause after the HAL has answered with another version of the contract.
+        timer: for the wait for the snapshot and for the pauses between connections.
     """
 
     def __init__(
@@ -64,15 +65,17 @@ class HalLink:
         software: str = "",
         snapshot_timeout_s: float = SNAPSHOT_TIMEOUT_S,
         version_retry_s: float = VERSION_RETRY_S,
+        timer: Timer | None = None,
     ) -> None:
         self._watcher = watcher
         self._on_answer = on_answer
         self._core = HalCore(role, software)
-        self._dialer: Dialer[FromHal] = Dialer(path, _decode, self)
+        self._timer = timer or LoopTimer()
+        self._dialer: Dialer[FromHal] = Dialer(path, _decode, self, timer=self._timer)
         self._snapshot_timeout_s = snapshot_timeout_s
         self._version_retry_s = version_retry_s
         self._connection: Connection[FromHal] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._snapshot_timeout: Scheduled | None = None
 
     @property
     def state(self) -> LinkState:
@@ -116,20 +119,20 @@ class HalLink:
     def _forget(self) -> None:
         self._connection = None
         self._core.close()
-        self._stop_timer()
+        self._stop_waiting()
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _stop_waiting(self) -> None:
+        if self._snapshot_timeout is not None:
+            self._snapshot_timeout.cancel()
+            self._snapshot_timeout = None
 
     # --- Handler ------------------------------------------------------------------------------------
 
     def on_open(self, connection: Connection[FromHal]) -> None:
         self._connection = connection
         connection.send(encode(self._core.open()))
-        self._timer = asyncio.get_running_loop().call_later(
-            self._snapshot_timeout_s, connection.abort, f"no snapshot within {self._snapshot_timeout_s} s"
+        self._snapshot_timeout = self._timer.call_later(
+            self._snapshot_timeout_s, lambda: connection.abort(f"no snapshot within {self._snapshot_timeout_s} s")
         )
 
     def on_message(self, connection: Connection[FromHal], message: FromHal) -> None:
@@ -148,7 +151,7 @@ class HalLink:
             self._on_answer(message)
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
-        self._stop_timer()
+        self._stop_waiting()
         self._dialer.proven()
         _log.info("HAL up, run %s at event %d", snapshot.run_id, snapshot.seq)
         self._watcher.on_hal_up(snapshot)

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The line to the CSMS: keeps a WebSocket open (part 4, sections 3 and 5), and says what comes over it.
+"""The connection to the CSMS: keeps a WebSocket open (part 4, sections 3 and 5) and passes on the frames received.
 
 One task, `run`, dials as `ConnectionPolicy` says, and holds the connection until it ends, for whatever reason. It
-knows nothing of OCPP's messages. Everything else here only leaves a note and returns at once:
+knows nothing of OCPP's messages. All other methods set a flag or queue a frame, and return immediately:
 
-- `send` puts a frame into a bounded buffer. Frames for a connection that is gone are dropped: what must not get lost
-  is kept by who sends it until it is answered;
-- `disconnect` lets go of the CSMS and stays away (before a reboot nobody dials again); `reconnect` comes back, at
-  once, or moves to another slot. Frames that were sent before are still delivered.
+- `send` puts a frame into a bounded buffer. Frames for a connection that has ended are dropped: the sender keeps a
+  message that must not get lost until it is answered;
+- `disconnect` closes the connection and does not dial again (before a reboot); `reconnect` dials at once, the same slot
+  or another one. Frames that were sent before are still delivered.
 
-A connection over which no pong comes in time, or whose interface goes down, is dropped without a farewell.
+A connection on which no pong arrives in time, or whose interface goes down, is dropped without a closing handshake.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from websockets.protocol import State
 
 from firmware.clock import Clock
 from firmware.config import NetworkProfile
+from firmware.timer import LoopTimer, Timer, sleep
 from services.ocpp.csms.dial import DialError, FailureKind, LinkSettings, dial, security_event
 from services.ocpp.csms.policy import ConnectionPolicy
 from services.ocpp.csms.tls import forget_session
@@ -34,30 +35,31 @@ __all__ = ["CsmsLink", "FailureKind", "LinkListener", "LinkSettings", "security_
 
 _MAX_WAITING_FRAMES: Final = 256
 _FLUSH_TIMEOUT_S: Final = 2.0
-_NO_PING_NAP_S: Final = 5.0  # how soon a ping interval that was 0 is noticed
+_NO_PING_RECHECK_S: Final = 5.0  # how soon a new ping interval is noticed after 0
 
 _log = logging.getLogger(__name__)
 
 
 class LinkListener(Protocol):
-    """Who is told; each call is made on the event loop and must return at once."""
+    """Is called on the event loop; each call must return immediately."""
 
     def on_link_up(self, profile: NetworkProfile) -> None:
-        """Connected; `send` works from now on."""
+        """Connected: `send` works from now on."""
 
     def on_link_frame(self, frame: str | bytes) -> None:
-        """A message came: `str` from a text frame, `bytes` from a binary one."""
+        """A message arrived: `str` from a text frame, `bytes` from a binary one."""
 
     def on_link_down(self, reason: str) -> None:
         """No longer connected; once for each `on_link_up`."""
 
     def on_link_failed(self, profile: NetworkProfile, reason: str, kind: FailureKind) -> None:
-        """An attempt came to nothing. For kind `tls`, `security_event(reason)` names the event to record."""
+        """An attempt to connect failed. For kind `tls`, `security_event(reason)` names the event to record."""
 
 
 class CsmsLink:
-    """See the module. `settings` is asked before each attempt, and for the ping interval before each ping; `random`
-    gives numbers of [0, 1); `dial_via` is the path of a rig's network (see `dial.dial`)."""
+    """See the module. `settings` is called before each attempt, and for the ping interval before each ping; `random`
+    returns numbers of [0, 1); `timer` is for the back-off and for pings; `dial_via` is the path of a rig's network (see
+    `dial.dial`)."""
 
     def __init__(
         self,
@@ -66,11 +68,13 @@ class CsmsLink:
         *,
         clock: Clock,
         random: Callable[[], float],
+        timer: Timer | None = None,
         dial_via: str | None = None,
     ) -> None:
         self._settings = settings
         self._listener = listener
         self._clock = clock
+        self._timer = timer or LoopTimer()
         self._dial_via = dial_via
         self._policy = ConnectionPolicy(random)
         self._down: set[str] = set()
@@ -80,7 +84,7 @@ class CsmsLink:
         self._wake = asyncio.Event()
         self._end = asyncio.Event()
         self._end_reason = ""
-        self._asked = False  # the end was asked for by `disconnect` or `reconnect`
+        self._asked = False  # `disconnect` or `reconnect` has requested the end
         self._away = False
         self._last_failure = ""
 
@@ -90,16 +94,16 @@ class CsmsLink:
         return self._profile
 
     async def run(self) -> None:
-        """Keeps the line up until cancelled."""
+        """Keep the connection up until cancelled."""
         while True:
             profile, delay_s = self._next_profile()
             if profile is None or delay_s > 0:
-                await self._nap(None if profile is None else delay_s)
+                await self._wait(None if profile is None else delay_s)
             else:
                 await self._attempt(profile)
 
     def send(self, frame: str) -> None:
-        """Sends a text frame, or drops it when there is no connection. A CSMS that takes none is let go."""
+        """Send a text frame, or drop it when there is no connection. Disconnects from a CSMS that reads none."""
         if self._profile is None:
             _log.debug("not connected: frame dropped")
         elif len(self._waiting) >= _MAX_WAITING_FRAMES:
@@ -109,13 +113,13 @@ class CsmsLink:
             self._something_waits.set()
 
     def disconnect(self, reason: str) -> None:
-        """Closes the connection, once what was sent is delivered, and dials no more until `reconnect`."""
+        """Close the connection after the frames sent before, and do not dial until `reconnect`."""
         self._away = True
         self._asked = True
         self._finish(reason)
 
     def reconnect(self, slot: int | None = None) -> None:
-        """Closes the connection likewise, and dials at once: `slot`, or, if None, the one that was in use last."""
+        """Close the connection likewise, and dial at once: `slot`, or, if None, the one that was in use last."""
         self._away = False
         self._asked = True
         self._configure()
@@ -123,7 +127,7 @@ class CsmsLink:
         self._finish("reconnecting")
 
     def links_changed(self, up: dict[str, bool]) -> None:
-        """Which interfaces (`Wired0`, ...) have a link; one that isn't named is taken to have one."""
+        """Note which interfaces (`Wired0`, ...) have a link; one that isn't named is assumed to have one."""
         down = {name for name, is_up in up.items() if not is_up}
         if self._down - down:
             self._configure()
@@ -140,7 +144,7 @@ class CsmsLink:
         self._wake.set()
 
     def _next_profile(self) -> tuple[NetworkProfile | None, float]:
-        """The profile to dial, and in how many seconds; None: there is nothing to do until somebody says so."""
+        """The profile to dial, and in how many seconds; None: do not dial until `reconnect` or a new link."""
         profiles = self._configure()
         usable = [slot for slot, profile in profiles.items() if profile.interface not in self._down]
         attempt = None if self._away else self._policy.next(usable)
@@ -154,12 +158,14 @@ class CsmsLink:
         self._policy.configure(tuple(profiles), settings.retry)
         return profiles
 
-    async def _nap(self, seconds: float | None) -> None:
+    async def _wait(self, seconds: float | None) -> None:
+        """Wait for `_wake`, at most `seconds` if that is a number."""
+        scheduled = None if seconds is None else self._timer.call_later(seconds, self._wake.set)
         try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+            await self._wake.wait()
+        finally:
+            if scheduled is not None:
+                scheduled.cancel()
         self._wake.clear()
 
     async def _attempt(self, profile: NetworkProfile) -> None:
@@ -172,7 +178,7 @@ class CsmsLink:
         finally:
             await _cancelled(interrupted)
             if self._asked or not dialling.done():
-                await _let_go(dialling)
+                await _abandon(dialling)
         if dialling.cancelled() or self._asked:
             return
         error = dialling.exception()
@@ -189,7 +195,7 @@ class CsmsLink:
         self._listener.on_link_failed(profile, error.reason, error.kind)
 
     async def _hold(self, connection: ClientConnection, profile: NetworkProfile) -> None:
-        """From the open connection to its end."""
+        """Serve an open connection until it ends."""
         self._policy.connected(profile.slot)
         self._profile, self._last_failure = profile, ""
         _log.info("connected to slot %d", profile.slot)
@@ -203,27 +209,27 @@ class CsmsLink:
             if not self._asked:
                 self._configure()  # the CSMS may have set other back-off times meanwhile
                 self._policy.lost(self._clock.monotonic())
-            if _left(connection):
+            if _ended_by_csms(connection):
                 forget_session(connection.transport.get_extra_info("ssl_object"))
             connection.transport.abort()
             _log.info("disconnected: %s", reason)
             self._listener.on_link_down(reason)
 
     async def _until_the_end(self, connection: ClientConnection) -> str:
-        jobs = [self._read(connection), self._write(connection), self._ping(connection), self._await_end()]
-        tasks = [asyncio.ensure_future(job) for job in jobs]
+        parts = [self._read(connection), self._write(connection), self._ping(connection), self._await_end()]
+        tasks = [asyncio.ensure_future(part) for part in parts]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             reasons = [task.result() for task in tasks if task in done]
             if self._asked:
-                await self._say_goodbye(connection, tasks[1])
+                await self._close(connection, tasks[1])
         finally:
             for task in tasks:
                 await _cancelled(task)
         return reasons[0]
 
-    async def _say_goodbye(self, connection: ClientConnection, writing: asyncio.Task[str]) -> None:
-        """What was sent is delivered first: the answer to the Reset that makes us leave, for one."""
+    async def _close(self, connection: ClientConnection, writing: asyncio.Task[str]) -> None:
+        """Deliver the frames sent before, such as the answer to the Reset that is the reason, then close."""
         await _cancelled(writing)  # a frame whose sending is cancelled is in the transport's buffer already
         try:
             async with asyncio.timeout(_FLUSH_TIMEOUT_S):
@@ -241,7 +247,7 @@ class CsmsLink:
         try:
             while True:
                 self._listener.on_link_frame(await connection.recv())
-                if self._waiting:  # or the answers to a burst of requests would wait until the last has been read
+                if self._waiting:  # otherwise the answers to a burst of requests would wait for its end
                     await asyncio.sleep(0)
         except ConnectionClosed as closed:
             return _closing(closed)
@@ -260,7 +266,7 @@ class CsmsLink:
         try:
             while True:
                 interval_s = self._settings().ping_interval_s
-                await asyncio.sleep(interval_s if interval_s > 0 else _NO_PING_NAP_S)
+                await sleep(self._timer, interval_s if interval_s > 0 else _NO_PING_RECHECK_S)
                 if interval_s > 0 and not await _answers(connection, self._settings().pong_timeout_s):
                     return "no pong in time"
         except ConnectionClosed as closed:
@@ -268,7 +274,7 @@ class CsmsLink:
 
 
 async def _answers(connection: ClientConnection, timeout_s: float) -> bool:
-    """Whether a pong comes in time; a ping that can't even leave counts as unanswered."""
+    """Whether a pong arrives in time; a ping that can't be sent counts as unanswered."""
     try:
         async with asyncio.timeout(timeout_s):
             await (await connection.ping())
@@ -277,9 +283,9 @@ async def _answers(connection: ClientConnection, timeout_s: float) -> bool:
     return True
 
 
-def _left(connection: ClientConnection) -> bool:
-    """The CSMS ended it, in whatever way, and may come back as another (TC_A_05_CS); a line that broke in silence is
-    one that we gave up."""
+def _ended_by_csms(connection: ClientConnection) -> bool:
+    """Whether the CSMS ended it, in whatever way: it may come back with another certificate (TC_A_05_CS). A connection
+    that broke in silence was ended by us."""
     protocol = connection.protocol
     ended = protocol.close_rcvd is not None or protocol.state is State.CLOSED
     return ended and protocol.close_rcvd_then_sent is not False
@@ -294,13 +300,13 @@ def _closing(closed: ConnectionClosed) -> str:
 
 
 async def _cancelled(task: asyncio.Future[Any]) -> None:
-    """Cancels and waits, so that nothing outlives its connection."""
+    """Cancel and wait, so that no task outlives its connection."""
     task.cancel()
     await asyncio.wait({task})
 
 
-async def _let_go(dialling: asyncio.Future[ClientConnection]) -> None:
-    """Ends an attempt that nobody wants any more, even if it has just succeeded."""
+async def _abandon(dialling: asyncio.Future[ClientConnection]) -> None:
+    """End an attempt that is no longer required, even if it has just succeeded."""
     await _cancelled(dialling)
     if not dialling.cancelled() and dialling.exception() is None:
         dialling.result().transport.abort()

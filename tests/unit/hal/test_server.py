@@ -37,6 +37,7 @@ from firmware.ipc.connection import Credentials
 from firmware.ipc.framing import MAX_LINE_BYTES, encode
 from hal.server import HalServer, out_of_range
 from tests.support.sockets import AnsweringCabinet, FixedClock, RawPeer, eventually, snapshot
+from tests.support.timer import ManualTimer
 
 HAL_GREETING = {"kind": "greeting", "version": CONTRACT_VERSION, "role": "service", "software": "hal 1"}
 PERMIT = {"kind": "permit", "evse": 1, "session": "s", "lease_s": 10.0}
@@ -120,11 +121,21 @@ async def test_a_silent_client_is_closed(cabinet: AnsweringCabinet, path: Path) 
         assert await peer.hear() == HAL_GREETING
         assert await peer.line() == b""
         await peer.close()
-        patient = await connected(path)
-        await asyncio.sleep(0.05)
+
+
+async def test_a_client_that_has_greeted_may_keep_silent(cabinet: AnsweringCabinet, path: Path) -> None:
+    timer = ManualTimer()
+    async with serving(cabinet, path, greeting_timeout_s=2.0, timer=timer):
+        peer = await RawPeer.connect(path)
+        await eventually(lambda: timer.pending == [2.0])
+        peer.say(kind="greeting", version=CONTRACT_VERSION, role="observer")
+        await eventually(lambda: timer.pending == [])  # nothing is left that would close the connection
+        timer.advance(3600.0)
         cabinet.publish(EvseSelected(evse=1))
-        assert (await patient.hear())["seq"] == 1
-        await patient.close()
+        heard = [await peer.hear() for _ in range(3)]
+        assert [message["kind"] for message in heard] == ["greeting", "snapshot", "event"]
+        assert heard[-1]["seq"] == 1
+        await peer.close()
 
 
 async def test_a_second_service_is_closed_and_the_first_lives(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client against a HAL that plays a script, usually a bad one."""
+"""The client against a scripted HAL, which usually breaks the contract."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from firmware.contract.messages import CONTRACT_VERSION, Greeting, Plugged, Role
 from firmware.ipc.framing import encode
 from firmware.ipc.hal_link import HalLink, LinkState
 from tests.support.sockets import RawPeer, ScriptedServer, eventually, snapshot
+from tests.support.timer import ManualTimer
 
 GREETING = encode(Greeting(version=CONTRACT_VERSION, role=Role.SERVICE, software="hal"))
 
@@ -41,10 +42,10 @@ def event(seq: int) -> bytes:
 
 @asynccontextmanager
 async def following(
-    path: Path, script: Callable[[RawPeer], Coroutine[Any, Any, None]], **options: float
+    path: Path, script: Callable[[RawPeer], Coroutine[Any, Any, None]], **options: Any
 ) -> AsyncIterator[tuple[HalLink, Watcher, ScriptedServer]]:
     watcher = Watcher()
-    link = HalLink(path, watcher, software="rig 1", **options)  # type: ignore[arg-type]
+    link = HalLink(path, watcher, software="rig 1", **options)
     async with ScriptedServer(path, script) as server:
         task = asyncio.create_task(link.run())
         yield link, watcher, server
@@ -66,7 +67,7 @@ async def test_greeting_snapshot_events(tmp_path: Path) -> None:
         assert (link.state, link.run_id) == (LinkState.UP, "run")
         assert watcher.snapshots == [snapshot(7)]
         assert heard == [{"kind": "greeting", "version": CONTRACT_VERSION, "role": "observer", "software": "rig 1"}]
-    assert watcher.reasons == []  # we went ourselves
+    assert watcher.reasons == []  # we have closed it ourselves
 
 
 async def test_down_and_up_again(tmp_path: Path) -> None:
@@ -121,13 +122,22 @@ async def test_a_silent_hal_is_left(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 
 async def test_an_idle_hal_is_not_left(tmp_path: Path) -> None:
+    much_later = asyncio.Event()
+
     async def script(peer: RawPeer) -> None:
-        peer.send(GREETING + encode(snapshot()))
-        await asyncio.sleep(0.1)
+        peer.send(GREETING)
+        await eventually(lambda: timer.pending == [2.0])
+        peer.send(encode(snapshot()))
+        await much_later.wait()
         peer.send(event(1))
         await peer.closed()
 
-    async with following(tmp_path / "s", script, snapshot_timeout_s=0.05) as (_, watcher, server):
+    timer = ManualTimer()
+    async with following(tmp_path / "s", script, timer=timer) as (_, watcher, server):
+        await eventually(lambda: watcher.snapshots)
+        assert timer.pending == []  # nothing is left that would end the connection
+        timer.advance(3600.0)
+        much_later.set()
         await eventually(lambda: watcher.events)
         assert server.connections == 1
 
@@ -154,7 +164,9 @@ async def test_another_version_is_not_pestered(tmp_path: Path) -> None:
         peer.send(encode(Greeting(version=99)))
         await peer.closed()
 
-    async with following(tmp_path / "s", script, version_retry_s=60.0) as (link, _, server):
-        await eventually(lambda: server.connections == 1 and link.state is LinkState.DOWN)
-        await asyncio.sleep(0.15)  # three of the usual first pauses
-        assert server.connections == 1
+    timer = ManualTimer()
+    async with following(tmp_path / "s", script, timer=timer) as (_, _, server):
+        for connections in range(1, 4):
+            await eventually(lambda: timer.pending == [5.0])  # and not one of the usual pauses
+            assert server.connections == connections
+            timer.advance(5.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The line to the CSMS, against a real server on the loopback that does everything a CSMS should not."""
+"""The connection to the CSMS, against a real server on the loopback that does everything a CSMS should not."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from services.ocpp.csms.dial import FailureKind, LinkSettings
 from services.ocpp.csms.link import CsmsLink
 from services.ocpp.csms.policy import RetryRules
 from tests.support.csms import Fault, ScriptedCsms
+from tests.support.sockets import eventually
+from tests.support.timer import ManualTimer
 from tests.support.tls import contexts, make_files, server_context
 
 HEARTBEAT = '[2,"1","Heartbeat",{}]'
@@ -35,7 +37,7 @@ def tls_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class _Listener:
-    """Writes down what it is told, and can be waited for."""
+    """Records the calls; a test can wait for them."""
 
     def __init__(self) -> None:
         self.ups: list[int] = []
@@ -68,9 +70,16 @@ class _Listener:
 
 
 class _LinkBench:
-    """A link, what it heard, and the settings that a test may change on the way."""
+    """A link, the calls to its listener, and the settings that a test may change meanwhile. Without a `timer` it waits
+    in real time."""
 
-    def __init__(self, *profiles: NetworkProfile, dial_via: str | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *profiles: NetworkProfile,
+        dial_via: str | None = None,
+        timer: ManualTimer | None = None,
+        **settings: Any,
+    ) -> None:
         self.settings = LinkSettings(
             identity="CP001",
             profiles=profiles,
@@ -78,11 +87,16 @@ class _LinkBench:
         )
         self.heard = _Listener()
         self.link = CsmsLink(
-            lambda: self.settings, self.heard, clock=SystemClock(), random=lambda: 0.5, dial_via=dial_via
+            lambda: self.settings,
+            self.heard,
+            clock=SystemClock() if timer is None else timer.clock,
+            random=lambda: 0.5,
+            timer=timer,
+            dial_via=dial_via,
         )
 
     async def up(self, count: int = 1) -> None:
-        """Until the link says for the so manieth time that it is up; the CSMS knows a moment earlier."""
+        """Wait until the link has reported `count` connections; the CSMS sees each a moment earlier."""
         await self.heard.until(lambda: len(self.heard.ups) >= count)
 
     @contextlib.asynccontextmanager
@@ -129,7 +143,7 @@ async def test_a_burst_of_requests_is_answered_while_it_is_read(monkeypatch: pyt
         assert bench.heard.downs == []
 
 
-async def test_the_loss_of_a_connection_is_told_once_and_mended() -> None:
+async def test_the_loss_of_a_connection_is_reported_once_and_repaired() -> None:
     async with _connected() as (bench, csms):
         for attempt in range(2, 5):
             csms.cut()
@@ -168,8 +182,14 @@ async def test_pongs_keep_the_connection() -> None:
 
 
 async def test_a_ping_interval_of_zero_means_no_pings() -> None:
-    async with _connected(ping_interval_s=0.0, pong_timeout_s=0.01) as (bench, csms), csms.blackhole():
-        await asyncio.sleep(0.1)
+    timer = ManualTimer()
+    async with (
+        _connected(ping_interval_s=0.0, pong_timeout_s=0.01, timer=timer) as (bench, csms),
+        csms.blackhole(),
+    ):
+        for _ in range(10):
+            await eventually(lambda: timer.pending == [5.0])  # the interval is read again, and no pong is awaited
+            timer.advance(5.0)
         assert bench.heard.downs == []
 
 
@@ -204,7 +224,7 @@ def _large(message_id: int) -> str:
     return json.dumps([2, str(message_id), "DataTransfer", {"vendorId": "test", "data": "x" * 100_000}])
 
 
-async def test_a_csms_that_takes_no_frames_is_let_go_and_spared_them_later() -> None:
+async def test_a_csms_that_takes_no_frames_is_dropped_and_spared_them_later() -> None:
     async with _connected() as (bench, csms):
         async with csms.blackhole():
             for number in range(1000):
@@ -241,13 +261,14 @@ async def test_frames_without_a_connection_are_dropped() -> None:
 
 
 async def test_disconnecting_delivers_what_was_sent_and_stays_away() -> None:
-    async with _connected() as (bench, csms):
+    timer = ManualTimer()
+    async with _connected(timer=timer) as (bench, csms):
         bench.link.send(HEARTBEAT)
         bench.link.disconnect("rebooting")
         await csms.expect("Heartbeat")
         await bench.heard.until(lambda: bench.heard.downs)
         assert bench.heard.downs == ["rebooting"]
-        await asyncio.sleep(0.1)  # ten times the back-off
+        assert timer.pending == []  # no wait that would end in another attempt
         assert csms.attempts == 1
         bench.link.reconnect()
         await bench.up(2)
@@ -284,7 +305,7 @@ async def test_a_reconnect_interrupts_an_attempt() -> None:
         assert bench.heard.failures == []
 
 
-async def test_slots_take_turns_until_one_answers() -> None:
+async def test_slots_are_tried_in_rotation_until_one_answers() -> None:
     """B10.FR.03"""
     async with ScriptedCsms() as first, ScriptedCsms() as second:
         first.fail(Fault.REFUSE_503)
@@ -332,7 +353,7 @@ async def test_a_link_that_comes_up_ends_a_long_wait() -> None:
             await bench.up()
 
 
-async def test_without_profiles_it_waits_to_be_told() -> None:
+async def test_without_profiles_it_waits_for_a_reconnect() -> None:
     async with ScriptedCsms() as csms:
         bench = _LinkBench()
         async with bench.running():
@@ -352,7 +373,7 @@ async def test_stopping_leaves_no_connection_and_no_task() -> None:
         assert not [task for task in asyncio.all_tasks() if "services/ocpp/csms_" in repr(task)]
 
 
-async def test_a_mistake_of_the_listener_is_not_swallowed() -> None:
+async def test_an_exception_of_the_listener_is_not_swallowed() -> None:
     async with ScriptedCsms() as csms:
         bench = _LinkBench(_profile(csms))
         bench.heard.on_link_frame = lambda frame: 1 / 0  # type: ignore[method-assign, assignment]
@@ -397,7 +418,7 @@ async def test_a_csms_that_ended_the_connection_proves_itself_anew(
             assert csms.resumed is False
 
 
-async def test_a_session_is_for_lines_that_break_in_silence(tls_files: Path, tmp_path: Path) -> None:
+async def test_a_session_is_for_connections_that_break_in_silence(tls_files: Path, tmp_path: Path) -> None:
     async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
         bench = _LinkBench(_profile(csms, security_profile=2), tls=contexts(tls_files, tmp_path))
         async with bench.running():
