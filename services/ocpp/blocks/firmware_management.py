@@ -22,10 +22,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from firmware.clock import parse_utc
-from firmware.contract import Reboot
 from services.ocpp import signals
 from services.ocpp.background import Cancel, Failed, Order, Outcome, Report, Task
-from services.ocpp.context import Block, Context, LinkOrder, TriggerAnswer
+from services.ocpp.context import Block, Context, TriggerAnswer
 from services.ocpp.device_model import keys
 from services.ocpp.firmware_update.tasks import (
     Download,
@@ -43,6 +42,7 @@ from services.ocpp.firmware_update.tasks import (
 )
 from services.ocpp.firmware_update.update import CANCELLABLE, IDLE, INSTALLING, ON_TRIAL, RESTARTING, Stage, Update
 from services.ocpp.key_values import Key
+from services.ocpp.restart import Restart
 
 if TYPE_CHECKING:
     from firmware.update.slots import SlotStatus
@@ -65,10 +65,10 @@ _OWN_RETRY_INTERVAL_S = 10
 """When the request leaves them to us."""
 _PROOF_S = 900.0
 """How long a new version may take to be accepted by the CSMS before the board goes back."""
-_LAST_WORDS_S = 0.5
-"""From the CSMS's last answer to the restart: time for the frames to leave."""
-_GIVE_UP_S = 30.0
-"""How long a restart waits for the CSMS to have heard of it; and how long until it is asked for again."""
+_PATIENCE_S = 30.0
+"""How long a restart waits until the CSMS has been notified of it."""
+_REPEAT_S = 30.0
+"""After this long the board is asked again, to restart or to keep its slot."""
 _SLACK_S = 1.0
 """A CSMS may tell its time in whole seconds: its now is then up to a second ahead of ours, and nothing to wait for."""
 _STAGE_OF: dict[type[Order], Stage] = {
@@ -95,8 +95,7 @@ class FirmwareManagement(Block):
         """What Availability was told last."""
         self._busy = False
         """What resets were told last."""
-        self._restart_at: float | None = None
-        self._restart_asked = False
+        self._restart = self._new_restart()
         self._keep_at = 0.0
         """Not before then is the board asked to keep the slot (again)."""
         self._prove_until: float | None = None
@@ -192,7 +191,7 @@ class FirmwareManagement(Block):
             case Stage.PROVING:
                 self._advance_proof(update, now)
             case _ if update.stage in RESTARTING:
-                self._advance_restart(update, now)
+                self._advance_restart(now)
 
     def _advance_download(self, update: Update, now: float) -> None:
         if self._is_due(update.retrieve_at, now) and not self._download_blocked:
@@ -223,23 +222,18 @@ class FirmwareManagement(Block):
             self._enter(update, Stage.UNDOING)
             self._ask_slots("roll_back")
 
-    def _advance_restart(self, update: Update, now: float) -> None:
-        """Restart once the CSMS has heard of it, or can't be told in time."""
-        if self._task is not None:
-            return
-        if self._restart_at is None:
-            self._restart_at = now + _GIVE_UP_S
-        told = not self.context.registration.online or not self.context.outbox.durable_count
-        if told and not self._restart_asked:
-            self._restart_at = min(self._restart_at, now + _LAST_WORDS_S)
-        if now < self._restart_at or self._charging:
-            return
-        self._restart_at = now + _GIVE_UP_S  # asked again, should nothing happen
-        if self.context.hal.present:
-            self._restart_asked = True
-            self.context.key_values.put(Key.PLANNED_BOOT, "FirmwareUpdate")
-            self.context.link_orders.append(LinkOrder("stop", "firmware update"))
-            self.context.hal.ask(Reboot())
+    def _advance_restart(self, now: float) -> None:
+        """Restart once the CSMS has been notified, or can't be in time; the board is asked until it restarts."""
+        self._restart.advance(now, ready=self._task is None and not self._charging, patience_s=_PATIENCE_S)
+
+    def _new_restart(self) -> Restart:
+        return Restart(
+            self.context,
+            "FirmwareUpdate",
+            "firmware update",
+            queue_is_empty=lambda: not self.context.outbox.durable_count,
+            repeat_s=_REPEAT_S,
+        )
 
     @property
     def _may_claim_trial(self) -> bool:
@@ -311,13 +305,13 @@ class FirmwareManagement(Block):
             case Stage.PROVING, SlotsAnswered():
                 self._succeed(update)
             case Stage.PROVING, _:
-                self._keep_at = now + _GIVE_UP_S
+                self._keep_at = now + _REPEAT_S
 
     def _note_trial(self, outcome: Outcome, now: float) -> None:
         if isinstance(outcome, SlotsAnswered):
             self._unclaimed_trial = outcome.status.trial
         else:
-            self._keep_at = now + _GIVE_UP_S
+            self._keep_at = now + _REPEAT_S
 
     def _resume(self, slots: SlotStatus | None) -> None:
         """After a start: what became of the update while we were away? `slots` None: the board can't say."""
@@ -362,14 +356,14 @@ class FirmwareManagement(Block):
     def _finish(self, update: Update, status: FirmwareStatusEnumType) -> None:
         self._send(status, update.request_id)
         self._update = None
-        self._restart_at = self._prove_until = None
+        self._prove_until = None
         self._keep()
         self._ask_slots("clean")
 
     def _enter(self, update: Update, stage: Stage, status: FirmwareStatusEnumType | None = None) -> None:
         update.stage = stage
         update.boot_id = self.context.outbox.boot_id
-        self._restart_at, self._restart_asked = None, False
+        self._restart = self._new_restart()
         self._keep()
         _log.info("firmware update %d: %s", update.request_id, stage.value)
         if status is not None:
@@ -490,7 +484,7 @@ class FirmwareManagement(Block):
             case Stage.PROVING if self._task is None and not self._charging:
                 return self._prove_until
             case _ if update.stage in RESTARTING and not self._charging:
-                return self._restart_at
+                return self._restart.next_deadline()
         return None
 
 

@@ -197,7 +197,7 @@ class Provisioning(Block):
             case signals.Triggered(message="BootNotification"):
                 self._boot("Triggered")
             case signals.TaskUnderWay():
-                self._resets.heed(signal.task, now, busy=signal.busy)
+                self._resets.on_busy_changed(signal.task, now, busy=signal.busy)
             case signals.TransactionChanged():
                 self._resets.advance(now)
             case signals.VariablesChanged():
@@ -335,7 +335,7 @@ class Provisioning(Block):
             self._boot_at = None
             if self.context.registration.link_up:
                 self._boot(self._reason)
-        self._resets.on_time(now)
+        self._resets.advance(now)
 
 
 def _profile_rejected(code: str, why: str) -> SetNetworkProfileResponse:
