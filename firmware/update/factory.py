@@ -4,15 +4,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from firmware.update.slot_directory import SlotDirectory
 
 if TYPE_CHECKING:
-    from firmware.config import SlotsSettings
     from firmware.update.slots import Slots
 
-__all__ = ["open_slots"]
+__all__ = ["SlotsSettings", "open_slots"]
+
+
+class SlotsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which kind of slots the board has; `path` is the directory of the kinds that have one."""
+
+    driver: Literal["rauc", "directory", "simulated"]
+    path: str = "/var/lib/baywatt-slots"
 
 
 def open_slots(settings: SlotsSettings) -> Slots:

@@ -11,18 +11,20 @@ from pathlib import Path
 from firmware import config, lifecycle, log, product
 from firmware.clock import SystemClock
 from firmware.errors import BaywattError
+from firmware.factory_settings import FactorySettings
 from firmware.version import VERSION
+from services.ocpp.config import ServiceConfig
 from services.ocpp.service import Service
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="baywatt-ocpp", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="TOML file of firmware.config.ServiceConfig")
+    parser.add_argument("--config", type=Path, required=True, help="TOML file of services.ocpp.config.ServiceConfig")
     arguments = parser.parse_args(argv)
     try:
-        settings = config.load(arguments.config, config.ServiceConfig)
+        settings = config.load(arguments.config, ServiceConfig)
         log.setup(settings.log_level, Path(settings.log_file) if settings.log_file else None)
-        factory = config.load(Path(settings.factory), config.FactorySettings)
+        factory = config.load(Path(settings.factory), FactorySettings)
         service = Service(
             settings,
             factory,

@@ -39,11 +39,12 @@ from services.ocpp.transfer.trust import Trust
 
 if TYPE_CHECKING:
     from firmware.clock import Clock
-    from firmware.config import FactorySettings, ServiceConfig
     from firmware.contract import BootCause
+    from firmware.factory_settings import FactorySettings
     from firmware.product import Product
     from services.ocpp.background import Worker
     from services.ocpp.certificates.store import RootKind
+    from services.ocpp.config import ServiceConfig
 
 __all__ = ["Boot", "Composition"]
 

@@ -17,7 +17,7 @@ from firmware.errors import CsmsError
 from services.ocpp.background import Task
 
 if TYPE_CHECKING:
-    from firmware.config import NetworkProfile
+    from firmware.factory_settings import NetworkProfile
     from firmware.product import Product
     from services.ocpp.authorization_cache import AuthorizationCache
     from services.ocpp.background import Cancel, Order, Report

@@ -19,7 +19,7 @@ from services.ocpp.device_model.values import Refusal, parse
 from services.ocpp.key_values import Key
 
 if TYPE_CHECKING:
-    from firmware.config import FactorySettings, NetworkProfile
+    from firmware.factory_settings import FactorySettings, NetworkProfile
     from firmware.product import Product
     from services.ocpp.certificates import CertificateStore
     from services.ocpp.device_model import DeviceModel

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from firmware.config import NetworkProfile
 from firmware.errors import ConfigError
+from firmware.factory_settings import NetworkProfile
 from services.ocpp.key_values import Key, KeyValueStore
 
 if TYPE_CHECKING:

@@ -34,10 +34,11 @@ from services.ocpp.status_feed import StatusFeed
 
 if TYPE_CHECKING:
     from firmware.clock import Clock
-    from firmware.config import FactorySettings, NetworkProfile, ServiceConfig
     from firmware.contract.status import ServiceStatus
+    from firmware.factory_settings import FactorySettings, NetworkProfile
     from firmware.lifecycle import Lifecycle
     from firmware.product import Product
+    from services.ocpp.config import ServiceConfig
     from services.ocpp.csms.dial import FailureKind
 
 __all__ = ["Service"]

@@ -26,7 +26,7 @@ from services.ocpp.rpc.validation import check_request, check_response
 from services.ocpp.signals import CardOutcome, SecurityEvent, Signal, TransactionChanged
 
 if TYPE_CHECKING:
-    from firmware.config import NetworkProfile
+    from firmware.factory_settings import NetworkProfile
     from services.ocpp.background import Cancel, Report, Task
     from services.ocpp.messages import Action, MessageTriggerEnumType
     from services.ocpp.outbox import Item

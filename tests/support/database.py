@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from firmware.config import FactoryVariable
+from firmware.factory_settings import FactoryVariable
 from firmware.product import Product
 from services.ocpp.device_model import DeviceModel
 from services.ocpp.storage import Database

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from firmware import log
-from firmware.config import ServiceConfig, load
+from firmware.config import load
 from firmware.contract import Acknowledge, CardPresented, Permit, Plugged, Role, Snapshot, Stamped, Withdraw
 from firmware.contract.status import CardNotice, EvseService, FromService, ServiceStatus
 from firmware.errors import ContractError
@@ -21,6 +21,7 @@ from firmware.ipc.framing import encode
 from firmware.ipc.hal_link import HalLink, LinkState
 from firmware.ipc.listener import UnixListener
 from firmware.lifecycle import Lifecycle, run
+from services.ocpp.config import ServiceConfig
 
 LEASE_S = 5.0
 

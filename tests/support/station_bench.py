@@ -18,7 +18,6 @@ from typing import Any, Literal
 
 from firmware import product
 from firmware.clock import format_utc
-from firmware.config import FactorySettings, FactoryVariable, NetworkProfile, ServiceConfig
 from firmware.contract import (
     BoardClock,
     BootCause,
@@ -51,8 +50,10 @@ from firmware.contract import (
     Unplugged,
     Withdraw,
 )
+from firmware.factory_settings import FactorySettings, FactoryVariable, NetworkProfile
 from services.ocpp.background import Cancel, Order, Report, Task
 from services.ocpp.composition import Boot, Composition
+from services.ocpp.config import ServiceConfig
 from services.ocpp.context import Firmware
 from services.ocpp.rpc.validation import check_request, check_response
 from services.ocpp.station import Station, Step

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from firmware.config import NetworkProfile
+from firmware.factory_settings import NetworkProfile
 from services.ocpp.certificates import CertificateStore
 from services.ocpp.csms.tls import CIPHERS, TlsContexts
 from tests.support.pki import Pki

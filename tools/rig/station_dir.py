@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from firmware import files
-from firmware.config import CertificateFiles, FactorySettings, NetworkProfile, load
+from firmware.config import load
 from firmware.errors import ConfigError
+from firmware.factory_settings import CertificateFiles, FactorySettings, NetworkProfile
 from tools.rig.settings_file import to_toml
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The certificates that a new station leaves the factory with (`firmware.config.CertificateFiles`)."""
+"""The certificates that a new station leaves the factory with (`CertificateFiles`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from firmware.errors import ConfigError
 from services.ocpp.certificates.errors import CertificateError
 
 if TYPE_CHECKING:
-    from firmware.config import CertificateFiles
+    from firmware.factory_settings import CertificateFiles
     from services.ocpp.certificates.store import CertificateStore, RootKind
 
 __all__ = ["install"]

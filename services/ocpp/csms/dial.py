@@ -23,8 +23,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
-from firmware.config import NetworkProfile
 from firmware.errors import BaywattError
+from firmware.factory_settings import NetworkProfile
 from firmware.log import register_secret
 from services.ocpp.csms.policy import RetryRules
 

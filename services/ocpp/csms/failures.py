@@ -14,7 +14,7 @@ from services.ocpp.csms.dial import security_event
 from services.ocpp.signals import SecurityEvent
 
 if TYPE_CHECKING:
-    from firmware.config import NetworkProfile
+    from firmware.factory_settings import NetworkProfile
     from services.ocpp.csms.credentials import Credentials
     from services.ocpp.csms.dial import FailureKind, LinkSettings
 

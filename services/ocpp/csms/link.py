@@ -25,7 +25,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
 from firmware.clock import Clock
-from firmware.config import NetworkProfile
+from firmware.factory_settings import NetworkProfile
 from firmware.timer import LoopTimer, Timer, sleep
 from services.ocpp.csms.dial import DialError, FailureKind, LinkSettings, dial, security_event
 from services.ocpp.csms.policy import ConnectionPolicy

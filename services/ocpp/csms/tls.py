@@ -32,7 +32,7 @@ from firmware.errors import ConfigError, StorageError
 from services.ocpp.certificates.errors import CertificateError
 
 if TYPE_CHECKING:
-    from firmware.config import NetworkProfile
+    from firmware.factory_settings import NetworkProfile
     from services.ocpp.certificates.store import CertificateStore
 
 __all__ = ["CIPHERS", "Chain", "TlsContexts", "check_periods", "client_context", "forget_session"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from firmware.config import FactoryVariable
 from firmware.errors import ConfigError
+from firmware.factory_settings import FactoryVariable
 from firmware.product import Product, VariableRow
 from services.ocpp.device_model.values import Characteristics, DataType, Refusal
 from services.ocpp.device_model.variable import ACTUAL, Address, Attribute, Variable

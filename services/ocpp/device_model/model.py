@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
 
-from firmware.config import FactoryVariable
+from firmware.factory_settings import FactoryVariable
 from firmware.product import Product
 from services.ocpp.device_model import keys
 from services.ocpp.device_model.build import apply_factory, build

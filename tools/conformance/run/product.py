@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 
 from firmware import product as products
-from firmware.config import FactorySettings, load
+from firmware.config import load
 from firmware.errors import ConfigError
+from firmware.factory_settings import FactorySettings
 from firmware.product import Product
 from tools.conformance.run.catalogue import HOME_PRODUCT
 from tools.conformance.run.conditions import Answers

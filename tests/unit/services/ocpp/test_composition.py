@@ -12,11 +12,12 @@ from cryptography import x509
 from msgspec.structs import replace
 
 from firmware import product
-from firmware.config import CertificateFiles, FactorySettings, NetworkProfile, ServiceConfig
 from firmware.contract import BootCause
 from firmware.errors import ConfigError
+from firmware.factory_settings import CertificateFiles, FactorySettings, NetworkProfile
 from services.ocpp import network_profiles
 from services.ocpp.composition import Boot, Composition
+from services.ocpp.config import ServiceConfig
 from services.ocpp.device_model import keys
 from tests.support.clock import ManualClock
 from tests.support.pki import Pki

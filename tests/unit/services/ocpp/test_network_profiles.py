@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.config import NetworkProfile
 from firmware.errors import ConfigError
+from firmware.factory_settings import NetworkProfile
 from services.ocpp import network_profiles
 from services.ocpp.csms.dial import connection_url
 from services.ocpp.key_values import Key

@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.simulated.world.world import World
-from firmware.config import FactorySettings, ServiceConfig, load
+from firmware.config import load
 from firmware.contract import BootCause
 from firmware.errors import ConfigError
+from firmware.factory_settings import FactorySettings
 from hal.config import HalConfig
+from services.ocpp.config import ServiceConfig
 from tests.support.pki import Pki
 from tools.rig.damage import corrupt_database
 from tools.rig.persistence import Ledger

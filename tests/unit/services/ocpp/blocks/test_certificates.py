@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from firmware.config import NetworkProfile
+from firmware.factory_settings import NetworkProfile
 from services.ocpp.device_model import keys
 from services.ocpp.network_profiles import trusts_fallback_root
 from tests.support.pki import Pki

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from firmware.clock import format_utc
-from firmware.config import NetworkProfile
 from firmware.contract import BootCause
+from firmware.factory_settings import NetworkProfile
 from services.ocpp.device_model import keys
 from tests.support.station_bench import StationBench, set_variables
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 import pytest
 from cryptography import x509
 
-from firmware.config import NetworkProfile
 from firmware.errors import StorageError
+from firmware.factory_settings import NetworkProfile
 from services.ocpp.certificates import files
 from services.ocpp.device_model import keys
 from tests.support.pki import Pki

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from firmware.config import NetworkProfile
+from firmware.factory_settings import NetworkProfile
 from tests.support.station_bench import PROFILE, StationBench, set_variables
 
 

@@ -13,8 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256, SHA512
 from cryptography.x509 import ocsp
 
-from firmware.config import CertificateFiles
 from firmware.errors import ConfigError, StorageError
+from firmware.factory_settings import CertificateFiles
 from services.ocpp.certificates import CertificateError, CertificateStore, factory, files, station_keys
 from services.ocpp.certificates import store as store_module
 from services.ocpp.certificates.hashes import HashData

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from firmware.clock import SystemClock
-from firmware.config import NetworkProfile
+from firmware.factory_settings import NetworkProfile
 from services.ocpp.csms.dial import FailureKind, LinkSettings
 from services.ocpp.csms.link import CsmsLink
 from services.ocpp.csms.policy import RetryRules

@@ -20,8 +20,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.utils import accept_key
 
-from firmware.config import NetworkProfile
 from firmware.errors import StorageError
+from firmware.factory_settings import NetworkProfile
 from firmware.log import redact
 from services.ocpp.csms.dial import DialError, LinkSettings, connection_url, dial, security_event
 from tests.support.csms import Fault, ScriptedCsms

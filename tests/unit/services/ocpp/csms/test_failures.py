@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from firmware import product
-from firmware.config import FactorySettings, FactoryVariable, NetworkProfile, ServiceConfig
+from firmware.factory_settings import FactorySettings, FactoryVariable, NetworkProfile
 from services.ocpp.composition import Composition
+from services.ocpp.config import ServiceConfig
 from services.ocpp.csms.dial import FailureKind
 from services.ocpp.csms.failures import LinkFailures
 from services.ocpp.device_model import keys

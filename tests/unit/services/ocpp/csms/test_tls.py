@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from firmware import product
-from firmware.config import NetworkProfile
 from firmware.errors import ConfigError, StorageError
+from firmware.factory_settings import NetworkProfile
 from services.ocpp.certificates import CertificateError
 from services.ocpp.csms.tls import CIPHERS, TlsContexts
 from tests.support.pki import Pki

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from firmware.config import NetworkProfile
+from firmware.factory_settings import NetworkProfile
 from tests.support.pki import Pki
 from tests.support.tls import PROFILE_2, PROFILE_3, TODAY, Trust
 

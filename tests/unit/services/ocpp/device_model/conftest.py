@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from firmware.clock import SystemClock
-from firmware.config import FactoryVariable
+from firmware.factory_settings import FactoryVariable
 from firmware.product import Product, load
 from services.ocpp.device_model import DeviceModel
 from services.ocpp.storage import Database

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from firmware.clock import SystemClock
-from firmware.config import FactoryVariable
 from firmware.errors import ConfigError
+from firmware.factory_settings import FactoryVariable
 from firmware.product import load
 from services.ocpp.device_model import DeviceModel, keys
 from services.ocpp.device_model.reports import base_report

@@ -11,7 +11,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from firmware.config import FactorySettings, load
+from firmware.config import load
+from firmware.factory_settings import FactorySettings
 from tools.conformance.bench.control import Control, ControlError
 from tools.conformance.bench.preconditions import BASE_VARIABLES, Preconditions, VariableRef, factory_toml, variable_ref
 from tools.conformance.bench.station import AttachedRig, OwnRig, RealStation

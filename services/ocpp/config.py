@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OCPP service's settings file: paths, sockets, log."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from firmware.update.factory import SlotsSettings
+
+__all__ = ["ServiceConfig"]
+
+
+class ServiceConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Relative paths are relative to the working directory."""
+
+    factory: str = "/etc/baywatt/station.toml"
+    database: str = "/var/lib/baywatt-ocpp/station.db"
+    certificates: str = "/var/lib/baywatt-ocpp/certificates"
+    hal_socket: str = "/run/baywatt/hal.sock"
+    status_socket: str = "/run/baywatt-ocpp/status.sock"
+    slots: SlotsSettings | None = None
+    """Where updates are installed; without it the station can't be updated over OCPP."""
+    images: str = "/var/lib/baywatt-ocpp/firmware"
+    """The folder of an image between its download and its installation."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_file: str | None = None
