@@ -26,10 +26,11 @@ from services.ocpp.csms.policy import RetryRules
 from services.ocpp.csms.tls import TlsContexts
 from services.ocpp.device_model import DeviceModel, keys
 from services.ocpp.diagnostics.upload import LogUploads
+from services.ocpp.durable_lane import RetryRule
 from services.ocpp.firmware_update.workers import FirmwareWorkers
 from services.ocpp.hal_view import HalView
 from services.ocpp.key_values import Key
-from services.ocpp.outbox import Outbox, RetryRule
+from services.ocpp.outbox import Outbox
 from services.ocpp.security_log import SecurityLog
 from services.ocpp.station_time import StationTime
 from services.ocpp.storage import Database
@@ -158,8 +159,8 @@ class Composition:
             retry_rule=lambda: RetryRule(model.get(keys.MESSAGE_ATTEMPTS), model.get(keys.MESSAGE_ATTEMPT_INTERVAL)),
             queue_all=lambda: model.get(keys.QUEUE_ALL_MESSAGES),
         )
-        outbox.load()
-        self.database.on_replaced(outbox.rewrite)
+        outbox.durable.load()
+        self.database.on_replaced(outbox.durable.rewrite)
         return outbox
 
     def _known_utc(self) -> float | None:

@@ -149,7 +149,7 @@ class Service:
         """Whether what was written is on the disk; if not, it is tried again."""
         durable = self._parts.database.commit()
         if durable:
-            station.context.outbox.flushed()
+            station.context.outbox.durable.flushed()
         elif self._retrying is None:
             self._retrying = self._loop.call_later(_RETRY_COMMIT_S, self._retry_commit)
         if self._parts.database.incidents:

@@ -253,7 +253,7 @@ class StationBench:
             return
         durable = self.database.commit()
         if durable:
-            self.context.outbox.flushed()
+            self.context.outbox.durable.flushed()
         if self.dies == "before sending":
             self.die()
             return

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from firmware.clock import SystemClock, format_utc
-from services.ocpp.outbox import OutboxRow
+from services.ocpp.durable_lane import OutboxRow
 from services.ocpp.storage import Database
 from services.ocpp.storage.tables import OutboxTable
 

@@ -15,8 +15,8 @@ import msgspec
 
 from services.ocpp.authorization_cache import Entry
 from services.ocpp.device_model import Address, Row
+from services.ocpp.durable_lane import OutboxRow
 from services.ocpp.key_values import Key
-from services.ocpp.outbox import OutboxRow
 from services.ocpp.storage.database import Database
 
 __all__ = ["CacheTable", "KeyValueTable", "OutboxTable", "TransactionTable", "VariableTable"]

@@ -13,20 +13,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.ocpp.outbox import Outbox, RetryRule
+from services.ocpp.durable_lane import RetryRule
+from services.ocpp.outbox import Outbox
 from services.ocpp.storage import Database
 from services.ocpp.storage.tables import OutboxTable
 from tests.support.clock import ManualClock
-from tests.support.database import put_raw
-
-MARK = b"mark" * 100
 
 
-def make(
-    database: Database, *, boot: str = "boot", queue_all: bool = False, attempts: int = 3, limit: int = 50_000
-) -> Outbox:
-    outbox = Outbox(OutboxTable(database), boot, lambda: RetryRule(attempts, 10.0), lambda: queue_all, limit=limit)
-    outbox.load()
+def make(database: Database, *, boot: str = "boot", queue_all: bool = False, attempts: int = 3) -> Outbox:
+    outbox = Outbox(OutboxTable(database), boot, lambda: RetryRule(attempts, 10.0), lambda: queue_all)
+    outbox.durable.load()
     return outbox
 
 
@@ -45,73 +41,6 @@ def drain(outbox: Outbox, now: float = 0.0) -> list[int]:
         sent.append(item.payload["seqNo"])
         outbox.done(item)
     return sent
-
-
-def test_ten_thousand_messages_leave_in_order_with_a_small_window(database: Database) -> None:
-    outbox = make(database)
-    for number in range(10_000):
-        outbox.send_durable("TransactionEvent", event(number), "tx")
-        if number % 100 == 0 and database.commit():
-            outbox.flushed()
-    database.commit()
-    outbox.flushed()
-    assert len(outbox._window) + len(outbox._tail) <= 400
-    outbox.go_online()
-    assert drain(outbox) == list(range(10_000))
-    assert len(outbox) == 0
-
-
-def test_a_kept_message_is_repeated_until_the_csms_has_seen_it(database: Database) -> None:
-    outbox = make(database)
-    outbox.go_online()
-    outbox.send_kept("SecurityEventNotification", event(0))
-    outbox.send_durable("TransactionEvent", event(1), "tx")
-    leave_unanswered(outbox, 0.0, times=3)  # A04.FR.02, and at once
-    outbox.send_kept("SecurityEventNotification", event(2))
-    assert drain(outbox) == [1], "what is about a transaction does not wait for what nobody answers"
-    assert len(outbox) == 2
-    assert outbox.next_deadline() == 3600.0
-    outbox.send_kept("FirmwareStatusNotification", event(3))
-    assert drain(outbox, 3599.0) == [3]
-    leave_unanswered(outbox, 3600.0, times=1)
-    assert drain(outbox, 3600.0) == []
-    assert drain(outbox, 7200.0) == [0, 2]
-    assert outbox.next_deadline() is None
-
-
-def test_what_was_put_off_comes_with_the_next_connection_or_run(database: Database) -> None:
-    outbox = make(database)
-    outbox.go_online()
-    for number in range(300):
-        outbox.send_kept("SecurityEventNotification", event(number))
-    outbox.send_durable("TransactionEvent", event(300), "tx")
-    leave_unanswered(outbox, 0.0, times=3)
-    assert drain(outbox) == [300]
-    database.commit()
-    again = make(database)
-    again.go_online()
-    assert drain(again) == list(range(300))
-    outbox.go_offline()
-    outbox.go_online()
-    assert drain(outbox) == list(range(300))
-
-
-def leave_unanswered(outbox: Outbox, now: float, *, times: int) -> None:
-    for _ in range(times):
-        item = outbox.next(now, registered=True)
-        assert item is not None
-        assert item.action == "SecurityEventNotification"
-        assert outbox.failed(item, now, timed_out=True) is False
-
-
-def test_a_kept_message_that_the_csms_refuses_is_done_with(database: Database) -> None:
-    outbox = make(database)
-    outbox.go_online()
-    outbox.send_kept("SecurityEventNotification", event(0))
-    item = outbox.next(0.0, registered=True)
-    assert item is not None
-    assert outbox.failed(item, 0.0) is True
-    assert len(outbox) == 0
 
 
 def test_what_was_queued_survives_and_is_offline(database: Database) -> None:
@@ -169,129 +98,6 @@ def test_before_acceptance_only_what_was_asked_for_leaves(database: Database) ->
     item = outbox.next(0.0, registered=False)
     assert item is not None
     assert item.action == "NotifyReport"  # B02.FR.02
-
-
-def test_retry_interval_grows_with_the_transmissions_and_ends(database: Database) -> None:
-    outbox = make(database)
-    outbox.go_online()
-    outbox.send_durable("TransactionEvent", event(0), "tx")
-    outbox.send_durable("TransactionEvent", event(1), "tx")
-    item = outbox.next(0.0, registered=True)
-    assert item is not None
-    assert outbox.failed(item, 0.0) is False
-    assert outbox.next(9.9, registered=True) is None  # nothing overtakes it
-    assert outbox.next(10.0, registered=True) is item
-    assert outbox.failed(item, 10.0) is False
-    assert outbox.next(29.9, registered=True) is None  # E13.FR.03
-    assert outbox.failed(item, 30.0) is True  # E13.FR.04
-    assert drain(outbox, 30.0) == [1]
-
-
-def test_attempts_survive_a_restart(database: Database) -> None:
-    outbox = make(database)
-    outbox.go_online()
-    outbox.send_durable("TransactionEvent", event(0), "tx")
-    item = outbox.next(0.0, registered=True)
-    assert item is not None
-    outbox.failed(item, 0.0)
-    database.commit()
-    again = make(database)
-    again.go_online()
-    item = again.next(0.0, registered=True)
-    assert item is not None
-    assert again.failed(item, 0.0) is False
-    assert again.failed(item, 0.0) is True
-
-
-def test_a_full_queue_gives_up_every_other_update_and_keeps_the_ends(database: Database) -> None:
-    outbox = make(database, limit=20)
-    outbox.send_durable("TransactionEvent", event(0, "Started"), "tx")
-    for number in range(1, 30):
-        outbox.send_durable("TransactionEvent", event(number), "tx")
-    outbox.send_durable("TransactionEvent", event(30, "Ended"), "tx")
-    assert len(outbox) <= 20
-    outbox.go_online()
-    left = drain(outbox)
-    assert left[0] == 0
-    assert left[-1] == 30
-    assert left == sorted(left)
-    assert 29 in left or 28 in left  # what is new is not what goes first (E04.FR.08)
-
-
-def test_a_full_queue_spares_what_is_on_the_wire_and_what_is_put_off(database: Database) -> None:
-    outbox = make(database, limit=20)
-    outbox.go_online()
-    outbox.send_kept("SecurityEventNotification", event(0))
-    leave_unanswered(outbox, 0.0, times=3)
-    outbox.send_durable("TransactionEvent", event(1), "tx")
-    on_the_wire = outbox.next(0.0, registered=True)
-    assert on_the_wire is not None
-    for number in range(2, 30):
-        outbox.send_durable("TransactionEvent", event(number), "tx")
-    count = len(outbox)
-    outbox.done(on_the_wire)
-    assert len(outbox) == count - 1
-    left = drain(outbox)
-    assert 1 not in left
-    assert left == sorted(set(left))
-    assert drain(outbox, 3600.0) == [0]
-    assert len(outbox) == 0
-
-
-def test_nothing_passes_what_the_full_window_has_no_place_for(database: Database) -> None:
-    """A disk that can't be written: no unit of work is flushed for a while."""
-    outbox = make(database)
-    for number in range(300):
-        outbox.send_durable("TransactionEvent", event(number), "tx")
-    outbox.go_online()
-    first = outbox.next(0.0, registered=True)
-    assert first is not None
-    outbox.done(first)
-    outbox.send_durable("TransactionEvent", event(300), "tx")
-    assert drain(outbox) == list(range(1, 301))
-
-
-def test_what_is_put_off_in_the_unit_of_work_that_made_it_is_there_once(database: Database) -> None:
-    outbox = make(database)
-    for number in range(400):
-        outbox.send_kept("SecurityEventNotification", event(number))
-    outbox.go_online()
-    leave_unanswered(outbox, 0.0, times=3)
-    assert drain(outbox) == []
-    assert drain(outbox, 3600.0) == list(range(400))
-    assert len(outbox) == 0
-
-
-def test_what_was_saved_of_a_damaged_database_leaves_in_its_turn(database: Database, tmp_path: Path) -> None:
-    outbox = make(database)
-    database.on_replaced(outbox.rewrite)
-    put_raw(database, "elsewhere", MARK)
-    outbox.send_kept("SecurityEventNotification", event(0))
-    for number in range(1, 301):
-        outbox.send_durable("TransactionEvent", event(number), "tx")
-    assert database.commit()
-    outbox.flushed()
-    database.read("PRAGMA wal_checkpoint(FULL)")
-    outbox.go_online()
-    leave_unanswered(outbox, 0.0, times=3)
-    sent = outbox.next(0.0, registered=True)
-    assert sent is not None
-    outbox.done(sent)
-    spoil(tmp_path / "station.db")
-    assert database.verify() is False
-    outbox.send_durable("TransactionEvent", event(301), "tx")
-    assert len(outbox) == 301
-    assert drain(outbox) == list(range(2, 302))
-    assert drain(outbox, 3600.0) == [0]
-    assert len(outbox) == 0
-
-
-def spoil(path: Path) -> None:
-    """One page goes bad, and not one of the outbox."""
-    data = bytearray(path.read_bytes())
-    page = data.index(MARK) // 4096 * 4096
-    data[page : page + 4096] = b"\xa5" * 4096
-    path.write_bytes(data)
 
 
 def test_queue_all_keeps_other_messages_on_disk(database: Database) -> None:
@@ -362,7 +168,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     def commit(self) -> None:
         assert self.database.commit()
-        self.outbox.flushed()
+        self.outbox.durable.flushed()
         self.committed = list(self.open)
 
     @rule()

@@ -268,7 +268,7 @@ def test_a_flood_of_bad_certificates_is_summed_up(tmp_path: Path) -> None:
 
 
 def test_what_it_never_takes_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.ocpp.outbox._KEPT_LIMIT", 20)
+    monkeypatch.setattr("services.ocpp.durable_lane._KEPT_LIMIT", 20)
     bench = _bench(tmp_path)
     bench.answers["SecurityEventNotification"] = None
     for number in range(50):
