@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m hal --config FILE`: buses, drivers, cabinet and socket put together; no logic here."""
+"""`python -m hal --config FILE`: puts buses, drivers, cabinet and socket together; no logic here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["main"]
 
 
 async def _serve(life: Lifecycle, config: HalConfig) -> None:
-    """Start from the hardware up; stopping goes the other way, with the socket open until every contactor is."""
+    """Start from the hardware up, stop in reverse: the socket closes after the last contactor has opened."""
     clock = SystemClock()
     buses = await open_buses(config)
 
@@ -50,7 +50,7 @@ async def _serve(life: Lifecycle, config: HalConfig) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code: 0 after an orderly stop, 1 after a failure, 2 for settings that can't be."""
+    """Run the HAL; returns 0 after an orderly stop, 1 after a failure, 2 for invalid settings."""
     parser = argparse.ArgumentParser(prog="baywatt-hal", description="The charger's hardware daemon.")
     parser.add_argument("--config", type=Path, default=Path("/etc/baywatt/hal.toml"), help="settings file (TOML)")
     parser.add_argument("--dump-config", action="store_true", help="print the settings in force as JSON and exit")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which faults stand, and who says so: raised once for the first that reports it, cleared once after the last.
+"""The active faults and their sources: raised once with the first source, cleared once after the last.
 
-A source is a name such as `watch` (what the readings show now), `session` (stands until the plug is out), `board` or
+A source is a name such as `watch` (what the readings show now), `session` (remains until the plug is out), `board` or
 `driver`. `evse` is None for a fault of the whole station.
 """
 
@@ -26,7 +26,7 @@ class ActiveFaults:
         self._sources: dict[tuple[Fault, int | None], set[str]] = {}
 
     def add(self, source: str, fault: Fault, evse: int | None, *, detail: str = "") -> None:
-        """`source` reports the fault; told to the world if it is news."""
+        """Note that `source` reports the fault; publishes `FaultRaised` for the first source."""
         sources = self._sources.get((fault, evse))
         if sources is not None:
             sources.add(source)
@@ -36,7 +36,7 @@ class ActiveFaults:
         self._publish(FaultRaised(fault=fault, evse=evse, detail=detail))
 
     def remove(self, source: str, fault: Fault, evse: int | None) -> None:
-        """`source` reports it no longer; nothing happens if it never did."""
+        """Note that `source` no longer reports the fault; publishes `FaultCleared` after the last source."""
         sources = self._sources.get((fault, evse))
         if sources is None or source not in sources:
             return
@@ -46,9 +46,9 @@ class ActiveFaults:
             _log.info("fault %s of %s cleared", fault.value, _whose(evse))
             self._publish(FaultCleared(fault=fault, evse=evse))
 
-    def replace(self, source: str, evse: int | None, found: Iterable[Finding]) -> None:
-        """All that `source` reports of this EVSE now; what it reported before and does not any more is over."""
-        present = {finding.fault: finding.detail for finding in found}
+    def replace(self, source: str, evse: int | None, findings: Iterable[Finding]) -> None:
+        """Set all faults that `source` reports of this EVSE; those it reported before and not now are removed."""
+        present = {finding.fault: finding.detail for finding in findings}
         for fault in self._reported(source, evse):
             if fault not in present:
                 self.remove(source, fault, evse)
@@ -60,7 +60,7 @@ class ActiveFaults:
         return [fault for fault, whose in self._sources if whose == evse]
 
     def touching(self, evse: int) -> frozenset[Fault]:
-        """What concerns this EVSE: its own faults and the station's."""
+        """The faults that concern this EVSE: its own and the station's."""
         return frozenset(fault for fault, whose in self._sources if whose is None or whose == evse)
 
     def _reported(self, source: str, evse: int | None) -> list[Fault]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The heart of the HAL: all EVSEs, the ports they share, the faults, the displays; ten times a second a `tick`.
+"""The control loop of the HAL: all EVSEs, the ports they share, the faults and the displays.
 
-`tick(now)` reads the inputs, samples and steps every EVSE, shares the modules and feeds the board's watchdog. It is
-plain code without waiting; `run()` is the loop round it. What can't wait for a tick comes by callback: the stop button
-opens every contactor in its own edge, and an EVSE whose vehicle reports a change is sampled at once.
+`tick(now)` reads the inputs, samples and steps every EVSE, shares the modules and feeds the board's watchdog. It never
+waits; `run()` calls it ten times a second. Two things do not wait for a tick: the stop button opens every contactor
+from the input's own callback, and an EVSE whose vehicle reports a change is sampled at once.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ CLOSE_PATIENCE_S = 3.0
 _PAGES = frozenset(page.value for page in Page)
 _ENDING = (Stage.ASK_STOP, Stage.RAMP_DOWN)
 _POWERED = (Stage.AUTHORISED, *RUNNING, *_ENDING)
-"""The stages in which an EVSE needs modules; what ends gets no more of them."""
+"""The stages in which an EVSE needs modules; in `_ENDING` it keeps its modules but gets no more."""
 _log = logging.getLogger(__name__)
 
 
@@ -102,7 +102,7 @@ class StationCabinet:
     def start(self) -> None:
         """Bring everything to its safe value, listen to the ports, take a first sample.
 
-        Call it before `listen`: how things stand at the start is in the snapshot and no news.
+        Call it before `listen`: the state at the start is in the snapshot, not in events.
         """
         for evse in self._evses.values():
             evse.open_contactor()
@@ -121,13 +121,13 @@ class StationCabinet:
         self.tick(self._clock.monotonic())
 
     async def run(self) -> None:
-        """Tick for ever, ten times a second."""
+        """Tick ten times a second until cancelled."""
         while True:
             self.tick(self._clock.monotonic())
             await asyncio.sleep(PERIOD_S)
 
     async def close(self) -> None:
-        """End every session in the orderly way if there is time, then open whatever is closed."""
+        """End every session in the orderly way, open every contactor after 3 s at the latest, and close all ports."""
         now = until = self._clock.monotonic()
         until += CLOSE_PATIENCE_S
         self._withdraw_all(now)
@@ -140,7 +140,7 @@ class StationCabinet:
             try:
                 port.close()
             except DriverError as error:
-                _log.warning("%s does not close: %s", type(port).__name__, error)
+                _log.warning("%s can't be closed: %s", type(port).__name__, error)
 
     def tick(self, now: float) -> None:
         """One round of the control loop."""
@@ -187,19 +187,19 @@ class StationCabinet:
         self._requests, self._groups = allocate(
             self._requests, demands, now, groups=shelf.groups, group_power_w=shelf.group_power_w
         )
-        wanted = {number: self._groups.get(number, 0) for number in self._evses}
-        for number, had in (self._assigned or {}).items():
+        groups_of = {number: self._groups.get(number, 0) for number in self._evses}
+        for number, assigned in (self._assigned or {}).items():
             if self._evses[number].state.stage in _ENDING:
-                wanted[number] = min(wanted[number], had)
-        if wanted == self._assigned:
+                groups_of[number] = min(groups_of[number], assigned)
+        if groups_of == self._assigned:
             return
         try:
-            shelf.assign(wanted)
+            shelf.assign(groups_of)
         except DriverError as error:
             _log.warning("modules can't be assigned: %s", error)
         else:
-            _log.info("module groups: %s", wanted)
-            self._assigned = wanted
+            _log.info("module groups: %s", groups_of)
+            self._assigned = groups_of
 
     def _demand(self, evse: Evse) -> Demand:
         shelf = self._hardware.shelf
@@ -210,10 +210,10 @@ class StationCabinet:
             group=Limits(shelf.group_current_a, shelf.group_power_w),
         )
 
-    # --- what the ports tell ------------------------------------------------------------------------------------
+    # --- callbacks of the ports ---------------------------------------------------------------------------------
 
     def _on_inputs(self, reading: InputsReading) -> None:
-        """Within 10 ms of the edge: first every contactor's coil, then the modules, then everything else."""
+        """Stop button or door, within 10 ms of the edge: every coil off, then the modules, then everything else."""
         if not (reading.emergency_stop or reading.door_open):
             return
         self._cut_power()
@@ -249,7 +249,7 @@ class StationCabinet:
         self._refresh_faults(self._clock.monotonic())
 
     def _refresh_faults(self, now: float) -> None:
-        """At once, but for an EVSE whose own action led here: it is told with the next tick."""
+        """Pass changed faults to each EVSE at once, or with the next tick if its own step has caused the change."""
         for evse in self._evses.values():
             if not evse.busy:
                 evse.refresh_faults(now)
@@ -266,10 +266,10 @@ class StationCabinet:
             lambda: self._publish(StopPressed(evse=screen.evse)),
         )
 
-    # --- what the socket asks -------------------------------------------------------------------------------------
+    # --- events and commands ----------------------------------------------------------------------------------
 
     def listen(self, publish: Callable[[Event], None]) -> None:
-        """From now on `publish` gets every event."""
+        """Pass every event from now on to `publish`."""
         self._listeners.append(publish)
 
     def _publish(self, event: Event) -> None:
@@ -277,7 +277,7 @@ class StationCabinet:
             listener(event)
 
     def execute(self, command: Command) -> tuple[Problem, str] | None:
-        """Carry a command out, or return why not; its values are in the contract's range (`hal.server` checks)."""
+        """Carry out a command or return why not; its values are in range, as `hal.server` has checked."""
         now = self._clock.monotonic()
         if isinstance(command, Show):
             return self._show(command)
@@ -303,7 +303,7 @@ class StationCabinet:
         if stopping or evse.state.stage is Stage.FAULTED:
             return Problem.FAULTED, ", ".join(stopping) or "recovering"
         if self._rebooting_since is not None:
-            return Problem.BUSY, "the station restarts"
+            return Problem.BUSY, "the station is restarting"
         evse.apply(Permitted(command.session, command.lease_s), now)
         return None
 
@@ -329,7 +329,7 @@ class StationCabinet:
         return None
 
     def snapshot(self, seq: int, run_id: str) -> Snapshot:
-        """Everything, as it stands after event `seq`."""
+        """The whole state after event `seq`."""
         board, now = self._hardware.board, self._clock.monotonic()
         return Snapshot(
             seq=seq,
@@ -345,14 +345,14 @@ class StationCabinet:
         )
 
     def board_clock(self) -> BoardClock:
-        """The board's clock; one that can't be read is not set."""
+        """The board's clock; if it can't be read, one that is not set."""
         try:
             return self._hardware.board.clock()
         except DriverError:
             return BoardClock(self._clock.monotonic(), self._clock.utc(), is_set=False, synchronised=False)
 
     def utc(self) -> float:
-        """Seconds since 1970 as the board's clock has it now."""
+        """Seconds since 1970 by the board's clock."""
         clock = self.board_clock()
         return clock.utc_s + (self._clock.monotonic() - clock.mono_s)
 
@@ -360,8 +360,8 @@ class StationCabinet:
 
     def _reboot(self, now: float) -> tuple[Problem, str] | None:
         if self._rebooting_since is not None:
-            return Problem.BUSY, "the station restarts"
-        _log.info("reboot asked for: contactors open first")
+            return Problem.BUSY, "the station is restarting"
+        _log.info("reboot requested: contactors open first")
         self._rebooting_since = now
         self._withdraw_all(now)
         return None
@@ -381,5 +381,5 @@ class StationCabinet:
         try:
             self._hardware.board.reboot()
         except DriverError as error:
-            _log.error("the board does not restart: %s", error)
+            _log.error("the board can't be restarted: %s", error)
         self._rebooting_since = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HAL's settings file: its socket, and which driver stands behind each port.
+"""The HAL's settings file: its socket, and the driver of each port.
 
     socket = "run/hal.sock"
 
@@ -29,8 +29,8 @@
     driver = "simulated"
     bus = "world"
 
-and `[board]`, `[inputs]`, `[links]` and, if there is one, `[card_reader]` like `[shelf]`. Which options a device has is
-its driver's affair, which rejects those it does not know; every other key is checked here.
+and `[board]`, `[inputs]`, `[links]` and, if there is one, `[card_reader]` like `[shelf]`. The options of a device are
+checked by its driver, which rejects unknown ones; every other key is checked here.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: str | None = None
     allowed_uids: list[Annotated[int, Meta(ge=0)]] = field(default_factory=list)
-    """The OCPP service's, if it is not ours."""
+    """The uid of the OCPP service, if it is not ours."""
     observer_uids: list[Annotated[int, Meta(ge=0)]] = field(default_factory=list)
-    """Those of processes that look on."""
+    """The uids of processes that may observe but not command."""
 
     def __post_init__(self) -> None:
         _only_once("evse", [each.evse for each in self.evse])
@@ -118,7 +118,7 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"{where}: no bus {bus!r}")
 
     def screens(self) -> list[ScreenSpec]:
-        """The displays; raises `ValueError` for one without its numbers or of an EVSE that does not exist."""
+        """The displays; raises `ValueError` for one without its numbers or of an unknown EVSE."""
         found = []
         for index, table in enumerate(self.screen):
             screen, evse = (_integer(table, key, f"screen[{index}]") for key in ("screen", "evse"))
@@ -138,19 +138,19 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def device(table: Table, where: str) -> DeviceSpec:
-    """A table as a device; raises `ValueError` when `driver` or `bus` is missing or no text."""
+    """A table as a device; raises `ValueError` when `driver` or `bus` is missing or not a string."""
     driver, bus = table.get("driver"), table.get("bus")
     if not isinstance(driver, str) or not driver:
         raise ValueError(f"{where}: `driver` is missing")
     if bus is not None and not isinstance(bus, str):
-        raise ValueError(f"{where}: `bus` is no name")
+        raise ValueError(f"{where}: `bus` is not a name")
     return DeviceSpec(driver, bus, {key: value for key, value in table.items() if key not in ("driver", "bus")})
 
 
 def _integer(table: Table, key: str, where: str) -> int:
     value = table.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{where}: `{key}` is no number from 1")
+        raise ValueError(f"{where}: `{key}` is not a number from 1")
     return value
 
 

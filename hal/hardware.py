@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The devices of one cabinet, as ports: what the registry makes of a configuration and the cabinet runs on."""
+"""The devices of one cabinet as ports: made by the registry from the settings, used by the cabinet."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Closable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EvseHardware:
-    """The devices of one EVSE, with what they are rated for."""
+    """The devices of one EVSE, with their common rating."""
 
     evse: int
     connector: int
@@ -43,7 +43,7 @@ class EvseHardware:
 
 @dataclass(frozen=True, slots=True)
 class ScreenHardware:
-    """A display; `evse` is the EVSE that a touch means."""
+    """A display; `evse` is the EVSE that a touch selects or stops."""
 
     screen: int
     evse: int
@@ -63,7 +63,7 @@ class Hardware:
     screens: Sequence[ScreenHardware] = field(default_factory=tuple)
 
     def ports(self) -> list[Closable]:
-        """All of them, those that can move energy first."""
+        """All ports, those that can move energy first."""
         found: list[Closable] = [evse.contactor for evse in self.evses]
         found.append(self.shelf)
         for evse in self.evses:

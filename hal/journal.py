@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers the HAL's events and keeps those that matter for billing until the service has them safe; without I/O.
+"""Numbers the HAL's events and keeps those that matter for billing until they are acknowledged; without I/O.
 
 `firmware/contract/README.md`, "Snapshot, events, acknowledgement". At most `limit` are kept; beyond that the oldest
-card goes first (a person can present it again), then the oldest of any kind.
+card is dropped first (the EV driver can present it again), then the oldest event of any kind.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Journal:
         return Stamped(seq=self.last_seq + 1, mono_s=mono_s, utc_s=utc_s, event=event, keep=is_kept(event))
 
     def record(self, stamped: Stamped) -> None:
-        """Take the number that `stamp` gave, and keep the event if it is to be kept."""
+        """Take the number that `stamp` gave; keep the event if it is a kept one."""
         self.last_seq = stamped.seq
         if not stamped.keep:
             return
@@ -62,10 +62,10 @@ class Journal:
             dropped = self._kept.pop(seq)
         else:
             seq, dropped = self._kept.popitem(last=False)
-        _log.error("event %d (%s) is lost: %d are unacknowledged", seq, type(dropped.event).__name__, self._limit)
+        _log.error("event %d (%s) is dropped: %d are unacknowledged", seq, type(dropped.event).__name__, self._limit)
 
     def acknowledge(self, seq: int) -> None:
-        """Every kept event up to `seq` is safe; raises `ContractError` for a number that was never given."""
+        """Drop every kept event up to `seq`; raises `ContractError` for a number that was never given."""
         if not 0 < seq <= self.last_seq:
             raise ContractError(f"event {seq} acknowledged, the last was {self.last_seq}")
         while self._kept and next(iter(self._kept)) <= seq:
@@ -74,6 +74,6 @@ class Journal:
             self._cards.popleft()
 
     def unacknowledged(self) -> Iterator[Stamped]:
-        """What a returning service is sent again: the kept events of this moment, in order, marked as replayed."""
+        """The events now kept, in order and marked as replayed, to be sent to a service that has connected."""
         kept = tuple(self._kept.values())
         return (replace(stamped, replayed=True) for stamped in kept)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which drivers there are: one table to read, to search, and to add a line to.
+"""The table of drivers: a new driver is a new line here.
 
 A bus is opened once with its options by `async def open(options)` and shared by the devices that name it. A device's
-driver is a class made as `Class(bus, options)`; the options of an EVSE's device hold its number as `evse`, those of
-a display theirs as `screen`. Modules are loaded by name here and nowhere else, so that a laptop needs no library of
-any hardware and the board only those of its own.
+driver is a class made as `Class(bus, options)`; the options of an EVSE's device include its number as `evse`, those
+of a display its number as `screen`. Modules are loaded by name here and nowhere else, so that a laptop needs no
+hardware library and the board only those of its own devices.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 async def open_buses(config: HalConfig) -> dict[str, Closable]:
-    """Open every bus of the file; raises `ConfigError` or `DriverError`, and then leaves none open."""
+    """Open every bus of the settings; raises `ConfigError` or `DriverError` and then leaves none open."""
     buses: dict[str, Closable] = {}
     try:
         for name, table in config.bus.items():
@@ -55,14 +55,14 @@ async def open_buses(config: HalConfig) -> dict[str, Closable]:
 
 
 def close_buses(buses: dict[str, Closable]) -> None:
-    """Close them, the last opened first."""
+    """Close all buses, the last opened first."""
     while buses:
         _, bus = buses.popitem()
         bus.close()
 
 
 def make_hardware(config: HalConfig, buses: dict[str, Closable]) -> Hardware:
-    """A driver for every port of the file; raises `ConfigError` for one that does not exist, `DriverError`."""
+    """Make a driver for every port of the settings; raises `ConfigError` for an unknown one, or `DriverError`."""
 
     def make(port: str, table: Table, **numbers: int) -> Any:
         return _make(port, device(table, port), buses, numbers)
@@ -101,7 +101,7 @@ def _make(port: str, spec: DeviceSpec, buses: dict[str, Closable], numbers: dict
 
 
 def _load(target: str | None, missing: str) -> Callable[..., Any]:
-    """What a `module:name` of the tables means; raises `ConfigError` when it can't be had on this machine."""
+    """Import a `module:name` of the tables; raises `ConfigError` if that fails on this machine."""
     if target is None:
         raise ConfigError(missing)
     module, _, name = target.partition(":")

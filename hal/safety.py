@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interlocks beside the charging points: what is wrong by public readings alone, whatever a state machine believes.
+"""Interlocks beside the state machines: faults found from readings, independent of what a stage does with them.
 
-A watch is asked ten times a second and answers with the faults that stand. It does nothing itself; the cabinet raises
-what it finds, and a fault ends the session in `hal/evse`. The one thing that does not wait for this round is the stop
-button: its edge opens the contactors from the input's own callback (`hal/cabinet.py`).
+A watch is called ten times a second and returns the faults now present. It acts on nothing: the cabinet raises what it
+finds, and a fault ends the session in `hal/evse`. Only the stop button does not wait for this round: its edge opens
+the contactors from the input's own callback (`hal/cabinet.py`).
 
 Rules
-- A condition counts only after it has lasted (`Hold`), and what swings is left with hysteresis. A spurious insulation
-  value while the current ramps up, or a meter that is silent for 3 s, must not end a session.
-- A device that was never heard of gets `START_GRACE_S` after the HAL's start, once.
-- Silence is a fault of the silent device, and is told as that: a lost meter is `meter`, not a voltage error.
-- A finding is `latched` when it would vanish by its own consequence: it then stands until the plug is out.
+- A condition counts only after it has lasted for a time (`Hold`), and a value that may oscillate has hysteresis. A
+  spurious insulation value while the current ramps up, or a meter that is silent for 3 s, must not end a session.
+- A device that has not answered yet gets `START_GRACE_S` after the HAL's start, once.
+- Silence is reported as a fault of the silent device: a lost meter is `meter`, not a voltage error.
+- A finding is `latched` if its own consequence would remove it: it then remains until the plug is out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SPREAD_S = 5.0
 SPREAD_A = 10.0
 SPREAD_SHARE = 0.05
 SPREAD_WINDOW_S = 2.5
-"""A meter's value is up to a second old and the current may move by 25 A/s: it has to match some recent current."""
+"""A meter's value is up to a second old and the current may change by 25 A/s: it must match some recent current."""
 INSULATION_S = 2.0
 INSULATION_GRACE_S = 5.0
 MONITOR_LOST_S = 3.0
@@ -79,7 +79,7 @@ class Hold:
 
 
 class _Presence:
-    """Whether a device is silent: `after_s` after its last word, and not before the grace of a start is over."""
+    """Whether a device is silent: from `after_s` after its last reading, or START_GRACE_S if it never had one."""
 
     __slots__ = ("_after_s", "_last", "_seen")
 
@@ -96,25 +96,25 @@ class _Presence:
 
 
 class StationWatch:
-    """What concerns the whole station: stop button and door."""
+    """Watches what concerns the whole station: stop button and door."""
 
     def __init__(self, started: float) -> None:
         self._inputs = _Presence(0.0, started)
 
     def check(self, inputs: InputsReading | None, now: float) -> list[Finding]:
-        """Inputs that are silent read as pressed: a broken wire must not unlock what it guards."""
+        """Silent inputs read as pressed: a broken wire must not disable the interlock."""
         if self._inputs.lost(inputs is not None, now):
             return [Finding(Fault.EMERGENCY_STOP, "inputs are silent")]
         found = []
         if inputs is not None and inputs.emergency_stop:
-            found.append(Finding(Fault.EMERGENCY_STOP, "stop button"))
+            found.append(Finding(Fault.EMERGENCY_STOP, "stop button pressed"))
         if inputs is not None and inputs.door_open:
-            found.append(Finding(Fault.DOOR_OPEN, "door"))
+            found.append(Finding(Fault.DOOR_OPEN, "door open"))
         return found
 
 
 class EvseWatch:
-    """What concerns one EVSE."""
+    """Watches one EVSE."""
 
     def __init__(self, started: float) -> None:
         self._vehicle = _Presence(0.0, started)
@@ -131,7 +131,7 @@ class EvseWatch:
         self._hot = Hold(HOT_S)
         self._is_hot = False
         self._currents: deque[tuple[float, float]] = deque()
-        self._asked: deque[tuple[float, float]] = deque()
+        self._requested: deque[tuple[float, float]] = deque()
 
     def check(self, state: State, readings: Readings, plug_temp_c: float | None, now: float) -> list[Finding]:
         """The faults present at this EVSE, by readings sampled at `now`."""
@@ -163,14 +163,14 @@ class EvseWatch:
     def _contacts(self, state: State, readings: Readings, now: float) -> list[Finding]:
         found = []
         if self._stuck(readings.contactor_closed and not state.coil_on, now):
-            found.append(Finding(Fault.CONTACTOR_WELDED, "mirror contact closed without the coil"))
+            found.append(Finding(Fault.CONTACTOR_WELDED, "mirror contact closed while the coil is off"))
         should_be_closed = state.coil_on and state.stage is not Stage.CLOSE
         if self._dropped(should_be_closed and not readings.contactor_closed, now):
-            found.append(Finding(Fault.CONTACTOR_FAILED, "mirror contact opened under the coil", latched=True))
+            found.append(Finding(Fault.CONTACTOR_FAILED, "mirror contact open while the coil is on", latched=True))
         return found
 
     def _voltages(self, state: State, readings: Readings, now: float) -> list[Finding]:
-        """The table's trip voltage counts at once, more than the vehicle's own limit after 400 ms."""
+        """Exceeding the table's trip voltage counts at once, exceeding the vehicle's own limit after 400 ms."""
         volts = max(readings.connector_v, readings.power.voltage_v if readings.power is not None else 0.0)
         own = readings.vehicle.max_voltage_v if readings.vehicle is not None else 0.0
         limit = min(own, state.rating.max_voltage_v) if own > 0.0 else state.rating.max_voltage_v
@@ -181,20 +181,20 @@ class EvseWatch:
         return []
 
     def _amperes(self, state: State, readings: Readings, now: float) -> list[Finding]:
-        """Current against what was asked, and the meter against the modules."""
+        """Compare the current with the request, and the meter with the modules."""
         if state.stage not in _TRANSFER or readings.power is None:
             self._currents.clear()
-            self._asked.clear()
+            self._requested.clear()
             self._over_current(False, now)
             self._spread(False, now)
             return []
         _remember(self._currents, now, readings.power.current_a)
-        _remember(self._asked, now, state.output_a)
+        _remember(self._requested, now, state.output_a)
         found = []
-        asked = max(amps for _, amps in self._asked)
-        if self._over_current(readings.power.current_a > asked * (1 + OVER_CURRENT_SHARE) + OVER_CURRENT_A, now):
+        requested = max(amps for _, amps in self._requested)
+        if self._over_current(readings.power.current_a > requested * (1 + OVER_CURRENT_SHARE) + OVER_CURRENT_A, now):
             found.append(
-                Finding(Fault.OVER_CURRENT, f"{readings.power.current_a:.0f} A of {asked:.0f} A", latched=True)
+                Finding(Fault.OVER_CURRENT, f"{readings.power.current_a:.0f} A of {requested:.0f} A", latched=True)
             )
         if self._spread(readings.meter is not None and self._apart(readings.meter.current_a), now):
             found.append(Finding(Fault.METER, "meter and modules disagree on the current", latched=True))
@@ -206,7 +206,7 @@ class EvseWatch:
         return max(low - metered_a, metered_a - high) > max(SPREAD_A, SPREAD_SHARE * high)
 
     def _insulated(self, state: State, readings: Readings, now: float) -> list[Finding]:
-        """During energy transfer; not while the current ramps up."""
+        """Check the insulation during energy transfer, but not while the current ramps up."""
         reading = readings.insulation
         ramping = state.stage is Stage.CHARGING and now - state.since < INSULATION_GRACE_S
         settled = state.stage in _TRANSFER and not ramping
@@ -221,7 +221,7 @@ class EvseWatch:
         return []
 
     def _temperature(self, plug_temp_c: float | None, now: float) -> list[Finding]:
-        """A sensor that is not connected does not stop: it derates to a current that needs none (`limits.py`)."""
+        """A sensor that is not connected is no fault: the current is derated to one that needs none (`limits.py`)."""
         if self._hot(plug_temp_c is not None and plug_temp_c > HOT_C, now):
             self._is_hot = True
         elif plug_temp_c is not None and plug_temp_c < COOL_C:
@@ -236,13 +236,13 @@ def _remember(window: deque[tuple[float, float]], now: float, value: float) -> N
 
 
 class Pulse:
-    """Whether every supervised loop still turns; the board's watchdog is fed only while all do."""
+    """Whether every supervised loop still runs; the board's watchdog is fed only while all do."""
 
     def __init__(self) -> None:
         self._beats: dict[str, float] = {}
 
     def beat(self, name: str, now: float) -> None:
-        """Sign of life of one loop; the first one registers it."""
+        """Note that a loop is alive; the first call registers it."""
         self._beats[name] = now
 
     def all_alive(self, now: float) -> bool:

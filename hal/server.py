@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serves `firmware/contract/README.md` on the HAL's socket.
 
-The server knows the contract and nothing of charging: the cabinet gives the snapshot, executes commands and publishes
-events. Everything runs on the loop's thread, and nothing waits for a client. An event is encoded once for all clients.
+The server knows the contract and nothing of charging: the cabinet provides the snapshot, executes commands and
+publishes events. Everything runs on the loop's thread and never waits for a client. An event is encoded once for all
+clients.
 """
 
 from __future__ import annotations
@@ -51,14 +52,14 @@ _MAX_ID = 2**53
 _MAX_DETAIL_CHARS = 500
 _MAX_SESSION_CHARS = 64
 _MAX_SHOWN_CHARS = 2048
-"""What a command leaves behind is in the next snapshot, and that has to fit into a line."""
+"""Session and page are part of the next snapshot, which must fit into a line."""
 _decode: Decoder[FromClient] = Decoder(FromClient)
 _decode_own: Decoder[FromHal] = Decoder(FromHal)
 _log = logging.getLogger(__name__)
 
 
 class Cabinet(Protocol):
-    """What the server needs of the charger; called and calling on the loop's thread only."""
+    """What the server needs of the charger; all calls in both directions are on the loop's thread."""
 
     def snapshot(self, seq: int, run_id: str) -> Snapshot:
         """The whole state, with the effect of every published event."""
@@ -70,11 +71,11 @@ class Cabinet(Protocol):
         """
 
     def listen(self, publish: Callable[[Event], None]) -> None:
-        """Called once, before anything else: whom to tell what happens, right after the state has changed."""
+        """Set the function that gets each event, right after the state has changed; called once, before all else."""
 
 
 class _Client:
-    """A connection with what it said of itself; no role before its greeting."""
+    """A connection and its greeting; no role before it has come."""
 
     def __init__(self, connection: Connection[FromClient], timer: Scheduled) -> None:
         self.connection = connection
@@ -87,17 +88,18 @@ class HalServer:
     """The HAL's socket at `path`.
 
     Args:
-        cabinet: what is served.
+        cabinet: the charger that is served.
         path: the socket file.
-        clock: gives the events' `mono_s`.
-        utc: gives their `utc_s`, as the board's clock has it.
-        allowed_uids: who may connect besides our own uid and root.
-        observer_uids: who may connect, but not as the service.
+        clock: for the events' `mono_s`.
+        utc: for their `utc_s`, by the board's clock.
+        allowed_uids: uids that may connect besides our own and root's.
+        observer_uids: uids that may connect, but not as the service.
         software: our name and version, for the greeting.
-        run_id: this run's name; a random one unless given.
-        greeting_timeout_s: how long a client may keep silent.
+        run_id: the id of this run; random unless given.
+        journal: numbers and keeps the events; a new one unless given.
+        greeting_timeout_s: how long a client may take to send its greeting.
         timer: for the wait for a client's greeting.
-        credentials: reads who the peer is.
+        credentials: returns the credentials of a peer.
     """
 
     def __init__(
@@ -182,7 +184,7 @@ class HalServer:
         client.timer.cancel()
         if client is self._service:
             self._service = None
-        _log.info("%s %s gone: %s", client.role.value if client.role else "client", client.software, reason)
+        _log.info("%s %s disconnected: %s", client.role.value if client.role else "client", client.software, reason)
 
     def on_message(self, connection: Connection[FromClient], message: FromClient) -> None:
         client = self._clients[connection]
@@ -203,9 +205,9 @@ class HalServer:
         if greeting.role is Role.SERVICE:
             uid = self._credentials(client.connection.transport).uid
             if uid in self._only_observers:
-                raise ContractError(f"{greeting.software} comes as the service, but uid {uid} may only observe")
+                raise ContractError(f"{greeting.software} connects as the service, but uid {uid} may only observe")
             if self._service is not None:
-                raise ContractError(f"{greeting.software} comes as a second service beside {self._service.software}")
+                raise ContractError(f"{greeting.software} connects as a second service beside {self._service.software}")
             self._service = client
         client.role = greeting.role
         client.software = greeting.software
@@ -248,7 +250,7 @@ class HalServer:
 
 
 def _checked(message: Snapshot | Stamped) -> bytes:
-    """The line for `message`; raises `ValueError` when it would break the contract at the other end."""
+    """The line for `message`; raises `ValueError` if the other end could not accept it."""
     try:
         line = encode(message)
         _decode_own(line)
@@ -258,12 +260,12 @@ def _checked(message: Snapshot | Stamped) -> bytes:
 
 
 def out_of_range(command: Command) -> str | None:
-    """Why the contract forbids the command's values, or None: the only place where its limits are checked."""
+    """Why the contract forbids the command's values, or None. Its limits are checked here only."""
     if isinstance(command, Permit):
         if not 0 < command.lease_s <= MAX_LEASE_S:
             return f"a lease lasts at most {MAX_LEASE_S:g} s and more than 0"
         if not 0 < len(command.session) <= _MAX_SESSION_CHARS:
-            return f"a permit names its session, in at most {_MAX_SESSION_CHARS} characters"
+            return f"a permit names its session in at most {_MAX_SESSION_CHARS} characters"
     if isinstance(command, SetLimit) and command.power_w is not None and not 0 <= command.power_w < math.inf:
         return "a limit is finite and not negative"
     if isinstance(command, Show) and sum(map(len, (*command.text, *command.text.values()))) > _MAX_SHOWN_CHARS:

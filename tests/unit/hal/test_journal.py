@@ -114,7 +114,7 @@ def test_the_oldest_card_goes_first_then_the_oldest_of_any_kind(caplog: pytest.L
         record(journal, event)
         kept.append(numbers(journal.unacknowledged()))
     assert kept == [[1, 3, 4], [1, 4, 5], [1, 4, 6], [4, 6, 7], [6, 7, 8]]
-    assert "event 2 (CardPresented) is lost" in caplog.text
+    assert "event 2 (CardPresented) is dropped" in caplog.text
     assert "04AABBCC" not in caplog.text
 
 
