@@ -157,6 +157,12 @@ class Block:
     def on_answer(self, action: Action, request: Any, answer: Any, now: float) -> None:
         """A request of ours was answered; `answer` is the response's payload or a `Failure`."""
 
+    def on_link_up(self, now: float) -> None:
+        """The link to the CSMS is up; `context.registration` names the profile."""
+
+    def on_link_down(self, now: float) -> None:
+        """The link to the CSMS is down."""
+
     def on_hal_up(self, *, same_run: bool, now: float) -> None:
         """The HAL is (back) with us and its snapshot is in `context.hal`; `same_run` when it had not restarted."""
 

@@ -60,10 +60,10 @@ class Display:
             if outcome.evse in (None, evse):
                 self._refused[screen] = (_WORDS.get(outcome.outcome, _WORDS_OTHERWISE), now + _REFUSAL_S)
 
-    def update(self, now: float, *, selected: int | None) -> None:
+    def update(self, now: float) -> None:
         """Send the pages that have changed."""
         for screen, evse_id in self.screens.items():
-            page, text = self._page(screen, self.context.hal.evses[evse_id], selected, now)
+            page, text = self._page(screen, self.context.hal.evses[evse_id], now)
             if self._shown.get(screen) != (page, text) and self.context.hal.present:
                 self._shown[screen] = page, text
                 self.context.hal.ask(Show(screen, page.value, text))
@@ -71,7 +71,7 @@ class Display:
     def next_deadline(self) -> float | None:
         return min((until for _words, until in self._refused.values()), default=None)
 
-    def _page(self, screen: int, evse: Evse, selected: int | None, now: float) -> tuple[Page, dict[str, str]]:
+    def _page(self, screen: int, evse: Evse, now: float) -> tuple[Page, dict[str, str]]:
         refused = self._refused.get(screen)
         if refused is not None:
             if now < refused[1]:
@@ -90,9 +90,9 @@ class Display:
             return Page.AUTHORISING, {}
         if evse.id_token is not None:
             return (Page.AUTHORISED if evse.plugged else Page.PLUG_IN), {}
-        if evse.plugged and evse.phase in _WOUND_UP and selected != evse.evse:
+        if evse.plugged and evse.phase in _WOUND_UP and hal.selected != evse.evse:
             return Page.FINISHED, _figures(evse)  # until the EV driver unplugs, or touches it for another session
-        if evse.plugged or selected == evse.evse:
+        if evse.plugged or hal.selected == evse.evse:
             return Page.SELECT, {"prompt": _PROMPT}
         return Page.IDLE, {}
 

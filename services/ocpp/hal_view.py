@@ -139,6 +139,8 @@ class HalView:
         self.links: dict[str, bool] = {}
         self.present = False
         self.run_id: str | None = None
+        self.selected: int | None = None
+        """The EVSE that the EV driver chose for the next card; owner: authorization (C)."""
         self.reset_pending = False
         """No new session begins; owner: resets (B)."""
         self.commands: list[Command] = []

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The station's core: frames, HAL events and time in; frames, commands and orders out. No I/O.
 
-One `on_…` call is one unit of work. The blocks are told, then the signals they emitted are delivered until none is
-left, then the outbox is asked for the next message. What is to leave the process waits in `Step` until the caller has
-committed the database: nobody hears of a state that a power cut could undo.
+One `on_…` call is one unit of work. The blocks handle it, then the signals that they emitted are delivered until none
+is left, then the outbox is asked for the next message. Everything that leaves the process waits in `Step` until the
+caller has committed the database: no message reports a state that a power cut could undo.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from firmware.contract import ClockChanged, Command, Snapshot, Stamped
 from services.ocpp.blocks import BLOCKS
-from services.ocpp.blocks.authorization import Authorization
-from services.ocpp.blocks.provisioning import Provisioning
 from services.ocpp.context import Block, Context, Failure, LinkOrder, Refusal, TriggerAnswer
 from services.ocpp.device_model import Hardware, keys, request_problem
 from services.ocpp.display import Display
@@ -37,12 +35,12 @@ __all__ = ["Station", "Step"]
 _log = logging.getLogger(__name__)
 
 _PERSONAL = ("Authorize", "TransactionEvent")
-"""What the CSMS says of these may name the card, which belongs in no log."""
+"""Error descriptions of these may name the card, which must not be logged."""
 
 
 @dataclass(slots=True)
 class Step:
-    """What one unit of work wants done, in this order, once the database has committed."""
+    """What one unit of work asks the caller to do, in this order, once the database has committed."""
 
     frames: list[str] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
@@ -58,25 +56,21 @@ class Station:
     def __init__(self, context: Context, blocks: Sequence[type[Block]] = BLOCKS) -> None:
         self.context = context
         self.blocks = [block(context) for block in blocks]
+        self._by_letter = {block.letter: block for block in self.blocks}
         self._handlers = {action: block for block in self.blocks for action in block.handles}
         self._askers = {action: block for block in self.blocks for action in block.asks}
-        # Connector status first: the CSMS hears of a cable before it hears what that means (E02, E03).
+        # Connector status first: the CSMS gets the StatusNotification of a cable before the event of it (E02, E03).
         self._hal_listeners = sorted(self.blocks, key=lambda block: block.letter != "G")
-        self._peer = RpcPeer(timeout_s=30.0, supported=self._handlers)
+        self._peer = RpcPeer(timeout_s=float(context.model.get(keys.MESSAGE_TIMEOUT)), supported=self._handlers)
         self._in_flight: Item | None = None
         self._display = Display(context, dict(enumerate(context.hal.evses, start=1)))
         self._hardware = Hardware(context.model)
         self._step = Step()
         context.ask_trigger = self._ask_trigger
 
-    def block(self, kind: type[Block]) -> Any:
-        """The block of a class."""
-        return next(block for block in self.blocks if isinstance(block, kind))
-
-    @property
-    def selected(self) -> int | None:
-        """The EVSE that the driver chose."""
-        return cast("Authorization", self.block(Authorization)).selected
+    def block(self, letter: str) -> Block:
+        """The block of this letter of the specification."""
+        return self._by_letter[letter]
 
     def start(self, now: float) -> None:
         self.context.registration.offline_since = now
@@ -86,7 +80,7 @@ class Station:
         self._settle(now)
 
     def take_step(self) -> Step:
-        """What is to be done; call once after each unit of work, after the commit."""
+        """What the caller has to do; call once after each unit of work, after the commit."""
         step, self._step = self._step, Step()
         context = self.context
         step.commands, context.hal.commands = context.hal.commands, []
@@ -102,16 +96,18 @@ class Station:
         registration.last_contact = now
         self._peer.timeout_s = float(profile.message_timeout_s)
         self.context.model.put(keys.MESSAGE_TIMEOUT, profile.message_timeout_s)  # part 2, 2.1.3
-        cast("Provisioning", self.block(Provisioning)).link_up(now)
+        for block in self.blocks:
+            block.on_link_up(now)
         self._settle(now)
 
     def on_link_down(self, now: float) -> None:
         failed = self._peer.reset()
         if failed is not None:
             self._answered(failed, now)
-        cast("Provisioning", self.block(Provisioning)).link_down(now)
+        for block in self.blocks:
+            block.on_link_down(now)
         for item in self.context.outbox.go_offline():
-            self._tell_asker(item, Failure("offline"), now)
+            self._deliver_answer(item, Failure("offline"), now)
         self._settle(now)
 
     def on_frame(self, frame: str | bytes, now: float) -> None:
@@ -138,14 +134,14 @@ class Station:
             self._refuse(call, refusal)
             return
         except Exception:
-            # A mistake of ours must not let one request of the CSMS take the station down.
+            # A bug must not let one request of the CSMS take the station down.
             _log.exception("%s could not be handled", call.action)
             del self.context.signals[emitted:]
             self._refuse(call, Refusal("InternalError", "the request could not be handled"))
             return
         violation = check_response(call.action, response)
         if violation is not None:
-            _log.error("our %sResponse breaks its schema: %s", call.action, violation.description)
+            _log.error("%sResponse of this station breaks its schema: %s", call.action, violation.description)
         self._step.frames.append(self._peer.answer(call.message_id, response))
 
     def _respond(self, call: CallReceived, now: float) -> Any:
@@ -166,33 +162,35 @@ class Station:
         outbox = self.context.outbox
         if isinstance(event, Answered):
             outbox.done(item)
-            self._tell_asker(item, event.payload, now)
+            self._deliver_answer(item, event.payload, now)
         elif event.code == CONNECTION_LOST:
             if outbox.interrupted(item):
-                self._tell_asker(item, Failure("offline"), now)
+                self._deliver_answer(item, Failure("offline"), now)
         else:
             code = "timeout" if event.timed_out else event.code
-            said = "" if item.action in _PERSONAL else f" {event.description}"
-            _log.warning("%s failed: %s%s", item.action, code, said)
+            description = "" if item.action in _PERSONAL else f" {event.description}"
+            _log.warning("%s failed: %s%s", item.action, code, description)
             if outbox.failed(item, now, timed_out=event.timed_out):
-                self._tell_asker(item, Failure(code, event.description), now)
+                self._deliver_answer(item, Failure(code, event.description), now)
 
-    def _tell_asker(self, item: Item, answer: Any, now: float) -> None:
+    def _deliver_answer(self, item: Item, answer: Any, now: float) -> None:
         asker = self._askers.get(item.action)
         if asker is not None:
             asker.on_answer(item.action, item.payload, answer, now)
 
-    # --- the HAL ---------------------------------------------------------------------------------------------
+    # --- other parts of the service ------------------------------------------------------------------------
 
     def on_task(self, task: Task, report: Report, now: float) -> None:
         """A worker reports on a task, to the block that asked for it."""
-        next(block for block in self.blocks if block.letter == task.asked_by).on_task(task, report, now)
+        self.block(task.asked_by).on_task(task, report, now)
         self._settle(now)
 
     def on_security_event(self, event: SecurityEvent, now: float) -> None:
-        """Something of the security list happened outside the blocks."""
+        """A security event happened outside the blocks."""
         self.context.emit(event)
         self._settle(now)
+
+    # --- the HAL ---------------------------------------------------------------------------------------------
 
     def on_hal_up(self, snapshot: Snapshot, now: float) -> None:
         hal, time = self.context.hal, self.context.time
@@ -200,7 +198,7 @@ class Station:
         hal.take_snapshot(snapshot, now)
         self._display.forget()
         self._hardware.take_snapshot(snapshot)
-        self._hear_board(
+        self._take_board_clock(
             snapshot.clock.utc_s, snapshot.clock.mono_s, snapshot.clock.is_set, snapshot.clock.synchronised
         )
         _log.info("HAL is up (%s run), time %s", "same" if same_run else "new", time.text(now))
@@ -215,12 +213,12 @@ class Station:
         self._settle(now)
 
     def on_hal_event(self, stamped: Stamped, now: float) -> None:
-        """An event as it happened; kept ones are noted with their consequences and acknowledged after the commit."""
+        """Handle an event. A kept event is stored with its consequences and acknowledged after the commit."""
         if stamped.keep and not self._is_new(stamped):
             self._step.acknowledge = stamped.seq
             return
         if isinstance(stamped.event, ClockChanged):
-            self._hear_board(stamped.utc_s, stamped.mono_s, stamped.event.is_set, stamped.event.synchronised)
+            self._take_board_clock(stamped.utc_s, stamped.mono_s, stamped.event.is_set, stamped.event.synchronised)
         self.context.hal.take_event(stamped.event, stamped.mono_s)
         self._hardware.reflect(stamped.event)
         happened = min(stamped.mono_s, now)
@@ -232,11 +230,11 @@ class Station:
         self._settle(now)
 
     def _is_new(self, stamped: Stamped) -> bool:
-        """Kept events come again when we died between the commit and the acknowledgement."""
+        """False for a kept event that is repeated because this process ended before it was acknowledged."""
         seen = self.context.key_values.get(Key.HAL_EVENTS_SEEN)
         return not seen or seen[0] != self.context.hal.run_id or stamped.seq > seen[1]
 
-    def _hear_board(self, utc: float, mono: float, is_set: bool, synchronised: bool) -> None:
+    def _take_board_clock(self, utc: float, mono: float, is_set: bool, synchronised: bool) -> None:
         time = self.context.time
         if is_set:
             time.hear("RealTimeClock", utc, mono)
@@ -269,19 +267,19 @@ class Station:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _ask_trigger(self, message: MessageTriggerEnumType, evse: int | None, connector: int | None) -> TriggerAnswer:
-        """F06.FR.05, F06.FR.08: the block that owns the message says whether it will come."""
+        """F06.FR.05, F06.FR.08: the block that owns the message answers whether it will be sent."""
         answers = (block.triggers(message, evse, connector) for block in self.blocks)
         return next((answer for answer in answers if answer is not None), "NotImplemented")
 
     def _settle(self, now: float) -> None:
-        self._deliver(now)
+        self._deliver_signals(now)
         for block in self.blocks:
             block.settle(now)
-        self._deliver(now)
-        self._display.update(now, selected=self.selected)
-        self._pump(now)
+        self._deliver_signals(now)
+        self._display.update(now)
+        self._send_next(now)
 
-    def _deliver(self, now: float) -> None:
+    def _deliver_signals(self, now: float) -> None:
         queue: list[Signal] = self.context.signals
         while queue:
             signal = queue.pop(0)
@@ -292,8 +290,8 @@ class Station:
             for block in self.blocks:
                 block.on_signal(signal, now)
 
-    def _pump(self, now: float) -> None:
-        """FR.01: one request at a time."""
+    def _send_next(self, now: float) -> None:
+        """Send the next message of the outbox, unless one is unanswered (part 4, 4.1.1: one outstanding CALL)."""
         context = self.context
         if self._peer.busy or not context.registration.link_up:
             return
@@ -304,6 +302,6 @@ class Station:
         payload = context.outbox.payload(item, clock_offset=offset)
         violation = check_request(item.action, payload)
         if violation is not None:
-            _log.error("our %sRequest breaks its schema: %s", item.action, violation.description)
+            _log.error("%sRequest of this station breaks its schema: %s", item.action, violation.description)
         self._in_flight = item
         self._step.frames.append(self._peer.call(context.new_id(), item.action, payload, now))

@@ -34,7 +34,7 @@ def status(station: Station, *, firmware_version: str) -> ServiceStatus:
                 connector=evse.connector,
                 availability="Operative" if evse.operative else "Inoperative",
                 status=evse.status,
-                selected=station.selected == evse.evse,
+                selected=context.hal.selected == evse.evse,
                 transaction_id=evse.transaction_id,
                 charging_state=evse.reported_charging_state,
                 id_token=evse.id_token["idToken"] if evse.id_token else None,

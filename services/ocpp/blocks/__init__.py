@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The functional blocks of the specification that this station has, in the specification's order.
 
-`BLOCKS` is the whole dispatch: the CSMS's request goes to the block whose `handles` names it, the answer to a
-request of ours to the block whose `asks` does, events and signals to all of them in this order.
+`BLOCKS` is the whole dispatch: a request of the CSMS goes to the block whose `handles` names it, the answer to a
+request of the station to the block whose `asks` names it, a worker's report to the block that ordered the task; events
+and signals go to all blocks in this order, those of the HAL to block G first.
 """
 
 from services.ocpp.blocks.authorization import Authorization

@@ -57,7 +57,6 @@ class Authorization(Block):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.selected: int | None = None
         self._touched = False
         """The selected EVSE was chosen at its display."""
         self._selected_until: float | None = None
@@ -73,7 +72,7 @@ class Authorization(Block):
         match event:
             case EvseSelected(evse=evse) if evse in self.context.hal.evses:
                 self._select(evse, now, touched=True)
-            case Plugged(evse=evse) if self.selected is None and self._waiting_for_driver() == [evse]:
+            case Plugged(evse=evse) if self.context.hal.selected is None and self._waiting_for_driver() == [evse]:
                 self._select(evse, now, touched=False)
             case CardPresented():
                 self._card(event.uid, now)
@@ -81,10 +80,10 @@ class Authorization(Block):
                 self._outcome("", event.problem.value)
 
     def _select(self, evse: int, now: float, *, touched: bool) -> None:
-        self.selected, self._selected_until, self._touched = evse, now + _SELECTION_S, touched
+        self.context.hal.selected, self._selected_until, self._touched = evse, now + _SELECTION_S, touched
 
     def _deselect(self) -> None:
-        self.selected, self._selected_until, self._touched = None, None, False
+        self.context.hal.selected, self._selected_until, self._touched = None, None, False
 
     def _waiting_for_driver(self) -> list[int]:
         return [
@@ -97,7 +96,7 @@ class Authorization(Block):
         id_token: IdTokenType = {"idToken": uid, "type": "ISO14443"}
         if any(same_token(asked.id_token, id_token) for asked in self._asked):
             return  # still held to the reader, or shown twice: the answer is on its way
-        evse_id = self.selected
+        evse_id = self.context.hal.selected
         if evse_id is None:
             waiting = self._waiting_for_driver()
             evse_id = waiting[0] if len(waiting) == 1 else None
@@ -141,7 +140,7 @@ class Authorization(Block):
                 self._authorise(_Asked(signal.id_token, signal.evse, signal.remote_start_id, card=False), now)
             case signals.TokenInformed():
                 self.context.authorization_cache.learn(signal.id_token, signal.info, now)
-            case signals.TransactionChanged(change="started") if signal.evse == self.selected:
+            case signals.TransactionChanged(change="started") if signal.evse == self.context.hal.selected:
                 self._deselect()
 
     def _authorise(self, asked: _Asked, now: float) -> None:

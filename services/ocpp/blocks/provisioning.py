@@ -92,7 +92,7 @@ class Provisioning(Block):
 
     # --- B01, B02, B03: registration ---------------------------------------------------------------------------
 
-    def link_up(self, now: float) -> None:
+    def on_link_up(self, now: float) -> None:
         """The link to the CSMS is established."""
         registration = self.context.registration
         registration.link_up = True
@@ -129,7 +129,7 @@ class Provisioning(Block):
         model.put(keys.NETWORK_CONFIGURATION_PRIORITY, tuple(priority) or (str(self.context.registration.slot),))
         _log.info("security profile %d: less secure network profiles removed", security_profile)
 
-    def link_down(self, now: float) -> None:
+    def on_link_down(self, now: float) -> None:
         registration = self.context.registration
         if registration.online:
             registration.offline_since = now

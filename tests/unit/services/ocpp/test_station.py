@@ -301,4 +301,4 @@ def test_events_for_outlets_that_are_not_there(bench: StationBench) -> None:
     for event in (EvseSelected(9), Plugged(9), StopPressed(9), FaultRaised(Fault.ISOLATION, 9), bench.reading(2)):
         bench.event(event)
     assert bench.events[-1]["eventType"] == "Updated"
-    assert bench.station.selected is None
+    assert bench.context.hal.selected is None

@@ -14,6 +14,7 @@ from services.ocpp.blocks.diagnostics import Diagnostics
 from services.ocpp.device_model import keys
 from services.ocpp.diagnostics.archive import Period
 from services.ocpp.diagnostics.upload import LogUpload, NotUploaded, UploadAttempt, Uploaded
+from services.ocpp.messages import CustomerInformationRequest
 from services.ocpp.transfer.rules import check_name
 from tests.support.station_bench import StationBench, set_variables
 
@@ -371,8 +372,9 @@ def test_customer_certificates_are_accepted_and_nothing_is_known(bench: StationB
 
 
 def test_long_reports_come_in_parts(bench: StationBench) -> None:
-    block = bench.station.block(Diagnostics)
-    asked = {"requestId": 3, "report": True, "clear": False}
+    block = bench.station.block("N")
+    assert isinstance(block, Diagnostics)
+    asked: CustomerInformationRequest = {"requestId": 3, "report": True, "clear": False}
     bench.tell(lambda now: block._notify(asked, "x" * 1200, now))
     bench.advance(0)
     parts = bench.sent("NotifyCustomerInformation")

@@ -13,7 +13,6 @@ from firmware.clock import format_utc
 from firmware.contract import BootCause, Reboot
 from firmware.update.slots import SlotStatus
 from services.ocpp.background import Failed, Order, Outcome
-from services.ocpp.blocks.firmware_management import FirmwareManagement
 from services.ocpp.firmware_update.tasks import (
     Download,
     Downloaded,
@@ -418,7 +417,7 @@ def test_download_that_a_restart_interrupted_is_paused_by_a_session(site: Site) 
 
 
 def test_station_wakes_at_each_date(site: Site) -> None:
-    block = site.station.block(FirmwareManagement)
+    block = site.station.block("L")
     site.request(retrieveDateTime=site.in_future(100), installDateTime=site.in_future(200))
     start = site.clock.monotonic()
     assert block.next_deadline() == pytest.approx(start + 100, abs=0.01)
