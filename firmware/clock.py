@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only place that reads the time.
+"""The only module that reads the time.
 
-Intervals and deadlines are always monotonic seconds (`float`); UTC is for what people and the CSMS read.
-Both come from a `Clock` that is passed in, so that a test plays a day in a second.
+Intervals and deadlines are always monotonic seconds (`float`); UTC is for people and the CSMS. Both come from a `Clock`
+that is passed in, so that a test can play a day in a second.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Protocol
 __all__ = ["CLOCK_CEILING", "CLOCK_FLOOR", "Clock", "SystemClock", "format_utc", "parse_utc"]
 
 CLOCK_FLOOR = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
-"""No true clock is before the day this firmware was written: an earlier reading means `not set`."""
+"""The day this firmware was written: a clock that reads earlier is not set."""
 CLOCK_CEILING = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
-"""Nor after the last station of this kind; far enough from the year 9999, where calendars end."""
+"""After the last station of this kind, and far enough from the year 9999, where `datetime` ends."""
 
 
 class Clock(Protocol):
-    """What reads the time."""
+    """A source of time."""
 
     def monotonic(self) -> float:
         """Seconds since an arbitrary point, the same for every process of one boot; never steps."""
 
     def utc(self) -> float:
-        """Seconds since 1970-01-01T00:00Z as the board believes; may be wrong and may step."""
+        """Seconds since 1970-01-01T00:00Z by the board's clock; may be wrong and may step."""
 
 
 class SystemClock:
@@ -45,9 +45,9 @@ def format_utc(seconds: float) -> str:
 
 
 def parse_utc(text: str) -> float:
-    """Seconds since 1970 of an RFC 3339 date-time; raises `ValueError` when it is none or has no zone.
+    """Seconds since 1970 of an RFC 3339 date-time; raises `ValueError` if it is not one, or has no time zone.
 
-    Its `T` and `Z` may be small letters (section 5.6).
+    `T` and `Z` may be lower case (section 5.6).
     """
     moment = datetime.fromisoformat(text.upper())
     if moment.tzinfo is None:

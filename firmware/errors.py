@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every exception of the firmware, in one tree that says whose fault it is.
+"""Every exception of the firmware, in one tree that says where the error is.
 
     BaywattError
-    ├── ConfigError        a settings, factory or product file says something impossible (the installer's)
-    ├── ContractError      the peer on the local socket broke the contract (the other process's)
-    ├── DriverError        a device did not do what its port promises (the hardware's)
+    ├── ConfigError        in a settings, factory or product file
+    ├── ContractError      in the other process: the peer on the local socket broke the contract
+    ├── DriverError        in the hardware: a device did not do what its port requires
     │   ├── DeviceLost         no answer: cable, power, link
-    │   └── DeviceRefused      an answer, but not the one asked for
-    ├── CsmsError          the CSMS sent what the specification does not allow (the remote's)
-    ├── ImageError         a firmware image is damaged, forged, or not for this station (its maker's)
-    └── StorageError       the disk is full, gone or damaged
+    │   └── DeviceRefused      an answer, but not the expected one
+    ├── CsmsError          in the CSMS: it sent what the specification does not allow
+    ├── ImageError         in a firmware image: damaged, forged, or not for this station
+    └── StorageError       in the storage: full, absent or damaged
 
-Anything else that is raised is our own mistake: it ends the process, and its supervisor restarts it.
+Any other exception is a bug: it ends the process, and its supervisor restarts it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class BaywattError(Exception):
 
 
 class ConfigError(BaywattError):
-    """A file of settings is wrong; the text says which file, where in it, and what was expected."""
+    """A settings file is wrong; the text names the file, the place in it, and what was expected."""
 
 
 class ContractError(BaywattError):
@@ -50,7 +50,7 @@ class DeviceLost(DriverError):
 
 
 class DeviceRefused(DriverError):
-    """The device answered that it will not, or did something else."""
+    """The device refused, or did something else."""
 
 
 class CsmsError(BaywattError):
@@ -58,8 +58,8 @@ class CsmsError(BaywattError):
 
 
 class ImageError(BaywattError):
-    """A firmware image that will not be installed; the text says why, without anything secret."""
+    """A firmware image that can't be installed; the text says why, without secrets."""
 
 
 class StorageError(BaywattError):
-    """What was to be kept could not be written or read."""
+    """Data could not be stored or read."""

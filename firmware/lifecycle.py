@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a daemon: start, being ready, staying healthy, an orderly stop.
+"""Runs a daemon: start, readiness, health, an orderly stop.
 
     async def main(life: Lifecycle) -> None:
         server = Server(...)
@@ -11,10 +11,10 @@
 
     sys.exit(run(main))
 
-`main` starts things and returns (or goes on as long as it likes). SIGTERM or SIGINT stops: what was started last is
-stopped first, tasks and callbacks alike, each within its time. A critical task that ends unasked, or a callback of
-the loop that raises, stops the process with exit code 1, and its supervisor restarts it: half a daemon is worse than
-none. systemd is told by sd_notify when it asks to be (NOTIFY_SOCKET, WATCHDOG_USEC).
+`main` starts everything and returns (or keeps running). SIGTERM or SIGINT stops the daemon: tasks and callbacks, the
+last started first, each within its time limit. A critical task that ends by itself, or a callback of the loop that
+raises, stops the process with exit code 1, and its supervisor restarts it: half a daemon is worse than none. systemd
+is notified (sd_notify) if the environment says so (NOTIFY_SOCKET, WATCHDOG_USEC).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["PARENT_VARIABLE", "STOP_STEP_TIMEOUT_S", "Lifecycle", "Notifier", "d
 
 STOP_STEP_TIMEOUT_S = 5.0
 PARENT_VARIABLE = "BAYWATT_DIE_WITH_PARENT"
-"""Environment: pid of the parent with which the process is to die (the rig's children)."""
+"""Environment: pid of the parent whose end ends this process (the rig's children)."""
 
 _PR_SET_PDEATHSIG = 1
 _EXIT_OK, _EXIT_FAILED, _EXIT_CONFIG = 0, 1, 2
@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Tells systemd how the daemon stands; does nothing when nobody asked, and never fails."""
+    """Reports the daemon's state to systemd; without NOTIFY_SOCKET it does nothing. Never raises."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
@@ -54,11 +54,11 @@ class Notifier:
         try:
             _notify(self._address, state)
         except OSError as error:
-            _log.warning("systemd can't be told %s: %s", state, error)
+            _log.warning("can't send %s to systemd: %s", state, error)
 
 
 def _watchdog_period(environment: Mapping[str, str]) -> float | None:
-    """The period in s within which systemd wants a sign of life; None when it wants none from us."""
+    """The period in s within which systemd expects a WATCHDOG=1 of this process; None if it expects none."""
     usec = environment.get("WATCHDOG_USEC", "")
     pid = environment.get("WATCHDOG_PID", "")
     if not usec.isdecimal() or int(usec) == 0 or (pid and pid != str(os.getpid())):
@@ -79,7 +79,7 @@ def _notify(address: str, state: str) -> None:
 
 
 class Lifecycle:
-    """What a daemon's `main` is given."""
+    """The daemon's tasks and stop callbacks; the argument of its `main`."""
 
     def __init__(self, group: asyncio.TaskGroup, notifier: Notifier) -> None:
         self._group = group
@@ -96,13 +96,13 @@ class Lifecycle:
         return self._asked.is_set()
 
     def on_stop(self, name: str, close: Callable[[], Awaitable[None]]) -> None:
-        """Await `close()` when stopping, after everything that was started later has stopped."""
+        """Await `close()` at the stop, after everything that was started later has stopped."""
         self._steps.append((name, close))
 
     def critical(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run `work` until we stop (it is then cancelled in its turn); if it ends before, the process ends."""
+        """Run `work` until the stop, which cancels it; if it ends before, the process stops."""
         task = self._group.create_task(self._guard(name, work), name=name)
-        # A task that is cancelled before its first step never gets into `_guard`.
+        # A task that is cancelled before its first step never enters `_guard`.
         task.add_done_callback(lambda _: work.close())
         task.add_done_callback(self._on_task_done)
         self._tasks.append(task)
@@ -116,30 +116,30 @@ class Lifecycle:
             self.critical("watchdog", self._feed_watchdog(self._notifier.watchdog_s / 2))
 
     def ready(self, status: str = "") -> None:
-        """Everything is started; tells systemd, with one line for people."""
+        """Report that everything is started, with one line for `systemctl status`."""
         if self.stopping:
             return
         _log.info("ready %s", status)
         self._notifier.send(f"READY=1\nSTATUS={status}")
 
     def status(self, text: str) -> None:
-        """One line for `systemctl status`."""
+        """Set the line that `systemctl status` shows."""
         self._notifier.send(f"STATUS={text}")
 
     def stop(self, reason: str) -> None:
-        """Stop in an orderly way, with the exit code so far."""
+        """Stop in an orderly way; the exit code stays as it is."""
         if not self.stopping:
             _log.info("stopping: %s", reason)
             self._asked.set()
 
     def fail(self, reason: str, exit_code: int = _EXIT_FAILED) -> None:
-        """Stop in an orderly way, with this exit code; too late for that when we are stopping already."""
+        """Stop in an orderly way with this exit code; no effect on it if the stop has already begun."""
         if not self.stopping:
             self.exit_code = exit_code
         self.stop(reason)
 
     async def stopped(self) -> None:
-        """Wait until someone wants us to stop."""
+        """Wait until a stop is requested."""
         await self._asked.wait()
 
     async def _guard(self, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -150,8 +150,8 @@ class Lifecycle:
             self.fail(f"critical task {name} failed")
         else:
             if not self.stopping:
-                _log.error("critical task %s ended unasked", name)
-                self.fail(f"critical task {name} ended unasked")
+                _log.error("critical task %s ended by itself", name)
+                self.fail(f"critical task {name} ended by itself")
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() and not self.stopping:
@@ -169,7 +169,7 @@ class Lifecycle:
             await asyncio.sleep(period_s)
 
     async def _stop_all(self, step_timeout_s: float) -> bool:
-        """Take every step, the last first; False when a task is left that will not end."""
+        """Run every stop step, the last first; returns False if a task has not ended."""
         self._notifier.send("STOPPING=1")
         while self._steps:
             name, close = self._steps.pop()
@@ -195,9 +195,9 @@ async def supervise(
     step_timeout_s: float = STOP_STEP_TIMEOUT_S,
     abandon: Callable[[], None] = lambda: os._exit(_EXIT_FAILED),
 ) -> int:
-    """`run` inside a loop that exists; the exit code. The loop's signal and exception handlers become ours.
+    """`run` inside a running loop, whose signal and exception handlers it replaces. Returns the exit code.
 
-    `abandon` is called when a task will not be cancelled, because no loop ends before its tasks do.
+    `abandon` is called when a task ignores its cancellation, because a loop doesn't end before its tasks do.
     """
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
@@ -215,7 +215,7 @@ async def supervise(
 
 
 async def _start(main: Callable[[Lifecycle], Awaitable[None]], life: Lifecycle) -> None:
-    """A `BaywattError` is told in one line, because it is somebody else's fault; anything else with its traceback."""
+    """Log a `BaywattError` in one line, because it is no bug of this process; anything else with its traceback."""
     try:
         await main(life)
     except ConfigError as error:
@@ -230,10 +230,10 @@ async def _start(main: Callable[[Lifecycle], Awaitable[None]], life: Lifecycle) 
 
 
 def _on_loop_error(life: Lifecycle, context: dict[str, Any]) -> None:
-    """A callback that raised is our own mistake, like a critical task that did; the rest is only told.
+    """Fail if a callback has raised: a bug, as in a critical task. Anything else is only logged.
 
-    asyncio also reports here what nobody fetched (a forgotten future's exception) and its own troubles (`OSError`),
-    which no restart would mend.
+    asyncio also reports exceptions of futures that were never awaited, and its own trouble (`OSError`); a restart
+    would fix neither.
     """
     error = context.get("exception")
     _log.error("%s", context.get("message"), exc_info=error)
@@ -246,7 +246,7 @@ def run(main: Callable[[Lifecycle], Awaitable[None]], *, step_timeout_s: float =
     """Run a daemon to its end.
 
     Returns:
-        The exit code: 0 when it was asked to stop, 2 when `main` raised `ConfigError`, 1 for any other failure.
+        The exit code: 0 after a requested stop, 2 if `main` raised `ConfigError`, 1 for any other failure.
     """
     parent = os.environ.get(PARENT_VARIABLE, "")
     if parent.isdecimal():
@@ -255,14 +255,14 @@ def run(main: Callable[[Lifecycle], Awaitable[None]], *, step_timeout_s: float =
 
 
 def die_with_parent(parent_pid: int, signal_number: int = signal.SIGKILL) -> None:
-    """Have the kernel send us `signal_number` when the parent ends, however it ends.
+    """Have the kernel send this process `signal_number` when the parent ends, however it ends.
 
-    Exits at once when the parent is gone already. Only that thread of the parent counts that started us.
+    Exits at once if the parent has already ended. "Parent" is the thread that started this process.
     """
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal_number), 0, 0, 0) != 0:
-        _log.warning("can't be tied to the parent: %s", os.strerror(ctypes.get_errno()))
+        _log.warning("can't set the parent-death signal: %s", os.strerror(ctypes.get_errno()))
     if os.getppid() != parent_pid:
         raise SystemExit(_EXIT_FAILED)

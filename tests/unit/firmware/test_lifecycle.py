@@ -30,7 +30,7 @@ async def supervised(main: Callable[[Lifecycle], Awaitable[None]], notifier: Not
 # --- ways to end --------------------------------------------------------------------------------------
 
 
-async def test_asked_to_stop_it_ends_well() -> None:
+async def test_requested_stop_exits_with_0() -> None:
     async def main(life: Lifecycle) -> None:
         life.critical("work", forever())
         life.ready("ready")
@@ -40,7 +40,7 @@ async def test_asked_to_stop_it_ends_well() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_signals_ask_it_to_stop(number: signal.Signals) -> None:
+async def test_signals_request_a_stop(number: signal.Signals) -> None:
     async def main(life: Lifecycle) -> None:
         os.kill(os.getpid(), number)
         await life.stopped()
@@ -56,7 +56,7 @@ async def test_a_main_that_is_still_starting_is_cancelled() -> None:
     assert await supervised(main) == 0
 
 
-async def test_a_critical_task_that_ends_takes_the_process_along(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_critical_task_that_ends_stops_the_process(caplog: pytest.LogCaptureFixture) -> None:
     async def returns() -> None:
         return None
 
@@ -64,10 +64,10 @@ async def test_a_critical_task_that_ends_takes_the_process_along(caplog: pytest.
         life.critical("work", returns())
 
     assert await supervised(main) == 1
-    assert "critical task work ended unasked" in caplog.text
+    assert "critical task work ended by itself" in caplog.text
 
 
-async def test_a_critical_task_that_fails_takes_the_process_along(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_critical_task_that_fails_stops_the_process(caplog: pytest.LogCaptureFixture) -> None:
     async def fails() -> None:
         raise KeyError("inside")
 
@@ -79,7 +79,7 @@ async def test_a_critical_task_that_fails_takes_the_process_along(caplog: pytest
     assert "KeyError: 'inside'" in caplog.text
 
 
-async def test_a_critical_task_that_is_cancelled_by_others_takes_the_process_along() -> None:
+async def test_a_critical_task_that_is_cancelled_by_others_stops_the_process() -> None:
     async def main(life: Lifecycle) -> None:
         life.critical("work", forever()).cancel()
 
@@ -91,7 +91,7 @@ async def test_a_critical_task_that_is_cancelled_by_others_takes_the_process_alo
     [
         (ConfigError("station.toml: identity is missing"), 2, "station.toml: identity is missing"),
         (DriverError("no meter"), 1, "DriverError: no meter"),
-        (ZeroDivisionError("ours"), 1, "Traceback"),
+        (ZeroDivisionError("bug"), 1, "Traceback"),
     ],
 )
 async def test_a_start_that_fails(error: Exception, code: int, words: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -109,12 +109,12 @@ async def test_a_start_that_fails(error: Exception, code: int, words: str, caplo
     assert closed == ["socket"]
 
 
-async def test_a_callback_that_raises_takes_the_process_along() -> None:
-    def ours() -> None:
+async def test_a_callback_that_raises_stops_the_process() -> None:
+    def bug() -> None:
         raise ZeroDivisionError
 
     async def main(life: Lifecycle) -> None:
-        asyncio.get_running_loop().call_soon(ours)
+        asyncio.get_running_loop().call_soon(bug)
 
     assert await supervised(main) == 1
 
@@ -124,10 +124,12 @@ async def test_a_callback_that_raises_takes_the_process_along() -> None:
     [
         {"message": "accept", "exception": OSError(24, "Too many open files"), "handle": None},
         {"message": "Future exception was never retrieved", "exception": ZeroDivisionError(), "future": None},
-        {"message": "only told"},
+        {"message": "only logged"},
     ],
 )
-async def test_what_no_restart_mends_is_only_told(context: dict[str, object], caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_a_restart_would_not_fix_is_only_logged(
+    context: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
     async def main(life: Lifecycle) -> None:
         asyncio.get_running_loop().call_exception_handler(context)
         life.stop("still here")
@@ -211,7 +213,7 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
         yield listening
 
 
-def told(systemd: socket.socket) -> list[str]:
+def received(systemd: socket.socket) -> list[str]:
     lines: list[str] = []
     while True:
         try:
@@ -220,28 +222,28 @@ def told(systemd: socket.socket) -> list[str]:
             return lines
 
 
-async def test_systemd_is_told(systemd: socket.socket) -> None:
+async def test_systemd_is_notified(systemd: socket.socket) -> None:
     async def main(life: Lifecycle) -> None:
         life.ready("two EVSEs")
         life.status("charging")
         life.stop("enough")
 
     assert await supervised(main, Notifier({"NOTIFY_SOCKET": systemd.getsockname()})) == 0
-    assert told(systemd) == ["READY=1\nSTATUS=two EVSEs", "STATUS=charging", "STOPPING=1"]
+    assert received(systemd) == ["READY=1\nSTATUS=two EVSEs", "STATUS=charging", "STOPPING=1"]
 
 
-async def test_an_abstract_socket_will_do(tmp_path: Path) -> None:
+async def test_an_abstract_socket(tmp_path: Path) -> None:
     name = f"baywatt-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind("\0" + name)
         listening.setblocking(False)
         Notifier({"NOTIFY_SOCKET": "@" + name}).send("READY=1")
-        assert told(listening) == ["READY=1"]
+        assert received(listening) == ["READY=1"]
 
 
-def test_systemd_gone_is_no_harm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).send("READY=1")
-    assert "can't be told READY=1" in caplog.text
+def test_systemd_gone_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "none")}).send("READY=1")
+    assert "can't send READY=1 to systemd" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ def test_systemd_gone_is_no_harm(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         ({"WATCHDOG_USEC": "soon"}, None),
     ],
 )
-def test_the_watchdog_is_ours_to_feed_if_systemd_says_so(environment: dict[str, str], period_s: float | None) -> None:
+def test_the_watchdog_period_is_systemds(environment: dict[str, str], period_s: float | None) -> None:
     assert Notifier(environment).watchdog_s == period_s
 
 
@@ -273,7 +275,7 @@ async def test_the_watchdog_is_fed_while_healthy(systemd: socket.socket, caplog:
 
     notifier = Notifier({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "2000"})
     assert await supervised(main, notifier) == 0
-    assert told(systemd) == ["WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"]
+    assert received(systemd) == ["WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"]
     assert caplog.text.count("health: bad") == 1
 
 
@@ -306,7 +308,7 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_process_that_is_asked_to_stop_exits_0(number: signal.Signals) -> None:
+def test_a_stopped_process_exits_with_0(number: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", DAEMON], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
@@ -314,7 +316,7 @@ def test_a_process_that_is_asked_to_stop_exits_0(number: signal.Signals) -> None
         assert process.wait(10) == 0
 
 
-def test_a_killed_parent_takes_its_child_along() -> None:
+def test_a_killed_parent_ends_its_child() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, DAEMON, PARENT_VARIABLE], stdout=subprocess.PIPE, text=True
     ) as parent:
