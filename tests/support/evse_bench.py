@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A charging point on the bench: the pure `step`, with just enough physics and vehicle to go through a session.
+"""One EVSE on the bench: the pure `step`, with just enough physics and vehicle to go through a session.
 
-Attributes are knobs: a test sets what its story needs (a contactor that sticks, a vehicle that refuses) and lets time
-pass with `run`. What the charging point promises in every state is checked after every step.
+Attributes are knobs: a test sets what it needs (a contactor that sticks, a vehicle that refuses) and lets time pass
+with `run`. The rules that hold in every state are checked after every step.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class EvseBench:
         # knobs: the vehicle
         self.vehicle: Vehicle | None = NO_VEHICLE
         self.obeys = True
-        """The vehicle goes along by itself."""
+        """The vehicle follows the sequence by itself."""
         self.wanted_a = 100.0
         # knobs: the hardware
         self.coil = False
@@ -71,14 +71,14 @@ class EvseBench:
         self.self_test: bool | None = True
         self.modules_obey = True
         self.held_v: float | None = None
-        """A voltage at the connector that nothing of ours makes."""
+        """A voltage at the connector that the modules do not make."""
         self.shorted = False
         self.ceiling = Limits(500.0, 400_000.0)
         self.groups = 4
         self.energy_wh = 1000.0
         # what it does
         self.output = (0.0, 0.0)
-        """What the modules are asked for: volts, amperes."""
+        """What is requested of the modules: volts, amperes."""
         self.self_test_started_at: float | None = None
 
     # --- what a test does ---------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ class EvseBench:
         self.vehicle = NO_VEHICLE
 
     def change(self, **fields: Any) -> None:
-        """The vehicle reports something else."""
+        """Change what the vehicle reports."""
         self.vehicle = replace(self.vehicle or NO_VEHICLE, **fields)
 
     def permit(self, session: str = "one", lease_s: float = 60.0) -> None:
@@ -103,33 +103,33 @@ class EvseBench:
         self.apply(LimitChanged(power_w))
 
     def fault(self, *faults: Fault) -> None:
-        """These and no others stand from outside the session."""
+        """Set the faults from outside the session."""
         self.faults = set(faults)
-        self._tell_faults()
+        self._pass_faults()
 
     def sample(self) -> None:
-        """One sample without time passing."""
-        self._tell_faults()
+        """Take a sample without letting time pass."""
+        self._pass_faults()
         self.apply(Sampled(self.readings()))
 
     def run(self, seconds: float) -> None:
-        """Time passes, ten samples a second."""
+        """Let time pass, with ten samples a second."""
         for _ in range(max(1, round(seconds / PERIOD_S))):
             self.now += PERIOD_S
             self.energy_wh += self.output_v * self.current_a * PERIOD_S / 3600.0
             if self.obeys:
-                self._go_along()
+                self._follow_sequence()
             self.sample()
 
     def run_to(self, stage: Stage, *, within_s: float = 30.0) -> None:
-        """Let time pass until the stage is reached; fails when it is not."""
+        """Let time pass until the stage is reached; fails after `within_s`."""
         end = self.now + within_s
         while self.state.stage is not stage:
             assert self.now < end, f"in {self.state.stage} instead of {stage}"
             self.run(PERIOD_S)
 
     def bring_to(self, stage: Stage) -> None:
-        """From nothing to this stage of a session, the usual way."""
+        """Go from idle to this stage of a session, the usual way."""
         if stage is Stage.IDLE:
             return self.run(PERIOD_S)
         self.plug()
@@ -152,7 +152,7 @@ class EvseBench:
         return self.run_to(stage)
 
     def charge(self) -> None:
-        """From nothing to energy transfer, and 3 s of it."""
+        """Go from idle to energy transfer, and charge for 3 s."""
         self.bring_to(Stage.CHARGING)
         self.run(3.0)
 
@@ -183,7 +183,7 @@ class EvseBench:
 
     @property
     def current_a(self) -> float:
-        """What flows: the modules' limit, if the vehicle's contactor lets it."""
+        """The current that flows: the modules' limit, if both contactors are closed."""
         if self.shorted and self.mirror:
             return 50.0 if self.output_v else 0.0
         flowing = self.mirror and self.vehicle is not None and self.vehicle.stage is VehicleStage.CHARGE
@@ -222,7 +222,7 @@ class EvseBench:
         self.actions += actions
         self._check(before, actions)
 
-    def _tell_faults(self) -> None:
+    def _pass_faults(self) -> None:
         faults = frozenset(self.faults | self.session_faults)
         if faults != self.state.faults:
             self.apply(FaultsChanged(faults))
@@ -249,7 +249,7 @@ class EvseBench:
                 pass
 
     def _check(self, before: State, actions: tuple[Action, ...]) -> None:
-        """What holds in every state, whatever happened."""
+        """Check the rules that hold in every state."""
         state = self.state
         assert state.coil_on is (state.stage in CLOSED), f"coil {state.coil_on} in {state.stage}"
         assert state.coil_on is self.coil
@@ -262,12 +262,12 @@ class EvseBench:
                 assert state.session is not None, "closed without a permission"
         last = None
         for phase in self.phases:
-            assert phase is not last, f"{phase} told twice"
+            assert phase is not last, f"{phase} published twice"
             last = phase
         assert (last or Phase.IDLE) is state.phase
 
-    def _go_along(self) -> None:
-        """A vehicle that does what the sequence wants of it."""
+    def _follow_sequence(self) -> None:
+        """Let the vehicle take its next step in the sequence."""
         vehicle = self.vehicle
         if vehicle is None or vehicle.pilot is Pilot.A:
             return

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cabinet in memory: a double for every port of `hal/ports.py`, with what it did and knobs for what it shall do.
+"""A cabinet in memory: a double for every port of `hal/ports.py`, which records its calls and does what the test sets.
 
-Time comes from a `ManualClock`; `failing` makes a device raise `DeviceLost`, `frozen` lets its readings grow old. The
-car at an EVSE goes along with the sequence (`obeys`) or says what the test tells it to.
+Time comes from a `ManualClock`; `failing` makes a device raise `DeviceLost`, `freeze` lets its readings grow old. The
+car at an EVSE follows the sequence (`obeys`) or reports what the test sets with `say`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ PACK_V = 380.0
 
 
 class _Fake:
-    """What every double has: calls in order, a device that can be lost, readings that can grow old."""
+    """The base of every double: calls in order, a device that can be lost, readings that can grow old."""
 
     stale_after_s = 1.0
 
@@ -109,7 +109,7 @@ class FakeContactor(_Fake):
 
 
 class FakeShelf(_Fake):
-    """Gives what it is asked for; current flows while `flowing` says so."""
+    """Delivers what is requested; current flows while `flowing` returns True."""
 
     groups = 10
     group_power_w = 40_000.0
@@ -146,7 +146,7 @@ class FakeShelf(_Fake):
 
 
 class FakeMeter(_Fake):
-    """Counts what the shelf delivers; `error_a` is by how much it errs."""
+    """Counts what the shelf delivers; `error_a` is its error in A."""
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__(clock)
@@ -205,7 +205,7 @@ class FakeVehicleLink(_Fake):
         return self._vehicle.stage
 
     def say(self, **fields: Any) -> None:
-        """The car reports something else; listeners hear of it at once."""
+        """Change what the car reports; listeners are called at once."""
         self._vehicle = replace(self._vehicle, **fields)
         for listener in self._listeners:
             listener(self.vehicle())
@@ -217,8 +217,8 @@ class FakeVehicleLink(_Fake):
     def unplug(self) -> None:
         self.say(pilot=Pilot.A, stage=VehicleStage.NONE, evcc_id=None, locked=False, target_current_a=0.0)
 
-    def go_along(self, matched: bool) -> None:
-        """The car takes its next step, if the station did its part."""
+    def take_next_step(self, matched: bool) -> None:
+        """Let the car take its next step, if the station has done its part."""
         stage = self.stage
         if not self.obeys or self._vehicle.pilot is Pilot.A:
             return
@@ -292,7 +292,7 @@ class FakeInputs(_Fake):
         self._listeners.append(on_change)
 
     def press(self, pressed: bool = True) -> None:
-        """The stop button, by its edge."""
+        """Press or release the stop button; listeners are called at the edge."""
         self.emergency_stop = pressed
         for listener in self._listeners:
             listener(self.reading())
@@ -409,7 +409,7 @@ class CabinetDouble:
         self.cabinet.listen(self.events.append)
 
     def run(self, seconds: float) -> None:
-        """Time passes: ten ticks a second, cars go along, meters count."""
+        """Let time pass: ten ticks a second, cars follow the sequence, meters count."""
         for _ in range(max(1, round(seconds * 10))):
             self.clock.advance(0.1)
             for evse in self.evses:
@@ -421,13 +421,13 @@ class CabinetDouble:
         return [event for event in self.events if isinstance(event, kind)]
 
     def pass_time(self, evse: int) -> None:
-        """A tenth of a second at this EVSE, without a tick: the meter counts, the car goes along."""
+        """Let 0.1 s pass at this EVSE without a tick: the meter counts, the car takes its next step."""
         volts, amps = self.shelf.outputs.get(evse, (0.0, 0.0))[0], self.shelf.amps(evse)
         contactor, meter, car = self.contactors[evse], self.meters[evse], self.cars[evse]
         contactor.volts = volts
         meter.volts, meter.amps = (volts if contactor.contact else 0.0), amps
         meter.energy_wh += volts * amps * 0.1 / 3600.0
-        car.go_along(abs(volts - PACK_V) < 20.0 and contactor.contact)
+        car.take_next_step(abs(volts - PACK_V) < 20.0 and contactor.contact)
 
     def _flows(self, evse: int) -> bool:
         return self.contactors[evse].contact and self.cars[evse].stage in (VehicleStage.CHARGE, VehicleStage.STOP)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Doubles for the local sockets: a raw peer that may misbehave, a scripted server, a cabinet made of nothing."""
+"""Doubles for the local sockets: a raw peer that may misbehave, a scripted server, an empty cabinet."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ TIMEOUT_S = 10.0
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    """Let the loop turn until `condition()` holds; fails after a time that no healthy run needs."""
+    """Let the loop run until `condition()` holds; fails after TIMEOUT_S, which no healthy run needs."""
     async with asyncio.timeout(TIMEOUT_S):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.002)
 
 
 class FixedClock:
-    """A clock that stands until it is moved."""
+    """A clock that stays where it is until it is moved."""
 
     def __init__(self, mono_s: float = 100.0, utc_s: float = 1_800_000_000.0) -> None:
         self.mono_s = mono_s
@@ -78,7 +78,7 @@ class RawPeer:
         return message
 
     async def closed(self) -> None:
-        """Wait for the end of the stream, whatever comes before it."""
+        """Read up to the end of the stream."""
         while await self.line():
             pass
 
@@ -118,7 +118,7 @@ class ScriptedServer:
 
 
 def snapshot(seq: int = 0, run_id: str = "run") -> Snapshot:
-    """A cabinet in which nothing is."""
+    """The snapshot of a cabinet without EVSEs."""
     return Snapshot(
         seq=seq,
         run_id=run_id,
@@ -134,7 +134,7 @@ def snapshot(seq: int = 0, run_id: str = "run") -> Snapshot:
 
 
 class AnsweringCabinet:
-    """Remembers what it is asked; EVSE 9 does not exist; `while_executing` events happen during each command."""
+    """Records its commands; EVSE 9 does not exist; publishes `while_executing` during each command."""
 
     def __init__(self) -> None:
         self.publish: Callable[[Event], None] = lambda event: None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each fault is raised once and cleared once, however many report it."""
+"""Each fault is raised once and cleared once, however many sources report it."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ CLEARED = FaultCleared(fault=Fault.METER, evse=1)
 
 
 @pytest.fixture
-def told() -> list[Event]:
+def published() -> list[Event]:
     return []
 
 
 @pytest.fixture
-def book(told: list[Event]) -> ActiveFaults:
-    return ActiveFaults(told.append)
+def faults(published: list[Event]) -> ActiveFaults:
+    return ActiveFaults(published.append)
 
 
-def test_two_sources_are_one_fault(book: ActiveFaults, told: list[Event]) -> None:
-    book.add("watch", Fault.METER, 1, detail="first")
-    book.add("board", Fault.METER, 1, detail="second")
-    book.add("watch", Fault.METER, 1, detail="again")
-    book.remove("watch", Fault.METER, 1)
-    assert told == [RAISED]
-    book.remove("board", Fault.METER, 1)
-    assert told == [RAISED, CLEARED]
+def test_two_sources_are_one_fault(faults: ActiveFaults, published: list[Event]) -> None:
+    faults.add("watch", Fault.METER, 1, detail="first")
+    faults.add("board", Fault.METER, 1, detail="second")
+    faults.add("watch", Fault.METER, 1, detail="again")
+    faults.remove("watch", Fault.METER, 1)
+    assert published == [RAISED]
+    faults.remove("board", Fault.METER, 1)
+    assert published == [RAISED, CLEARED]
 
 
-def test_what_nobody_reported_is_not_cleared(book: ActiveFaults, told: list[Event]) -> None:
-    book.add("watch", Fault.METER, 1, detail="first")
-    book.remove("board", Fault.METER, 1)
-    book.remove("watch", Fault.METER, 2)
-    book.remove("watch", Fault.DOOR_OPEN, None)
-    assert told == [RAISED]
+def test_what_no_source_reported_is_not_cleared(faults: ActiveFaults, published: list[Event]) -> None:
+    faults.add("watch", Fault.METER, 1, detail="first")
+    faults.remove("board", Fault.METER, 1)
+    faults.remove("watch", Fault.METER, 2)
+    faults.remove("watch", Fault.DOOR_OPEN, None)
+    assert published == [RAISED]
 
 
-def test_replace_clears_what_is_no_longer_found(book: ActiveFaults, told: list[Event]) -> None:
-    book.replace("watch", 1, [Finding(Fault.METER, "first"), Finding(Fault.PILOT, "")])
-    book.add("watch", Fault.METER, 2, detail="other EVSE")
-    told.clear()
-    book.replace("watch", 1, [Finding(Fault.PILOT, "still")])
-    assert told == [CLEARED]
-    assert book.own(1) == [Fault.PILOT]
-    assert book.own(2) == [Fault.METER]
+def test_replace_clears_what_is_no_longer_found(faults: ActiveFaults, published: list[Event]) -> None:
+    faults.replace("watch", 1, [Finding(Fault.METER, "first"), Finding(Fault.PILOT, "")])
+    faults.add("watch", Fault.METER, 2, detail="other EVSE")
+    published.clear()
+    faults.replace("watch", 1, [Finding(Fault.PILOT, "still")])
+    assert published == [CLEARED]
+    assert faults.own(1) == [Fault.PILOT]
+    assert faults.own(2) == [Fault.METER]
 
 
-def test_station_faults_touch_every_evse(book: ActiveFaults) -> None:
-    book.add("station", Fault.DOOR_OPEN, None)
-    book.add("watch", Fault.METER, 1)
-    assert book.touching(1) == {Fault.DOOR_OPEN, Fault.METER}
-    assert book.touching(2) == {Fault.DOOR_OPEN}
-    assert book.own(None) == [Fault.DOOR_OPEN]
+def test_station_faults_touch_every_evse(faults: ActiveFaults) -> None:
+    faults.add("station", Fault.DOOR_OPEN, None)
+    faults.add("watch", Fault.METER, 1)
+    assert faults.touching(1) == {Fault.DOOR_OPEN, Fault.METER}
+    assert faults.touching(2) == {Fault.DOOR_OPEN}
+    assert faults.own(None) == [Fault.DOOR_OPEN]

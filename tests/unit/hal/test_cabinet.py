@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole cabinet on doubles of its ports: sessions, faults by every road, commands, snapshot, life."""
+"""The whole cabinet on doubles of its ports: sessions, faults from every source, commands, snapshot, start and end."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_start_brings_everything_to_its_safe_value() -> None:
         assert fake.cars[evse].called("authorise") == [(False,)]
 
 
-def test_what_is_so_at_the_start_is_in_the_snapshot_and_no_news() -> None:
+def test_the_state_at_the_start_is_in_the_snapshot_and_not_in_events() -> None:
     fake = CabinetDouble()
     fake.cars[1].plug()
     fake.inputs.door_open = True
@@ -119,15 +119,15 @@ def test_a_whole_session(fake: CabinetDouble) -> None:
     fake.cars[1].unplug()
     fake.run(0.1)
     assert phase(fake) is Phase.IDLE
-    told = [event.phase for event in fake.of_kind(PhaseChanged)]
-    assert told[0] is Phase.PLUGGED
-    assert told[-2:] == [Phase.FINISHED, Phase.IDLE]
+    phases = [event.phase for event in fake.of_kind(PhaseChanged)]
+    assert phases[0] is Phase.PLUGGED
+    assert phases[-2:] == [Phase.FINISHED, Phase.IDLE]
     contexts = [event.context for event in fake.of_kind(MeterReading) if event.context is not MeterContext.PERIODIC]
     assert contexts == [MeterContext.START, MeterContext.STOP]
     assert len(fake.of_kind(Plugged)) == len(fake.of_kind(Unplugged)) == 1
 
 
-def test_vehicle_that_changes_its_mind_is_looked_at_at_once(fake: CabinetDouble) -> None:
+def test_change_of_a_vehicle_is_sampled_at_once(fake: CabinetDouble) -> None:
     fake.cars[1].plug()
     assert [type(event) for event in fake.events if not isinstance(event, MeterReading)][:1] == [Plugged]
 
@@ -215,29 +215,29 @@ def test_stop_button_opens_in_its_own_edge(fake: CabinetDouble) -> None:
 
 def test_stop_button_commands_the_contactors_before_anything_else(fake: CabinetDouble) -> None:
     charge(fake, 1)
-    coil_when_told: list[bool] = []
-    fake.cabinet.listen(lambda _event: coil_when_told.append(fake.contactors[1].coil))
+    coil_when_published: list[bool] = []
+    fake.cabinet.listen(lambda _event: coil_when_published.append(fake.contactors[1].coil))
     fake.inputs.press()
-    assert coil_when_told
-    assert not any(coil_when_told)
+    assert coil_when_published
+    assert not any(coil_when_published)
 
 
 def test_stop_button_is_quick(fake: CabinetDouble) -> None:
-    """A bound wide enough for a busy machine: what is measured is that nothing waits for a tick."""
+    """A bound wide enough for a busy machine: the point is that nothing waits for a tick."""
     charge(fake, 1)
     start = time.perf_counter()
     fake.inputs.press()
     assert time.perf_counter() - start < 0.1
 
 
-def test_stop_button_that_a_driver_does_not_tell_is_found_by_the_tick(fake: CabinetDouble) -> None:
+def test_stop_button_that_a_driver_does_not_report_is_found_by_the_tick(fake: CabinetDouble) -> None:
     charge(fake)
     fake.inputs.emergency_stop = True
     fake.run(0.1)
     assert not fake.contactors[1].coil
 
 
-# --- faults by every road -------------------------------------------------------------------------------------
+# --- faults from every source ----------------------------------------------------------------------------------
 
 
 def test_lost_inputs_stop_the_station(fake: CabinetDouble) -> None:
@@ -288,7 +288,7 @@ def test_board_fault(fake: CabinetDouble) -> None:
     assert raised(fake) == cleared(fake) == [(Fault.GROUND_FAULT, 1)]
 
 
-def test_insulation_fault_while_charging_stands_until_the_plug_is_out(fake: CabinetDouble) -> None:
+def test_insulation_fault_while_charging_remains_until_the_plug_is_out(fake: CabinetDouble) -> None:
     charge(fake)
     fake.run(5.0)
     fake.monitors[1].kohm = 60.0
@@ -314,7 +314,7 @@ def test_welded_contact(fake: CabinetDouble) -> None:
     assert phase(fake, 2) is Phase.IDLE
 
 
-def test_contactor_that_can_t_be_told_is_told_again(fake: CabinetDouble) -> None:
+def test_opening_is_repeated_until_the_contactor_answers(fake: CabinetDouble) -> None:
     charge(fake)
     fake.contactors[1].failing = True
     fake.cabinet.execute(Withdraw(1))
@@ -328,7 +328,7 @@ def test_contactor_that_can_t_be_told_is_told_again(fake: CabinetDouble) -> None
     assert (Fault.CONTACTOR_FAILED, 1) in cleared(fake)
 
 
-def test_modules_that_do_not_obey(fake: CabinetDouble) -> None:
+def test_modules_that_do_not_answer(fake: CabinetDouble) -> None:
     charge(fake)
     fake.shelf.failing = True
     fake.run(0.2)
@@ -423,7 +423,7 @@ def test_commands_that_are_refused(fake: CabinetDouble, command: Command, proble
     assert answer[0] is problem
 
 
-def test_another_session_waits_for_its_turn(fake: CabinetDouble) -> None:
+def test_a_second_session_is_refused_until_the_first_is_withdrawn(fake: CabinetDouble) -> None:
     permit(fake, session="one")
     answer = fake.cabinet.execute(Permit(1, "two", 10.0))
     assert answer is not None
@@ -468,7 +468,7 @@ def test_reboot_does_not_wait_for_ever(fake: CabinetDouble) -> None:
     assert fake.board.called("reboot") == [()]
 
 
-# --- life --------------------------------------------------------------------------------------------------
+# --- running and closing ------------------------------------------------------------------------------------------
 
 
 def test_watchdog_is_fed_while_every_loop_lives(fake: CabinetDouble) -> None:
@@ -482,7 +482,7 @@ def test_watchdog_is_fed_while_every_loop_lives(fake: CabinetDouble) -> None:
     assert len(fake.board.called("feed_watchdog")) == before
 
 
-def test_watchdog_that_can_t_be_fed_is_not_the_end(fake: CabinetDouble) -> None:
+def test_watchdog_that_can_t_be_fed_does_not_end_the_loop(fake: CabinetDouble) -> None:
     fake.board.failing = True
     fake.run(1.0)
     assert fake.cabinet.board_clock().is_set is False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HAL's settings file: what is taken, and how precisely the rest is refused."""
+"""The HAL's settings file: what is accepted, and the precise refusal of the rest."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert screen.device == DeviceSpec("simulated", "world", {"screen": 1, "evse": 2, "brightness": 80})
 
 
-def test_what_is_not_there_has_a_default(tmp_path: Path) -> None:
+def test_missing_settings_have_a_default(tmp_path: Path) -> None:
     lines = [line for line in WHOLE.splitlines() if not line.startswith(("socket", "log_level", "allowed", "card_"))]
     config = read(tmp_path, "\n".join(lines).replace(SCREEN.strip(), ""))
     assert config.socket == "/run/baywatt/hal.sock"
@@ -75,7 +75,7 @@ def test_what_is_not_there_has_a_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "named"),
     [
         ('socket = "run', 'sokcet = "run', "sokcet"),
         ("max_current_a = 500.0", "max_current_a = 0.0", "max_current_a"),
@@ -91,13 +91,13 @@ def test_what_is_not_there_has_a_default(tmp_path: Path) -> None:
         ("allowed_uids = [1001]", "allowed_uids = [-1]", "allowed_uids"),
     ],
 )
-def test_what_can_t_be_is_refused_by_name(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_invalid_settings_are_refused_by_name(tmp_path: Path, old: str, new: str, named: str) -> None:
     assert old in WHOLE
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(ConfigError, match=named):
         read(tmp_path, WHOLE.replace(old, new, 1) if "evse = 2\nc" not in old else WHOLE.replace(old, new))
 
 
-def test_a_station_without_an_evse_is_none(tmp_path: Path) -> None:
+def test_a_station_without_an_evse_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         read(tmp_path, STATION + "evse = []\n")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A local process that was let onto the HAL's socket and means no good: the HAL stays there for the others."""
+"""A hostile local process that may connect to the HAL's socket: the HAL keeps serving the others."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LINES = st.one_of(MESSAGES, MESSAGES, MESSAGES, st.binary(max_size=60), st.just(
 
 
 class _Wire(asyncio.Transport):
-    """Takes what is written, and is never full."""
+    """Collects what is written; never full."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,14 +64,14 @@ class _Wire(asyncio.Transport):
     abort = close
 
     @property
-    def heard(self) -> list[Any]:
-        """What the HAL said; each line keeps the contract."""
+    def received(self) -> list[Any]:
+        """The messages that the HAL has sent; each line keeps the contract."""
         lines = self.written.splitlines(keepends=True)
         assert all(len(line) <= MAX_LINE_BYTES for line in lines)
         return [_decode(line[:-1]) for line in lines]
 
 
-class Desk:
+class ServedCabinet:
     """The real cabinet on doubles, behind the real server, without a socket."""
 
     def __init__(self) -> None:
@@ -92,26 +92,26 @@ class Desk:
         connection.connection_lost(None)
 
     def check_alive(self) -> None:
-        """The next service finds the HAL as it should be, and nothing was energised."""
+        """Check that the next service is served and that no contactor was closed."""
         connection, wire = self.connect()
         connection.data_received(msgspec.json.encode(GREETING) + b"\n")
-        assert [type(message) for message in wire.heard[:2]] == [Greeting, Snapshot]
+        assert [type(message) for message in wire.received[:2]] == [Greeting, Snapshot]
         self.leave(connection)
         assert not any(contactor.coil for contactor in self.fake.contactors.values())
 
 
 async def _play(lines: list[bytes], cut: int) -> None:
-    desk = Desk()
-    connection, wire = desk.connect()
+    hal = ServedCabinet()
+    connection, wire = hal.connect()
     stream = b"\n".join([msgspec.json.encode(GREETING), *lines, b""])
     for at in range(0, len(stream), cut):
         if not wire.closed:
             connection.data_received(stream[at : at + cut])
-    answers = [message for message in wire.heard if isinstance(message, Done | Refused)]
+    answers = [message for message in wire.received if isinstance(message, Done | Refused)]
     assert len(answers) <= len(lines)
-    desk.leave(connection)
-    desk.fake.run(0.2)
-    desk.check_alive()
+    hal.leave(connection)
+    hal.fake.run(0.2)
+    hal.check_alive()
 
 
 @settings(max_examples=150)
@@ -130,19 +130,19 @@ def test_whatever_a_peer_sends_the_next_one_is_served(lines: list[bytes], cut: i
     ],
 )
 def test_what_would_make_the_snapshot_too_long_is_refused(command: dict[str, Any]) -> None:
-    """Else nobody could connect any more until the HAL is started again."""
+    """Otherwise no client could connect any more until the HAL is restarted."""
 
     async def play() -> None:
-        desk = Desk()
-        connection, wire = desk.connect()
+        hal = ServedCabinet()
+        connection, wire = hal.connect()
         connection.data_received(msgspec.json.encode(GREETING) + b"\n")
         for number in (1, 2):
             place = {"screen": number} if command["kind"] == "show" else {"evse": number}
             request = {"kind": "request", "id": number, "command": {**command, **place}}
             connection.data_received(msgspec.json.encode(request) + b"\n")
-        answers = [message for message in wire.heard if isinstance(message, Done | Refused)]
+        answers = [message for message in wire.received if isinstance(message, Done | Refused)]
         assert [type(answer) for answer in answers] == [Refused, Refused]
-        desk.leave(connection)
-        desk.check_alive()
+        hal.leave(connection)
+        hal.check_alive()
 
     asyncio.run(play())

@@ -79,7 +79,7 @@ def test_acknowledged_up_to_and_including() -> None:
     journal = Journal()
     for event in (CARD, TOUCH, Plugged(evse=1), CARD):
         record(journal, event)
-    journal.acknowledge(2)  # of an event that is not kept: everything before it is safe
+    journal.acknowledge(2)  # an event that is not kept: acknowledges the kept ones before it
     assert numbers(journal.unacknowledged()) == [3, 4]
     journal.acknowledge(3)
     journal.acknowledge(1)
@@ -95,7 +95,7 @@ def test_a_number_that_was_never_given_is_not_acknowledged(seq: int) -> None:
     assert len(journal) == 1
 
 
-def test_a_replay_holds_the_moment_it_was_asked_for() -> None:
+def test_a_replay_contains_the_events_kept_when_it_was_requested() -> None:
     journal = Journal()
     record(journal, CARD)
     replay = journal.unacknowledged()
@@ -118,7 +118,7 @@ def test_the_oldest_card_goes_first_then_the_oldest_of_any_kind(caplog: pytest.L
     assert "04AABBCC" not in caplog.text
 
 
-def test_acknowledged_cards_do_not_stand_in_for_others() -> None:
+def test_acknowledged_cards_are_not_dropped_in_place_of_others() -> None:
     journal = Journal(limit=2)
     record(journal, CARD)
     journal.acknowledge(1)
@@ -138,7 +138,7 @@ def test_ten_thousand_are_kept() -> None:
 
 
 class Service:
-    """A service that dies between any two steps; `disk` is what survives, `safe` what it wrote there in order."""
+    """A service that dies between any two steps; `safe` are the kept events it wrote to disk, in order."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal

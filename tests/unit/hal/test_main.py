@@ -116,7 +116,7 @@ class Client:
 
     async def receive_until(self, phase: Phase) -> None:
         while phase not in self.phases:
-            assert await self.receive() is not None, "the HAL hung up"
+            assert await self.receive() is not None, "the HAL closed the connection"
 
     def close(self) -> None:
         self._writer.close()

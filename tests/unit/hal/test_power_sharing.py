@@ -20,7 +20,7 @@ GROUPS = 10
 
 
 class Shelf:
-    """Ten groups, asked once a second."""
+    """Ten groups, allocated once a second."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of drivers: every name in it loads, and hardware is made of a configuration."""
+"""The table of drivers: every name in it loads, and hardware is made from the settings."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RecordingBus:
 
 
 class Recording:
-    """A driver that remembers what it was made of."""
+    """A driver that records its bus and options."""
 
     def __init__(self, bus: object, options: dict[str, Any]) -> None:
         self.bus = bus
@@ -73,7 +73,7 @@ async def open_recording(options: dict[str, Any]) -> RecordingBus:
 
 @pytest.fixture
 def _recording(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A driver of the test's own in the tables, as a line in them would put it there."""
+    """Put a driver of this test into the tables, like a line of theirs."""
     RecordingBus.opened = []
     monkeypatch.setitem(registry.BUSES, "recording", f"{__name__}:open_recording")
     for port in PORTS:

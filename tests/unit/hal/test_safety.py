@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the watches find in public readings, and how long a condition has to last before it counts."""
+"""What the watches find in readings, and how long a condition must last before it counts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ GOOD = Readings(
 
 
 class Watched:
-    """A watch with the state and readings it is asked about; charging for a minute at the start."""
+    """A watch with the state and readings that it checks; at the start the EVSE has been charging for a minute."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -55,23 +55,23 @@ class Watched:
         self.state = State(evse=1, rating=RATING, stage=Stage.CHARGING, since=0.0, coil_on=True, output_a=100.0)
         self.readings = GOOD
         self.temp_c: float | None = 25.0
-        self.ask()
+        self.faults()
 
-    def ask(self) -> set[Fault]:
+    def faults(self) -> set[Fault]:
         return {finding.fault for finding in self.findings()}
 
     def findings(self) -> list[Finding]:
         return self.watch.check(self.state, self.readings, self.temp_c, self.now)
 
     def after(self, seconds: float) -> set[Fault]:
-        """What stands after so long, asked ten times a second."""
+        """The faults present after `seconds`, checked ten times a second."""
         found: set[Fault] = set()
         for _ in range(round(seconds * 10)):
             self.now += 0.1
-            found = self.ask()
+            found = self.faults()
         return found
 
-    def see(self, **fields: Any) -> None:
+    def read(self, **fields: Any) -> None:
         self.readings = replace(self.readings, **fields)
 
 
@@ -84,7 +84,7 @@ def test_nothing_is_found_when_all_is_well(watched: Watched) -> None:
     assert watched.after(20.0) == set()
 
 
-# what is seen, how long it is borne, and the fault after that
+# what is read, for how long it is tolerated, and the fault after that
 CONDITIONS = [
     pytest.param({"vehicle": None}, 0.0, Fault.VEHICLE_LINK, id="vehicle link silent"),
     pytest.param({"vehicle": replace(VEHICLE, pilot=Pilot.E)}, 0.0, Fault.PILOT, id="pilot shorted"),
@@ -99,31 +99,33 @@ CONDITIONS = [
     pytest.param({"contactor_closed": False}, 0.5, Fault.CONTACTOR_FAILED, id="contact dropped"),
     pytest.param({"connector_v": 460.0}, 0.4, Fault.OVER_VOLTAGE, id="above the vehicle's limit"),
     pytest.param({"connector_v": 560.0}, 0.0, Fault.OVER_VOLTAGE, id="above the table"),
-    pytest.param({"power": PowerReading(0, 400.0, 130.0, 4)}, 1.0, Fault.OVER_CURRENT, id="more than was asked"),
+    pytest.param({"power": PowerReading(0, 400.0, 130.0, 4)}, 1.0, Fault.OVER_CURRENT, id="more than requested"),
 ]
 
 
-@pytest.mark.parametrize(("seen", "borne_s", "fault"), CONDITIONS)
-def test_condition_counts_after_its_time(watched: Watched, seen: dict[str, Any], borne_s: float, fault: Fault) -> None:
-    watched.see(**seen)
-    if borne_s:
-        assert fault not in watched.after(borne_s - 0.1)
+@pytest.mark.parametrize(("seen", "tolerated_s", "fault"), CONDITIONS)
+def test_condition_counts_after_its_time(
+    watched: Watched, seen: dict[str, Any], tolerated_s: float, fault: Fault
+) -> None:
+    watched.read(**seen)
+    if tolerated_s:
+        assert fault not in watched.after(tolerated_s - 0.1)
     assert fault in watched.after(0.3)
 
 
-@pytest.mark.parametrize(("seen", "borne_s", "fault"), [case for case in CONDITIONS if case.values[1]])
+@pytest.mark.parametrize(("seen", "tolerated_s", "fault"), [case for case in CONDITIONS if case.values[1]])
 def test_condition_that_comes_and_goes_never_counts(
-    watched: Watched, seen: dict[str, Any], borne_s: float, fault: Fault
+    watched: Watched, seen: dict[str, Any], tolerated_s: float, fault: Fault
 ) -> None:
     for _ in range(10):
         watched.readings = replace(GOOD, **seen)
-        assert fault not in watched.after(min(borne_s - 0.1, 3.0))
+        assert fault not in watched.after(min(tolerated_s - 0.1, 3.0))
         watched.readings = GOOD
         watched.after(0.2 if fault is not Fault.OVER_CURRENT else 3.0)
 
 
 def test_meter_gap_of_3_s_is_no_fault_and_no_other_error_either(watched: Watched) -> None:
-    watched.see(meter=None)
+    watched.read(meter=None)
     assert watched.after(3.0) == set()
     watched.readings = GOOD
     assert watched.after(3.0) == set()
@@ -135,27 +137,27 @@ def test_meter_that_lags_behind_a_ramp_agrees(watched: Watched) -> None:
         amps = 100.0 + 2.5 * tenth
         watched.state = replace(watched.state, output_a=amps)
         stale = 100.0 + 25.0 * max(0, tenth // 10 - 1)
-        watched.see(power=PowerReading(0, 400.0, amps, 4), meter=MeterSample(0, 0, 400.0, stale, 0))
+        watched.read(power=PowerReading(0, 400.0, amps, 4), meter=MeterSample(0, 0, 400.0, stale, 0))
         assert watched.after(0.1) == set()
 
 
-def test_spurious_insulation_value_at_ramp_up_is_borne(watched: Watched) -> None:
+def test_spurious_insulation_value_at_ramp_up_is_tolerated(watched: Watched) -> None:
     watched.state = replace(watched.state, since=watched.now)
-    watched.see(insulation=InsulationReading(0, 10.0, True, True))
+    watched.read(insulation=InsulationReading(0, 10.0, True, True))
     assert watched.after(4.5) == set()
     watched.readings = GOOD
     assert watched.after(5.0) == set()
 
 
-def test_insulation_is_judged_by_valid_values_only(watched: Watched) -> None:
-    watched.see(insulation=InsulationReading(0, 10.0, False, True))
+def test_only_valid_insulation_values_count(watched: Watched) -> None:
+    watched.read(insulation=InsulationReading(0, 10.0, False, True))
     assert watched.after(10.0) == set()
 
 
 @pytest.mark.parametrize("stage", [Stage.IDLE, Stage.PLUGGED, Stage.CLOSE, Stage.PRECHARGE, Stage.WELDING])
-def test_insulation_and_currents_are_judged_during_transfer_only(watched: Watched, stage: Stage) -> None:
+def test_insulation_and_currents_are_checked_during_transfer_only(watched: Watched, stage: Stage) -> None:
     watched.state = replace(watched.state, stage=stage, coil_on=stage in (Stage.CLOSE, Stage.PRECHARGE))
-    watched.see(
+    watched.read(
         contactor_closed=watched.state.coil_on,
         insulation=InsulationReading(0, 10.0, True, True),
         meter=MeterSample(0, 0, 0, 50.0, 0),
@@ -168,7 +170,7 @@ def test_contact_that_stays_closed_is_welded_until_it_opens(watched: Watched) ->
     watched.state = replace(watched.state, stage=Stage.FINISHED, coil_on=False)
     assert watched.after(0.4) == set()
     assert watched.after(0.3) == {Fault.CONTACTOR_WELDED}
-    watched.see(contactor_closed=False)
+    watched.read(contactor_closed=False)
     assert watched.after(0.1) == set()
 
 
@@ -197,7 +199,7 @@ def test_hot_plug_cools_with_hysteresis(watched: Watched) -> None:
     assert watched.after(0.1) == set()
 
 
-def test_device_never_heard_of_has_the_grace_of_a_start() -> None:
+def test_device_that_never_answered_has_a_grace_period_at_the_start() -> None:
     watch = EvseWatch(0.0)
     state = State(evse=1, rating=RATING)
     silent = replace(
@@ -208,8 +210,8 @@ def test_device_never_heard_of_has_the_grace_of_a_start() -> None:
     assert late == {Fault.VEHICLE_LINK, Fault.POWER_MODULE, Fault.METER}
 
 
-def test_what_vanishes_by_its_own_consequence_is_latched(watched: Watched) -> None:
-    watched.see(connector_v=560.0)
+def test_finding_that_its_own_consequence_removes_is_latched(watched: Watched) -> None:
+    watched.read(connector_v=560.0)
     assert [finding.latched for finding in watched.findings()] == [True]
     watched.readings = replace(GOOD, vehicle=None)
     assert [finding.latched for finding in watched.findings()] == [False]

@@ -72,7 +72,7 @@ async def server(cabinet: AnsweringCabinet, path: Path) -> AsyncIterator[HalServ
 
 
 async def greeted(path: Path, role: str = "service", version: int = CONTRACT_VERSION) -> RawPeer:
-    """A peer that has said its greeting and heard the HAL's."""
+    """A peer that has sent its greeting and received the HAL's."""
     peer = await RawPeer.connect(path)
     peer.say(kind="greeting", version=version, role=role, software=f"a {role}")
     assert await peer.hear() == HAL_GREETING
@@ -104,7 +104,7 @@ async def test_the_hal_greets_at_once(path: Path, server: HalServer) -> None:
     await peer.close()
 
 
-async def test_another_version_hears_ours_and_is_closed(
+async def test_another_version_receives_ours_and_is_closed(
     path: Path, server: HalServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Voltages and currents that an EVSE gives."""
+"""Voltages and currents that an EVSE may give."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def test_limits_merge_to_the_lowest() -> None:
 
 
 @given(st.floats(0, 500), st.floats(0, 500), st.floats(-1, 10))
-def test_a_rise_is_limited_and_a_fall_is_not(present: float, wanted: float, elapsed: float) -> None:
-    result = ramp(present, wanted, elapsed)
-    assert result <= wanted
-    if wanted <= present:
-        assert result == wanted
+def test_a_rise_is_limited_and_a_fall_is_not(present: float, target: float, elapsed: float) -> None:
+    result = ramp(present, target, elapsed)
+    assert result <= target
+    if target <= present:
+        assert result == target
     else:
         assert result <= present + 25.0 * max(0.0, elapsed) + 1e-9

@@ -17,18 +17,18 @@ from tests.support.evse_bench import PERIOD_S, EvseBench
 ENERGISED = [stage for stage in RUNNING if stage in CLOSED]
 
 
-# --- in which stage, what is done, how long it may last, which fault it raises ------------------------------
+# --- in which stage, what goes wrong, after how long it raises which fault ------------------------------
 
 Sabotage = Callable[[EvseBench], Any]
 
 
 def knob(**values: object) -> Sabotage:
-    def turn(bench: EvseBench) -> None:
+    def set_knobs(bench: EvseBench) -> None:
         for name, value in values.items():
             assert hasattr(bench, name)
             setattr(bench, name, value)
 
-    return turn
+    return set_knobs
 
 
 def says(**fields: object) -> Sabotage:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Anything may happen in any order: what the charging point promises holds all the same.
+"""Anything may happen in any order: the rules of an EVSE hold all the same.
 
-The bench checks the promises that hold in every state (coil only in the closed stages, modules never driven into an
-open contact, no phase told twice); here are those that need a history.
+The bench checks the rules that hold in every state (coil on only in the closed stages, modules never driven into an
+open contact, no phase published twice); here are those that need a history.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class AnyOrder(RuleBasedStateMachine):
         self.bench.unplug()
 
     @rule(stage=st.sampled_from(VehicleStage), pilot=st.sampled_from(Pilot))
-    def vehicle_says_anything(self, stage: VehicleStage, pilot: Pilot) -> None:
+    def vehicle_reports_anything(self, stage: VehicleStage, pilot: Pilot) -> None:
         self.bench.change(stage=stage, pilot=pilot)
 
     @rule(volts=st.floats(0, 1500), amps=st.floats(0, 800))
-    def vehicle_asks_for_anything(self, volts: float, amps: float) -> None:
+    def vehicle_requests_anything(self, volts: float, amps: float) -> None:
         self.bench.wanted_a = amps
         self.bench.change(target_voltage_v=volts, target_current_a=amps)
 
@@ -102,7 +102,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def a_good_session_begins(self) -> None:
-        """Chance alone seldom gets to energy transfer."""
+        """Random steps alone seldom reach energy transfer."""
         bench = self.bench
         bench.mirror_stuck, bench.meter_lost, bench.insulation_kohm, bench.groups = None, False, 5000.0, 4
         bench.ceiling, bench.obeys, bench.wanted_a = Limits(500.0, 400_000.0), True, 100.0
@@ -115,7 +115,7 @@ class AnyOrder(RuleBasedStateMachine):
         bench.permit()
         bench.run_to(Stage.CHARGING)
 
-    # --- promises ------------------------------------------------------------------------------------------------
+    # --- rules ---------------------------------------------------------------------------------------------------
 
     @invariant()
     def closed_only_with_permission(self) -> None:
@@ -135,8 +135,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def plugs_alternate(self) -> None:
-        told = [type(event) for event in self.bench.events if isinstance(event, Plugged | Unplugged)]
-        assert all(kind is (Plugged, Unplugged)[index % 2] for index, kind in enumerate(told))
+        kinds = [type(event) for event in self.bench.events if isinstance(event, Plugged | Unplugged)]
+        assert all(kind is (Plugged, Unplugged)[index % 2] for index, kind in enumerate(kinds))
 
     @invariant()
     def starts_and_stops_alternate_and_the_register_only_rises(self) -> None:

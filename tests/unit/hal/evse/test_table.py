@@ -42,15 +42,17 @@ def test_every_running_stage_can_be_stopped_in_every_way(stage: Stage, trigger: 
 
 
 @pytest.mark.parametrize("stage", [Stage.ASK_STOP, Stage.RAMP_DOWN, Stage.OPEN])
-def test_stopping_only_goes_on(stage: Stage) -> None:
+def test_stopping_only_moves_forward(stage: Stage) -> None:
     ends = {end for (start, _), end in TRANSITIONS.items() if start is stage}
     assert ends <= {Stage.RAMP_DOWN, Stage.OPEN, Stage.WELDING}
 
 
 def test_the_contactor_closes_on_one_way_only() -> None:
-    """Into the closed stages leads nothing but `discharge` done."""
-    doors = {(start, trigger) for (start, trigger), end in TRANSITIONS.items() if end in CLOSED and start not in CLOSED}
-    assert doors == {(Stage.DISCHARGE, Trigger.DONE)}
+    """The only transition into the closed stages is `discharge` done."""
+    ways_in = {
+        (start, trigger) for (start, trigger), end in TRANSITIONS.items() if end in CLOSED and start not in CLOSED
+    }
+    assert ways_in == {(Stage.DISCHARGE, Trigger.DONE)}
 
 
 def test_every_closed_stage_but_energy_transfer_is_bounded() -> None:
