@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every functional block is given, and what it must offer.
 
-A block is logic without I/O: plain methods, `now` (monotonic seconds) with every event, no waiting. What it wants
-done it puts into the context (`outbox`, `hal`, `emit`, `board`), and the station carries it out after the
-database has committed. A block names its next deadline; the station keeps the one timer.
+A block is logic without I/O: plain methods, `now` (monotonic seconds) with every event, no waiting. Its orders go into
+the context (`outbox`, `hal`, `emit`, `link_orders`, `start_task`), and the station carries them out after the database
+has committed. A block names its next deadline; the station keeps the one timer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TriggerAnswer = Literal["Accepted", "Rejected", "NotImplemented"]
 
 
 class Refusal(CsmsError):
-    """A CALL that is answered with a CALLERROR; `code` is one of part 4's."""
+    """The answer to a CALL is a CALLERROR with this `code`, one of those of part 4."""
 
     def __init__(self, code: str, description: str = "", details: Mapping[str, Any] | None = None) -> None:
         super().__init__(f"{code}: {description}")
@@ -48,7 +48,7 @@ class Refusal(CsmsError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a request of ours got no result: `timeout`, `offline`, or the CSMS's CALLERROR code."""
+    """Why a request of the station has no result: `timeout`, `offline`, or the CSMS's CALLERROR code."""
 
     code: str
     description: str = ""
@@ -56,7 +56,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Registration:
-    """Where we stand with the CSMS; owner: provisioning (B)."""
+    """State of the connection and of the registration with the CSMS; owner: provisioning (B)."""
 
     link_up: bool = False
     status: RegistrationStatusEnumType | None = None
@@ -67,13 +67,13 @@ class Registration:
 
     @property
     def online(self) -> bool:
-        """May we send anything? (B01.FR.08, B02.FR.02)"""
+        """Whether the station may send requests of its own (B01.FR.08, B02.FR.02)."""
         return self.link_up and self.status == "Accepted"
 
 
 @dataclass(slots=True)
 class Context:
-    """The world as blocks see it."""
+    """What the blocks share."""
 
     product: Product
     model: DeviceModel
@@ -84,17 +84,17 @@ class Context:
     hal: HalView
     time: StationTime
     new_id: Callable[[], str]
-    """A fresh UUID."""
+    """Returns a new UUID."""
     boot_cause: str
     serial_number: str
     profiles: dict[int, NetworkProfile]
     """Configuration slots; owner: provisioning (B)."""
     certificates: CertificateStore
-    """On disk at once, not with the unit of work: an answer never promises more than what is kept."""
+    """Writes to the disk at once, not with the unit of work: an answer never promises more than is stored."""
     firmware: Firmware | None = None
     """None on a station that can't update itself."""
     security_log: SecurityRecord | None = None
-    """None only where nothing of it is looked at."""
+    """None only in tests that do not need it."""
     registration: Registration = field(default_factory=Registration)
     signals: list[Signal] = field(default_factory=list)
     link_orders: list[LinkOrder] = field(default_factory=list)
@@ -109,24 +109,24 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class LinkOrder:
-    """What the link to the CSMS shall do: stay down (before a reboot), or dial again."""
+    """An order to the link to the CSMS: stay down (before a reboot), or dial again."""
 
     action: Literal["stop", "redial"]
     reason: str
 
 
 class Firmware(Protocol):
-    """What firmware management may ask at once; each answer is why not, or None."""
+    """Checks of firmware management that need no worker; each returns a reason for refusal, or None."""
 
     def signer_problem(self, certificate: str, utc: float | None) -> str | None:
         """Why this certificate (PEM) may not sign firmware here; `utc` None: the time is not known."""
 
     def location_problem(self, location: str) -> str | None:
-        """Why nothing is fetched from this URL."""
+        """Why this URL may not be fetched."""
 
 
 class TransactionStore(Protocol):
-    """Open transactions on disk; written in the unit of work of the event that is being handled."""
+    """Open transactions on disk; writes join the unit of work of the event being handled."""
 
     def load(self) -> list[bytes]: ...
 
@@ -136,26 +136,26 @@ class TransactionStore(Protocol):
 
 
 class Block:
-    """One functional block. Subclasses override what concerns them."""
+    """One functional block. Subclasses override the methods that they need."""
 
     letter: ClassVar[str]
     handles: ClassVar[tuple[Action, ...]] = ()
-    """The CSMS's requests that this block answers."""
+    """Requests of the CSMS that this block answers."""
     asks: ClassVar[tuple[Action, ...]] = ()
-    """Our requests whose answers this block wants."""
+    """Requests of the station whose answers this block gets."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
 
     def start(self, now: float) -> None:
-        """Once, before any event: restore what was kept."""
+        """Called once, before any event: restore the state from the database."""
 
     def on_call(self, action: Action, request: Any, now: float) -> Any:
-        """The response's payload; raises `Refusal` for a CALLERROR."""
+        """Returns the response's payload; raises `Refusal` for a CALLERROR."""
         raise NotImplementedError
 
     def on_answer(self, action: Action, request: Any, answer: Any, now: float) -> None:
-        """A request of ours was answered; `answer` is the response's payload or a `Failure`."""
+        """A request of the station was answered; `answer` is the response's payload or a `Failure`."""
 
     def on_link_up(self, now: float) -> None:
         """The link to the CSMS is up; `context.registration` names the profile."""
@@ -164,10 +164,10 @@ class Block:
         """The link to the CSMS is down."""
 
     def on_hal_up(self, *, same_run: bool, now: float) -> None:
-        """The HAL is (back) with us and its snapshot is in `context.hal`; `same_run` when it had not restarted."""
+        """The HAL is connected (again) and its snapshot is in `context.hal`; `same_run`: it had not restarted."""
 
     def on_hal_down(self, now: float) -> None:
-        """The HAL is gone."""
+        """The HAL is disconnected."""
 
     def on_hal_event(self, event: Event, now: float) -> None:
         """`context.hal` already holds the event's effect."""
@@ -177,7 +177,7 @@ class Block:
     def triggers(
         self, message: MessageTriggerEnumType, evse: int | None, connector: int | None
     ) -> TriggerAnswer | None:
-        """F06: can this block send `message` now? None when the message is not its own."""
+        """F06: whether this block can send `message` now; None when it is not a message of this block."""
         return None
 
     def start_task(self, order: Order) -> Task:
@@ -190,10 +190,10 @@ class Block:
         """A task of this block has made progress or has ended."""
 
     def settle(self, now: float) -> None:
-        """Everything that followed from an event has been done; the outbox may have moved."""
+        """All signals that followed from an event have been delivered; the outbox may have changed."""
 
     def next_deadline(self) -> float | None:
-        """When `on_time` wants to be called next."""
+        """When `on_time` has to be called next, monotonic seconds."""
         return None
 
     def on_time(self, now: float) -> None: ...

@@ -109,7 +109,7 @@ class Resets:
             return {"status": "Accepted"}
         if kind == "OnIdle":  # B12.FR.07
             return {"status": "Scheduled"}
-        self.context.emit(signals.StopWanted(evse_id, "ResetCommand", "ImmediateReset"))  # B12.FR.08
+        self.context.emit(signals.StopRequested(evse_id, "ResetCommand", "ImmediateReset"))  # B12.FR.08
         return {"status": "Accepted"}
 
     def _restart_evses(self) -> None:
@@ -140,7 +140,7 @@ class Resets:
         """B12.FR.04, including those that have begun since; returns True if there are none."""
         running = [evse for evse in self.context.hal.evses.values() if evse.transaction_id is not None]
         for evse in running:
-            self.context.emit(signals.StopWanted(evse.evse, "ResetCommand", "ImmediateReset"))
+            self.context.emit(signals.StopRequested(evse.evse, "ResetCommand", "ImmediateReset"))
         return not running
 
     def _abandon(self) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the functional blocks tell one another: plain facts and requests, delivered by the station.
+"""Signals between functional blocks: plain facts and requests, delivered by the station.
 
-A block never calls another. It emits one of these through `Context.emit`; when the event being handled is
-done, the station hands each signal, in the order they were emitted, to every block that listens.
+A block never calls another. It emits one of these through `Context.emit`; once all blocks have handled the event, the
+station delivers each signal, in the order of emission, to every block.
 """
 
 from __future__ import annotations
@@ -21,20 +21,18 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "AuthorisationWanted",
+    "AuthorisationRequested",
     "Authorised",
-    "BootWanted",
     "CardOutcome",
     "CertificatesChanged",
     "ClockMoved",
     "Connected",
     "MeterSampled",
-    "ProfilesChanged",
     "Registered",
     "ResetWaits",
     "SecurityEvent",
     "Signal",
-    "StopWanted",
+    "StopRequested",
     "TaskUnderWay",
     "TokenInformed",
     "TransactionChanged",
@@ -47,8 +45,8 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """The CSMS is reachable and has accepted us. `booted` right after a BootNotification; otherwise the link
-    came back after `offline_s` seconds."""
+    """The CSMS is connected and has accepted the station: by a BootNotification just now (`booted`), or before, and
+    the connection is back after `offline_s` seconds."""
 
     booted: bool
     offline_s: float
@@ -56,23 +54,18 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The link to the CSMS is up, over this security profile; whether it accepts us is another matter."""
+    """The link to the CSMS is up, over this security profile; the CSMS may not have accepted the station yet."""
 
     security_profile: int
 
 
 @dataclass(frozen=True, slots=True)
 class WentOffline:
-    """The link to the CSMS is gone, or registration was lost."""
+    """The link to the CSMS is down, or the registration was lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class BootWanted:
-    """Send a BootNotification now (F06)."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorisationWanted:
+class AuthorisationRequested:
     """Authorise this token for the EVSE as if it had been presented there (F01.FR.01)."""
 
     evse: int
@@ -82,7 +75,7 @@ class AuthorisationWanted:
 
 @dataclass(frozen=True, slots=True)
 class Authorised:
-    """The driver may charge at this EVSE."""
+    """The EV driver may charge at this EVSE."""
 
     evse: int
     id_token: IdTokenType
@@ -91,8 +84,8 @@ class Authorised:
 
 
 @dataclass(frozen=True, slots=True)
-class StopWanted:
-    """End the authorisation on this EVSE; whether that ends the transaction is for TxStopPoint to say."""
+class StopRequested:
+    """End the authorisation on this EVSE; whether that ends the transaction depends on TxStopPoint."""
 
     evse: int
     trigger: TriggerReasonEnumType
@@ -102,7 +95,7 @@ class StopWanted:
 
 @dataclass(frozen=True, slots=True)
 class TokenInformed:
-    """The CSMS said this of a token in the answer to a TransactionEvent (C10.FR.05)."""
+    """The answer to a TransactionEvent had this information about a token (C10.FR.05)."""
 
     id_token: IdTokenType
     info: IdTokenInfoType
@@ -110,7 +103,7 @@ class TokenInformed:
 
 @dataclass(frozen=True, slots=True)
 class TransactionChanged:
-    """A TransactionEvent was made. `change` is `started`, `updated` or `ended`."""
+    """A TransactionEvent was queued. `change` is `started`, `updated` or `ended`."""
 
     evse: int
     transaction_id: str
@@ -119,7 +112,7 @@ class TransactionChanged:
 
 @dataclass(frozen=True, slots=True)
 class Triggered:
-    """The CSMS was told that this message will come; now it has to (F06.FR.10)."""
+    """TriggerMessage was answered Accepted: send the message (F06.FR.10)."""
 
     message: MessageTriggerEnumType
     evse: int | None
@@ -134,11 +127,6 @@ class VariablesChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class ProfilesChanged:
-    """A network connection profile or their priority changed."""
-
-
-@dataclass(frozen=True, slots=True)
 class MeterSampled:
     """The sample of a clock-aligned interval is due (J01); EVSEs in a transaction report it themselves."""
 
@@ -147,7 +135,7 @@ class MeterSampled:
 
 @dataclass(frozen=True, slots=True)
 class SecurityEvent:
-    """Something of the appendix's list of security events happened (A04.FR.01)."""
+    """A security event of the appendix to part 2 happened (A04.FR.01)."""
 
     type: str
     tech_info: str = ""
@@ -155,7 +143,7 @@ class SecurityEvent:
 
 @dataclass(frozen=True, slots=True)
 class ClockMoved:
-    """UTC is another than it would have been; what waits for a time of day has to look again."""
+    """The clock was set: whatever waits for a time of day must be planned again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +153,15 @@ class CertificatesChanged:
 
 @dataclass(frozen=True, slots=True)
 class UpdateWaits:
-    """A firmware update waits for the EVSEs that are in use, or is being installed: whatever is free is Unavailable
-    (L01.FR.07). False: no longer."""
+    """A firmware update waits for the EVSEs in use, or is being installed: free EVSEs are Unavailable (L01.FR.07).
+    False: no longer."""
 
     waits: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TaskUnderWay:
-    """The station is not idle, or no longer because of this `task`: a reset on idle waits (erratum 2.14 of part 2)."""
+    """Whether this `task` keeps the station busy: a reset on idle waits for it (erratum 2.14 of part 2)."""
 
     task: str
     busy: bool
@@ -181,14 +169,14 @@ class TaskUnderWay:
 
 @dataclass(frozen=True, slots=True)
 class ResetWaits:
-    """A reset waits until the station is idle: whatever is free now is Unavailable (B12). False: no longer."""
+    """A reset waits until the station is idle: EVSEs that are free now are Unavailable (B12). False: no longer."""
 
     waits: bool
 
 
 @dataclass(frozen=True, slots=True)
 class CardOutcome:
-    """What came of a card, for the display and local observers."""
+    """The outcome of a presented card, for the display and local observers."""
 
     uid: str
     outcome: str
@@ -199,10 +187,9 @@ Signal: TypeAlias = (
     Registered
     | Connected
     | WentOffline
-    | BootWanted
-    | AuthorisationWanted
+    | AuthorisationRequested
     | Authorised
-    | StopWanted
+    | StopRequested
     | TokenInformed
     | TransactionChanged
     | Triggered
@@ -210,7 +197,6 @@ Signal: TypeAlias = (
     | TaskUnderWay
     | ResetWaits
     | VariablesChanged
-    | ProfilesChanged
     | MeterSampled
     | SecurityEvent
     | ClockMoved

@@ -136,7 +136,7 @@ class Authorization(Block):
 
     def on_signal(self, signal: signals.Signal, now: float) -> None:
         match signal:
-            case signals.AuthorisationWanted():
+            case signals.AuthorisationRequested():
                 self._authorise(_Asked(signal.id_token, signal.evse, signal.remote_start_id, card=False), now)
             case signals.TokenInformed():
                 self.context.authorization_cache.learn(signal.id_token, signal.info, now)
@@ -257,7 +257,7 @@ class Authorization(Block):
 
     def _stop(self, evse: Evse, id_token: IdTokenType, reason: Any) -> None:
         self._deselect()
-        self.context.emit(signals.StopWanted(evse.evse, "StopAuthorized", reason, id_token))
+        self.context.emit(signals.StopRequested(evse.evse, "StopAuthorized", reason, id_token))
 
     def _outcome(self, uid: str, outcome: str, evse: int | None = None) -> None:
         _log.info("card: %s (EVSE %s)", outcome, evse or "-")

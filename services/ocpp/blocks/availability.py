@@ -121,7 +121,7 @@ class Availability(Block):
         for evse in self.context.hal.evses.values():
             evse.operative = self._is_operative(evse)
             if not evse.operative and evse.id_token is not None and evse.transaction_id is None:
-                self.context.emit(signals.StopWanted(evse.evse, "Deauthorized", "DeAuthorized"))
+                self.context.emit(signals.StopRequested(evse.evse, "Deauthorized", "DeAuthorized"))
             status = self._status(evse)
             if status != evse.status:
                 _log.info("EVSE %d: %s", evse.evse, status)

@@ -65,7 +65,7 @@ class RemoteControl(Block):
         id_token, remote_start_id = request["idToken"], request["remoteStartId"]
         needs_check = self.context.model.get(keys.AUTHORIZE_REMOTE_START)
         if needs_check and id_token["type"] not in ("Central", "NoAuthorization"):  # C05.FR.01
-            self.context.emit(signals.AuthorisationWanted(evse.evse, id_token, remote_start_id))  # F01.FR.01
+            self.context.emit(signals.AuthorisationRequested(evse.evse, id_token, remote_start_id))  # F01.FR.01
         else:
             self.context.emit(signals.Authorised(evse.evse, id_token, None, remote_start_id))  # F01.FR.02
         response: RequestStartTransactionResponse = {"status": "Accepted"}
@@ -88,7 +88,7 @@ class RemoteControl(Block):
             return {"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}}
         for evse in self.context.hal.evses.values():
             if evse.transaction_id == request["transactionId"]:
-                self.context.emit(signals.StopWanted(evse.evse, "RemoteStop", "Remote"))  # F03.FR.03
+                self.context.emit(signals.StopRequested(evse.evse, "RemoteStop", "Remote"))  # F03.FR.03
                 return {"status": "Accepted"}  # F03.FR.07
         return {"status": "Rejected", "statusInfo": {"reasonCode": "UnknownTxId"}}  # F03.FR.08
 

@@ -259,7 +259,7 @@ class Transactions(Block):
         match signal:
             case signals.Authorised():
                 self._authorised(self._sessions[signal.evse], signal, now)
-            case signals.StopWanted():
+            case signals.StopRequested():
                 self._wish_stop(self._sessions[signal.evse], signal.trigger, signal.reason, signal.id_token, now)
             case signals.Triggered(message="TransactionEvent"):
                 self._triggered(signal.evse, now)
