@@ -8,7 +8,7 @@ with the call. Variables that only some products have are marked: ask for them w
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from services.ocpp.device_model.values import DataType
 from services.ocpp.device_model.variable import Address
@@ -108,15 +108,12 @@ RESET_RETRIES = _int("OCPPCommCtrlr", "ResetRetries")
 RETRY_BACK_OFF_RANDOM_RANGE = _int("OCPPCommCtrlr", "RetryBackOffRandomRange")
 RETRY_BACK_OFF_REPEAT_TIMES = _int("OCPPCommCtrlr", "RetryBackOffRepeatTimes")
 RETRY_BACK_OFF_WAIT_MINIMUM = _int("OCPPCommCtrlr", "RetryBackOffWaitMinimum")
-UNLOCK_ON_EV_SIDE_DISCONNECT = _bool("OCPPCommCtrlr", "UnlockOnEVSideDisconnect")
 WEB_SOCKET_PING_INTERVAL = _int("OCPPCommCtrlr", "WebSocketPingInterval")
 
 # Time; part 2, 2.1.24 to 2.1.32.
 DATE_TIME: Key[float] = Key("ClockCtrlr", "DateTime", DataType.DATE_TIME)
 """Seconds since 1970; give it a source with `dm.provide`."""
 TIME_SOURCE = _sequence("ClockCtrlr", "TimeSource")
-TIME_ZONE = _string("ClockCtrlr", "TimeZone")
-"""Empty: UTC."""
 TIME_ADJUSTMENT_REPORTING_THRESHOLD = _int("ClockCtrlr", "TimeAdjustmentReportingThreshold")
 
 # The device model's own limits; part 2, 2.1.16 to 2.1.23.
@@ -127,7 +124,6 @@ BYTES_GET_REPORT = _int("DeviceDataCtrlr", "BytesPerMessage", "GetReport")
 BYTES_GET_VARIABLES = _int("DeviceDataCtrlr", "BytesPerMessage", "GetVariables")
 BYTES_SET_VARIABLES = _int("DeviceDataCtrlr", "BytesPerMessage", "SetVariables")
 CONFIGURATION_VALUE_SIZE = _int("DeviceDataCtrlr", "ConfigurationValueSize")
-REPORTING_VALUE_SIZE = _int("DeviceDataCtrlr", "ReportingValueSize")
 
 # Security; part 2, 2.2.
 BASIC_AUTH_PASSWORD = _string("SecurityCtrlr", "BasicAuthPassword")
@@ -136,7 +132,6 @@ ORGANIZATION_NAME = _string("SecurityCtrlr", "OrganizationName")
 CERTIFICATE_ENTRIES = _int("SecurityCtrlr", "CertificateEntries")
 SECURITY_PROFILE = _int("SecurityCtrlr", "SecurityProfile")
 ADDITIONAL_ROOT_CERTIFICATE_CHECK = _bool("SecurityCtrlr", "AdditionalRootCertificateCheck")
-MAX_CERTIFICATE_CHAIN_SIZE = _int("SecurityCtrlr", "MaxCertificateChainSize")
 CERT_SIGNING_WAIT_MINIMUM = _int("SecurityCtrlr", "CertSigningWaitMinimum")
 """Not every product has it, nor the next (AS-3)."""
 CERT_SIGNING_REPEAT_TIMES = _int("SecurityCtrlr", "CertSigningRepeatTimes")
@@ -151,7 +146,6 @@ LOCAL_AUTHORIZE_OFFLINE = _bool("AuthCtrlr", "LocalAuthorizeOffline")
 LOCAL_PRE_AUTHORIZE = _bool("AuthCtrlr", "LocalPreAuthorize")
 MASTER_PASS_GROUP_ID = _string("AuthCtrlr", "MasterPassGroupId")
 """Empty: there is no master pass."""
-SUPPORTED_ID_TOKEN_TYPES = _members("AuthCtrlr", "SupportedIdTokenTypes")
 OFFLINE_TX_FOR_UNKNOWN_ID_ENABLED = _bool("AuthCtrlr", "OfflineTxForUnknownIdEnabled")
 """Not every product has it (C-02)."""
 DISABLE_REMOTE_AUTHORIZATION = _bool("AuthCtrlr", "DisableRemoteAuthorization")
@@ -161,7 +155,6 @@ DISABLE_REMOTE_AUTHORIZATION = _bool("AuthCtrlr", "DisableRemoteAuthorization")
 AUTH_CACHE_ENABLED = _bool("AuthCacheCtrlr", "Enabled")
 AUTH_CACHE_AVAILABLE = _bool("AuthCacheCtrlr", "Available")
 AUTH_CACHE_LIFE_TIME = _int("AuthCacheCtrlr", "LifeTime")
-AUTH_CACHE_POLICY = _option("AuthCacheCtrlr", "Policy")
 AUTH_CACHE_STORAGE = _int("AuthCacheCtrlr", "Storage")
 AUTH_CACHE_DISABLE_POST_AUTHORIZE = _bool("AuthCacheCtrlr", "DisablePostAuthorize")
 
@@ -203,8 +196,3 @@ def problem(component: str) -> Key[bool]:
 def data_link_active(interface: str) -> Key[bool]:
     """Whether a network interface, by its OCPP name, has a link."""
     return _bool("DataLink", "Active", interface)
-
-
-def all_keys() -> dict[str, Key[Any]]:
-    """Every key of this module by its name."""
-    return {name: value for name, value in globals().items() if isinstance(value, Key)}

@@ -116,12 +116,6 @@ class DeviceModel:
         """Registers a cross-check for what the CSMS sets."""
         self.validators.setdefault(key.folded, []).append(validator)
 
-    def set_choices(self, key: Key[Any], choices: Sequence[str], *, evse: int = 0, connector: int = 0) -> None:
-        """Replaces the valuesList, where it depends on the station's state (slots of network profiles)."""
-        variable = self.variables[key.at(evse, connector)]
-        variable.kind = replace(variable.kind, choices=tuple(choices))
-        variable.changed()
-
     def _derive_station_state(self) -> None:
         """The station is as free as the freest of its EVSEs; nobody has to write it."""
         states = [

@@ -118,10 +118,6 @@ class RpcPeer:
         self._open.discard(message_id)
         return codec.encode_error(message_id, code, description, details)
 
-    def is_open(self, message_id: str) -> bool:
-        """Whether this call waits for its answer; no longer after `reset`: such an answer is not to be sent."""
-        return message_id in self._open
-
     def receive(self, frame: str | bytes, now: float) -> list[Event]:
         """What a frame means; never raises, whatever is in it. Then `take_frames`."""
         message = codec.decode(frame)

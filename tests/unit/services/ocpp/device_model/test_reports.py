@@ -209,11 +209,9 @@ def test_summary_of_trouble(model: DeviceModel) -> None:
 def test_a_report_shows_the_value_of_now(model: DeviceModel) -> None:
     base_report(model, "FullInventory")
     model.put(keys.POWER, 41000.0, evse=2)
-    model.set_choices(keys.NETWORK_CONFIGURATION_PRIORITY, ["1", "7"])
     rows = {name(row) + place(row): row for row in base_report(model, "FullInventory")}
     assert rows["EVSE.Power@2"]["variableAttribute"][0]["value"] == "41000.0"
     assert rows["EVSE.Power@2"]["variableCharacteristics"]["maxLimit"] == 400000
-    assert rows["OCPPCommCtrlr.NetworkConfigurationPriority"]["variableCharacteristics"]["valuesList"] == "1,7"
     assert rows["ClockCtrlr.DateTime"]["variableAttribute"][0]["value"] == "2027-01-15T08:00:00.000Z"
 
 

@@ -200,12 +200,6 @@ def test_a_validator_has_a_say(model: DeviceModel) -> None:
     assert len(asked) == 3, "only what is well formed"
 
 
-def test_choices_that_depend_on_the_state(model: DeviceModel) -> None:
-    model.set_choices(keys.NETWORK_CONFIGURATION_PRIORITY, ["1", "42"])
-    assert put(model, "OCPPCommCtrlr", "NetworkConfigurationPriority", "42,1")["attributeStatus"] == "Accepted"
-    assert put(model, "OCPPCommCtrlr", "NetworkConfigurationPriority", "2")["attributeStatus"] == "Rejected"
-
-
 @pytest.mark.parametrize(
     ("action", "member"),
     [("GetVariables", "getVariableData"), ("SetVariables", "setVariableData"), ("GetReport", "componentVariable")],

@@ -179,8 +179,8 @@ def test_a_reset_ends_the_outstanding_call_and_forgets_the_others(peer: RpcPeer)
     failed = peer.reset()
     assert failed is not None
     assert (failed.message_id, failed.code, failed.timed_out) == ("a", CONNECTION_LOST, False)
-    assert not peer.is_open("c1")
     assert (peer.busy, peer.next_deadline(), peer.take_frames(), peer.reset()) == (False, None, [], None)
+    assert peer.receive(CLEAR, 1.0) == [CallReceived("c1", "ClearCache", {})], "its message id is free again"
 
 
 class _PeerMachine(RuleBasedStateMachine):
