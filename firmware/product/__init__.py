@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What this product is: hardware, optional features, limits and device-model values, as data.
 
-The code implements capabilities; a product file switches them. Nothing may ask for a product's name.
+The code implements capabilities; a product file switches them on and off. No code may depend on a product's name.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a product's features, hardware and device model say the same.
+"""Whether a product's features, hardware and device model are consistent.
 
-The code goes by whichever is nearest. A file in which they differ would make a station that advertises what it does not
-do, or does what the CSMS can't see.
+The code reads whichever is nearest. If they differed, a station would advertise what it does not do, or do what the
+CSMS can't see.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ADVERTISED: Sequence[tuple[str, str]] = (
     ("iso15118", "ISO15118Ctrlr.ContractValidationOffline"),
     ("device_management", "MonitoringCtrlr.Available"),
 )
-"""A feature, and a variable that is there if, and only if, the feature is."""
+"""A feature, and a variable that exists if, and only if, the feature is on."""
 
 _LISTED: Sequence[tuple[str, str]] = (
     ("tx_start_points", "TxCtrlr.TxStartPoint"),
@@ -57,7 +57,7 @@ _BOTH_WAYS: Sequence[tuple[str, str, str]] = (
     ("OCPPCommCtrlr.UnlockOnEVSideDisconnect", "unlock_on_ev_side_disconnect", "keep_locked_on_ev_side_disconnect"),
     ("AuthCtrlr.AuthorizeRemoteStart", "authorize_remote_start", "remote_start_without_authorize"),  # C-48
 )
-"""A variable, and the features that are its true and its false: it can be written if both are there."""
+"""A variable, and the features for its values true and false: it is writable if, and only if, both are on."""
 
 _WRITABLE: Sequence[tuple[str, str]] = (
     ("tx_start_point_writable", "TxCtrlr.TxStartPoint"),  # C-51
@@ -69,7 +69,7 @@ _ON = {True: "on", False: "off"}
 
 
 def contradictions(product: Product) -> Iterator[str]:
-    """What does not fit together, each as `table.key: what is wrong`."""
+    """Yield each contradiction as `table.key: what is wrong`."""
     rows = {f"{row.component}.{row.variable}": row for row in product.device_model.variables}
     yield from _advertised(product, rows)
     yield from _listed(product, rows)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a product file: what it extends, its references, and whether it fits together."""
+"""Reads a product file: the file it extends, its references, its consistency."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _HERE = Path(__file__).parent
 _KEY = ("component", "component_instance", "evse", "connector", "variable", "instance")
 _MOST_EXTENDS = 4
 _MOST_VALUES = 1000
-"""Characters of a valuesList."""
+"""Characters in a valuesList."""
 
 
 def load(name_or_path: str | Path) -> Product:
-    """The product of a name (`c7am-400-cc`) or of a file (anything with a `/` or `.toml`).
+    """Return the product with a name (`c7am-400-cc`) or in a file (anything with a `/` or `.toml`).
 
-    A file that `extends` another takes over all of it; tables are merged by key and rows of the device model by
-    what they address, so that it only names what differs. Raises `ConfigError`.
+    A file that `extends` another inherits all of it and contains only what differs: tables are merged by key, rows of
+    the device model by the variable they address. Raises `ConfigError`.
     """
     path = _find(name_or_path, Path())
     product = convert(_resolve(_read(path, _MOST_EXTENDS), path), Product, path)
@@ -50,7 +50,7 @@ def _read(path: Path, most_extends: int) -> dict[str, Any]:
     if base is None:
         return data
     if not isinstance(base, str) or most_extends == 0:
-        raise ConfigError(f"{path}: extends: expected the name of a product, and no circle")
+        raise ConfigError(f"{path}: extends: expected the name of a product, without a circle")
     return _merge(_read(_find(base, path.parent), most_extends - 1), data)
 
 
@@ -84,7 +84,7 @@ def _address(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _resolve(data: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Replaces references in the variable rows by what they refer to."""
+    """Replace the references in the variable rows by their values."""
     model: Any = data.get("device_model")
     _check_shape(model, path)
     rows = []
@@ -97,7 +97,7 @@ def _resolve(data: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _text(value: Any) -> Any:
-    """A value as OCPP writes it; it may have come from a typed reference."""
+    """Return a value, perhaps from a typed reference, as OCPP writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
@@ -116,12 +116,12 @@ def _refer(value: Any, data: dict[str, Any], path: Path) -> Any:
 
 
 def _check(product: Product, path: Path) -> None:
-    """What types can't say."""
+    """Check what types can't express."""
     seen: set[tuple[Any, ...]] = set()
     for row in product.device_model.variables:
         place = f"{path}: {row.component}.{row.variable}"
         if _row_address(row) in seen:
-            raise ConfigError(f"{place}: stands twice")
+            raise ConfigError(f"{place}: listed twice")
         seen.add(_row_address(row))
         if row.connector is not None and row.evse is None:
             raise ConfigError(f"{place}: a connector without an EVSE")
@@ -135,16 +135,16 @@ def _check(product: Product, path: Path) -> None:
 
 
 def _check_limits(row: VariableRow, place: str) -> None:
-    """What could not be reported (VariableCharacteristicsType)."""
+    """Check what could not be reported in a VariableCharacteristicsType."""
     if not all(limit is None or math.isfinite(limit) for limit in (row.min, row.max)):
-        raise ConfigError(f"{place}: min and max have to be finite")
+        raise ConfigError(f"{place}: min and max must be finite")
     if row.min is not None and row.max is not None and row.min > row.max:
         raise ConfigError(f"{place}: min is above max")
     if len(",".join(row.values)) > _MOST_VALUES or any("," in value for value in row.values):
-        raise ConfigError(f"{place}: values without commas, and at most {_MOST_VALUES} characters together")
+        raise ConfigError(f"{place}: values: no commas, and at most {_MOST_VALUES} characters in all")
 
 
 def _row_address(row: VariableRow) -> tuple[Any, ...]:
-    """Names differ by more than their case (part 2, 2.16, 2.53)."""
+    """Names are case-insensitive (part 2, 2.16, 2.53)."""
     values = (getattr(row, key) for key in _KEY)
     return tuple(value.lower() if isinstance(value, str) else value for value in values)

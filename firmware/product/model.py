@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shape of a product file.
 
-The identifier in a comment or docstring (C-01, AS-2, AQ-1, ORS-1, HFS-1) is the row of the certificate, whose
-meaning part 5 of OCPP 2.0.1 defines. Every choice has to be made in the file: nothing here has a default that a
-product could inherit without knowing.
+The identifier in a comment or docstring (C-01, AS-2, AQ-1, ORS-1, HFS-1) is a row of the certificate, defined in
+part 5 of OCPP 2.0.1. Every choice must be made in the file: there are no defaults that a product could inherit
+unnoticed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Identity(Struct, frozen=True, forbid_unknown_fields=True):
     model: Annotated[str, Meta(min_length=1, max_length=20)]
     vendor_name: Annotated[str, Meta(min_length=1, max_length=50)]
     firmware_family: Annotated[str, Meta(min_length=1, max_length=50)]
-    """What a firmware image must say it is for, to be accepted."""
+    """The family that a firmware image must name to be accepted."""
 
 
 class Connector(Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +137,7 @@ class Features(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LabAnswers(Struct, frozen=True, forbid_unknown_fields=True):
-    """AQ rows: what a test laboratory asks besides."""
+    """AQ rows: further questions of a test laboratory."""
 
     last_csms_root_removable: bool  # AQ-1
     cable_locked_before_authorization: bool  # AQ-2
@@ -154,7 +154,7 @@ class LabAnswers(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
-    """ORS rows and what else is bounded; the variables of the device model refer to them (`@limits.…`)."""
+    """ORS rows and other bounds; the variables of the device model refer to them (`@limits.…`)."""
 
     items_get_report: Positive  # ORS-1
     items_get_variables: Positive  # ORS-2
@@ -172,7 +172,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     file_transfer: list[Literal["FTP", "FTPS", "HTTP", "HTTPS", "SFTP"]]  # ORS-24
     network_slots: Positive
     commissioning_port: Annotated[int, Meta(ge=1, le=65535)]
-    response_s: float  # performance as declared: the answer to a request
+    response_s: float  # declared performance: the answer to a request
     triggered_response_s: float
     remote_start_s: float
     remote_stop_s: float
@@ -189,7 +189,7 @@ class AttributeRow(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class VariableRow(Struct, frozen=True, forbid_unknown_fields=True):
-    """One variable of the device model; type and unit come from the standard unless it is not standardised.
+    """One variable of the device model; type and unit come from the standard if it has the variable.
 
     `value`, `values`, `min` and `max` may be references like `@limits.ping_max_s` or `@features.tx_start_points`;
     they are resolved by `load`.
@@ -201,7 +201,7 @@ class VariableRow(Struct, frozen=True, forbid_unknown_fields=True):
     component_instance: Instance = ""
     instance: Instance = ""
     evse: Annotated[int, Meta(ge=1)] | Literal["each"] | None = None
-    """An EVSE, or each; `connector` likewise of that EVSE."""
+    """An EVSE, or each; `connector` likewise, within that EVSE."""
     connector: Annotated[int, Meta(ge=1)] | Literal["each"] | None = None
     mutability: Mutability = "ReadOnly"
     type: Literal["string", "decimal", "integer", "dateTime", "boolean", "OptionList", "SequenceList", "MemberList"] | (
@@ -210,16 +210,16 @@ class VariableRow(Struct, frozen=True, forbid_unknown_fields=True):
     unit: Annotated[str, Meta(max_length=16)] | None = None
     min: float | None = None
     max: float | None = None
-    """Of texts and lists: the largest number of characters."""
+    """Of texts and lists: the maximum number of characters."""
     values: list[str] = field(default_factory=list)
     format: Literal["password", "identifier", "time_zone", "time_offset", "name"] | None = None
     required: bool = False
     """An empty text or list is refused."""
     persistent: bool = False
-    """Survives a restart though the CSMS can't write it; what it can write always does."""
+    """Survives a restart although the CSMS can't write it; variables that it can write always do."""
     constant: bool = False
     reboot: bool = False
-    """A new value is accepted, and used after a reboot."""
+    """A new value is accepted, and takes effect after a reboot."""
     secret: bool = False
     """Never in a log."""
     attributes: list[AttributeRow] = field(default_factory=list)

@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Product files: what they hold, how they extend one another, and what is wrong in a wrong one."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -11,16 +9,6 @@ from firmware.errors import ConfigError
 from firmware.product import Product, VariableRow, load
 
 ROW = 'extends = "c7am-400-cc"\n[[device_model.variables]]\ncomponent = "X"\nvariable = "Y"\n'
-HARDWARE = """
-[[hardware.evse]]
-id = 1
-max_power_w = 400_000
-connector = [{ id = 1, type = "cTesla", min_voltage_v = 150, max_voltage_v = 1000, max_current_a = 500 }]
-[[hardware.evse]]
-id = 2
-max_power_w = 400_000
-connector = [{ id = 1, type = "cCCS1", min_voltage_v = 150, max_voltage_v = 1000, max_current_a = 500 }]
-"""
 
 
 @pytest.fixture(params=["c7am-400-cc", "full"])
@@ -29,7 +17,7 @@ def product(request: pytest.FixtureRequest) -> Product:
 
 
 def rows(product: Product) -> dict[str, VariableRow]:
-    """By `Component.Variable`; of those that are there for several EVSEs or instances, the last."""
+    """By `Component.Variable`; of several EVSEs or instances, the last."""
     return {f"{row.component}.{row.variable}": row for row in product.device_model.variables}
 
 
@@ -64,93 +52,6 @@ def test_references_are_resolved(product: Product) -> None:
     assert not any(row.value.startswith("@") for row in product.device_model.variables)
 
 
-@pytest.mark.parametrize(
-    ("features", "row", "words"),
-    [
-        ("auth_cache = true", "", "features.auth_cache: switched on, but the device model has no AuthCacheCtrlr.Avail"),
-        (
-            "",
-            'component = "AuthCacheCtrlr"\nvariable = "Available"',
-            "features.auth_cache: switched off, but the device model has AuthCacheCtrlr.Available",
-        ),
-        (
-            'auth_cache_policies = ["LRU"]',
-            "",
-            "features.auth_cache_policies: switched on, but the device model has no AuthCacheCtrlr.Policy",
-        ),
-        (
-            "certificate_signed_timeout = true",
-            'component = "SecurityCtrlr"\nvariable = "CertSigningWaitMinimum"',
-            "features.certificate_signed_timeout: switched on, but the device model has no SecurityCtrlr.CertSigning",
-        ),
-        (
-            "",
-            'component = "TxCtrlr"\nvariable = "TxStartPoint"\nvalues = ["Authorized", "EVConnected"]',
-            "features.tx_start_points: Authorized; but the values of TxCtrlr.TxStartPoint: Authorized, EVConnected",
-        ),
-        (
-            "tx_start_point_writable = false",
-            "",
-            "features.tx_start_point_writable: switched off, but TxCtrlr.TxStartPoint is ReadWrite",
-        ),
-        (
-            "remote_start_without_authorize = false",
-            "",
-            "remote_start_without_authorize: off, but AuthCtrlr.AuthorizeRemoteStart is ReadWrite",
-        ),
-        (
-            "keep_authorization_on_unplug = true",
-            "",
-            "keep_authorization_on_unplug: on, but TxCtrlr.StopTxOnEVSideDisconnect is ReadOnly",
-        ),
-        (
-            "keep_authorization_on_unplug = true\nend_authorization_on_unplug = false",
-            "",
-            "features.end_authorization_on_unplug: switched off, keep_authorization_on_unplug: on, but TxCtrlr.StopTx",
-        ),
-    ],
-)
-def test_what_is_advertised_is_there(tmp_path: Path, features: str, row: str, words: str) -> None:
-    """Features and device model contradict each other."""
-    row = f"[[device_model.variables]]\n{row}" if row else ""
-    path = written(tmp_path, f'extends = "c7am-400-cc"\n[features]\n{features}\n{row}')
-    with pytest.raises(ConfigError) as problem:
-        load(path)
-    assert str(problem.value).startswith(f"{path}: ")
-    assert words in str(problem.value)
-
-
-def test_one_way_alone(tmp_path: Path) -> None:
-    """C-06: a variable that has only one value that works is ReadOnly."""
-    path = written(
-        tmp_path,
-        """
-        extends = "c7am-400-cc"
-        [features]
-        keep_authorization_on_unplug = true
-        end_authorization_on_unplug = false
-        [[device_model.variables]]
-        component = "TxCtrlr"
-        variable = "StopTxOnEVSideDisconnect"
-        value = "false"
-        """,
-    )
-    assert rows(load(path))["TxCtrlr.StopTxOnEVSideDisconnect"].value == "false"
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ("[limits]\nnetwork_slots = 2", "limits.network_slots: 1, 2; but the values of OCPPCommCtrlr.NetworkConfigura"),
-        (HARDWARE.replace("cCCS1", "cCCS2"), "evse 2: connector 1 is a cCCS2, but Connector.ConnectorType says cCCS1"),
-        (HARDWARE.replace("400_000", "350_000"), "evse 1: max_power_w is 350000, but the max of EVSE.Power is 400000"),
-    ],
-)
-def test_hardware_and_variables_agree(tmp_path: Path, change: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        load(written(tmp_path, f'extends = "c7am-400-cc"\n{change}\n'))
-
-
 def test_full_is_the_same_station_with_more() -> None:
     base, full = load("c7am-400-cc"), load("full")
     assert full.hardware == base.hardware
@@ -165,7 +66,7 @@ def written(tmp_path: Path, text: str, name: str = "product.toml") -> Path:
     return path
 
 
-def test_a_file_of_ones_own(tmp_path: Path) -> None:
+def test_a_file_with_few_changes(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         """
@@ -196,7 +97,7 @@ def test_extending_a_file_beside(tmp_path: Path) -> None:
         ('extends = "c7am-400-cc"\n[features]\nnonsense = true', "nonsense"),
         ('extends = "c7am-400-cc"\n[features]\nauth_cache = "yes"', "auth_cache"),
         ('extends = "nothing"', "no such product file"),
-        ('extends = "product.toml"', "no circle"),
+        ('extends = "product.toml"', "without a circle"),
         ("[identity]", "device_model"),
         ("x = ", "Invalid"),
         (
@@ -218,18 +119,18 @@ def test_extending_a_file_beside(tmp_path: Path) -> None:
         ('extends = "c7am-400-cc"\n[device_model]\nvariables = 3', "device_model: expected a table with a list"),
         ('extends = "c7am-400-cc"\n[device_model]\nvariables = [3]', "device_model: expected a table with a list"),
         ("[device_model]\nvariables = [[1]]", "device_model: expected a table with a list"),
-        (ROW + "min = inf", "X.Y: min and max have to be finite"),
-        (ROW + "max = nan", "X.Y: min and max have to be finite"),
+        (ROW + "min = inf", "X.Y: min and max must be finite"),
+        (ROW + "max = nan", "X.Y: min and max must be finite"),
         (ROW + "min = 3\nmax = 2", "X.Y: min is above max"),
-        (ROW + 'values = ["a,b"]', "X.Y: values without commas"),
-        (ROW + f'values = ["{"v" * 1001}"]', "X.Y: values without commas, and at most 1000 characters together"),
+        (ROW + 'values = ["a,b"]', "X.Y: values: no commas"),
+        (ROW + f'values = ["{"v" * 1001}"]', "X.Y: values: no commas, and at most 1000 characters in all"),
         (ROW + f'unit = "{"u" * 17}"', "variables[114].unit"),
         (ROW.replace("X", "X" * 51), "variables[114].component"),
         (ROW.replace("Y", ""), "variables[114].variable"),
-        (ROW.replace('"X"', '"txCtrlr"').replace("Y", "txStartPoint"), "txCtrlr.txStartPoint: stands twice"),
+        (ROW.replace('"X"', '"txCtrlr"').replace("Y", "txStartPoint"), "txCtrlr.txStartPoint: listed twice"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, text: str, words: str) -> None:
+def test_errors_say_what_is_wrong(tmp_path: Path, text: str, words: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(ConfigError) as problem:
         load(path)
@@ -237,6 +138,6 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, words: str) -> None:
     assert "product" in str(problem.value)
 
 
-def test_an_unknown_name_names_those_that_exist() -> None:
+def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="c7am-400-cc, full"):
         load("c8")
