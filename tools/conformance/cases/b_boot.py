@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable
 
 from firmware.clock import format_utc
-from tools.conformance.bench import reusable_states
+from tools.conformance.bench import inventory, reusable_states
 from tools.conformance.bench.bench import Bench
-from tools.conformance.checks import inventory
 from tools.conformance.checks.expected import reported_status
 from tools.conformance.checks.values import any_of
 from tools.conformance.peer.answers import Payload

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tools.conformance.bench import inventory
 from tools.conformance.bench.bench import Bench
-from tools.conformance.checks import inventory
-from tools.conformance.checks.inventory import LIST_TYPES, Reported
+from tools.conformance.bench.inventory import LIST_TYPES, Reported
 from tools.conformance.checks.required_variables import RequiredVariable, required_variables
 from tools.conformance.run.registry import case
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from firmware.clock import format_utc
+from tools.conformance.bench import inventory
 from tools.conformance.bench.bench import Bench
 from tools.conformance.bench.preconditions import variable_ref
-from tools.conformance.checks import inventory
 from tools.conformance.checks.values import absent_or
 from tools.conformance.run.registry import case
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading and checking payloads by path: `mismatches(payload, {"evse.id": 1, "idToken": ABSENT})`.
+"""Checking payloads by path: `mismatches(payload, {"evse.id": 1, "idToken": ABSENT})`.
 
-A path names fields by dots and list entries by number (`eventData.0.component.name`). What is expected is a value;
-a tuple, list or set of allowed values; `PRESENT`; `ABSENT`; or a `Rule` such as `text("04AB")`, `absent_or("Local")`,
-`at_least(3)`. Never raises because of what a station sent.
+A path is one of `payload.dig`. An expected value is a value; a tuple, list or set of allowed values; `PRESENT`;
+`ABSENT`; or a `Rule` such as `text("04AB")`, `absent_or("Local")`, `at_least(3)`. No payload makes a check raise.
 """
 
 from __future__ import annotations
@@ -13,26 +12,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tools.conformance.peer.payload import MISSING, Missing, dig, shorten
+
 __all__ = [
     "ABSENT",
+    "MISSING",
     "PRESENT",
     "Rule",
     "absent_or",
     "any_of",
     "at_least",
-    "dig",
     "mismatches",
-    "shorten",
     "text",
 ]
-
-
-class _Missing:
-    def __repr__(self) -> str:
-        return "absent"
-
-
-MISSING = _Missing()
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,7 @@ def absent_or(*values: Any) -> Rule:
 
 
 def text(wanted: str) -> Rule:
-    """The same text, upper and lower case alike (CiString)."""
+    """The same text in upper or lower case (CiString)."""
     return Rule(_show(wanted), lambda value: isinstance(value, str) and value.casefold() == wanted.casefold())
 
 
@@ -68,20 +60,8 @@ def at_least(bound: float) -> Rule:
     return Rule(f"at least {bound:g}", lambda value: isinstance(value, int | float) and value >= bound)
 
 
-def dig(payload: Any, path: str) -> Any:
-    """What stands at `path`, or `MISSING`."""
-    for part in path.split("."):
-        if isinstance(payload, Mapping) and part in payload:
-            payload = payload[part]
-        elif isinstance(payload, list) and part.isdigit() and int(part) < len(payload):
-            payload = payload[int(part)]
-        else:
-            return MISSING
-    return payload
-
-
 def mismatches(payload: Any, expected: Mapping[str, Any]) -> list[str]:
-    """A sentence for each field of `payload` that is not as `expected`; empty when all are."""
+    """A sentence for each field of `payload` that is not as `expected`; empty if all are."""
     return [
         f"{path} is {_show(found)}, expected {rule.name}"
         for path, rule in ((path, _rule(wanted)) for path, wanted in expected.items())
@@ -94,13 +74,8 @@ def _rule(wanted: Any) -> Rule:
         return wanted
     if isinstance(wanted, tuple | list | set | frozenset):
         return any_of(*wanted)
-    return Rule(_show(wanted), lambda value: value == wanted and type(value) is not _Missing)
+    return Rule(_show(wanted), lambda value: value == wanted and type(value) is not Missing)
 
 
 def _show(value: Any) -> str:
     return "absent" if value is MISSING else shorten(json.dumps(value, ensure_ascii=False, default=str), 120)
-
-
-def shorten(line: str, limit: int = 300) -> str:
-    """`line`, cut to `limit` characters."""
-    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a well-behaved CSMS answers, and how a case makes it answer something else.
+"""The answers of the scripted CSMS: the defaults, and the replies with which a case replaces them.
 
-`Answers` is a table from action to the default response. A case puts `Reply`s in front of it: an own payload, a
-CALLERROR, silence, or any of them late.
+`DefaultAnswers` has the response to each action. A case puts a `Reply` in front of it: a payload of its own, a
+CALLERROR, silence, or any of these late.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Maker: TypeAlias = "Callable[[Message], Payload | Reply | Awaitable[Payload | Re
 
 @dataclass(frozen=True)
 class Reply:
-    """One way to answer: `payload` (or a function that makes it, or a `Reply`), or `error`, or neither: silence."""
+    """`payload` (or a function that returns it or a `Reply`), or a CALLERROR of code `error`, or neither: silence."""
 
     payload: Payload | Maker | None = None
     error: str | None = None
@@ -44,7 +44,7 @@ def silence() -> Reply:
 
 @dataclass
 class DefaultAnswers:
-    """Defaults; `tokens` maps an idToken (lower case) to its idTokenInfo, everything else is `Unknown`."""
+    """`tokens` maps an idToken (in lower case) to its idTokenInfo; any other idToken is `Unknown`."""
 
     heartbeat_interval_s: int = 60
     tokens: dict[str, Payload] = field(default_factory=dict)
@@ -86,18 +86,18 @@ _PLAIN: dict[str, Payload] = {
 
 
 class Replies:
-    """The replies that a case has put in front of the defaults, per action, each for a number of times or for good."""
+    """The replies that a case has put in front of the defaults, by action."""
 
     def __init__(self, default: DefaultAnswers) -> None:
         self.default = default
         self._queued: dict[str, deque[list[Any]]] = {}
 
     def put(self, action: str, reply: Reply, times: int | None) -> None:
-        """`reply` for the next `times` calls of `action` (after those put before); `None`: until `clear`."""
+        """Answers the next `times` calls of `action` with `reply`, after earlier replies; `None`: until `clear`."""
         self._queued.setdefault(action, deque()).append([reply, times])
 
     def clear(self, action: str) -> None:
-        """Back to the default for `action`."""
+        """Answers `action` with the default again."""
         self._queued.pop(action, None)
 
     def choose(self, message: Message) -> Reply:
@@ -115,7 +115,7 @@ class Replies:
 
 
 async def payload_of(reply: Reply, message: Message) -> Payload | Reply:
-    """The payload that `reply` gives to `message`, or the `Reply` that its function chose."""
+    """The payload with which `reply` answers `message`, or the `Reply` that its function returned."""
     if callable(reply.payload):
         made = reply.payload(message)
         return await made if inspect.isawaitable(made) else made

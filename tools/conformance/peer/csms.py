@@ -2,7 +2,7 @@
 """The scripted CSMS: one conversation with the station over any number of endpoints (URLs).
 
 Every message of the station is checked against its schema, written to the transcript, answered from the `Replies`
-and put into the inbox. What breaks the protocol is reported through `violation`, whichever step is running.
+and put into the inbox. Breaches of the protocol are reported through `violation`, whichever step is running.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from tools.conformance.peer import answers
 from tools.conformance.peer.answers import DefaultAnswers, Replies, Reply
 from tools.conformance.peer.endpoint import Attempt, Endpoint
+from tools.conformance.peer.payload import value_at
 from tools.conformance.peer.transcript import Inbox, Message, Transcript
 from tools.ocppj.frames import BadFrame, Call, Error, Frame, Result, decode, encode
 from tools.ocppj.schemas import check
@@ -29,7 +30,7 @@ __all__ = ["Answer", "Csms"]
 
 @dataclass(frozen=True)
 class Answer:
-    """The station's answer to one of our calls; `error` is a CALLERROR code, `NoAnswer` or `ConnectionLost`."""
+    """The station's answer to a call of the CSMS; `error` is a CALLERROR code, `NoAnswer` or `ConnectionLost`."""
 
     action: str
     payload: dict[str, Any]
@@ -38,8 +39,8 @@ class Answer:
     description: str = ""
 
     def get(self, path: str, default: Any = None) -> Any:
-        """What stands at `path`."""
-        return Message(self.action, self.payload, "", 0.0, "", 0, 0).get(path, default)
+        """The value at `path`."""
+        return value_at(self.payload, path, default)
 
 
 @dataclass(eq=False)
@@ -51,18 +52,16 @@ class _Pending:
 
 
 @dataclass(eq=False)
-class _Talk:
-    """What is open on one connection."""
-
+class _OpenConnection:
     number: int
     endpoint: Endpoint
     open_call: tuple[str, str, float] | None = None
-    """uid, action and time of the station's call that we have not answered."""
+    """uid, action and time of the station's call that is not answered yet."""
 
 
 @dataclass
 class Csms:
-    """See the module's text. `message_timeout_s` is how long the station waits for an answer before it may go on."""
+    """`message_timeout_s` is how long the station waits for an answer before it may send its next call."""
 
     transcript: Transcript
     violation: Callable[[str, str, Message | None], None]
@@ -73,11 +72,11 @@ class Csms:
     replies: Replies = field(default_factory=lambda: Replies(DefaultAnswers()))
     endpoints: list[Endpoint] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
-    """Every try of the station to connect, refused ones too, in order."""
+    """Every attempt of the station to connect, also refused ones, in order."""
 
     def __post_init__(self) -> None:
         self._pending: dict[str, _Pending] = {}
-        self._talks: dict[ServerConnection, _Talk] = {}
+        self._open: dict[ServerConnection, _OpenConnection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = 0
         self._seen: set[str] = set()
@@ -91,7 +90,7 @@ class Csms:
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> Endpoint:
-        """A further URL on which the station may connect; `password` `None` asks for none."""
+        """Opens a further URL to which the station may connect; `password` `None`: no Basic authentication."""
         endpoint = Endpoint(
             name, self.identity, password, tls=tls, host=host, attempted=self._attempted, serve=self._converse
         )
@@ -102,34 +101,34 @@ class Csms:
     @property
     def connection(self) -> ServerConnection | None:
         """The station's newest open connection."""
-        return next(reversed(self._talks), None)
+        return next(reversed(self._open), None)
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """Where the station is connected."""
+        """The endpoint to which the station is connected."""
         connection = self.connection
-        return self._talks[connection].endpoint if connection else None
+        return self._open[connection].endpoint if connection else None
 
     @property
     def connections(self) -> int:
-        """How many connections there have been."""
+        """The number of connections so far, closed ones included."""
         return self._numbers
 
     async def close(self) -> None:
-        """Ends everything."""
+        """Closes all endpoints with their connections."""
         for task in list(self._tasks):
             task.cancel()
         for endpoint in self.endpoints:
             await endpoint.close()
 
     async def hang_up(self, code: int = 1000) -> None:
-        """Closes every connection of the station, cleanly."""
+        """Closes every connection of the station with a close frame."""
         self.transcript.add("tool", "close", "WebSocket")
-        for connection in list(self._talks):
+        for connection in list(self._open):
             await connection.close(code)
 
     async def call(self, action: str, payload: dict[str, Any], within_s: float, *, unchecked: bool = False) -> Answer:
-        """Sends a CALL on the newest connection and waits for what comes of it; never raises for the station's sake."""
+        """Sends a CALL on the newest connection and waits for the answer; a missing one is an `Answer` with `error`."""
         if not unchecked and (wrong := check(action, "Request", payload)):
             raise ValueError(f"the case's own request is wrong: {wrong}")
         connection = self.connection
@@ -150,7 +149,7 @@ class Csms:
             del self._pending[uid]
 
     async def send_raw(self, text: str) -> None:
-        """Sends a frame as it is, however wrong."""
+        """Sends `text` as a frame, unchecked."""
         if self.connection is None:
             raise ConnectionError("the station is not connected")
         self.transcript.add("csms", "raw", "", text)
@@ -166,7 +165,7 @@ class Csms:
 
     async def _converse(self, endpoint: Endpoint, connection: ServerConnection) -> None:
         self._numbers += 1
-        self._talks[connection] = _Talk(self._numbers, endpoint)
+        self._open[connection] = _OpenConnection(self._numbers, endpoint)
         self.transcript.add("station", "open", endpoint.name, {"connection": self._numbers})
         self.inbox.wake()
         try:
@@ -175,8 +174,8 @@ class Csms:
         except ConnectionClosed:
             pass
         finally:
-            self.transcript.add("station", "closed", endpoint.name, {"connection": self._talks[connection].number})
-            del self._talks[connection]
+            self.transcript.add("station", "closed", endpoint.name, {"connection": self._open[connection].number})
+            del self._open[connection]
             self._lose_calls(connection)
             self.inbox.wake()
 
@@ -202,20 +201,20 @@ class Csms:
                 self._on_error(frame)
 
     def _on_call(self, connection: ServerConnection, call: Call) -> None:
-        talk = self._talks[connection]
+        opened = self._open[connection]
         entry = self.transcript.add("station", "call", call.action, call.payload, uid=call.message_id)
         message = Message(
             call.action,
             call.payload,
             call.message_id,
             entry.at,
-            talk.endpoint.name,
-            talk.number,
+            opened.endpoint.name,
+            opened.number,
             len(self.inbox.messages),
             sent_before=call.message_id in self._seen,
         )
         self._seen.add(call.message_id)
-        self._check_one_at_a_time(talk, message)
+        self._check_one_at_a_time(opened, message)
         wrong = check(call.action, "Request", call.payload)
         if wrong:
             message.taken = True
@@ -226,10 +225,10 @@ class Csms:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _check_one_at_a_time(self, talk: _Talk, message: Message) -> None:
-        """Part 4, 4.1.1: no CALL before the one before it was answered or timed out (half a second is forgiven)."""
-        before, now = talk.open_call, self.now()
-        talk.open_call = (message.uid, message.action, now)
+    def _check_one_at_a_time(self, opened: _OpenConnection, message: Message) -> None:
+        """Part 4, 4.1.1: no CALL before the preceding one was answered or timed out (tolerance: half a second)."""
+        before, now = opened.open_call, self.now()
+        opened.open_call = (message.uid, message.action, now)
         if before is not None and now - before[2] < self.message_timeout_s - 0.5:
             self.violation("OCPP-J 4.1.1", f"sent while its {before[1]} was not answered yet", message)
 
@@ -251,9 +250,9 @@ class Csms:
                 self.violation("tool", f"the case's own response is wrong: {wrong}", message)
             frame = Result(message.uid, payload)
             self.transcript.add("csms", "result", message.action, payload, uid=message.uid)
-        talk = self._talks.get(connection)
-        if talk is not None and talk.open_call is not None and talk.open_call[0] == message.uid:
-            talk.open_call = None
+        opened = self._open.get(connection)
+        if opened is not None and opened.open_call is not None and opened.open_call[0] == message.uid:
+            opened.open_call = None
         try:
             await connection.send(encode(frame))
         except ConnectionClosed:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real HTTPS file server on the loopback, for firmware images.
 
-It serves what a case puts into its folder, in parts if asked to (Range), and remembers what was asked for. Its
-certificate comes from a root of the caller's, which the station has to trust.
+It serves the files that a case puts into its folder, also in parts (Range), and records the requests. Its certificate
+is of a root of the caller's, which the station has to trust.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["FileServer"]
 
 
 class FileServer:
-    """Serves `folder`; `url` names a file in it, whether or not it is there."""
+    """Serves `folder`; `url` names a file in it, which need not exist."""
 
     def __init__(self, folder: Path, tls: ssl.SSLContext | None) -> None:
         self._folder = folder

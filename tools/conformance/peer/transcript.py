@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was said in a case: every frame and every act of the tool, with its time; and the station's calls to be judged.
+"""The transcript of a case, with every frame and every act of the tool; and the inbox, with the station's calls.
 
-The transcript is what a failure's log shows, what the measurements are taken from, and where `Bench.expect` looks.
+The log of a case shows the transcript and the measurements are taken from it; `Bench.expect` searches the inbox.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tools.conformance.checks import values
+from tools.conformance.peer.payload import shorten, value_at
 
 __all__ = ["Entry", "Inbox", "Message", "Transcript"]
 
@@ -59,7 +59,7 @@ class Transcript:
 
 @dataclass(eq=False)
 class Message:
-    """A CALL of the station. `taken` when a step has accounted for it."""
+    """A CALL of the station; `taken`: a step has accounted for it."""
 
     action: str
     payload: dict[str, Any]
@@ -72,19 +72,18 @@ class Message:
     index: int
     taken: bool = False
     sent_before: bool = field(default=False)
-    """A retransmission: the same message id was seen before."""
+    """A retransmission: an earlier call had the same message id."""
 
     def get(self, path: str, default: Any = None) -> Any:
-        """What stands at `path` (`transactionInfo.chargingState`, `eventData.0.actualValue`)."""
-        found = values.dig(self.payload, path)
-        return default if found is values.MISSING else found
+        """The value at `path` (`transactionInfo.chargingState`, `eventData.0.actualValue`)."""
+        return value_at(self.payload, path, default)
 
     def __str__(self) -> str:
-        return values.shorten(f"{self.action} {json.dumps(self.payload, ensure_ascii=False)}")
+        return shorten(f"{self.action} {json.dumps(self.payload, ensure_ascii=False)}")
 
 
 class Inbox:
-    """The station's calls in order of arrival; whoever waits is woken by each."""
+    """The station's calls in order of arrival; each wakes the waiting steps."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -95,14 +94,14 @@ class Inbox:
         self.wake()
 
     def wake(self) -> None:
-        """Lets every waiter look again."""
+        """Makes every `changed` return."""
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
 
     async def changed(self, timeout_s: float) -> bool:
-        """Waits for the next arrival, at most `timeout_s`; false when there was none."""
+        """Waits for the next `put` or `wake`, at most `timeout_s`; returns whether one came."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
         done, _ = await asyncio.wait({waiter}, timeout=max(0.0, timeout_s))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real HTTPS server on the loopback that takes log files.
+"""A real HTTPS server on the loopback that accepts log files.
 
-It takes what is put to `url("...")`; `missing_url` names a path that it does not have. With `hold` set, an upload waits
-half-way until `release`.
+It accepts uploads to `url`; `missing_url` has a path that it does not serve. After `hold` the answer to an upload
+waits for `release`.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 
 class UploadServer:
-    """Keeps what was uploaded, by name, in memory. Use as an asynchronous context manager."""
+    """Keeps the uploaded files in memory, by name. Use as an asynchronous context manager."""
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
         self._tls = tls
         self._runner: web.AppRunner | None = None
         self._port = 0
-        self._go_on = asyncio.Event()
-        self._go_on.set()
+        self._released = asyncio.Event()
+        self._released.set()
         self.files: dict[str, bytes] = {}
         self.attempts = 0
-        """Requests that came, whatever for."""
+        """All requests, also refused ones."""
 
     async def __aenter__(self) -> UploadServer:
         app = web.Application(client_max_size=_MAX_BYTES)
@@ -41,13 +41,13 @@ class UploadServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._go_on.set()
+        self._released.set()
         if self._runner is not None:
             await self._runner.cleanup()
 
     @property
     def url(self) -> str:
-        """Where logs may go."""
+        """The folder for logs."""
         return f"{self._base}/logs/"
 
     @property
@@ -59,18 +59,18 @@ class UploadServer:
         return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self._port}"
 
     def hold(self) -> None:
-        """From now on uploads wait for `release` before they are answered."""
-        self._go_on.clear()
+        """Answers no upload until `release`."""
+        self._released.clear()
 
     def release(self) -> None:
-        self._go_on.set()
+        self._released.set()
 
     async def _take(self, request: web.Request) -> web.Response:
         self.attempts += 1
         if request.method not in ("PUT", "POST"):
             return web.Response(status=405)
         content = await request.read()
-        await self._go_on.wait()
+        await self._released.wait()
         self.files[request.match_info["name"]] = content
         return web.Response(status=201)
 

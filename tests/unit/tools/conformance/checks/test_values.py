@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tools.conformance.checks.values import ABSENT, PRESENT, Rule, absent_or, any_of, at_least, dig, mismatches, text
+from tools.conformance.checks.values import ABSENT, PRESENT, Rule, absent_or, any_of, at_least, mismatches, text
 
 PAYLOAD = {
     "eventType": "Ended",
@@ -56,4 +56,3 @@ def test_what_is_not_is_said_with_path_and_both_values(path: str, expected: Any,
 
 def test_a_path_through_a_value_finds_nothing() -> None:
     assert mismatches({"a": "text"}, {"a.b": ABSENT, "a.0": ABSENT}) == []
-    assert dig([{"x": 1}], "0.x") == 1
