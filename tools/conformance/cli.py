@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`baywatt conformance`: runs the charging-station test cases of part 6 and says what came of each."""
+"""`baywatt conformance`: runs the charging-station test cases of OCPP 2.0.1 part 6 and reports the result of each."""
 
 from __future__ import annotations
 
@@ -29,14 +29,21 @@ __all__ = ["main"]
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="baywatt conformance", description=__doc__)
     add = parser.add_argument
-    add("--cases", default="*", metavar="GLOB", help="which: TC_B_*, B_01, or a block's letter; several with commas")
-    add("--station-file", type=Path, metavar="FILE", help="factory settings whose product is tested (default: ours)")
+    add("--cases", default="*", metavar="GLOB", help="cases: TC_B_*, B_01, a block's letter; separated by commas")
+    add(
+        "--station-file",
+        type=Path,
+        metavar="FILE",
+        help="factory settings of the tested product (default: c7am-400-cc)",
+    )
     add("--report", type=Path, metavar="DIR", help="write report.json, junit.xml and report.html")
-    add("--list", action="store_true", help="only say which cases there are, apply and are written")
-    add("--jobs", type=_count, default=4, metavar="N", help="how many rigs at once (default 4)")
+    add("--list", action="store_true", help="only list the cases: whether they apply and are written")
+    add("--jobs", type=_count, default=4, metavar="N", help="number of rigs at the same time (default 4)")
     add("--patience", type=_factor, default=1.0, metavar="X", help="multiplies every time limit, for slow machines")
-    add("--logs", type=Path, default=Path(".run/conformance"), metavar="DIR", help="where failed cases leave their log")
-    add("--keep-logs", action="store_true", help="keep the log of cases that pass, too")
+    add(
+        "--logs", type=Path, default=Path(".run/conformance"), metavar="DIR", help="folder for the logs of failed cases"
+    )
+    add("--keep-logs", action="store_true", help="also keep the logs of cases that pass")
     attach = parser.add_mutually_exclusive_group().add_argument
     attach("--control", type=Path, metavar="PATH", help="attach to the running rig with this control socket")
     attach("--manual", action="store_true", help="test a real station; a person does the manual actions")
@@ -45,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_address,
         default=("127.0.0.1", 9000),
         metavar="HOST:PORT",
-        help="with --control and --manual: our address (default 127.0.0.1:9000)",
+        help="with --control and --manual: address of the CSMS (default 127.0.0.1:9000)",
     )
     add("--identity", default="CP001", help="the station's identity")
     add("--password", default="0123456789abcdef", help="its basic authentication password")
@@ -74,9 +81,9 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def main(argv: list[str]) -> int:
-    """Runs the cases that `argv` asks for.
+    """Runs the cases that `argv` selects.
 
-    0 when nothing failed, 1 when something did, 2 for bad arguments, 130 when interrupted.
+    Returns 0 if no case failed, 1 if one did, 2 for bad arguments, 130 if interrupted.
     """
     try:
         args = _parser().parse_args(argv)
@@ -100,7 +107,7 @@ def main(argv: list[str]) -> int:
 
 
 def _obstacle(args: argparse.Namespace) -> str | None:
-    """Why no case could run against the station that is to be attached to; `None` when nothing is in the way."""
+    """Why no case can run with `--control` or `--manual`, or `None`."""
     if args.control:
         try:
             with socket.socket(socket.AF_UNIX) as control:
@@ -124,13 +131,13 @@ def _list(entries: list[Entry], written: dict[str, Case], product: ProductUnderT
             state = ("ready" if entry.id in written else "MISSING") if ruling.applies else "skip"
             print(f"{state:<8} {entry.id:<11} {entry.title} ({ruling.why})")
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads the list has seen enough
+    except BrokenPipeError:  # the reader of the list, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 async def _terminable(todo: list[tuple[Entry, Case]], options: Options, done: list[Result]) -> None:
-    """Runs `todo`, filling `done`; SIGTERM, too, lets the cases that run put their stations away."""
+    """Runs `todo` and appends the results to `done`; at SIGTERM, too, the running cases stop their stations."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
 
     def emit(result: Result) -> None:
@@ -168,9 +175,9 @@ def _run(args: argparse.Namespace, entries: list[Entry], written: dict[str, Case
     return 1 if any(result.outcome in (Outcome.FAILED, Outcome.MISSING) for result in done) else 0
 
 
-def _interrupted(done: list[Result], asked: int) -> int:
-    """Half a run gets no report: it would look like a whole one."""
-    print(f"\ninterrupted: {asked - len(done)} of {asked} cases not run, no report", file=sys.stderr, flush=True)
+def _interrupted(done: list[Result], total: int) -> int:
+    """Prints how many cases have not run. There is no report, which would look like that of a whole run."""
+    print(f"\ninterrupted: {total - len(done)} of {total} cases not run, no report", file=sys.stderr, flush=True)
     print(last_line(done), flush=True)
     return 130
 
@@ -178,7 +185,7 @@ def _interrupted(done: list[Result], asked: int) -> int:
 def _sort(
     entries: list[Entry], written: dict[str, Case], product: ProductUnderTest
 ) -> tuple[list[Result], list[tuple[Entry, Case]]]:
-    """What is decided without running (does not apply, is not written), and what is to be run."""
+    """The results known without running (does not apply, is not written), and the cases to run."""
     done, todo = [], []
     for entry in entries:
         ruling = catalogue.applicability(entry, product.reference, product.answers)

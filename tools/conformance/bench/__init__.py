@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a test case holds in its hands: expectations, part 6's reusable states, and the station under test."""
+"""What test cases are written with: expectations, part 6's reusable states, and the station under test."""

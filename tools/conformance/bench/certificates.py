@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates in a case: their hash data, and the reusable states of part 6 that are about them."""
+"""Certificates in a case: their hash data, CSRs, and the reusable state RenewChargingStationCertificate."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def hash_data(certificate: x509.Certificate, issuer: x509.Certificate) -> dict[s
 
 
 def new_csms_root(t: Bench, name: str) -> Authority:
-    """A further CSMS root; where AdditionalRootCertificateCheck is in force (AS-2) the present one has signed it."""
+    """A further CSMS root; with AdditionalRootCertificateCheck (AS-2) the present root has signed it."""
     return Authority(name, signer=t.csms_root if t.fixtures.answers.get("AS-2") else None)
 
 
 def entry(kind: str, root: Authority) -> tuple[str, str]:
-    """What names an installed root in a comparison: its type and its hash data."""
+    """An installed root as `installed` lists it: its type and its hash data."""
     return kind, _text(hash_data(root.certificate, root.issuer or root.certificate))
 
 
@@ -46,7 +46,7 @@ def _text(data: dict[str, Any]) -> str:
 
 
 async def installed(t: Bench, kinds: Sequence[str] = (), *, req: str = "M03.FR.03") -> list[tuple[str, str]]:
-    """GetInstalledCertificates: every entry, as `entry` gives them; none when the station answers NotFound."""
+    """GetInstalledCertificateIds: every entry in the form of `entry`; none if the station answers NotFound."""
     payload: dict[str, Any] = {"certificateType": list(kinds)} if kinds else {}
     answer = await t.call("GetInstalledCertificateIds", payload, req=req)
     chain = answer.get("certificateHashDataChain", [])
@@ -58,7 +58,7 @@ async def installed(t: Bench, kinds: Sequence[str] = (), *, req: str = "M03.FR.0
 
 
 def check_csr(t: Bench, csr: str, serial_number: str | None = None) -> None:
-    """A PEM encoded PKCS #10 request with a key that is strong enough, and the right subject."""
+    """The CSR must be a PEM encoded PKCS #10 request with a strong key and the right subject."""
     try:
         request = x509.load_pem_x509_csr(csr.encode())
     except ValueError as error:
@@ -75,7 +75,7 @@ def check_csr(t: Bench, csr: str, serial_number: str | None = None) -> None:
 
 @dataclass(frozen=True)
 class Renewal:
-    """What RenewChargingStationCertificate has brought about."""
+    """The new certificate, and the station's answer to CertificateSigned."""
 
     certificate: x509.Certificate
     answer: Answer
@@ -86,7 +86,7 @@ class Renewal:
 
 
 async def signing_request(t: Bench, serial_number: str | None = None) -> str:
-    """Steps 1 to 4: TriggerMessage, SignCertificateRequest; gives the CSR."""
+    """Steps 1 to 4: TriggerMessage, SignCertificateRequest; returns the CSR."""
     trigger = {"requestedMessage": "SignChargingStationCertificate"}
     await t.call("TriggerMessage", trigger, {"status": "Accepted"}, req="F06.FR.04")
     request = await t.expect("SignCertificate", {"csr": PRESENT}, req="A02.FR.03")

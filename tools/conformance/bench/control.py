@@ -13,7 +13,7 @@ __all__ = ["Control", "ControlError"]
 
 
 class ControlError(Exception):
-    """The rig would not: `code` is one of its error words."""
+    """The rig refused an operation; `code` is one of its error words."""
 
     def __init__(self, op: str, code: str, detail: str) -> None:
         super().__init__(f"{op}: {code}: {detail}")
@@ -21,7 +21,7 @@ class ControlError(Exception):
 
 
 class Control:
-    """One connection; operations are answered in the order they were asked."""
+    """One connection; the rig answers operations in the order in which they are sent."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -35,7 +35,7 @@ class Control:
         return cls(reader, writer)
 
     async def op(self, name: str, **fields: Any) -> dict[str, Any]:
-        """Asks for `name`; raises `ControlError` when the rig refuses, `ConnectionError` when it is gone."""
+        """Executes the operation `name`. Raises `ControlError` if the rig refuses, `ConnectionError` if it is gone."""
         async with self._lock:
             self._count += 1
             line = json.dumps({"id": self._count, "op": name, **fields})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The half of the bench that listens: steps, failures, and waiting for messages of the station."""
+"""The half of the bench that checks: steps, failures, and waiting for messages of the station."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class Expectations:
-    """Bookkeeping and `expect`; see the rules of the bench in `bench.py`."""
+    """The rules are those of `bench.py`."""
 
     def __init__(self, csms: Csms, fixtures: Fixtures, *, patience: float = 1.0) -> None:
         self.csms = csms
@@ -59,11 +59,11 @@ class Expectations:
         return self.transcript.elapsed()
 
     def step(self, number: int | str) -> None:
-        """The steps of part 6 from here on."""
+        """What follows is this step of the test case."""
         self.transcript.step = str(number)
 
     def new_id(self) -> int:
-        """A number not used in this case before (requestId, remoteStartId)."""
+        """A number that the case has not used yet (requestId, remoteStartId)."""
         return next(self._ids)
 
     def session(self, evse: int | None = None) -> Session:
@@ -72,11 +72,11 @@ class Expectations:
         return self.sessions.setdefault(number, Session(number, self.card))
 
     def mark(self) -> int:
-        """A place in the conversation, for `since=`."""
+        """The present position in the conversation, for `since=`."""
         return len(self.messages)
 
     def fail(self, text: str, req: str = "", message: Message | None = None) -> Failure:
-        """Records a failure; the case goes on."""
+        """Records a failure; the case continues."""
         failure = Failure(self.transcript.step, req, text, str(message) if message else "")
         self.failures.append(failure)
         self.transcript.add("tool", "FAIL", req, text)
@@ -87,7 +87,7 @@ class Expectations:
         return CaseFailed(self.fail(text, req, message))
 
     def check(self, condition: object, req: str, text: str, message: Message | None = None) -> bool:
-        """Records a failure unless `condition` holds; gives whether it does."""
+        """Records a failure unless `condition` holds; returns whether it does."""
         if not condition:
             self.fail(text, req, message)
         return bool(condition)
@@ -109,7 +109,7 @@ class Expectations:
         self.csms.inbox.wake()
 
     def finish(self) -> None:
-        """The judgement of the whole conversation."""
+        """Checks the whole conversation, at the end of the case."""
         self.step("end")
         for failure in whole_conversation.failures(self.messages):
             self.failures.append(failure)
@@ -119,7 +119,7 @@ class Expectations:
         return (_WITHIN_S if within is None else within) * self.patience
 
     def _visible(self, since: int | None) -> list[Message]:
-        """What a step may still take, in order of arrival."""
+        """The messages that a step may still take, in order of arrival."""
         floor = self._floor if since is None else since
         return [
             message
@@ -139,15 +139,17 @@ class Expectations:
     ) -> Message:
         """The next call of `action`, within `within` seconds (default 10).
 
-        `where` says which one is meant (others are left for later steps), `check` what it must hold.
+        `where` selects it (other calls are left for later steps), `check` is what it must hold.
         """
         return await self.expect_message(expected(action, check, where=where), req=req, within=within, since=since)
 
     async def expect_message(
         self, wanted: Expected, *, req: str = "", within: float | None = None, since: int | None = None
     ) -> Message:
-        """The next message that `wanted` is about. One that may come at any time is passed over while it does not fit;
-        another that does not fit is taken, and each wrong field is a failure."""
+        """The next message that `wanted` is about; each wrong field in it is a failure.
+
+        A message that may come at any time is passed over instead, until one without wrong fields comes.
+        """
         near: list[str] = []
 
         def look() -> Message | None:
@@ -179,36 +181,36 @@ class Expectations:
         within: float = 1.0,
         since: int | None = None,
     ) -> Message | None:
-        """The next call of `action` that fits both `where` and `check`, or `None` when none comes within `within`."""
+        """The next call of `action` that fulfils `where` and `check`, or `None` if none comes within `within`."""
         return await self.optional_message(expected(action, check, where=where), within=within, since=since)
 
     async def optional_message(
         self, wanted: Expected, *, within: float = 1.0, since: int | None = None
     ) -> Message | None:
-        """The next message that is as `wanted`, or `None`."""
+        """The next message that is as `wanted`, or `None` if none comes within `within`."""
         found = await self._await(lambda: self._first(wanted, since), within * self.patience)
         if found is not None:
             found.taken = True
         return found
 
     async def expect_all(
-        self, wants: Sequence[Expected], *, req: str = "", within: float | None = None, since: int | None = None
+        self, messages: Sequence[Expected], *, req: str = "", within: float | None = None, since: int | None = None
     ) -> list[Message]:
-        """One message for each of `wants`, in whatever order they come; gives them in the order of `wants`."""
+        """One message for each of `messages`, in any order; returns them in the order of `messages`."""
         found: dict[int, Message] = {}
 
         def look() -> bool | None:
-            for number, wanted in enumerate(wants):
+            for number, wanted in enumerate(messages):
                 if number not in found and (message := self._first(wanted, since)) is not None:
                     message.taken = True
                     found[number] = message
-            return True if len(found) == len(wants) else None
+            return True if len(found) == len(messages) else None
 
         limit = self._limit(within)
         if not await self._await(look, limit):
-            missing = "; ".join(wanted.name for number, wanted in enumerate(wants) if number not in found)
+            missing = "; ".join(wanted.name for number, wanted in enumerate(messages) if number not in found)
             raise self.abort(f"not within {limit:g} s: {missing}", req)
-        return [found[number] for number in range(len(wants))]
+        return [found[number] for number in range(len(messages))]
 
     def _first(self, wanted: Expected, since: int | None) -> Message | None:
         return next((message for message in self._visible(since) if wanted.compare(message) == []), None)
@@ -227,23 +229,23 @@ class Expectations:
     ) -> None:
         """Every connector reports its status: `status` for all, or a status for each EVSE."""
         each = dict.fromkeys(self.fixtures.evses, status) if isinstance(status, str) else status
-        wants = [expected_status(value, evse=evse, connector=self.connector) for evse, value in each.items()]
-        await self.expect_all(wants, req=req, within=within)
+        statuses = [expected_status(value, evse=evse, connector=self.connector) for evse, value in each.items()]
+        await self.expect_all(statuses, req=req, within=within)
 
     async def quiet(self, for_s: float, *, within: float = 30) -> None:
-        """Waits until the station has sent nothing for `for_s` seconds; gives up waiting after `within`."""
+        """Waits until the station has sent nothing for `for_s` seconds, at most `within`."""
         deadline = self.csms.now() + within
         while await self.csms.inbox.changed(for_s) and self.csms.now() < deadline:
             pass
 
     def discard_messages(self) -> None:
-        """Takes every message so far: what happened was preparation."""
+        """Takes every message so far: they belong to the preparation."""
         for message in self.messages:
             message.taken = True
         self._acted()
 
     async def first_boot(self) -> None:
-        """The first boot: accepted, every connector reported, and nothing more to say."""
+        """The first boot: it is accepted, every connector is reported, and the station has nothing more to send."""
         await self.expect("BootNotification", within=30, req="B01.FR.01")
         await self.expect_statuses("Available", within=15)
         await self.quiet(0.3)
@@ -259,8 +261,10 @@ class Expectations:
         since: int | None = None,
         allow: Sequence[str] = (),
     ) -> None:
-        """Nothing of the kind comes in the next `for_s` seconds (or came after `since`). `action` `None`: no call at
-        all but those named in `allow`."""
+        """No such call comes in the next `for_s` seconds (or came after `since`).
+
+        `action` `None`: no call at all but those named in `allow`.
+        """
         start = self.mark() if since is None else since
 
         def look() -> Message | None:
@@ -276,7 +280,7 @@ class Expectations:
             raise self.abort(f"{found.action} was not to be sent", req, found)
 
     async def _await(self, look: Callable[[], _T | None], limit: float) -> _T | None:
-        """What `look` finds, asked again whenever something arrives; `None` after `limit` seconds."""
+        """What `look` returns, called at each arrival until that is not `None`; `None` after `limit` seconds."""
         deadline = self.csms.now() + limit
         while (found := look()) is None:
             left = deadline - self.csms.now()
@@ -288,7 +292,7 @@ class Expectations:
     async def until(
         self, condition: Callable[[], Any], *, within: float | None = None, text: str, req: str = ""
     ) -> Any:
-        """Waits until `condition()` gives something true; asked whenever the station says or does something."""
+        """Waits until `condition()` is true and returns it; called at each message or connection of the station."""
         limit = self._limit(within)
         found: Any = await self._await(lambda: condition() or None, limit)
         if found is None:

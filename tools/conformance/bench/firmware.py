@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cases of block L share: an image of this checkout on a file server, and the request that names it."""
+"""For the cases of block L: an image of this checkout on a file server, and the request that names it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PAST_S = -7200.0
 
 
 class Firmware:
-    """An image on the file server, and who signs it. `image` is what the signature is over, unless told otherwise."""
+    """An image on the file server and its signer."""
 
     def __init__(self, files: FileServer, image: bytes, signer: Issued) -> None:
         self.files = files
@@ -44,7 +44,7 @@ class Firmware:
         signer: Issued | None = None,
         signed: bytes | None = None,
     ) -> dict[str, Any]:
-        """An UpdateFirmwareRequest; times are seconds from now. `signed`: the signature is over these bytes."""
+        """An UpdateFirmwareRequest; times are seconds from now. The signature is over `signed` (default: the image)."""
         by, now = signer or self.signer, SystemClock().utc()
         digest = hashlib.sha256(self.image if signed is None else signed).digest()
         fields: dict[str, Any] = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a case knows of the station it tests: its EVSEs, its cards, and where each session stands."""
+"""What a case knows of the station under test: its EVSEs, its cards, and the state of each session."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Card:
 
     @property
     def id_token(self) -> dict[str, str]:
-        """As a message carries it."""
+        """The idToken of a message."""
         return {"idToken": self.uid, "type": self.type}
 
     def fields(self, path: str = "idToken") -> dict[str, Any]:
-        """What a message that carries this token at `path` must hold."""
+        """The checks for a message with this token at `path`."""
         return {f"{path}.idToken": values.text(self.uid), f"{path}.type": self.type}
 
 
 @dataclass
 class Fixtures:
-    """What is known of the station before a case: its EVSEs, its cards, its product."""
+    """What is known of the station before a case; the configured values of part 6."""
 
     product: str
     identity: str
@@ -45,7 +45,7 @@ class Fixtures:
     card2: Card = Card("04FEDCBA987654")
     """Another valid token."""
     bad_card: Card = Card("04BADBADBADBAD")
-    """A token the CSMS does not know."""
+    """A token that the CSMS does not know."""
     transaction_s: float = 2.0
     """How long energy flows before a case stops it (`<Configured TransactionDuration>`)."""
     answers: Mapping[str, Any] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Fixtures:
 
 @dataclass
 class Session:
-    """Where one EVSE stands, as the reusable states go on."""
+    """What has happened at one EVSE, as the reusable states record it."""
 
     evse: int
     card: Card
@@ -66,8 +66,8 @@ class Session:
     remote_start_id: int | None = None
     ended: bool = False
     token_due: bool = False
-    """A card was shown and no event has carried its idToken yet."""
+    """A card was presented and no event has carried its idToken yet."""
     remote_due: bool = False
     """RequestStartTransaction was accepted and no event has named its remoteStartId yet."""
     connected_again: bool = False
-    """ChargingState EVConnected after the stop was reported."""
+    """ChargingState EVConnected was reported after the stop."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GetBaseReport and the NotifyReports that follow, gathered into variables, with the checks every report must pass."""
+"""GetBaseReport and its NotifyReports as a list of variables, with the checks that every report must pass."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["LIST_TYPES", "Reported", "collect", "find", "wrong_value"]
 
 LIST_TYPES = frozenset({"OptionList", "SequenceList", "MemberList"})
 DEVIATION_S = 4.0
-"""What the certification laboratories allow between two clocks (part 6, 2.1)."""
+"""The difference between two clocks that the certification laboratories allow (part 6, 2.1)."""
 
 
 @dataclass(frozen=True)
 class Reported:
-    """One variable as a report gives it; attributes by type."""
+    """One variable of a report; its attributes by type."""
 
     component: str
     evse: int | None
@@ -44,7 +44,7 @@ class Reported:
 
     @property
     def mutability(self) -> str:
-        """Of the actual value; left out means ReadWrite."""
+        """Of the actual value; the default is ReadWrite."""
         return str(self.attributes.get("Actual", {}).get("mutability", "ReadWrite"))
 
     @property
@@ -59,7 +59,7 @@ class Reported:
 
 
 async def collect(t: Bench, base: str, *, steps: tuple[int, int] = (1, 3)) -> list[Reported]:
-    """Asks for the base report and gathers it, checking requestId, generatedAt, seqNo and tbc on the way."""
+    """Requests the base report and returns its variables; checks requestId, generatedAt, seqNo and tbc."""
     number = t.new_id()
     t.step(steps[0])
     payload = {"requestId": number, "reportBase": base}
@@ -105,7 +105,7 @@ def find(inventory: Sequence[Reported], row: RequiredVariable, *, evse: int | No
 
 
 def wrong_value(variable: Reported) -> str | None:
-    """What is wrong with the actual value as a value of its data type and list; `None` when it is right."""
+    """Why the actual value is not one of the variable's data type and valuesList; `None` if it is."""
     value = variable.value
     if value is None:
         return None
@@ -127,5 +127,5 @@ def _wrong_form(value: str, data_type: str) -> str | None:
         elif data_type == "boolean" and value not in ("true", "false"):
             raise ValueError
     except ValueError:
-        return f"{value!r} is no {data_type}"
+        return f"{value!r} is not a value of type {data_type}"
     return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a case asks of the station before it begins, and the factory file that says so to the rig."""
+"""The preconditions of a case, and the factory file with which the rig fulfils them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ BASE_VARIABLES: Mapping[str, str] = {
     "OCPPCommCtrlr.RetryBackOffRandomRange": "0",
     "OCPPCommCtrlr.RetryBackOffRepeatTimes": "2",
 }
-"""Values that keep a run short; a case's own `Preconditions.variables` come after them."""
+"""Values that keep a run short; the `Preconditions.variables` of a case override them."""
 
 
 @dataclass(frozen=True)
 class Preconditions:
-    """A case's preconditions.
+    """The state of the station when a case begins.
 
     `variables` are factory values (`"TxCtrlr.EVConnectionTimeOut": "3"`); `mutability` overrides that of a variable;
-    `security_profile` is the one of the first connection; with `updates` the station trusts the manufacturer
-    `t.manufacturer` and, whatever the security profile, `t.csms_root`, who signs for file servers, too; `power` false
-    leaves the station off until the case switches it on; `speed` is how much faster cars charge than in life.
+    `security_profile` is the one of the first connection; with `updates` the station trusts the roots `t.manufacturer`
+    and, with any security profile, `t.csms_root`, which signs for file servers; `power` False leaves the station off
+    until the case switches it on; `speed` is how much faster than in reality cars charge.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class VariableRef:
     connector: int | None = None
 
     def payload(self) -> dict[str, Any]:
-        """`component` and `variable` as a message names them."""
+        """`component` and `variable` of a message."""
         component: dict[str, Any] = {"name": self.component}
         if self.component_instance:
             component["instance"] = self.component_instance
@@ -92,7 +92,7 @@ def factory_toml(
     url: str,
     certificates: Mapping[str, str | list[str]],
 ) -> str:
-    """The rig's factory settings for `preconditions`, connecting to `url`."""
+    """The rig's factory settings for these preconditions, connecting to `url`."""
     lines = [
         f"identity = {_toml(identity)}",
         f"product = {_toml(product)}",

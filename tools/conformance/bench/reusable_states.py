@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reusable and memory states of part 6 (2.18, 2.19, with errata 6.2.116 to 6.2.123), as functions of the bench.
 
-Each does the manual actions and the steps of its state and checks what the state's tool validations ask, following the
-station's TxStartPoint and TxStopPoint. What one EVSE has been through is kept in its `Session`: a state whose
-predecessor is missing executes that first, as part 6 says. `how` chooses between the two ways of a state: `"local"`
-(a card) and `"remote"` (RequestStartTransaction, RequestStopTransaction). The parking bay has no sensor, so the two
-ParkingBay states, which part 6 makes optional, do nothing.
+Each does the manual actions and the steps of its state and makes the state's tool validations, following the
+station's TxStartPoint and TxStopPoint. The `Session` of an EVSE records its states: a state whose predecessor is
+missing executes that first, as part 6 requires. `how` chooses between the two ways of a state: `"local"` (a card) and
+`"remote"` (RequestStartTransaction, RequestStopTransaction). The parking bay has no sensor, so the two ParkingBay
+states, which part 6 makes optional, do nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _CHARGING_WITHIN_S = 60.0
 _STOP_WITHIN_S = 30.0
 _NOTICED_S = 0.3
 _CARD_AWAY_S = 0.6
-"""Until a card that was shown is gone from the reader, which refuses two at once."""
+"""Until the card has left the reader, which refuses two at once."""
 
 
 # -- the station -----------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ async def booted(
     check: Mapping[str, Any] | None = None,
     req: str = "B01.FR.01",
 ) -> Message:
-    """Booted: power cycle (`how="power"`) or Reset (`"reset"`); gives the BootNotification, which must hold `check`."""
+    """Booted: power cycle (`how="power"`) or Reset (`"reset"`); returns the BootNotification, checked with `check`."""
     if how == "power":
         await t.manual("power_cycle")
     else:
@@ -83,10 +83,10 @@ async def statuses_after_boot(
 ) -> None:
     """The end of Booted: every connector's status, and the security event of a start (A04.FR.01)."""
     each = dict.fromkeys(t.fixtures.evses, statuses) if isinstance(statuses, str) else statuses
-    wants = [expected_status(value, evse=evse, connector=t.connector) for evse, value in each.items()]
+    messages = [expected_status(value, evse=evse, connector=t.connector) for evse, value in each.items()]
     if security_event:
-        wants.append(_startup_event())
-    await t.expect_all(wants, req="B01.FR.05", within=15)
+        messages.append(_startup_event())
+    await t.expect_all(messages, req="B01.FR.05", within=15)
 
 
 def _startup_event() -> Expected:
@@ -124,7 +124,7 @@ async def tx_points(t: Bench) -> tuple[frozenset[str], frozenset[str]]:
 async def _members(t: Bench, name: str) -> frozenset[str]:
     text = t.known.get(name)
     if text is None:
-        # Asked past `t.call`, so that looking is no act of the case.
+        # Not by `t.call`: this request is not an act of the case.
         data = {"getVariableData": [variable_ref(name).payload()]}
         answer = await t.csms.call("GetVariables", data, 10)
         text = t.known[name] = str(answer.get("getVariableResult.0.attributeValue", ""))
@@ -132,7 +132,7 @@ async def _members(t: Bench, name: str) -> frozenset[str]:
 
 
 def _about(t: Bench, session: Session, check: Mapping[str, Any]) -> Expected:
-    """An event of this session's transaction; of a transaction that no other session knows, while it has none."""
+    """An event of this session's transaction; while it has none, of a transaction that no other session has."""
 
     def compare(message: Message) -> list[str] | None:
         if message.action != "TransactionEvent":
@@ -168,10 +168,10 @@ async def transaction_event(
     req: str = "",
     within: float | None = None,
 ) -> Message:
-    """The next TransactionEvent of the session at `evse`, which must hold `check`; keeps the session in step.
+    """The next TransactionEvent of the session at `evse`, which must hold `check`; updates the session.
 
     The general rules of part 6, 2.1 are added: the first event of a transaction is Started, the first one after a
-    card carries its idToken, the first one after RequestStartTransaction says RemoteStart and names remoteStartId.
+    card carries its idToken, the first one after RequestStartTransaction has RemoteStart and the remoteStartId.
     """
     session = t.session(evse)
     wanted = dict(check or {})
@@ -189,7 +189,7 @@ async def transaction_event(
 async def optional_event(
     t: Bench, evse: int | None = None, check: Mapping[str, Any] | None = None, *, within: float = 1.0
 ) -> Message | None:
-    """The next TransactionEvent of the session that holds `check`, or `None` when none comes."""
+    """The next TransactionEvent of the session that holds `check`, or `None` if none comes."""
     session = t.session(evse)
     message = await t.optional_message(_about(t, session, check or {}), within=within)
     return _remember(session, message) if message is not None else None
@@ -229,7 +229,7 @@ async def _plugged_event(t: Bench, session: Session, triggers: Any, states: Any)
 async def authorized(
     t: Bench, evse: int | None = None, *, how: str = "local", card: Card | None = None, cached: bool = False
 ) -> Session:
-    """Authorized: by a card at the reader (`cached`: the station need not ask), or by RequestStartTransaction."""
+    """Authorized: by a card at the reader (`cached`: without an Authorize request), or by RequestStartTransaction."""
     session, (start, _) = t.session(evse), await tx_points(t)
     session.card = card or t.card
     session.token_due = True
@@ -245,7 +245,7 @@ async def authorized(
         trigger = "Authorized" if how == "local" else "RemoteStart"
         rule = "E02.FR.01" if how == "local" else "F01.FR.19"
         await transaction_event(t, session.evse, {"triggerReason": trigger}, req=rule)
-    else:  # nothing tells that the driver was let in; what is answered now was read after the answer to Authorize
+    else:  # no message shows that the card was accepted; the station reads this one after the answer to Authorize
         await t.get_variable("TxCtrlr.TxStartPoint")
     return session
 
@@ -263,7 +263,7 @@ async def _request_start(t: Bench, session: Session) -> None:
         check["transactionId"] = session.transaction_id
     answer = await t.call("RequestStartTransaction", payload, check, req="F01.FR.01")
     if answer.get("status") != "Accepted":
-        raise CaseFailed(t.failures[-1])  # nothing will follow that could be waited for
+        raise CaseFailed(t.failures[-1])  # no message follows that could be waited for
     if "true" in {value.casefold() for value in await _members(t, "AuthCtrlr.AuthorizeRemoteStart")}:
         await t.expect("Authorize", session.card.fields(), req="F01.FR.01")
 
@@ -271,7 +271,7 @@ async def _request_start(t: Bench, session: Session) -> None:
 async def energy_transfer_started(
     t: Bench, evse: int | None = None, *, how: str = "local", card: Card | None = None, **car: Any
 ) -> Session:
-    """EnergyTransferStarted: authorised if need be, connected if need be, and charging."""
+    """EnergyTransferStarted: authorises and connects if that is not done yet; then the car charges."""
     session, (start, _) = t.session(evse), await tx_points(t)
     if not session.authorized:
         await authorized(t, session.evse, how=how, card=card)
@@ -337,7 +337,7 @@ def _same(value: Any, card: Card) -> bool:
 
 
 async def _stop_events(t: Bench, session: Session, first: Mapping[str, Any], reason: Any) -> None:
-    """The one or two events after a stop; the last of them ends the transaction when `reason` says how."""
+    """The one or two events after a stop; the last one ends the transaction for `reason`, unless that is `None`."""
     event = await transaction_event(t, session.evse, first, req="E07.FR.01", within=_STOP_WITHIN_S)
     second = {"triggerReason": "ChargingStateChanged", "transactionInfo.chargingState": "EVConnected"}
     ending = {"eventType": "Ended", "transactionInfo.stoppedReason": reason}
@@ -362,7 +362,7 @@ async def ev_connected_post_session(t: Bench, evse: int | None = None) -> Sessio
 
 
 async def ev_disconnected(t: Bench, evse: int | None = None, *, status: str = "Available") -> None:
-    """EVDisconnected: the cable comes out of the car; the session at this EVSE is over."""
+    """EVDisconnected: the cable is unplugged from the car; the session at this EVSE ends."""
     session, (_, stop) = t.session(evse), await tx_points(t)
     if session.connected and not session.stopping and not session.ended:
         await ev_connected_post_session(t, session.evse)
@@ -379,8 +379,8 @@ async def ev_disconnected(t: Bench, evse: int | None = None, *, status: str = "A
 async def deauthorized(t: Bench, evse: int | None = None) -> Session:
     """Deauthorized (erratum 6.2.118), from its step 3 on.
 
-    Before it, make the CSMS say so: `t.answer("TransactionEvent", {"idTokenInfo": {"status": "Invalid"}}, times=1)`,
-    then execute `authorized` (and the states after it until the first TransactionEvent was sent).
+    Before it, set `t.answer("TransactionEvent", {"idTokenInfo": {"status": "Invalid"}}, times=1)` and execute
+    `authorized` (and the states after it until the first TransactionEvent was sent).
     """
     session, (_, stop) = t.session(evse), await tx_points(t)
     check: dict[str, Any] = {"triggerReason": "Deauthorized"}
@@ -396,9 +396,9 @@ async def deauthorized(t: Bench, evse: int | None = None) -> Session:
 
 
 async def id_token_cached(t: Bench, card: Card, evse: int | None = None, *, accepted: bool = True) -> None:
-    """IdTokenCached (erratum 6.2.120): the station has asked about `card`, and charged with it when it is `accepted`.
+    """IdTokenCached (erratum 6.2.120): the station has sent Authorize for `card`, and charged with it if `accepted`.
 
-    What the CSMS says of the card is told before, by `t.tokens`.
+    The status of the card at the CSMS is set before, by `t.tokens`.
     """
     if accepted:
         await authorized(t, evse, card=card)
@@ -416,7 +416,7 @@ async def id_token_cached(t: Bench, card: Card, evse: int | None = None, *, acce
 
 
 async def offline(t: Bench) -> None:
-    """The connection is closed and none is accepted. Gives the station the moment that it needs to notice."""
+    """Closes the connection and accepts no other; waits until the station has noticed."""
     await t.hang_up(OnConnect.REFUSE)
     await asyncio.sleep(_NOTICED_S)
 
@@ -432,7 +432,7 @@ async def start_offline_transaction(t: Bench, evse: int | None = None, card: Car
 
 
 async def transaction_events_in_queue_ended(t: Bench, evse: int | None = None, card: Card | None = None) -> None:
-    """TransactionEventsInQueueEnded: a whole session while the connection is gone; the queue is for the case."""
+    """TransactionEventsInQueueEnded: a whole session while offline; the case checks the queued events."""
     number = t.evse if evse is None else evse
     await offline(t)
     await t.manual("plug_in", evse=number)

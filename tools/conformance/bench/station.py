@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whom a case talks to: a rig of its own, a rig that runs already, or a real station and a person at the terminal.
+"""The station under test: a rig for each case, a rig that is already running, or a real station.
 
 All three do the *manual actions* of the test cases (`manual("plug_in", evse=1)`): through the control socket, or by
-asking the person to do it and to press Enter.
+asking the person at the terminal to do it and to press Enter.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _STOP_S = 15.0
 
 
 class Station(Protocol):
-    """How the tool acts on the station other than by OCPP."""
+    """What the tool does with the station other than by OCPP."""
 
     own: bool
-    """True when the case may write its factory settings: then every case begins with a new station."""
+    """The case may write its factory settings: every case begins with a new station."""
 
     async def start(self, factory: str | None, *, power: bool) -> None:
-        """Makes it run; `factory` is the text of a factory file (only for a station of one's own)."""
+        """Starts it; `factory` is the text of a factory file (only if `own`)."""
 
     async def manual(self, op: str, **fields: Any) -> dict[str, Any]:
-        """One operation of the rig's control socket; raises `ControlError` when it is refused."""
+        """Does one operation of the rig's control socket. Raises `ControlError` if it is refused."""
 
     async def stop(self) -> None:
-        """Ends what `start` began."""
+        """Ends what `start` started."""
 
 
 class OwnRig:
@@ -89,7 +89,7 @@ class OwnRig:
         return await self._control.op(op, **fields)
 
     async def stop(self) -> None:
-        """SIGTERM, and after a while SIGKILL to what is left of its process group."""
+        """Sends SIGTERM, and after `_STOP_S` SIGKILL to the rest of its process group."""
         if self._control is not None:
             await self._control.close()
         process = self._process
@@ -105,7 +105,7 @@ class OwnRig:
 
 
 class AttachedRig:
-    """A rig that somebody else started; it keeps its settings."""
+    """A rig that is already running; it keeps its settings."""
 
     own = False
 
@@ -141,7 +141,7 @@ _ON_REAL_STATIONS = frozenset(_REQUESTS) | {"car", "network", "fault", "clear_fa
 
 
 async def _ask_at_terminal(question: str) -> str:
-    """The line that is typed; unlike `input` in a thread it can be interrupted. Skips the case when nobody is there."""
+    """The line that is typed; unlike `input` in a thread it can be interrupted. Skips the case at end of file."""
     print(question, end="", flush=True)
     fd, loop, readable = sys.stdin.fileno(), asyncio.get_running_loop(), asyncio.Event()
     line = b""
@@ -152,15 +152,15 @@ async def _ask_at_terminal(question: str) -> str:
         finally:
             loop.remove_reader(fd)
     while not line.endswith(b"\n"):
-        byte = os.read(fd, 1)  # no more than this line: the next question reads on
+        byte = os.read(fd, 1)  # no more than this line: the rest answers the next questions
         if not byte:
-            raise CaseSkipped("standard input has ended: nobody is at the terminal")
+            raise CaseSkipped("standard input has ended: no person is at the terminal")
         line += byte
     return line.decode(errors="replace")
 
 
 class RealStation:
-    """A person at the terminal in front of a real station; `ask` puts a question and gives the answer."""
+    """A real station with a person in front of it; `ask` asks that person and returns the answer."""
 
     own = False
 
@@ -168,7 +168,7 @@ class RealStation:
         self._ask = ask or _ask_at_terminal
 
     async def start(self, factory: str | None, *, power: bool) -> None:
-        """Nothing to start: the station is there."""
+        """Nothing to start: the station is running."""
 
     async def manual(self, op: str, **fields: Any) -> dict[str, Any]:
         """Asks for it and waits for Enter; an answer of `n` skips the case."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a case fails, and what a message is worth to a step that waits for one.
+"""How a case fails, and the messages that a step expects.
 
-A `Expected` looks at a message and says: not the one (`None`), the one and as wanted (`[]`), or what is wrong with it.
+`Expected.compare` returns `None` for another message, `[]` for one that is as expected, else what is wrong with it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["CaseFailed", "CaseSkipped", "Expected", "Failure", "expected", "expe
 
 @dataclass(frozen=True)
 class Failure:
-    """Where a case went red: step, requirement, what was wrong, and the message that broke it."""
+    """Why a case failed: the step, the requirement, what was wrong, and the message that broke it."""
 
     step: str
     requirement: str
@@ -31,7 +31,7 @@ class Failure:
 
 
 class CaseFailed(Exception):
-    """The case can't go on."""
+    """The case can't continue."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(str(failure))
@@ -39,12 +39,12 @@ class CaseFailed(Exception):
 
 
 class CaseSkipped(Exception):
-    """The case can't be run on this station, for the reason given."""
+    """The case can't be run on this station; the text gives the reason."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a step waits for. `compare` gives `None` (another message), `[]` (as wanted), or what is wrong."""
+    """What a step waits for."""
 
     name: str
     compare: Callable[[Message], list[str] | None]
@@ -53,7 +53,7 @@ class Expected:
 def expected(
     action: str, check: Mapping[str, Any] | None = None, *, where: Mapping[str, Any] | None = None
 ) -> Expected:
-    """A call of `action`; `where` says which one is meant, `check` what it must hold."""
+    """A call of `action`; `where` selects it, `check` is what it must hold."""
 
     def compare(message: Message) -> list[str] | None:
         if message.action != action or (where and values.mismatches(message.payload, where)):
@@ -85,7 +85,7 @@ def expected_status(status: str | tuple[str, ...], *, evse: int, connector: int 
 
 
 def reported_status(message: Message) -> tuple[int, int, str, str] | None:
-    """EVSE, connector, status and trigger that `message` reports; `None` when it reports no connector's status."""
+    """EVSE, connector, status and trigger that `message` reports; `None` if it reports no connector's status."""
     if message.action == "StatusNotification":
         status = str(message.get("connectorStatus"))
         return int(message.get("evseId", 0)), int(message.get("connectorId", 0)), status, "Delta"
@@ -104,9 +104,9 @@ _ANY_TIME_TRIGGERS = frozenset({"MeterValuePeriodic", "MeterValueClock", "Chargi
 
 
 def tolerated(message: Message) -> bool:
-    """Whether a station may send `message` at any time without a step that expects it.
+    """Whether a station may send `message` at any time, without a step that expects it.
 
-    Of the TransactionEvents: updates with meter values, and changes of the charging state in between.
+    Of the TransactionEvents these are updates with meter values and changes of the charging state.
     """
     if message.action == "TransactionEvent":
         updated = message.get("eventType") == "Updated"

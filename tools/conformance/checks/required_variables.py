@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The variables that every station of a functional block must have (part 2, Referenced Components and Variables).
+"""The variables that a station must have, by functional block (part 2, Referenced Components and Variables).
 
 A row is component, variable, instance, data type and whether the CSMS can write it (`None`: the station's choice).
-`EVSE` and `Connector` stand for each of them.
+A row of component `EVSE` or `Connector` applies to each of them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ __all__ = ["RequiredVariable", "required_variables"]
 
 @dataclass(frozen=True)
 class RequiredVariable:
-    """One row; see the module's text."""
-
     component: str
     variable: str
     instance: str
@@ -117,5 +115,5 @@ _OPTIONAL_BLOCKS = {
 
 
 def required_variables(answers: Mapping[str, object]) -> list[RequiredVariable]:
-    """What a product with these answers must have."""
+    """The variables that a product with these answers must have."""
     return _CORE + [row for block, rows in _OPTIONAL_BLOCKS.items() if answers.get(block) for row in rows]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is looked at when a case is over: messages no step accounted for, and the general rules for transactions."""
+"""The checks at the end of a case: messages that no step has taken, and the general rules for transactions."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def _transactions(messages: Sequence[Message]) -> list[Failure]:
 
 
 def _register(events: dict[int, Message]) -> list[Failure]:
-    """In the order in which it was read: the last event repeats what was read at the beginning."""
-    told = [reading for event in events.values() for reading in _readings(event)]
-    told.sort(key=lambda reading: reading[:2])
-    fallen = [(before, after) for before, after in pairwise(told) if after[1] < before[1]]
+    """Checks the readings in the order of their times: the last event repeats those of the beginning."""
+    readings = [reading for event in events.values() for reading in _readings(event)]
+    readings.sort(key=lambda reading: reading[:2])
+    fallen = [(before, after) for before, after in pairwise(readings) if after[1] < before[1]]
     return [
         Failure("end", "J02.FR.16", f"the register fell from {before[1]:g} to {after[1]:g}", str(after[2]))
         for before, after in fallen
@@ -58,7 +58,7 @@ def _register(events: dict[int, Message]) -> list[Failure]:
 
 
 def _readings(event: Message) -> Iterator[tuple[float, float, Message]]:
-    """Time and value of the outlet's energy register, wherever the event tells of it."""
+    """Time and value of each reading of the outlet's energy register in the event."""
     for value in event.get("meterValue", ()):
         for sample in value["sampledValue"]:
             register = sample.get("measurand", _REGISTER) == _REGISTER and "phase" not in sample

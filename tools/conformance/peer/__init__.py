@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The CSMS that the station talks to: WebSocket endpoints, answers, file servers, and the transcript of it all."""
+"""The scripted CSMS: WebSocket endpoints, answers, file servers, and the transcript of the conversation."""

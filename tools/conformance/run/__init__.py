@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which cases apply to a product, and how they are run, measured and reported."""
+"""Selects the cases that apply to a product, runs them, measures and reports."""

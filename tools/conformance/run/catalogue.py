@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which test cases there are, and which of them apply to a product.
+"""The test cases of part 6, and which of them apply to a product.
 
-`cases.json` has them all (made by `tools/generate/catalogue.py`). For the product the project is built for, the table
-itself states what applies; for another product the condition is evaluated with that product's answers, and a case
-whose condition can't be decided is skipped, never passed.
+`cases.json` has them all (made by `tools/generate/catalogue.py`). For the project's own product the table itself
+states which cases apply; for another product the condition is evaluated with that product's answers, and a case whose
+condition can't be decided is skipped, never passed.
 """
 
 from __future__ import annotations
@@ -58,8 +58,10 @@ def load(path: Path = CATALOGUE) -> list[Entry]:
 
 
 def select(entries: list[Entry], pattern: str) -> tuple[list[Entry], list[str]]:
-    """The entries whose id matches any of the comma-separated globs of `pattern` (`TC_B_*`, `b_01`, `B`), and the
-    globs that match none."""
+    """Selects by comma-separated globs (`TC_B_*`, `b_01`, `B`).
+
+    Returns the entries whose id matches any of them, and the globs that match none.
+    """
     globs = [glob.strip().upper() for glob in pattern.split(",") if glob.strip()]
     chosen = [entry for entry in entries if any(_named(entry.id, glob) for glob in globs)]
     return chosen, [glob for glob in globs if not any(_named(entry.id, glob) for entry in entries)]
@@ -71,7 +73,7 @@ def _named(case: str, glob: str) -> bool:
 
 
 def applicability(entry: Entry, product: str, answers: Answers) -> Applicability:
-    """Whether `entry` applies to the product that factory settings call `product`, whose answers are `answers`."""
+    """Whether `entry` applies to a product with these answers; `product` is its name in factory settings."""
     if product == HOME_PRODUCT:
         return Applicability(entry.applies, entry.why)
     if entry.status == "M":
@@ -79,5 +81,5 @@ def applicability(entry: Entry, product: str, answers: Answers) -> Applicability
     value = evaluate(entry.condition, answers)
     if value is None:
         return Applicability(False, f"the product file does not answer: {entry.condition}")
-    told = ", ".join(f"{name} is {answer}" for name, answer in operands(entry.condition, answers).items())
-    return Applicability(value, f"{entry.condition} is {'met' if value else 'not met'}: {told}")
+    given = ", ".join(f"{name} is {answer}" for name, answer in operands(entry.condition, answers).items())
+    return Applicability(value, f"{entry.condition} is {'met' if value else 'not met'}: {given}")

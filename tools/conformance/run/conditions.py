@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The conditions of the certification profiles (`(C-30 or C-31) and NOT AQ-2`), evaluated with a product's answers.
 
-Three values: true, false, and `None` where the product file does not answer what the condition asks. An operand is
-an answer's id (also as `C.06.1` or `C35`), a comparison (`HFS-8 > 1`), a range (`C-30 - C-35`, meaning any of them),
-or one of the few features that are written out in words (`Smart Charging`).
+There are three values: true, false, and `None` if the product file does not have the answer. An operand is an
+answer's id (also as `C.06.1` or `C35`), a comparison (`HFS-8 > 1`), a range (`C-30 - C-35`, meaning any of them), or
+one of the few features that are written out in words (`Smart Charging`).
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _TOKEN = re.compile(
 
 
 class _Unreadable(ValueError):
-    """The condition is prose that this grammar does not know."""
+    """The condition is prose, outside this grammar."""
 
 
 def evaluate(condition: str, answers: Answers) -> bool | None:
-    """Whether `condition` holds; `None` when the answers, or this grammar, do not say."""
+    """Whether `condition` holds; `None` if an answer is missing or the condition is outside this grammar."""
     text = _text(condition)
     if not text.strip():
         return True
@@ -48,7 +48,7 @@ def evaluate(condition: str, answers: Answers) -> bool | None:
 
 
 def operands(condition: str, answers: Answers) -> dict[str, str]:
-    """What the product answers to each thing that `condition` asks: `{"C-13": "No"}`."""
+    """The product's answer to each operand of `condition`: `{"C-13": "No"}`."""
     found = {}
     for kind, text in _tokens(_text(condition)):
         if kind in ("id", "range", "words"):
@@ -111,7 +111,7 @@ class _Parser:
     def whole(self) -> bool | None:
         value = self._or()
         missing = sum(1 if t == "(" else -1 for kind, t in self._tokens if kind == "paren")
-        # One published condition has a bracket too many; what follows it still belongs to the outermost `and`.
+        # One published condition has a bracket too many; the rest of it belongs to the outermost `and`.
         while self._at < len(self._tokens) and missing < 0 and self._peek() == ")":
             self._at += 1
             missing += 1

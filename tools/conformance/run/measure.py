@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The performance that a run measures, in the certificate's four rows, taken from the transcripts."""
+"""The performance of the station, in the certificate's four rows, taken from the transcripts of a run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ROWS: Mapping[str, str] = {
     "remote_start": "Authorization by RequestStartTransaction, request to TransactionEvent",
     "remote_stop": "End by RequestStopTransaction, request to TransactionEvent",
 }
-"""What is measured."""
+"""The titles of the certificate's rows."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One row: seconds."""
+    """One row, in seconds."""
 
     name: str
     limit_s: float
@@ -33,7 +33,7 @@ class Figure:
 
 
 def measure(entries: Sequence[Entry]) -> dict[str, list[float]]:
-    """The seconds that each row's events took in one transcript."""
+    """The durations in one transcript, in seconds, by row."""
     found: dict[str, list[float]] = {row: [] for row in ROWS}
     for position, entry in enumerate(entries):
         if entry.who != "csms" or entry.what != "call":
@@ -50,7 +50,7 @@ def measure(entries: Sequence[Entry]) -> dict[str, list[float]]:
 
 
 def _consequence(entry: Entry, answer: Entry, later: Sequence[Entry]) -> tuple[str, Entry | None]:
-    """The row and the message that an accepted call leads to."""
+    """The row and the message that follows from an accepted call."""
     if (answer.body or {}).get("status") != "Accepted":
         return "", None
     if entry.action == "TriggerMessage":
@@ -71,7 +71,7 @@ def _first(later: Sequence[Entry], action: str, fits: Any) -> Entry | None:
 
 
 def summarise(measured: Iterable[Mapping[str, Sequence[float]]], limits: Mapping[str, float]) -> list[Figure]:
-    """One figure for each row that was measured at all."""
+    """One figure for each row with measurements."""
     samples: dict[str, list[float]] = {row: [] for row in ROWS}
     for one in measured:
         for row, seconds in one.items():

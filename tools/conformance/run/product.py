@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The product under test as the certification sees it: its answers by id, and the rows its report shows.
+"""The product under test in the certificate's terms: its answers by id, and the rows of the report.
 
-Everything comes from the product file (`firmware/product/`), whose fields are the certificate's rows; this module
-only gives them back their ids.
+All data is from the product file (`firmware/product/`), whose fields are the certificate's rows; this module only adds
+the certificate's ids.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["ProductUnderTest", "Row", "describe", "product_under_test"]
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the certificate: `answer` is a yes or no, a number or a text."""
+    """One row of the certificate; `answer` is a bool, a number or a text."""
 
     id: str
     title: str
@@ -59,7 +59,7 @@ def product_under_test(station_file: Path | None) -> ProductUnderTest:
 
 
 def _factory_product(station_file: Path) -> str:
-    """The product that factory settings name; a product file in their place is a likely slip, and gets a hint."""
+    """The product that factory settings name; the error for a product file in their place contains a hint."""
     try:
         return load(station_file, FactorySettings).product
     except ConfigError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The test cases that are written: `@case("TC_B_01_CS")` on an async function of the bench."""
+"""The written test cases: async functions of the bench with the decorator `@case("TC_B_01_CS")`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Run: TypeAlias = Callable[[Bench], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Case:
-    """One written test case; `limit_s` is how long it may take after the station has booted."""
+    """One written test case; `limit_s` is its time limit, which begins when the station has booted."""
 
     id: str
     run: Run
@@ -44,7 +44,7 @@ def case(id: str, *, preconditions: Preconditions | None = None, limit_s: float 
 
 
 def collect() -> dict[str, Case]:
-    """Every written case by id: all modules of `tools/conformance/cases` are imported."""
+    """Imports all modules of `tools/conformance/cases`; returns every written case by id."""
     from tools.conformance import cases
 
     for module in pkgutil.iter_modules(cases.__path__):

@@ -87,7 +87,7 @@ def _failure(element: ElementTree.Element, texts: Sequence[str]) -> None:
 
 
 def _xml_text(text: str) -> str:
-    """`text` without the characters that XML 1.0 has no way to write."""
+    """`text` without the characters that XML 1.0 can't represent."""
     return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
 
 
@@ -144,7 +144,7 @@ def _features(product: ProductUnderTest) -> Iterable[str]:
 
 
 def _certificate_id(number: str) -> str:
-    """Fixtures that conditions ask for and that have no row of their own go without an id."""
+    """The id, unless the answer is only an operand of conditions, without a row in the certificate."""
     return number if number[0].isupper() else ""
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What came of each case, as data; the line it prints; the exit status of a run."""
+"""The result of each case, the line that the terminal shows of it, and the last line of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Outcome", "Result", "count", "last_line"]
 
 
 class Outcome(Enum):
-    """`MISSING` is a case that applies and is not written: never a pass."""
+    """`MISSING`: the case applies and is not written, which counts as failed."""
 
     PASSED = "PASS"
     FAILED = "FAIL"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs cases: a bench and a station for each, several at once, the longest first, each with its own time limit."""
+"""Runs cases, each with a bench, a station and a time limit of its own, several at once and the longest first."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CONNECTS_WITHIN_S = 180
 
 @dataclass(frozen=True)
 class Options:
-    """How to run. `attach` makes the station when it is not a rig of one's own (then `jobs` is 1)."""
+    """How to run. `attach` creates the station if it is not to be a rig for each case (then `jobs` is 1)."""
 
     fixtures: Fixtures
     jobs: int = 4
@@ -45,11 +45,11 @@ class Options:
     port: int = 0
     keep_logs: bool = False
     durations: Path = Path(".run/conformance/durations.json")
-    """How long each case took the last time is kept here."""
+    """File with the duration of each case in the last run."""
 
 
 async def run(cases: Sequence[tuple[Entry, Case]], options: Options, emit: Callable[[Result], None]) -> list[Result]:
-    """Runs every case, `emit`s each result as it comes, and gives them in the order of `cases`."""
+    """Runs every case and calls `emit` with each result at once; returns the results in the order of `cases`."""
     durations = _Durations(options.durations)
     gate = asyncio.Semaphore(1 if options.attach else max(1, options.jobs))
     results: dict[str, Result] = {}
@@ -72,7 +72,7 @@ async def run(cases: Sequence[tuple[Entry, Case]], options: Options, emit: Calla
 
 
 class _Durations:
-    """How long each case took the last time; a broken or missing file means nothing is known."""
+    """The duration of each case in the last run; a broken or missing file counts as empty."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -102,16 +102,16 @@ async def _run_one(entry: Entry, case: Case, options: Options) -> Result:
     )
     try:
         try:
-            seconds, reason = await _play(case, bench, options)
-        finally:  # when the run is interrupted, too
-            await _clear_away(bench)
+            seconds, reason = await _execute(case, bench, options)
+        finally:  # also if the run is interrupted
+            await _clean_up(bench)
         return _result(entry, bench, seconds=seconds, reason=reason, options=options)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _play(case: Case, bench: Bench, options: Options) -> tuple[float, str]:
-    """How long the case took, and why it was skipped if it was; its failures are with the bench."""
+async def _execute(case: Case, bench: Bench, options: Options) -> tuple[float, str]:
+    """Executes the case; returns its duration, and the reason if it was skipped. Its failures are with the bench."""
     started, reason = time.monotonic(), ""
     try:
         await _prepare(bench, options)
@@ -122,18 +122,18 @@ async def _play(case: Case, bench: Bench, options: Options) -> tuple[float, str]
     except CaseSkipped as skipped:
         reason = str(skipped)
     except CaseFailed as failed:
-        _keep(bench, failed.failure)
+        _record(bench, failed.failure)
     except TimeoutError:
         bench.fail(f"not done within {case.limit_s * options.patience:g} s")
     except (ControlError, OSError) as refused:
         bench.fail(f"the manual action failed: {refused}")
-    except Exception as error:  # a mistake in the case must not end the run
+    except Exception as error:  # a bug in the case must not end the run
         bench.fail(f"the case is broken: {type(error).__name__}: {error}")
         bench.transcript.add("tool", "trace", "", _trace(error))
     return time.monotonic() - started, reason
 
 
-def _keep(bench: Bench, failure: Failure) -> None:
+def _record(bench: Bench, failure: Failure) -> None:
     if failure not in bench.failures:
         bench.failures.append(failure)
 
@@ -184,7 +184,7 @@ def _tls(bench: Bench, profile: int) -> tuple[ssl.SSLContext, dict[str, str | li
 
 
 def _updates(bench: Bench) -> dict[str, str | list[str]]:
-    """The roots of file server and manufacturer, in the factory settings."""
+    """Creates the roots of file server and manufacturer; returns their factory settings."""
     bench.manufacturer = Authority("manufacturer root")
     (bench.folder / "manufacturer.pem").write_text(bench.manufacturer.pem)
     bench.csms_root = bench.csms_root or Authority("CSMS root 1")
@@ -193,7 +193,7 @@ def _updates(bench: Bench) -> dict[str, str | list[str]]:
 
 
 async def _prepare_attached(bench: Bench, options: Options) -> None:
-    """A station that keeps its settings: it connects when it likes, and gets the case's variables by SetVariables."""
+    """Waits for the connection of an attached or real station, and sets the case's variables by SetVariables."""
     preconditions = bench.preconditions
     if (
         preconditions.security_profile != 1
@@ -213,14 +213,14 @@ async def _prepare_attached(bench: Bench, options: Options) -> None:
     bench.discard_messages()
 
 
-async def _clear_away(bench: Bench) -> None:
-    """Ends the station and the CSMS; a station that is not ours gets its settings back first."""
+async def _clean_up(bench: Bench) -> None:
+    """Stops the station and the CSMS; before, an attached or real station gets its settings back."""
     try:
         if not bench.station.own and bench.csms.connection is not None:
             async with asyncio.timeout(30):
                 await bench.restore()
     except (CaseFailed, CaseSkipped, ControlError, OSError) as error:  # TimeoutError is an OSError
-        bench.fail(f"the station could not be given back as it was: {error}")
+        bench.fail(f"the station could not be restored: {error}")
     finally:
         await bench.station.stop()
         await bench.csms.close()
@@ -242,7 +242,7 @@ def _log_path(entry: Entry, logs: Path) -> Path:
 
 
 def _save_log(entry: Entry, bench: Bench, logs: Path) -> Path:
-    """The transcript and what the rig's processes logged, in one file per case."""
+    """Writes the transcript and the logs of the rig's processes into one file per case."""
     logs.mkdir(parents=True, exist_ok=True)
     path = _log_path(entry, logs)
     parts = [f"{entry.id} {entry.title}\n", *(f"{failure}\n" for failure in bench.failures), "\n"]

@@ -158,5 +158,5 @@ async def test_lines_typed_ahead_are_answers_and_the_end_of_input_skips(monkeypa
         await person.manual("plug_in", evse=2)
         with pytest.raises(CaseSkipped, match="is not possible"):
             await person.manual("plug_out", evse=2)
-        with pytest.raises(CaseSkipped, match="nobody is at the terminal"):
+        with pytest.raises(CaseSkipped, match="no person is at the terminal"):
             await person.manual("plug_in", evse=2)
