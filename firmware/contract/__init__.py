@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The boundary between the HAL and everything else; README.md in this folder is its specification."""
+"""The boundary between the HAL and all other processes; README.md in this folder is its specification."""
 
 from firmware.contract.faults import *
 from firmware.contract.faults import __all__ as _faults

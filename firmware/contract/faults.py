@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The closed list of hardware faults, and what each does to charging."""
+"""The closed list of hardware faults, and their effect on charging."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["Fault"]
 class Fault(str, Enum):
     """A hardware fault; `mrec` is its ChargeX minimum required error code where one exists.
 
-    A fault without an EVSE is of the whole station. `stops_charging` faults end energy transfer and make
-    the connector Faulted; the others are reported and charging goes on.
+    A fault without an EVSE concerns the whole station. `stops_charging` faults end energy transfer and make the
+    connector Faulted; the others are only reported, and charging continues.
     """
 
     EMERGENCY_STOP = "emergency_stop"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The messages of the socket between the HAL and its clients, typed; the README beside this is their law.
+"""The messages of the socket between the HAL and its clients, typed; README.md in this folder is the specification.
 
 Every message is one JSON object with a `kind`. Electrical values are SI floats with the unit in the name.
-Stamps are `mono_s` (CLOCK_MONOTONIC, the same for every process of one boot) and `utc_s` (seconds since 1970,
-as the board's clock had it when the thing happened).
+Stamps are `mono_s` (CLOCK_MONOTONIC, the same for every process of one boot) and `utc_s` (seconds since 1970
+by the board's clock at the time of the event).
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ CONTRACT_VERSION = 1
 
 
 class Role(str, Enum):
-    """What a client may do: one `service` at a time commands and acknowledges; `observer`s only listen."""
+    """What a client may do: one `service` at a time sends commands and acknowledges; `observer`s only receive."""
 
     SERVICE = "service"
     OBSERVER = "observer"
 
 
 class Phase(str, Enum):
-    """Where one EVSE is in its charging sequence."""
+    """The state of one EVSE in its charging sequence."""
 
     IDLE = "idle"
     PLUGGED = "plugged"
@@ -103,7 +103,7 @@ class Cause(str, Enum):
 
 
 class EnergyFlow(str, Enum):
-    """Whether energy flows, and who holds it back when it does not."""
+    """Whether energy flows, and which side has suspended it if it does not."""
 
     NONE = "none"
     FLOWING = "flowing"
@@ -120,7 +120,7 @@ class MeterContext(str, Enum):
 
 
 class Page(str, Enum):
-    """What a display can show."""
+    """The pages of a display."""
 
     IDLE = "idle"
     SELECT = "select"
@@ -138,14 +138,14 @@ class Page(str, Enum):
 
 
 class CardProblem(str, Enum):
-    """Why a card in the field gave no identity."""
+    """Why a card in the field could not be identified."""
 
     SEVERAL_CARDS = "several_cards"
     UNREADABLE = "unreadable"
 
 
 class BootCause(str, Enum):
-    """What the board's reset register says of this boot."""
+    """The cause of this boot by the board's reset register."""
 
     POWER_UP = "power_up"
     LOCAL_RESET = "local_reset"
@@ -155,7 +155,7 @@ class BootCause(str, Enum):
 
 
 class Problem(str, Enum):
-    """Why the HAL did not do what it was asked: the closed list."""
+    """Why the HAL refused a command: the closed list."""
 
     BAD_REQUEST = "bad_request"
     UNKNOWN_EVSE = "unknown_evse"
@@ -170,14 +170,14 @@ class Problem(str, Enum):
 
 
 class Greeting(Struct, frozen=True, tag="greeting", tag_field="kind", forbid_unknown_fields=True):
-    """First message of each end. The HAL closes when the version differs, after having sent its own."""
+    """First message of each end. The HAL closes the connection if the version differs, after sending its own."""
 
     version: int
     role: Role = Role.OBSERVER
     software: str = ""
 
 
-# --- HAL to client: what happened ----------------------------------------------------------------------
+# --- HAL to client: events ---------------------------------------------------------------------------
 
 
 class _Event(Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
@@ -197,7 +197,7 @@ class Plugged(_Event, frozen=True, tag="plugged"):
 
 
 class Unplugged(_Event, frozen=True, tag="unplugged"):
-    """The cable left the vehicle; `forced` when it was under energy."""
+    """The cable left the vehicle; `forced` if energy was flowing."""
 
     evse: int
     forced: bool = False
@@ -214,19 +214,19 @@ class CardUnreadable(_Event, frozen=True, tag="card_unreadable"):
 
 
 class EvseSelected(_Event, frozen=True, tag="evse_selected"):
-    """The driver touched this outlet's display."""
+    """The EV driver touched the display of this EVSE."""
 
     evse: int
 
 
 class StopPressed(_Event, frozen=True, tag="stop_pressed"):
-    """The driver touched stop on this outlet's display."""
+    """The EV driver touched stop on the display of this EVSE."""
 
     evse: int
 
 
 class MeterReading(_Event, frozen=True, tag="meter_reading"):
-    """One reading of the outlet's meter. `energy_wh` is the register, which never runs backwards."""
+    """One reading of the EVSE's meter. `energy_wh` is the register, which never decreases."""
 
     evse: int
     context: MeterContext
@@ -250,7 +250,7 @@ class ContactorChanged(_Event, frozen=True, tag="contactor_changed"):
 
 
 class LatchChanged(_Event, frozen=True, tag="latch_changed"):
-    """The vehicle's inlet holds (or let go of) the plug."""
+    """The vehicle's inlet has locked or released the plug."""
 
     evse: int
     locked: bool
@@ -282,7 +282,7 @@ class LinkChanged(_Event, frozen=True, tag="link_changed"):
 
 
 class ClockChanged(_Event, frozen=True, tag="clock_changed"):
-    """The board's clock stepped, was lost, or came under the control of a time server."""
+    """The board's clock stepped, was lost, or is now synchronised with a time server."""
 
     is_set: bool
     synchronised: bool
@@ -321,7 +321,7 @@ BILLING_EVENTS = (Plugged, Unplugged, CardPresented)
 
 
 class Stamped(Struct, frozen=True, tag="event", tag_field="kind", forbid_unknown_fields=True):
-    """An event with its place in the HAL's sequence; `replayed` when it was sent before and not acknowledged."""
+    """An event with its number in the HAL's sequence; `replayed` if it was sent before and not acknowledged."""
 
     seq: int
     mono_s: float
@@ -357,7 +357,7 @@ class EvseStatus(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Snapshot(Struct, frozen=True, tag="snapshot", tag_field="kind", forbid_unknown_fields=True):
-    """The HAL's whole state at `seq`; sent once, after the greetings and before any event."""
+    """The whole state of the HAL at `seq`; sent once, after the greetings and before any event."""
 
     seq: int
     run_id: str
@@ -383,7 +383,7 @@ class Refused(Struct, frozen=True, tag="refused", tag_field="kind", forbid_unkno
 
 Answer: TypeAlias = Done | Refused
 
-# --- client to HAL: what is asked ------------------------------------------------------------------------
+# --- client to HAL: commands -------------------------------------------------------------------------
 
 
 class _Command(Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
@@ -393,7 +393,7 @@ class _Command(Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True
 class Permit(_Command, frozen=True, tag="permit"):
     """Energy may flow on this EVSE for `lease_s` seconds from now; repeated to renew.
 
-    `session` names the permission: renewing with another name while one is held is `not_allowed`.
+    `session` identifies the permission: a renewal with another one while it is held is `not_allowed`.
     """
 
     evse: int
@@ -402,13 +402,13 @@ class Permit(_Command, frozen=True, tag="permit"):
 
 
 class Withdraw(_Command, frozen=True, tag="withdraw"):
-    """The permission ends: ramp down, open, check for welding. Done when accepted, not when over."""
+    """End the permission: ramp down, open, check for welding. `Done` means accepted, not finished."""
 
     evse: int
 
 
 class SetLimit(_Command, frozen=True, tag="set_limit"):
-    """Cap the power of an EVSE in W; 0 suspends it, None lifts the cap."""
+    """Limit the power of an EVSE in W; 0 suspends it, None removes the limit."""
 
     evse: int
     power_w: float | None
@@ -417,7 +417,7 @@ class SetLimit(_Command, frozen=True, tag="set_limit"):
 class Show(_Command, frozen=True, tag="show"):
     """Put a page on a display.
 
-    `page` is the value of a `Page`, typed as text: an unknown page is refused and does not end the connection.
+    `page` is the value of a `Page`, typed as text: an unknown page is refused, and does not end the connection.
     """
 
     screen: int
@@ -433,14 +433,14 @@ Command: TypeAlias = Permit | Withdraw | SetLimit | Show | Reboot
 
 
 class Request(Struct, frozen=True, tag="request", tag_field="kind", forbid_unknown_fields=True):
-    """A command with the id by which it is answered, once."""
+    """A command, and the id of its one answer."""
 
     id: int
     command: Command
 
 
 class Acknowledge(Struct, frozen=True, tag="acknowledge", tag_field="kind", forbid_unknown_fields=True):
-    """Every kept event up to and including `seq` is safe with the service."""
+    """The service has stored the consequences of every kept event up to and including `seq`."""
 
     seq: int
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the OCPP service tells other local processes about itself (commissioning page, rig).
+"""What the OCPP service reports about itself to other local processes (commissioning page, rig).
 
-The service listens on a second Unix socket and sends, to whoever connects as the same user or root, one
-`ServiceStatus` and from then on a line for each change; it reads nothing from it. Newline-delimited JSON,
-tagged by `kind`, the framing of `firmware.ipc`.
+The service listens on a second Unix socket and sends one `ServiceStatus` to each client of the same user or root, then
+a line for each change; it accepts no messages. Newline-delimited JSON, tagged by `kind`, the framing of `firmware.ipc`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ __all__ = [
 
 
 class EvseService(Struct, frozen=True):
-    """One EVSE as OCPP sees it, in the specification's words."""
+    """One EVSE, in the terms of OCPP."""
 
     evse: int
     connector: int
@@ -35,7 +34,7 @@ class EvseService(Struct, frozen=True):
 
 
 class ServiceStatus(Struct, frozen=True, tag="status", tag_field="kind"):
-    """The whole state; sent on connection and whenever something in it changes."""
+    """The whole state; sent at the connection and after each change."""
 
     connected: bool
     registration: str | None
@@ -54,7 +53,7 @@ class TransactionNotice(Struct, frozen=True, tag="transaction", tag_field="kind"
 
 
 class CardNotice(Struct, frozen=True, tag="card", tag_field="kind"):
-    """What came of a card: an `outcome` such as `started`, `stopped`, `rejected`, `no_evse_selected`."""
+    """The `outcome` of a presented card, such as `started`, `stopped`, `rejected`, `no_evse_selected`."""
 
     uid: str
     outcome: str
