@@ -200,7 +200,7 @@ async def test_a_second_service_waits(
     waiting = Listener()
     second = service_link(path, waiting, software="intruder")
     task = asyncio.create_task(second.run())
-    await eventually(lambda: caplog.text.count("intruder comes as a second service beside ocpp 1") >= 2)
+    await eventually(lambda: caplog.text.count("intruder connects as a second service beside ocpp 1") >= 2)
     assert (waiting.snapshots, listener.reasons) == ([], [])
     await stopped(task)
 
