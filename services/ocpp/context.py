@@ -91,10 +91,9 @@ class Context:
     """Configuration slots; owner: provisioning (B)."""
     certificates: CertificateStore
     """Writes to the disk at once, not with the unit of work: an answer never promises more than is stored."""
+    security_log: SecurityRecord
     firmware: Firmware | None = None
     """None on a station that can't update itself."""
-    security_log: SecurityRecord | None = None
-    """None only in tests that do not need it."""
     registration: Registration = field(default_factory=Registration)
     signals: list[Signal] = field(default_factory=list)
     link_orders: list[LinkOrder] = field(default_factory=list)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The security log (A04.FR.04): every security event, critical or not, in files that show it when somebody edits them.
+"""The security log (A04.FR.04): every security event, critical or not, in files whose changes can be detected.
 
-One line of JSON an event. Each line carries the SHA-256 of the line before it (`before`), across rotations, so that
-nothing in the middle can be changed, taken out or put in. The number and hash of the newest line are kept in the
-database as well (`head`), so that the end can't be cut off or written anew, either. Who owns the device can still
-rewrite both; what is critical was sent to the CSMS by then.
+One line of JSON per event. Each line carries the SHA-256 of the line before it (`before`), across rotations, so that
+no line in the middle can be changed, removed or inserted. The number and hash of the newest line are stored in the
+database as well (`head`), so that the end can't be cut off or rewritten, either. The owner of the device can still
+rewrite both; critical events have been sent to the CSMS by then.
 
 `security.log` is the newest file, `security.log.1` the one before it, and so on; together they take at most `FILES`
 times `FILE_BYTES`. A line is on the disk when `record` returns. On a full disk lines wait in memory.
@@ -29,10 +29,10 @@ __all__ = [
     "FILES",
     "FILE_BYTES",
     "NOT_CRITICAL",
+    "Defect",
     "SecurityLog",
     "SecurityRecord",
     "Throttle",
-    "Verdict",
     "is_critical",
 ]
 
@@ -42,7 +42,7 @@ FILE_BYTES: Final = 128 * 1024
 FILES: Final = 4
 _MAX_INFO_CHARS: Final = 1000
 _MAX_WAITING: Final = 200
-_MOST_OF_A_LINE: Final = 64 * 1024
+_MAX_LINE_BYTES: Final = 64 * 1024
 
 NOT_CRITICAL: Final = frozenset(
     {
@@ -75,12 +75,12 @@ CRITICAL: Final = frozenset(
 
 
 def is_critical(kind: str) -> bool:
-    """By the appendix of part 2; an event of our own (`DatabaseReplaced`, `SecurityLogBroken`) is critical."""
+    """By the appendix of part 2; events beyond it (`DatabaseReplaced`, `SecurityLogBroken`) are critical."""
     return kind not in NOT_CRITICAL
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """What is wrong with the log: the event to raise, and the words for it."""
+class Defect(msgspec.Struct, frozen=True):
+    """What is wrong with the log: the event to raise, and its text."""
 
     event: str
     text: str
@@ -89,14 +89,14 @@ class Verdict(msgspec.Struct, frozen=True):
 class SecurityRecord(Protocol):
     """The log as the security block sees it."""
 
-    def check(self, head: str | None) -> Verdict | None:
-        """At the start, with the head that was kept; None when all is well. After a verdict a new chain begins."""
+    def check(self, head: str | None) -> Defect | None:
+        """Check the log against the stored head, at the start; None if it is intact. A defect begins a new chain."""
 
     def record(self, kind: str, *, time: str, tech_info: str) -> str:
-        """Adds an event; returns the new head."""
+        """Add an event; returns the new head."""
 
     def begins(self) -> str | None:
-        """The recorded time of the oldest event that is kept; None when there is none, or nobody can tell."""
+        """The time of the oldest event in the log; None if there is none, or if it can't be read."""
 
 
 class _Line(msgspec.Struct):
@@ -114,7 +114,7 @@ _decode = msgspec.json.Decoder(_Line).decode
 
 
 class SecurityLog:
-    """`SecurityRecord` in files. Blocks for one fsync an event."""
+    """`SecurityRecord` in files. Blocks for one fsync per event."""
 
     def __init__(self, path: Path, *, file_bytes: int = FILE_BYTES, files: int = FILES) -> None:
         self._path = path
@@ -127,23 +127,23 @@ class SecurityLog:
         self._waiting: deque[bytes] = deque()
 
     def files(self) -> list[Path]:
-        """The files that there are, oldest first."""
+        """The existing files, oldest first."""
         names = [self._older(number) for number in range(self._files - 1, 0, -1)]
         return [path for path in (*names, self._path) if path.is_file() and not path.is_symlink()]
 
     # --- SecurityRecord ------------------------------------------------------------------------------------
 
-    def check(self, head: str | None) -> Verdict | None:
+    def check(self, head: str | None) -> Defect | None:
         try:
             self._cut_torn_line()
-            verdict = self._verify(head)
+            defect = self._verify(head)
         except OSError as error:
-            verdict = Verdict("SecurityLogBroken", f"can't be read: {error.strerror}")
-        if verdict is not None:
-            _log.error("security log: %s", verdict.text)
-            self._hash = ""  # what comes now is a chain of its own, whatever was done to the one before
+            defect = Defect("SecurityLogBroken", f"can't be read: {error.strerror}")
+        if defect is not None:
+            _log.error("security log: %s", defect.text)
+            self._hash = ""  # a new chain, whatever happened to the one before
             self._seq = max(self._seq, _parse_head(head)[0])
-        return verdict
+        return defect
 
     def record(self, kind: str, *, time: str, tech_info: str) -> str:
         if len(self._waiting) < _MAX_WAITING:
@@ -159,9 +159,9 @@ class SecurityLog:
         for path in self.files():
             try:
                 with path.open("rb") as file:
-                    return _decode(file.readline(_MOST_OF_A_LINE)).time
+                    return _decode(file.readline(_MAX_LINE_BYTES)).time
             except (OSError, msgspec.DecodeError) as error:
-                _log.warning("security log: %s does not begin with an event: %s", path.name, type(error).__name__)
+                _log.warning("security log: the first line of %s can't be read: %s", path.name, type(error).__name__)
         return None
 
     def close(self) -> None:
@@ -179,7 +179,7 @@ class SecurityLog:
             os.fdatasync(self._descriptor)
         except OSError as error:
             self.close()
-            _log.warning("security log: %d lines wait: %s", len(self._waiting), error.strerror)
+            _log.warning("security log: %d lines wait for the disk: %s", len(self._waiting), error.strerror)
 
     def _append(self, line: bytes) -> None:
         if self._descriptor < 0:
@@ -189,7 +189,7 @@ class SecurityLog:
         written = os.write(self._descriptor, line)
         if written < len(line):
             os.ftruncate(self._descriptor, self._size)
-            raise OSError(0, "the disk took a part only")
+            raise OSError(0, "only a part was written")
         self._size += written
 
     def _open(self) -> None:
@@ -213,7 +213,7 @@ class SecurityLog:
     # --- checking ------------------------------------------------------------------------------------------
 
     def _cut_torn_line(self) -> None:
-        """A power cut may have left half a line; it was never reported as written."""
+        """Remove half a line that a power cut left; it was never reported as written."""
         if not self._path.is_file():
             return
         data = self._path.read_bytes()
@@ -222,8 +222,8 @@ class SecurityLog:
             with self._path.open("r+b") as file:
                 file.truncate(whole)
 
-    def _verify(self, head: str | None) -> Verdict | None:
-        """Only the newest chain counts: what ended an older one was reported then, and the next one begins with it."""
+    def _verify(self, head: str | None) -> Defect | None:
+        """Check the newest chain. The end of an older one was reported then, in the first line of the next one."""
         kept_seq, kept_hash = _parse_head(head)
         broken, found, before = 0, not kept_seq, None
         for raw in self._lines():
@@ -240,11 +240,11 @@ class SecurityLog:
             found = found or (line.seq == kept_seq and before == kept_hash)
         self._hash = before or ""
         if broken:
-            return Verdict("SecurityLogBroken", f"line {broken} does not follow from the one before")
+            return Defect("SecurityLogBroken", f"line {broken} does not follow from the one before")
         if not found:
             missing = self._seq < kept_seq
-            text = f"{kept_seq - self._seq} lines are missing at its end" if missing else f"line {kept_seq} was changed"
-            return Verdict("SecurityLogWasCleared" if missing else "SecurityLogBroken", text)
+            text = f"{kept_seq - self._seq} lines are missing at the end" if missing else f"line {kept_seq} was changed"
+            return Defect("SecurityLogWasCleared" if missing else "SecurityLogBroken", text)
         return None
 
     def _lines(self) -> Iterator[bytes]:
@@ -262,8 +262,11 @@ def _parse_head(head: str | None) -> tuple[int, str]:
 
 
 class Throttle:
-    """Of each kind of event so many a minute are written, and then how many more there were: a flood of what a peer can
-    cause at will must not push the rest out of the log, nor wear the disk, nor fill the queue to the CSMS."""
+    """Limits the events of each kind: in `quiet_s` seconds `critical` of a critical kind, one of any other kind.
+
+    The count of suppressed events is reported afterwards. A peer that causes a flood of events must not push others out
+    of the log, wear the disk, or fill the queue to the CSMS.
+    """
 
     def __init__(self, quiet_s: float = 60.0, *, critical: int = 10) -> None:
         self._quiet_s = quiet_s
@@ -273,7 +276,7 @@ class Throttle:
         self._held: dict[str, int] = {}
 
     def admits(self, kind: str, now: float) -> bool:
-        """Write this one? If not, it is counted."""
+        """Whether to write this event; if not, it is counted."""
         if now - self._since.get(kind, -self._quiet_s) >= self._quiet_s and kind not in self._held:
             self._since[kind], self._admitted[kind] = now, 0
         if self._admitted[kind] < (self._critical if is_critical(kind) else 1):
@@ -284,14 +287,14 @@ class Throttle:
 
     @property
     def held(self) -> list[str]:
-        """The kinds of which some were held back, and not yet given out by `due`."""
+        """The kinds with suppressed events that `due` has not returned yet."""
         return sorted(self._held)
 
     def next_deadline(self) -> float | None:
         return min((self._since[kind] + self._quiet_s for kind in self._held), default=None)
 
     def due(self, now: float) -> list[tuple[str, int]]:
-        """What was held back long enough: kind and number."""
+        """Kind and count of the events whose minute is over."""
         over = [(kind, count) for kind, count in self._held.items() if now >= self._since[kind] + self._quiet_s]
         for kind, _count in over:
             del self._held[kind]

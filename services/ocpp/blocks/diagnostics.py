@@ -125,8 +125,7 @@ class Diagnostics(Block):
 
     def _is_before_the_log(self, period: Period) -> bool:
         """N01.FR.05: what the security log has forgotten, or never knew. Diagnostics are more than their log files."""
-        log = self.context.security_log
-        begins = None if log is None or period.latest is None else log.begins()
+        begins = None if period.latest is None else self.context.security_log.begins()
         return begins is not None and not Period(latest=period.latest).admits(begins[:19])
 
     def _order(self, request: GetLogRequest, now: float) -> LogUpload:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Security: the station's own certificate (A02, A03) and security events (A04).
 
-An event is queued durably from the moment it happens and leaves, in order, once the CSMS has accepted the station;
-those that the appendix does not call critical stay in the security log.
+A security event is stored durably when it happens and sent, in order, once the CSMS has accepted the station; those
+that the appendix does not call critical stay in the security log.
 
-A new certificate is asked for when the CSMS says so, or a month before the present one ends. Nobody waits for the
-answer but the private key on disk: a CertificateSigned that comes after a restart is still good.
+A new certificate is requested when the CSMS triggers it, or a month before the present one expires. The pending request
+is the private key on disk alone: a CertificateSigned that arrives after a restart is still accepted.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ _RENEWAL_S = 30 * 86_400.0
 """A03.FR.02: one month."""
 _EXPIRY_CHECK_S = 86_400.0
 _FIRST_CHECK_S = 30.0
-"""From registration to the first look at the certificate: the start has other things to do."""
+"""From registration to the first check of the expiry, so that the start is not delayed."""
 
 
 @dataclass(slots=True)
 class _Signing:
-    """A signing request that the CSMS has not answered with a certificate."""
+    """A signing request for which no certificate has arrived."""
 
     request: SignCertificateRequest
     resends: int = 0
     resend_at: float | None = None
     lost: bool = False
-    """The link went down before the CSMS had it."""
+    """The link went down before the CSMS answered it."""
 
 
 class Security(Block):
@@ -64,18 +64,17 @@ class Security(Block):
         super().__init__(context)
         self._signing: _Signing | None = None
         self._check_at: float | None = None
-        self._asked_to_stop = False
-        """A02.FR.19, A02.FR.20: no request of our own until the CSMS asks for one."""
+        self._awaits_trigger = False
+        """A02.FR.19, A02.FR.20: no request on the station's own initiative until the CSMS triggers one."""
         self._throttle = Throttle()
 
     def start(self, now: float) -> None:
-        log = self.context.security_log
-        verdict = log.check(self.context.key_values.get(Key.SECURITY_LOG)) if log is not None else None
-        if verdict is not None:
-            self._raise(signals.SecurityEvent(verdict.event, verdict.text), now)
+        defect = self.context.security_log.check(self.context.key_values.get(Key.SECURITY_LOG))
+        if defect is not None:
+            self._raise(signals.SecurityEvent(defect.event, defect.text), now)
         for kind in self.context.key_values.get(Key.SECURITY_EVENTS_HELD) or ():
-            self._tell(signals.SecurityEvent(kind, "more, of which the number was lost in a restart"), now)
-        self._keep_held()
+            self._report(signals.SecurityEvent(kind, "more; their count was lost in a restart"), now)
+        self._save_held()
 
     def on_hal_event(self, event: Event, now: float) -> None:
         """The door contact is the cabinet's tamper sensor."""
@@ -87,10 +86,10 @@ class Security(Block):
             case signals.SecurityEvent():
                 self._raise(signal, now)
             case signals.Triggered(message="SignChargingStationCertificate" | "SignCombinedCertificate"):
-                self._asked_to_stop = False
-                self._ask(combined=signal.message == "SignCombinedCertificate")
+                self._awaits_trigger = False
+                self._request_certificate(combined=signal.message == "SignCombinedCertificate")
             case signals.Connected():
-                self._settle_certificates(signal.security_profile)
+                self._keep_working_certificate(signal.security_profile)
             case signals.Registered():
                 self._check_at = min(self._check_at or now + _FIRST_CHECK_S, now + _FIRST_CHECK_S)
                 if self._signing is not None and self._signing.lost:
@@ -99,7 +98,7 @@ class Security(Block):
                 if any(change.of(keys.BASIC_AUTH_PASSWORD) for change in signal.changes):  # A01.FR.11, A01.FR.12
                     self._raise(signals.SecurityEvent("ReconfigurationOfSecurityParameters", "BasicAuthPassword"), now)
 
-    # --- A02, A03: asking for a certificate ----------------------------------------------------------------------
+    # --- A02, A03: requesting a certificate ----------------------------------------------------------------------
 
     def triggers(
         self, message: MessageTriggerEnumType, evse: int | None, connector: int | None
@@ -110,12 +109,12 @@ class Security(Block):
             return None
         return "Accepted" if self.context.model.get(keys.ORGANIZATION_NAME) else "Rejected"
 
-    def _ask(self, *, combined: bool) -> None:
-        """A new key pair and the request for it."""
+    def _request_certificate(self, *, combined: bool) -> None:
+        """Make a new key pair and send the signing request for it."""
         try:
             csr = self.context.certificates.station.request(self._name, self.context.model.get(keys.ORGANIZATION_NAME))
         except (CertificateError, StorageError) as error:
-            _log.error("no certificate can be asked for: %s", error)
+            _log.error("no certificate can be requested: %s", error)
             return
         request: SignCertificateRequest = {"csr": csr}
         if not combined:
@@ -125,7 +124,7 @@ class Security(Block):
 
     @property
     def _name(self) -> str:
-        """A00.FR.511, B01.FR.11: the serial number, as the BootNotification gives it."""
+        """A00.FR.511, B01.FR.11: the serial number, as in the BootNotification."""
         return self.context.serial_number[:25] or self.context.model.get(keys.IDENTITY)
 
     def _send_request(self, signing: _Signing) -> None:
@@ -143,19 +142,19 @@ class Security(Block):
         elif answer["status"] == "Accepted":
             self._await_certificate(signing, now)
         else:
-            _log.warning("the CSMS does not take our signing request")
+            _log.warning("the CSMS rejected the signing request")
             self._signing = None
 
     def _await_certificate(self, signing: _Signing, now: float) -> None:
-        """A02.FR.17 to .19: ask again after a while that doubles, so many times."""
+        """A02.FR.17 to .19: repeat the request a limited number of times, doubling the wait each time."""
         model = self.context.model
         wait, repeats = model.find(keys.CERT_SIGNING_WAIT_MINIMUM), model.find(keys.CERT_SIGNING_REPEAT_TIMES)
-        if wait is None or repeats is None:  # AS-3: no back-off; the daily look at the certificate asks again
+        if wait is None or repeats is None:  # AS-3: no back-off; the daily check of the expiry repeats the request
             return
         if signing.resends <= repeats:
             signing.resend_at = now + wait * 2**signing.resends
         else:
-            self._signing, self._asked_to_stop = None, True
+            self._signing, self._awaits_trigger = None, True
 
     def on_call(self, action: Action, request: Any, now: float) -> CertificateSignedResponse:
         return self._certificate_signed(request, now)
@@ -168,44 +167,44 @@ class Security(Block):
             self.context.certificates.station.install_chain(request["certificateChain"], utc, self._name)
         except CertificateError as error:  # A02.FR.07, A02.FR.16
             _log.warning("certificate chain refused: %s", error)
-            self._signing, self._asked_to_stop = None, True
+            self._signing, self._awaits_trigger = None, True
             self.context.emit(signals.SecurityEvent("InvalidChargingStationCertificate", str(error)))
             return {"status": "Rejected", "statusInfo": {"reasonCode": error.code, "additionalInfo": str(error)[:512]}}
         except StorageError as error:
-            _log.error("the certificate could not be kept: %s", error)
+            _log.error("the certificate could not be stored: %s", error)
             return {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
-        self._signing, self._asked_to_stop = None, False
+        self._signing, self._awaits_trigger = None, False
         self.context.emit(signals.CertificatesChanged())
         self.context.emit(signals.SecurityEvent("ReconfigurationOfSecurityParameters", "station certificate"))
         if self.context.registration.security_profile == 3:  # A02.FR.08
             self.context.link_orders.append(LinkOrder("redial", "new station certificate"))
         return {"status": "Accepted"}
 
-    def _settle_certificates(self, security_profile: int) -> None:
-        """A02.FR.10, A02.FR.29: of two certificates the one that works stays."""
+    def _keep_working_certificate(self, security_profile: int) -> None:
+        """A02.FR.10, A02.FR.29: of two certificates keep the one that this connection was made with."""
         if security_profile != 3:
             return
         try:
-            stayed = self.context.certificates.station.settle()
+            kept = self.context.certificates.station.settle()
         except StorageError as error:
             _log.error("the other certificate could not be discarded: %s", error)
             return
-        if stayed is not None:
+        if kept is not None:
             self.context.emit(signals.CertificatesChanged())
-        if stayed == "former":
+        if kept == "former":
             self.context.emit(signals.SecurityEvent("DiscardedRenewedClientCertificate"))
 
-    def _look_at_expiry(self, now: float) -> None:
-        """A03.FR.02: one month before the end, and every day from then on."""
+    def _check_expiry(self, now: float) -> None:
+        """A03.FR.02: request a new certificate one month before the end, and every day from then on."""
         utc, period = self.context.time.known_utc(now), self.context.certificates.station.period()
         signing = self._signing
         backing_off = signing is not None and (signing.resend_at is not None or signing.lost)
-        if utc is None or period is None or backing_off or self._asked_to_stop or period[1] - utc >= _RENEWAL_S:
+        if utc is None or period is None or backing_off or self._awaits_trigger or period[1] - utc >= _RENEWAL_S:
             return
-        _log.info("the station certificate ends in %.0f days: asking for a new one", (period[1] - utc) / 86_400)
+        _log.info("the station certificate expires in %.0f days: requesting a new one", (period[1] - utc) / 86_400)
         if signing is None:
-            self._ask(combined=False)
-        else:  # for the same key: who signs by hand may have the certificate ready by now
+            self._request_certificate(combined=False)
+        else:  # for the same key: a certificate that is signed by hand may be ready by now
             self._send_request(signing)
 
     # --- time -------------------------------------------------------------------------------------------------------
@@ -217,8 +216,8 @@ class Security(Block):
 
     def on_time(self, now: float) -> None:
         for kind, count in self._throttle.due(now):
-            self._tell(signals.SecurityEvent(kind, f"{count} more"), now)
-            self._keep_held()
+            self._report(signals.SecurityEvent(kind, f"{count} more"), now)
+            self._save_held()
         signing = self._signing
         if signing is not None and signing.resend_at is not None and now >= signing.resend_at:
             signing.resends += 1
@@ -226,22 +225,22 @@ class Security(Block):
         if self._check_at is not None and now >= self._check_at:
             self._check_at = now + _EXPIRY_CHECK_S
             if self.context.registration.online:
-                self._look_at_expiry(now)
+                self._check_expiry(now)
 
     # --- A04: security events -----------------------------------------------------------------------------------------
 
     def _raise(self, event: signals.SecurityEvent, now: float) -> None:
         if self._throttle.admits(event.type, now):
-            self._tell(event, now)
+            self._report(event, now)
         else:
-            self._keep_held()
+            self._save_held()
 
-    def _keep_held(self) -> None:
-        """A04.FR.02: a restart may lose how many were held back, but not that there were some."""
+    def _save_held(self) -> None:
+        """A04.FR.02: a restart may lose the count of suppressed events, but not the fact that there were some."""
         self.context.key_values.put(Key.SECURITY_EVENTS_HELD, self._throttle.held or None)
 
-    def _tell(self, event: signals.SecurityEvent, now: float) -> None:
-        """Into the security log, and to the CSMS if it is critical."""
+    def _report(self, event: signals.SecurityEvent, now: float) -> None:
+        """Write the event into the security log and, if it is critical, send it to the CSMS."""
         _log.warning("security event %s", event.type)
         self._write(event.type, event.tech_info, now)
         if not is_critical(event.type):
@@ -254,10 +253,8 @@ class Security(Block):
 
     def _write(self, kind: str, tech_info: str, now: float) -> None:
         """A04.FR.04."""
-        log = self.context.security_log
-        if log is not None:
-            head = log.record(kind, time=self.context.time.text(now), tech_info=tech_info)
-            self.context.key_values.put(Key.SECURITY_LOG, head)
+        head = self.context.security_log.record(kind, time=self.context.time.text(now), tech_info=tech_info)
+        self.context.key_values.put(Key.SECURITY_LOG, head)
 
     def settle(self, now: float) -> None:
         """ClockCtrlr.TimeAdjustmentReportingThreshold (part 2, 2.1.32)."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The security log: that it is whole, and that it shows when it is not."""
+"""The security log: an intact one is accepted, and every change is detected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def filled(folder: Path, count: int = 10, what: str = "number", **more: int) -> 
     return head
 
 
-def verdict(folder: Path, head: str | None, **more: int) -> str | None:
+def defect(folder: Path, head: str | None, **more: int) -> str | None:
     found = log_at(folder, **more).check(head)
     return None if found is None else found.event
 
@@ -41,11 +41,11 @@ def rewrite(folder: Path, new: list[bytes]) -> None:
     (folder / "security.log").write_bytes(b"".join(new))
 
 
-def test_a_new_log_is_well(tmp_path: Path) -> None:
-    assert verdict(tmp_path, None) is None
+def test_a_new_log_is_intact(tmp_path: Path) -> None:
+    assert defect(tmp_path, None) is None
 
 
-def test_what_was_written_is_well_and_goes_on(tmp_path: Path) -> None:
+def test_a_log_continues_after_a_restart(tmp_path: Path) -> None:
     head = filled(tmp_path)
     log = log_at(tmp_path)
     assert log.check(head) is None
@@ -54,17 +54,17 @@ def test_what_was_written_is_well_and_goes_on(tmp_path: Path) -> None:
     assert json.loads(lines(tmp_path)[-1])["critical"] is True
 
 
-def test_lines_beyond_the_kept_head_are_well(tmp_path: Path) -> None:
-    """The power went between the line and the database's commit."""
+def test_lines_after_the_stored_head_are_accepted(tmp_path: Path) -> None:
+    """The power failed between the line and the commit of the database."""
     head = filled(tmp_path)
     log = log_at(tmp_path)
     log.check(head)
     log.record("ResetOrReboot", time="2026-11-24T00:00:00Z", tech_info="")
     log.close()
-    assert verdict(tmp_path, head) is None
+    assert defect(tmp_path, head) is None
 
 
-def test_a_torn_last_line_is_the_power_s_fault(tmp_path: Path) -> None:
+def test_a_torn_last_line_is_no_defect(tmp_path: Path) -> None:
     head = filled(tmp_path)
     with (tmp_path / "security.log").open("ab") as file:
         file.write(b'{"seq":11,"ti')
@@ -77,26 +77,26 @@ def test_a_torn_last_line_is_the_power_s_fault(tmp_path: Path) -> None:
 def test_a_changed_line(tmp_path: Path) -> None:
     head = filled(tmp_path)
     (tmp_path / "security.log").write_bytes(b"".join(lines(tmp_path)).replace(b"number 4", b"number 5"))
-    assert verdict(tmp_path, head) == "SecurityLogBroken"
+    assert defect(tmp_path, head) == "SecurityLogBroken"
 
 
 def test_a_line_taken_out(tmp_path: Path) -> None:
     head = filled(tmp_path)
     rewrite(tmp_path, [line for number, line in enumerate(lines(tmp_path)) if number != 4])
-    assert verdict(tmp_path, head) == "SecurityLogBroken"
+    assert defect(tmp_path, head) == "SecurityLogBroken"
 
 
 def test_the_last_line_changed(tmp_path: Path) -> None:
     head = filled(tmp_path)
     all_lines = lines(tmp_path)
     rewrite(tmp_path, [*all_lines[:-1], all_lines[-1].replace(b"number 9", b"number 8")])
-    assert verdict(tmp_path, head) == "SecurityLogBroken"
+    assert defect(tmp_path, head) == "SecurityLogBroken"
 
 
 def test_the_end_cut_off(tmp_path: Path) -> None:
     head = filled(tmp_path)
     rewrite(tmp_path, lines(tmp_path)[:-2])
-    assert verdict(tmp_path, head) == "SecurityLogWasCleared"
+    assert defect(tmp_path, head) == "SecurityLogWasCleared"
 
 
 @pytest.mark.parametrize("how", ["removed", "emptied"])
@@ -106,19 +106,19 @@ def test_all_of_it_gone(tmp_path: Path, how: str) -> None:
         (tmp_path / "security.log").unlink()
     else:
         rewrite(tmp_path, [])
-    assert verdict(tmp_path, head) == "SecurityLogWasCleared"
+    assert defect(tmp_path, head) == "SecurityLogWasCleared"
 
 
 def test_a_whole_new_chain_in_its_place(tmp_path: Path) -> None:
-    """Well in itself, but not what we wrote."""
+    """Consistent in itself, but not written by this station."""
     head = filled(tmp_path)
     (tmp_path / "security.log").unlink()
     filled(tmp_path / "forged", 20, what="forged")
     rewrite(tmp_path, (tmp_path / "forged" / "security.log").read_bytes().splitlines(keepends=True))
-    assert verdict(tmp_path, head) == "SecurityLogBroken"
+    assert defect(tmp_path, head) == "SecurityLogBroken"
 
 
-def test_it_is_reported_once(tmp_path: Path) -> None:
+def test_a_defect_is_reported_once(tmp_path: Path) -> None:
     head = filled(tmp_path)
     rewrite(tmp_path, lines(tmp_path)[:3] + lines(tmp_path)[5:])
     log = log_at(tmp_path)
@@ -126,7 +126,7 @@ def test_it_is_reported_once(tmp_path: Path) -> None:
     assert found is not None
     head = log.record(found.event, time="2026-11-24T00:00:00Z", tech_info=found.text)
     log.close()
-    assert verdict(tmp_path, head) is None
+    assert defect(tmp_path, head) is None
     assert int(head.split(":")[0]) == 11
 
 
@@ -135,9 +135,9 @@ def test_it_is_bounded_and_rotates_in_one_chain(tmp_path: Path) -> None:
     files = log_at(tmp_path, file_bytes=2000, files=3).files()
     assert [file.name for file in files] == ["security.log.2", "security.log.1", "security.log"]
     assert all(file.stat().st_size <= 2000 for file in files)
-    assert verdict(tmp_path, head, file_bytes=2000, files=3) is None
+    assert defect(tmp_path, head, file_bytes=2000, files=3) is None
     (tmp_path / "security.log.1").unlink()
-    assert verdict(tmp_path, head, file_bytes=2000, files=3) == "SecurityLogBroken"
+    assert defect(tmp_path, head, file_bytes=2000, files=3) == "SecurityLogBroken"
 
 
 def test_where_it_begins(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_disk_that_can_not_be_written_to(tmp_path: Path) -> None:
     head = log.record("InvalidMessages", time="2026-11-24T00:00:00Z", tech_info="second")
     log.close()
     assert len(lines(folder)) == 2
-    assert verdict(folder, head) is None
+    assert defect(folder, head) is None
 
 
 def test_no_secret_and_no_forged_line(tmp_path: Path) -> None:
@@ -178,12 +178,12 @@ def test_no_secret_and_no_forged_line(tmp_path: Path) -> None:
     assert len(lines(tmp_path)) == 1
     assert b"Pl4nted" not in lines(tmp_path)[0]
     assert len(lines(tmp_path)[0]) < 2000
-    assert verdict(tmp_path, head) is None
+    assert defect(tmp_path, head) is None
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(0, 10_000), byte=st.integers(0, 255))
-def test_any_byte_changed_is_seen(tmp_path: Path, position: int, byte: int) -> None:
+def test_any_changed_byte_is_detected(tmp_path: Path, position: int, byte: int) -> None:
     folder = tmp_path / str(len(list(tmp_path.iterdir())))
     head = filled(folder, 5)
     data = bytearray((folder / "security.log").read_bytes())
@@ -192,12 +192,12 @@ def test_any_byte_changed_is_seen(tmp_path: Path, position: int, byte: int) -> N
         return
     data[position] = byte
     (folder / "security.log").write_bytes(data)
-    assert verdict(folder, head) in ("SecurityLogBroken", "SecurityLogWasCleared")
+    assert defect(folder, head) in ("SecurityLogBroken", "SecurityLogWasCleared")
 
 
 def test_critical_or_not() -> None:
     assert is_critical("MemoryExhaustion")
     assert not is_critical("InvalidMessages")
-    assert is_critical("DatabaseReplaced")  # ours: better told too often
+    assert is_critical("DatabaseReplaced")  # not in the appendix
     assert not CRITICAL & NOT_CRITICAL
-    assert len(CRITICAL | NOT_CRITICAL) == 20  # as many as the appendix lists
+    assert len(CRITICAL | NOT_CRITICAL) == 20  # the count in the appendix

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block A: what goes into the security log, and what goes to the CSMS as well."""
+"""Block A: which events go into the security log, and which to the CSMS as well."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def test_others_only_into_the_log(bench: StationBench) -> None:
     "frame",
     ["nonsense", "[2]", '[2,"1","NoSuchAction",{}]', '[2,"1","GetVariables",{"x":1}]', "[]", "{}", '[2,"1","Reset",7]'],
 )
-def test_what_is_no_message(bench: StationBench, frame: str) -> None:
+def test_an_invalid_message_is_an_event(bench: StationBench, frame: str) -> None:
     bench.frame(frame)
     assert kinds(bench) == ["StartupOfTheDevice", "InvalidMessages"]
     assert sent(bench) == ["StartupOfTheDevice"]
 
 
-def test_what_is_a_message(bench: StationBench) -> None:
+def test_an_unsupported_message_is_no_event(bench: StationBench) -> None:
     bench.call("GetVariables", {"getVariableData": [{"component": {"name": "X"}, "variable": {"name": "Y"}}]})
     bench.call("ReserveNow", {"id": 1, "expiryDateTime": "2027-01-01T00:00:00Z", "idToken": bench_token()})
     assert kinds(bench) == ["StartupOfTheDevice"]
@@ -73,7 +73,7 @@ def test_a_flood_is_counted_and_not_written(bench: StationBench) -> None:
 
 
 @pytest.mark.parametrize("restart", ["power cut", "service"])
-def test_what_was_held_back_is_told_of_after_a_restart(bench: StationBench, restart: str) -> None:
+def test_suppressed_events_are_reported_after_a_restart(bench: StationBench, restart: str) -> None:
     """A04.FR.02"""
     for _ in range(12):
         report(bench, "InvalidTLSVersion")
@@ -82,16 +82,16 @@ def test_what_was_held_back_is_told_of_after_a_restart(bench: StationBench, rest
     assert sent(bench).count("InvalidTLSVersion") == 10
     bench.power_cut() if restart == "power cut" else bench.restart_service()
     bench.up()
-    told = [each for each in bench.sent("SecurityEventNotification") if each["type"] == "InvalidTLSVersion"]
-    assert len(told) == 11
-    assert told[-1]["techInfo"] == "more, of which the number was lost in a restart"
+    reported = [each for each in bench.sent("SecurityEventNotification") if each["type"] == "InvalidTLSVersion"]
+    assert len(reported) == 11
+    assert reported[-1]["techInfo"] == "more; their count was lost in a restart"
     assert kinds(bench).count("InvalidMessages") == 2
     bench.restart_service()
     bench.up()
     assert sent(bench).count("InvalidTLSVersion") == 11
 
 
-def test_what_was_held_back_and_told_is_not_told_again(bench: StationBench) -> None:
+def test_suppressed_events_are_reported_once(bench: StationBench) -> None:
     for _ in range(12):
         report(bench, "InvalidTLSVersion")
     bench.advance(61)
@@ -107,13 +107,13 @@ def test_the_cabinet_is_opened(bench: StationBench) -> None:
     assert "TamperDetectionActivated" in sent(bench)
 
 
-def test_a_new_password_is_noted_but_not_what_it_is(bench: StationBench) -> None:
+def test_a_new_password_is_an_event_without_the_password(bench: StationBench) -> None:
     bench.call("SetVariables", set_variables("SecurityCtrlr", "BasicAuthPassword", "Pl4nted-secret-word"))
     assert kinds(bench)[-1] == "ReconfigurationOfSecurityParameters"  # A01.FR.11
     assert "Pl4nted" not in (bench.directory / "security.log").read_text()
 
 
-def test_it_goes_on_after_a_power_cut(bench: StationBench) -> None:
+def test_the_log_continues_after_a_power_cut(bench: StationBench) -> None:
     report(bench, "InvalidTLSVersion")
     bench.power_cut()
     bench.up()
@@ -129,7 +129,7 @@ def test_a_death_before_the_commit_is_no_tampering(bench: StationBench) -> None:
     assert kinds(bench) == ["StartupOfTheDevice", "InvalidTLSVersion", "StartupOfTheDevice"]
 
 
-def test_a_cleared_log_is_told(bench: StationBench) -> None:
+def test_a_cleared_log_is_reported(bench: StationBench) -> None:
     bench.die()
     (bench.directory / "security.log").unlink()
     bench.power_cut()
@@ -141,7 +141,7 @@ def test_a_cleared_log_is_told(bench: StationBench) -> None:
     assert kinds(bench).count("SecurityLogWasCleared") == 1
 
 
-def test_an_edited_log_is_told(bench: StationBench) -> None:
+def test_an_edited_log_is_reported(bench: StationBench) -> None:
     report(bench, "MaintenanceLoginFailed")
     bench.die()
     path = bench.directory / "security.log"
