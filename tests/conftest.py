@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for every test.
+"""Settings for all tests.
 
-Property tests draw the same examples in every run, so that a red test is red again, and have no time limit per
-example, as machines differ; `--hypothesis-profile=default` searches further afield.
+Property tests draw the same examples in every run, so that a failure can be repeated, and have no time limit per
+example, as machines differ; `--hypothesis-profile=default` draws others.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ __all__ = ["ManualClock"]
 
 
 class ManualClock:
-    """`firmware.clock.Clock`: monotonic and UTC seconds that stand still until told otherwise."""
+    """`firmware.clock.Clock` whose time moves only by its methods."""
 
     def __init__(self, start: float = 1000.0, *, utc: float = 1_800_000_000.0) -> None:
         self._monotonic = start
@@ -20,7 +20,7 @@ class ManualClock:
         return self._utc
 
     def advance(self, seconds: float) -> float:
-        """Both clocks go on; returns the new monotonic time."""
+        """Advance both clocks; returns the new monotonic time."""
         if seconds < 0.0:
             raise ValueError("monotonic time does not run backwards")
         self._monotonic += seconds
@@ -28,5 +28,5 @@ class ManualClock:
         return self._monotonic
 
     def step_utc(self, seconds: float) -> None:
-        """Somebody sets the board's clock: UTC jumps, intervals do not notice."""
+        """Set the board's clock: UTC jumps, intervals are not affected."""
         self._utc += seconds

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process of the station that comes late, or is someone else at first: for tests of the order of starting.
+"""A process of the station that starts late, or is another version at first: for tests of the start order.
 
-`python -m tests.support.late HAL_OR_OCPP MODULE ARGUMENTS...` waits in the station's directory until there is a file
-`NAME.go`, then becomes `MODULE`. With a file `NAME.alien` it serves the HAL's socket meanwhile, as a HAL of another
-contract version would: it greets, and closes.
+`python -m tests.support.late NAME MODULE ARGUMENTS...` waits in the station's directory for a file `NAME.go`, then
+becomes `MODULE`. With a file `NAME.alien` it serves the HAL's socket meanwhile, as a HAL of another contract version
+would: it greets, and closes.
 """
 
 from __future__ import annotations

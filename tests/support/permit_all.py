@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process that stands in for the OCPP service in tests of the rig: it permits energy to every car that is plugged in.
+"""A process in place of the OCPP service in tests of the rig: it permits energy to every car that is plugged in.
 
-It speaks both of the service's local sockets, so that the rig sees a whole station: the HAL's as its `service`, and the
+It uses both local sockets of the service, so that the rig sees a whole station: the HAL's as its `service`, and the
 status feed. A card on the reader stops every session.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from firmware import log
 from firmware.config import load
-from firmware.contract import Acknowledge, CardPresented, Permit, Plugged, Role, Snapshot, Stamped, Withdraw
+from firmware.contract import CardPresented, Permit, Plugged, Role, Snapshot, Stamped, Withdraw
 from firmware.contract.status import CardNotice, EvseService, FromService, ServiceStatus
 from firmware.errors import ContractError
 from firmware.ipc.connection import Connection
@@ -42,9 +42,9 @@ class PermitAll:
             await asyncio.sleep(1.0)
 
     def _permit(self, evse: int) -> None:
-        self._ask(Permit(evse=evse, session=f"session-{evse}", lease_s=LEASE_S))
+        self._request(Permit(evse=evse, session=f"session-{evse}", lease_s=LEASE_S))
 
-    def _ask(self, command: Permit | Withdraw) -> None:
+    def _request(self, command: Permit | Withdraw) -> None:
         if self.link.state is LinkState.UP:
             self.link.request(command)
 
@@ -60,18 +60,18 @@ class PermitAll:
                 self._permit(evse)
             case CardPresented(uid=uid):
                 for evse in self.plugged:
-                    self._ask(Withdraw(evse=evse))
+                    self._request(Withdraw(evse=evse))
                 self.plugged.clear()
-                self._tell(CardNotice(uid=uid, outcome="stopped"))
+                self._send(CardNotice(uid=uid, outcome="stopped"))
         if stamped.keep:
-            self.link._send(encode(Acknowledge(seq=stamped.seq)))
+            self.link.acknowledge(stamped.seq)
 
     def on_hal_down(self, reason: str) -> None:
         self.plugged.clear()
 
     # --- status feed ------------------------------------------------------------------------------------------
 
-    def _tell(self, message: CardNotice | ServiceStatus) -> None:
+    def _send(self, message: CardNotice | ServiceStatus) -> None:
         for client in self._clients:
             client.send(encode(message))
 
@@ -80,7 +80,7 @@ class PermitAll:
         connection.send(encode(_STATUS))
 
     def on_message(self, connection: Connection[FromService], message: FromService) -> None:
-        """Nobody tells us anything here."""
+        """Clients send nothing here."""
 
     def on_closed(self, connection: Connection[FromService], reason: str) -> None:
         self._clients.discard(connection)

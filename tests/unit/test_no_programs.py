@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs on a charger starts no other program and runs no text as code: there is nothing to inject into."""
+"""The code on a charger starts no other program and runs no text as code: commands can't be injected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOMS = ("firmware", "hal", "drivers", "services")
+PACKAGES = ("firmware", "hal", "drivers", "services")
 _MODULES = {"subprocess", "pty", "pickle", "marshal", "shelve", "code", "runpy"}
 _CALLS = {"eval", "exec", "compile", "__import__"}
 _OF_OS = {"system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "startfile"}
@@ -18,8 +18,8 @@ _EXEC = re.compile(r"(exec|spawn)[lv]p?e?")
 _OF_ASYNCIO = {"create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"}
 
 
-def ways(source: str) -> Iterator[str]:
-    """The ways to start something in a module's source."""
+def starts(source: str) -> Iterator[str]:
+    """Yield each way in which a module's source could start a program or run text as code."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import():
@@ -35,9 +35,9 @@ def ways(source: str) -> Iterator[str]:
 def test_nothing_on_a_charger_starts_a_program() -> None:
     found = {
         str(path): list(names)
-        for room in ROOMS
-        for path in sorted(Path(room).rglob("*.py"))
-        if (names := list(ways(path.read_text(encoding="utf-8"))))
+        for package in PACKAGES
+        for path in sorted(Path(package).rglob("*.py"))
+        if (names := list(starts(path.read_text(encoding="utf-8"))))
     }
     assert found == {}
 
@@ -55,4 +55,4 @@ def test_nothing_on_a_charger_starts_a_program() -> None:
     ],
 )
 def test_each_way_is_found(source: str) -> None:
-    assert list(ways(f"async def f(loop, x):\n    {source}"))
+    assert list(starts(f"async def f(loop, x):\n    {source}"))
