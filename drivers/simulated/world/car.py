@@ -37,7 +37,7 @@ STOP_LIMIT_S = 30.0
 WELDING_LIMIT_S = 4.0
 WELDING_S = 0.2
 PRECHARGE_A = 2.0
-GENTLE_S = 0.4
+HOLD_S = 0.4
 """After its contactor has closed, a car repeats its pre-charge request for so long, then requests its full current."""
 MATCH_V = 20.0
 CONTACTOR_OPENS_A = 1.0
@@ -96,7 +96,7 @@ _ENERGISED = frozenset(
     {VehicleStage.CABLE_CHECK, VehicleStage.PRECHARGE, VehicleStage.CHARGE, VehicleStage.STOP},
 )
 _LOCKED = _ENERGISED | {VehicleStage.WELDING_DETECTION}
-_KNOWN = _LOCKED | {VehicleStage.ENDED}
+_PARAMETERS_KNOWN = _LOCKED | {VehicleStage.ENDED}
 """Stages in which the car has reported its limits and its state of charge."""
 
 
@@ -130,7 +130,7 @@ class Car:
 
     def report(self, secc: Secc, mono_s: float) -> Vehicle:
         """What the SECC reports of this car."""
-        known = self.stage in _KNOWN
+        parameters_known = self.stage in _PARAMETERS_KNOWN
         voltage_v, current_a = self._request(secc)
         return Vehicle(
             mono_s=mono_s,
@@ -138,10 +138,10 @@ class Car:
             stage=self.stage,
             target_voltage_v=voltage_v,
             target_current_a=current_a,
-            max_voltage_v=self.battery.max_voltage_v if known else 0.0,
-            max_current_a=self.max_a if known else 0.0,
-            max_power_w=self.max_kw * 1000 if known else 0.0,
-            soc_percent=round(self.battery.soc_percent, 1) if known else None,
+            max_voltage_v=self.battery.max_voltage_v if parameters_known else 0.0,
+            max_current_a=self.max_a if parameters_known else 0.0,
+            max_power_w=self.max_kw * 1000 if parameters_known else 0.0,
+            soc_percent=round(self.battery.soc_percent, 1) if parameters_known else None,
             evcc_id=self.evcc_id if self.stage not in (VehicleStage.NONE, VehicleStage.NEGOTIATING) else None,
             locked=self.locked,
         )
@@ -157,22 +157,22 @@ class Car:
         """The present target voltage and current."""
         if self.stage is VehicleStage.PRECHARGE:
             return self.battery.ocv_v, PRECHARGE_A
-        if self.stage is VehicleStage.CHARGE and self._age_s < GENTLE_S:
+        if self.stage is VehicleStage.CHARGE and self._age_s < HOLD_S:
             return self.battery.ocv_v, PRECHARGE_A
         if self.stage is VehicleStage.CHARGE:
             over = 1.2 if self.misbehave is Misbehaviour.OVER_VOLTAGE_REQUEST else 1.0
-            return self.battery.max_voltage_v * over, self._wanted_a(secc)
+            return self.battery.max_voltage_v * over, self._requested_a(secc)
         if self.stage is VehicleStage.STOP:
             held = self.misbehave is Misbehaviour.HOLD_CURRENT
-            return self.battery.max_voltage_v, self._wanted_a(secc) if held else 0.0
+            return self.battery.max_voltage_v, self._requested_a(secc) if held else 0.0
         return 0.0, 0.0
 
-    def _wanted_a(self, secc: Secc) -> float:
+    def _requested_a(self, secc: Secc) -> float:
         if self.suspended:
             return 0.0
         power_w = min(self.max_kw * 1000 * self.battery.taper(), secc.max_power_w)
-        wanted = min(self.max_a, secc.max_current_a, self.battery.acceptable_a(), self.battery.current_for(power_w))
-        return round(max(0.0, wanted), 1)
+        requested = min(self.max_a, secc.max_current_a, self.battery.acceptable_a(), self.battery.current_for(power_w))
+        return round(max(0.0, requested), 1)
 
     # --- what the car does --------------------------------------------------------------------------------
 
@@ -217,10 +217,10 @@ class Car:
         return self.pilot_dropped or not secc.available
 
     @property
-    def _wants_energy(self) -> bool:
+    def _needs_energy(self) -> bool:
         return self.ready and self.battery.soc_percent < self.target_soc_percent
 
-    def _called_off(self, secc: Secc) -> bool:
+    def _must_stop(self, secc: Secc) -> bool:
         return secc.stop_requested or not secc.authorised or not self.ready
 
     def _negotiating(self, secc: Secc, moment: Moment) -> None:
@@ -229,7 +229,7 @@ class Car:
 
     def _waiting_authorisation(self, secc: Secc, moment: Moment) -> None:
         secc.stop_requested = False
-        self._settled_s = self._settled_s + moment.dt if secc.authorised and self._wants_energy else 0.0
+        self._settled_s = self._settled_s + moment.dt if secc.authorised and self._needs_energy else 0.0
         if self._settled_s >= PARAMETERS_S:
             secc.cable_check = None
             self._enter(VehicleStage.CABLE_CHECK)
@@ -237,21 +237,21 @@ class Car:
     def _cable_check(self, secc: Secc, moment: Moment) -> None:
         if secc.cable_check is True:
             self._enter(VehicleStage.PRECHARGE)
-        elif secc.cable_check is False or self._age_s > CABLE_CHECK_LIMIT_S or self._called_off(secc):
+        elif secc.cable_check is False or self._age_s > CABLE_CHECK_LIMIT_S or self._must_stop(secc):
             self._end(secc)
 
     def _precharge(self, secc: Secc, moment: Moment) -> None:
         refuses = self.misbehave is Misbehaviour.REFUSE_PRECHARGE
         matches = abs(moment.inlet_v - self.battery.ocv_v) <= MATCH_V and not refuses
         self._settled_s = self._settled_s + moment.dt if matches else 0.0
-        if self._age_s > PRECHARGE_LIMIT_S or self._called_off(secc):
+        if self._age_s > PRECHARGE_LIMIT_S or self._must_stop(secc):
             self._end(secc)
         elif self._settled_s >= SETTLED_S:
             self._enter(VehicleStage.CHARGE)
             self.contactor_closed = True
 
     def _charge(self, secc: Secc, moment: Moment) -> None:
-        if self._called_off(secc) or self.battery.soc_percent >= self.target_soc_percent:
+        if self._must_stop(secc) or self.battery.soc_percent >= self.target_soc_percent:
             self._enter(VehicleStage.STOP)
 
     def _stop(self, secc: Secc, moment: Moment) -> None:
@@ -270,7 +270,7 @@ class Car:
 
     def _ended(self, secc: Secc, moment: Moment) -> None:
         """Asleep, until the station authorises again and the battery is below its target."""
-        if secc.authorised and secc.grants > self._grants_seen and self._wants_energy:
+        if secc.authorised and secc.grants > self._grants_seen and self._needs_energy:
             self._begin(secc)
 
 

@@ -53,7 +53,7 @@ class ContactorPair:
         self._settle(current_a)
 
     def _settle(self, current_a: float) -> None:
-        shall = self.welded or (self._commanded and not self.failed)
-        if self.closed and not shall and current_a > 5.0:
+        closed = self.welded or (self._commanded and not self.failed)
+        if self.closed and not closed and current_a > 5.0:
             self.openings_under_load += 1
-        self.closed = shall
+        self.closed = closed

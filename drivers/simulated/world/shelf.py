@@ -43,7 +43,7 @@ class ModuleBank:
 
     rating: ShelfRating
     groups: int = 0
-    wanted_groups: int = 0
+    assigned_groups: int = 0
     failed_modules: int = 0
     on: bool = False
     set_voltage_v: float = 0.0
@@ -63,7 +63,7 @@ class ModuleBank:
 
     def limit_a(self, voltage_v: float) -> float:
         """The current limit at a voltage; a group that is to leave no longer counts."""
-        usable = min(self.groups, self.wanted_groups)
+        usable = min(self.groups, self.assigned_groups)
         power_a = usable * self.rating.group_power_w / max(voltage_v, 1.0)
         return min(self.set_current_a, usable * self.rating.group_current_a, power_a)
 
@@ -121,9 +121,9 @@ class Shelf:
         """Request a number of groups for each EVSE; of more than there are, the last EVSEs get fewer."""
         left = self.rating.groups
         for evse in sorted(self.banks):
-            wanted = min(max(0, groups.get(evse, 0)), left)
-            self.banks[evse].wanted_groups = wanted
-            left -= wanted
+            assigned = min(max(0, groups.get(evse, 0)), left)
+            self.banks[evse].assigned_groups = assigned
+            left -= assigned
 
     def switch_off(self) -> None:
         for bank in self.banks.values():
@@ -138,10 +138,10 @@ class Shelf:
 
     def _move_one(self) -> None:
         for bank in self.banks.values():
-            if bank.groups > bank.wanted_groups and bank.can_release():
+            if bank.groups > bank.assigned_groups and bank.can_release():
                 bank.groups -= 1
                 return
         for bank in self.banks.values():
-            if bank.groups < bank.wanted_groups and self.free_groups > 0:
+            if bank.groups < bank.assigned_groups and self.free_groups > 0:
                 bank.groups += 1
                 return

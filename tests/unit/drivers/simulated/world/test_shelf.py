@@ -19,7 +19,7 @@ DT = 0.025
 
 
 def bank(groups: int = 5) -> ModuleBank:
-    return ModuleBank(ShelfRating(), groups=groups, wanted_groups=groups)
+    return ModuleBank(ShelfRating(), groups=groups, assigned_groups=groups)
 
 
 def pack() -> Battery:
@@ -49,7 +49,7 @@ def test_bus_bleeds_below_60_v_within_a_second_of_switching_off() -> None:
     assert modules.voltage_v < 60
 
 
-def test_voltage_below_what_modules_can_is_their_least() -> None:
+def test_voltage_below_the_minimum_is_the_minimum() -> None:
     modules = bank()
     modules.set_output(20, 2)
     for _ in range(40):
@@ -57,7 +57,7 @@ def test_voltage_below_what_modules_can_is_their_least() -> None:
     assert modules.voltage_v == ShelfRating().min_voltage_v
 
 
-def test_nothing_asked_is_off() -> None:
+def test_zero_volts_are_off() -> None:
     modules = bank()
     modules.set_output(0, 0)
     modules.step(DT, None)

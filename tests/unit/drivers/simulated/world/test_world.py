@@ -81,9 +81,7 @@ def test_register_is_the_integral_of_power_times_speed(speed: float) -> None:
     max_v=st.floats(300, 900),
     seed=st.integers(0, 1000),
 )
-def test_whatever_car_comes_nothing_impossible_is_measured(
-    soc: float, max_kw: float, max_a: float, max_v: float, seed: int
-) -> None:
+def test_readings_are_possible_for_every_car(soc: float, max_kw: float, max_a: float, max_v: float, seed: int) -> None:
     bench = WorldBench(2, seed=seed)
     station = PoliteStation(bench, groups=6)
     bench.world.plug_in(2, CarOrder(soc_percent=soc, max_kw=max_kw, max_a=max_a, max_v=max_v))
@@ -102,7 +100,7 @@ def test_whatever_car_comes_nothing_impossible_is_measured(
     assert bench.evse.contactor.openings_under_load == 0
 
 
-def test_car_asks_for_less_as_it_fills_and_leaves_at_its_target() -> None:
+def test_car_requests_less_as_it_fills_and_stops_at_its_target() -> None:
     bench, station = charging(CarOrder(soc_percent=45), speed=20.0)
     bench.world.speed = 200.0
     full = bench.vehicle.vehicle().target_current_a
@@ -114,7 +112,7 @@ def test_car_asks_for_less_as_it_fills_and_leaves_at_its_target() -> None:
     assert bench.evse.car.battery.soc_percent >= 80
 
 
-def test_what_is_zero_is_measured_as_zero() -> None:
+def test_zero_is_measured_as_zero() -> None:
     bench = WorldBench()
     bench.advance(1.0)
     sample = bench.meter.sample()
@@ -132,10 +130,10 @@ def test_announced_limit_is_kept_by_the_car() -> None:
     assert bench.vehicle.vehicle().stage is VehicleStage.CHARGE
 
 
-# --- cars that are not so polite --------------------------------------------------------------------------------
+# --- cars that break the rules -----------------------------------------------------------------------------------
 
 
-def test_car_that_is_not_ready_stays_in_b_and_comes_when_it_is() -> None:
+def test_car_that_is_not_ready_stays_in_b_until_it_is() -> None:
     bench = WorldBench()
     station = PoliteStation(bench)
     bench.world.plug_in(2, CarOrder(ready=False))
@@ -151,7 +149,7 @@ def test_car_that_is_not_ready_stays_in_b_and_comes_when_it_is() -> None:
     station.run_until(VehicleStage.CHARGE)
 
 
-def test_suspended_car_asks_for_nothing_and_stays() -> None:
+def test_suspended_car_requests_no_current_and_stays() -> None:
     bench, station = charging()
     assert bench.evse.car is not None
     bench.evse.car.suspended = True
@@ -164,24 +162,24 @@ def test_suspended_car_asks_for_nothing_and_stays() -> None:
     assert bench.meter.sample().current_a > 100
 
 
-def test_new_grant_on_the_same_plug_wakes_the_car() -> None:
+def test_new_authorisation_on_the_same_plug_wakes_the_car() -> None:
     bench, station = charging()
     bench.vehicle.request_stop()
     station.run_until(VehicleStage.ENDED)
     station.play(3.0)
-    assert bench.vehicle.vehicle().stage is VehicleStage.ENDED, "the old grant is used up"
+    assert bench.vehicle.vehicle().stage is VehicleStage.ENDED, "the old authorisation is used up"
     bench.vehicle.authorise(False)
     bench.vehicle.authorise(True)
     station.run_until(VehicleStage.CHARGE)
 
 
-def test_grant_taken_back_ends_the_session() -> None:
+def test_withdrawn_authorisation_ends_the_session() -> None:
     bench, station = charging()
     bench.vehicle.authorise(False)
     station.run_until(VehicleStage.ENDED)
 
 
-def test_refused_precharge_ends_after_the_cars_patience() -> None:
+def test_refused_precharge_ends_after_the_cars_timeout() -> None:
     bench = WorldBench()
     station = PoliteStation(bench)
     bench.world.plug_in(2, CarOrder())
@@ -193,7 +191,7 @@ def test_refused_precharge_ends_after_the_cars_patience() -> None:
     station.run_until(VehicleStage.ENDED, limit_s=2.0)
 
 
-def test_over_voltage_request_is_above_what_the_car_stands() -> None:
+def test_over_voltage_request_is_above_the_cars_maximum() -> None:
     bench, station = charging()
     assert bench.evse.car is not None
     bench.evse.car.misbehave = Misbehaviour.OVER_VOLTAGE_REQUEST
@@ -202,7 +200,7 @@ def test_over_voltage_request_is_above_what_the_car_stands() -> None:
     assert vehicle.target_voltage_v > vehicle.max_voltage_v
 
 
-def test_dropped_pilot_under_load_comes_back_when_mended() -> None:
+def test_dropped_pilot_under_load_is_restored() -> None:
     bench, station = charging()
     assert bench.evse.car is not None
     bench.evse.car.misbehave = Misbehaviour.DROP_PILOT
@@ -270,13 +268,13 @@ def test_latch_holds_under_load_and_breaks_by_force() -> None:
     assert bench.meter.sample().current_a == 0
 
 
-def test_latch_lets_go_when_the_contactor_is_open() -> None:
+def test_latch_opens_when_the_contactor_is_open() -> None:
     bench, station = charging()
     bench.vehicle.request_stop()
     station.run_until(VehicleStage.WELDING_DETECTION)
     while bench.contactor.is_closed():
         station.play(0.025)
-    bench.world.plug_out(2, force=False)  # the driver unlocks the car
+    bench.world.plug_out(2, force=False)  # the EV driver unlocks the car
     bench.advance(0.1)
     assert bench.vehicle.vehicle().pilot is Pilot.A
 
@@ -321,7 +319,7 @@ def test_stalled_simulation_is_no_stalled_hal() -> None:
     assert bench.contactor.is_closed()
 
 
-def test_hal_that_leaves_stops_everything_and_the_register_stays() -> None:
+def test_disconnected_hal_stops_everything_and_the_register_stays() -> None:
     bench, _ = charging()
     register = bench.evse.register_wh
     bench.bus.close()
@@ -333,7 +331,7 @@ def test_hal_that_leaves_stops_everything_and_the_register_stays() -> None:
     assert bench.evse.register_wh >= register > 0
 
 
-def test_power_cut_takes_displays_and_contactors() -> None:
+def test_power_cut_darkens_displays_and_opens_contactors() -> None:
     bench, _ = charging()
     bench.world.power_off()
     bench.world.step(bench.bus.mono_s + 0.5)
@@ -342,7 +340,7 @@ def test_power_cut_takes_displays_and_contactors() -> None:
     assert ContactorMoved(2, False) in bench.world.happened
 
 
-def test_welded_contactor_stays_closed_and_mended_opens() -> None:
+def test_welded_contactor_stays_closed_until_the_fault_is_cleared() -> None:
     bench = WorldBench()
     bench.world.faults.set(Fault.CONTACTOR_WELDED, 2, True)
     bench.advance(0.1)
@@ -366,7 +364,7 @@ def test_fault_without_an_evse_is_that_of_all_and_cleared_everywhere() -> None:
     assert faults.present() == frozenset()
 
 
-def test_opening_under_load_is_remembered() -> None:
+def test_opening_under_load_is_counted() -> None:
     bench, _ = charging()
     bench.contactor.command(False)
     bench.advance(0.5)
