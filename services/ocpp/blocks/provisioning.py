@@ -83,7 +83,7 @@ class Provisioning(Block):
         planned = self.context.key_values.get(Key.PLANNED_BOOT)
         self._reason = cast("BootReasonEnumType", planned) or _BOOT_REASON.get(self.context.boot_cause, "Unknown")
         self.context.key_values.put(Key.PLANNED_BOOT, None)
-        self.context.model.check(keys.NETWORK_CONFIGURATION_PRIORITY, self._priority_refused)
+        self.context.model.add_validator(keys.NETWORK_CONFIGURATION_PRIORITY, self._priority_refused)
         self._resets.start()
         _log.info("started: %s", self._reason)
         if self.context.boot_cause != "application":  # A04.FR.01

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the variables of a product from its rows and the facts of the standard, with their factory values."""
+"""Builds the variables of a product from its rows and the standard's definitions, with their factory values."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from firmware.product import Product, VariableRow
 from services.ocpp.device_model.values import Characteristics, DataType, Refusal
 from services.ocpp.device_model.variable import ACTUAL, Address, Attribute, Variable
 
-__all__ = ["Fact", "address_of", "apply_factory", "build", "standard"]
+__all__ = ["Definition", "address_of", "apply_factory", "build", "standard"]
 
 GENERIC = "*"
 
 
-class Fact(msgspec.Struct, frozen=True, array_like=True):
-    """What the standard says of a variable; `*` stands for any component or instance."""
+class Definition(msgspec.Struct, frozen=True, array_like=True):
+    """The standard's definition of a variable; `*` stands for any component or instance."""
 
     component: str
     variable: str
@@ -32,11 +32,11 @@ class Fact(msgspec.Struct, frozen=True, array_like=True):
 
 
 @cache
-def standard() -> dict[tuple[str, str, str], Fact]:
-    """Every standardised variable by component, variable and instance; made by `tools/generate/device_model.py`."""
+def standard() -> dict[tuple[str, str, str], Definition]:
+    """Every standardised variable by component, variable and instance, from `tools/generate/device_model.py`."""
     text = Path(__file__).with_name("standard.json").read_bytes()
-    facts = msgspec.json.decode(text, type=list[Fact])
-    return {(fact.component, fact.variable, fact.instance): fact for fact in facts}
+    definitions = msgspec.json.decode(text, type=list[Definition])
+    return {(each.component, each.variable, each.instance): each for each in definitions}
 
 
 def build(product: Product) -> list[Variable]:
@@ -47,7 +47,7 @@ def build(product: Product) -> list[Variable]:
 def apply_factory(
     variables: dict[Address, Variable], factory: Sequence[FactoryVariable], where: str = "factory settings"
 ) -> None:
-    """Lets factory values replace the product's, checked as the CSMS's would be.
+    """Replace the product's values by the factory's, which are checked like those of a SetVariablesRequest.
 
     Raises `ConfigError` with the place.
     """
@@ -106,7 +106,7 @@ def _variable(row: VariableRow, address: Address) -> Variable:
     # Part 2, chapter 2 of the referenced variables: what can be written SHALL be persistent.
     actual = Attribute(ACTUAL, row.mutability, row.persistent or row.constant or writable, row.constant, row.value)
     if writable and row.constant:
-        raise ConfigError(f"product: {address}: constant, and can be written")
+        raise ConfigError(f"product: {address}: constant, yet writable")
     variable.attributes[ACTUAL] = actual
     for further in row.attributes:
         persistent = further.mutability != "ReadOnly"
@@ -123,18 +123,20 @@ def _variable(row: VariableRow, address: Address) -> Variable:
 
 def _characteristics(row: VariableRow) -> Characteristics:
     place = f"product: {row.component}.{row.variable}"
-    fact = _fact(row)
-    if fact is None and row.type is None:
+    definition = _definition(row)
+    if definition is None and row.type is None:
         raise ConfigError(f"{place}: not standardised, so its type has to be given")
-    if fact is not None and row.type not in (None, fact.data_type.value):
-        raise ConfigError(f"{place}: the standard says {fact.data_type.value}, not {row.type}")
-    data_type = fact.data_type if fact else DataType(row.type)
+    if definition is not None and row.type not in (None, definition.data_type.value):
+        raise ConfigError(f"{place}: the standard says {definition.data_type.value}, not {row.type}")
+    data_type = definition.data_type if definition else DataType(row.type)
     listed = data_type in (DataType.OPTION_LIST, DataType.SEQUENCE_LIST, DataType.MEMBER_LIST)
     if listed != bool(row.values):
-        raise ConfigError(f"{place}: {data_type.value} and `values` go together")  # TC_B_53
+        raise ConfigError(
+            f"{place}: {data_type.value}, but only list types have `values`, and must have them"
+        )  # TC_B_53
     return Characteristics(
         data_type=data_type,
-        unit=row.unit or (fact.unit if fact else None) or None,
+        unit=row.unit or (definition.unit if definition else None) or None,
         minimum=_whole(row.min),
         maximum=_whole(row.max),
         choices=tuple(row.values),
@@ -143,15 +145,15 @@ def _characteristics(row: VariableRow) -> Characteristics:
     )
 
 
-def _fact(row: VariableRow) -> Fact | None:
-    facts = standard()
+def _definition(row: VariableRow) -> Definition | None:
+    definitions = standard()
     for component in (row.component, GENERIC):
         for instance in (row.instance, GENERIC, ""):
-            if fact := facts.get((component, row.variable, instance)):
-                return fact
+            if definition := definitions.get((component, row.variable, instance)):
+                return definition
     return None
 
 
 def _whole(limit: float | None) -> float | None:
-    """Whole numbers are reported without a point."""
+    """Whole numbers are reported without a decimal point."""
     return int(limit) if limit is not None and limit == int(limit) else limit

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What passes between the model and who listens to it: changes by the CSMS, and cross-checks before them."""
+"""Changes that the CSMS makes to the model, and the cross-checks before them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ the monotonic time; returns None to accept, else the reason: a text without the 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A variable that the CSMS set to a value, new or not; reads as its address, never as its value."""
+    """A variable that the CSMS has set, to a new value or to the same. Its `repr` never shows the value."""
 
     address: Address
     value: Any = field(repr=False)
     attribute: str = ACTUAL
     is_new: bool = True
-    """Another value than before."""
+    """The value differs from the previous one."""
 
     def of(self, key: Key[Any]) -> bool:
-        """Is it the variable of this key (of any EVSE)?"""
+        """Is it the variable of this key, on any EVSE?"""
         return key.names(self.address)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the variables of physical components up with what the HAL reports.
+"""Keeps the variables of physical components up to date with what the HAL reports.
 
-A fault shows as `Problem` of the component that has it, so that a summary report names it (B07.FR.09). A fault of the
-whole station in a component that each EVSE has shows at each.
+A fault sets `Problem` of its component, so that a summary report names it (B07.FR.09). A fault of the whole station in
+a component that each EVSE has is shown at each EVSE.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _ACTIVE_WHILE = {Fault.EMERGENCY_STOP: keys.EMERGENCY_STOP_ACTIVE, Fault.DOOR_OP
 
 
 class Hardware:
-    """Writes what events of the HAL say into the device model, where the product has a variable for it."""
+    """Writes HAL events into the device model, where the product has a variable for them."""
 
     def __init__(self, model: DeviceModel) -> None:
         self._model = model
@@ -67,7 +67,7 @@ class Hardware:
         self._power_w: dict[int, float] = {}
 
     def reflect(self, event: Event) -> None:
-        """Takes one event; those without a variable are ignored."""
+        """Apply one event; events without a variable are ignored."""
         match event:
             case MeterReading():
                 self._reading(event)
@@ -87,7 +87,7 @@ class Hardware:
                 self._show(event.fault)
 
     def take_snapshot(self, snapshot: Snapshot) -> None:
-        """Takes what the HAL knows in place of all known before: no events tell what was so before we listened."""
+        """Apply the HAL's whole state in place of the known one: no event reports what was so before we connected."""
         for interface, up in snapshot.links.items():
             self._put(keys.data_link_active(interface), up)
         for status in snapshot.evses:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Typed keys of every variable that the code reads or writes: `dm.get(keys.HEARTBEAT_INTERVAL)` is an int.
+"""Typed keys of every variable that the code reads or writes: `model.get(keys.HEARTBEAT_INTERVAL)` is an int.
 
 A key names component, variable and instance; where the component exists for each EVSE or connector, these are given
-with the call. Variables that only some products have are marked: ask for them with `dm.find`.
+with the call. Variables that only some products have are marked: read them with `model.find`.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Key(Generic[T_co]):
         object.__setattr__(self, "station", Address(folded[0], folded[1], 0, 0, folded[2], folded[3]))
 
     def at(self, evse: int, connector: int) -> Address:
-        """Where to look it up."""
+        """The folded address."""
         if not evse:
             return self.station
         component, component_instance, variable, instance = self.folded
         return Address(component, component_instance, evse, connector, variable, instance)
 
     def names(self, address: Address) -> bool:
-        """Is this the variable at `address` (folded), whatever its EVSE and connector?"""
+        """Is this the variable at `address` (folded), on any EVSE and connector?"""
         return self.folded == (address.component, address.component_instance, address.variable, address.instance)
 
 
@@ -78,7 +78,7 @@ def _sequence(component: str, variable: str) -> Key[tuple[str, ...]]:
 
 # Charging infrastructure; part 2, 2.13.
 STATION_AVAILABILITY_STATE = _option("ChargingStation", "AvailabilityState")
-"""Follows from the EVSEs' by itself."""
+"""Derived from those of the EVSEs."""
 AVAILABILITY_STATE = _option("EVSE", "AvailabilityState")
 CONNECTOR_AVAILABILITY_STATE = _option("Connector", "AvailabilityState")
 MODEL = _string("ChargingStation", "Model")
@@ -112,7 +112,7 @@ WEB_SOCKET_PING_INTERVAL = _int("OCPPCommCtrlr", "WebSocketPingInterval")
 
 # Time; part 2, 2.1.24 to 2.1.32.
 DATE_TIME: Key[float] = Key("ClockCtrlr", "DateTime", DataType.DATE_TIME)
-"""Seconds since 1970; give it a source with `dm.provide`."""
+"""Seconds since 1970; `model.provide` gives it a source."""
 TIME_SOURCE = _sequence("ClockCtrlr", "TimeSource")
 TIME_ADJUSTMENT_REPORTING_THRESHOLD = _int("ClockCtrlr", "TimeAdjustmentReportingThreshold")
 
@@ -133,7 +133,7 @@ CERTIFICATE_ENTRIES = _int("SecurityCtrlr", "CertificateEntries")
 SECURITY_PROFILE = _int("SecurityCtrlr", "SecurityProfile")
 ADDITIONAL_ROOT_CERTIFICATE_CHECK = _bool("SecurityCtrlr", "AdditionalRootCertificateCheck")
 CERT_SIGNING_WAIT_MINIMUM = _int("SecurityCtrlr", "CertSigningWaitMinimum")
-"""Not every product has it, nor the next (AS-3)."""
+"""Not every product has this and the next (AS-3)."""
 CERT_SIGNING_REPEAT_TIMES = _int("SecurityCtrlr", "CertSigningRepeatTimes")
 ALLOW_CSMS_TLS_WILDCARDS = _bool("SecurityCtrlr", "AllowCSMSTLSWildcards")
 """Not every product has it: then no wildcards (part 2, erratum 2.62)."""
@@ -145,7 +145,7 @@ AUTHORIZE_REMOTE_START = _bool("AuthCtrlr", "AuthorizeRemoteStart")
 LOCAL_AUTHORIZE_OFFLINE = _bool("AuthCtrlr", "LocalAuthorizeOffline")
 LOCAL_PRE_AUTHORIZE = _bool("AuthCtrlr", "LocalPreAuthorize")
 MASTER_PASS_GROUP_ID = _string("AuthCtrlr", "MasterPassGroupId")
-"""Empty: there is no master pass."""
+"""Empty: no master pass."""
 OFFLINE_TX_FOR_UNKNOWN_ID_ENABLED = _bool("AuthCtrlr", "OfflineTxForUnknownIdEnabled")
 """Not every product has it (C-02)."""
 DISABLE_REMOTE_AUTHORIZATION = _bool("AuthCtrlr", "DisableRemoteAuthorization")

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The device model in memory: typed reading and writing for our code, write-through of what has to survive.
 
-Three layers make a value: the product's, the factory's (kept at the first start, so that a factory file that changes
-later changes nothing), and what the CSMS or the station wrote since. Only the last two are in the database. Writing
+A value has three layers: the product's, the factory's (stored at the first start, so that later changes of the factory
+file have no effect), and what the CSMS or the station has written since. Only the last two are in the database. Writing
 joins the open unit of work; the shell commits before an answer leaves.
 
-`requests.py` answers the CSMS's requests from it, `reports.py` makes its reports.
+`requests.py` answers the CSMS's requests from the model, `reports.py` makes its reports.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ __all__ = ["DeviceModel", "Row", "Store"]
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-_AVAILABILITY = keys.AVAILABILITY_STATE
-_FREEST_FIRST = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
+_MOST_AVAILABLE_FIRST = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
 
 Row: TypeAlias = tuple[Address, str, str]
 """One stored value: where the variable is, which attribute of it, and its text."""
@@ -48,7 +47,7 @@ class Store(Protocol):
     def save(self, address: Address, attribute: str, text: str) -> None: ...
 
     def on_replaced(self, rows: Callable[[], Iterable[Row]]) -> None:
-        """When a damaged database was replaced, `rows` is called for all rows that the new one must have."""
+        """When a damaged database is replaced, `rows` is called for all rows of the new one."""
 
 
 class DeviceModel:
@@ -79,12 +78,12 @@ class DeviceModel:
     # --- for our code --------------------------------------------------------------------------------------
 
     def get(self, key: Key[T], *, evse: int = 0, connector: int = 0) -> T:
-        """The value of a variable that every product has. `KeyError`: it has not, which is our mistake."""
+        """The value of a variable that every product has. Raises `KeyError` if this one lacks it, which is a bug."""
         attribute = self.variables[key.at(evse, connector)].attributes[ACTUAL]
         return cast("T", attribute.value if attribute.source is None else attribute.source())
 
     def find(self, key: Key[T], *, evse: int = 0, connector: int = 0) -> T | None:
-        """The value of a variable that only some products have; None: not this one."""
+        """The value of a variable that only some products have; None if this one lacks it."""
         return self.get(key, evse=evse, connector=connector) if self.has(key, evse=evse, connector=connector) else None
 
     def has(self, key: Key[Any], *, evse: int = 0, connector: int = 0) -> bool:
@@ -92,9 +91,9 @@ class DeviceModel:
         return key.at(evse, connector) in self.variables
 
     def put(self, key: Key[T], value: T, *, evse: int = 0, connector: int = 0) -> bool:
-        """The station's own writing: neither mutability nor limits matter; whether the value is a new one.
+        """Set a value for the station, whatever its mutability and limits. Returns whether the value has changed.
 
-        It is written to the database if the variable is persistent. `TypeError`: not a value of the variable's type.
+        A persistent variable is written to the database. Raises `TypeError` for a value of another type.
         """
         variable = self.variables[key.at(evse, connector)]
         attribute = variable.attributes[ACTUAL]
@@ -107,34 +106,36 @@ class DeviceModel:
         return True
 
     def provide(self, key: Key[T], source: Callable[[], T], *, evse: int = 0, connector: int = 0) -> None:
-        """Lets `source` be asked whenever the variable is read, for values like the time of day."""
+        """Call `source` at each reading of the variable, for values like the time of day."""
         variable = self.variables[key.at(evse, connector)]
         variable.actual.source = source
         variable.changed()
 
-    def check(self, key: Key[Any], validator: Validator) -> None:
-        """Registers a cross-check for what the CSMS sets."""
+    def add_validator(self, key: Key[Any], validator: Validator) -> None:
+        """Cross-check values that the CSMS sets."""
         self.validators.setdefault(key.folded, []).append(validator)
 
     def _derive_station_state(self) -> None:
-        """The station is as free as the freest of its EVSEs; nobody has to write it."""
+        """The station's AvailabilityState is that of its most available EVSE, at each reading."""
         states = [
-            variable.actual for variable in self.variables.values() if _AVAILABILITY.names(variable.address.folded())
+            variable.actual
+            for variable in self.variables.values()
+            if keys.AVAILABILITY_STATE.names(variable.address.folded())
         ]
         if states and self.has(keys.STATION_AVAILABILITY_STATE):
             self.provide(
                 keys.STATION_AVAILABILITY_STATE,
-                lambda: min((state.text for state in states), key=_FREEST_FIRST.index),
+                lambda: min((state.text for state in states), key=_MOST_AVAILABLE_FIRST.index),
             )
 
     # --- the database ------------------------------------------------------------------------------------------
 
     def persist(self, variable: Variable, attribute: Attribute) -> None:
-        """Writes one value through."""
+        """Write one value to the database."""
         self._store.save(variable.address, attribute.type, attribute.text)
 
     def _rows(self) -> Iterator[Row]:
-        """Every value that must survive and is not the default."""
+        """Every persistent value that is not the default."""
         for variable in self.variables.values():
             for attribute in variable.attributes.values():
                 if attribute.persistent and attribute.text != attribute.default:
@@ -149,14 +150,14 @@ class DeviceModel:
             return list(factory)
 
     def _load(self) -> None:
-        """Takes the values of the last run; one that this firmware no longer allows gives way to the default."""
+        """Restore the values of the last run; a value that this firmware no longer allows is ignored."""
         if self._key_values.get(StoredKey.FACTORY_VARIABLES) is None:
             self._key_values.put(StoredKey.FACTORY_VARIABLES, self._factory)
         for address, name, text in self._store.load():
             variable = self.variables.get(address.folded())
             attribute = variable.attributes.get(name) if variable else None
             if variable is None or attribute is None or not attribute.persistent:
-                _log.info("%s %s is kept in the database, but not part of this product", address, name)
+                _log.info("%s %s: stored, but not part of this product", address, name)
                 continue
             try:
                 variable.store(attribute, text, parse(text, _storable(variable)))
@@ -165,7 +166,7 @@ class DeviceModel:
 
 
 def _storable(variable: Variable) -> Characteristics:
-    """What may be in the database: as the CSMS may set it, but the answer to a boot gives any interval (B01.FR.04)."""
+    """The limits of stored values: those for the CSMS, but its answer to a boot may give any interval (B01.FR.04)."""
     if keys.HEARTBEAT_INTERVAL.names(variable.address.folded()):
         return replace(variable.kind, minimum=1, maximum=None)
     return variable.kind

@@ -44,7 +44,7 @@ def custom_report(
     criteria and the names limit the report together (B08.FR.05).
     """
     variables = model.variables
-    chosen = [address for address in variables if _named(address, component_variables)]
+    chosen = [address for address in variables if _is_selected(address, component_variables)]
     if criteria:
         matching = {
             component
@@ -56,9 +56,9 @@ def custom_report(
 
 
 def paged(report: Sequence[dict[str, Any]], items: int, size: int) -> list[list[dict[str, Any]]]:
-    """The report in parts of at most `items` elements and `size` bytes of JSON; an element that is larger goes alone.
+    """The report in parts of at most `items` elements and `size` bytes of JSON; a larger element has a part of its own.
 
-    An empty report has one empty part, so that the last message can say so.
+    An empty report has one empty part, because one message has to be sent.
     """
     pages: list[list[dict[str, Any]]] = [[]]
     used = 2  # the brackets
@@ -73,7 +73,7 @@ def paged(report: Sequence[dict[str, Any]], items: int, size: int) -> list[list[
 
 
 def _configuration(variable: Variable) -> dict[str, Any] | None:
-    """What the operator can set (B07.FR.07): only the attributes that can be written (TC_B_12)."""
+    """What the operator can set (B07.FR.07): the writable attributes only (TC_B_12)."""
     writable = [attribute for attribute in variable.attributes.values() if attribute.writable]
     if not writable:
         return None
@@ -81,7 +81,7 @@ def _configuration(variable: Variable) -> dict[str, Any] | None:
 
 
 def _summary(variables: list[Variable]) -> list[dict[str, Any]]:
-    """B07.FR.09: whether and where one can charge, and what is wrong."""
+    """B07.FR.09: where charging is possible, and which problems there are."""
     states = {
         variable.address.evse: variable.actual.text
         for variable in variables
@@ -98,16 +98,16 @@ def _is_in_summary(variable: Variable, evse_states: dict[int, str]) -> bool:
     return name in _ABNORMAL and variable.actual.value is True
 
 
-def _named(address: Address, component_variables: Sequence[dict[str, Any]] | None) -> bool:
-    return not component_variables or any(_matches(address, asked) for asked in component_variables)
+def _is_selected(address: Address, component_variables: Sequence[dict[str, Any]] | None) -> bool:
+    return not component_variables or any(_matches(address, selector) for selector in component_variables)
 
 
-def _matches(address: Address, asked: dict[str, Any]) -> bool:
-    """Does a ComponentVariableType mean this variable? What it leaves out matches everything.
+def _matches(address: Address, selector: dict[str, Any]) -> bool:
+    """Does a ComponentVariableType select this variable? The members that it leaves out match everything.
 
     B08.FR.24 is read as the counterpart of B08.FR.25: an instance that is given is the only one reported.
     """
-    component = asked["component"]
+    component = selector["component"]
     if component["name"].lower() != address.component:
         return False
     if component.get("instance") and component["instance"].lower() != address.component_instance:
@@ -115,7 +115,7 @@ def _matches(address: Address, asked: dict[str, Any]) -> bool:
     evse = component.get("evse")
     if evse and (evse["id"] != address.evse or evse.get("connectorId", address.connector) != address.connector):
         return False  # B08.FR.22, B08.FR.23
-    variable = asked.get("variable")
+    variable = selector.get("variable")
     if not variable:
         return True  # B08.FR.20
     if variable["name"].lower() != address.variable:
@@ -124,7 +124,7 @@ def _matches(address: Address, asked: dict[str, Any]) -> bool:
 
 
 def _meets(variables: Mapping[Address, Variable], component: tuple[str, str, int, int], criterion: str) -> bool:
-    """B08.FR.07 to FR.10: the variable is true, or absent; only a problem has to be there."""
+    """B08.FR.07 to FR.10: the variable is true or absent; only Problem must be present."""
     variable = variables.get(Address(*component, criterion.lower(), ""))
     if variable is None:
         return criterion != "Problem"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""B05 SetVariables and B06 GetVariables: what is asked, in OCPP's own dictionaries, to what is answered.
+"""B05 SetVariables and B06 GetVariables: from OCPP's request dictionaries to its response dictionaries.
 
 The requests have passed the JSON schema. One answer for each element, in the same order, with component and variable
 as they were sent (B05.FR.01 to FR.03, B06.FR.01 to FR.03).
@@ -34,9 +34,9 @@ _LIMITS: dict[str, tuple[str, Key[int], Key[int]]] = {
 def request_problem(model: DeviceModel, action: str, payload: dict[str, Any]) -> tuple[str, str] | None:
     """The CALLERROR (code, description) of a request with too many elements or too many bytes.
 
-    B06.FR.16 and FR.17, B08.FR.17 and FR.18; for SetVariables the limits are the CSMS's duty alone (B05.FR.11), and
-    it gets the same answer. White space is not counted: with it, as many elements of usual names as the one limit
-    allows would break the other.
+    B06.FR.16 and FR.17, B08.FR.17 and FR.18; for SetVariables only the CSMS is obliged to keep the limits (B05.FR.11),
+    and the answer is the same. White space is not counted: otherwise the maximum number of elements with usual names
+    would exceed the limit of bytes.
     """
     if action not in _LIMITS:
         return None
@@ -51,7 +51,7 @@ def request_problem(model: DeviceModel, action: str, payload: dict[str, Any]) ->
 
 
 def address_of(component: dict[str, Any], variable: dict[str, Any]) -> Address:
-    """Where ComponentType and VariableType point to, folded; an empty instance is none (B06.FR.15)."""
+    """The folded address of a ComponentType and VariableType; an empty instance is none (B06.FR.15)."""
     evse = component.get("evse")
     return Address(
         component["name"].lower(),
@@ -102,12 +102,12 @@ def _set(model: DeviceModel, item: dict[str, Any], changes: list[Change], now: f
     except Refusal as refusal:
         _log.info("%s not set by the CSMS: %s", variable.address, refusal.text)
         return _result(item, "Rejected", refusal)
-    changes.append(_take(model, variable, attribute, item["attributeValue"], value))
+    changes.append(_apply(model, variable, attribute, item["attributeValue"], value))
     return _result(item, "RebootRequired" if variable.reboot else "Accepted")  # B05.FR.10
 
 
 def _checked(model: DeviceModel, variable: Variable, attribute: Attribute, text: str) -> Value:
-    """The value that may be set; raises `Refusal`."""
+    """The parsed value; raises `Refusal`."""
     if not attribute.writable:  # B05.FR.09
         raise Refusal("ReadOnly", "can't be set")
     if len(text) > model.get(keys.CONFIGURATION_VALUE_SIZE):
@@ -145,7 +145,7 @@ def _cross_check(model: DeviceModel, variable: Variable, value: Value, now: floa
             raise Refusal("InvalidValue", reason)
 
 
-def _take(model: DeviceModel, variable: Variable, attribute: Attribute, text: str, value: Value) -> Change:
+def _apply(model: DeviceModel, variable: Variable, attribute: Attribute, text: str, value: Value) -> Change:
     is_new = text != attribute.text
     if is_new:
         variable.store(attribute, text, value)
@@ -155,7 +155,7 @@ def _take(model: DeviceModel, variable: Variable, attribute: Attribute, text: st
 
 
 def _look_up(model: DeviceModel, item: dict[str, Any]) -> tuple[Variable, Attribute] | str:
-    """The attribute meant, or the status that says what is unknown."""
+    """The requested attribute, or the attributeStatus that says what is unknown."""
     address = address_of(item["component"], item["variable"])
     variable = model.variables.get(address)
     if variable is None:

@@ -43,7 +43,7 @@ _TEXTS = (DataType.STRING, DataType.OPTION_LIST, *_LISTS)
 
 
 class Refusal(Exception):
-    """Why a value is not taken: a standard reason code (appendix) and words for people, without the value."""
+    """Why a value is refused: a standard reason code (appendix) and a text for people, without the value."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(reason, text)
@@ -53,7 +53,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Characteristics:
-    """What is fixed about a variable (VariableCharacteristicsType), and how its text is checked."""
+    """The fixed properties of a variable (VariableCharacteristicsType), by which its text is checked."""
 
     data_type: DataType
     unit: str | None = None
@@ -72,11 +72,11 @@ _DATE_TIME = re.compile(
 _IDENTIFIER = re.compile(r"[A-Za-z0-9*\-_=+|@.]+")
 _TIME_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4]):[0-5][0-9]")
 _NO_TIME_ZONE = re.compile(r"(posix|right)/.*|posixrules|localtime|Factory")
-"""What else lies beside the time zones: `right/UTC` counts leap seconds, `localtime` is whatever the board has."""
+"""Other files in the folder of time zones: `right/UTC` counts leap seconds, `localtime` depends on the board."""
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-"""Control characters, and halves of characters, which no encoding can write."""
-_MOST_32_BIT = 2**31 - 1
-_SHORTEST_PASSWORD = 16
+"""Control characters, and lone surrogates, which can't be encoded."""
+_INT32_MAX = 2**31 - 1
+_PASSWORD_MIN_LENGTH = 16
 
 
 def parse(text: str, kind: Characteristics) -> Value:
@@ -95,19 +95,19 @@ def parse(text: str, kind: Characteristics) -> Value:
 
 
 def empty_value(data_type: DataType) -> Value:
-    """What an attribute without a text has for a value."""
+    """The value of an attribute without a text."""
     if data_type is DataType.STRING:
         return ""
     return () if data_type in _LISTS else None
 
 
 def to_text(value: Value, data_type: DataType) -> str:
-    """`value` as OCPP writes it; `TypeError` when it is not of the type."""
+    """`value` as OCPP writes it. Raises `TypeError` for a value of another type."""
     if value is None:
         return ""
     writer, types = _WRITERS[data_type]
     if not isinstance(value, types) or (isinstance(value, bool) and data_type is not DataType.BOOLEAN):
-        raise TypeError(f"{type(value).__name__} is no {data_type.value}")
+        raise TypeError(f"{type(value).__name__} is not a value of type {data_type.value}")
     return writer(value)
 
 
@@ -116,7 +116,7 @@ def to_text(value: Value, data_type: DataType) -> str:
 
 def _string(text: str, kind: Characteristics) -> str:
     if _UNPRINTABLE.search(text):
-        raise Refusal("InvalidValue", "characters that can't be printed")
+        raise Refusal("InvalidValue", "unprintable characters")
     if kind.format is not None and text:
         _FORMATS[kind.format](text)
     return text
@@ -126,8 +126,8 @@ def _integer(text: str, _: Characteristics) -> int:
     if not _INTEGER.fullmatch(text):
         raise Refusal("InvalidValue", "not an integer")
     value = int(text[:12])  # longer is out of range anyway
-    if abs(value) > _MOST_32_BIT or text == "-0":
-        raise Refusal("InvalidValue", "not an integer of 32 bits")
+    if abs(value) > _INT32_MAX or text == "-0":
+        raise Refusal("InvalidValue", "not a 32-bit integer")
     return value
 
 
@@ -149,7 +149,7 @@ def _date_time(text: str, _: Characteristics) -> float:
             return parse_utc(text)
     except ValueError:
         pass
-    raise Refusal("InvalidValue", "not a date and time by RFC 3339 with a zone and at most three decimals")
+    raise Refusal("InvalidValue", "not an RFC 3339 date and time with a zone and at most three decimals")
 
 
 def _option(text: str, kind: Characteristics) -> str:
@@ -163,7 +163,7 @@ def _list(text: str, kind: Characteristics) -> tuple[str, ...]:
     if any(member not in kind.choices for member in members):
         raise Refusal("InvalidValue", "not in the list of values")
     if len(set(members)) < len(members):
-        raise Refusal("InvalidValue", "the same value twice")
+        raise Refusal("InvalidValue", "a value occurs twice")
     return members
 
 
@@ -177,13 +177,13 @@ def _check_range(value: Value, kind: Characteristics) -> None:
 
 def _password(text: str) -> None:
     # A00.FR.205 as erratum 2.1 has it: any characters; the upper bound is the variable's maxLimit.
-    if len(text) < _SHORTEST_PASSWORD:
-        raise Refusal("ValueOutOfRange", f"at least {_SHORTEST_PASSWORD} characters")
+    if len(text) < _PASSWORD_MIN_LENGTH:
+        raise Refusal("ValueOutOfRange", f"at least {_PASSWORD_MIN_LENGTH} characters")
 
 
 def _identifier(text: str) -> None:
     if not _IDENTIFIER.fullmatch(text):
-        raise Refusal("InvalidValue", "characters that an identifier can't have")
+        raise Refusal("InvalidValue", "characters not allowed in an identifier")
 
 
 def _time_offset(text: str) -> None:
@@ -207,7 +207,7 @@ def _has_rules(zone: str) -> bool:
 def _name(text: str) -> None:
     """Goes into the subject of a certificate (A00.FR.509)."""
     if text != text.strip():
-        raise Refusal("InvalidValue", "blanks at an end")
+        raise Refusal("InvalidValue", "leading or trailing blanks")
 
 
 _FORMATS: dict[str, Callable[[str], None]] = {
@@ -242,7 +242,7 @@ def _decimal_text(value: float) -> str:
 
 
 def _plain(value: Value) -> str:
-    """`str` of an enumeration that is a text would be its Python name."""
+    """`str()` of a string enum would be its Python name."""
     return str.__str__(value) if isinstance(value, str) else str(value)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One variable of a component with its attributes, as it lies in memory and as reports show it."""
+"""One variable of a component with its attributes, in memory and in reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ACTUAL = "Actual"
 
 
 class Address(NamedTuple):
-    """Where a variable is. 0 and "" stand for none; names are case-insensitive (part 2, 2.16, 2.53)."""
+    """The place of a variable. 0 and "" stand for none; names are case-insensitive (part 2, 2.16, 2.53)."""
 
     component: str
     component_instance: str
@@ -25,7 +25,7 @@ class Address(NamedTuple):
     instance: str
 
     def folded(self) -> Address:
-        """The address under which it is looked up."""
+        """The address in lower case, by which variables are looked up."""
         component, component_instance, evse, connector, variable, instance = self
         return Address(
             component.lower(), component_instance.lower(), evse, connector, variable.lower(), instance.lower()
@@ -41,7 +41,7 @@ class Address(NamedTuple):
 
 @dataclass(slots=True)
 class Attribute:
-    """A value and what may be done with it. `default` is the product's or the factory's text."""
+    """A value and its access rules. `default` is the product's or the factory's text."""
 
     type: str
     mutability: str
@@ -51,7 +51,7 @@ class Attribute:
     text: str = field(default="", repr=False)
     value: Value = field(default=None, repr=False)
     source: Callable[[], Any] | None = None
-    """Asked for the value at each reading, if there is one; only of Actual."""
+    """Called for the value at each reading; only Actual may have one."""
 
     @property
     def writable(self) -> bool:
@@ -64,7 +64,7 @@ class Attribute:
 
 @dataclass(slots=True)
 class Variable:
-    """A variable; `report` keeps its ReportDataType until something in it changes."""
+    """A variable; caches its ReportDataType until something in it changes."""
 
     address: Address
     kind: Characteristics
@@ -84,25 +84,25 @@ class Variable:
         return to_text(attribute.source(), self.kind.data_type)
 
     def accept(self, attribute: Attribute, text: str) -> None:
-        """Takes `text` if it is allowed; raises `Refusal`."""
+        """Store `text` if it is allowed; raises `Refusal`."""
         self.store(attribute, text, parse(text, self.kind))
 
     def clear(self, attribute: Attribute) -> None:
-        """Takes the value away."""
+        """Remove the value."""
         self.store(attribute, "", empty_value(self.kind.data_type))
 
     def store(self, attribute: Attribute, text: str, value: Value) -> None:
-        """Takes a value that was checked before."""
+        """Store a value that has been checked."""
         attribute.text = text
         attribute.value = value
         self._report = None
 
     def changed(self) -> None:
-        """Something else that reports show has changed."""
+        """Drop the cached report, because something else in it has changed."""
         self._report = None
 
     def report(self) -> dict[str, Any]:
-        """ReportDataType with every attribute (B07.FR.11). Shared by all callers: not to be changed."""
+        """ReportDataType with every attribute (B07.FR.11). Shared by all callers: do not modify."""
         if self._report is None:
             report = self.report_of(list(self.attributes.values()))
             if self.actual.source is not None:

@@ -28,7 +28,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def make(database: Database) -> Callable[..., DeviceModel]:
-    """Starts the station anew on the same database."""
+    """Starts the station again, on the same database."""
 
     def start(name: str = "c7am-400-cc", factory: Sequence[FactoryVariable] = ()) -> DeviceModel:
         database.commit()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attributes besides Actual, variables that need a reboot, and rows that can't be: on products made up here."""
+"""Attributes besides Actual, variables that need a reboot, and impossible rows: on invented products."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_each_attribute_has_its_value(model: DeviceModel) -> None:
     assert [answer["attributeValue"] for answer in answers] == ["300", "300", "200", ""]
 
 
-def test_a_target_keeps_to_what_was_set(model: DeviceModel) -> None:
+def test_a_target_stays_within_min_set_and_max_set(model: DeviceModel) -> None:
     """Part 1, section 4.3."""
     assert put(model, "Target", "199") == "Rejected"
     assert put(model, "Target", "900") == "Accepted"
@@ -122,13 +122,19 @@ def test_a_reboot_is_required(model: DeviceModel) -> None:
     [
         ('{ component = "X", variable = "NoStandard" }', "type has to be given"),
         ('{ component = "TxCtrlr", variable = "ChargingTime", type = "integer" }', "the standard says decimal"),
-        ('{ component = "X", variable = "Y", type = "OptionList" }', "`values` go together"),
-        ('{ component = "X", variable = "Y", type = "integer", values = ["1"] }', "`values` go together"),
+        (
+            '{ component = "X", variable = "Y", type = "OptionList" }',
+            "OptionList, but only list types have `values`, and must have them",
+        ),
+        (
+            '{ component = "X", variable = "Y", type = "integer", values = ["1"] }',
+            "integer, but only list types have `values`, and must have them",
+        ),
         ('{ component = "X", variable = "Y", type = "integer", value = "x" }', "not an integer"),
         ('{ component = "X", variable = "Count", value = "5", max = 4 }', "above 4"),
         ('{ component = "X", variable = "Count", constant = true, mutability = "ReadWrite" }', "constant"),
     ],
 )
-def test_rows_that_cant_be(tmp_path: Path, database: Database, row: str, words: str) -> None:
+def test_impossible_rows(tmp_path: Path, database: Database, row: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         made_of(tmp_path, f"[device_model]\nvariables = [{row}]", database)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the HAL reports shows in the device model."""
+"""What the HAL reports is shown in the device model."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_fault_of_one_evse_is_of_that_evse(model: DeviceModel, hardware: Hardw
     assert not model.get(keys.problem("PowerContactor"), evse=1)
 
 
-def test_a_component_is_well_when_its_last_fault_is_cleared(model: DeviceModel, hardware: Hardware) -> None:
+def test_a_component_is_sound_when_its_last_fault_is_cleared(model: DeviceModel, hardware: Hardware) -> None:
     hardware.reflect(FaultRaised(Fault.CONTACTOR_WELDED, 1))
     hardware.reflect(FaultRaised(Fault.CONTACTOR_FAILED, 1))
     hardware.reflect(FaultCleared(Fault.CONTACTOR_FAILED, 1))
@@ -90,7 +90,7 @@ def test_a_component_is_well_when_its_last_fault_is_cleared(model: DeviceModel, 
 
 
 def snapshot(*faults: Fault, links: dict[str, bool] | None = None, **of_evse_1: Any) -> Snapshot:
-    """Of a station where nothing happens but this."""
+    """Of an idle station, with these differences."""
     nothing: dict[str, Any] = {
         "phase": Phase.IDLE,
         "plugged": False,
@@ -108,7 +108,7 @@ def snapshot(*faults: Fault, links: dict[str, bool] | None = None, **of_evse_1: 
     return Snapshot(0, "run", "boot", BootCause.POWER_UP, "SN", clock, evses, [*faults], links or {}, [])
 
 
-def test_a_snapshot_shows_what_was_so_before_we_listened(model: DeviceModel, hardware: Hardware) -> None:
+def test_a_snapshot_shows_states_from_before_we_connected(model: DeviceModel, hardware: Hardware) -> None:
     hardware.take_snapshot(
         snapshot(
             links={"Wired0": True, "Wireless0": False, "Wireless3": True},
@@ -128,7 +128,7 @@ def test_a_snapshot_shows_what_was_so_before_we_listened(model: DeviceModel, har
     assert not model.get(keys.CONNECTED_EV_AVAILABLE, evse=1)
 
 
-def test_a_snapshot_replaces_the_faults_that_were_known(model: DeviceModel, hardware: Hardware) -> None:
+def test_a_snapshot_replaces_the_known_faults(model: DeviceModel, hardware: Hardware) -> None:
     hardware.reflect(FaultRaised(Fault.EMERGENCY_STOP, None))
     assert model.get(keys.EMERGENCY_STOP_ACTIVE)
     hardware.take_snapshot(snapshot(Fault.DOOR_OPEN, faults=[Fault.METER]))

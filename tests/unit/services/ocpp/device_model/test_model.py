@@ -39,7 +39,7 @@ def test_values_have_their_types(model: DeviceModel) -> None:
 
 
 def test_every_key_is_of_its_variables_type(make: Make) -> None:
-    """On the product that has everything; and no key names a variable that no product has."""
+    """On the product with every variable; and each key names one of them."""
     full = make("full")
     of_the_code = {name: value for name, value in vars(keys).items() if isinstance(value, Key)}
     assert of_the_code
@@ -49,7 +49,7 @@ def test_every_key_is_of_its_variables_type(make: Make) -> None:
         assert {variable.kind.data_type for variable in found} == {key.data_type}, name
 
 
-def test_what_a_product_has_not(model: DeviceModel) -> None:
+def test_a_variable_that_the_product_lacks(model: DeviceModel) -> None:
     assert model.find(keys.AUTH_CACHE_ENABLED) is None
     assert not model.has(keys.AUTH_CACHE_ENABLED)
     assert model.find(keys.STOP_TX_ON_INVALID_ID) is True
@@ -61,7 +61,7 @@ def test_what_a_product_has_not(model: DeviceModel) -> None:
 
 def test_the_station_may_write_anything(model: DeviceModel) -> None:
     assert model.put(keys.AVAILABILITY_STATE, "Occupied", evse=2)
-    assert not model.put(keys.AVAILABILITY_STATE, "Occupied", evse=2), "not new"
+    assert not model.put(keys.AVAILABILITY_STATE, "Occupied", evse=2), "unchanged"
     assert model.get(keys.AVAILABILITY_STATE, evse=2) == "Occupied"
     assert model.get(keys.AVAILABILITY_STATE, evse=1) == "Available"
     assert model.put(keys.HEARTBEAT_INTERVAL, 5), "limits are for the CSMS"
@@ -106,7 +106,7 @@ def test_unchanged_values_cost_no_write(model: DeviceModel, database: Database) 
     assert database.read("SELECT total_changes()") == rows
 
 
-def test_a_stored_value_that_is_no_longer_allowed_gives_way(make: Make, database: Database) -> None:
+def test_a_stored_value_that_is_no_longer_allowed_is_replaced_by_the_default(make: Make, database: Database) -> None:
     database.write("INSERT INTO variables VALUES ('TxCtrlr', '', 0, 0, 'EVConnectionTimeOut', '', 'Actual', '9999')")
     database.write("INSERT INTO variables VALUES ('OldCtrlr', '', 0, 0, 'Gone', '', 'Actual', '9')")
     assert make().get(keys.EV_CONNECTION_TIME_OUT) == 60
@@ -128,8 +128,8 @@ def test_factory_values_are_those_of_the_first_start(make: Make) -> None:
     assert make().get(keys.EV_CONNECTION_TIME_OUT) == 10
 
 
-def test_unusable_stored_factory_values_give_way_to_the_factory_file(make: Make, database: Database) -> None:
-    """They stay in the database: a newer firmware, which this one replaced, may be able to use them."""
+def test_the_factory_file_replaces_unusable_stored_factory_values(make: Make, database: Database) -> None:
+    """They stay in the database: a newer firmware that wrote them may return."""
     put_raw(database, "device_model.factory", b'[{"later": 1}]')
     assert make(factory=factory("10")).get(keys.EV_CONNECTION_TIME_OUT) == 10
     assert raw(database, "device_model.factory") == b'[{"later": 1}]'
@@ -164,7 +164,7 @@ def test_factory_values_are_checked(make: Make, row: FactoryVariable, words: str
     assert words in str(problem.value)
 
 
-def test_a_source_is_asked_each_time(model: DeviceModel) -> None:
+def test_a_source_is_called_at_each_reading(model: DeviceModel) -> None:
     now = [1_800_000_000.0]
     model.provide(keys.DATE_TIME, lambda: now[0])
     assert model.get(keys.DATE_TIME) == 1_800_000_000.0
@@ -217,7 +217,9 @@ def test_secrets_are_in_no_log_and_no_repr(model: DeviceModel, caplog: pytest.Lo
         ("Faulted", "Faulted", "Faulted"),
     ],
 )
-def test_the_station_is_as_free_as_its_freest_evse(model: DeviceModel, first: str, second: str, station: str) -> None:
+def test_the_station_is_as_available_as_its_most_available_evse(
+    model: DeviceModel, first: str, second: str, station: str
+) -> None:
     model.put(keys.AVAILABILITY_STATE, first, evse=1)
     model.put(keys.AVAILABILITY_STATE, second, evse=2)
     assert model.get(keys.STATION_AVAILABILITY_STATE) == station

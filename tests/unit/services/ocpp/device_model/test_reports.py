@@ -24,7 +24,7 @@ from tests.support.database import device_model
 Make = Callable[..., DeviceModel]
 Report = list[dict[str, Any]]
 
-# Part 5, chapter 5: what Core and Advanced Security demand; part 2, 2.13.
+# Part 5, chapter 5: what Core and Advanced Security require; part 2, 2.13.
 MANDATORY = {
     "OCPPCommCtrlr",
     "TxCtrlr",
@@ -206,7 +206,7 @@ def test_summary_of_trouble(model: DeviceModel) -> None:
     }
 
 
-def test_a_report_shows_the_value_of_now(model: DeviceModel) -> None:
+def test_a_report_shows_present_values(model: DeviceModel) -> None:
     base_report(model, "FullInventory")
     model.put(keys.POWER, 41000.0, evse=2)
     rows = {name(row) + place(row): row for row in base_report(model, "FullInventory")}
@@ -215,7 +215,7 @@ def test_a_report_shows_the_value_of_now(model: DeviceModel) -> None:
     assert rows["ClockCtrlr.DateTime"]["variableAttribute"][0]["value"] == "2027-01-15T08:00:00.000Z"
 
 
-def test_another_base_report(model: DeviceModel) -> None:
+def test_an_unknown_base_report(model: DeviceModel) -> None:
     with pytest.raises(ValueError):
         base_report(model, "Nonsense")
 
@@ -262,9 +262,11 @@ def test_custom_report_by_criterion(model: DeviceModel) -> None:
     model.put(keys.problem("TokenReader"), True)
     assert names(custom_report(model, ["Problem"], [])) == ["TokenReader.Available", "TokenReader.Problem"]
     available = names(custom_report(model, ["Available"], None))
-    assert "ConnectedEV.Available@1" not in available, "it is false"
-    assert "TxCtrlr.EVConnectionTimeOut" in available, "it has none"
-    assert "ConnectedEV.Available@1" in names(custom_report(model, ["Available", "Enabled"], None)), "either will do"
+    assert "ConnectedEV.Available@1" not in available, "its Available is false"
+    assert "TxCtrlr.EVConnectionTimeOut" in available, "it has no Available"
+    assert "ConnectedEV.Available@1" in names(custom_report(model, ["Available", "Enabled"], None)), (
+        "either criterion is enough"
+    )
 
 
 def test_custom_report_by_both(model: DeviceModel) -> None:

@@ -107,7 +107,7 @@ def test_write_only_is_never_read(model: DeviceModel) -> None:
 
 
 def test_one_answer_for_each_element(model: DeviceModel) -> None:
-    """B05.FR.01, B06.FR.01: in the order asked, also twice."""
+    """B05.FR.01, B06.FR.01: in the order of the request, repeated ones too."""
     asked = [item("OCPPCommCtrlr", name) for name in ("OfflineThreshold", "None", "OfflineThreshold")]
     answers = get_variables(model, asked)
     assert [answer["variable"]["name"] for answer in answers] == ["OfflineThreshold", "None", "OfflineThreshold"]
@@ -159,7 +159,7 @@ def test_set(model: DeviceModel) -> None:
     ],
 )
 def test_rejected(model: DeviceModel, component: str, variable: str, value: str, reason: str) -> None:
-    """B05.FR.07 to FR.09: nothing changes, and the answer says why."""
+    """B05.FR.07 to FR.09: nothing changes, and the answer has the reason."""
     before = base_report(model, "FullInventory")
     answer = put(model, component, variable, value)
     assert answer["attributeStatus"] == "Rejected"
@@ -167,7 +167,7 @@ def test_rejected(model: DeviceModel, component: str, variable: str, value: str,
     assert base_report(model, "FullInventory") == before
 
 
-def test_what_is_wrong_does_not_stop_the_rest(model: DeviceModel) -> None:
+def test_a_rejected_element_does_not_stop_the_others(model: DeviceModel) -> None:
     data = [
         item("OCPPCommCtrlr", "OfflineThreshold", attributeValue="x"),
         item("OCPPCommCtrlr", "ResetRetries", attributeValue="2"),
@@ -177,7 +177,7 @@ def test_what_is_wrong_does_not_stop_the_rest(model: DeviceModel) -> None:
     assert [str(change.address) for change in changes] == ["ocppcommctrlr.resetretries"]
 
 
-def test_a_validator_has_a_say(model: DeviceModel) -> None:
+def test_a_validator_can_refuse(model: DeviceModel) -> None:
     asked = []
 
     def known_slots(address: Address, slots: tuple[str, ...], now: float) -> str | Refusal | None:
@@ -186,7 +186,7 @@ def test_a_validator_has_a_say(model: DeviceModel) -> None:
             return Refusal("NoSuchSlot", "slot 2 is empty")
         return None if "1" in slots else "slot 1 is needed"
 
-    model.check(keys.NETWORK_CONFIGURATION_PRIORITY, known_slots)
+    model.add_validator(keys.NETWORK_CONFIGURATION_PRIORITY, known_slots)
     answers = [put(model, "OCPPCommCtrlr", "NetworkConfigurationPriority", slots) for slots in ("3,1", "1,2", "3")]
     assert [answer["attributeStatus"] for answer in answers] == ["Accepted", "Rejected", "Rejected"]
     assert [answer.get("attributeStatusInfo", {}).get("reasonCode") for answer in answers] == [
@@ -197,7 +197,7 @@ def test_a_validator_has_a_say(model: DeviceModel) -> None:
     assert asked[0] == ("networkconfigurationpriority", ("3", "1"), 5.0)
     assert model.get(keys.NETWORK_CONFIGURATION_PRIORITY) == ("3", "1")
     put(model, "OCPPCommCtrlr", "NetworkConfigurationPriority", "9")
-    assert len(asked) == 3, "only what is well formed"
+    assert len(asked) == 3, "only well-formed values reach a validator"
 
 
 @pytest.mark.parametrize(

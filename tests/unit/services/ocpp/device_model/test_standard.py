@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The facts of the standard, and the tool that writes them."""
+"""The standard's definitions, and the tool that generates them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OCPPCommCtrlr;NetworkConfigurationPriority;;yes;string;;words
 """
 
 
-def test_generated_facts(tmp_path: Path) -> None:
+def test_generated_definitions(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
     main([str(tmp_path / "table.csv"), "--output", str(tmp_path / "standard.json")])
     rows = json.loads((tmp_path / "standard.json").read_text())
@@ -34,10 +34,10 @@ def test_generated_facts(tmp_path: Path) -> None:
     assert "words" not in (tmp_path / "standard.json").read_text()
 
 
-def test_facts_in_use() -> None:
-    facts = standard()
-    assert len(facts) > 240
-    assert facts["OCPPCommCtrlr", "HeartbeatInterval", ""].unit == "s"
-    assert facts["TxCtrlr", "TxStartPoint", ""].data_type is DataType.MEMBER_LIST
-    for fact in CORRECTIONS:
-        assert facts[fact.component, fact.variable, fact.instance].required == fact.required
+def test_definitions_in_use() -> None:
+    definitions = standard()
+    assert len(definitions) > 240
+    assert definitions["OCPPCommCtrlr", "HeartbeatInterval", ""].unit == "s"
+    assert definitions["TxCtrlr", "TxStartPoint", ""].data_type is DataType.MEMBER_LIST
+    for each in CORRECTIONS:
+        assert definitions[each.component, each.variable, each.instance].required == each.required

@@ -106,7 +106,7 @@ def test_limits(text: str, allowed: bool) -> None:
 
 
 def test_a_refusal_never_repeats_the_value() -> None:
-    """It goes into logs and answers, and the value may be a password."""
+    """Its text goes into logs and answers, and the value may be a password."""
     with pytest.raises(Refusal) as refused:
         parse("hunter2", PASSWORD)
     assert "hunter2" not in refused.value.text
@@ -160,7 +160,7 @@ def test_writing(value: Value, data_type: DataType, text: str) -> None:
         (5, DataType.STRING),
     ],
 )
-def test_writing_the_wrong_type_is_our_mistake(value: Value, data_type: DataType) -> None:
+def test_writing_the_wrong_type_is_a_bug(value: Value, data_type: DataType) -> None:
     with pytest.raises(TypeError):
         to_text(value, data_type)
 
@@ -176,6 +176,6 @@ def test_decimals_survive_to_six_places(value: float) -> None:
 
 
 @given(st.text(), st.sampled_from([INTEGER, DECIMAL, BOOLEAN, DATE_TIME, STRING, OPTION, MEMBERS, SEQUENCE, PASSWORD]))
-def test_no_text_does_more_than_be_refused(text: str, kind: Characteristics) -> None:
+def test_a_text_is_parsed_or_refused(text: str, kind: Characteristics) -> None:
     with contextlib.suppress(Refusal):
         parse(text, kind)
