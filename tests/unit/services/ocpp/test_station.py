@@ -176,7 +176,7 @@ def _begin_offline(bench: StationBench) -> str:
         bench.context.emit(Authorised(1, {"idToken": CARD, "type": "ISO14443"}))
         bench.station.on_time(now)
 
-    bench.tell(authorise)
+    bench.handle(authorise)
     return str(bench.context.hal.evses[1].transaction_id)
 
 

@@ -42,7 +42,7 @@ def uploads(bench: StationBench) -> list[LogUpload]:
 def report(bench: StationBench, report: Report, task: Task | None = None) -> None:
     """The worker reports on this task, or on the last one."""
     about = task or bench.tasks[-1]
-    bench.tell(lambda now: bench.station.on_task(about, report, now))
+    bench.handle(lambda now: bench.station.on_task(about, report, now))
 
 
 def told(bench: StationBench) -> list[tuple[str, int | None]]:
@@ -375,7 +375,7 @@ def test_long_reports_come_in_parts(bench: StationBench) -> None:
     block = bench.station.block("N")
     assert isinstance(block, Diagnostics)
     asked: CustomerInformationRequest = {"requestId": 3, "report": True, "clear": False}
-    bench.tell(lambda now: block._notify(asked, "x" * 1200, now))
+    bench.handle(lambda now: block._notify(asked, "x" * 1200, now))
     bench.advance(0)
     parts = bench.sent("NotifyCustomerInformation")
     assert [(len(part["data"]), part["seqNo"], part["tbc"]) for part in parts] == [

@@ -50,7 +50,7 @@ def test_it_waits_until_we_are_accepted(tmp_path: Path, status: str) -> None:
 def test_it_survives_outages_and_power_cuts_in_order(bench: StationBench) -> None:
     bench.link_down()
     for kind in ("InvalidTLSVersion", "InvalidCsmsCertificate"):
-        bench.tell(partial(bench.station.on_security_event, SecurityEvent(kind, "why")))
+        bench.handle(partial(bench.station.on_security_event, SecurityEvent(kind, "why")))
     bench.power_cut(cause=BootCause.WATCHDOG)
     bench.up()
     assert events(bench) == [  # A04.FR.02
@@ -63,7 +63,7 @@ def test_it_survives_outages_and_power_cuts_in_order(bench: StationBench) -> Non
 
 
 def test_long_words_are_cut(bench: StationBench) -> None:
-    bench.tell(lambda now: bench.station.on_security_event(SecurityEvent("MemoryExhaustion", "x" * 999), now))
+    bench.handle(lambda now: bench.station.on_security_event(SecurityEvent("MemoryExhaustion", "x" * 999), now))
     assert len(bench.sent("SecurityEventNotification")[-1]["techInfo"]) == 255
 
 

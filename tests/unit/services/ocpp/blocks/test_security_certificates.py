@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import pytest
 from cryptography import x509
+from msgspec.structs import replace
 
+from firmware import product
 from firmware.errors import StorageError
 from firmware.factory_settings import NetworkProfile
 from services.ocpp.certificates import files
@@ -406,8 +408,12 @@ def test_the_security_profile_is_no_news_at_the_next_boot(
     assert "ReconfigurationOfSecurityParameters" not in caplog.text
 
 
-def test_a_profile_that_the_product_does_not_have(bench: StationBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(bench.context.product.features), "security_profiles", [1, 2])
+def test_a_profile_that_the_product_does_not_have(tmp_path: Path) -> None:
+    standard = product.load("c7am-400-cc")
+    bench = StationBench(
+        tmp_path, product=replace(standard, features=replace(standard.features, security_profiles=[1, 2]))
+    )
+    bench.up()
     assert _offer(bench, 2, 3) == "Rejected"  # B09.FR.02
     assert _offer(bench, 2, 2) == "Accepted"
 

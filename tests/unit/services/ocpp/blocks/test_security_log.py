@@ -26,7 +26,7 @@ def sent(bench: StationBench) -> list[str]:
 
 
 def report(bench: StationBench, kind: str) -> None:
-    bench.tell(lambda now: bench.station.on_security_event(SecurityEvent(kind, "why"), now))
+    bench.handle(lambda now: bench.station.on_security_event(SecurityEvent(kind, "why"), now))
 
 
 def test_critical_ones_go_into_the_log_and_to_the_csms(bench: StationBench) -> None:

@@ -273,11 +273,11 @@ def test_what_it_never_takes_fills_no_disk(tmp_path: Path, monkeypatch: pytest.M
     bench.answers["SecurityEventNotification"] = None
     for number in range(50):
         event = SecurityEvent(f"Event{number}")
-        bench.tell(lambda now, event=event: bench.station.on_security_event(event, now))  # type: ignore[misc]
+        bench.handle(lambda now, event=event: bench.station.on_security_event(event, now))  # type: ignore[misc]
     assert bench.context.outbox.durable_count == 20
     bench.plug(1)
     bench.context.emit(Authorised(1, TOKEN))
-    bench.tell(bench.station.on_time)
+    bench.handle(bench.station.on_time)
     assert bench.context.outbox.has_messages()  # a transaction's are always kept
     del bench.answers["SecurityEventNotification"]
     bench.advance(31)

@@ -27,7 +27,7 @@ def test_what_the_hal_tells_late_is_not_dated_before_what_was_told(tmp_path: Pat
     bench.advance(61)  # a periodic sample overtakes
     assert bench.events[-1]["triggerReason"] == "MeterValuePeriodic"
     late = Stamped(1000, seen, bench.clock.utc() - 1.1, EnergyFlowChanged(2, EnergyFlow.SUSPENDED_BY_VEHICLE))
-    bench.tell(lambda now: bench.station.on_hal_event(late, now))
+    bench.handle(lambda now: bench.station.on_hal_event(late, now))
     assert bench.summary()[-1][1:] == ("ChargingStateChanged", "SuspendedEV")
     stamps = [parse_utc(event["timestamp"]) for event in bench.events]
     assert stamps == sorted(stamps)
