@@ -53,7 +53,7 @@ def parse(pem: str, *, limit: int = MAX_CHAIN) -> list[Certificate]:
     if not blocks:
         raise CertificateError("there is no certificate in PEM format in it")  # A00.FR.507
     if len(blocks) > limit:
-        raise CertificateError(f"{len(blocks)} certificates, where at most {limit} may be")
+        raise CertificateError(f"{len(blocks)} certificates; at most {limit} are allowed")
     try:
         with warnings.catch_warnings(action="ignore"):  # of what `check_sound` refuses
             return [x509.load_pem_x509_certificate(block) for block in blocks]
@@ -164,7 +164,7 @@ def check_path(chain: Sequence[Certificate], roots: Sequence[Certificate], utc: 
         rest.remove(issuer)
         path.append(issuer)
         current = issuer
-    raise CertificateError("it does not lead to an installed CSMS root certificate")
+    raise CertificateError("the chain does not lead to an installed CSMS root certificate")
 
 
 def _check_length(authority: Certificate, below: int) -> None:

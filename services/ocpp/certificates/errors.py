@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a certificate is not taken."""
+"""Why a certificate is refused."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["CertificateError"]
 
 
 class CertificateError(CsmsError):
-    """A certificate, a chain or a request for one that is refused.
+    """A certificate, a chain or a signing request is refused.
 
     `code` is a reason code of the appendix (at most 20 characters), the text says precisely what is wrong; neither
-    holds anything of the certificate that could be secret.
+    contains anything secret.
     """
 
     def __init__(self, text: str, code: str = "InvalidCertificate") -> None:

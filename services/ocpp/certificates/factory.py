@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The certificates that a new station leaves the factory with (`CertificateFiles`)."""
+"""Installs the certificates of a new station (`CertificateFiles`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["install"]
 
 
 def install(store: CertificateStore, files: CertificateFiles) -> None:
-    """Once, at the first start. Raises `ConfigError` that names the file, or the two that belong together."""
+    """Called once, at the first start. Raises `ConfigError` naming the file, or the two that belong together."""
     roots: tuple[tuple[RootKind, list[str]], ...] = (
         ("CSMSRootCertificate", files.csms_root),
         ("ManufacturerRootCertificate", files.manufacturer_root),

@@ -28,7 +28,7 @@ class HashData:
     serial_number: str
 
     def matches(self, other: HashData) -> bool:
-        """Whether both name the same certificate, however a CSMS writes hexadecimal numbers."""
+        """Whether both name the same certificate, in any spelling of hexadecimal numbers."""
         return (
             self.algorithm == other.algorithm
             and self.issuer_name_hash.casefold() == other.issuer_name_hash.casefold()
@@ -58,7 +58,8 @@ def hash_data(certificate: Certificate, issuer_key: bytes, algorithm: str = "SHA
 def key_bits(certificate: Certificate) -> bytes:
     """The value of the subject public key's bit string, without tag, length and count of unused bits.
 
-    Of the certificate's own bytes (version 3; RFC 5280, 4.1): a point that is compressed there is hashed compressed.
+    Taken from the certificate's own bytes (version 3; RFC 5280, 4.1): a point that is compressed there is hashed
+    compressed.
     """
     fields, _ = _element(certificate.tbs_certificate_bytes)
     for _field in ("version", "serialNumber", "signature", "issuer", "validity", "subject"):
@@ -70,7 +71,7 @@ def key_bits(certificate: Certificate) -> bytes:
 
 
 def _element(der: bytes) -> tuple[bytes, bytes]:
-    """The content of the first DER element, and what follows it; `der` is well formed, it has been parsed before."""
+    """The content of the first DER element and the bytes after it; `der` is well formed, as it has been parsed."""
     length, start = der[1], 2
     if length & 0x80:
         start = 2 + (length & 0x7F)

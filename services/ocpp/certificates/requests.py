@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Key pairs made on the device, and certificate signing requests for them (A02.FR.02, A02.FR.03).
 
-Keys are ECDSA P-256 (A00.FR.503); they are written by the store, and never leave the station (A02.FR.05).
+Keys are ECDSA P-256 (A00.FR.503); `station_keys.py` stores them, and they never leave the station (A02.FR.05).
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ def new_key() -> bytes:
 
 
 def signing_request(key_pem: bytes, common_name: str, organization: str) -> str:
-    """A PKCS #10 request (RFC 2986) as PEM; raises `CertificateError` when the subject is impossible.
+    """A PKCS #10 request (RFC 2986) as PEM; raises `CertificateError` for an impossible subject.
 
-    The subject is what the certificate has to carry: O, the owner (A00.FR.509), and CN, the serial number (A00.FR.511).
+    The subject is the one that the certificate must have: O, the owner (A00.FR.509), and CN, the serial number
+    (A00.FR.511).
     """
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,7 +34,7 @@ def signing_request(key_pem: bytes, common_name: str, organization: str) -> str:
 
     key = load_pem_private_key(key_pem, None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise CertificateError("the key is not one of ours", "InternalError")
+        raise CertificateError("the key is not an elliptic-curve key", "InternalError")
     try:
         subject = x509.Name(
             [

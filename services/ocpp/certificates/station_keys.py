@@ -112,10 +112,10 @@ class StationKeys:
         checks.check_station(leaf, common_name)
         checks.check_period(leaf, utc)
         path = checks.check_path(chain, list(self._csms_roots()), utc)
-        self._keep_chain(self._key_of(leaf), path)
+        self._save_chain(self._key_of(leaf), path)
         _log.info("station certificate installed, valid until %s", leaf.not_valid_after_utc.date())
 
-    def _keep_chain(self, key: bytes, chain: list[Certificate]) -> None:
+    def _save_chain(self, key: bytes, chain: list[Certificate]) -> None:
         self._write_chain(self._renewed if self._current.exists() else self._current, key, chain)
         self._use_renewed = True
         try:

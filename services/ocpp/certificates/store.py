@@ -76,7 +76,7 @@ class CertificateStore:
     ) -> None:
         self._folder = folder
         self._entries = entries
-        self._keep_last = keep_last_csms_root
+        self._protect_last = keep_last_csms_root
         self._changes = 0
         for path in (folder, *(folder / name for name in _FOLDERS.values())):
             files.make_folder(path)
@@ -107,9 +107,9 @@ class CertificateStore:
         return any(checks.is_valid(root.certificate, utc) for root in self.roots(kind))
 
     def install_root(self, kind: RootKind, pem: str, utc: float | None, *, signed_by_old: bool = False) -> None:
-        """Adds or replaces a root (M05). `signed_by_old`: AdditionalRootCertificateCheck is in force.
+        """Add or replace a root (M05). `signed_by_old`: AdditionalRootCertificateCheck is true.
 
-        Raises `CertificateError` when it is refused (M05.FR.07), `StorageError` when it can't be kept (M05.FR.03).
+        Raises `CertificateError` when it is refused (M05.FR.07), `StorageError` when it can't be stored (M05.FR.03).
         """
         certificate = _root_in(pem, utc)
         if any(root.path == self._path(kind, certificate) for root in self.roots(kind)):
@@ -118,11 +118,11 @@ class CertificateStore:
         if signed_by_old and kind == "CSMSRootCertificate":
             replaced = [root for root in self.roots(kind) if not root.fallback]
         issuer = self._issuer(certificate, kind, replaced)
-        self._keep(kind, certificate, issuer, replaced)
+        self._save(kind, certificate, issuer, replaced)
         _log.info("%s installed, %d certificates", kind, self.count)
 
     def _issuer(self, certificate: Certificate, kind: RootKind, replaced: list[Root]) -> Certificate:
-        """Who signed it: itself, or a root of the same kind that is installed; M05.FR.10: one that it replaces."""
+        """Its signer: itself, or an installed root of the same kind; M05.FR.10: one that it replaces."""
         old = replaced or self.roots(kind)
         signers = [root.certificate for root in old if rules.is_signed_by(certificate, root.certificate)]
         if replaced and not signers:
@@ -133,14 +133,14 @@ class CertificateStore:
             raise CertificateError("neither signed by itself nor by an installed root of its kind")
         return signers[0]
 
-    def _keep(self, kind: RootKind, certificate: Certificate, issuer: Certificate, replaced: list[Root]) -> None:
+    def _save(self, kind: RootKind, certificate: Certificate, issuer: Certificate, replaced: list[Root]) -> None:
         path, name = self._path(kind, certificate), self._path(kind, certificate).stem
         leaving = [root for root in self.roots(kind) if root.fallback and (replaced or root.path.stem.startswith(name))]
         if self.count - len(leaving) + 1 > self._entries:  # M05.FR.06
             raise CertificateError(f"there are {self.count} certificates installed already", "OutOfStorage")
         new = Root(kind, path, checks.to_pem(certificate), key_bits(issuer))
         try:
-            for root in replaced:  # before the new one is there: whatever a power cut leaves, one is in force
+            for root in replaced:  # before the new one is written, so that one is in force after any power cut
                 self._move(root, f"{root.path.stem}{_FALLBACK}.pem")  # M05.FR.12
             files.write(path, f"issuer key: {new.issuer_key.hex()}\n{new.pem}".encode())
         except StorageError:
@@ -166,7 +166,7 @@ class CertificateStore:
         root.path = path
 
     def drop_fallback(self) -> bool:
-        """M05.FR.13: a connection was made with the new CSMS root; whether there was an old one to remove."""
+        """M05.FR.13: a connection was made with the new CSMS root. Returns whether there was an old one to remove."""
         fallbacks = [root for root in self._roots if root.fallback]
         for root in fallbacks:
             self._forget(root)
@@ -174,7 +174,7 @@ class CertificateStore:
         return bool(fallbacks)
 
     def delete(self, wanted: HashData) -> Deletion:
-        """Removes the root that `wanted` names (M04.FR.02 to .06)."""
+        """Remove the root that `wanted` names (M04.FR.02 to .06)."""
         if wanted.algorithm not in ALGORITHMS:
             return "NotFound"
         for root in self._roots:
@@ -183,7 +183,7 @@ class CertificateStore:
         return "Failed" if self.station.is_named_by(wanted) else "NotFound"  # M04.FR.06, M04.FR.04
 
     def _delete(self, root: Root) -> Deletion:
-        if self._keep_last and root.kind == "CSMSRootCertificate" and len(self.roots(root.kind)) == 1:
+        if self._protect_last and root.kind == "CSMSRootCertificate" and len(self.roots(root.kind)) == 1:
             return "Failed"
         try:
             self._forget(root)
@@ -196,7 +196,7 @@ class CertificateStore:
         return "Accepted"
 
     def _settle_roots(self) -> None:
-        """A fallback without a successor (deleted, or never written) is in force again: it signs the next one."""
+        """Reinstate fallbacks without a successor (deleted, or never written): they sign the next one."""
         roots = self.roots("CSMSRootCertificate")
         if all(root.fallback for root in roots):
             self._reinstate(roots)
@@ -214,7 +214,7 @@ class CertificateStore:
 
 
 def _root_of(kind: RootKind, path: Path) -> Root:
-    """A root's file; `ValueError` when it is not what its name says, the fingerprint."""
+    """The root in a file; `ValueError` when its fingerprint is not the file's name."""
     header, _, pem = path.read_text("ascii").partition("\n")
     if _fingerprint(binascii.a2b_base64("".join(pem.split("-----")[2:3]))) != path.name.partition(".")[0]:
         raise ValueError("damaged")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose signature counts, and which signatures are good."""
+"""Who may sign firmware, and which signatures are valid."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check(pem: str, *roots: Authority, utc: float | None = NOW) -> None:
 
 
 def signer_with(root: Authority, key: Any, *critical: x509.ExtensionType) -> str:
-    """A signing certificate for any key at all, with these critical extensions."""
+    """A signing certificate for any kind of key, with these critical extensions."""
     now = datetime.now(UTC)
     builder = (
         x509.CertificateBuilder()
@@ -52,36 +52,36 @@ def signer_with(root: Authority, key: Any, *critical: x509.ExtensionType) -> str
     return builder.sign(root.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
-def test_signer_of_an_installed_root_is_taken(manufacturer: Authority) -> None:
+def test_signer_of_an_installed_root_is_accepted(manufacturer: Authority) -> None:
     """L01.FR.12"""
     check(manufacturer.firmware_signer().pem, Authority("another"), manufacturer)
 
 
-def test_stranger_is_not(manufacturer: Authority) -> None:
+def test_signer_of_a_foreign_root_is_refused(manufacturer: Authority) -> None:
     with pytest.raises(ImageError, match="no installed manufacturer root"):
         check(Authority("stranger").firmware_signer().pem, manufacturer)
     with pytest.raises(ImageError, match="no installed manufacturer root"):
         check(manufacturer.firmware_signer().pem)
 
 
-def test_stranger_with_the_manufacturers_name_is_not(manufacturer: Authority) -> None:
+def test_signer_of_a_root_with_the_same_name_is_refused(manufacturer: Authority) -> None:
     with pytest.raises(ImageError, match="no installed manufacturer root"):
         check(Authority("manufacturer").firmware_signer().pem, manufacturer)
 
 
-def test_expired_signer_is_not(manufacturer: Authority) -> None:
+def test_expired_signer_is_refused(manufacturer: Authority) -> None:
     expired = manufacturer.firmware_signer(expired=True).pem
     with pytest.raises(ImageError, match="expired"):
         check(expired, manufacturer)
     check(expired, manufacturer, utc=None)  # no clock is set: nothing expires
 
 
-def test_signer_of_the_future_is_not(manufacturer: Authority) -> None:
+def test_signer_of_the_future_is_refused(manufacturer: Authority) -> None:
     with pytest.raises(ImageError, match="no installed"):
         check(manufacturer.firmware_signer().pem, manufacturer, utc=NOW - 10 * 86400)
 
 
-def test_expired_root_vouches_for_nobody(manufacturer: Authority) -> None:
+def test_expired_root_has_no_signers(manufacturer: Authority) -> None:
     with pytest.raises(ImageError):
         check(manufacturer.firmware_signer().pem, manufacturer, utc=NOW + 5000 * 86400)
 
@@ -96,7 +96,7 @@ def test_root_itself_signs_no_firmware(manufacturer: Authority) -> None:
         check(manufacturer.pem, manufacturer)
 
 
-def test_chain_instead_of_a_certificate_is_not_taken(manufacturer: Authority) -> None:
+def test_chain_instead_of_a_certificate_is_refused(manufacturer: Authority) -> None:
     with pytest.raises(ImageError, match="without a chain"):
         check(manufacturer.firmware_signer().pem + manufacturer.pem, manufacturer)
 
@@ -104,7 +104,7 @@ def test_chain_instead_of_a_certificate_is_not_taken(manufacturer: Authority) ->
 @pytest.mark.parametrize(
     "text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )
-def test_rubbish_is_not_taken(text: str, manufacturer: Authority) -> None:
+def test_rubbish_is_refused(text: str, manufacturer: Authority) -> None:
     with pytest.raises(ImageError):
         check(text, manufacturer)
 
@@ -120,7 +120,7 @@ def test_any_mutation_of_a_good_one_is_refused(data: st.DataObject) -> None:
         check(f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n", _MANUFACTURER)
 
 
-def test_weak_or_strange_keys_are_not_taken(manufacturer: Authority) -> None:
+def test_weak_or_strange_keys_are_refused(manufacturer: Authority) -> None:
     weak, strange = rsa.generate_private_key(65537, 1024), ed25519.Ed25519PrivateKey.generate()
     for key, reason in ((weak, "1024 bits, which is too weak"), (strange, "a kind that is not accepted")):
         with pytest.raises(ImageError, match=reason):
@@ -137,7 +137,7 @@ def test_critical_extension_that_is_not_understood(manufacturer: Authority) -> N
         check(signer_with(manufacturer, key, usage, unknown), manufacturer)
 
 
-def test_damaged_root_is_passed_over(manufacturer: Authority) -> None:
+def test_damaged_root_is_skipped(manufacturer: Authority) -> None:
     roots = [b"rubbish", manufacturer.pem.encode()]
     signing.check_signer(manufacturer.firmware_signer().pem.encode(), roots, utc=NOW)
 
@@ -159,7 +159,7 @@ def test_elliptic_curve_signature(curve: ec.EllipticCurve, manufacturer: Authori
     signing.verify_digest(certificate, signature, DIGEST)
     with pytest.raises(ImageError):
         signing.verify_digest(certificate, signature, hashlib.sha256(b"other").digest())
-    # What any other tool makes of it: ECDSA with SHA-256 over the file.
+    # As any other tool signs: ECDSA with SHA-256 over the file.
     signing.verify_digest(certificate, key.sign(b"image", ec.ECDSA(hashes.SHA256())), DIGEST)
 
 
@@ -189,7 +189,7 @@ def test_signature_in_base64() -> None:
 
 
 def test_signature_of_another_signer_of_the_same_root(manufacturer: Authority) -> None:
-    """L01.FR.09: the proof of origin is the signer's of the request."""
+    """L01.FR.09: the signature must be that of the certificate in the request."""
     one, other = manufacturer.firmware_signer(), manufacturer.firmware_signer()
     assert isinstance(one, Issued)
     with pytest.raises(ImageError):

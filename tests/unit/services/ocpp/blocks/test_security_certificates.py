@@ -58,7 +58,7 @@ def renew(bench: StationBench, **period: Any) -> None:
 
 
 def leap(bench: StationBench, seconds: float) -> None:
-    """Much time passes, without the heartbeats of a long wait; then a minute, for what is due."""
+    """Let much time pass at once, without heartbeats; then a minute in which deadlines are met."""
     bench.clock.advance(seconds)
     bench.advance(60)
 
@@ -105,7 +105,7 @@ def test_with_a_password_there_is_no_need_to_reconnect(bench: StationBench) -> N
     assert bench.orders == []
 
 
-def test_a_bad_certificate_is_refused_and_told(secure: StationBench) -> None:
+def test_a_bad_certificate_is_refused_and_reported(secure: StationBench) -> None:
     trigger(secure)
     assert signed(secure, Pki("Stranger").sign_request(csr(secure))) == "Rejected"  # A02.FR.07
     assert events(secure)[-1] == "InvalidChargingStationCertificate"
@@ -127,7 +127,7 @@ def test_while_pending_the_csms_can_give_a_certificate(tmp_path: Path) -> None:
     renew(bench)  # A00.FR.806
 
 
-def test_the_one_that_works_stays(secure: StationBench) -> None:
+def test_the_certificate_that_works_is_kept(secure: StationBench) -> None:
     renew(secure)
     renew(secure)
     assert secure.context.model.get(keys.CERTIFICATE_ENTRIES) == 3
@@ -137,7 +137,7 @@ def test_the_one_that_works_stays(secure: StationBench) -> None:
     assert "DiscardedRenewedClientCertificate" not in events(secure)
 
 
-def test_a_renewed_one_that_does_not_work_is_discarded_and_told(secure: StationBench) -> None:
+def test_a_renewed_certificate_that_does_not_work_is_discarded_and_reported(secure: StationBench) -> None:
     renew(secure)
     renew(secure)
     secure.link_down()
@@ -153,7 +153,7 @@ def test_a_rejected_request_is_not_repeated(secure: StationBench) -> None:
     assert len(secure.sent("SignCertificate")) == 1
 
 
-def test_a_request_that_the_link_swallowed_comes_again(secure: StationBench) -> None:
+def test_a_request_lost_with_the_link_is_repeated(secure: StationBench) -> None:
     secure.answers["SignCertificate"] = None
     trigger(secure)
     secure.link_down()
@@ -179,7 +179,7 @@ def test_on_a_full_disk_the_answer_can_come_again(secure: StationBench, monkeypa
     assert signed(secure, chain) == "Accepted"
 
 
-def test_a_key_that_can_not_be_kept_is_not_asked_for(secure: StationBench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_can_not_be_stored_is_not_requested(secure: StationBench, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(files, "write", _full_disk)
         trigger(secure)
@@ -188,7 +188,7 @@ def test_a_key_that_can_not_be_kept_is_not_asked_for(secure: StationBench, monke
     assert len(secure.sent("SignCertificate")) == 1
 
 
-def test_a_certificate_that_can_not_be_discarded_is_the_next_time(
+def test_a_certificate_that_can_not_be_discarded_is_discarded_later(
     secure: StationBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renew(secure)
@@ -238,7 +238,7 @@ def test_a_bad_answer_ends_it_too(tmp_path: Path) -> None:
 # -- A03 -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_month_before_the_end_a_new_one_is_asked_for(secure: StationBench) -> None:
+def test_a_new_certificate_is_requested_a_month_before_the_end(secure: StationBench) -> None:
     renew(secure, days=60)
     secure.link_down()
     secure.link_up(TLS)
@@ -247,20 +247,20 @@ def test_a_month_before_the_end_a_new_one_is_asked_for(secure: StationBench) -> 
     leap(secure, 12 * DAY)
     assert len(secure.sent("SignCertificate")) >= 2  # A03.FR.02
     assert signed(secure, ROOT.sign_request(csr(secure), days=365)) == "Accepted"
-    asked = len(secure.sent("SignCertificate"))
+    before = len(secure.sent("SignCertificate"))
     leap(secure, 20 * DAY)
-    assert len(secure.sent("SignCertificate")) == asked
+    assert len(secure.sent("SignCertificate")) == before
 
 
 def _ends_in(bench: StationBench, days: float) -> None:
-    """The station certificate is in use and has so many days to go; nothing has been asked for since."""
+    """Put a station certificate to use that expires in `days`."""
     renew(bench, days=days)
     bench.link_down()
     bench.link_up(TLS)
 
 
-def test_a_csms_that_takes_days_to_sign_is_asked_again_for_the_same_key(secure: StationBench) -> None:
-    """A new key each day would make every answer come too late."""
+def test_a_csms_that_takes_days_to_sign_gets_the_same_request_again(secure: StationBench) -> None:
+    """With a new key each day, every answer would be too late."""
     _ends_in(secure, 20)
     for _ in range(3):
         leap(secure, DAY)
@@ -270,7 +270,7 @@ def test_a_csms_that_takes_days_to_sign_is_asked_again_for_the_same_key(secure: 
     assert signed(secure, ROOT.sign_request(first)) == "Accepted"
 
 
-def test_what_is_rejected_is_asked_for_anew_the_next_day(secure: StationBench) -> None:
+def test_a_rejected_request_is_followed_by_a_new_one_the_next_day(secure: StationBench) -> None:
     _ends_in(secure, 20)
     secure.answers["SignCertificate"] = {"status": "Rejected"}
     for _ in range(3):
@@ -280,8 +280,8 @@ def test_what_is_rejected_is_asked_for_anew_the_next_day(secure: StationBench) -
     assert len(set(requests)) == len(requests)  # A03.FR.02
 
 
-def test_a_good_answer_after_a_bad_one_makes_good(secure: StationBench) -> None:
-    """Or the next renewal would never be asked for."""
+def test_a_good_answer_after_a_bad_one_is_accepted(secure: StationBench) -> None:
+    """Otherwise the next renewal would never be requested."""
     trigger(secure)
     assert signed(secure, "nonsense") == "Rejected"
     assert signed(secure, ROOT.sign_request(csr(secure), days=40)) == "Accepted"
@@ -291,18 +291,18 @@ def test_a_good_answer_after_a_bad_one_makes_good(secure: StationBench) -> None:
     assert len(secure.sent("SignCertificate")) == 2  # A03.FR.02
 
 
-def test_after_a_bad_answer_nothing_is_asked_for_until_the_csms_wants_it(secure: StationBench) -> None:
+def test_after_a_bad_answer_the_next_request_waits_for_a_trigger(secure: StationBench) -> None:
     _ends_in(secure, 20)
     leap(secure, DAY)
-    asked = len(secure.sent("SignCertificate"))
+    before = len(secure.sent("SignCertificate"))
     assert signed(secure, "nonsense") == "Rejected"
     leap(secure, 3 * DAY)
-    assert len(secure.sent("SignCertificate")) == asked  # A02.FR.20
+    assert len(secure.sent("SignCertificate")) == before  # A02.FR.20
     assert trigger(secure) == "Accepted"
-    assert len(secure.sent("SignCertificate")) == asked + 1
+    assert len(secure.sent("SignCertificate")) == before + 1
 
 
-def test_an_unset_clock_asks_for_nothing(tmp_path: Path) -> None:
+def test_an_unset_clock_requests_nothing(tmp_path: Path) -> None:
     bench = StationBench(tmp_path)
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
     chain = ROOT.sign_request(bench.context.certificates.station.request("SN-1", "O"), days=10)
@@ -360,7 +360,7 @@ def test_an_expired_root_is_none(bench: StationBench) -> None:
     assert _prioritise(bench, "2,1") == "Rejected"
 
 
-def test_what_is_less_secure_is_forgotten_once_the_better_works(bench: StationBench) -> None:
+def test_less_secure_profiles_are_removed_once_a_better_one_works(bench: StationBench) -> None:
     bench.context.certificates.install_root(CSMS, ROOT.pem, None)
     _offer(bench, 2, 2)
     _prioritise(bench, "2,1")
@@ -397,7 +397,7 @@ def test_an_allowed_step_down_survives_a_lost_link_before_its_reset(tmp_path: Pa
     assert set(bench.context.profiles) == {1}
 
 
-def test_the_security_profile_is_no_news_at_the_next_boot(
+def test_an_unchanged_security_profile_is_not_reported_at_boot(
     secure: StationBench, caplog: pytest.LogCaptureFixture
 ) -> None:
     secure.power_cut()
@@ -421,9 +421,7 @@ def test_a_profile_that_the_product_does_not_have(tmp_path: Path) -> None:
 # -- A01, A04 --------------------------------------------------------------------------------------------------------
 
 
-def test_a_new_password_means_a_new_connection_and_no_word_of_it(
-    bench: StationBench, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_new_password_reconnects_and_is_not_logged(bench: StationBench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     secret = "a-Secret-of-20-chars"
     bench.call("SetVariables", set_variables("SecurityCtrlr", "BasicAuthPassword", secret))
@@ -431,6 +429,6 @@ def test_a_new_password_means_a_new_connection_and_no_word_of_it(
     assert secret not in caplog.text + str(bench.frames)  # A01.FR.12
 
 
-def test_events_that_are_not_critical_stay_here(secure: StationBench) -> None:
+def test_events_that_are_not_critical_are_not_sent(secure: StationBench) -> None:
     renew(secure)
     assert "ReconfigurationOfSecurityParameters" not in events(secure)

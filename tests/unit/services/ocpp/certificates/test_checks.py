@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is refused, and for which reason: certificates with one thing wrong, and arbitrary input."""
+"""Refused certificates with the reason of each, and arbitrary input."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ ROOT = Pki()
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> CertificateStore:
-    kept = CertificateStore(tmp_path / "certificates")
-    kept.install_root(KIND, ROOT.pem, NOW)
-    return kept
+def store(tmp_path: Path) -> CertificateStore:
+    store = CertificateStore(tmp_path / "certificates")
+    store.install_root(KIND, ROOT.pem, NOW)
+    return store
 
 
 def _der(change: Callable[[bytes], bytes]) -> str:
-    """The root with its DER changed; the signature is then wrong, too."""
+    """The root with its DER changed; its signature is then wrong, too."""
     der = change(ROOT.certificate.public_bytes(Encoding.DER))
     text = base64.encodebytes(der).decode()
     return f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n"
@@ -73,7 +73,7 @@ def _inside(der: bytes) -> bytes:
 
 
 def _serial(number: bytes) -> str:
-    """The root with another serial number; the signature is then wrong, which is not looked at before."""
+    """The root with another serial number; its signature is then wrong, too, which is checked later."""
     fields = _inside(ROOT.certificate.tbs_certificate_bytes)
     own = fields[5 : 5 + 2 + fields[6]]
     assert own[0] == 2
@@ -115,7 +115,7 @@ def _with_names(count: int) -> str:
 
 
 def _extension_twice(der: bytes) -> bytes:
-    """The list of extensions holds its one twice; the lengths round it grow."""
+    """The list of extensions has its one twice; the lengths around it grow."""
     start = der.rindex(bytes.fromhex("a3"), 0, der.index(bytes.fromhex("0603551d13")))
     once = der[start + 4 : start + 2 + der[start + 1]]
     body = der[8:start] + bytes([0xA3, 2 * len(once) + 2, 0x30, 2 * len(once)]) + once * 2
@@ -171,11 +171,11 @@ ODD_ROOTS: dict[str, tuple[Callable[[], str], str]] = {
 
 
 @pytest.mark.parametrize("odd", ODD_ROOTS)
-def test_an_odd_root_is_refused(kept: CertificateStore, odd: str) -> None:
+def test_an_odd_root_is_refused(store: CertificateStore, odd: str) -> None:
     make, reason = ODD_ROOTS[odd]
     with pytest.raises(CertificateError, match=reason):  # M05.FR.07
-        kept.install_root(KIND, make(), NOW)
-    assert kept.count == 1
+        store.install_root(KIND, make(), NOW)
+    assert store.count == 1
 
 
 UNUSUAL_ROOTS: dict[str, Callable[[], Pki]] = {
@@ -186,35 +186,35 @@ UNUSUAL_ROOTS: dict[str, Callable[[], Pki]] = {
 
 
 @pytest.mark.parametrize("unusual", UNUSUAL_ROOTS)
-def test_an_unusual_root_is_taken_and_vouches_for_others(tmp_path: Path, unusual: str) -> None:
-    kept, root = CertificateStore(tmp_path / "unusual"), UNUSUAL_ROOTS[unusual]()
-    kept.install_root(KIND, root.pem, NOW)
-    kept.station.install_chain(root.sign_request(kept.station.request("SN-1", "Operator")), NOW, "SN-1")
-    assert kept.station.file is not None
+def test_an_unusual_root_is_accepted_and_signs_others(tmp_path: Path, unusual: str) -> None:
+    store, root = CertificateStore(tmp_path / "unusual"), UNUSUAL_ROOTS[unusual]()
+    store.install_root(KIND, root.pem, NOW)
+    store.station.install_chain(root.sign_request(store.station.request("SN-1", "Operator")), NOW, "SN-1")
+    assert store.station.file is not None
 
 
 def test_ed25519(tmp_path: Path) -> None:
     """Signs without a digest of its own (RFC 8410)."""
     key = ed25519.Ed25519PrivateKey.generate()
     builder = ROOT.builder(name("Ed"), key.public_key(), issuer=name("Ed"), ca=True)
-    kept = CertificateStore(tmp_path / "ed25519")
-    kept.install_root(KIND, pem(builder.sign(key, None)), NOW)
-    csr = x509.load_pem_x509_csr(kept.station.request("SN-1", "Operator").encode())
+    store = CertificateStore(tmp_path / "ed25519")
+    store.install_root(KIND, pem(builder.sign(key, None)), NOW)
+    csr = x509.load_pem_x509_csr(store.station.request("SN-1", "Operator").encode())
     leaf = ROOT.builder(csr.subject, csr.public_key(), issuer=name("Ed"))
-    kept.station.install_chain(pem(leaf.sign(key, None)), NOW, "SN-1")
-    assert kept.station.file is not None
+    store.station.install_chain(pem(leaf.sign(key, None)), NOW, "SN-1")
+    assert store.station.file is not None
 
 
 @pytest.mark.parametrize("kind", [_ASN1Type.BMPString, _ASN1Type.T61String, _ASN1Type.UniversalString])
 def test_names_in_old_alphabets_keep_their_bytes(tmp_path: Path, kind: _ASN1Type) -> None:
-    """Hash data is made of the bytes in the certificate, not of what they mean (RFC 6960, 4.1.1)."""
+    """Hash data is made of the bytes in the certificate, not of their meaning (RFC 6960, 4.1.1)."""
     old = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Old Root", _type=kind)])
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = ROOT.builder(old, key.public_key(), issuer=old, ca=True).sign(key, hashes.SHA256())
-    kept = CertificateStore(tmp_path / "old")
-    kept.install_root(KIND, pem(certificate), NOW)
+    store = CertificateStore(tmp_path / "old")
+    store.install_root(KIND, pem(certificate), NOW)
     request = ocsp.OCSPRequestBuilder().add_certificate(certificate, certificate, hashes.SHA256()).build()
-    data = kept.roots(KIND)[0].hash_data()
+    data = store.roots(KIND)[0].hash_data()
     assert data.issuer_name_hash == request.issuer_name_hash.hex()  # M03.FR.04
     assert data.issuer_key_hash == request.issuer_key_hash.hex()
     wanted = old.public_bytes()
@@ -238,45 +238,45 @@ def _compressed(root: Pki) -> x509.Certificate:
 
 
 def test_hash_data_is_of_the_key_as_it_stands_in_the_certificate(tmp_path: Path) -> None:
-    kept, certificate = CertificateStore(tmp_path / "compressed"), _compressed(Pki())
-    kept.install_root(KIND, pem(certificate), NOW)
+    store, certificate = CertificateStore(tmp_path / "compressed"), _compressed(Pki())
+    store.install_root(KIND, pem(certificate), NOW)
     request = ocsp.OCSPRequestBuilder().add_certificate(certificate, certificate, hashes.SHA256()).build()
-    assert kept.roots(KIND)[0].hash_data().issuer_key_hash == request.issuer_key_hash.hex()  # M03.FR.04
+    assert store.roots(KIND)[0].hash_data().issuer_key_hash == request.issuer_key_hash.hex()  # M03.FR.04
 
 
 def test_rsa_pss(tmp_path: Path) -> None:
-    """A00.FR.505 recommends it to whoever signs."""
+    """A00.FR.505 recommends it for signatures."""
     key = rsa.generate_private_key(65537, 2048)
     builder = ROOT.builder(name("Pss"), key.public_key(), issuer=name("Pss"), ca=True)
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
-    kept = CertificateStore(tmp_path / "pss")
-    kept.install_root(KIND, pem(builder.sign(key, hashes.SHA256(), rsa_padding=pss)), NOW)
-    csr = x509.load_pem_x509_csr(kept.station.request("SN-1", "Operator").encode())
+    store = CertificateStore(tmp_path / "pss")
+    store.install_root(KIND, pem(builder.sign(key, hashes.SHA256(), rsa_padding=pss)), NOW)
+    csr = x509.load_pem_x509_csr(store.station.request("SN-1", "Operator").encode())
     leaf = ROOT.builder(csr.subject, csr.public_key(), issuer=name("Pss"))
-    kept.station.install_chain(pem(leaf.sign(key, hashes.SHA256(), rsa_padding=pss)), NOW, "SN-1")
-    assert kept.station.file is not None
+    store.station.install_chain(pem(leaf.sign(key, hashes.SHA256(), rsa_padding=pss)), NOW, "SN-1")
+    assert store.station.file is not None
 
 
-def test_words_round_the_certificate_do_not_matter(tmp_path: Path) -> None:
-    """RFC 7468, 5.2: some tools write what is in it before it."""
-    kept = CertificateStore(tmp_path / "words")
-    kept.install_root(KIND, f"Subject: CN=Test Root\r\n{ROOT.pem.replace(chr(10), chr(13) + chr(10))}\r\nend", NOW)
-    assert kept.roots(KIND)[0].pem == ROOT.pem
+def test_text_around_the_certificate_is_ignored(tmp_path: Path) -> None:
+    """RFC 7468, 5.2: some tools write its fields before it."""
+    store = CertificateStore(tmp_path / "words")
+    store.install_root(KIND, f"Subject: CN=Test Root\r\n{ROOT.pem.replace(chr(10), chr(13) + chr(10))}\r\nend", NOW)
+    assert store.roots(KIND)[0].pem == ROOT.pem
 
 
-def test_a_weak_link_in_the_chain(kept: CertificateStore) -> None:
+def test_a_weak_link_in_the_chain(store: CertificateStore) -> None:
     weak = Pki("Sub-CA", parent=ROOT, key=rsa.generate_private_key(65537, 1024))
-    chain = weak.sign_request(kept.station.request("SN-1", "Operator")) + weak.pem
+    chain = weak.sign_request(store.station.request("SN-1", "Operator")) + weak.pem
     with pytest.raises(CertificateError, match="RSA key of 1024 bits"):  # A00.FR.501
-        kept.station.install_chain(chain, NOW, "SN-1")
+        store.station.install_chain(chain, NOW, "SN-1")
 
 
-def test_an_expired_link_in_the_chain(kept: CertificateStore) -> None:
+def test_an_expired_link_in_the_chain(store: CertificateStore) -> None:
     middle = Pki("Sub-CA", parent=ROOT, now=START - timedelta(days=8000))
     middle.now = START
     with pytest.raises(CertificateError, match="expired"):  # A02.FR.06
-        kept.station.install_chain(
-            middle.sign_request(kept.station.request("SN-1", "Operator")) + middle.pem, NOW, "SN-1"
+        store.station.install_chain(
+            middle.sign_request(store.station.request("SN-1", "Operator")) + middle.pem, NOW, "SN-1"
         )
 
 
@@ -313,44 +313,44 @@ ODD_STATION_CERTIFICATES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("odd", ODD_STATION_CERTIFICATES)
-def test_an_odd_station_certificate_is_refused(kept: CertificateStore, odd: str) -> None:
+def test_an_odd_station_certificate_is_refused(store: CertificateStore, odd: str) -> None:
     fields, reason = ODD_STATION_CERTIFICATES[odd]
-    csr = kept.station.request("SN-1", "Operator")
+    csr = store.station.request("SN-1", "Operator")
     with pytest.raises(CertificateError, match=reason):  # A02.FR.07
-        kept.station.install_chain(ROOT.sign_request(csr, **fields), NOW, "SN-1")
-    assert kept.station.file is None
-    kept.station.install_chain(ROOT.sign_request(csr, change=_with(UNKNOWN)), NOW, "SN-1")
+        store.station.install_chain(ROOT.sign_request(csr, **fields), NOW, "SN-1")
+    assert store.station.file is None
+    store.station.install_chain(ROOT.sign_request(csr, change=_with(UNKNOWN)), NOW, "SN-1")
 
 
-def test_a_leaf_can_not_sign_for_others(kept: CertificateStore) -> None:
+def test_a_leaf_can_not_sign_for_others(store: CertificateStore) -> None:
     leaf = Pki("SN-0", key=ec.generate_private_key(ec.SECP256R1()))
     leaf.certificate = ROOT.sign(ROOT.builder(name("SN-0"), leaf.key.public_key()))
-    chain = leaf.sign_request(kept.station.request("SN-1", "Operator")) + leaf.pem
+    chain = leaf.sign_request(store.station.request("SN-1", "Operator")) + leaf.pem
     with pytest.raises(CertificateError, match="not the certificate of a certificate authority"):
-        kept.station.install_chain(chain, NOW, "SN-1")
+        store.station.install_chain(chain, NOW, "SN-1")
 
 
-def test_the_length_of_paths_is_minded(kept: CertificateStore) -> None:
+def test_the_path_length_is_checked(store: CertificateStore) -> None:
     first = Pki("First", parent=ROOT)
     builder = x509.CertificateBuilder(name("Test Root"), name("First"), first.key.public_key(), 77)
     builder = builder.not_valid_before(START - timedelta(days=1)).not_valid_after(START + timedelta(days=9))
     constraints = x509.BasicConstraints(ca=True, path_length=0)
     first.certificate = ROOT.sign(builder.add_extension(constraints, critical=True))
     second = Pki("Second", parent=first)
-    csr = kept.station.request("SN-1", "Operator")
+    csr = store.station.request("SN-1", "Operator")
     with pytest.raises(CertificateError, match="longer than"):
-        kept.station.install_chain(second.sign_request(csr) + second.pem + first.pem, NOW, "SN-1")
-    kept.station.install_chain(first.sign_request(csr) + first.pem, NOW, "SN-1")
+        store.station.install_chain(second.sign_request(csr) + second.pem + first.pem, NOW, "SN-1")
+    store.station.install_chain(first.sign_request(csr) + first.pem, NOW, "SN-1")
 
 
-def test_without_a_clock_nothing_is_decided_by_dates(kept: CertificateStore) -> None:
-    kept.install_root(KIND, _authority(starts=1), None)
+def test_without_a_clock_nothing_is_decided_by_dates(store: CertificateStore) -> None:
+    store.install_root(KIND, _authority(starts=1), None)
     with pytest.raises(CertificateError, match="expired"):  # it had ended before this firmware was made
-        kept.install_root(KIND, _authority(starts=-4000, days=10), None)
+        store.install_root(KIND, _authority(starts=-4000, days=10), None)
 
 
-def test_a_minute_of_difference_between_clocks_is_forgiven(kept: CertificateStore) -> None:
-    kept.install_root(KIND, _authority(starts=30 / DAY), NOW)
+def test_a_minute_of_difference_between_clocks_is_accepted(store: CertificateStore) -> None:
+    store.install_root(KIND, _authority(starts=30 / DAY), NOW)
 
 
 TEXTS = st.one_of(
@@ -381,25 +381,25 @@ def test_any_mutation_of_a_good_one_is_refused(
 
 
 def _refused(text: str, factory: pytest.TempPathFactory) -> None:
-    kept = CertificateStore(factory.getbasetemp() / "fuzz")
+    store = CertificateStore(factory.getbasetemp() / "fuzz")
     started = time.monotonic()
     with pytest.raises(CertificateError):
-        kept.install_root(KIND, text, NOW)
+        store.install_root(KIND, text, NOW)
     with pytest.raises(CertificateError):
-        kept.station.install_chain(text, NOW, "SN-1")
+        store.station.install_chain(text, NOW, "SN-1")
     assert time.monotonic() - started < 1
-    assert kept.count == 0
+    assert store.count == 0
 
 
-def test_a_chain_that_is_all_look_alikes_takes_no_time(kept: CertificateStore) -> None:
-    """Many issuers of one name, each of which has to be tried."""
+def test_a_chain_that_is_all_look_alikes_takes_no_time(store: CertificateStore, tmp_path: Path) -> None:
+    """Many issuers of one name, all of which have to be tried."""
     key = ec.generate_private_key(ec.SECP256R1())
     forged = [Pki("Test Root", key=key) for _ in range(5)]
-    kept_large = CertificateStore(kept._folder, chain_bytes=100_000)
-    chain = forged[0].sign_request(kept.station.request("SN-1", "Operator")) + "".join(one.pem for one in forged[1:])
+    large = CertificateStore(tmp_path / "certificates", chain_bytes=100_000)
+    chain = forged[0].sign_request(store.station.request("SN-1", "Operator")) + "".join(one.pem for one in forged[1:])
     started = time.monotonic()
     with pytest.raises(CertificateError, match="does not lead to"):
-        kept_large.station.install_chain(chain, NOW, "SN-1")
+        large.station.install_chain(chain, NOW, "SN-1")
     with pytest.raises(CertificateError, match="at most 6"):
-        kept_large.station.install_chain(chain * 20, NOW, "SN-1")
+        large.station.install_chain(chain * 20, NOW, "SN-1")
     assert time.monotonic() - started < 1

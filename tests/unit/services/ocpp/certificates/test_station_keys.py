@@ -52,7 +52,7 @@ def test_an_answer_after_a_restart_is_still_good(store: CertificateStore, folder
     assert CertificateStore(folder).station.file is not None
 
 
-def test_an_answer_that_comes_twice_is_taken_twice(store: CertificateStore, root: Pki) -> None:
+def test_a_repeated_answer_is_accepted_again(store: CertificateStore, root: Pki) -> None:
     csr = store.station.request("SN-1", "Operator")
     for _ in range(2):
         store.station.install_chain(root.sign_request(csr), NOW, "SN-1")
@@ -70,7 +70,9 @@ def test_a_renewed_certificate_replaces_the_former_once_it_works(store: Certific
     assert store.count == 2
 
 
-def test_one_that_nobody_takes_gives_way_to_the_former(store: CertificateStore, folder: Path, root: Pki) -> None:
+def test_a_certificate_that_never_works_is_replaced_by_the_former(
+    store: CertificateStore, folder: Path, root: Pki
+) -> None:
     _renew(store, root)
     former = _leaf(store)
     _renew(store, root)
@@ -113,7 +115,7 @@ def test_a_chain_beyond_the_limit_is_refused(store: CertificateStore, root: Pki)
 def test_a_power_cut_while_a_certificate_is_installed(
     store: CertificateStore, folder: Path, root: Pki, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Key and certificate are there together, or the answer can come again."""
+    """Key and certificate are both stored, or the answer can be repeated."""
     chain = root.sign_request(store.station.request("SN-1", "Operator"))
     with power_cut(step):
         store.station.install_chain(chain, NOW, "SN-1")
@@ -124,7 +126,7 @@ def test_a_power_cut_while_a_certificate_is_installed(
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(again.station.file)
 
 
-def test_a_key_that_can_not_be_cleared_away_costs_nothing(
+def test_a_key_that_can_not_be_removed_does_no_harm(
     store: CertificateStore, root: Pki, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stuck(path: Path) -> None:

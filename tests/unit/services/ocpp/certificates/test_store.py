@@ -91,16 +91,16 @@ def _no_space(*_arguments: Any, **_fields: Any) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_a_damaged_root_is_passed_over(store: CertificateStore, folder: Path) -> None:
+def test_a_damaged_root_is_skipped(store: CertificateStore, folder: Path) -> None:
     next((folder / "csms").glob("*.pem")).write_bytes(b"\xff\xfe")
     assert CertificateStore(folder).roots(CSMS) == []
 
 
 @pytest.mark.parametrize("damage", [lambda pem: pem[:-80], lambda pem: pem.replace("A", "B"), lambda pem: ""])
-def test_a_root_with_other_bytes_is_passed_over(
+def test_a_root_with_changed_bytes_is_skipped(
     store: CertificateStore, folder: Path, root: Pki, damage: Callable[[str], str]
 ) -> None:
-    """One damaged file must not spoil the listing, or the deletion, of the others."""
+    """A damaged file must not prevent the listing or the deletion of the others."""
     path = next((folder / "csms").glob("*.pem"))
     header, _, text = path.read_text().partition("\n")
     path.write_text(f"{header}\n{damage(text)}")
@@ -130,7 +130,7 @@ def test_every_file_is_for_us_alone(store: CertificateStore, folder: Path, root:
         assert mode == (0o700 if path.is_dir() else 0o600), path
 
 
-def test_a_half_written_file_of_a_power_cut_is_cleared_away(store: CertificateStore, folder: Path) -> None:
+def test_a_half_written_file_of_a_power_cut_is_removed(store: CertificateStore, folder: Path) -> None:
     (folder / "station" / "current.pem.new").write_text("half a k")
     again = CertificateStore(folder)
     assert again.station.file is None
@@ -170,7 +170,7 @@ def test_the_same_successor_twice_is_one(store: CertificateStore, root: Pki) -> 
     for _ in range(2):
         store.install_root(CSMS, successor.pem, NOW, signed_by_old=True)
     store.drop_fallback()
-    store.install_root(CSMS, successor.pem, NOW, signed_by_old=True)  # M05.FR.17, though nobody is left to vouch for it
+    store.install_root(CSMS, successor.pem, NOW, signed_by_old=True)  # M05.FR.17, although its signer is gone
     assert [one.pem for one in store.roots(CSMS)] == [successor.pem]
 
 
@@ -181,7 +181,7 @@ def test_a_replaced_root_does_not_come_back_by_itself(store: CertificateStore, r
 
 
 def test_without_its_successor_the_fallback_is_the_root(store: CertificateStore, folder: Path, root: Pki) -> None:
-    """Otherwise nobody would have to sign the next one."""
+    """Otherwise the next one would need no signature."""
     store.install_root(CSMS, Pki("Successor", parent=root).pem, NOW, signed_by_old=True)
     assert store.delete(store.roots(CSMS)[1].hash_data()) == "Accepted"
     assert [one.fallback for one in CertificateStore(folder).roots(CSMS)] == [False]
