@@ -1,36 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The orders that block L gives to the workers (`workers.py`), and every report that each of them can answer with.
-
-Download     -> `Downloaded`, `Failed`
-Verify       -> `Verified`, `Failed`
-Install      -> `InstallBegun`, then `Installed`, `RebootRequired`, `ImageRefused`, `SignerUntrusted`, `Failed`
-SlotRequest  -> `SlotsAnswered`, whatever was requested, or `Failed`
-"""
+"""The orders that block L gives to the workers (`workers.py`), and every outcome that each of them can have."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from services.ocpp.background import Order, Outcome, Progress
+from services.ocpp.background import Failed, Order, Outcome, Progress
 
 if TYPE_CHECKING:
     from firmware.update.slots import SlotStatus
 
 __all__ = [
     "Download",
+    "DownloadOutcome",
     "Downloaded",
     "ImageRefused",
     "Install",
     "InstallBegun",
+    "InstallOutcome",
     "Installed",
     "RebootRequired",
     "Signed",
     "SignerUntrusted",
+    "SlotOutcome",
     "SlotRequest",
     "SlotsAnswered",
     "Verified",
     "Verify",
+    "VerifyOutcome",
 ]
 
 
@@ -119,3 +117,9 @@ class SlotsAnswered(Outcome):
     """The request was carried out; the slots' status afterwards."""
 
     status: SlotStatus
+
+
+DownloadOutcome: TypeAlias = Downloaded | Failed
+VerifyOutcome: TypeAlias = Verified | Failed
+InstallOutcome: TypeAlias = Installed | RebootRequired | ImageRefused | SignerUntrusted | Failed
+SlotOutcome: TypeAlias = SlotsAnswered | Failed

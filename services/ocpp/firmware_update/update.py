@@ -1,45 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The firmware update that is under way, as it lies on disk; owner: firmware management (L)."""
+"""The firmware update in progress, as it is on disk; owner: firmware management (L)."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from services.ocpp.firmware_update.tasks import Signed
+from firmware.clock import parse_utc
+from services.ocpp.firmware_update.table import Stage, Trigger
+from services.ocpp.firmware_update.tasks import Download, Install, Signed, SlotRequest, Verify
 
-__all__ = ["CANCELLABLE", "IDLE", "INSTALLING", "ON_TRIAL", "RESTARTING", "Stage", "Update"]
+if TYPE_CHECKING:
+    from firmware.update.slots import SlotStatus
+    from services.ocpp.background import Order
+    from services.ocpp.messages import UpdateFirmwareRequest
 
+__all__ = ["Update"]
 
-class Stage(StrEnum):
-    SCHEDULED = "scheduled"
-    DOWNLOADING = "downloading"
-    PAUSED = "paused"
-    VERIFYING = "verifying"
-    READY = "ready"
-    REBOOT_FIRST = "reboot_first"
-    INSTALLING = "installing"
-    INSTALLED = "installed"
-    ACTIVATING = "activating"
-    REBOOTING = "rebooting"
-    PROVING = "proving"
-    UNDOING = "undoing"
-
-
-INSTALLING = frozenset({Stage.INSTALLING, Stage.ACTIVATING, Stage.REBOOT_FIRST, Stage.REBOOTING, Stage.UNDOING})
-"""Nobody may begin to charge."""
-RESTARTING = frozenset({Stage.REBOOT_FIRST, Stage.REBOOTING, Stage.UNDOING})
-IDLE = frozenset({Stage.SCHEDULED, Stage.PAUSED, Stage.READY, Stage.INSTALLED})
-"""No job of the update runs: one that does is about the slots, and is waited for."""
-CANCELLABLE = IDLE | {Stage.DOWNLOADING, Stage.VERIFYING}
-"""A slot that is being written is written to its end; one that is not to be booted yet counts for nothing."""
-ON_TRIAL = frozenset({Stage.ACTIVATING, Stage.REBOOTING, Stage.PROVING, Stage.UNDOING})
-"""The update itself looks after the slots."""
+_RETRIES = 2
+_RETRY_INTERVAL_S = 10
+"""Where the request does not give them."""
 
 
 class Update(msgspec.Struct, forbid_unknown_fields=False):
-    """The update that is under way, as it lies on disk."""
+    """The request, and how far it has come."""
 
     request_id: int
     location: str
@@ -51,14 +36,54 @@ class Update(msgspec.Struct, forbid_unknown_fields=False):
     retry_interval_s: int
     stage: Stage = Stage.SCHEDULED
     slot: str = ""
-    """Into which it was installed."""
+    """The slot into which it was installed."""
     boot_id: str = ""
-    """In which boot the restart was asked for."""
+    """The boot in which the stage was entered."""
     restarted: bool = False
-    """The restart that this board needs before it can install has been."""
+    """The board has required a restart before the installation."""
     closed: bool = False
     """It has waited for transactions: EVSEs stay Unavailable until it is over."""
 
-    @property
-    def signed(self) -> Signed:
-        return Signed(self.signature, self.certificate)
+    @classmethod
+    def requested(cls, request: UpdateFirmwareRequest, signed: Signed) -> Update:
+        """Raises `ValueError` for a date that does not exist."""
+        firmware = request["firmware"]
+        install = firmware.get("installDateTime")
+        return cls(
+            request_id=request["requestId"],
+            location=firmware["location"],
+            retrieve_at=parse_utc(firmware["retrieveDateTime"]),
+            install_at=None if install is None else parse_utc(install),
+            signature=signed.signature,
+            certificate=signed.certificate,
+            retries=max(0, request.get("retries", _RETRIES)),
+            retry_interval_s=max(0, request.get("retryInterval", _RETRY_INTERVAL_S)),
+        )
+
+    def work(self) -> Order | None:
+        """The work that begins when the present stage is entered."""
+        signed = Signed(self.signature, self.certificate)
+        match self.stage:
+            case Stage.DOWNLOADING:
+                return Download(self.location, self.retries, self.retry_interval_s)
+            case Stage.VERIFYING:
+                return Verify(signed)
+            case Stage.INSTALLING:
+                return Install(signed)
+            case Stage.ACTIVATING:
+                return SlotRequest("activate", self.slot)
+            case Stage.UNDOING:
+                return SlotRequest("roll_back")
+            case Stage.OVER:
+                return SlotRequest("clean")
+        return None
+
+    def after_start(self, boot_id: str, slots: SlotStatus | None) -> Trigger:
+        """What happened while this process did not run; `slots` None: the board can't say."""
+        if self.boot_id == boot_id:
+            return Trigger.RESUMED
+        if slots is not None and slots.running == self.slot:
+            return Trigger.NEW_SLOT_RUNS
+        if slots is not None and slots.failed == self.slot:
+            return Trigger.NEW_SLOT_FAILED
+        return Trigger.OLD_SLOT_RUNS

@@ -25,17 +25,21 @@ from services.ocpp.background import Failed, Order, Outcome, Progress
 from services.ocpp.firmware_update.tasks import (
     Download,
     Downloaded,
+    DownloadOutcome,
     ImageRefused,
     Install,
     InstallBegun,
     Installed,
+    InstallOutcome,
     RebootRequired,
     Signed,
     SignerUntrusted,
+    SlotOutcome,
     SlotRequest,
     SlotsAnswered,
     Verified,
     Verify,
+    VerifyOutcome,
 )
 
 if TYPE_CHECKING:
@@ -113,7 +117,7 @@ class FirmwareWorkers:
 
     # --- workers ----------------------------------------------------------------------------------------------
 
-    async def _download(self, order: Download) -> Outcome:
+    async def _download(self, order: Download) -> DownloadOutcome:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._image.unlink(missing_ok=True)
@@ -136,7 +140,7 @@ class FirmwareWorkers:
             return Failed(str(error.strerror))
         return Downloaded()
 
-    async def _verify(self, signed: Signed) -> Outcome:
+    async def _verify(self, signed: Signed) -> VerifyOutcome:
         """L01.FR.04: the signature, over the SHA-256 of the whole file; L01.FR.12: by a signer who is valid now.
 
         The request may be old: meanwhile roots may have been deleted (M04) and certificates expired.
@@ -151,7 +155,7 @@ class FirmwareWorkers:
             return Failed(str(error))
         return Verified()
 
-    async def _install(self, signed: Signed, progress: Callable[[Progress], None]) -> Outcome:
+    async def _install(self, signed: Signed, progress: Callable[[Progress], None]) -> InstallOutcome:
         problem = self.signer_problem(signed.certificate, None)  # an expiry after the verification does not matter
         if problem is not None:
             _log.warning("firmware not installed: %s", problem)
@@ -176,7 +180,7 @@ class FirmwareWorkers:
             return Failed(str(error))
         return Installed(slot)
 
-    async def _ask_slots(self, request: SlotRequest) -> Outcome:
+    async def _ask_slots(self, request: SlotRequest) -> SlotOutcome:
         slots = self._slots
         try:
             match request.action:
