@@ -9,6 +9,7 @@ meter's register and the battery follow the world's `speed`; voltages, currents,
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from random import Random
 
 from drivers.simulated.messages import EvseReadings
@@ -17,7 +18,7 @@ from drivers.simulated.world.car import Car, Moment, Secc
 from drivers.simulated.world.contactor import ContactorPair
 from drivers.simulated.world.monitor import Monitor
 from drivers.simulated.world.shelf import ModuleBank
-from hal.ports import MeterSample, Pilot, PowerReading, Vehicle, VehicleStage
+from hal.ports import NO_VEHICLE, MeterSample, Pilot, PowerReading, Vehicle
 
 __all__ = ["Evse"]
 
@@ -170,19 +171,7 @@ class Evse:
         """What the vehicle communication controller reports."""
         if self.car is not None:
             return self.car.report(self.secc, mono_s)
-        return Vehicle(
-            mono_s=mono_s,
-            pilot=Pilot.A if self.secc.available else Pilot.F,
-            stage=VehicleStage.NONE,
-            target_voltage_v=0.0,
-            target_current_a=0.0,
-            max_voltage_v=0.0,
-            max_current_a=0.0,
-            max_power_w=0.0,
-            soc_percent=None,
-            evcc_id=None,
-            locked=False,
-        )
+        return replace(NO_VEHICLE, mono_s=mono_s, pilot=Pilot.A if self.secc.available else Pilot.F)
 
     def _measured(self, value: float) -> float:
         return round(value * self._rng.gauss(1.0, NOISE), 2) if value else 0.0
