@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the OCPP service keeps over a power cut: device-model values, the outbox, transactions, key_values."""
+"""What survives a power cut: device-model values, the outbox, transactions, cached authorisations, small values."""
 
 from __future__ import annotations
 

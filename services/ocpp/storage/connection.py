@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opening SQLite the way this station needs it, its migrations, and what its errors mean.
+"""Opening SQLite as this station needs it, its migrations, and the meaning of its errors.
 
-WAL with `synchronous=FULL`: one fsync a commit, and what was committed survives a power cut. The lock is held for the
-process's whole life (`locking_mode=EXCLUSIVE`): nobody else can make a commit wait, and no shared-memory file is
+WAL with `synchronous=FULL`: one fsync a commit, and a committed unit survives a power cut. The lock is held for the
+process's whole life (`locking_mode=EXCLUSIVE`): no other process can delay a commit, and no shared-memory file is
 needed, so that a database can be read even on a disk that is full from the start.
 """
 
@@ -19,19 +19,19 @@ from firmware.errors import StorageError
 __all__ = ["Trouble", "connect", "migrate", "rollback", "trouble_of"]
 
 _PAGE_SIZE = 4096
-_CHECKPOINT_PAGES = 1000  # the log is copied into the database when it has so many (4 MiB), see `database.py`
+_CHECKPOINT_PAGES = 1000  # when the log has this size (4 MiB), it is copied into the database, see `database.py`
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_S = 5.0
 
 
 class Trouble(Enum):
-    """What an error of SQLite means for us."""
+    """The kinds of SQLite error, by what has to be done."""
 
-    UNWRITABLE = "unwritable"  # disk full, I/O error, read-only: nothing is lost, but nothing can be written now
-    DAMAGED = "damaged"  # what is in the file is no database any more
-    BUSY = "busy"  # another process holds it
-    OURS = "ours"  # a wrong statement: our mistake
+    UNWRITABLE = "unwritable"  # disk full, I/O error, read-only: nothing is lost, but writing is impossible now
+    DAMAGED = "damaged"  # the file is no valid database
+    BUSY = "busy"  # another process has locked it
+    BUG = "bug"  # a wrong statement
 
 
 _TROUBLES = {
@@ -51,18 +51,18 @@ _TROUBLES = {
 
 
 def trouble_of(error: sqlite3.Error) -> Trouble:
-    """The kind of trouble; the low byte of an extended code is its primary code."""
+    """The kind of `error`; the low byte of an extended code is its primary code."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
-        return Trouble.OURS
-    return _TROUBLES.get(code) or _TROUBLES.get(code & 0xFF, Trouble.OURS)
+        return Trouble.BUG
+    return _TROUBLES.get(code) or _TROUBLES.get(code & 0xFF, Trouble.BUG)
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Opens and checks the database at `path`, which is made if need be; `migrate` is the next step.
+    """Open and check the database at `path`, which is created if it is missing; call `migrate` next.
 
-    Raises `sqlite3.Error` (see `trouble_of`), `OSError` when the file can't be made, and `StorageError` when
-    another process has it.
+    Raises `sqlite3.Error` (see `trouble_of`), `OSError` when the file can't be created, and `StorageError` when
+    another process has it open.
     """
     _prepare(path)
     connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S)
@@ -72,7 +72,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
-        # A unit that made the log larger than usual is cut off at the next checkpoint; the rest is written over.
+        # A log that one large unit has made longer is cut at the next checkpoint; the remaining file is overwritten.
         connection.execute(f"PRAGMA journal_size_limit={2 * _CHECKPOINT_PAGES * _PAGE_SIZE}")
         _check(connection)
     except sqlite3.Error as error:
@@ -84,10 +84,10 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Brings the schema up to date, each step in one transaction.
+    """Bring the schema up to date, each step in one transaction.
 
-    Steps only add. A database that is newer than this firmware is used as it is: after a failed update the older
-    image has to go on with it.
+    Steps only add. A database newer than this firmware is used unchanged: after a failed update the older image has
+    to continue with it.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for number, script in _steps():
@@ -100,7 +100,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def rollback(connection: sqlite3.Connection) -> None:
-    """Ends an open transaction without a trace; SQLite may have done so itself."""
+    """Undo an open transaction, unless SQLite has done so itself."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")
 
@@ -111,16 +111,16 @@ def _steps() -> list[tuple[int, str]]:
 
 
 def _check(connection: sqlite3.Connection) -> None:
-    """Raises what SQLite would raise later, when a damaged page was needed."""
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        error = sqlite3.DatabaseError(verdict)
+    """Raise now what SQLite would raise at the first use of a damaged page."""
+    (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if result != "ok":
+        error = sqlite3.DatabaseError(result)
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
 
 
 def _prepare(path: Path) -> None:
-    """Makes directory and file for our eyes only; the log inherits the file's mode."""
+    """Create directory and file, readable by our user only; the log inherits the file's mode."""
     if not path.parent.exists():
         path.parent.mkdir(mode=0o700, parents=True)
     new = not path.exists()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Setting a damaged database aside, and saving what can still be read from it.
+"""Setting a damaged database aside, and salvaging the rows that can still be read.
 
-The damaged file and its log are kept for whoever wants to look into it; at most `KEPT` of them, because a disk that
-damages one database will damage the next.
+The damaged file and its log are kept for analysis; at most `KEPT` of them, because a disk that damages one database
+will damage the next.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 def set_aside(path: Path, utc_s: float) -> Path:
-    """Renames `path` and its log to `….damaged-<utc>`; removes the oldest beyond `KEPT`. Raises `OSError`."""
+    """Rename `path` and its log to `….damaged-<utc>`; remove the oldest beyond `KEPT`. Raises `OSError`."""
     aside = _free_name(path, datetime.fromtimestamp(utc_s, UTC))
     log = Path(f"{path}-wal")
     if log.exists():
@@ -39,10 +39,10 @@ def set_aside(path: Path, utc_s: float) -> Path:
 
 
 def salvage(aside: Path, target: sqlite3.Connection) -> int:
-    """Copies every row that can still be read into `target`; the number of rows.
+    """Copy every readable row into `target`. Returns the number of rows.
 
-    Each table is read from its beginning and from its end, up to the damage. What is read may be wrong in itself:
-    whoever owns it checks it, as with any stored value.
+    Each table is read from its beginning and from its end, up to the damage. A row may be wrong all the same: its owner
+    checks it, as any stored value.
     """
     try:
         with closing(sqlite3.connect(aside, isolation_level=None)) as source:
@@ -50,7 +50,7 @@ def salvage(aside: Path, target: sqlite3.Connection) -> int:
             source.text_factory = lambda data: data.decode("utf-8", "replace")
             return sum(_salvage_table(source, target, table) for table in TABLES)
     except sqlite3.Error as error:
-        _log.warning("nothing can be read from %s: %s", aside.name, error)
+        _log.warning("%s is unreadable: %s", aside.name, error)
         return 0
 
 
@@ -74,7 +74,7 @@ def _salvage_table(source: sqlite3.Connection, target: sqlite3.Connection, table
 
 
 def _kept(path: Path) -> list[Path]:
-    """The databases set aside, oldest first (the file's time, because the clock may have been wrong)."""
+    """The databases set aside, oldest first by the file system's time, because the clock may have been wrong."""
     files = [file for file in path.parent.glob(f"{path.name}.damaged-*") if not file.name.endswith(("-wal", "-shm"))]
     return sorted(files, key=lambda file: (os.stat(file).st_ctime_ns, file.name))
 

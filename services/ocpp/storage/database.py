@@ -3,20 +3,20 @@
 
 Rules
 - `write` opens a unit of work, `commit` makes all of it durable with one fsync. The shell commits before anything
-  that depends on it leaves the process: nobody hears of a state that a power cut could undo.
-- A disk that is full or failing never raises. The database goes on in memory (`degraded`), with everything that was on
-  the disk and the open unit; statements are kept in order, and each `commit` first tries to bring them to the disk, in
-  one transaction, at growing intervals. Until that has worked, `commit` returns False.
-- A damaged database is set aside, what can be read is copied into a new one, and the owners that registered with
-  `on_replaced` write their memory again. They must use statements that may be repeated (upsert, delete by key), and
-  take a change into memory when `write` has returned, not before, unless its statement may be repeated.
-- Nothing here waits for another process or reads the time by itself.
+  that depends on it leaves the process: no other party learns of a state that a power cut could undo.
+- A full or failing disk never raises. The database continues in memory (`degraded`), with everything that was on the
+  disk and the open unit; statements are kept in order, and each `commit` first tries to write them to the disk, in one
+  transaction, at growing intervals. Until that has succeeded, `commit` returns False.
+- A damaged database is set aside, its readable rows are copied into a new one, and the owners that registered with
+  `on_replaced` write their state again. They must use statements that may be repeated (upsert, delete by key), and
+  change their memory after `write` has returned, not before, unless its statement may be repeated.
+- Nothing here waits for another process or reads the system clock.
 
 Wear: a commit appends each changed page once to the log (4 KiB and 24 bytes). When the log has 1000 pages, SQLite
-copies the latest version of each page into the database and starts the log anew, so that a page that is changed each
-minute is copied once in hours. The log's file keeps its 4 MiB then and is written over: a commit that need not make it
-grow costs half (one flush of data, none of the file system's tables), and works on a disk that is full. A unit of one
-small row costs 4 to 12 KiB; write what can be lost less often than it changes.
+copies the latest version of each page into the database and restarts the log, so that a page that changes each minute
+is copied once in hours. The log's file keeps its 4 MiB and is overwritten: a commit that need not extend the file costs
+half (one flush of data, none of the file system's tables), and works on a full disk. A unit of one small row costs 4 to
+12 KiB; write values whose loss is tolerable less often than they change.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ __all__ = ["Database", "Incident"]
 
 _log = logging.getLogger(__name__)
 
-_JOURNAL_LIMIT = 5000  # statements; with more, the whole of memory is copied to the disk instead
+_JOURNAL_LIMIT = 5000  # statements; beyond it, the whole database in memory is copied to the disk instead
 _RETRY_FIRST_S = 0.1
 _RETRY_MOST_S = 5.0
 _ATTEMPTS = 3
 
 
 class Incident(NamedTuple):
-    """One thing that happened to the database."""
+    """One event in the life of the database file."""
 
     kind: Literal["unwritable", "written again", "damaged"]
     detail: str
@@ -55,8 +55,8 @@ _Statement = tuple[str, tuple[Any, ...]]
 class Database:
     """One SQLite file; see the module for its rules. Use it from one thread.
 
-    Raises `StorageError` at opening when another process has the file. Whatever else is wrong with the disk shows
-    in `degraded` and `incidents`.
+    Raises `StorageError` at opening when another process has the file. Any other problem with the disk is shown by
+    `degraded` and `incidents`.
     """
 
     def __init__(self, path: Path, *, clock: Clock) -> None:
@@ -70,22 +70,22 @@ class Database:
         self._retry_at = 0.0
         self._retry_s = _RETRY_FIRST_S
         self.incidents: list[Incident] = []
-        """What happened to the disk; for security events and diagnostics. The reader may clear it."""
+        """For security events and diagnostics. The reader may clear it."""
         self.replaced = False
-        """The file was damaged, at opening or later, and a new one stands in its place."""
+        """The file was damaged, at opening or later, and a new one has replaced it."""
         self._open()
 
     @property
     def degraded(self) -> bool:
-        """The disk can't be written: everything since is in memory only."""
+        """The disk can't be written, and all later changes are in memory only."""
         return self._memory is not None
 
     def on_replaced(self, rewrite: Callable[[], None]) -> None:
-        """`rewrite` is called when a damaged database was replaced, to write its owner's state again."""
+        """Call `rewrite` when a damaged database was replaced; it writes its owner's state again."""
         self._owners.append(rewrite)
 
     def write(self, sql: str, *params: Any) -> int:
-        """Executes `sql` within the open unit of work, or a new one; the row id of an INSERT."""
+        """Execute `sql` within the open unit of work, or a new one. Returns the row id of an INSERT."""
         statement = (sql, params)
         for _ in range(_ATTEMPTS):
             if self._memory is not None:
@@ -94,7 +94,7 @@ class Database:
                 return self._write_disk(statement)
             except sqlite3.Error as error:
                 self._handle(error)
-        self._degrade("damaged again and again")
+        self._degrade("damaged repeatedly")
         return self.write(sql, *params)
 
     def read(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
@@ -106,7 +106,7 @@ class Database:
         return self._active().execute(sql, params).fetchall()
 
     def commit(self) -> bool:
-        """Makes the open unit of work durable. False: the disk can't be written, and it is kept in memory."""
+        """Make the open unit of work durable. Returns False while the disk can't be written: it is kept in memory."""
         for _ in range(_ATTEMPTS):
             if self._memory is not None:
                 return self._recover()
@@ -116,28 +116,28 @@ class Database:
                 self._handle(error)
             else:
                 return True
-        self._degrade("damaged again and again")
+        self._degrade("damaged repeatedly")
         return False
 
     def verify(self) -> bool:
-        """Looks for damage in the whole file (tens of milliseconds for some MiB); False: it was replaced.
+        """Check the whole file for damage (tens of milliseconds for some MiB). Returns False if it was replaced.
 
-        A database this small lives in SQLite's cache, so damage on the disk would show at the next start only.
+        A database this small fits into SQLite's cache, so damage on the disk would be found at the next start only.
         """
         if self.degraded:
             return True
         try:
             self._active().execute("PRAGMA shrink_memory")
-            (verdict,) = self._active().execute("PRAGMA quick_check(1)").fetchone()
+            (result,) = self._active().execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.Error as error:
             self._handle(error)
             return False
-        if verdict != "ok":
-            self._replace(str(verdict))
-        return bool(verdict == "ok")
+        if result != "ok":
+            self._replace(str(result))
+        return bool(result == "ok")
 
     def close(self) -> None:
-        """Commits, empties the log into the database and lets go of the file."""
+        """Commit, copy the log into the database and release the file."""
         if self._disk is not None or self._memory is not None:
             self._retry_at = 0.0
             self.commit()
@@ -178,7 +178,7 @@ class Database:
         self._unit.clear()
 
     def _handle(self, error: sqlite3.Error) -> None:
-        """Makes the database usable again after `error`; raises it when it is our own mistake."""
+        """Make the database usable again after `error`; re-raises it if it is a bug."""
         trouble = trouble_of(error)
         if trouble is Trouble.DAMAGED:
             self._replace(str(error))
@@ -190,8 +190,8 @@ class Database:
     # --- a full or failing disk --------------------------------------------------------------------------
 
     def _degrade(self, why: str) -> None:
-        """Goes on in memory with what is on the disk and the open unit."""
-        _log.error("database: %s; going on in memory", why)
+        """Continue in memory with the content of the disk and the open unit."""
+        _log.error("database: %s; continuing in memory", why)
         self.incidents.append(Incident("unwritable", why))
         memory = sqlite3.connect(":memory:", isolation_level=None)
         copied = self._copy_to(memory)
@@ -207,7 +207,7 @@ class Database:
             self._let_owners_rewrite()
 
     def _copy_to(self, memory: sqlite3.Connection) -> bool:
-        """Copies the disk's content; False: there was a database, and it can't be read any more."""
+        """Copy the disk's content. Returns False if there was a database and it has become unreadable."""
         if self._disk is None:
             return True
         try:
@@ -215,7 +215,7 @@ class Database:
             self._disk.backup(memory)
             return True
         except sqlite3.Error as error:
-            _log.error("database: can't be read either: %s", error)
+            _log.error("database: unreadable, too: %s", error)
             self._disk.close()
             self._disk = None
             return False
@@ -229,14 +229,14 @@ class Database:
         return row_id or 0
 
     def _recover(self) -> bool:
-        """Brings what is in memory to the disk, if it is time to try; whether that worked."""
+        """Write the changes in memory to the disk, if a retry is due. Returns whether they are on the disk."""
         now = self._clock.monotonic()
         if now < self._retry_at:
             return False
         self._retry_at = now + self._retry_s
         self._retry_s = min(2 * self._retry_s, _RETRY_MOST_S)
         try:
-            self._bring_to_disk()
+            self._write_to_disk()
         except (sqlite3.Error, OSError, StorageError) as error:
             _log.debug("database: still %s", error)
             return False
@@ -245,7 +245,7 @@ class Database:
         _log.info("database: on the disk again")
         return True
 
-    def _bring_to_disk(self) -> None:
+    def _write_to_disk(self) -> None:
         if self._disk is None:
             self._disk = self._connect_empty()
         disk = self._disk
@@ -262,9 +262,9 @@ class Database:
             rollback(disk)
 
     def _connect_empty(self) -> sqlite3.Connection:
-        """A disk that could not be read when we started: ours to fill, unless it now shows rows of an earlier run.
+        """Open a disk that was unreadable at the start; raises `StorageError` if it has rows of an earlier run.
 
-        What is in memory was written without knowing these, and ids would clash. They wait for the next start.
+        The rows in memory were written without knowledge of them, and ids would clash. They wait for the next start.
         """
         disk = connect(self._path)
         try:
@@ -285,7 +285,7 @@ class Database:
     # --- a damaged database --------------------------------------------------------------------------------
 
     def _replace(self, why: str) -> None:
-        """Puts a new database in the place of the damaged one."""
+        """Replace the damaged database by a new one."""
         _log.error("database damaged: %s", why)
         if self._disk is not None:
             self._disk.close()
@@ -298,7 +298,7 @@ class Database:
             self.incidents.append(Incident("damaged", f"{why}, set aside as {aside.name}"))
             self._disk = connect(self._path)
             migrate(self._disk)
-            _log.warning("database: %d rows saved from %s", salvage(aside, self._disk), aside.name)
+            _log.warning("database: %d rows salvaged from %s", salvage(aside, self._disk), aside.name)
         except (sqlite3.Error, OSError) as error:
             self._degrade(str(error))
         self._let_owners_rewrite()

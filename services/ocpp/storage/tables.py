@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of the database as their owners see them: all SQL but the schema's is here.
+"""The tables of the database as their owners see them; no other module knows their columns.
 
-Every write is part of the open unit of work; every statement may be repeated. What can't be read is left out: the rest
-is of use without it, and nobody could mend it.
+Every write is part of the open unit of work; every statement may be repeated. Unreadable rows are skipped: they can't
+be repaired, and the rest is usable.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROW = "SELECT id, action, transaction_id, payload, attempts, boot_id, clock_off
 
 
 class OutboxTable:
-    """`outbox.OutboxStore`."""
+    """`durable_lane.OutboxStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -83,7 +83,7 @@ class OutboxTable:
         return list(dropped.items())
 
     def _every_other_update(self, after: int) -> list[tuple[int, str]]:
-        """E04.FR.08: the 1st, 3rd, 5th ... Updated message that is queued."""
+        """E04.FR.08: the 1st, 3rd, 5th ... of the queued Updated messages."""
         rows = self._database.read(
             "SELECT id, transaction_id FROM outbox"
             " WHERE transaction_id IS NOT NULL AND id > ? AND json_extract(payload, '$.eventType') = 'Updated'"
@@ -197,7 +197,8 @@ class CacheTable:
 
 
 class KeyValueTable:
-    """`key_values.KeyValueStore`: JSON values by name, all in memory, as they were when they were put."""
+    """`key_values.KeyValueStore`. An unchanged value is not written again: the stored texts are kept for comparison,
+    not the values, which a caller may change later."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -214,7 +215,7 @@ class KeyValueTable:
         if value is None:
             self._texts.pop(key, None)
             self._database.write("DELETE FROM facts WHERE key = ?", key)
-        elif self._texts.get(key) != text:  # what was put before may be a part of `value`, which has changed since
+        elif self._texts.get(key) != text:
             self._texts[key] = text
             self._write(key, text)
 
@@ -227,9 +228,9 @@ class KeyValueTable:
 
 
 def _decode(text: bytes, what: str) -> Any:
-    """None: unreadable, as what was saved of a damaged database may be."""
+    """Returns None for unreadable text, which a salvaged row may hold."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        _log.error("%s can't be read: %s", what, error)
+        _log.error("%s is unreadable: %s", what, error)
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A damaged database is set aside, its readable rows are saved, and the owners write their state again."""
+"""A damaged database is set aside, its readable rows are salvaged, and the owners write their state again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INSERT = "INSERT INTO outbox(transaction_id, action, payload, boot_id) VALUES (?
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A closed database with 200 messages of about two a page, and a fact."""
+    """A closed database with 200 messages, about two a page, and a value."""
     path = tmp_path / "station.db"
     database = Database(path, clock=ManualClock())
     put_raw(database, "a", b"1")
@@ -33,7 +33,7 @@ def asides(path: Path) -> list[str]:
 
 
 def forget_cache(database: Database) -> None:
-    """As if other pages had been needed since."""
+    """Empty SQLite's cache, as if other pages had been needed since."""
     database.read("PRAGMA shrink_memory")
 
 
@@ -56,8 +56,8 @@ def test_noise_instead_of_a_database(path: Path) -> None:
     assert not Database(path, clock=ManualClock()).replaced
 
 
-def test_what_can_be_read_is_saved(path: Path) -> None:
-    """Pages in the middle are noise: the messages before and after them are still sent."""
+def test_readable_rows_are_salvaged(path: Path) -> None:
+    """Pages in the middle are noise: the messages before and after them survive."""
     spoil(path, 40 * 4096, 45 * 4096)
     database = Database(path, clock=ManualClock())
     assert database.replaced
@@ -93,8 +93,8 @@ def test_damage_while_running(path: Path) -> None:
     assert (raw(again, "a"), raw(again, "b")) == (b"in memory", b"2")
 
 
-def test_damage_met_by_a_write(path: Path) -> None:
-    """The statement that met it is written to the new database, and the commit that follows is durable."""
+def test_damage_found_by_a_write(path: Path) -> None:
+    """The statement that found it is written to the new database, and the next commit is durable."""
     database = Database(path, clock=ManualClock())
     database.on_replaced(lambda: put_raw(database, "owner", b"1"))
     spoil(path, 4096, 10**9)
@@ -108,7 +108,7 @@ def test_damage_met_by_a_write(path: Path) -> None:
     assert again.read("SELECT count(*) FROM outbox WHERE transaction_id = 'm'") == [(1,)]
 
 
-def test_damage_found_by_looking_for_it(path: Path) -> None:
+def test_damage_found_by_verifying(path: Path) -> None:
     database = Database(path, clock=ManualClock())
     assert database.verify()
     spoil(path, 4096, 10**9)
@@ -117,7 +117,7 @@ def test_damage_found_by_looking_for_it(path: Path) -> None:
     assert database.replaced
 
 
-def test_no_more_than_two_are_kept(path: Path) -> None:
+def test_at_most_two_are_kept(path: Path) -> None:
     clock = ManualClock()
     names = []
     for _ in range(4):

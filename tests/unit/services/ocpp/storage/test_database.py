@@ -35,14 +35,14 @@ def reopened(path: Path) -> Database:
     return Database(path, clock=ManualClock())
 
 
-def test_what_was_committed_is_there_after_a_restart(database: Database, path: Path) -> None:
+def test_a_committed_unit_survives_a_restart(database: Database, path: Path) -> None:
     put_raw(database, "clock", b"1")
     assert database.commit()
     database.close()
     assert raw(reopened(path), "clock") == b"1"
 
 
-def test_what_was_not_committed_is_not(database: Database, path: Path, tmp_path: Path) -> None:
+def test_an_uncommitted_unit_is_lost(database: Database, path: Path, tmp_path: Path) -> None:
     put_raw(database, "a", b"1")
     database.commit()
     put_raw(database, "a", b"2")
@@ -52,7 +52,7 @@ def test_what_was_not_committed_is_not(database: Database, path: Path, tmp_path:
     assert raw(reopened(tmp_path / path.name), "a") == b"1"
 
 
-def test_our_own_mistakes_are_raised(database: Database) -> None:
+def test_bugs_are_raised(database: Database) -> None:
     with pytest.raises(sqlite3.OperationalError):
         database.write("INSERT INTO nowhere VALUES (1)")
     with pytest.raises(sqlite3.IntegrityError):
@@ -69,15 +69,15 @@ def test_only_the_owner_may_read(database: Database, path: Path) -> None:
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
 
 
-def test_a_file_that_others_can_read_is_closed_to_them(path: Path) -> None:
+def test_a_file_that_others_can_read_is_made_private(path: Path) -> None:
     path.parent.mkdir()
     path.touch(mode=0o644)
     reopened(path).close()
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_newer_database_is_used_as_it_is(database: Database, path: Path) -> None:
-    """After a failed update the older image goes on (migrations only add)."""
+def test_a_newer_database_is_used_unchanged(database: Database, path: Path) -> None:
+    """After a failed update the older image continues with it (migrations only add)."""
     put_raw(database, "a", b"1")
     database.write("ALTER TABLE facts ADD COLUMN later TEXT")
     database.write("PRAGMA user_version = 99")
@@ -103,15 +103,15 @@ def test_the_log_is_cut_after_one_large_unit(database: Database, path: Path) -> 
         database.write(OUTBOX, "t", b"%d" % number * 1000)
     database.commit()
     log = path.with_name("station.db-wal")
-    assert log.stat().st_size > 10 * 1024 * 1024, "one unit is never cut in two"
+    assert log.stat().st_size > 10 * 1024 * 1024, "a unit is never split"
     for number in range(10):
         put_raw(database, "a", b"%d" % number)
         database.commit()
     assert log.stat().st_size <= 8 * 1024 * 1024
 
 
-def test_the_log_is_written_over_and_not_made_anew(database: Database, path: Path) -> None:
-    """A commit that makes the file grow costs twice as much."""
+def test_the_log_is_overwritten_and_not_created_again(database: Database, path: Path) -> None:
+    """A commit that extends the file costs twice as much."""
     sizes = []
     for number in range(4000):
         put_raw(database, "a", b"%d" % number)
@@ -121,7 +121,7 @@ def test_the_log_is_written_over_and_not_made_anew(database: Database, path: Pat
     assert sizes[2000] == sizes[-1]
 
 
-def _open_and_tell(path: str, results: multiprocessing.SimpleQueue[str]) -> None:
+def _open_and_report(path: str, results: multiprocessing.SimpleQueue[str]) -> None:
     try:
         Database(Path(path), clock=ManualClock())
         results.put("opened")
@@ -129,13 +129,13 @@ def _open_and_tell(path: str, results: multiprocessing.SimpleQueue[str]) -> None
         results.put(str(error))
 
 
-def test_a_second_process_is_turned_away(database: Database, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_process_is_refused(database: Database, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.ocpp.storage.connection._BUSY_S", 0.05)
     put_raw(database, "a", b"1")
     database.commit()
     context = multiprocessing.get_context("fork")
     results: multiprocessing.SimpleQueue[str] = context.SimpleQueue()
-    child = context.Process(target=_open_and_tell, args=(str(path), results))
+    child = context.Process(target=_open_and_report, args=(str(path), results))
     child.start()
     assert "another process" in results.get()
     child.join()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A disk that can't be written: nothing raises, nothing is lost while the process lives, all comes to the disk later.
+"""A disk that can't be written: nothing raises, nothing is lost while the process lives, all is written later.
 
 The full disk is a limit on file sizes (RLIMIT_FSIZE) in a child process: each write beyond it fails with EFBIG.
 """
@@ -26,7 +26,7 @@ def full(is_full: bool) -> None:
 
 
 def in_child(test: Callable[[], None]) -> None:
-    """Runs `test` in a process of its own; its traceback is the assertion's text."""
+    """Run `test` in a process of its own; its traceback is the assertion's text."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -50,7 +50,7 @@ def messages(database: Database) -> list[str]:
     return [row[0] for row in database.read("SELECT transaction_id FROM outbox ORDER BY id")]
 
 
-def test_units_written_on_a_full_disk_come_to_it_later(tmp_path: Path) -> None:
+def test_units_of_a_full_disk_are_written_later(tmp_path: Path) -> None:
     def scenario() -> None:
         clock = ManualClock()
         path = tmp_path / "station.db"
@@ -61,7 +61,7 @@ def test_units_written_on_a_full_disk_come_to_it_later(tmp_path: Path) -> None:
         second = database.write(INSERT, "m2", b"2" * 9000)
         assert not database.commit()
         assert database.degraded
-        assert messages(database) == ["m1", "m2"], "reading goes on"
+        assert messages(database) == ["m1", "m2"], "reading still works"
         assert database.write(INSERT, "m3", b"3") == second + 1 == first + 2
         database.write("DELETE FROM outbox WHERE id = ?", first)
         clock.advance(10)
@@ -83,7 +83,7 @@ def test_units_written_on_a_full_disk_come_to_it_later(tmp_path: Path) -> None:
 
 
 def test_the_open_unit_is_kept_whole(tmp_path: Path) -> None:
-    """A write that no longer fits into SQLite's cache meets the full disk before the commit does."""
+    """A write that no longer fits into SQLite's cache reaches the full disk before the commit does."""
 
     def scenario() -> None:
         clock = ManualClock()
@@ -105,8 +105,8 @@ def test_the_open_unit_is_kept_whole(tmp_path: Path) -> None:
     in_child(scenario)
 
 
-def test_tries_are_spaced(tmp_path: Path) -> None:
-    """A long journal on a disk that stays full must not be tried with each message."""
+def test_retries_are_spaced(tmp_path: Path) -> None:
+    """A long journal on a disk that stays full must not be retried with each message."""
 
     def scenario() -> None:
         clock = ManualClock()
@@ -141,14 +141,14 @@ def test_full_at_the_first_start(tmp_path: Path) -> None:
 
 
 def test_full_at_a_later_start(tmp_path: Path) -> None:
-    """The queue of yesterday is there, though nothing can be written."""
+    """The queue of the last run is there, although nothing can be written."""
 
     def scenario() -> None:
         clock = ManualClock()
         database = Database(tmp_path / "station.db", clock=clock)
         database.write(INSERT, "m1", b"1")
         database.commit()
-        os._exit(0)  # like a kill: what was committed is still in the log
+        os._exit(0)  # like a kill: the committed unit is still in the log
 
     in_child(scenario)
 
@@ -194,8 +194,8 @@ def test_a_long_outage_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pyt
     in_child(scenario)
 
 
-def test_a_database_that_cant_be_made_at_all(tmp_path: Path) -> None:
-    """A path that is a folder: the station serves from memory, and says so."""
+def test_a_database_that_cant_be_created(tmp_path: Path) -> None:
+    """A path that is a folder: the station works from memory, and reports it."""
     (tmp_path / "station.db").mkdir()
     database = Database(tmp_path / "station.db", clock=ManualClock())
     put_raw(database, "a", b"1")
@@ -204,8 +204,8 @@ def test_a_database_that_cant_be_made_at_all(tmp_path: Path) -> None:
     assert database.incidents
 
 
-def test_a_disk_that_comes_back_with_old_data_is_left_alone(tmp_path: Path) -> None:
-    """What could not be read at the start is not mixed with what was written without knowing it."""
+def test_a_disk_that_returns_with_old_data_is_not_written(tmp_path: Path) -> None:
+    """Rows that were unreadable at the start are not mixed with rows written without knowledge of them."""
     clock = ManualClock()
     path = tmp_path / "station.db"
     old = Database(path, clock=clock)
@@ -225,7 +225,7 @@ def test_a_disk_that_comes_back_with_old_data_is_left_alone(tmp_path: Path) -> N
     assert messages(Database(path, clock=clock)) == ["old"]
 
 
-def test_a_disk_that_dies_leaves_what_the_owners_know(tmp_path: Path) -> None:
+def test_a_dead_disk_leaves_what_the_owners_know(tmp_path: Path) -> None:
     database = Database(tmp_path / "station.db", clock=ManualClock())
     put_raw(database, "owned", b"1")
     put_raw(database, "not owned", b"1")
@@ -233,7 +233,7 @@ def test_a_disk_that_dies_leaves_what_the_owners_know(tmp_path: Path) -> None:
     database.on_replaced(lambda: put_raw(database, "owned", b"1"))
     put_raw(database, "open unit", b"1")
     assert database._disk is not None
-    database._disk.close()  # from now on nothing can be read
+    database._disk.close()  # from now on reading fails, too
     database._degrade("dead")
     assert database.degraded
     assert [raw(database, key) for key in ("owned", "not owned", "open unit")] == [b"1", None, b"1"]

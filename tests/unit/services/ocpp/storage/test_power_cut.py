@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever the instant of a power cut: committed units are whole, uncommitted ones absent."""
+"""A power cut at any instant: committed units are whole, uncommitted ones absent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def put_unit(database: Database, number: int) -> None:
 
 
 def units(database: Database) -> tuple[int, int, int]:
-    """The last unit as each table tells it; equal if units are whole."""
+    """The last unit in each table; equal if units are whole."""
     (queued,) = database.read("SELECT count(*) FROM outbox")[0]
     state = database.read("SELECT state FROM transactions")
     return queued, int(state[0][0]) if state else 0, int(raw(database, "unit") or b"0")
@@ -57,7 +57,7 @@ def test_power_cut_between_any_two_steps(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_power_cut_in_the_middle_of_writing(tmp_path: Path, seed: int) -> None:
-    """What was written after the last fsync may be there in part, or be noise."""
+    """Bytes written after the last fsync may be there in part, or be noise."""
     dice = random.Random(seed)
     path = tmp_path / "live" / "station.db"
     database = Database(path, clock=SystemClock())
@@ -91,7 +91,7 @@ def _work_until_killed(path: Path, pipe: int) -> None:
 
 @pytest.mark.parametrize("wanted", [1, 7, 60])
 def test_killed_while_working(tmp_path: Path, wanted: int) -> None:
-    """Every unit that was told of is there, and at most one that was not."""
+    """Every reported unit is there, and at most one that was not reported."""
     path = tmp_path / "station.db"
     reader, writer = os.pipe()
     child = os.fork()
@@ -102,10 +102,10 @@ def test_killed_while_working(tmp_path: Path, wanted: int) -> None:
             os._exit(1)
     os.close(writer)
     with os.fdopen(reader, "rb") as lines:
-        told = [int(lines.readline()) for _ in range(wanted)]
+        reported = [int(lines.readline()) for _ in range(wanted)]
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        told += [int(line) for line in lines if line.endswith(b"\n")]
-    queued, state, fact = units(Database(path, clock=SystemClock()))
-    assert queued == state == fact
-    assert told[-1] <= queued <= told[-1] + 1
+        reported += [int(line) for line in lines if line.endswith(b"\n")]
+    queued, state, value = units(Database(path, clock=SystemClock()))
+    assert queued == state == value
+    assert reported[-1] <= queued <= reported[-1] + 1

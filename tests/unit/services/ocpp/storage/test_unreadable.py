@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Noise in a stored value, of which SQLite knows nothing: the station starts, and everything else is as it was."""
+"""Noise in a stored value, which SQLite can't notice: the station starts, and everything else is unchanged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def restart(bench: StationBench) -> None:
     bench.link_up()
 
 
-def test_a_message_is_left_out(bench: StationBench) -> None:
+def test_an_unreadable_message_is_skipped(bench: StationBench) -> None:
     queued = len(bench.context.outbox)
     spoil(bench, "outbox", "payload", "id = (SELECT min(id) FROM outbox)")
     bench.restart_service()
@@ -55,15 +55,15 @@ def test_a_message_is_left_out(bench: StationBench) -> None:
     assert len(bench.context.outbox) == 0
 
 
-def test_a_transaction_is_left_out(bench: StationBench) -> None:
+def test_an_unreadable_transaction_is_skipped(bench: StationBench) -> None:
     spoil(bench, "transactions", "state")
     restart(bench)
     assert bench.context.hal.evses[2].transaction_id is None
-    assert not bench.permitted(2), "nobody charges without a transaction"
+    assert not bench.permitted(2), "no charging without a transaction"
     assert bench.context.model.get(keys.EV_CONNECTION_TIME_OUT) == 77
 
 
-def test_facts_and_cached_tokens_are_left_out(bench: StationBench) -> None:
+def test_unreadable_values_and_cached_tokens_are_skipped(bench: StationBench) -> None:
     bench.link_up()
     spoil(bench, "facts", "value")
     spoil(bench, "auth_cache", "info")
