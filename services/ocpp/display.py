@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from firmware.contract import Page, Phase, Show
+from services.ocpp.signals import CardResult
 
 if TYPE_CHECKING:
     from services.ocpp.context import Context
@@ -22,19 +23,18 @@ _REFUSAL_S = 5.0
 
 _WOUND_UP = (Phase.STOPPING, Phase.FINISHED)
 
-_WORDS = {
-    "rejected": "This card is not accepted.",
-    "not_allowed_here": "This card can't be used at this outlet.",
-    "not_yours": "This outlet is in use with another card.",
-    "no_evse_selected": "Please choose an outlet on the screen first.",
-    "offline": "We can't reach the operator at the moment. Please try again later.",
-    "unavailable": "This outlet is out of service.",
-    "faulted": "This outlet is out of service.",
-    "error": "We could not check this card. Please try again.",
-    "several_cards": "Please hold only one card to the reader.",
-    "unreadable": "We could not read this card. Please try again.",
+_REASONS = {
+    CardResult.REJECTED: "This card is not accepted.",
+    CardResult.NOT_ALLOWED_HERE: "This card can't be used at this outlet.",
+    CardResult.NOT_YOURS: "This outlet is in use with another card.",
+    CardResult.NO_EVSE_SELECTED: "Please choose an outlet on the screen first.",
+    CardResult.OFFLINE: "We can't reach the operator at the moment. Please try again later.",
+    CardResult.UNAVAILABLE: "This outlet is out of service.",
+    CardResult.FAULTED: "This outlet is out of service.",
+    CardResult.ERROR: "We could not check this card. Please try again.",
+    CardResult.SEVERAL_CARDS: "Please hold only one card to the reader.",
+    CardResult.UNREADABLE: "We could not read this card. Please try again.",
 }
-_WORDS_OTHERWISE = "Please try again."
 _PROMPT = "Please hold your card to the reader."
 
 
@@ -53,12 +53,12 @@ class Display:
 
     def card(self, outcome: CardOutcome, now: float) -> None:
         """Explain a refused card on the display of its EVSE, or on all if no EVSE was selected."""
-        if outcome.outcome in ("started", "stopped"):
+        if outcome.result in (CardResult.STARTED, CardResult.STOPPED):
             self._refused.clear()
             return
         for screen, evse in self.screens.items():
             if outcome.evse in (None, evse):
-                self._refused[screen] = (_WORDS.get(outcome.outcome, _WORDS_OTHERWISE), now + _REFUSAL_S)
+                self._refused[screen] = (_REASONS[outcome.result], now + _REFUSAL_S)
 
     def update(self, now: float) -> None:
         """Send the pages that have changed."""
@@ -69,7 +69,7 @@ class Display:
                 self.context.hal.ask(Show(screen, page.value, text))
 
     def next_deadline(self) -> float | None:
-        return min((until for _words, until in self._refused.values()), default=None)
+        return min((until for _reason, until in self._refused.values()), default=None)
 
     def _page(self, screen: int, evse: Evse, now: float) -> tuple[Page, dict[str, str]]:
         refused = self._refused.get(screen)

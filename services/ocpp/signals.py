@@ -8,6 +8,7 @@ station delivers each signal, in the order of emission, to every block.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = [
     "AuthorisationRequested",
     "Authorised",
     "CardOutcome",
+    "CardResult",
     "CertificatesChanged",
     "ClockMoved",
     "Connected",
@@ -174,12 +176,29 @@ class ResetWaits:
     waits: bool
 
 
+class CardResult(str, Enum):
+    """What a presented card did, or why it was refused."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    REJECTED = "rejected"
+    NOT_ALLOWED_HERE = "not_allowed_here"
+    NOT_YOURS = "not_yours"
+    NO_EVSE_SELECTED = "no_evse_selected"
+    OFFLINE = "offline"
+    UNAVAILABLE = "unavailable"
+    FAULTED = "faulted"
+    ERROR = "error"
+    SEVERAL_CARDS = "several_cards"
+    UNREADABLE = "unreadable"
+
+
 @dataclass(frozen=True, slots=True)
 class CardOutcome:
     """The outcome of a presented card, for the display and local observers."""
 
     uid: str
-    outcome: str
+    result: CardResult
     evse: int | None = None
 
 

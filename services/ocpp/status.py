@@ -46,6 +46,6 @@ def status(station: Station, *, firmware_version: str) -> ServiceStatus:
 
 def notice(happened: TransactionChanged | CardOutcome) -> TransactionNotice | CardNotice:
     if isinstance(happened, CardOutcome):
-        return CardNotice(happened.uid, happened.outcome)
+        return CardNotice(happened.uid, happened.result.value)
     change = cast("Literal['started', 'updated', 'ended']", happened.change)
     return TransactionNotice(happened.evse, happened.transaction_id, change)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """C Authorization: who may charge, and what a presented card means.
 
-The driver selects an EVSE before presenting a card (touching its display, or plugging in when that leaves only one
-EVSE waiting). A card is one of: the one that charges here (it stops), a stranger (the CSMS is asked), a member of
-the same group (it stops), or a master pass (everything stops). The last two are known only from the CSMS. A card that
-charges elsewhere starts a second session only where its driver touched the display: the cable that waits may be
-another driver's.
+The EV driver selects an EVSE before presenting a card, by touching its display, or by plugging in if no other EVSE is
+waiting for a card. The card that started the session there stops it, and so does a card of the same group; a master
+pass stops all sessions; any other card starts one. The CSMS is asked about all but the first. A card that charges
+elsewhere starts a second session only if the display was touched: the waiting vehicle may be another driver's.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from services.ocpp.context import Block, Context, Failure
 from services.ocpp.device_model import keys
 from services.ocpp.hal_view import NotStartable
 from services.ocpp.id_tokens import is_group, same_token
+from services.ocpp.signals import CardResult
 
 if TYPE_CHECKING:
     from services.ocpp.hal_view import Evse
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ClearCacheResponse,
         IdTokenInfoType,
         IdTokenType,
+        ReasonEnumType,
     )
 
 __all__ = ["Authorization"]
@@ -37,12 +38,12 @@ __all__ = ["Authorization"]
 _log = logging.getLogger(__name__)
 
 _SELECTION_S = 60.0
-"""How long a touched EVSE stays selected without a card."""
+"""How long an EVSE stays selected without a card."""
 
 
 @dataclass(slots=True)
-class _Asked:
-    """A token whose Authorize is under way."""
+class _Check:
+    """A token that is being authorised."""
 
     id_token: IdTokenType
     evse: int | None
@@ -60,13 +61,14 @@ class Authorization(Block):
         self._touched = False
         """The selected EVSE was chosen at its display."""
         self._selected_until: float | None = None
-        self._asked: list[_Asked] = []
+        self._checks: list[_Check] = []
+        """Those for which the CSMS has been asked."""
 
     def on_call(self, action: Action, request: Any, now: float) -> ClearCacheResponse:
         cleared = self.context.authorization_cache.clear()
         return {"status": "Accepted" if cleared else "Rejected"}  # C11.FR.03, C11.FR.04
 
-    # --- the driver --------------------------------------------------------------------------------------
+    # --- the EV driver --------------------------------------------------------------------------------------
 
     def on_hal_event(self, event: Event, now: float) -> None:
         match event:
@@ -75,9 +77,9 @@ class Authorization(Block):
             case Plugged(evse=evse) if self.context.hal.selected is None and self._waiting_for_driver() == [evse]:
                 self._select(evse, now, touched=False)
             case CardPresented():
-                self._card(event.uid, now)
+                self._on_card(event.uid, now)
             case CardUnreadable():
-                self._outcome("", event.problem.value)
+                self._report("", CardResult(event.problem.value))
 
     def _select(self, evse: int, now: float, *, touched: bool) -> None:
         self.context.hal.selected, self._selected_until, self._touched = evse, now + _SELECTION_S, touched
@@ -86,16 +88,17 @@ class Authorization(Block):
         self.context.hal.selected, self._selected_until, self._touched = None, None, False
 
     def _waiting_for_driver(self) -> list[int]:
+        """EVSEs with a vehicle and no token. A faulted one is included: its card is refused for that reason."""
         return [
             evse.evse
             for evse in self.context.hal.evses.values()
             if evse.plugged and evse.id_token is None and evse.operative and not evse.stopping
         ]
 
-    def _card(self, uid: str, now: float) -> None:
+    def _on_card(self, uid: str, now: float) -> None:
         id_token: IdTokenType = {"idToken": uid, "type": "ISO14443"}
-        if any(same_token(asked.id_token, id_token) for asked in self._asked):
-            return  # still held to the reader, or shown twice: the answer is on its way
+        if any(same_token(check.id_token, id_token) for check in self._checks):
+            return  # still held to the reader, or presented twice: the answer is pending
         evse_id = self.context.hal.selected
         if evse_id is None:
             waiting = self._waiting_for_driver()
@@ -104,61 +107,61 @@ class Authorization(Block):
         held = evse if evse and evse.id_token else self._evse_held_by(id_token)
         if held is not None and same_token(held.id_token, id_token) and (held is evse or not self._touched):
             self._stop(held, id_token, "Local")  # C01.FR.03, C09.FR.07, E07.FR.01
-            self._outcome(uid, "stopped", held.evse)
+            self._report(uid, CardResult.STOPPED, held.evse)
             return
         refusal = self._why_unusable(evse)
         if refusal is not None:
-            self._outcome(uid, refusal, evse_id)
+            self._report(uid, refusal, evse_id)
             return
-        self._authorise(_Asked(id_token, evse_id, None, card=True), now)
+        self._authorise(_Check(id_token, evse_id, None, card=True), now)
 
     def _evse_held_by(self, id_token: IdTokenType) -> Evse | None:
-        """The EVSE that this token alone can mean when none was selected."""
+        """The EVSE where this token is in use, if there is exactly one."""
         held = [evse for evse in self.context.hal.evses.values() if same_token(evse.id_token, id_token)]
         return held[0] if len(held) == 1 else None
 
-    def _why_unusable(self, evse: Evse | None) -> str | None:
-        """The outcome of a card other than the charging one if it can't be used here now, or None.
+    def _why_unusable(self, evse: Evse | None) -> CardResult | None:
+        """Why a card other than the charging one can't be used here now, or None.
 
         While a transaction runs every card is checked: it may be of the same group or a master pass.
         """
         if evse is None:
             running = any(each.transaction_id for each in self.context.hal.evses.values())
-            return None if running else "no_evse_selected"
+            return None if running else CardResult.NO_EVSE_SELECTED
         if evse.transaction_id is not None:
             return None
         obstacle = self.context.hal.why_not_startable(evse, even_if_in_use=True)
         if obstacle is None:
             return None
-        return "faulted" if obstacle is NotStartable.FAULTED else "unavailable"
+        return CardResult.FAULTED if obstacle is NotStartable.FAULTED else CardResult.UNAVAILABLE
 
     # --- asking the CSMS -------------------------------------------------------------------------------------
 
     def on_signal(self, signal: signals.Signal, now: float) -> None:
         match signal:
             case signals.AuthorisationRequested():
-                self._authorise(_Asked(signal.id_token, signal.evse, signal.remote_start_id, card=False), now)
+                self._authorise(_Check(signal.id_token, signal.evse, signal.remote_start_id, card=False), now)
             case signals.TokenInformed():
                 self.context.authorization_cache.learn(signal.id_token, signal.info, now)
             case signals.TransactionChanged(change="started") if signal.evse == self.context.hal.selected:
                 self._deselect()
 
-    def _authorise(self, asked: _Asked, now: float) -> None:
-        """By what is known here, where that may decide; else by asking the CSMS."""
-        info = self._known(asked, now)
+    def _authorise(self, check: _Check, now: float) -> None:
+        """By the information stored here, where it is sufficient; otherwise by asking the CSMS."""
+        info = self._local_info(check, now)
         if info is not None:
-            self._decide(asked, info)
+            self._apply(check, info)
         elif self.context.model.find(keys.DISABLE_REMOTE_AUTHORIZATION):  # part 2, 2.3.8
-            self._outcome(asked.id_token["idToken"], "rejected", asked.evse)
+            self._report(check.id_token["idToken"], CardResult.REJECTED, check.evse)
         elif self.context.registration.online:
-            self._ask(asked)
+            self._ask(check)
         else:
-            self._outcome(asked.id_token["idToken"], "offline", asked.evse)
+            self._report(check.id_token["idToken"], CardResult.OFFLINE, check.evse)
 
-    def _known(self, asked: _Asked, now: float) -> IdTokenInfoType | None:
-        """What decides without the CSMS, or None."""
-        model, cached = self.context.model, self.context.authorization_cache.find(asked.id_token, now)
-        if cached is not None and self._is_of_the_group(asked, cached):
+    def _local_info(self, check: _Check, now: float) -> IdTokenInfoType | None:
+        """The information that suffices without asking the CSMS, or None."""
+        model, cached = self.context.model, self.context.authorization_cache.find(check.id_token, now)
+        if cached is not None and self._is_of_the_group(check, cached):
             return cached  # C01.FR.03, C09.FR.07
         if not self.context.registration.online:
             if cached is not None:
@@ -171,71 +174,73 @@ class Authorization(Block):
         # C10.FR.03, C12.FR.05; part 2, 2.4.6
         return cached if model.find(keys.AUTH_CACHE_DISABLE_POST_AUTHORIZE) else None
 
-    def _is_of_the_group(self, asked: _Asked, info: IdTokenInfoType) -> bool:
-        """Is this an accepted token of the group that charges at the EVSE?"""
-        evse = self.context.hal.evses.get(asked.evse or 0)
+    def _is_of_the_group(self, check: _Check, info: IdTokenInfoType) -> bool:
+        """Whether this is an accepted token of the group that charges at the EVSE."""
+        evse = self.context.hal.evses.get(check.evse or 0)
         if evse is None or evse.id_token is None or info["status"] != "Accepted":
             return False
         return same_token(info.get("groupIdToken"), evse.group)
 
-    def _ask(self, asked: _Asked) -> None:
-        self._asked.append(asked)
-        self._show_asked()
-        self.context.outbox.send("Authorize", {"idToken": asked.id_token})  # C01.FR.02, C09.FR.05
+    def _ask(self, check: _Check) -> None:
+        self._checks.append(check)
+        self._show_checks()
+        self.context.outbox.send("Authorize", {"idToken": check.id_token})  # C01.FR.02, C09.FR.05
 
-    def _show_asked(self) -> None:
+    def _show_checks(self) -> None:
         for evse in self.context.hal.evses.values():
-            evse.authorising = any(asked.evse == evse.evse for asked in self._asked)
+            evse.authorising = any(check.evse == evse.evse for check in self._checks)
 
     def on_answer(self, action: Action, request: AuthorizeRequest, answer: Any, now: float) -> None:
-        asked = next((each for each in self._asked if same_token(each.id_token, request["idToken"])), None)
-        if asked is None:
+        check = next((each for each in self._checks if same_token(each.id_token, request["idToken"])), None)
+        if check is None:
             return
-        self._asked.remove(asked)
-        self._show_asked()
-        uid = asked.id_token["idToken"]
+        self._checks.remove(check)
+        self._show_checks()
+        uid = check.id_token["idToken"]
         if isinstance(answer, Failure):
-            self._outcome(uid, "offline" if answer.code in ("offline", "timeout") else "error", asked.evse)
+            unreachable = answer.code in ("offline", "timeout")
+            self._report(uid, CardResult.OFFLINE if unreachable else CardResult.ERROR, check.evse)
             return
         response: AuthorizeResponse = answer
-        self.context.authorization_cache.learn(asked.id_token, response["idTokenInfo"], now)  # C10.FR.04
-        self._decide(asked, response["idTokenInfo"])
+        self.context.authorization_cache.learn(check.id_token, response["idTokenInfo"], now)  # C10.FR.04
+        self._apply(check, response["idTokenInfo"])
 
-    def _decide(self, asked: _Asked, info: IdTokenInfoType) -> None:
-        uid, group = asked.id_token["idToken"], info.get("groupIdToken")
+    def _apply(self, check: _Check, info: IdTokenInfoType) -> None:
+        """Start, stop or refuse, as the information about the token and the state of the EVSE require."""
+        uid, group = check.id_token["idToken"], info.get("groupIdToken")
         if info["status"] != "Accepted":  # C09.FR.11
-            self._outcome(uid, "rejected", asked.evse)
+            self._report(uid, CardResult.REJECTED, check.evse)
             return
         if self._is_master_pass(group):
-            self._use_master_pass(asked)
+            self._use_master_pass(check)
             return
-        evse = self.context.hal.evses.get(asked.evse or 0)
+        evse = self.context.hal.evses.get(check.evse or 0)
         if evse is None:
             evse = self._evse_of_group(group)
             if evse is None:
-                self._outcome(uid, "no_evse_selected")
+                self._report(uid, CardResult.NO_EVSE_SELECTED)
                 return
-        if evse.is_taken and not _resumes(evse, asked.id_token):
-            self._use_on_running(asked, evse, group)
+        if evse.is_taken and not _resumes(evse, check.id_token):
+            self._use_on_running(check, evse, group)
             return
         if not self._allowed_at(evse, info):  # C01.FR.21
-            self._outcome(uid, "not_allowed_here", evse.evse)
+            self._report(uid, CardResult.NOT_ALLOWED_HERE, evse.evse)
             return
         if self.context.hal.why_not_startable(evse, even_if_in_use=True) is not None:
-            self._outcome(uid, "unavailable", evse.evse)
+            self._report(uid, CardResult.UNAVAILABLE, evse.evse)
             return
         self._deselect()
-        self._outcome(uid, "started", evse.evse)
-        self.context.emit(signals.Authorised(evse.evse, asked.id_token, info, asked.remote_start_id))
+        self._report(uid, CardResult.STARTED, evse.evse)
+        self.context.emit(signals.Authorised(evse.evse, check.id_token, info, check.remote_start_id))
 
-    def _use_on_running(self, asked: _Asked, evse: Evse, group: IdTokenType | None) -> None:
-        """A valid token at an EVSE that another one holds: the same group may stop it (C09.FR.03)."""
-        uid = asked.id_token["idToken"]
-        if asked.card and evse.id_token is not None and same_token(group, evse.group):
-            self._stop(evse, asked.id_token, "Local")
-            self._outcome(uid, "stopped", evse.evse)
+    def _use_on_running(self, check: _Check, evse: Evse, group: IdTokenType | None) -> None:
+        """An accepted token at an EVSE that another token holds: one of the same group stops it (C09.FR.03)."""
+        uid = check.id_token["idToken"]
+        if check.card and evse.id_token is not None and same_token(group, evse.group):
+            self._stop(evse, check.id_token, "Local")
+            self._report(uid, CardResult.STOPPED, evse.evse)
         else:  # C01.FR.23
-            self._outcome(uid, "not_yours", evse.evse)
+            self._report(uid, CardResult.NOT_YOURS, evse.evse)
 
     def _evse_of_group(self, group: IdTokenType | None) -> Evse | None:
         running = [evse for evse in self.context.hal.evses.values() if evse.id_token and same_token(group, evse.group)]
@@ -248,20 +253,20 @@ class Authorization(Block):
         master = self.context.model.get(keys.MASTER_PASS_GROUP_ID)
         return bool(master) and is_group(group, master)
 
-    def _use_master_pass(self, asked: _Asked) -> None:
-        """C16.FR.02: all ongoing transactions stop; C16.FR.03: none starts."""
+    def _use_master_pass(self, check: _Check) -> None:
+        """C16.FR.02: stop all ongoing transactions; C16.FR.03: start none."""
         running = [evse for evse in self.context.hal.evses.values() if evse.transaction_id]
         for evse in running:
-            self._stop(evse, asked.id_token, "MasterPass")
-        self._outcome(asked.id_token["idToken"], "stopped" if running else "rejected", asked.evse)
+            self._stop(evse, check.id_token, "MasterPass")
+        self._report(check.id_token["idToken"], CardResult.STOPPED if running else CardResult.REJECTED, check.evse)
 
-    def _stop(self, evse: Evse, id_token: IdTokenType, reason: Any) -> None:
+    def _stop(self, evse: Evse, id_token: IdTokenType, reason: ReasonEnumType) -> None:
         self._deselect()
         self.context.emit(signals.StopRequested(evse.evse, "StopAuthorized", reason, id_token))
 
-    def _outcome(self, uid: str, outcome: str, evse: int | None = None) -> None:
-        _log.info("card: %s (EVSE %s)", outcome, evse or "-")
-        self.context.emit(signals.CardOutcome(uid, outcome, evse))
+    def _report(self, uid: str, result: CardResult, evse: int | None = None) -> None:
+        _log.info("card: %s (EVSE %s)", result.value, evse or "-")
+        self.context.emit(signals.CardOutcome(uid, result, evse))
 
     # --- time -----------------------------------------------------------------------------------------------------
 

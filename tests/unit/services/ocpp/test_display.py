@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from firmware.contract import CardProblem, EnergyFlow, Fault, Show
+from services.ocpp.signals import CardOutcome, CardResult
 from tests.support.station_bench import StationBench
 
 CARD = "04A1B2C3D4E580"
@@ -89,6 +90,18 @@ def test_a_bad_card_is_explained_everywhere(bench: StationBench, problem: CardPr
     assert (page(bench), page(bench, 2)) == ("rejected", "rejected")
 
 
+@pytest.mark.parametrize("result", sorted(set(CardResult) - {CardResult.STARTED, CardResult.STOPPED}))
+def test_every_refusal_has_a_reason(bench: StationBench, result: CardResult) -> None:
+    def refuse(now: float) -> None:
+        bench.context.emit(CardOutcome("", result))
+        bench.station.on_time(now)
+
+    bench.handle(refuse)
+    shown, text = bench.shown[1]
+    assert shown == "rejected"
+    assert text["reason"].endswith(".")
+
+
 def test_out_of_service_and_faults(bench: StationBench) -> None:
     bench.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 1}})
     assert (page(bench), page(bench, 2)) == ("unavailable", "idle")
@@ -105,7 +118,7 @@ def test_offline(bench: StationBench) -> None:
     assert page(bench) == "idle"
 
 
-def test_charging_goes_on_while_offline(bench: StationBench) -> None:
+def test_charging_continues_while_offline(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     bench.energy_on(1)
@@ -113,7 +126,7 @@ def test_charging_goes_on_while_offline(bench: StationBench) -> None:
     assert (page(bench), page(bench, 2)) == ("charging", "offline")
 
 
-def test_a_new_hal_is_told_anew(bench: StationBench) -> None:
+def test_a_new_hal_gets_every_page_again(bench: StationBench) -> None:
     bench.hal_dies()
     bench.shown.clear()
     bench.hal_up()

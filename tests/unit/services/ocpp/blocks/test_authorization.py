@@ -19,7 +19,7 @@ GROUP = {"idToken": "family", "type": "Central"}
 
 
 def outcomes(bench: StationBench) -> list[str]:
-    return [notice.outcome for notice in bench.notices if isinstance(notice, CardOutcome)]
+    return [notice.result.value for notice in bench.notices if isinstance(notice, CardOutcome)]
 
 
 def accept(bench: StationBench, **info: Any) -> None:
