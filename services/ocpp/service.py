@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shell round the station's core: the only part of the service that owns a loop, a socket, a file or a timer.
+"""The shell around the station's core: connects it to the event loop, the sockets and the database.
 
-Everything that comes in goes the same way: the core is told, the database commits, and only then do frames, commands
-and acknowledgements leave. The HAL's first snapshot tells what kind of boot this is, so the station is started when it
-has come, or after `_HAL_PATIENCE_S` without it.
+Everything that arrives is handled the same way: the core handles the event, the database commits, and only then do
+frames, commands and acknowledgements leave. The HAL's first snapshot describes the board's boot, so the station starts
+when that arrives, or without it after `_HAL_PATIENCE_S`.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ _RETRY_COMMIT_S = 1.0
 _VERIFY_S = 300.0
 _COUNTERS_S = 0.2
 _SECURITY_EVENTS = {"unwritable": "MemoryExhaustion", "damaged": "DatabaseReplaced"}
-"""The appendix has no event for a damaged database: that name is ours."""
+"""The appendix has no event for a damaged database: DatabaseReplaced is a vendor's event."""
 _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Service:
-    """`baywatt-ocpp`; implements the listeners of the HAL client and of the CSMS link."""
+    """`baywatt-ocpp`; implements the listeners of the links to the HAL and to the CSMS."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Service:
         self._link = CsmsLink(self._parts.link_settings, self, clock=clock, random=random.random, dial_via=dial_via)
         self._tasks = TaskRunner(
             self._parts.workers(),
-            lambda task, report: self._tell(lambda station, now: station.on_task(task, report, now)),
+            lambda task, report: self._handle(lambda station, now: station.on_task(task, report, now)),
         )
         self._station: Station | None = None
         self._early: list[Callable[[Station, float], None]] = []
@@ -122,10 +122,10 @@ class Service:
             event(self._station, now)
         self._finish(now)
 
-    # --- the one way in -----------------------------------------------------------------------------------------
+    # --- units of work ------------------------------------------------------------------------------------------
 
-    def _tell(self, event: Callable[[Station, float], None]) -> None:
-        """One unit of work; kept for later while the station has not started."""
+    def _handle(self, event: Callable[[Station, float], None]) -> None:
+        """One unit of work; deferred until the station has started."""
         if self._station is None:
             self._early.append(event)
             return
@@ -139,14 +139,14 @@ class Service:
             return
         step = station.take_step()
         self._carry_out(step, durable=self._commit(station))
-        self._loop.call_soon(self._keep_up, station, now)  # while the CSMS reads
+        self._loop.call_soon(self._after_step, station, now)  # while the CSMS reads
 
-    def _keep_up(self, station: Station, now: float) -> None:
+    def _after_step(self, station: Station, now: float) -> None:
         self._publish_status(station)
         self._set_timer(station, now)
 
     def _commit(self, station: Station) -> bool:
-        """Whether what was written is on the disk; if not, it is tried again."""
+        """Whether the changes are on disk; if not, the commit is retried."""
         durable = self._parts.database.commit()
         if durable:
             station.context.outbox.durable.flushed()
@@ -161,7 +161,7 @@ class Service:
         self._on_timer()
 
     def _publish_status(self, station: Station) -> None:
-        """At once when something happened; when only counters moved, a little later and all together."""
+        """At once after an event; when only counters have changed, with a short delay, for several changes at once."""
         now = status(station, firmware_version=self._parts.firmware_version)
         events = replace(now, queued_messages=0, last_contact_mono_s=None)
         if events != self._published:
@@ -176,7 +176,7 @@ class Service:
             self._feed.publish(status(self._station, firmware_version=self._parts.firmware_version))
 
     def _report_incidents(self) -> None:
-        """Trouble with the disk is a security event."""
+        """A problem of the disk is a security event."""
         database = self._parts.database
         incidents, database.incidents = database.incidents, []
         for incident in incidents:
@@ -186,28 +186,28 @@ class Service:
 
     def _report(self, event: SecurityEvent | None) -> None:
         if event is not None:
-            self._tell(lambda station, now: station.on_security_event(event, now))
+            self._handle(lambda station, now: station.on_security_event(event, now))
 
     async def _verify_database(self) -> None:
-        """Damage on the disk hides behind SQLite's cache; look for it now and then."""
+        """Check the files periodically: SQLite's cache hides damage on the disk."""
         while True:
             await asyncio.sleep(_VERIFY_S)
             self._parts.database.verify()
-            self._tell(lambda station, now: station.on_time(now))
+            self._handle(lambda station, now: station.on_time(now))
 
     def _carry_out(self, step: Step, *, durable: bool) -> None:
         for frame in step.frames:
             self._link.send(frame)
         for command in step.commands:
             self._ask_hal(command)
-        for happened in step.notices:
-            self._feed.publish(notice(happened))
+        for signal in step.notices:
+            self._feed.publish(notice(signal))
         if step.acknowledge is not None and durable and self._hal.state is LinkState.UP:
             self._hal.acknowledge(step.acknowledge)
         for task in step.tasks:
             self._tasks.take(task)
         for order in step.orders:
-            self._order(order)
+            self._move_link(order)
 
     def _ask_hal(self, command: Command) -> None:
         if self._hal.state is not LinkState.UP:
@@ -215,16 +215,16 @@ class Service:
         try:
             self._hal.request(command)
         except ContractError as error:
-            _log.warning("the HAL could not be asked: %s", error)
+            _log.warning("the command could not be sent to the HAL: %s", error)
 
-    def _order(self, order: LinkOrder) -> None:
+    def _move_link(self, order: LinkOrder) -> None:
         if order.action == "stop":
             self._link.disconnect(order.reason)
         else:
             self._link.reconnect()
 
     def _set_timer(self, station: Station, now: float) -> None:
-        """A timer that is early enough stays as it is: deadlines move with each message, most of them away."""
+        """Keep a timer that is early enough: deadlines change with each message, and most become later."""
         deadline = station.next_deadline()
         if deadline is None or self._timer_at <= deadline:
             return
@@ -235,7 +235,7 @@ class Service:
 
     def _on_timer(self) -> None:
         self._timer_at = math.inf
-        self._tell(lambda station, now: station.on_time(now))
+        self._handle(lambda station, now: station.on_time(now))
 
     # --- HalWatcher -------------------------------------------------------------------------------------------------
 
@@ -243,23 +243,23 @@ class Service:
         if self._station is None:
             self._start_station(Boot(snapshot.boot_id, snapshot.boot_cause, snapshot.serial_number))
         elif self._station.context.outbox.boot_id != snapshot.boot_id:
-            # We had to start without it: from now on this is the boot that a restart of ours is compared with.
+            # Started without the HAL: from now on, a restart of this process compares with the boot that it reports.
             self._station.context.outbox.boot_id = snapshot.boot_id
             self._parts.key_values.put(Key.BOOT_ID, snapshot.boot_id)
-        self._tell(lambda station, now: station.on_hal_up(snapshot, now))
+        self._handle(lambda station, now: station.on_hal_up(snapshot, now))
         self._link.links_changed(dict(snapshot.links))
 
     def on_hal_event(self, stamped: Stamped) -> None:
-        self._tell(lambda station, now: station.on_hal_event(stamped, now))
+        self._handle(lambda station, now: station.on_hal_event(stamped, now))
         if isinstance(stamped.event, LinkChanged) and self._station is not None:
             self._link.links_changed(dict(self._station.context.hal.links))
 
     def _on_hal_answer(self, answer: Answer) -> None:
         if isinstance(answer, Refused):
-            _log.warning("the HAL refused: %s %s", answer.problem.value, answer.detail)
+            _log.warning("the HAL refused a command: %s %s", answer.problem.value, answer.detail)
 
     def on_hal_down(self, reason: str) -> None:
-        self._tell(lambda station, now: station.on_hal_down(now))
+        self._handle(lambda station, now: station.on_hal_down(now))
 
     # --- LinkListener -----------------------------------------------------------------------------------------------
 
@@ -267,13 +267,13 @@ class Service:
         if profile.security_profile >= 2:
             self._parts.tls.connected()
         self._report(self._failures.connected(profile))
-        self._tell(lambda station, now: station.on_link_up(profile, now))
+        self._handle(lambda station, now: station.on_link_up(profile, now))
 
     def on_link_frame(self, frame: str | bytes) -> None:
-        self._tell(lambda station, now: station.on_frame(frame, now))
+        self._handle(lambda station, now: station.on_frame(frame, now))
 
     def on_link_down(self, reason: str) -> None:
-        self._tell(lambda station, now: station.on_link_down(now))
+        self._handle(lambda station, now: station.on_link_down(now))
 
     def on_link_failed(self, profile: NetworkProfile, reason: str, kind: FailureKind) -> None:
         self._report(self._failures.failed(profile, reason, kind))

@@ -17,7 +17,7 @@ __all__ = ["notice", "status"]
 
 
 def status(station: Station, *, firmware_version: str) -> ServiceStatus:
-    """How things stand now. `last_contact_mono_s` is rounded to the second, so that it changes rarely."""
+    """The present state. `last_contact_mono_s` is rounded down to the second, so that it changes rarely."""
     context, registration = station.context, station.context.registration
     contact = registration.last_contact
     return ServiceStatus(
@@ -44,8 +44,8 @@ def status(station: Station, *, firmware_version: str) -> ServiceStatus:
     )
 
 
-def notice(happened: TransactionChanged | CardOutcome) -> TransactionNotice | CardNotice:
-    if isinstance(happened, CardOutcome):
-        return CardNotice(happened.uid, happened.result.value)
-    change = cast("Literal['started', 'updated', 'ended']", happened.change)
-    return TransactionNotice(happened.evse, happened.transaction_id, change)
+def notice(signal: TransactionChanged | CardOutcome) -> TransactionNotice | CardNotice:
+    if isinstance(signal, CardOutcome):
+        return CardNotice(signal.uid, signal.result.value)
+    change = cast("Literal['started', 'updated', 'ended']", signal.change)
+    return TransactionNotice(signal.evse, signal.transaction_id, change)

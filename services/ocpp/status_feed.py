@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells local observers how the OCPP service stands (`firmware/contract/status.py`).
+"""Publishes the OCPP service's state to local observers (`firmware/contract/status.py`).
 
-A new connection gets the last status first, then everything that is published. Nothing is read from it: a peer
-that speaks is closed. Slow readers are closed too; they come back and get the status again.
+A new connection gets the last status first, then everything that is published. The feed takes no messages: a peer that
+sends one is disconnected. So is a slow reader, which gets the status again when it reconnects.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class StatusFeed:
         await self._listener.close()
 
     def publish(self, message: FromService) -> None:
-        """Tell everyone; a status like the last one is not repeated. Works before `start` and without observers."""
+        """Send to all observers; a status equal to the last one is not repeated. Also works before `start`."""
         if isinstance(message, ServiceStatus):
             if message == self._status:
                 return
@@ -66,4 +66,4 @@ class StatusFeed:
 
     def on_closed(self, connection: Connection[Struct], reason: str) -> None:
         self._connections.discard(connection)
-        _log.debug("an observer of the status feed is gone: %s", reason)
+        _log.debug("an observer of the status feed has disconnected: %s", reason)
