@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which password is presented to the CSMS: BasicAuthPassword (A01.FR.01).
 
-A new BasicAuthPassword is in force as soon as it is stored, before the CSMS learns that it was accepted. If that
-answer gets lost, the CSMS keeps the old one (A01.FR.04), and every connection would be refused. So the password that
-the CSMS accepted last is remembered: when the new one is refused, the old one is tried, and if it is accepted, the
-change is undone. From the first connection with the new password on, the old one is forgotten.
+A new BasicAuthPassword is in force as soon as it is stored, before the CSMS receives the answer. If that answer gets
+lost, the CSMS keeps the old one (A01.FR.04), and every connection would be refused. So the password that the CSMS
+accepted last is remembered: when the new one is refused, the old one is tried, and if it is accepted, the change is
+undone. From the first connection with the new password on, the old one is forgotten.
 """
 
 from __future__ import annotations

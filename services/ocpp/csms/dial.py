@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attempt to reach a CSMS: URL, credentials, TLS, WebSocket handshake, and what a failure means.
+"""One attempt to connect to a CSMS: URL, credentials, TLS, WebSocket handshake, and the kind of a failure.
 
 Security profiles (block A, A00): 0 no authentication, for the laboratory; 1 HTTP Basic over `ws:`; 2 HTTP Basic over
 `wss:`; 3 client certificate over `wss:`. A URL whose scheme belongs to another profile is not dialled (`A00.FR.001`):
-a password must not leave on an open line because of a typing error.
+a typing error must not send a password unencrypted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 FailureKind = Literal["refused", "unauthorised", "tls", "timeout", "protocol", "dns", "unreachable"]
-"""`dns` and `unreachable`: the CSMS was not even reached."""
+"""With `dns` and `unreachable`, the CSMS was not reached."""
 
 MAX_FRAME_BYTES: Final = 256 * 1024
 """A larger message is answered by closing the connection with 1009 (RFC 6455, section 7.4.1)."""
@@ -48,7 +48,7 @@ _SUBPROTOCOL: Final = Subprotocol("ocpp2.0.1")
 _CLOSE_TIMEOUT_S: Final = 2.0
 _MAX_UNSENT_BYTES: Final = 4 * MAX_FRAME_BYTES
 
-# What OpenSSL says when the CSMS offers only old versions (A00.FR.316) or only weak suites (A00.FR.323).
+# OpenSSL's errors when the CSMS offers only old versions (A00.FR.316) or only weak suites (A00.FR.323).
 _VERSION_ERRORS: Final = (
     "UNSUPPORTED_PROTOCOL",
     "TLSV1_ALERT_PROTOCOL_VERSION",
@@ -65,17 +65,17 @@ _CIPHER_ERRORS: Final = (
 _SECURITY_EVENTS: Final = ("InvalidCsmsCertificate", "InvalidTLSVersion", "InvalidTLSCipherSuite")
 
 _log = logging.getLogger(__name__)
-# At DEBUG the library writes every header and frame, with the passwords in them.
+# At DEBUG the library logs every header and frame, including passwords.
 _library_log = logging.getLogger("services.ocpp.csms.link.websockets")
 _library_log.setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinkSettings:
-    """What the link needs to know; asked for anew before each attempt.
+    """How to connect; read again before each attempt.
 
-    `profiles` are in order of NetworkConfigurationPriority. `tls` gives the context for one attempt with a profile 2
-    or 3 (`services.ocpp.csms.tls`). Password and identity never appear in `repr`.
+    `profiles` are in order of NetworkConfigurationPriority. `tls` returns the context for one attempt with security
+    profile 2 or 3 (`services.ocpp.csms.tls`). Password and identity never appear in `repr`.
     """
 
     identity: str
@@ -93,7 +93,7 @@ class LinkSettings:
 
 
 class DialError(Exception):
-    """The attempt came to nothing; caught by the link, never seen outside."""
+    """The attempt failed; the link catches this."""
 
     def __init__(self, kind: FailureKind, reason: str) -> None:
         super().__init__(f"{kind}: {reason}")
@@ -104,7 +104,7 @@ class DialError(Exception):
 def connection_url(url: str, identity: str) -> str:
     """The endpoint URL with the percent-encoded identity as last part of the path (part 4, section 3.1.1).
 
-    A slash at the end is not doubled. User and password in the URL are dropped: credentials have their own variables.
+    A slash at the end is not doubled. User and password are removed from the URL: credentials have their own variables.
     """
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
@@ -112,16 +112,16 @@ def connection_url(url: str, identity: str) -> str:
 
 
 def security_event(reason: str) -> str | None:
-    """The security event that a failure of kind `tls` calls for (`A00.FR.310`, `.316`, `.323`), if any."""
+    """The security event for a failure of kind `tls` (`A00.FR.310`, `.316`, `.323`), if any."""
     name = reason.partition(":")[0]
     return name if name in _SECURITY_EVENTS else None
 
 
 async def dial(settings: LinkSettings, profile: NetworkProfile, dial_via: str | None = None) -> ClientConnection:
-    """An open WebSocket with subprotocol `ocpp2.0.1`, or `DialError`; leaves nothing behind when it fails.
+    """An open WebSocket with subprotocol `ocpp2.0.1`. Raises `DialError`, and then leaves no connection open.
 
-    `dial_via`: a Unix socket that stands for the network of a rig: it is told host, port and interface in a line of
-    JSON and then carries the bytes.
+    `dial_via`: a Unix socket that takes the place of the network on a rig. It receives host, port and interface in a
+    line of JSON and then relays the bytes.
     """
     try:
         async with asyncio.timeout(settings.open_timeout_s):
@@ -166,7 +166,7 @@ async def _open(settings: LinkSettings, profile: NetworkProfile, dial_via: str |
 
 class _Connection(ClientConnection):
     def data_received(self, data: bytes) -> None:
-        """Pongs leave unasked: what a CSMS that pings without end does not read would fill our memory."""
+        """Pongs are sent automatically: a CSMS that keeps pinging without reading them would fill our memory."""
         super().data_received(data)
         if self.transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
             _log.warning("the CSMS does not read: connection dropped")
@@ -175,7 +175,7 @@ class _Connection(ClientConnection):
 
 class _Connect(connect):
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """Redirects are not followed: only SetNetworkProfile says where the CSMS is."""
+        """Redirects are not followed: only SetNetworkProfile sets the CSMS's address."""
         return exc
 
 
@@ -186,18 +186,18 @@ def _headers(settings: LinkSettings, profile: NetworkProfile) -> dict[str, str]:
     if settings.basic_auth_password is None:
         raise DialError("unauthorised", "no BasicAuthPassword is set")
     credentials = base64.b64encode(f"{settings.identity}:{settings.basic_auth_password}".encode()).decode()
-    register_secret(credentials)  # a server may send it back where we don't expect it, and errors repeat that
+    register_secret(credentials)  # a server may send it back in unexpected places, which error texts then repeat
     return {"Authorization": f"Basic {credentials}"}
 
 
 def _tls_options(settings: LinkSettings, profile: NetworkProfile) -> dict[str, Any]:
     secure = profile.url.startswith("wss:")
     if secure != (profile.security_profile >= 2):
-        raise DialError("tls", f"security profile {profile.security_profile} does not go with this URL's scheme")
+        raise DialError("tls", f"security profile {profile.security_profile} does not fit the URL's scheme")
     if not secure:
         return {}
     if settings.tls is None:
-        raise DialError("tls", "there are no certificates")
+        raise DialError("tls", "no certificates are configured")
     try:
         return {"ssl": settings.tls(profile)}
     except (OSError, BaywattError) as error:  # ssl.SSLError is an OSError
@@ -224,7 +224,7 @@ async def _reach_relay(path: str, url: str, interface: str) -> socket.socket:
 
 
 def _detect_dead_peers(connection: ClientConnection) -> None:
-    """Even with pings off, a peer that is gone without a word is noticed: by TCP, within a few minutes."""
+    """TCP keep-alive: even with pings off, a peer that has vanished is noticed within a few minutes."""
     connected = connection.transport.get_extra_info("socket")
     if connected is None or connected.family == socket.AF_UNIX:
         return
@@ -271,6 +271,6 @@ def _tls_reason(error: ssl.SSLError) -> str:
 
 
 def _short(error: Exception) -> str:
-    """The cause in a few words; no more, because what a peer sent may be in it."""
+    """The cause, cut to a bounded length because it may contain what the peer sent."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
     return text[:120]

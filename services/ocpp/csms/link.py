@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The connection to the CSMS: keeps a WebSocket open (part 4, sections 3 and 5) and passes on the frames received.
 
-One task, `run`, dials as `ConnectionPolicy` says, and holds the connection until it ends, for whatever reason. It
-knows nothing of OCPP's messages. All other methods set a flag or queue a frame, and return immediately:
+One task, `run`, dials the slots that `ConnectionPolicy` returns, and holds the connection until it ends. It knows
+nothing of OCPP's messages. All other methods set a flag or queue a frame, and return immediately:
 
 - `send` puts a frame into a bounded buffer. Frames for a connection that has ended are dropped: the sender keeps a
   message that must not get lost until it is answered;

@@ -2,17 +2,17 @@
 """Which network profile to dial next, and when (B10 with the errata of 2025-01 and 2025-04; part 4, section 5.3).
 
 - After a start: the first slot of NetworkConfigurationPriority, at once (`B10.FR.04`). Each slot gets
-  NetworkProfileConnectionAttempts attempts, then the next one has its turn, round and round (`B10.FR.03`,
-  `B10.FR.08`, `B10.FR.09`: never stop).
-- After the loss of a connection the slot that carried it comes first, as it is the proven one.
-- Between attempts lies the back-off: RetryBackOffWaitMinimum plus a random part of at most RetryBackOffRandomRange
+  NetworkProfileConnectionAttempts attempts, then the next slot is tried, in rotation (`B10.FR.03`, `B10.FR.08`,
+  `B10.FR.09`: without end).
+- After the loss of a connection its slot comes first: it is proven to work.
+- Between attempts there is a back-off: RetryBackOffWaitMinimum plus a random part of at most RetryBackOffRandomRange
   seconds; after each failure it is doubled and gets a new random part, RetryBackOffRepeatTimes times; then it stays.
-  A connection that comes up starts it afresh (erratum of 2025-04). It goes on over a change of slot: the slots of a
-  station often lead to one and the same overloaded CSMS.
-- Slots whose interface is down are passed over, unless all are: a wrong report must not strand a station. When an
-  interface comes up, the back-off starts afresh.
+  A successful connection resets it (erratum of 2025-04). A change of slot does not: the slots of a station often lead
+  to the same overloaded CSMS.
+- Slots whose interface is down are skipped, unless all are down: a wrong report must not strand a station. When an
+  interface comes up, the back-off is reset.
 
-Pure: time and chance are passed in.
+Pure: time and random numbers are passed in.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Final
 
 __all__ = ["Attempt", "ConnectionPolicy", "RetryRules"]
 
-_SHORTEST_WAIT_S: Final = 0.1  # a station set to wait 0 s must not spin
-_LONGEST_WAIT_S: Final = 86_400.0  # nor one set to double for ever be lost
+_SHORTEST_WAIT_S: Final = 0.1  # with a wait of 0 s, the station must not dial in a busy loop
+_LONGEST_WAIT_S: Final = 86_400.0  # with many doublings, it must still dial once a day
 
 
 @dataclass(frozen=True, slots=True)
 class RetryRules:
-    """The variables of OCPPCommCtrlr that this module obeys; odd values are read as the nearest sensible ones."""
+    """The variables of OCPPCommCtrlr for attempts to connect; values out of range count as the nearest in range."""
 
     attempts_per_slot: int = 3
     """NetworkProfileConnectionAttempts"""
@@ -50,7 +50,7 @@ class Attempt:
 
 
 class ConnectionPolicy:
-    """Tell it what happened, ask it `next`. `random` gives a number of [0, 1)."""
+    """Report each outcome to it; `next` returns what to dial. `random` returns numbers of [0, 1)."""
 
     def __init__(self, random: Callable[[], float], rules: RetryRules | None = None) -> None:
         self._random = random
@@ -65,14 +65,14 @@ class ConnectionPolicy:
         self._due = float("-inf")
 
     def configure(self, order: tuple[int, ...], rules: RetryRules) -> None:
-        """The slots in order of priority and the rules that hold from the next failure on."""
+        """Set the slots in order of priority, and the rules that apply from the next failure on."""
         self._order = order
         self._rules = rules
 
     def next(self, usable: Collection[int]) -> Attempt | None:
         """The next attempt; None without any slot. `usable`: the slots whose interface is not known to be down.
 
-        Only looks: the answer stays the same until something is reported.
+        Without side effects: the result is the same until an outcome is reported.
         """
         if not self._order:
             return None
@@ -82,11 +82,11 @@ class ConnectionPolicy:
         for _ in self._order:
             if slot in usable:
                 break
-            slot = self._after(slot)  # all of them down: once around, back where it began
+            slot = self._after(slot)  # all are down: this ends at the slot where it began
         return Attempt(slot, self._due)
 
     def failed(self, slot: int, now: float) -> None:
-        """An attempt to connect to `slot` came to nothing."""
+        """An attempt to connect to `slot` failed."""
         if slot != self._current:
             self._current, self._attempts = slot, 0
         self._attempts += 1
@@ -104,14 +104,14 @@ class ConnectionPolicy:
         self._wait(now)
 
     def restart(self, slot: int | None = None) -> None:
-        """Dial at once: `slot` if it is given and known, else the proven one, else the first."""
+        """Make the next attempt due at once: `slot` if it is given and known, else the proven one, else the first."""
         self._current = slot if slot in self._order else self._proven
         self._attempts = 0
         self._forget_back_off()
         self._due = float("-inf")
 
     def link_up(self, now: float) -> None:
-        """An interface has come up: there is reason to hope, but a flapping one must not make us hammer the CSMS."""
+        """An interface has come up: shorten the wait, but to no less than the first back-off, as it may be flapping."""
         if self._due <= now:
             return
         due = self._due
