@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The test cases, a module or more for each functional block: `<block>_<topic>.py`. Every module here is imported."""
+"""The test cases: one or more modules `<block>_<topic>.py` for each functional block. Every module here is imported."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block A: going to a more secure profile, and not back (A05)."""
+"""Block A: upgrading to a more secure profile, and not back (A05)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tools.pki import Authority, server_context
 
 _PRIORITY = "OCPPCommCtrlr.NetworkConfigurationPriority"
 _NO_DOWNGRADE_S = 8.0
-"""How long the station is watched while only a less secure endpoint is there."""
+"""The time for which only a less secure endpoint is there."""
 
 
 async def _offer(t: Bench, url: str, profile: int, status: str | tuple[str, ...]) -> tuple[str, str]:
-    """Step 1: a profile for a slot that is not in use; gives that slot and the one in use."""
+    """Step 1: a profile for a slot that is not in use; returns that slot and the one in use."""
     active = await t.get_variable("OCPPCommCtrlr.ActiveNetworkProfile") or "1"
     free = "2" if active != "2" else "1"
     data: dict[str, Any] = {
@@ -45,7 +45,7 @@ async def _prioritise(t: Bench, slots: tuple[str, ...], *statuses: str, req: str
 
 
 async def _upgrade(t: Bench, endpoint: Endpoint, profile: int) -> None:
-    """Steps 1 to 14: the station boots at `endpoint`, says so, and has forgotten the less secure slot."""
+    """Steps 1 to 14: the station boots at `endpoint`, reports its profile, and has removed the less secure slot."""
     free, active = await _offer(t, endpoint.url, profile, "Accepted")
     await _prioritise(t, (free, active), "Accepted", "RebootRequired", req="A05.FR.04")
     t.step(6)
@@ -68,7 +68,7 @@ async def _upgrade(t: Bench, endpoint: Endpoint, profile: int) -> None:
 
 @case("TC_A_19_CS", limit_s=180)
 async def tc_a_19_cs(t: Bench) -> None:
-    """Red when: the less secure slot stays in the priority after the upgrade. From 1 to 2, then from 2 to 3."""
+    """Red when: the less secure slot stays in the priority after the upgrade (from 1 to 2, then from 2 to 3)."""
     root = t.csms_root = Authority("CSMS root 1")
     await reusable_states.certificate_installed(t, "CSMSRootCertificate", root.pem)
     tls = server_context(root.server(), t.folder)
@@ -92,19 +92,19 @@ async def tc_a_19_cs(t: Bench) -> None:
 
 @case("TC_A_20_CS")
 async def tc_a_20_cs(t: Bench) -> None:
-    """Red when: a station that trusts nobody lets itself be sent to a TLS endpoint."""
+    """Red when: a station without a CSMS root accepts the priority of a TLS endpoint."""
     free, active = await _offer(t, "wss://localhost:9/ocpp", 2, ("Accepted", "Rejected"))
     await _prioritise(t, (free, active), "Rejected", req="A05.FR.02")
 
 
 @case("TC_A_21_CS", preconditions=Preconditions(security_profile=2))
 async def tc_a_21_cs(t: Bench) -> None:
-    """Red when: a station without a certificate of its own lets itself be sent to profile 3."""
+    """Red when: a station without a certificate of its own accepts the priority of a profile 3."""
     free, active = await _offer(t, "wss://localhost:9/ocpp", 3, ("Accepted", "Rejected"))
     await _prioritise(t, (free, active), "Rejected", req="A05.FR.03")
 
 
 @case("TC_A_22_CS", preconditions=Preconditions(security_profile=2))
 async def tc_a_22_cs(t: Bench) -> None:
-    """Red when: a profile without TLS is taken into a slot."""
+    """Red when: a profile without TLS is accepted into a slot."""
     await _offer(t, "ws://localhost:9/ocpp", 1, "Rejected")

@@ -30,10 +30,10 @@ def _check_basic(t: Bench, attempt: Attempt, password: str) -> None:
     """The Authorization header: Basic, the identity, the password as UTF-8."""
     scheme, _, coded = attempt.headers.get("authorization", "").partition(" ")
     t.check(scheme == "Basic", "A00.FR.202", f"the Authorization header's scheme is {scheme!r}")
-    name, _, shown = base64.b64decode(coded).decode().partition(":")
+    name, _, sent = base64.b64decode(coded).decode().partition(":")
     t.check(attempt.path.endswith("/" + name), "A00.FR.204", "the user name is not the identity in the URL")
-    t.check(shown == password, "A00.FR.205", "the password is not the configured one")
-    good = 16 <= len(shown) <= 40 and _PASSWORD_CHARACTERS.issuperset(shown)
+    t.check(sent == password, "A00.FR.205", "the password is not the configured one")
+    good = 16 <= len(sent) <= 40 and _PASSWORD_CHARACTERS.issuperset(sent)
     t.check(good, "A00.FR.205", "the password is not a passwordString of 16 to 40 characters")
 
 
@@ -45,7 +45,7 @@ async def _set_password(t: Bench, value: str, status: str | tuple[str, ...], req
 
 @case("TC_A_01_CS")
 async def tc_a_01_cs(t: Bench) -> None:
-    """Red when: the password is sent as hexadecimal, as OCPP 1.6 has it."""
+    """Red when: the password is sent in hexadecimal, as in OCPP 1.6."""
     tries = len(t.csms.attempts)
     t.step(1)
     await reusable_states.booted(t)
@@ -54,7 +54,7 @@ async def tc_a_01_cs(t: Bench) -> None:
 
 @case("TC_A_09_CS")
 async def tc_a_09_cs(t: Bench) -> None:
-    """Red when: the new password is used at the next boot only."""
+    """Red when: the new password is used only after the next boot."""
     tries = len(t.csms.attempts)
     t.main.password = _NEW_PASSWORD
     t.step(2)
@@ -66,7 +66,7 @@ async def tc_a_09_cs(t: Bench) -> None:
 
 @case("TC_A_10_CS")
 async def tc_a_10_cs(t: Bench) -> None:
-    """Red when: a password of 15 characters is taken, or the old one is forgotten."""
+    """Red when: a password of 15 characters is accepted, or the old one is lost."""
     t.step(2)
     await _set_password(t, "fifteenletters1", "Rejected", "A01.FR.04")
     t.step(3)
@@ -111,8 +111,8 @@ async def tc_a_04_cs(t: Bench) -> None:
 async def tc_a_05_cs(t: Bench) -> None:
     """Red when: an expired certificate is accepted, or the security event is missing.
 
-    The wildcard certificate of the erratum has no row here: `localhost`, the only name that every laptop resolves,
-    has no domain in which a wildcard could stand. The station's unit tests have it.
+    The wildcard certificate of the erratum is not tested here: `localhost`, the only name that every laptop resolves,
+    has no domain for a wildcard. The station's unit tests have it.
     """
     root = t.csms_root
     assert root is not None
@@ -122,15 +122,15 @@ async def tc_a_05_cs(t: Bench) -> None:
     for name, bad in (
         ("expired", root.server(expired=True)),
         ("valid from tomorrow on", root.server(future=True)),
-        ("signed by a stranger", Authority(root_name := "CSMS root 1").server()),
+        ("signed by an unknown root", Authority(root_name := "CSMS root 1").server()),
         ("for another host", root.server("csms.example.com")),
     ):
-        t.transcript.add("tool", "present", name, root_name if name == "signed by a stranger" else None)
+        t.transcript.add("tool", "present", name, root_name if name == "signed by an unknown root" else None)
         await _refuses(t, bad, good, name)
 
 
 async def _refuses(t: Bench, bad: Issued, good: Issued, name: str) -> None:
-    """Steps 4 to 11: the station does not go on with `bad`, and tells of it when it is back with `good`."""
+    """Steps 4 to 11: the station ends the handshake with `bad`, and reports it when it is connected with `good`."""
     assert t.main.tls is not None
     t.step(7)
     use_certificate(t.main.tls, bad, t.folder)
@@ -148,7 +148,7 @@ async def _refuses(t: Bench, bad: Issued, good: Issued, name: str) -> None:
 
 @case("TC_A_06_CS", preconditions=Preconditions(security_profile=2), limit_s=120)
 async def tc_a_06_cs(t: Bench) -> None:
-    """Red when: the station speaks TLS 1.1 when the CSMS knows nothing newer."""
+    """Red when: the station accepts TLS 1.1 from a CSMS that has nothing newer."""
     await t.configure({"OCPPCommCtrlr.NetworkProfileConnectionAttempts": "1"})
     mark, port = t.mark(), t.main.port
     t.step(1)
@@ -158,7 +158,7 @@ async def tc_a_06_cs(t: Bench) -> None:
     t.step(3)
     async with asyncio.timeout(60):
         answered = await _answer_with_tls_1_1(t.main.host, port)
-    t.check(answered, "A00.FR.316", "the station went on with TLS 1.1")
+    t.check(answered, "A00.FR.316", "the station continued with TLS 1.1")
     await t.main.open(port)
     t.step(10)
     await t.expect("BootNotification", req="B01.FR.01", within=60)
@@ -170,9 +170,9 @@ async def tc_a_06_cs(t: Bench) -> None:
 
 
 async def _answer_with_tls_1_1(host: str, port: int) -> bool:
-    """One ServerHello of TLS 1.1 for the first who comes, in literal bytes: today's libraries no longer speak it.
+    """Answers the first client with a ServerHello of TLS 1.1, as literal bytes: today's libraries no longer have it.
 
-    Gives whether the client broke off with an alert, as it must.
+    Returns whether the client ended the handshake, with an alert, as it must.
     """
     done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
     hello = bytes.fromhex("0302") + bytes(range(32)) + bytes.fromhex("00c00900")
@@ -195,9 +195,9 @@ async def _answer_with_tls_1_1(host: str, port: int) -> bool:
 
 @case("TC_A_07_CS", preconditions=Preconditions(security_profile=3))
 async def tc_a_07_cs(t: Bench) -> None:
-    """Red when: the certificate that the station asked for does not carry its serial number.
+    """Red when: the certificate that the station requested does not carry its serial number.
 
-    The tool has made the certificate of the factory itself, so that the station asks for one of its own first.
+    The factory certificate is made by the tool, so the station first requests one.
     """
     serial_number = _serial_number(t)
     await certificates.renewed(t, serial_number=serial_number)
@@ -221,14 +221,14 @@ def _serial_number(t: Bench) -> str:
 
 @case("TC_A_11_CS", preconditions=Preconditions(security_profile=3))
 async def tc_a_11_cs(t: Bench) -> None:
-    """Red when: the station goes on with its old connection after a new certificate."""
+    """Red when: the station keeps its old connection after it has received a new certificate."""
     t.step(1)
     await certificates.renewed(t, serial_number=_serial_number(t))
 
 
 @case("TC_A_14_CS", preconditions=Preconditions(security_profile=3))
 async def tc_a_14_cs(t: Bench) -> None:
-    """Red when: a certificate of a stranger's hierarchy is taken."""
+    """Red when: a certificate of another hierarchy is accepted."""
     t.step(3)
     csr = await certificates.signing_request(t)
     t.step(6)
@@ -245,7 +245,7 @@ async def tc_a_14_cs(t: Bench) -> None:
 
 @case("TC_A_15_CS", preconditions=Preconditions(security_profile=3))
 async def tc_a_15_cs(t: Bench) -> None:
-    """Red when: the station asks again at once after its request was rejected."""
+    """Red when: the station repeats its request at once after it was rejected."""
     t.answer("SignCertificate", {"status": "Rejected"})
     t.step(3)
     await certificates.signing_request(t)

@@ -18,7 +18,7 @@ from tools.conformance.peer.transcript import Message
 from tools.conformance.run.registry import case
 
 _EARLY_S = 0.2
-"""How much earlier than a set time a message may seem to come, for the ways it has to go."""
+"""How much too early a message may seem to come, because the times of two messages are compared."""
 
 
 def _not_yet(status: str, interval_s: int) -> Callable[[Message], Payload]:
@@ -42,7 +42,7 @@ async def tc_b_01_cs(t: Bench) -> None:
 
 @case("TC_B_02_CS")
 async def tc_b_02_cs(t: Bench) -> None:
-    """Red when: a StatusNotification leaves while the boot is Pending, or RequestStartTransaction is accepted."""
+    """Red when: a StatusNotification is sent while the boot is Pending, or RequestStartTransaction is accepted."""
     t.answer("BootNotification", _not_yet("Pending", 60), times=1)
     await t.manual("reboot")
     t.step(1)
@@ -110,7 +110,7 @@ _THRESHOLD_S = 4
 
 
 async def _offline_plug_in(t: Bench, wait_minimum_s: int, offline_s: float) -> int:
-    """Steps 1 to 3 of the two offline cases; gives the mark of the reconnection."""
+    """Steps 1 to 3 of the two offline cases; returns the mark of the reconnection."""
     await t.configure(
         {
             "OCPPCommCtrlr.OfflineThreshold": str(_THRESHOLD_S),
@@ -131,7 +131,7 @@ async def _offline_plug_in(t: Bench, wait_minimum_s: int, offline_s: float) -> i
 
 
 async def _queued_start(t: Bench) -> None:
-    """A transaction that the cable has started while offline is reported, too."""
+    """A transaction that the cable has started while offline is also reported."""
     start, _ = await reusable_states.tx_points(t)
     if "EVConnected" in start:
         t.session().connected = True
@@ -190,7 +190,7 @@ async def tc_b_57_cs(t: Bench) -> None:
 
 
 async def _reconnects_after(t: Bench, wait_s: int, *, hang_up: bool) -> None:
-    """The next attempt comes not earlier than `wait_s` after the connection, or the last attempt, ended."""
+    """The next attempt is not earlier than `wait_s` after the end of the connection, or of the last attempt."""
     tries = len(t.csms.attempts)
     if hang_up:
         await t.hang_up()

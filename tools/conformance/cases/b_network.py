@@ -55,14 +55,14 @@ async def _boots_at(t: Bench, endpoint: Endpoint) -> None:
 
 @case("TC_B_43_CS")
 async def tc_b_43_cs(t: Bench) -> None:
-    """Red when: a profile for slot 999, which no station has, is accepted."""
+    """Red when: a profile is accepted for slot 999, which no station has."""
     t.step(2)
     await _set_profile(t, 999, t.main.url, "Rejected", "B09.FR.02")
 
 
 @case("TC_B_45_CS", limit_s=120)
 async def tc_b_45_cs(t: Bench) -> None:
-    """Red when: the station reconnects to the old slot although another comes first in the priority."""
+    """Red when: the station reconnects to the old slot although another one is first in the priority."""
     second = await t.csms.open_endpoint("second", password=t.fixtures.password)
     await _migrate(t, second)
     tries = len(t.csms.attempts)
@@ -88,7 +88,7 @@ async def tc_b_46_cs(t: Bench) -> None:
 
 @case("TC_B_50_CS", preconditions=Preconditions(security_profile=2), limit_s=120)
 async def tc_b_50_cs(t: Bench) -> None:
-    """Red when: the station does not trust a CSMS root that was installed while it ran."""
+    """Red when: the station does not trust a CSMS root that was installed while it was running."""
     root = certificates.new_csms_root(t, "CSMS root 2")
     context = server_context(root.server(), t.folder)
     second = await t.csms.open_endpoint("second", password=t.fixtures.password, tls=context)

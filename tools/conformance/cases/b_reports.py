@@ -24,7 +24,7 @@ def _expected(t: Bench) -> Iterator[tuple[RequiredVariable, int | None]]:
 
 
 def _check_each(t: Bench, variables: Sequence[Reported], req: str) -> None:
-    """Characteristics are given, and a list type gives its values."""
+    """Every variable has characteristics, and one of a list type has its values."""
     for variable in variables:
         t.check(variable.data_type, req, f"{variable} has no variableCharacteristics")
         if variable.data_type in LIST_TYPES:
@@ -40,7 +40,7 @@ async def tc_b_12_cs(t: Bench) -> None:
     for variable in variables:
         for kind, attribute in variable.attributes.items():
             mutability = attribute.get("mutability", "ReadWrite")
-            text = f"{kind} of {variable} is {mutability}, so it does not belong into this report"
+            text = f"{kind} of {variable} is {mutability}, which does not belong into this report"
             t.check(mutability in ("ReadWrite", "WriteOnly"), "B07.FR.07", text)
     for row, evse in _expected(t):
         if row.writable:
@@ -71,7 +71,7 @@ async def tc_b_14_cs(t: Bench) -> None:
     for evse in t.fixtures.evses:
         t.check(("EVSE", evse) in states, "B07.FR.09", f"no AvailabilityState of EVSE {evse}")
     settings = [str(v) for v in variables if v.component.endswith("Ctrlr") and v.mutability == "ReadWrite"]
-    t.check(not settings, "B07.FR.09", f"a summary is about availability and problems, not settings: {settings[:3]}")
+    t.check(not settings, "B07.FR.09", f"a summary reports availability and problems, not settings: {settings[:3]}")
 
 
 @case("TC_B_53_CS")
@@ -90,7 +90,7 @@ async def tc_b_53_cs(t: Bench) -> None:
 
 
 def _check_against(t: Bench, row: RequiredVariable, found: Reported) -> None:
-    """Type and mutability as part 2 gives them (a list may be of another of the list types)."""
+    """Type and mutability are those of part 2 (a list may be of another list type)."""
     same = found.data_type == row.data_type or {found.data_type, row.data_type} <= LIST_TYPES
     t.check(same, "part 2, 2.1 to 2.14", f"{found} is a {found.data_type}, expected {row.data_type}")
     if row.writable is not None:
@@ -100,10 +100,10 @@ def _check_against(t: Bench, row: RequiredVariable, found: Reported) -> None:
 
 
 def _check_value(t: Bench, variable: Reported) -> None:
-    """Erratum 6.2.19: a value for all that can be read, but EVSE.Power, which has a maxLimit."""
+    """Erratum 6.2.19: every readable variable has a value, except EVSE.Power, which has a maxLimit."""
     req = "part 6, erratum 6.2.19"
     if variable.mutability == "WriteOnly":
-        t.check(variable.value is None, req, f"{variable} is WriteOnly and must not show its value")
+        t.check(variable.value is None, req, f"{variable} is WriteOnly and must not have a value")
         return
     if (variable.component, variable.variable) == ("EVSE", "Power"):
         t.check("maxLimit" in variable.characteristics, req, f"{variable} has no maxLimit")

@@ -20,7 +20,7 @@ async def _reset(t: Bench, kind: str, status: str, req: str, evse: int | None = 
 
 @case("TC_B_20_CS")
 async def tc_b_20_cs(t: Bench) -> None:
-    """Red when: the station does not reboot, or says another reason than RemoteReset."""
+    """Red when: the station does not reboot, or reports another reason than RemoteReset."""
     t.step(2)
     await _reset(t, "OnIdle", "Accepted", "B11.FR.03")
     t.step(3)
@@ -31,7 +31,7 @@ async def tc_b_20_cs(t: Bench) -> None:
 
 @case("TC_B_21_CS", limit_s=180)
 async def tc_b_21_cs(t: Bench) -> None:
-    """Red when: the station reboots before the transaction has ended, or says another reason than ScheduledReset."""
+    """Red when: the station reboots before the transaction has ended, or reports another reason than ScheduledReset."""
     session = await reusable_states.energy_transfer_started(t)
     t.step(2)
     await _reset(t, "OnIdle", "Scheduled", "B12.FR.01")
@@ -54,7 +54,7 @@ async def tc_b_21_cs(t: Bench) -> None:
 
 @case("TC_B_22_CS", limit_s=180)
 async def tc_b_22_cs(t: Bench) -> None:
-    """Red when: the transaction's last event says another stoppedReason than ImmediateReset, or is never sent."""
+    """Red when: the transaction's last event has another stoppedReason than ImmediateReset, or is never sent."""
     await reusable_states.energy_transfer_started(t)
     t.step(2)
     await _reset(t, "Immediate", "Accepted", "B12.FR.02")
@@ -124,7 +124,7 @@ async def tc_b_41_cs(t: Bench) -> None:
 
 @case("TC_B_28_CS")
 async def tc_b_28_cs(t: Bench) -> None:
-    """Red when: a Reset of one EVSE is accepted by a station that can't, or reboots it."""
+    """Red when: a station that can't reset one EVSE accepts it, or reboots."""
     t.step(2)
     await _reset(t, "OnIdle", "Rejected", "B11.FR.09", t.evse)
     await t.never("BootNotification", 2.0, req="B11.FR.09")
@@ -132,7 +132,7 @@ async def tc_b_28_cs(t: Bench) -> None:
 
 @case("TC_B_29_CS", limit_s=150)
 async def tc_b_29_cs(t: Bench) -> None:
-    """Red when: a Reset of an EVSE with a transaction is Scheduled by a station that can't."""
+    """Red when: a station that can't reset one EVSE schedules it for the end of a transaction."""
     await reusable_states.energy_transfer_started(t)
     t.step(2)
     await _reset(t, "OnIdle", "Rejected", "B12.FR.09", t.evse)
@@ -149,7 +149,7 @@ async def tc_b_25_cs(t: Bench) -> None:
 
 @case("TC_B_26_CS", limit_s=150)
 async def tc_b_26_cs(t: Bench) -> None:
-    """Red when: the Reset of an EVSE ends its transaction although it was to wait for it."""
+    """Red when: the Reset OnIdle of an EVSE ends its transaction instead of waiting for its end."""
     session = await reusable_states.energy_transfer_started(t)
     t.step(2)
     await _reset(t, "OnIdle", "Scheduled", "B12.FR.01", t.evse)
@@ -165,7 +165,7 @@ async def tc_b_26_cs(t: Bench) -> None:
 
 @case("TC_B_27_CS", limit_s=150)
 async def tc_b_27_cs(t: Bench) -> None:
-    """Red when: the transaction's last event says another reason than ResetCommand and ImmediateReset."""
+    """Red when: the transaction's last event has other reasons than ResetCommand and ImmediateReset."""
     await reusable_states.energy_transfer_started(t)
     t.step(2)
     await _reset(t, "Immediate", "Accepted", "B12.FR.02", t.evse)

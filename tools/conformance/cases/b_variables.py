@@ -28,14 +28,14 @@ def _asked(name: str, attribute: str | None = None, value: str | None = None) ->
 
 
 def _named(prefix: str, name: str) -> dict[str, Any]:
-    """The answer speaks of this variable."""
+    """The checks that the answer is about this variable."""
     ref = variable_ref(name)
     named = {f"{prefix}.component.name": ref.component, f"{prefix}.variable.name": ref.variable}
     return named | ({f"{prefix}.variable.instance": ref.instance} if ref.instance else {})
 
 
 async def _results(t: Bench, action: str, *entries: dict[str, Any], req: str) -> list[Mapping[str, Any]]:
-    """The results of one request, in the order of the entries; as many as were asked (B06.FR.01, B05.FR.01)."""
+    """The results of one request, in the order of the entries; one for each of them (B06.FR.01, B05.FR.01)."""
     data, key = ("getVariableData", "getVariableResult") if action == "GetVariables" else _SET_KEYS
     answer = await t.call(action, {data: list(entries)}, req=req)
     results = list(answer.get(key, []))
@@ -89,7 +89,7 @@ async def _get_refused(t: Bench, name: str, status: str, req: str, attribute: st
         check["getVariableResult.0.attributeType"] = attribute
     answer = await t.call("GetVariables", {"getVariableData": [_asked(name, attribute)]}, check, req=req)
     value = answer.get("getVariableResult.0.attributeValue")
-    t.check(value is None, req, f"attributeValue {value!r} is given although the status is {status}")
+    t.check(value is None, req, f"attributeValue is {value!r} although the status is {status}")
 
 
 @case("TC_B_32_CS")
@@ -106,7 +106,7 @@ async def tc_b_33_cs(t: Bench) -> None:
 
 @case("TC_B_34_CS")
 async def tc_b_34_cs(t: Bench) -> None:
-    """Red when: attribute Target of a variable that only has Actual is answered with the actual value."""
+    """Red when: for attribute Target of a variable that has only Actual the actual value is returned."""
     await _get_refused(t, _OFFLINE_THRESHOLD, "NotSupportedAttributeType", "B06.FR.08", "Target")
 
 
@@ -152,7 +152,7 @@ async def tc_b_36_cs(t: Bench) -> None:
 
 @case("TC_B_37_CS")
 async def tc_b_37_cs(t: Bench) -> None:
-    """Red when: setting the attribute Target of a variable without one is accepted or only Rejected."""
+    """Red when: setting attribute Target of a variable that has none is Accepted or Rejected."""
     await _set_refused(t, _OFFLINE_THRESHOLD, "NotSupportedAttributeType", "B05.FR.06", attribute="Target")
 
 
@@ -163,7 +163,7 @@ async def tc_b_39_cs(t: Bench) -> None:
 
 
 _FORMS = ("integer", "decimal", "boolean", "dateTime", "string")
-"""The five values of the case, by the narrowest data type that takes them."""
+"""The five values of the case, by the narrowest data type that accepts them."""
 
 
 @case("TC_B_11_CS")

@@ -13,7 +13,7 @@ from tools.conformance.checks.values import Rule
 from tools.conformance.run.registry import case
 
 _MESSAGE_TIMEOUT = Preconditions(message_timeout_s=6)
-"""Longer than a car takes from the card to the first energy, so that a wrong start is seen."""
+"""Longer than a car needs from the card to the first energy, so that a wrong start is noticed."""
 
 _DEAUTHORIZED_WITHIN_S = 5.0
 _BLOCKED_CARD = Card("04B10CBED0CA4D")
@@ -23,7 +23,7 @@ _METERING = ("MeterValuePeriodic", "MeterValueClock")
 
 
 async def _use_cache(t: Bench, settings: dict[str, str] | None = None) -> None:
-    """The Configuration State of most cases; `settings` come after it."""
+    """The Configuration State of most cases; `settings` override it."""
     usual = {
         "AuthCacheCtrlr.Enabled": "true",
         "AuthCtrlr.LocalPreAuthorize": "true",
@@ -32,27 +32,27 @@ async def _use_cache(t: Bench, settings: dict[str, str] | None = None) -> None:
     await t.configure(usual | (settings or {}), if_implemented=True)
 
 
-def _say(t: Bench, card: Card, status: str, group: dict[str, str] | None = None) -> None:
-    """What the CSMS says of `card` from now on."""
+def _set_token(t: Bench, card: Card, status: str, group: dict[str, str] | None = None) -> None:
+    """Sets the idTokenInfo with which the CSMS answers about `card`."""
     info: dict[str, Any] = {"status": status} | ({"groupIdToken": group} if group else {})
     t.tokens({card: info})
 
 
 async def _known_as(t: Bench, card: Card, status: str, group: dict[str, str] | None = None) -> None:
     """IdTokenCached for a card of this status."""
-    _say(t, card, status, group)
+    _set_token(t, card, status, group)
     await reusable_states.id_token_cached(t, card, accepted=status == "Accepted")
 
 
 async def _asked_and_refused(t: Bench, card: Card, req: str) -> None:
-    """The station asks about a card that it knows, and does nothing more."""
+    """The station sends Authorize for a card in its cache, and starts no transaction."""
     await t.present(card)
     asked = await t.expect("Authorize", card.fields(), req=req)
     await t.never("TransactionEvent", t.preconditions.message_timeout_s, since=asked.index, req=req)
 
 
 async def _not_accepted(t: Bench, card: Card, status: str) -> None:
-    """The three cases with a card that the cache knows, and does not accept."""
+    """The three cases with a card that is in the cache and not accepted."""
     await _use_cache(t)
     await _known_as(t, card, status)
     await reusable_states.ev_connected_pre_session(t)
@@ -62,7 +62,7 @@ async def _not_accepted(t: Bench, card: Card, status: str) -> None:
 
 @case("TC_C_08_CS", limit_s=120)
 async def tc_c_08_cs(t: Bench) -> None:
-    """Red when: the CSMS is asked about a card that the cache accepts."""
+    """Red when: Authorize is sent for a card that the cache accepts."""
     await _use_cache(t)
     await _known_as(t, t.card, "Accepted")
     await reusable_states.ev_connected_pre_session(t)
@@ -74,28 +74,28 @@ async def tc_c_08_cs(t: Bench) -> None:
 
 @case("TC_C_09_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_09_cs(t: Bench) -> None:
-    """Red when: a card that the cache knows as Invalid is refused without asking the CSMS."""
+    """Red when: a card that is Invalid in the cache is refused without Authorize."""
     await _not_accepted(t, t.fixtures.bad_card, "Invalid")
 
 
 @case("TC_C_10_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_10_cs(t: Bench) -> None:
-    """Red when: a card that the cache knows as Blocked is refused without asking the CSMS."""
+    """Red when: a card that is Blocked in the cache is refused without Authorize."""
     await _not_accepted(t, _BLOCKED_CARD, "Blocked")
 
 
 @case("TC_C_11_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_11_cs(t: Bench) -> None:
-    """Red when: a card that the cache knows as Expired is refused without asking the CSMS."""
+    """Red when: a card that is Expired in the cache is refused without Authorize."""
     await _not_accepted(t, _EXPIRED_CARD, "Expired")
 
 
 @case("TC_C_12_CS")
 async def tc_c_12_cs(t: Bench) -> None:
-    """Red when: a card that the cache knows as Invalid stays refused although the CSMS accepts it now."""
+    """Red when: a card that is Invalid in the cache is refused although the CSMS accepts it now."""
     await _use_cache(t)
     await _known_as(t, t.card, "Invalid")
-    _say(t, t.card, "Accepted")
+    _set_token(t, t.card, "Accepted")
     await reusable_states.ev_connected_pre_session(t)
     t.step(1)
     await reusable_states.authorized(t)
@@ -105,7 +105,7 @@ async def tc_c_12_cs(t: Bench) -> None:
 
 @case("TC_C_13_CS", limit_s=120)
 async def tc_c_13_cs(t: Bench) -> None:
-    """Red when: the CSMS is asked about a card that the cache accepts, or the card does not outlast the plugging in."""
+    """Red when: Authorize is sent for a card that the cache accepts, or plugging in cancels the authorisation."""
     await _use_cache(t)
     await _known_as(t, t.card, "Accepted")
     t.step(1)
@@ -118,7 +118,7 @@ async def tc_c_13_cs(t: Bench) -> None:
 
 @case("TC_C_57_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_57_cs(t: Bench) -> None:
-    """Red when: the CSMS is asked about a card that the cache refuses, although DisablePostAuthorize is true."""
+    """Red when: Authorize is sent for a card that the cache refuses, although DisablePostAuthorize is true."""
     await _use_cache(t, {"AuthCacheCtrlr.DisablePostAuthorize": "true"})
     card = t.fixtures.bad_card
     await _known_as(t, card, "Invalid")
@@ -146,7 +146,7 @@ async def tc_c_32_cs(t: Bench) -> None:
 
 @case("TC_C_33_CS", limit_s=150)
 async def tc_c_33_cs(t: Bench) -> None:
-    """Red when: what AuthorizeResponse says of a card is not kept."""
+    """Red when: the idTokenInfo of an AuthorizeResponse is not cached."""
     await _use_cache(t, {"LocalAuthListCtrlr.Enabled": "true"})
     await reusable_states.ev_connected_pre_session(t)
     t.step(1)
@@ -159,7 +159,7 @@ async def tc_c_33_cs(t: Bench) -> None:
     await reusable_states.ev_disconnected(t)
     t.step(10)
     await reusable_states.ev_connected_pre_session(t)
-    _say(t, t.card, "Invalid")
+    _set_token(t, t.card, "Invalid")
     t.step(12)
     await reusable_states.authorized(t, cached=True)
     await reusable_states.optional_event(t, t.evse, {"triggerReason": "Deauthorized"}, within=_DEAUTHORIZED_WITHIN_S)
@@ -167,12 +167,12 @@ async def tc_c_33_cs(t: Bench) -> None:
 
 @case("TC_C_34_CS", preconditions=_MESSAGE_TIMEOUT, limit_s=150)
 async def tc_c_34_cs(t: Bench) -> None:
-    """Red when: what TransactionEventResponse says of a card is not kept, or does not end the transaction."""
+    """Red when: the idTokenInfo of a TransactionEventResponse is not cached, or does not end the transaction."""
     await _use_cache(t, {"LocalAuthListCtrlr.Enabled": "true"})
     stop = {"TxCtrlr.StopTxOnInvalidId": "true", "TxCtrlr.MaxEnergyOnInvalidId": "0"}
     await t.configure(stop, if_implemented=True)
     await _known_as(t, t.card, "Accepted")
-    _say(t, t.card, "Invalid")
+    _set_token(t, t.card, "Invalid")
     t.step(1)
     session = await reusable_states.authorized(t, cached=True)
     t.step(2)
@@ -187,17 +187,17 @@ async def tc_c_34_cs(t: Bench) -> None:
 
 @case("TC_C_36_CS", preconditions=_MESSAGE_TIMEOUT, limit_s=120)
 async def tc_c_36_cs(t: Bench) -> None:
-    """Red when: a card that the cache accepts starts a transaction unasked, although LocalPreAuthorize is false."""
+    """Red when: a card that the cache accepts starts without Authorize, although LocalPreAuthorize is false."""
     await t.configure({"AuthCacheCtrlr.Enabled": "true", "AuthCtrlr.LocalPreAuthorize": "false"})
     await _known_as(t, t.card, "Accepted")
-    _say(t, t.card, "Invalid")
+    _set_token(t, t.card, "Invalid")
     t.step(1)
     await _asked_and_refused(t, t.card, "C01.FR.02")
 
 
 @case("TC_C_37_CS", limit_s=120)
 async def tc_c_37_cs(t: Bench) -> None:
-    """Red when: the cache still knows a card after ClearCache."""
+    """Red when: a card is still in the cache after ClearCache."""
     await _use_cache(t)
     await _known_as(t, t.card, "Accepted")
     t.step(1)
@@ -221,7 +221,7 @@ async def tc_c_38_cs(t: Bench) -> None:
 
 @case("TC_C_41_CS", limit_s=180)
 async def tc_c_41_cs(t: Bench) -> None:
-    """Red when: a card of the same group that the cache accepts does not stop the transaction, or the CSMS is asked."""
+    """Red when: a cached card of the same group does not stop the transaction, or Authorize is sent for it."""
     await _use_cache(t)
     other = t.fixtures.card2
     for card in (t.card, other):
@@ -241,7 +241,7 @@ async def tc_c_41_cs(t: Bench) -> None:
 
 @case("TC_C_44_CS", preconditions=_MESSAGE_TIMEOUT, limit_s=150)
 async def tc_c_44_cs(t: Bench) -> None:
-    """Red when: a card of the same group that the cache knows as Invalid stops the transaction."""
+    """Red when: a card of the same group that is Invalid in the cache stops the transaction."""
     await _use_cache(t)
     other = t.fixtures.bad_card
     await _known_as(t, t.card, "Accepted", _GROUP)

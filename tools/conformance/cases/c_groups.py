@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block C, authorization: cards of one group (C09), and the group whose cards stop everything (C16)."""
+"""Block C, authorization: cards of one group (C09), and the master pass group (C16)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.conformance.checks.values import MISSING, Rule, mismatches
 from tools.conformance.run.registry import case
 
 _MESSAGE_TIMEOUT = Preconditions(message_timeout_s=6)
-"""Longer than a car takes from the card to the first energy, so that a wrong start or stop is seen."""
+"""Longer than a car needs from the card to the first energy, so that a wrong start or stop is noticed."""
 
 _GROUP = {"idToken": "FAMILY-7", "type": "Central"}
 _MASTER_GROUP = {"idToken": "MASTERS-1", "type": "Central"}
@@ -27,7 +27,7 @@ def _member(status: str, group: dict[str, str]) -> dict[str, Any]:
 
 
 def _token_or_none(card: Card) -> Rule:
-    """An idToken that is left out, or that of `card`."""
+    """The idToken is absent, or that of `card`."""
     return Rule(
         f"absent or {card.uid}",
         lambda token: token is MISSING or not mismatches({"idToken": token}, card.fields()),
@@ -35,7 +35,7 @@ def _token_or_none(card: Card) -> Rule:
 
 
 async def _start_as_member(t: Bench, other: Card, status: str) -> Session:
-    """Steps 1 to 5 of the two group cases: the first card starts; `other` is of its group, with `status`."""
+    """Steps 1 to 5 of the two group cases: the first card starts; `other` is in its group and has `status`."""
     t.tokens({t.card: _member("Accepted", _GROUP), other: _member(status, _GROUP)})
     await reusable_states.ev_connected_pre_session(t)
     t.step(1)
@@ -97,7 +97,7 @@ async def tc_c_45_cs(t: Bench) -> None:
 
 @case("TC_C_49_CS", limit_s=150)
 async def tc_c_49_cs(t: Bench) -> None:
-    """Red when: the master pass stops the transaction of one EVSE only, or the stoppedReason is another."""
+    """Red when: the master pass stops the transaction of only one EVSE, or with another stoppedReason."""
     await t.configure({"AuthCtrlr.MasterPassGroupId": _MASTER_GROUP["idToken"]})
     t.tokens({_MASTER_CARD: _member("Accepted", _MASTER_GROUP)})
     evses = t.fixtures.evses[:2]

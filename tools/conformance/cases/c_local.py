@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block C, authorization: a card that the CSMS does not accept (C01), and one that is not the driver's (C01, E07)."""
+"""Block C, authorization: a card that the CSMS does not accept (C01), and another EV driver's card (C01, E07)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.conformance.checks.values import PRESENT
 from tools.conformance.run.registry import case
 
 _MESSAGE_TIMEOUT = Preconditions(message_timeout_s=6)
-"""Longer than a car takes from the card to the first energy, so that a wrong start is seen."""
+"""Longer than a car needs from the card to the first energy, so that a wrong start is noticed."""
 
 _LOCAL = {"AuthCtrlr.Enabled": "true", "AuthCtrlr.DisableRemoteAuthorization": "false"}
 
@@ -19,7 +19,7 @@ _EXPIRED_CARD = Card("04E0E0E0E0E0E0")
 
 
 async def _refused_start(t: Bench, card: Card, status: str) -> None:
-    """A card that the CSMS answers with `status`, at an EVSE with a cable plugged in: nothing may follow."""
+    """A card for which the CSMS answers `status`, at an EVSE with a cable plugged in, starts no transaction."""
     await t.configure(_LOCAL, if_implemented=True)
     t.tokens({card: {"status": status}})
     await reusable_states.ev_connected_pre_session(t)
@@ -55,7 +55,7 @@ async def tc_c_56_cs(t: Bench) -> None:
 
 @case("TC_C_04_CS", preconditions=_MESSAGE_TIMEOUT)
 async def tc_c_04_cs(t: Bench) -> None:
-    """Red when: any accepted card stops the transaction, or the CSMS is not asked about it."""
+    """Red when: any accepted card stops the transaction, or no Authorize is sent for it."""
     await t.configure(_LOCAL, if_implemented=True)
     session = await reusable_states.energy_transfer_started(t)
     other = t.fixtures.card2

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Block C, authorization: a card that is accepted offline, and Invalid when the connection is back (C12, C13, C15).
 
-What happens then is set by StopTxOnInvalidId and MaxEnergyOnInvalidId. For products with offline authorization.
+StopTxOnInvalidId and MaxEnergyOnInvalidId decide what happens then. For products with offline authorization.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tools.conformance.peer.endpoint import OnConnect
 from tools.conformance.run.registry import case
 
 _OFFLINE_S = 6
-"""Longer than a car takes from the card to the first energy."""
+"""Longer than a car needs from the card to the first energy."""
 _STOP_WITHIN_S = 30.0
 
 _SUSPENDED = {"triggerReason": "ChargingStateChanged", "transactionInfo.chargingState": "SuspendedEVSE"}
@@ -39,7 +39,7 @@ async def _configure(t: Bench, *, stop: bool, max_energy_wh: int, back_off: bool
 
 
 async def _charge_offline(t: Bench) -> Session:
-    """Steps 1 to 3: a card that the cache accepts starts offline; the CSMS calls it Invalid when it hears of it."""
+    """Steps 1 to 3: a card that the cache accepts starts offline; the CSMS answers its events with Invalid."""
     await reusable_states.id_token_cached(t, t.card)
     session = await reusable_states.ev_connected_pre_session(t)
     t.step(1)
@@ -61,9 +61,9 @@ async def _charge_offline(t: Bench) -> Session:
 
 @case("TC_C_15_CS", limit_s=180)
 async def tc_c_15_cs(t: Bench) -> None:
-    """Red when: energy is held back although MaxEnergyOnInvalidId has not been delivered.
+    """Red when: charging is suspended although MaxEnergyOnInvalidId has not been delivered yet.
 
-    That it is held back afterwards is shown by no message of this case.
+    The case has no message for the suspension after that energy.
     """
     await _configure(t, stop=False, max_energy_wh=10_000, back_off=True)
     await _charge_offline(t)
@@ -74,7 +74,7 @@ async def tc_c_15_cs(t: Bench) -> None:
 
 @case("TC_C_16_CS", limit_s=180)
 async def tc_c_16_cs(t: Bench) -> None:
-    """Red when: the transaction goes on although StopTxOnInvalidId is true."""
+    """Red when: the transaction continues although StopTxOnInvalidId is true."""
     await _configure(t, stop=True, max_energy_wh=0)
     session = await _charge_offline(t)
     t.step(5)
@@ -85,7 +85,7 @@ async def tc_c_16_cs(t: Bench) -> None:
 
 @case("TC_C_17_CS", limit_s=180)
 async def tc_c_17_cs(t: Bench) -> None:
-    """Red when: energy flows on although MaxEnergyOnInvalidId is 0."""
+    """Red when: energy still flows although MaxEnergyOnInvalidId is 0."""
     await _configure(t, stop=False, max_energy_wh=0)
     await _charge_offline(t)
     t.step(5)
@@ -105,7 +105,7 @@ async def tc_c_18_cs(t: Bench) -> None:
 
 @case("TC_C_26_CS", limit_s=180)
 async def tc_c_26_cs(t: Bench) -> None:
-    """Red when: a card that nobody knows starts no transaction offline, or charges on when the CSMS refuses it."""
+    """Red when: an unknown card starts no transaction offline, or still charges after the CSMS has refused it."""
     settings = {
         "LocalAuthListCtrlr.Enabled": "true",
         "AuthCtrlr.LocalPreAuthorize": "true",

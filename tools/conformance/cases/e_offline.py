@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block E, transactions: what happens while there is no connection (E08, E11), and GetTransactionStatus about it (E14).
+"""Block E, transactions: events while there is no connection (E08, E11), and GetTransactionStatus after it (E14).
 
-The test system asks for the status the moment the connection is there, while the station has begun to empty its queue.
-So that there is a queue to ask about, the first TransactionEvent is answered only after the question was.
+The test system requests the status as soon as the connection is there, when the station has begun to send its queue.
+To keep that queue, it answers the first TransactionEvent only after the station has answered this request.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from tools.conformance.run.registry import case
 _BACK_OFF_S = 5
 """RetryBackOffWaitMinimum."""
 _SAMPLE_S = 2
-"""TxUpdatedInterval where the queue is to hold meter values; shorter than the time offline."""
+"""TxUpdatedInterval for cases with meter values in the queue; shorter than the time offline."""
 _SETTLED_S = 1.0
 _STOP_WITHIN_S = 30.0
 
 
 async def _configure(t: Bench, *, offline_s: int = _BACK_OFF_S, sampling: bool = True) -> None:
-    """The Configuration State that the cases share; every wait on the way back is `offline_s`."""
+    """The Configuration State that the cases share; every back-off lasts `offline_s`."""
     settings = {
         "OCPPCommCtrlr.OfflineThreshold": str(offline_s + 60),
         "OCPPCommCtrlr.RetryBackOffWaitMinimum": str(offline_s),
@@ -43,7 +43,7 @@ async def _configure(t: Bench, *, offline_s: int = _BACK_OFF_S, sampling: bool =
 
 
 async def _back_online(t: Bench) -> None:
-    """The test system takes connections again, and the station is connected."""
+    """The test system accepts connections again, and the station connects."""
     t.on_connect(OnConnect.ACCEPT)
     await t.connected(within=4 * _BACK_OFF_S + 20, req="OCPP-J 5.3")
 
@@ -60,22 +60,22 @@ async def _offline_while_charging(t: Bench) -> Session:
 
 
 async def _ask(t: Bench, *, transaction_id: str | None) -> Answer:
-    """GetTransactionStatus the moment the connection is there; the queue is kept until it is answered."""
-    asked = asyncio.Event()
+    """GetTransactionStatus as soon as the connection is there; no queued event is answered before it."""
+    status_answered = asyncio.Event()
 
-    async def after_that(message: Message) -> Payload:
-        await asked.wait()
+    async def after_the_status(message: Message) -> Payload:
+        await status_answered.wait()
         return t.csms.replies.default(message)
 
-    t.answer("TransactionEvent", after_that)
+    t.answer("TransactionEvent", after_the_status)
     await _back_online(t)
     answer = await t.call("GetTransactionStatus", {"transactionId": transaction_id} if transaction_id else {})
-    asked.set()
+    status_answered.set()
     return answer
 
 
 async def _queued(t: Bench) -> list[Message]:
-    """The events that were made before the present connection, once all of them are here."""
+    """All events from before the present connection, when they have arrived."""
     await t.quiet(_SETTLED_S)
     connected = time.time() - (t.elapsed - t.csms.attempts[-1].at)
     return [
@@ -88,7 +88,7 @@ async def _queued(t: Bench) -> list[Message]:
 
 
 async def _check_queued_samples(t: Bench, requirement: str) -> None:
-    """All that waited are updates with meter values, and say that they were made offline."""
+    """All queued events are updates with meter values and the offline flag."""
     queue = await _queued(t)
     t.check(queue, requirement, "no TransactionEvent was queued while offline")
     for message in queue:
@@ -98,7 +98,7 @@ async def _check_queued_samples(t: Bench, requirement: str) -> None:
 
 @case("TC_E_29_CS")
 async def tc_e_29_cs(t: Bench) -> None:
-    """Red when: the event that was sent and not answered yet does not count as waiting."""
+    """Red when: an event that was sent and is not answered yet does not count as queued."""
     session = await _offline_while_charging(t)
     t.step(3)
     answer = await _ask(t, transaction_id=session.transaction_id)
@@ -110,7 +110,7 @@ async def tc_e_29_cs(t: Bench) -> None:
 
 @case("TC_E_33_CS")
 async def tc_e_33_cs(t: Bench) -> None:
-    """Red when: the answer has an ongoingIndicator, or only messages of ended transactions count as waiting."""
+    """Red when: the answer has an ongoingIndicator, or only messages of ended transactions count as queued."""
     await _offline_while_charging(t)
     t.step(3)
     answer = await _ask(t, transaction_id=None)
@@ -130,7 +130,7 @@ async def tc_e_40_cs(t: Bench) -> None:
 
 
 async def _stop_while_offline(t: Bench) -> None:
-    """The driver stops with the card and takes the cable."""
+    """The EV driver stops with the card and unplugs the cable."""
     await reusable_states.offline(t)
     await t.present()
     await t.unplug()
@@ -138,7 +138,7 @@ async def _stop_while_offline(t: Bench) -> None:
 
 @case("TC_E_31_CS", limit_s=120)
 async def tc_e_31_cs(t: Bench) -> None:
-    """Red when: a transaction that has ended while offline counts as ongoing until the CSMS has heard of it."""
+    """Red when: a transaction that has ended while offline counts as ongoing until its events are sent."""
     await _configure(t, offline_s=_BACK_OFF_S + round(t.fixtures.transaction_s))
     session = await reusable_states.energy_transfer_started(t)
     await _stop_while_offline(t)
@@ -154,7 +154,7 @@ async def tc_e_31_cs(t: Bench) -> None:
 async def _check_queued_stop(t: Bench, session: Session) -> None:
     """The events of StopAuthorized, EVConnectedPostSession and EVDisconnected, the last of which ends the transaction.
 
-    Which of them there are, depends on TxStopPoint.
+    TxStopPoint decides which of them there are.
     """
     _, stop = await reusable_states.tx_points(t)
     first = {"triggerReason": "StopAuthorized", **session.card.fields(), "offline": True}
@@ -173,7 +173,7 @@ async def _check_queued_stop(t: Bench, session: Session) -> None:
 
 @case("TC_E_44_CS", limit_s=120)
 async def tc_e_44_cs(t: Bench) -> None:
-    """Red when: the end of the transaction is not told after an outage, or told without the offline flag."""
+    """Red when: after an outage the end of the transaction is not reported, or without the offline flag."""
     await _configure(t, sampling=False)
     await reusable_states.energy_transfer_started(t)
     t.step(1)
@@ -188,7 +188,7 @@ async def tc_e_44_cs(t: Bench) -> None:
 
 
 async def _check_queued_end(t: Bench, *kinds: str) -> None:
-    """All that waited says that it was made offline, and events of these types are among it."""
+    """All queued events have the offline flag, and events of these types are among them."""
     queue = await _queued(t)
     for message in queue:
         message.taken = True
@@ -198,7 +198,7 @@ async def _check_queued_end(t: Bench, *kinds: str) -> None:
 
 
 async def _may_start_offline(t: Bench) -> None:
-    """The Configuration State and Memory State of a start without the CSMS, as far as the station has them."""
+    """The Configuration State and Memory State for a start while offline, as far as the station has them."""
     settings = {
         "AuthCtrlr.OfflineTxForUnknownIdEnabled": "true",
         "AuthCtrlr.LocalAuthorizeOffline": "true",
@@ -211,7 +211,7 @@ async def _may_start_offline(t: Bench) -> None:
 
 @case("TC_E_16_CS", limit_s=150)
 async def tc_e_16_cs(t: Bench) -> None:
-    """Red when: a transaction that started offline goes on although the CSMS does not accept its card."""
+    """Red when: a transaction that started offline continues although the CSMS does not accept its card."""
     await t.configure({"TxCtrlr.TxStopPoint": "Authorized", "TxCtrlr.StopTxOnInvalidId": "true"})
     await _may_start_offline(t)
     t.tokens({t.card: {"status": "Invalid"}})
@@ -231,7 +231,7 @@ async def tc_e_16_cs(t: Bench) -> None:
 
 @case("TC_E_43_CS", limit_s=150)
 async def tc_e_43_cs(t: Bench) -> None:
-    """Red when: of a transaction that began and ended offline only the end is told."""
+    """Red when: only the end of a transaction that began and ended offline is reported."""
     await _may_start_offline(t)
     await reusable_states.transaction_events_in_queue_ended(t)
     t.step(1)
@@ -240,7 +240,7 @@ async def tc_e_43_cs(t: Bench) -> None:
 
 @case("TC_E_45_CS", limit_s=150)
 async def tc_e_45_cs(t: Bench) -> None:
-    """Red when: offline, a card of the same group that the station knows does not stop the transaction."""
+    """Red when: while offline a cached card of the same group does not stop the transaction."""
     await _configure(t, sampling=False)
     other = t.fixtures.card2
     info = {"status": "Accepted", "groupIdToken": {"idToken": "FAMILY-7", "type": "Central"}}

@@ -16,7 +16,7 @@ _STOP_WITHIN_S = 30.0
 
 @case("TC_E_01_CS")
 async def tc_e_01_cs(t: Bench) -> None:
-    """Red when: the transaction starts with the card although the cable is missing, or only with the energy."""
+    """Red when: the transaction starts with the card, before the cable is plugged in, or only with the energy."""
     await t.configure({"TxCtrlr.TxStartPoint": "PowerPathClosed"})
     await reusable_states.authorized(t)
     t.step(1)
@@ -58,7 +58,7 @@ async def tc_e_09_cs(t: Bench) -> None:
 
 @case("TC_E_07_CS")
 async def tc_e_07_cs(t: Bench) -> None:
-    """Red when: the transaction goes on until the cable is out although the power path is open."""
+    """Red when: the transaction continues until the cable is unplugged although the power path is open."""
     await t.configure({"TxCtrlr.TxStopPoint": "PowerPathClosed"})
     await reusable_states.energy_transfer_started(t)
     t.step(1)
@@ -67,7 +67,7 @@ async def tc_e_07_cs(t: Bench) -> None:
 
 @case("TC_E_35_CS")
 async def tc_e_35_cs(t: Bench) -> None:
-    """Red when: after a stop by request the transaction goes on, or the stoppedReason is not Remote."""
+    """Red when: the transaction continues after a RequestStopTransaction, or the stoppedReason is not Remote."""
     await t.configure({"TxCtrlr.TxStopPoint": "PowerPathClosed"})
     await reusable_states.energy_transfer_started(t)
     t.step(1)
@@ -76,7 +76,7 @@ async def tc_e_35_cs(t: Bench) -> None:
 
 @case("TC_E_08_CS")
 async def tc_e_08_cs(t: Bench) -> None:
-    """Red when: the transaction goes on until the cable is out although no energy flows."""
+    """Red when: the transaction continues until the cable is unplugged although no energy flows."""
     await t.configure({"TxCtrlr.TxStopPoint": "EnergyTransfer"})
     await reusable_states.energy_transfer_started(t)
     t.step(1)
@@ -85,7 +85,7 @@ async def tc_e_08_cs(t: Bench) -> None:
 
 @case("TC_E_22_CS")
 async def tc_e_22_cs(t: Bench) -> None:
-    """Red when: a car that stops taking energy does not end the transaction, or the stoppedReason is another."""
+    """Red when: a car that stops taking energy does not end the transaction, or with another stoppedReason."""
     await t.configure({"TxCtrlr.TxStopPoint": "EnergyTransfer"})
     await reusable_states.energy_transfer_started(t)
     await asyncio.sleep(t.fixtures.transaction_s)
@@ -102,7 +102,7 @@ async def tc_e_22_cs(t: Bench) -> None:
 
 @case("TC_E_54_CS", limit_s=120)
 async def tc_e_54_cs(t: Bench) -> None:
-    """Red when: the transaction goes on without a car, or ends before the cable is out."""
+    """Red when: the transaction continues without a car, or ends before the cable is unplugged."""
     await t.configure({"TxCtrlr.TxStopPoint": "EVConnected"})
     await t.configure({"TxCtrlr.StopTxOnEVSideDisconnect": "false"}, if_implemented=True)
     await reusable_states.energy_transfer_suspended(t)

@@ -2,8 +2,8 @@
 """Block E, transactions: a CSMS that does not answer TransactionEvent, or answers with a CALLERROR (E13).
 
 A message is sent `MessageAttempts` times. Between two attempts the station waits MessageAttemptInterval times the
-attempts so far (E13.FR.03), and before that for MessageTimeout when there is no answer at all. The text of TC_E_51
-adds MessageTimeout although a CALLERROR comes at once; that of TC_E_50, for the same behaviour, does not.
+attempts so far (E13.FR.03), and before that for MessageTimeout if there is no answer. The text of TC_E_51 adds
+MessageTimeout although a CALLERROR comes at once; that of TC_E_50, for the same behaviour, does not.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _PRECONDITIONS = Preconditions(message_timeout_s=_MESSAGE_TIMEOUT_S)
 
 _EARLY_S = 0.3
 _LATE_S = 1.0
-"""How far an attempt may be from its time."""
+"""Tolerances of the time of an attempt."""
 
 
 def _may_come_before(message: Message) -> bool:
-    """Steps 1 and 3, which a station may leave out: they are answered as usual."""
+    """The events of steps 1 and 3, which are optional: they are answered as usual."""
     suspended = {"triggerReason": "ChargingStateChanged", "transactionInfo.chargingState": "SuspendedEVSE"}
     return message.get("triggerReason") == "SignedDataReceived" or not mismatches(message.payload, suspended)
 
 
 @dataclass
-class _Deaf:
-    """A CSMS that gives `refusal` to every event but the one with number `accepted`, counted from step 5 on."""
+class _RefuseAllBut:
+    """Answers every event with `refusal`, except the one with number `accepted`, counted from step 5 on."""
 
+    accepted: int | None
     refusal: Reply
-    accepted: int | None = None
     seen: int = 0
 
     def __call__(self, message: Message) -> Payload | Reply:
@@ -50,7 +50,7 @@ class _Deaf:
 
 
 async def _repeated(t: Bench, refusal: Reply, *, waits_s: float, accepted: int | None = None) -> None:
-    """The four cases: `refusal` comes `waits_s` after each attempt, and number `accepted` is answered."""
+    """The four cases: `refusal` comes `waits_s` after each attempt, except after number `accepted`."""
     await t.configure(
         {
             "OCPPCommCtrlr.MessageAttempts[TransactionEvent]": str(_ATTEMPTS),
@@ -59,7 +59,7 @@ async def _repeated(t: Bench, refusal: Reply, *, waits_s: float, accepted: int |
     )
     await reusable_states.authorized(t)
     await reusable_states.ev_connected_pre_session(t)
-    t.answer("TransactionEvent", _Deaf(refusal, accepted))
+    t.answer("TransactionEvent", _RefuseAllBut(accepted, refusal))
     last = await _first_attempt(t)
     attempts = accepted or _ATTEMPTS
     for preceding in range(1, attempts):
@@ -70,7 +70,7 @@ async def _repeated(t: Bench, refusal: Reply, *, waits_s: float, accepted: int |
 
 
 async def _first_attempt(t: Bench) -> Message:
-    """The event of step 5, with which the trouble begins."""
+    """The event of step 5, the first one that is refused."""
     t.step(1)
     event = await reusable_states.transaction_event(t, t.evse, within=60)
     while _may_come_before(event):
@@ -81,19 +81,19 @@ async def _first_attempt(t: Bench) -> Message:
 
 
 async def _next_attempt(t: Bench, last: Message, wait_s: float) -> Message:
-    """The same message again, `wait_s` after the last time."""
+    """The same message again, `wait_s` after its last attempt."""
     same = {"seqNo": last.get("seqNo"), "transactionInfo.transactionId": last.get("transactionInfo.transactionId")}
     again = await t.expect("TransactionEvent", where=same, req="E13.FR.02", within=wait_s + 10)
     waited = again.at - last.at
     in_time = wait_s - _EARLY_S <= waited <= wait_s + _LATE_S * t.patience
     t.check(in_time, "E13.FR.03", f"sent again after {waited:.1f} s, not {wait_s:g}", again)
-    t.check(again.payload == last.payload, "E13.FR.02", "what is sent again is another message", again)
+    t.check(again.payload == last.payload, "E13.FR.02", "the repeated message differs from the first", again)
     return again
 
 
 @case("TC_E_41_CS", preconditions=_PRECONDITIONS, limit_s=120)
 async def tc_e_41_cs(t: Bench) -> None:
-    """Red when: the interval does not grow with each attempt, or an unanswered message is sent once too often."""
+    """Red when: the interval does not grow with each attempt, or an unanswered message is sent too often."""
     await _repeated(t, silence(), waits_s=_MESSAGE_TIMEOUT_S)
 
 
@@ -105,7 +105,7 @@ async def tc_e_42_cs(t: Bench) -> None:
 
 @case("TC_E_50_CS", preconditions=_PRECONDITIONS, limit_s=120)
 async def tc_e_50_cs(t: Bench) -> None:
-    """Red when: a message that was answered with a CALLERROR is given up at once, or repeated without a pause."""
+    """Red when: a message that was answered with a CALLERROR is dropped at once, or repeated without a pause."""
     await _repeated(t, error("InternalError"), waits_s=0)
 
 

@@ -15,11 +15,11 @@ from tools.conformance.run.registry import case
 _TIMEOUT_S = 6
 """EVConnectionTimeOut where a case waits for it."""
 _EARLY_S = 0.5
-"""How much earlier than EVConnectionTimeOut its event may seem to come, for the ways the messages have to go."""
+"""How much earlier than EVConnectionTimeOut its event may seem to come, because the times of messages are compared."""
 _LATE_S = 5.0
 
 _LOCAL = {"AuthCtrlr.Enabled": "true", "AuthCtrlr.DisableRemoteAuthorization": "false"}
-"""Local authorization is possible; part 6 sets these where a station has them."""
+"""Enables local authorization; part 6 sets these variables if the station has them."""
 
 
 async def _start_at_authorized(t: Bench) -> None:
@@ -63,7 +63,7 @@ async def tc_e_10_cs(t: Bench) -> None:
 
 @case("TC_E_13_CS")
 async def tc_e_13_cs(t: Bench) -> None:
-    """Red when: the transaction's first event says Authorized instead of RemoteStart, or lacks the remoteStartId."""
+    """Red when: the transaction's first event has Authorized instead of RemoteStart, or lacks the remoteStartId."""
     await _start_at_authorized(t)
     t.step(1)
     await reusable_states.authorized(t, how="remote")
@@ -74,7 +74,7 @@ async def tc_e_13_cs(t: Bench) -> None:
 
 
 async def _connection_times_out(t: Bench, check: Mapping[str, Any]) -> None:
-    """Authorized, and no cable for EVConnectionTimeOut: a transaction that runs already says so."""
+    """Authorized, and no cable for EVConnectionTimeOut; a running transaction reports it."""
     session, started = await reusable_states.authorized(t), t.elapsed
     t.step(1)
     if session.transaction_id is None:
@@ -92,7 +92,7 @@ async def _connection_times_out(t: Bench, check: Mapping[str, Any]) -> None:
 
 @case("TC_E_05_CS")
 async def tc_e_05_cs(t: Bench) -> None:
-    """Red when: EVConnectionTimeOut is not heeded, or the EVSE takes no card after it."""
+    """Red when: EVConnectionTimeOut is ignored, or the EVSE accepts no card after it."""
     await t.configure({"TxCtrlr.EVConnectionTimeOut": str(_TIMEOUT_S), "AuthCtrlr.LocalPreAuthorize": "false"})
     await t.configure({**_LOCAL, "AuthCacheCtrlr.Enabled": "false"}, if_implemented=True)
     _, stop = await reusable_states.tx_points(t)
@@ -117,7 +117,7 @@ async def tc_e_38_cs(t: Bench) -> None:
 
 @case("TC_E_39_CS", preconditions=Preconditions(message_timeout_s=6))
 async def tc_e_39_cs(t: Bench) -> None:
-    """Red when: the transaction goes on after EVConnectionTimeOut, or a cable plugged in later starts energy."""
+    """Red when: the transaction continues after EVConnectionTimeOut, or a cable plugged in later starts energy."""
     await t.configure({"TxCtrlr.TxStopPoint": "Authorized", "TxCtrlr.EVConnectionTimeOut": str(_TIMEOUT_S)})
     await t.configure(_LOCAL, if_implemented=True)
     await _connection_times_out(t, {"eventType": "Ended", "transactionInfo.stoppedReason": "Timeout"})
@@ -133,7 +133,7 @@ async def tc_e_39_cs(t: Bench) -> None:
 
 @case("TC_E_52_CS", preconditions=Preconditions(message_timeout_s=6))
 async def tc_e_52_cs(t: Bench) -> None:
-    """Red when: the CSMS is asked about a card although DisableRemoteAuthorization is true, or the card starts."""
+    """Red when: Authorize is sent although DisableRemoteAuthorization is true, or the card starts a transaction."""
     await t.configure({"AuthCtrlr.Enabled": "true"}, if_implemented=True)
     await t.configure({"AuthCtrlr.DisableRemoteAuthorization": "true"})
     mark = t.mark()

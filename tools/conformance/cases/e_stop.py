@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block E, transactions: how the driver (E06, E07) or the CSMS (F03) stops them."""
+"""Block E, transactions: the EV driver (E06, E07) or the CSMS (F03) stops them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOCAL = {"AuthCtrlr.Enabled": "true", "AuthCtrlr.DisableRemoteAuthorization": "
 
 @case("TC_E_06_CS", limit_s=120)
 async def tc_e_06_cs(t: Bench) -> None:
-    """Red when: the CSMS is asked about the driver's own card, or the event says another cause than StopAuthorized."""
+    """Red when: Authorize is sent for the card that started, or the event has another trigger than StopAuthorized."""
     await t.configure(_LOCAL, if_implemented=True)
     await reusable_states.energy_transfer_started(t)
     t.step(1)
@@ -28,7 +28,7 @@ async def tc_e_06_cs(t: Bench) -> None:
 
 @case("TC_E_15_CS")
 async def tc_e_15_cs(t: Bench) -> None:
-    """Red when: the stop by card is told in an Updated event, or the stoppedReason is not Local."""
+    """Red when: the stop by card is reported in an Updated event, or the stoppedReason is not Local."""
     await t.configure({"TxCtrlr.TxStopPoint": "Authorized"})
     await reusable_states.energy_transfer_started(t)
     await asyncio.sleep(t.fixtures.transaction_s)
@@ -44,7 +44,7 @@ async def tc_e_15_cs(t: Bench) -> None:
 
 @case("TC_E_21_CS")
 async def tc_e_21_cs(t: Bench) -> None:
-    """Red when: the stop by request is told in an Updated event, or the stoppedReason is not Remote."""
+    """Red when: the remote stop is reported in an Updated event, or the stoppedReason is not Remote."""
     await t.configure({"TxCtrlr.TxStopPoint": "Authorized"})
     session = await reusable_states.energy_transfer_started(t)
     t.step(1)

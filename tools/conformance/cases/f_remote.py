@@ -12,7 +12,7 @@ from tools.conformance.run.registry import case
 _TIMEOUT_S = 6
 """EVConnectionTimeOut where a case waits for it."""
 _EARLY_S = 0.5
-"""How much earlier than EVConnectionTimeOut its event may seem to come, for the ways the messages have to go."""
+"""How much earlier than EVConnectionTimeOut its event may seem to come, because the times of messages are compared."""
 _LATE_S = 5.0
 
 
@@ -26,7 +26,7 @@ async def _authorization(t: Bench, *, authorize_remote_start: str | None = None)
 
 @case("TC_F_01_CS")
 async def tc_f_01_cs(t: Bench) -> None:
-    """Red when: a remote start at an EVSE with a cable plugged in is rejected, or its remoteStartId is not told."""
+    """Red when: a remote start at an EVSE with a cable plugged in is rejected, or its remoteStartId is not reported."""
     await _authorization(t)
     await reusable_states.ev_connected_pre_session(t)
     t.step(1)
@@ -37,7 +37,7 @@ async def tc_f_01_cs(t: Bench) -> None:
 
 @case("TC_F_02_CS")
 async def tc_f_02_cs(t: Bench) -> None:
-    """Red when: with AuthorizeRemoteStart a remote start is not asked about with an AuthorizeRequest."""
+    """Red when: with AuthorizeRemoteStart no AuthorizeRequest is sent after a remote start."""
     await _authorization(t, authorize_remote_start="true")
     t.step(1)
     await reusable_states.authorized(t, how="remote")
@@ -55,12 +55,12 @@ async def tc_f_03_cs(t: Bench) -> None:
     t.step(2)
     await reusable_states.energy_transfer_started(t)
     asked = [message for message in t.messages[mark:] if message.action == "Authorize"]
-    t.check(not asked, "F01.FR.02", "the CSMS was asked although it had started the transaction itself")
+    t.check(not asked, "F01.FR.02", "an AuthorizeRequest was sent although the CSMS started the transaction")
 
 
 @case("TC_F_04_CS")
 async def tc_f_04_cs(t: Bench) -> None:
-    """Red when: EVConnectionTimeOut does not end the transaction, or the EVSE can't be started again after it."""
+    """Red when: EVConnectionTimeOut does not end the transaction, or the EVSE accepts no further start after it."""
     await t.configure({"TxCtrlr.EVConnectionTimeOut": str(_TIMEOUT_S)})
     await _authorization(t)
     await t.configure({"TxCtrlr.TxStartPoint": "Authorized"})
@@ -79,7 +79,7 @@ async def tc_f_04_cs(t: Bench) -> None:
 
 @case("TC_F_08_CS")
 async def tc_f_08_cs(t: Bench) -> None:
-    """Red when: the event after a RequestStopTransaction says another cause than RemoteStop."""
+    """Red when: the event after a RequestStopTransaction has another trigger than RemoteStop."""
     await reusable_states.energy_transfer_started(t)
     t.step(1)
     await reusable_states.stop_authorized(t, how="remote")
@@ -87,7 +87,7 @@ async def tc_f_08_cs(t: Bench) -> None:
 
 @case("TC_F_09_CS")
 async def tc_f_09_cs(t: Bench) -> None:
-    """Red when: a RequestStopTransaction for a transaction that is not there is accepted, or stops the one that is."""
+    """Red when: a RequestStopTransaction for an unknown transaction is accepted, or stops the running one."""
     session = await reusable_states.energy_transfer_started(t)
     t.step(1)
     unknown = str(uuid.uuid4())

@@ -17,7 +17,7 @@ _TRIGGERED = {"meterValue.0.sampledValue.0.context": "Trigger"}
 
 
 async def _trigger(t: Bench, message: str, *, connector: bool = False, evse: int | None = None) -> int:
-    """Steps 1 and 2: the station says that it will send `message`. Gives how many messages came before it said so."""
+    """Steps 1 and 2: the station accepts to send `message`. Returns the number of its calls before this answer."""
     t.step(1)
     payload: dict[str, Any] = {"requestedMessage": message}
     if evse is not None:
@@ -25,41 +25,41 @@ async def _trigger(t: Bench, message: str, *, connector: bool = False, evse: int
     await t.call("TriggerMessage", payload, {"status": "Accepted"}, req="F06.FR.05")
     t.step(3)
     calls = 0
-    said = 0
+    before = 0
     for entry in t.transcript.entries:
         if entry.who == "station" and entry.what == "call":
             calls += 1
         elif entry.who == "station" and (entry.what, entry.action) == ("result", "TriggerMessage"):
-            said = calls
-    return said
+            before = calls
+    return before
 
 
-def _answered_first(t: Bench, said: int, *messages: Message) -> None:
-    """None of the messages came before the response that promised it."""
+def _answered_first(t: Bench, before: int, *messages: Message) -> None:
+    """None of the messages came before the TriggerMessageResponse."""
     for message in messages:
-        t.check(message.index >= said, "F06.FR.04", "it came before the TriggerMessageResponse", message)
+        t.check(message.index >= before, "F06.FR.04", "it came before the TriggerMessageResponse", message)
 
 
 @case("TC_F_11_CS")
 async def tc_f_11_cs(t: Bench) -> None:
     """Red when: the MeterValues of another EVSE are sent, or their context is not Trigger."""
     mark = t.mark()
-    said = await _trigger(t, "MeterValues", evse=t.evse)
+    before = await _trigger(t, "MeterValues", evse=t.evse)
     values = await t.expect("MeterValues", {"evseId": t.evse, **_TRIGGERED}, req="F06.FR.06")
-    _answered_first(t, said, values)
+    _answered_first(t, before, values)
     await t.never("MeterValues", 0.5, where=_TRIGGERED, req="F06.FR.02", since=mark)
 
 
 @case("TC_F_12_CS")
 async def tc_f_12_cs(t: Bench) -> None:
     """Red when: without an evse in the request, one EVSE sends no MeterValues."""
-    said = await _trigger(t, "MeterValues")
-    wants = [expected("MeterValues", {"evseId": evse, **_TRIGGERED}) for evse in t.fixtures.evses]
-    _answered_first(t, said, *await t.expect_all(wants, req="F06.FR.11"))
+    before = await _trigger(t, "MeterValues")
+    values = [expected("MeterValues", {"evseId": evse, **_TRIGGERED}) for evse in t.fixtures.evses]
+    _answered_first(t, before, *await t.expect_all(values, req="F06.FR.11"))
 
 
 def _event(evse_id: Any) -> Mapping[str, Any]:
-    """The TransactionEvent that the CSMS asked for, while energy flows."""
+    """The checks of the TransactionEvent that the CSMS requested while energy flows."""
     return {
         "evse.id": evse_id,
         "triggerReason": "Trigger",
@@ -71,69 +71,69 @@ def _event(evse_id: Any) -> Mapping[str, Any]:
 
 @case("TC_F_13_CS")
 async def tc_f_13_cs(t: Bench) -> None:
-    """Red when: the TransactionEvent says another cause than Trigger, or has no meterValue."""
+    """Red when: the TransactionEvent has another triggerReason than Trigger, or no meterValue."""
     await reusable_states.energy_transfer_started(t)
-    said = await _trigger(t, "TransactionEvent", evse=t.evse)
+    before = await _trigger(t, "TransactionEvent", evse=t.evse)
     event = await reusable_states.transaction_event(t, t.evse, _event(absent_or(t.evse)), req="F06.FR.07")
-    _answered_first(t, said, event)
+    _answered_first(t, before, event)
 
 
 @case("TC_F_14_CS", limit_s=120)
 async def tc_f_14_cs(t: Bench) -> None:
-    """Red when: without an evse in the request, one transaction is not told of, or the event does not name its EVSE."""
+    """Red when: without an evse one transaction is not reported, or its event does not name the EVSE."""
     for evse in t.fixtures.evses:
         await reusable_states.energy_transfer_started(t, evse)
-    said = await _trigger(t, "TransactionEvent")
+    before = await _trigger(t, "TransactionEvent")
     for evse in t.fixtures.evses:
-        _answered_first(t, said, await reusable_states.transaction_event(t, evse, _event(evse), req="F06.FR.11"))
+        _answered_first(t, before, await reusable_states.transaction_event(t, evse, _event(evse), req="F06.FR.11"))
 
 
 @case("TC_F_15_CS")
 async def tc_f_15_cs(t: Bench) -> None:
-    """Red when: LogStatusNotification can't be asked for, or its status without an upload is not Idle."""
-    said = await _trigger(t, "LogStatusNotification")
-    _answered_first(t, said, await t.expect("LogStatusNotification", {"status": "Idle"}, req="F06.FR.15"))
+    """Red when: LogStatusNotification can't be triggered, or its status without an upload is not Idle."""
+    before = await _trigger(t, "LogStatusNotification")
+    _answered_first(t, before, await t.expect("LogStatusNotification", {"status": "Idle"}, req="F06.FR.15"))
 
 
 @case("TC_F_17_CS")
 async def tc_f_17_cs(t: Bench) -> None:
     """Red when: FirmwareStatusNotification is rejected because the request names an EVSE."""
-    said = await _trigger(t, "FirmwareStatusNotification", evse=t.evse)
-    _answered_first(t, said, await t.expect("FirmwareStatusNotification", {"status": "Idle"}, req="F06.FR.03"))
+    before = await _trigger(t, "FirmwareStatusNotification", evse=t.evse)
+    _answered_first(t, before, await t.expect("FirmwareStatusNotification", {"status": "Idle"}, req="F06.FR.03"))
 
 
 @case("TC_F_18_CS")
 async def tc_f_18_cs(t: Bench) -> None:
-    """Red when: FirmwareStatusNotification can't be asked for, or its status without an update is not Idle."""
-    said = await _trigger(t, "FirmwareStatusNotification")
-    _answered_first(t, said, await t.expect("FirmwareStatusNotification", {"status": "Idle"}, req="F06.FR.16"))
+    """Red when: FirmwareStatusNotification can't be triggered, or its status without an update is not Idle."""
+    before = await _trigger(t, "FirmwareStatusNotification")
+    _answered_first(t, before, await t.expect("FirmwareStatusNotification", {"status": "Idle"}, req="F06.FR.16"))
 
 
 @case("TC_F_20_CS")
 async def tc_f_20_cs(t: Bench) -> None:
-    """Red when: a Heartbeat that was asked for does not come at once."""
-    said = await _trigger(t, "Heartbeat")
-    _answered_first(t, said, await t.expect("Heartbeat", req="F06.FR.10"))
+    """Red when: a triggered Heartbeat does not come at once."""
+    before = await _trigger(t, "Heartbeat")
+    _answered_first(t, before, await t.expect("Heartbeat", req="F06.FR.10"))
 
 
 @case("TC_F_23_CS")
 async def tc_f_23_cs(t: Bench) -> None:
-    """Red when: the status of a free connector is not told on request because it has not changed."""
-    said = await _trigger(t, "StatusNotification", evse=t.evse, connector=True)
-    _answered_first(t, said, await t.expect_status("Available", req="F06.FR.10"))
+    """Red when: the status of a free connector is not sent on request because it has not changed."""
+    before = await _trigger(t, "StatusNotification", evse=t.evse, connector=True)
+    _answered_first(t, before, await t.expect_status("Available", req="F06.FR.10"))
 
 
 @case("TC_F_24_CS")
 async def tc_f_24_cs(t: Bench) -> None:
-    """Red when: the status of an occupied connector is not told on request, or is told as Available."""
+    """Red when: the status of an occupied connector is not sent on request, or is Available."""
     await reusable_states.ev_connected_pre_session(t)
-    said = await _trigger(t, "StatusNotification", evse=t.evse, connector=True)
-    _answered_first(t, said, await t.expect_status("Occupied", req="F06.FR.10"))
+    before = await _trigger(t, "StatusNotification", evse=t.evse, connector=True)
+    _answered_first(t, before, await t.expect_status("Occupied", req="F06.FR.10"))
 
 
 @case("TC_F_26_CS")
 async def tc_f_26_cs(t: Bench) -> None:
-    """Red when: a BootNotification can be asked for although the last one was accepted."""
+    """Red when: a BootNotification can be triggered although the last one was accepted."""
     t.step(1)
     check = {"status": "Rejected"}
     await t.call("TriggerMessage", {"requestedMessage": "BootNotification"}, check, req="F06.FR.17")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Block G, availability: connector status (G01) and ChangeAvailability (G03, G04).
 
-ChangeAvailability is tested at three levels, each with the same questions. A `_Level` says which connectors a request
-of that level is about and under which requirements; the questions are asked by the functions below it. Where part 6
-asks for "a message to report the state of a connector for all connectors", these are the connectors of the level: a
-request for one EVSE has no reason to tell of another one, and the first tool validations of the same cases say so.
+ChangeAvailability is tested at three levels with the same steps. A `_Level` has the connectors that its requests
+affect, and the requirements; the functions below it have the steps. Where part 6 requires "a message to report the
+state of a connector for all connectors", these are the connectors of the level: a request for one EVSE is no reason to
+report another one, as the first tool validations of the same cases confirm.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from tools.conformance.run.registry import case
 
 @dataclass(frozen=True)
 class _Level:
-    """What a ChangeAvailabilityRequest is about; the requirements are those of G03 or G04."""
+    """What a ChangeAvailabilityRequest affects, and the requirements of G03 or G04."""
 
     evse: bool
     connector: bool
     same: str
     """The requirement for a request that changes nothing."""
-    told: str
-    """... that the CSMS is told of what has changed."""
+    reported: str
+    """... that changes are reported to the CSMS."""
     scheduled: str
     """... for a request during a transaction."""
-    closed: str
-    """... for what becomes of the connectors."""
-    opened: str
-    kept: str
-    """... that it survives a reboot."""
+    unavailable: str
+    """... that the connectors become Unavailable."""
+    available: str
+    persistent: str
+    """... that the state survives a reboot."""
 
     def request(self, t: Bench, wanted: str) -> dict[str, Any]:
         """The request."""
@@ -45,7 +45,7 @@ class _Level:
         return {"operationalStatus": wanted, "evse": place}
 
     def statuses(self, t: Bench, status: str) -> dict[int, str]:
-        """`status` for each EVSE that a request of this level is about."""
+        """`status` for each EVSE that a request of this level affects."""
         return dict.fromkeys(self.evses(t), status)
 
     def evses(self, t: Bench) -> tuple[int, ...]:
@@ -55,7 +55,7 @@ class _Level:
         """Every connector's status after a reboot while this level is Inoperative."""
         return dict.fromkeys(t.fixtures.evses, "Available") | self.statuses(t, "Unavailable")
 
-    async def close(self, t: Bench) -> None:
+    async def make_unavailable(self, t: Bench) -> None:
         """Reusable State Unavailable."""
         evse = t.evse if self.evse else None
         await reusable_states.unavailable(t, evse, t.connector if self.connector else None)
@@ -63,21 +63,21 @@ class _Level:
 
 _G03 = {
     "same": "G03.FR.03",
-    "told": "G03.FR.04",
+    "reported": "G03.FR.04",
     "scheduled": "G03.FR.05",
-    "closed": "G03.FR.06",
-    "opened": "G03.FR.07",
-    "kept": "G03.FR.08",
+    "unavailable": "G03.FR.06",
+    "available": "G03.FR.07",
+    "persistent": "G03.FR.08",
 }
 _STATION = _Level(
     evse=False,
     connector=False,
     same="G04.FR.04",
-    told="G04.FR.05",
+    reported="G04.FR.05",
     scheduled="G04.FR.06",
-    closed="G04.FR.07",
-    opened="G04.FR.08",
-    kept="G04.FR.09",
+    unavailable="G04.FR.07",
+    available="G04.FR.08",
+    persistent="G04.FR.09",
 )
 _EVSE = _Level(evse=True, connector=False, **_G03)
 _CONNECTOR = _Level(evse=True, connector=True, **_G03)
@@ -91,41 +91,41 @@ async def _change(t: Bench, level: _Level, wanted: str, status: str, req: str) -
 
 
 async def _operative_to_inoperative(t: Bench, level: _Level) -> None:
-    """Step 1 and the post scenario validation, which asks for what step 3 of the state has taken."""
+    """Step 1 and the post scenario validation, of messages that step 3 of the state has taken."""
     mark = t.mark()
     t.step(1)
-    await level.close(t)
+    await level.make_unavailable(t)
     await t.quiet(0.5)
-    _check_reports(t, level, mark, "Unavailable", level.closed)
+    _check_reports(t, level, mark, "Unavailable", level.unavailable)
 
 
 def _check_reports(t: Bench, level: _Level, mark: int, status: str, req: str) -> None:
-    """After `mark` exactly the level's connectors were reported, and nothing but `status`."""
+    """After `mark` all the level's connectors were reported with `status`, and no other one except as Available."""
     found = [(message, reported) for message in t.messages[mark:] if (reported := reported_status(message))]
-    told = {reported[0] for _, reported in found}
-    t.post(told >= set(level.evses(t)), level.told, f"only the connectors of EVSE {sorted(told)} were reported")
+    evses = {reported[0] for _, reported in found}
+    t.post(evses >= set(level.evses(t)), level.reported, f"only the connectors of EVSE {sorted(evses)} were reported")
     for message, reported in found:
         if reported[0] in level.evses(t):
             t.check(reported[2] == status, req, f"{reported[2]} was reported on the way to {status}", message)
         else:
-            t.check(reported[2] == "Available", req, "another EVSE was closed, too", message)
+            t.check(reported[2] == "Available", req, "another EVSE became unavailable, too", message)
 
 
-async def _already_so(t: Bench, level: _Level, wanted: str, status: str) -> None:
-    """Steps 1 and 2 and the post scenario validation: a request that changes nothing, and what the CSMS hears."""
+async def _unchanged(t: Bench, level: _Level, wanted: str, status: str) -> None:
+    """Steps 1 and 2 and the post scenario validation: a request that changes nothing, and the status after it."""
     await _change(t, level, wanted, "Accepted", level.same)
-    await t.expect_statuses(level.statuses(t, status), req=level.told)
+    await t.expect_statuses(level.statuses(t, status), req=level.reported)
 
 
 async def _inoperative_to_operative(t: Bench, level: _Level) -> None:
-    await level.close(t)
-    await _change(t, level, "Operative", "Accepted", level.told)
-    await t.expect_statuses(level.statuses(t, "Available"), req=level.opened)
+    await level.make_unavailable(t)
+    await _change(t, level, "Operative", "Accepted", level.reported)
+    await t.expect_statuses(level.statuses(t, "Available"), req=level.available)
 
 
 async def _persists(t: Bench, level: _Level) -> None:
-    """Steps 1 to 7 of the cases with Booting, whose reset is a real one."""
-    await level.close(t)
+    """Steps 1 to 7 of the cases with Booting, with a real reset."""
+    await level.make_unavailable(t)
     t.step(1)
     await reusable_states.booting(t)
     t.step(2)
@@ -136,43 +136,46 @@ async def _persists(t: Bench, level: _Level) -> None:
 
 
 async def _with_transaction(t: Bench, level: _Level) -> None:
-    """The cases with an ongoing transaction: the change waits for its end, wherever TxStopPoint puts that."""
+    """The cases with an ongoing transaction: the change waits for its end, which depends on TxStopPoint."""
     session = await reusable_states.energy_transfer_started(t)
     t.step(1)
     await t.call("ChangeAvailability", level.request(t, "Inoperative"), {"status": "Scheduled"}, req=level.scheduled)
     free = [evse for evse in level.evses(t) if evse != t.evse]
     if free:
         t.step(3)
-        await t.expect_statuses(dict.fromkeys(free, "Unavailable"), req=level.told)
+        await t.expect_statuses(dict.fromkeys(free, "Unavailable"), req=level.reported)
     await asyncio.sleep(t.fixtures.transaction_s)
     first = 5 if free else 3
     t.step(first)
     mark = t.mark()
     await reusable_states.stop_authorized(t)
-    told = await _unavailable_when_ended(t, level, first + 1, mark, told=False)
+    done = await _unavailable_when_ended(t, level, first + 1, mark, done=False)
     t.step(first + 3)
     await reusable_states.ev_connected_post_session(t)
-    told = await _unavailable_when_ended(t, level, first + 4, mark, told=told)
+    done = await _unavailable_when_ended(t, level, first + 4, mark, done=done)
     t.step(first + 6)
     await _disconnect(t)
-    await _unavailable_when_ended(t, level, first + 7, mark, told=told)
+    await _unavailable_when_ended(t, level, first + 7, mark, done=done)
     t.post(session.ended, level.scheduled, "the transaction has not ended")
     wrong = [m for m in t.messages[mark:] if (r := reported_status(m)) and r[0] == t.evse and r[2] == "Available"]
     t.post(not wrong, "G01.FR.05", "the connector was reported Available although it was to become Unavailable")
 
 
-async def _unavailable_when_ended(t: Bench, level: _Level, step: int, mark: int, *, told: bool) -> bool:
-    """The step after each state: the connector becomes Unavailable when that state has ended the transaction."""
-    if told or not t.session().ended:
-        return told
+async def _unavailable_when_ended(t: Bench, level: _Level, step: int, mark: int, *, done: bool) -> bool:
+    """The step after each state: the connector becomes Unavailable if that state has ended the transaction.
+
+    Returns whether it has become Unavailable; `done`: in an earlier step.
+    """
+    if done or not t.session().ended:
+        return done
     t.step(step)
     wanted = expected_status("Unavailable", evse=t.evse, connector=t.connector)
-    await t.expect_message(wanted, req=level.told, since=mark)
+    await t.expect_message(wanted, req=level.reported, since=mark)
     return True
 
 
 async def _disconnect(t: Bench) -> None:
-    """EVDisconnected; a connector that is Unavailable stays so, and has nothing to report when the cable goes."""
+    """EVDisconnected; a connector that is Unavailable reports no status when the cable is unplugged."""
     session = t.session()
     if not session.ended:
         await reusable_states.ev_disconnected(t, status="Unavailable")
@@ -225,27 +228,27 @@ async def tc_g_09_cs(t: Bench) -> None:
 @case("TC_G_10_CS")
 async def tc_g_10_cs(t: Bench) -> None:
     """Red when: making an Inoperative EVSE Inoperative is rejected, or its connector is not reported."""
-    await _EVSE.close(t)
-    await _already_so(t, _EVSE, "Inoperative", "Unavailable")
+    await _EVSE.make_unavailable(t)
+    await _unchanged(t, _EVSE, "Inoperative", "Unavailable")
 
 
 @case("TC_G_11_CS", limit_s=120)
 async def tc_g_11_cs(t: Bench) -> None:
-    """Red when: an EVSE with a transaction is closed at once, or is Available when the transaction has ended."""
+    """Red when: an EVSE with a transaction is unavailable at once, or is Available when the transaction has ended."""
     await _with_transaction(t, _EVSE)
 
 
 @case("TC_G_18_CS")
 async def tc_g_18_cs(t: Bench) -> None:
     """Red when: an EVSE that was made Inoperative is Available after a power cycle."""
-    await _EVSE.close(t)
+    await _EVSE.make_unavailable(t)
     mark = t.mark()
     await _change(t, _EVSE, "Inoperative", "Accepted", "G03.FR.03")
     await t.expect_statuses({t.evse: "Unavailable"}, req="G03.FR.04")
     for message in t.messages[mark:]:
         reported = reported_status(message)
         if reported is not None and reported[0] != t.evse:
-            t.check(reported[2] == "Available", "G03.FR.04", "another EVSE was closed, too", message)
+            t.check(reported[2] == "Available", "G03.FR.04", "another EVSE became unavailable, too", message)
     t.step(5)
     await reusable_states.booted(t, statuses=_EVSE.after_boot(t), req="G03.FR.08")
 
@@ -268,19 +271,19 @@ async def tc_g_06_cs(t: Bench) -> None:
 @case("TC_G_12_CS")
 async def tc_g_12_cs(t: Bench) -> None:
     """Red when: making an Operative station Operative is rejected, or its connectors are not reported."""
-    await _already_so(t, _STATION, "Operative", "Available")
+    await _unchanged(t, _STATION, "Operative", "Available")
 
 
 @case("TC_G_13_CS")
 async def tc_g_13_cs(t: Bench) -> None:
     """Red when: making an Inoperative station Inoperative is rejected, or its connectors are not reported."""
-    await _STATION.close(t)
-    await _already_so(t, _STATION, "Inoperative", "Unavailable")
+    await _STATION.make_unavailable(t)
+    await _unchanged(t, _STATION, "Inoperative", "Unavailable")
 
 
 @case("TC_G_14_CS", limit_s=120)
 async def tc_g_14_cs(t: Bench) -> None:
-    """Red when: a station with a transaction does not close its other EVSEs at once, or this one at its end."""
+    """Red when: during a transaction the other EVSEs are not unavailable at once, or this one at its end."""
     await _with_transaction(t, _STATION)
 
 
@@ -308,19 +311,19 @@ async def tc_g_08_cs(t: Bench) -> None:
 @case("TC_G_15_CS")
 async def tc_g_15_cs(t: Bench) -> None:
     """Red when: making an Operative connector Operative is rejected, or it is not reported."""
-    await _already_so(t, _CONNECTOR, "Operative", "Available")
+    await _unchanged(t, _CONNECTOR, "Operative", "Available")
 
 
 @case("TC_G_16_CS")
 async def tc_g_16_cs(t: Bench) -> None:
     """Red when: making an Inoperative connector Inoperative is rejected, or it is not reported."""
-    await _CONNECTOR.close(t)
-    await _already_so(t, _CONNECTOR, "Inoperative", "Unavailable")
+    await _CONNECTOR.make_unavailable(t)
+    await _unchanged(t, _CONNECTOR, "Inoperative", "Unavailable")
 
 
 @case("TC_G_17_CS", limit_s=120)
 async def tc_g_17_cs(t: Bench) -> None:
-    """Red when: a connector with a transaction is closed at once, or is Available when the transaction has ended."""
+    """Red when: a connector with a transaction is unavailable at once, or is Available when that has ended."""
     await _with_transaction(t, _CONNECTOR)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Block J, meter values: clock-aligned (J01) and sampled (J02).
 
-Every meter value is checked by `_check_value`: context, one element for each configured measurand, and no location EV
-but for SoC (erratum 6.2.58). The moments at which they were taken are compared with the configured interval by
-`_check_moments`; values of one moment carry the same timestamp, however many messages they come in.
+`_check_value` checks every meter value: its context, one element for each configured measurand, and no location EV
+except for SoC (erratum 6.2.58). `_check_moments` compares the times of the readings with the configured interval;
+values of one reading have the same timestamp, in however many messages they come.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tools.conformance.run.registry import case
 
 _INTERVAL_S = 3
 _ROUNDS = 3
-"""So many moments are waited for."""
+"""The number of readings that a case waits for."""
 _DEVIATION_S = 1.0
-"""Of a time from the one that is expected; the laboratory allows 4 s."""
+"""The tolerance of a time; the laboratory allows 4 s."""
 _REGISTER = "Energy.Active.Import.Register"
-"""The measurand of an element that names none."""
+"""The measurand of an element without one."""
 
 _START_POINTS = {"EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer", "DataSigned"}
-"""With any of these a transaction may start where the EVSE is known, because the cable is plugged in first."""
+"""With any of these a transaction may start at a known EVSE, because the cable is plugged in first."""
 
 _NOT_ONLY_IDLE = {"AlignedDataCtrlr.SendDuringIdle": "false"}
 _ALL_PHASES = {"SampledDataCtrlr.RegisterValuesWithoutPhases": "false"}
@@ -49,8 +49,8 @@ def _check_value(
     samples: list[dict[str, Any]] = value.get("sampledValue", [])
     context = samples[0].get("context") if samples else "nothing"
     t.check(context in contexts, req, f"context is {context}, expected {' or '.join(contexts)}", message)
-    given = {sample.get("measurand", _REGISTER) for sample in samples}
-    missing = [measurand for measurand in measurands if measurand not in given]
+    sent = {sample.get("measurand", _REGISTER) for sample in samples}
+    missing = [measurand for measurand in measurands if measurand not in sent]
     t.check(not missing, req, f"the configured measurands {missing} are missing", message)
     for sample in samples:
         inside = sample.get("location") == "EV" and sample.get("measurand") != "SoC"
@@ -58,9 +58,9 @@ def _check_value(
 
 
 def _check_moments(t: Bench, stamps: Iterable[str], interval_s: float, req: str) -> None:
-    """Between one moment and the next there is the interval."""
+    """The interval lies between any two consecutive moments."""
     moments = sorted({parse_utc(stamp) for stamp in stamps})
-    t.check(len(moments) > 1, req, f"values were taken at {len(moments)} moments only")
+    t.check(len(moments) > 1, req, f"there are only {len(moments)} readings")
     for before, after in itertools.pairwise(moments):
         wrong = abs(after - before - interval_s) > _DEVIATION_S
         t.check(not wrong, req, f"{after - before:.1f} s between two meter values, expected {interval_s}")
@@ -91,7 +91,7 @@ def _ended(t: Bench) -> Message:
 
 @case("TC_J_01_CS")
 async def tc_j_01_cs(t: Bench) -> None:
-    """Red when: one EVSE is left out, the values are not taken at multiples of the interval, or context is missing."""
+    """Red when: one EVSE is left out, the readings are not at multiples of the interval, or context is missing."""
     await t.configure({"AlignedDataCtrlr.Interval": str(_INTERVAL_S)})
     measurands = await _measurands(t, "AlignedDataCtrlr.Measurands")
     t.step(1)
@@ -105,8 +105,8 @@ async def tc_j_01_cs(t: Bench) -> None:
     _check_moments(t, stamps, _INTERVAL_S, "J01.FR.14")
     _check_aligned(t, stamps, _INTERVAL_S, "J01.FR.14")
     for evse in t.fixtures.evses:
-        told = sum(message.get("evseId") == evse for message in messages)
-        t.check(told == _ROUNDS, "J01.FR.02", f"EVSE {evse} was reported {told} times, expected {_ROUNDS}")
+        count = sum(message.get("evseId") == evse for message in messages)
+        t.check(count == _ROUNDS, "J01.FR.02", f"EVSE {evse} was reported {count} times, expected {_ROUNDS}")
 
 
 def _clock_values(transaction_id: str | None, evse: int) -> Expected:
@@ -174,7 +174,7 @@ async def tc_j_03_cs(t: Bench) -> None:
 
 @case("TC_J_07_CS")
 async def tc_j_07_cs(t: Bench) -> None:
-    """Red when: the event that starts the transaction at a known EVSE has no values, or not of Transaction.Begin."""
+    """Red when: the event that starts the transaction at a known EVSE has no values, or not with Transaction.Begin."""
     start, _ = await reusable_states.tx_points(t)
     if not start & _START_POINTS:
         await t.configure({"TxCtrlr.TxStartPoint": "Authorized"})
@@ -215,7 +215,7 @@ async def tc_j_09_cs(t: Bench) -> None:
 
 @case("TC_J_10_CS", limit_s=120)
 async def tc_j_10_cs(t: Bench) -> None:
-    """Red when: the Ended event has no values of SampledDataCtrlr.TxEndedInterval, or not the last one of the meter."""
+    """Red when: the Ended event has no values of SampledDataCtrlr.TxEndedInterval, or not the meter's last one."""
     await t.configure({"SampledDataCtrlr.TxEndedInterval": str(_INTERVAL_S), "AlignedDataCtrlr.TxEndedMeasurands": ""})
     measurands = await _measurands(t, "SampledDataCtrlr.TxEndedMeasurands")
     await reusable_states.energy_transfer_started(t)
@@ -225,7 +225,7 @@ async def tc_j_10_cs(t: Bench) -> None:
     t.step("post")
     ended = _ended(t)
     t.match(ended, {"meterValue": PRESENT}, "E06.FR.11")
-    # The value that part 2 wants of the start of the transaction is of Transaction.Begin by its definition.
+    # Part 2 requires a value from the start of the transaction, whose context is Transaction.Begin by definition.
     contexts = ("Sample.Periodic", "Transaction.Begin", "Transaction.End")
     found = [_context(value) for _, value in _values([ended])]
     for message, value in _values([ended]):
@@ -247,7 +247,7 @@ def _any_clock_values(message: Message) -> bool:
 
 @case("TC_J_06_CS", limit_s=150)
 async def tc_j_06_cs(t: Bench) -> None:
-    """Red when: clock-aligned values are sent while a transaction runs, or not again after it."""
+    """Red when: clock-aligned values are sent during a transaction, or no longer after it."""
     await t.configure({"AlignedDataCtrlr.Interval": str(_INTERVAL_S), "AlignedDataCtrlr.SendDuringIdle": "true"})
     measurands = await _measurands(t, "AlignedDataCtrlr.Measurands")
     t.step(1)
@@ -257,9 +257,9 @@ async def tc_j_06_cs(t: Bench) -> None:
     quiet_from = t.mark()
     await reusable_states.energy_transfer_started(t)
     t.step(4)
-    await asyncio.sleep(_INTERVAL_S + 5)  # the case is about what does not come in this time
-    told = [message for message in t.messages[quiet_from:] if _any_clock_values(message)]
-    t.check(not told, "J01.FR.20", f"{len(told)} clock-aligned messages during transaction {session.transaction_id}")
+    await asyncio.sleep(_INTERVAL_S + 5)  # no such message may come in this time
+    wrong = [message for message in t.messages[quiet_from:] if _any_clock_values(message)]
+    t.check(not wrong, "J01.FR.20", f"{len(wrong)} clock-aligned messages during transaction {session.transaction_id}")
     t.step(6)
     await reusable_states.ev_disconnected(t)
     t.step(7)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block K, smart charging: what a station without it does with a charging profile."""
+"""Block K, smart charging: a remote start with a charging profile, at a station without smart charging."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block L, firmware management: secure firmware update (L01); and the trigger that needs one to be under way (F06)."""
+"""Block L, firmware management: secure firmware update (L01); and the trigger during an update (F06)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OFFSET_S = 6.0
 
 
 async def _status(t: Bench, update: Firmware, status: str, req: str = "L01.FR.01") -> Message:
-    """The next FirmwareStatusNotification, which must say this, of this request (L01.FR.10, L01.FR.20)."""
+    """The next FirmwareStatusNotification, which must have this status and requestId (L01.FR.10, L01.FR.20)."""
     check = {"status": status, "requestId": update.requested}
     return await t.expect("FirmwareStatusNotification", check, req=req, within=_WORK_WITHIN_S)
 
@@ -38,7 +38,7 @@ async def _verified(t: Bench, update: Firmware, first: int, *, downloading: bool
 
 
 async def _installed(t: Bench, update: Firmware, first: int) -> Message:
-    """From the installation to the end; step `first` is the optional reboot before it. Gives the start of it."""
+    """From the installation to the end; step `first` is the optional reboot before it. Returns its first message."""
     t.step(first)
     check = {"status": ("Installing", "InstallRebooting"), "requestId": update.requested}
     begun = await t.expect("FirmwareStatusNotification", check, req="L01.FR.05", within=_WORK_WITHIN_S)
@@ -63,7 +63,7 @@ async def _installed(t: Bench, update: Firmware, first: int) -> Message:
 
 @case("TC_L_01_CS", preconditions=_PRECONDITIONS, limit_s=_LIMIT_S)
 async def tc_l_01_cs(t: Bench) -> None:
-    """Red when: a status is left out or comes in another order, or the version after the restart is the old one."""
+    """Red when: a status is missing or in another order, or the version after the restart is the old one."""
     async with firmware(t) as update:
         t.step(2)
         await t.call("UpdateFirmware", update.request(t), {"status": "Accepted"}, req="L01.FR.21")
@@ -98,7 +98,7 @@ async def tc_l_03_cs(t: Bench) -> None:
         await _status(t, update, "DownloadScheduled", "L01.FR.13")
         t.step(5)
         begun = await _status(t, update, "Downloading")
-        t.check(begun.at - asked_at >= _OFFSET_S - 1, "L01.FR.13", "fetched before retrieveDateTime", begun)
+        t.check(begun.at - asked_at >= _OFFSET_S - 1, "L01.FR.13", "downloaded before retrieveDateTime", begun)
         await _verified(t, update, 5, downloading=False)
         await _installed(t, update, 13)
 
@@ -116,12 +116,12 @@ async def tc_l_05_cs(t: Bench) -> None:
         event = {"type": "InvalidFirmwareSigningCertificate"}
         await t.expect("SecurityEventNotification", where=event, req="L01.FR.02")
         await t.never("FirmwareStatusNotification", 1.0, req="L01.FR.21")
-        t.post(not update.files.asked, "L01.FR.21", "nothing was fetched")
+        t.post(not update.files.asked, "L01.FR.21", "nothing was downloaded")
 
 
 @case("TC_L_06_CS", preconditions=_PRECONDITIONS)
 async def tc_l_06_cs(t: Bench) -> None:
-    """Red when: a signature over another image is taken for good."""
+    """Red when: a signature over another image is accepted."""
     async with firmware(t) as update:
         t.step(2)
         request = update.request(t, signed=update.image + b"another image")
@@ -149,7 +149,7 @@ async def _not_verified(t: Bench, update: Firmware, first: int) -> None:
 
 @case("TC_F_19_CS", preconditions=_PRECONDITIONS)
 async def tc_f_19_cs(t: Bench) -> None:
-    """Red when: the status that is told on request during a download is another than Downloading."""
+    """Red when: the status that is triggered during a download is another than Downloading."""
     async with firmware(t) as update:
         update.files.delay_s = 3.0
         t.step(2)
@@ -176,12 +176,12 @@ async def tc_l_07_cs(t: Bench) -> None:
         await _status(t, update, "Downloading")
         t.step(5)
         await _status(t, update, "DownloadFailed", "L01.FR.30")
-        t.post(len(update.files.asked) == 2, "L01.FR.30", "as many retries as asked for")
+        t.post(len(update.files.asked) == 2, "L01.FR.30", "as many retries as requested")
 
 
 @case("TC_L_08_CS", preconditions=_PRECONDITIONS)
 async def tc_l_08_cs(t: Bench) -> None:
-    """Red when: an image with a good signature that is older than the running version is installed."""
+    """Red when: a correctly signed image is installed although it is older than the running version."""
     async with firmware(t, version="0.0.1") as update:
         t.step(2)
         await t.call("UpdateFirmware", update.request(t), {"status": "Accepted"}, req="L01.FR.21")
@@ -198,7 +198,7 @@ async def tc_l_08_cs(t: Bench) -> None:
 
 @case("TC_L_10_CS", preconditions=_PRECONDITIONS, limit_s=_LIMIT_S)
 async def tc_l_10_cs(t: Bench) -> None:
-    """Red when: a second request is rejected during the download, or a later status is of the first request."""
+    """Red when: a second request is rejected during the download, or a later status has the first requestId."""
     async with firmware(t) as update:
         update.files.delay_s = 2.0
         t.step(2)
@@ -208,8 +208,8 @@ async def tc_l_10_cs(t: Bench) -> None:
         first = update.requested
         t.step(6)
         await t.call("UpdateFirmware", update.request(t), {"status": "AcceptedCanceled"}, req="L01.FR.24")
-        given_up = {"status": ("DownloadFailed", "InstallationFailed"), "requestId": first}  # erratum 6.2.82
-        await t.optional("FirmwareStatusNotification", where=given_up)
+        cancelled = {"status": ("DownloadFailed", "InstallationFailed"), "requestId": first}  # erratum 6.2.82
+        await t.optional("FirmwareStatusNotification", where=cancelled)
         update.files.delay_s = 0.0
         await _verified(t, update, 7)
         await _installed(t, update, 13)
@@ -217,7 +217,7 @@ async def tc_l_10_cs(t: Bench) -> None:
 
 @case("TC_L_11_CS", preconditions=_PRECONDITIONS, limit_s=_LIMIT_S)
 async def tc_l_11_cs(t: Bench) -> None:
-    """Red when: a second request is accepted while an update is under way, or disturbs it."""
+    """Red when: a second request is accepted while an update is in progress, or disturbs it."""
     async with firmware(t) as update:
         update.files.delay_s = 2.0
         t.step(2)
@@ -230,18 +230,18 @@ async def tc_l_11_cs(t: Bench) -> None:
         update.requested = first
         await _verified(t, update, 5, downloading=False)
         await _installed(t, update, 13)
-        t.post(len(update.files.asked) == 1, "L01.FR.27", "the image was fetched once")
+        t.post(len(update.files.asked) == 1, "L01.FR.27", "the image was downloaded once")
 
 
 @case("TC_L_12_CS", preconditions=_PRECONDITIONS, limit_s=_LIMIT_S)
 async def tc_l_12_cs(t: Bench) -> None:
-    """Red when: no second transaction can start while the download waits, or it begins before both have ended."""
+    """Red when: no second transaction can start while the download waits, or that begins before both have ended."""
     name = "ChargingStation.AllowNewSessionsPendingFirmwareUpdate"
     await t.configure({name: "true"}, if_implemented=True)
     second = next(evse for evse in t.fixtures.evses if evse != t.evse)
     await reusable_states.energy_transfer_started(t)
     async with firmware(t) as update:
-        update.files.delay_s = 3.0  # until the last cable is out of its car
+        update.files.delay_s = 3.0  # until the last cable is unplugged
         t.step(2)
         await t.call("UpdateFirmware", update.request(t), {"status": "Accepted"}, req="L01.FR.21")
         t.step(3)

@@ -16,7 +16,7 @@ _PROFILE_2 = Preconditions(security_profile=2)
 
 
 async def _install_and_find(t: Bench, *kinds: str, asked: tuple[str, ...] | None = None) -> None:
-    """Roots of these kinds are installed and then listed when `asked` for."""
+    """Installs roots of these kinds, and lists them with a request for the kinds `asked` (default: the same)."""
     roots = {
         kind: certificates.new_csms_root(t, "CSMS root 2") if kind == _CSMS else Authority("manufacturer root 2")
         for kind in kinds
@@ -38,7 +38,7 @@ async def tc_m_01_cs(t: Bench) -> None:
 
 @case("TC_M_02_CS", preconditions=_PROFILE_2)
 async def tc_m_02_cs(t: Bench) -> None:
-    """Red when: a manufacturer root is not taken, or listed under another type."""
+    """Red when: a manufacturer root is not accepted, or listed under another type."""
     await _install_and_find(t, _MANUFACTURER)
 
 
@@ -57,7 +57,7 @@ async def tc_m_07_cs(t: Bench) -> None:
 
 @case("TC_M_12_CS", preconditions=_PROFILE_2)
 async def tc_m_12_cs(t: Bench) -> None:
-    """Red when: the key hash is made of the whole public key info instead of the key's bits."""
+    """Red when: the key hash is computed over the whole public key info instead of the key's bits."""
     await _install_and_find(t, _CSMS)
 
 
@@ -69,7 +69,7 @@ async def tc_m_13_cs(t: Bench) -> None:
 
 @case("TC_M_17_CS", preconditions=_PROFILE_2)
 async def tc_m_17_cs(t: Bench) -> None:
-    """Red when: only the first of several certificate types that were asked for is listed."""
+    """Red when: only the first of several requested certificate types is listed."""
     await _install_and_find(t, _CSMS, _MANUFACTURER)
 
 
@@ -81,7 +81,7 @@ async def tc_m_18_cs(t: Bench) -> None:
 
 @case("TC_M_19_CS", preconditions=_PROFILE_2)
 async def tc_m_19_cs(t: Bench) -> None:
-    """Red when: a type of which there is none is answered with an empty list instead of NotFound."""
+    """Red when: the answer for a type without certificates is an empty list instead of NotFound."""
     t.step(2)
     payload = {"certificateType": ["MORootCertificate"]}
     check = {"status": "NotFound", "certificateHashDataChain": ABSENT}
@@ -109,7 +109,7 @@ async def tc_m_20_cs(t: Bench) -> None:
 
 @case("TC_M_22_CS", preconditions=_PROFILE_2)
 async def tc_m_22_cs(t: Bench) -> None:
-    """Red when: deleting a certificate that is not there is answered with Accepted or Failed."""
+    """Red when: deleting an unknown certificate is answered with Accepted or Failed."""
     t.step(1)
     await certificates.installed(t, [_CSMS])
     stranger = Authority("a stranger")
@@ -140,7 +140,7 @@ async def tc_m_23_cs(t: Bench) -> None:
 
 @case("TC_M_09_CS", preconditions=_PROFILE_2)
 async def tc_m_09_cs(t: Bench) -> None:
-    """Red when: a root that the old one has not signed is added to it."""
+    """Red when: a root that the old one has not signed is installed."""
     old = t.csms_root
     assert old is not None
     t.step(2)
@@ -152,7 +152,7 @@ async def tc_m_09_cs(t: Bench) -> None:
 
 
 async def _successor_installed(t: Bench) -> tuple[Authority, Authority]:
-    """CertificatesInstalled with a CSMS root that the old one has signed; gives the old one and it."""
+    """CertificatesInstalled with a CSMS root that the old one has signed; returns the old and the new one."""
     old = t.csms_root
     assert old is not None
     new = Authority("CSMS root 2", signer=old)
@@ -161,7 +161,7 @@ async def _successor_installed(t: Bench) -> tuple[Authority, Authority]:
 
 
 async def _boots_with(t: Bench, server: Issued, req: str) -> None:
-    """Steps 1 to 5: a reset, and the station comes back to a CSMS that shows `server`."""
+    """Steps 1 to 5: a reset, and the station boots at a CSMS that presents `server`."""
     assert t.main.tls is not None
     use_certificate(t.main.tls, server, t.folder)
     tries = len(t.csms.attempts)
@@ -177,7 +177,7 @@ async def _boots_with(t: Bench, server: Issued, req: str) -> None:
 
 @case("TC_M_30_CS", preconditions=Preconditions(security_profile=3), limit_s=120)
 async def tc_m_30_cs(t: Bench) -> None:
-    """Red when: the old root is kept although the CSMS has proved itself with the new one."""
+    """Red when: the old root is kept although the CSMS has presented a certificate of the new one."""
     old, new = await _successor_installed(t)
     t.csms_root = new
     assert t.main.tls is not None
@@ -192,7 +192,7 @@ async def tc_m_30_cs(t: Bench) -> None:
 
 @case("TC_M_31_CS", preconditions=_PROFILE_2, limit_s=120)
 async def tc_m_31_cs(t: Bench) -> None:
-    """Red when: the old root is given up as soon as the new one is installed."""
+    """Red when: the old root is removed as soon as the new one is installed."""
     old, new = await _successor_installed(t)
     await _boots_with(t, old.server(), "M05.FR.14")
     t.step(8)

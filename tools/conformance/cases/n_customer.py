@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block N, diagnostics: what is kept about a customer, told (N09) and cleared (N10)."""
+"""Block N, diagnostics: a customer's data is reported (N09) and cleared (N10)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CARD_AWAY_S = 0.6
 
 
 async def _known_customer(t: Bench, group: dict[str, str] | None = None) -> None:
-    """The preparations: the station has a cache, and the card has charged. `group` is what the CSMS says of it."""
+    """The preparation: the cache is enabled, and the card, which is in `group` at the CSMS, has charged."""
     usual = {
         "LocalAuthListCtrlr.Enabled": "true",
         "AuthCtrlr.LocalPreAuthorize": "true",
@@ -39,7 +39,7 @@ async def _charged_again(t: Bench) -> None:
 
 
 async def _ask(t: Bench, first: int, req: str, *, report: bool, clear: bool, **customer: Any) -> list[str]:
-    """CustomerInformation and the parts of what comes, in order; the request is step `first`."""
+    """CustomerInformation, which is step `first`; returns the data of its NotifyCustomerInformation messages."""
     t.step(first)
     request_id = t.new_id()
     payload = {"requestId": request_id, "report": report, "clear": clear, **customer}
@@ -57,58 +57,58 @@ async def _ask(t: Bench, first: int, req: str, *, report: bool, clear: bool, **c
     return parts
 
 
-def _says_nothing(parts: list[str]) -> bool:
-    """One message, with nothing in it or the words that there is nothing."""
+def _no_data(parts: list[str]) -> bool:
+    """One message, which is empty or states that there is no data."""
     return len(parts) == 1 and (not parts[0].strip() or "no data" in parts[0].casefold())
 
 
 @case("TC_N_27_CS", limit_s=150)
 async def tc_n_27_cs(t: Bench) -> None:
-    """Red when: nothing is told about a card that the cache knows, or a part of it does not come."""
+    """Red when: nothing is reported about a card in the cache, or a part of it is missing."""
     await _known_customer(t)
     await _charged_again(t)
     parts = await _ask(t, 1, "N09.FR.05", report=True, clear=False, idToken=t.card.id_token)
-    t.check(not _says_nothing(parts), "N09.FR.05", "data about the customer")
+    t.check(not _no_data(parts), "N09.FR.05", "data about the customer")
 
 
 @case("TC_N_28_CS")
 async def tc_n_28_cs(t: Bench) -> None:
-    """Red when: something is told about a card of which nothing is known, or in more than one message."""
+    """Red when: the report about an unknown card has data, or more than one message."""
     await _ask(t, 0, "N10.FR.06", report=False, clear=True, idToken=t.card.id_token)
     parts = await _ask(t, 1, "N09.FR.06", report=True, clear=False, idToken=t.card.id_token)
-    t.post(_says_nothing(parts), "N09.FR.06", "a message says that no data was found")
+    t.post(_no_data(parts), "N09.FR.06", "a message states that no data was found")
 
 
 @case("TC_N_30_CS", limit_s=150)
 async def tc_n_30_cs(t: Bench) -> None:
-    """Red when: what was cleared is not told, or the cache still knows the card."""
+    """Red when: the cleared data is not reported, or the card is still in the cache."""
     await _known_customer(t)
     await _charged_again(t)
     parts = await _ask(t, 1, "N10.FR.03", report=True, clear=True, idToken=t.card.id_token)
-    t.check(not _says_nothing(parts), "N10.FR.03", "the data that was cleared")
+    t.check(not _no_data(parts), "N10.FR.03", "the data that was cleared")
     parts = await _ask(t, 5, "N09.FR.06", report=True, clear=False, idToken=t.card.id_token)
-    t.check(_says_nothing(parts), "N10.FR.03", "no data is left")
+    t.check(_no_data(parts), "N10.FR.03", "no data is left")
 
 
 @case("TC_N_31_CS")
 async def tc_n_31_cs(t: Bench) -> None:
-    """Red when: something is told about a card of which nothing is known."""
+    """Red when: the report about an unknown card has data."""
     parts = await _ask(t, 1, "N10.FR.04", report=True, clear=True, idToken=t.card.id_token)
-    t.post(_says_nothing(parts), "N10.FR.04", "a message says that no data was found")
+    t.post(_no_data(parts), "N10.FR.04", "a message states that no data was found")
 
 
 @case("TC_N_32_CS")
 async def tc_n_32_cs(t: Bench) -> None:
-    """Red when: nothing, or more than one message, says that the data was cleared."""
+    """Red when: no message, or more than one, states that the data was cleared."""
     parts = await _ask(t, 1, "N10.FR.06", report=False, clear=True, idToken=t.card.id_token)
-    t.check(len(parts) == 1 and bool(parts[0]), "N10.FR.06", "one message says that the data was cleared")
+    t.check(len(parts) == 1 and bool(parts[0]), "N10.FR.06", "one message states that the data was cleared")
 
 
 @case("TC_N_62_CS", limit_s=120)
 async def tc_n_62_cs(t: Bench) -> None:
-    """Red when: nothing is told about the cards of a group, or the cache still knows them after they were cleared.
+    """Red when: nothing is reported about the cards of a group, or they are still in the cache after they were cleared.
 
-    The customer identifier of this station is the group of the customer's tokens: a card that has charged stores it.
+    The customer identifier of this station is the group of the customer's tokens, which is stored when a card charges.
     """
     await _known_customer(t, _GROUP)
     identifier = _GROUP["idToken"]

@@ -35,7 +35,7 @@ async def _server(t: Bench) -> AsyncIterator[UploadServer]:
 
 
 async def _get_log(t: Bench, log_type: str, location: str, check: dict[str, Any], **more: Any) -> tuple[int, str]:
-    """Steps 1 and 2; the request's id and the file's name."""
+    """Steps 1 and 2; returns the request's id and the file's name."""
     t.step(1)
     request_id = t.new_id()
     payload = {"logType": log_type, "requestId": request_id, "log": {"remoteLocation": location}, **more}
@@ -48,20 +48,20 @@ async def _status(t: Bench, request_id: int, status: str | tuple[str, ...], req:
 
 
 async def _uploaded(t: Bench, server: UploadServer, log_type: str, check: dict[str, Any]) -> bytes:
-    """The whole of a successful upload; gives the file."""
+    """A successful upload; returns the content of the file."""
     request_id, name = await _get_log(t, log_type, server.url, check)
     t.step(3)
     await _status(t, request_id, "Uploading", "N01.FR.08")
     t.step(5)
     await _status(t, request_id, "Uploaded", "N01.FR.09")
     content = server.files.get(name, b"")
-    t.post(list(server.files) == [name] and bool(content), "N01.FR.02", f"one file arrived, of the name given: {name}")
+    t.post(list(server.files) == [name] and bool(content), "N01.FR.02", f"one file arrived, with the name {name}")
     return content
 
 
 @case("TC_N_25_CS")
 async def tc_n_25_cs(t: Bench) -> None:
-    """Red when: the response names no file, the file does not arrive, or Uploaded is said of another request."""
+    """Red when: the response names no file, the file does not arrive, or Uploaded has another requestId."""
     async with _server(t) as server:
         content = await _uploaded(t, server, "DiagnosticsLog", {"filename": _FILLED})
     with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(content)) as archive:
@@ -72,32 +72,32 @@ async def tc_n_25_cs(t: Bench) -> None:
 
 @case("TC_N_26_CS", limit_s=60)
 async def tc_n_26_cs(t: Bench) -> None:
-    """Red when: the station gives up before the retries it was given, or tells each failure of some only."""
+    """Red when: the station stops before the requested retries, or reports only some of the failures."""
     async with _server(t) as server:
         mark = t.mark()
         more = {"retries": _RETRIES, "retryInterval": _RETRY_INTERVAL_S}
         request_id, _name = await _get_log(t, "DiagnosticsLog", server.missing_url, {}, **more)
         t.step(3)
         first = await _status(t, request_id, "Uploading", "N01.FR.08")
-        told: list[Message] = [first]
+        sent: list[Message] = [first]
         wanted_s = _RETRIES * _RETRY_INTERVAL_S
-        while told[-1].get("status") not in _FAILED or told[-1].at - first.at < wanted_s - 0.5:
-            t.step(5 if told[-1].get("status") == "Uploading" else 3)
-            told.append(await _status(t, request_id, ("Uploading", *_FAILED), "N01.FR.10"))
+        while sent[-1].get("status") not in _FAILED or sent[-1].at - first.at < wanted_s - 0.5:
+            t.step(5 if sent[-1].get("status") == "Uploading" else 3)
+            sent.append(await _status(t, request_id, ("Uploading", *_FAILED), "N01.FR.10"))
         await t.never("LogStatusNotification", _RETRY_INTERVAL_S + 0.5, req="N01.FR.10", since=mark)
-        lasted = told[-1].at - first.at
+        lasted = sent[-1].at - first.at
         t.check(
-            wanted_s - 0.2 <= lasted <= wanted_s + _LATE_S, "N01.FR.10", f"{lasted:.1f} s, not {wanted_s} s", told[-1]
+            wanted_s - 0.2 <= lasted <= wanted_s + _LATE_S, "N01.FR.10", f"{lasted:.1f} s, not {wanted_s} s", sent[-1]
         )
         for what, statuses in (("Uploading", ("Uploading",)), ("its failure", _FAILED)):
-            count = sum(message.get("status") in statuses for message in told)
-            t.check(count in (1, _RETRIES + 1), "N01.FR.10", f"{what} was told {count} times, not 1 or {_RETRIES + 1}")
-        t.post(server.attempts >= _RETRIES + 1, "N01.FR.10", "the upload was tried as often as it was asked for")
+            count = sum(message.get("status") in statuses for message in sent)
+            t.check(count in (1, _RETRIES + 1), "N01.FR.10", f"{what} was sent {count} times, not 1 or {_RETRIES + 1}")
+        t.post(server.attempts >= _RETRIES + 1, "N01.FR.10", "the upload was tried as often as requested")
 
 
 @case("TC_N_35_CS")
 async def tc_n_35_cs(t: Bench) -> None:
-    """Red when: the security log is empty, is not what arrives, or has no entry of the start of the station."""
+    """Red when: another file than the security log arrives, or one without an entry of the start of the station."""
     async with _server(t) as server:
         content = await _uploaded(t, server, "SecurityLog", {})
     with contextlib.suppress(ValueError):
@@ -110,7 +110,7 @@ async def tc_n_35_cs(t: Bench) -> None:
 
 @case("TC_N_36_CS")
 async def tc_n_36_cs(t: Bench) -> None:
-    """Red when: a second request is rejected during the upload, or the end of the first upload is not told."""
+    """Red when: a second request is rejected during the upload, or the end of the first upload is not reported."""
     async with _server(t) as server:
         server.hold()
         first, _name = await _get_log(t, "DiagnosticsLog", server.url, {})
@@ -134,7 +134,7 @@ async def tc_n_36_cs(t: Bench) -> None:
 
 @case("TC_F_16_CS")
 async def tc_f_16_cs(t: Bench) -> None:
-    """Red when: the status that was asked for during an upload is Idle, or is of no request."""
+    """Red when: the status that is triggered during an upload is Idle, or has no requestId."""
     async with _server(t) as server:
         server.hold()
         request_id, _name = await _get_log(t, "DiagnosticsLog", server.url, {})

@@ -12,7 +12,7 @@ _CUSTOM = {"vendorId": "org.openchargealliance.test", "note": "any text", "list"
 
 @case("TC_P_01_CS")
 async def tc_p_01_cs(t: Bench) -> None:
-    """Red when: a DataTransfer of an unknown vendor is answered with Accepted, or with a CALLERROR."""
+    """Red when: a DataTransfer for an unknown vendor is answered with Accepted, or with a CALLERROR."""
     t.step(1)
     payload = {"vendorId": "org.openchargealliance.octt", "messageId": "test-message"}
     check = {"status": ("UnknownVendorId", "UnknownMessageId", "Rejected")}
@@ -21,7 +21,7 @@ async def tc_p_01_cs(t: Bench) -> None:
 
 @case("TC_P_03_CS")
 async def tc_p_03_cs(t: Bench) -> None:
-    """Red when: customData in a request makes it a format violation, or keeps the value from being set."""
+    """Red when: customData in a request makes it a format violation, or prevents the value from being set."""
     place = {
         "component": {"name": "OCPPCommCtrlr", "customData": _CUSTOM},
         "variable": {"name": "OfflineThreshold", "customData": _CUSTOM},
