@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What conformance tests start from: a case of part 6, played by the runner against a rig of its own."""
+"""Fixtures of the conformance tests: a case of part 6, executed by the runner against a rig of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tested(product: str) -> ProductUnderTest:
 
 @functools.cache
 def written(product: str) -> dict[str, tuple[catalogue.Entry, Case]]:
-    """The cases that apply to a product and can be played, by id."""
+    """The written cases that apply to a product, by id."""
     cases, about = collect(), tested(product)
     entries = [entry for entry in catalogue.load() if catalogue.applicability(entry, about.name, about.answers).applies]
     return {entry.id: (entry, cases[entry.id]) for entry in entries if entry.id in cases}
@@ -33,8 +33,10 @@ def written(product: str) -> dict[str, tuple[catalogue.Entry, Case]]:
 
 @pytest.fixture
 def play(tmp_path: Path) -> Callable[..., Awaitable[Result]]:
-    """Plays the case of this id; `patience` multiplies its time limits. The rig's packages are those of the current
-    directory, if there are any."""
+    """Executes the case of this id; `patience` multiplies its time limits.
+
+    The rig's packages are those of the current directory, if there are any.
+    """
 
     async def play(case: str, patience: float, product: str = catalogue.HOME_PRODUCT) -> Result:
         about = tested(product)

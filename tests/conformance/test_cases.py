@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The quick cases of part 6, each against a rig of its own; `baywatt conformance` plays all of them.
+"""The quick cases of part 6, each against a rig of its own; `baywatt conformance` runs all cases.
 
-Chosen are cases of less than four seconds, one of each kind: of several that differ in a value there is one.
+These take less than four seconds; of several that differ only in a value there is one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ P_01 P_03
 """
 
 QUICK_OF_FULL = "L_10 N_28 N_31 N_36"
-"""Of those that do not apply to our product, but to `full`."""
+"""Cases that do not apply to the project's product, but to `full`."""
 
 PATIENCE = 3.0
 """Machines that run tests are busy."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do the conformance cases notice? Each fault of `mutations.toml` is put into a copy of the station, and must be found.
+"""Each fault of `mutations.toml` is put into a copy of the station, and the conformance cases must find it.
 
-The runner is ours, the rig and its station are started from the copy. A fault counts as found only when its case fails
-by the check that the table names: a station that does not start, or a case that breaks, proves nothing. That the cases
-pass without a fault is tested with the same kind of copy.
+The runner is that of the checkout, rig and station are started from the copy. A fault counts as found only if its case
+fails by the check that the table names: a station that does not start, or a case that breaks, proves nothing. That the
+cases pass without a fault is tested with the same kind of copy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PACKAGES = ("firmware", "hal", "drivers", "services", "tools")
 PATIENCE = 3.0
 """For cases that are to pass: machines that run tests are busy."""
 NO_PATIENCE = 1.0
-"""For cases that are to fail, which may be by waiting in vain."""
+"""For cases that are to fail, possibly by a timeout."""
 
 NO_CHECK = (
     "the case is broken",
@@ -40,7 +40,7 @@ with_a_rig = [pytest.mark.conformance, pytest.mark.mutation, pytest.mark.timeout
 
 
 class Mutation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of the table, whose head says what the fields mean."""
+    """One entry of the table, whose head explains the fields."""
 
     fault: str
     file: str
@@ -74,7 +74,7 @@ CASES = sorted({(mutation.case, mutation.product) for mutation in MUTATIONS})
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages as they are, with byte code; to be copied, not to be changed."""
+    """The unchanged packages with byte code; to be copied."""
     station = tmp_path_factory.mktemp("station")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, station / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -86,12 +86,12 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def station(compiled: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy of the packages, from which rigs are started while the test runs.
 
-    It keeps the files' times, by which Python knows that they are compiled already.
+    It keeps the files' times, by which Python accepts their byte code.
     """
     copy = shutil.copytree(compiled, tmp_path / "station")
     with contextlib.chdir(copy):
         yield copy
-    shutil.rmtree(copy)  # pytest keeps what tests leave, and this is much
+    shutil.rmtree(copy)  # pytest keeps the files of tests, and these are many
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
