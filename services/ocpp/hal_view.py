@@ -31,6 +31,7 @@ from firmware.contract import (
     Unplugged,
     VehicleIdentified,
 )
+from services.ocpp.session import Session
 
 if TYPE_CHECKING:
     from services.ocpp.messages import ChargingStateEnumType, ConnectorStatusEnumType, IdTokenType
@@ -75,23 +76,48 @@ class Evse:
     """Connector status last decided; owner: availability (G)."""
     authorising: bool = False
     """The CSMS is being asked about a token for this EVSE; owner: authorization (C)."""
-    transaction_id: str | None = None
-    """The running transaction; owner: transactions (E)."""
-    id_token: IdTokenType | None = None
-    """The token that holds the authorisation; owner: transactions (E)."""
-    started_by: IdTokenType | None = None
-    """The token that authorised the running transaction, kept after its authorisation ended; owner: E."""
-    group: IdTokenType | None = None
-    """That token's group; owner: transactions (E)."""
-    begin_wh: float | None = None
-    """Register at the start of the running transaction, or of the last one; owner: transactions (E)."""
-    reported_charging_state: ChargingStateEnumType | None = None
-    """As last reported for the transaction; owner: transactions (E)."""
-    stopping: bool = False
-    """Authorisation has ended and the energy is being brought to zero; owner: transactions (E)."""
+    session: Session = field(init=False)
+    """Who may charge here, and the transaction; owner: transactions (E). Other blocks read the properties below."""
+    delivering: bool = False
+    """Between the meter's start and stop readings: a final reading will come; owner: transactions (E)."""
 
-    held_back: bool = False
-    """No energy is offered, because of the token (E05.FR.02); owner: transactions (E)."""
+    def __post_init__(self) -> None:
+        self.session = Session.none(self.evse, self.connector)
+
+    @property
+    def transaction_id(self) -> str | None:
+        """The running transaction."""
+        return self.session.id or None
+
+    @property
+    def id_token(self) -> IdTokenType | None:
+        """The token that holds the authorisation."""
+        return self.session.id_token if self.session.authorised else None
+
+    @property
+    def started_by(self) -> IdTokenType | None:
+        """The token that authorised the running transaction, also after its authorisation ended."""
+        return self.session.id_token if self.session.id else None
+
+    @property
+    def group(self) -> IdTokenType | None:
+        """That token's group."""
+        return self.session.group
+
+    @property
+    def begin_wh(self) -> float | None:
+        """Register at the start of the running transaction, or of the last one."""
+        return self.session.begin_wh
+
+    @property
+    def reported_charging_state(self) -> ChargingStateEnumType | None:
+        """As last reported for the transaction."""
+        return self.session.charging_state
+
+    @property
+    def stopping(self) -> bool:
+        """The authorisation has ended and the energy is being brought to zero."""
+        return self.session.stop is not None
 
     @property
     def faulted(self) -> bool:
@@ -114,16 +140,16 @@ class Evse:
             return "Idle"
         if self.stopping:
             return "EVConnected"
-        if self.held_back:
+        if self.session.held_back:
             return "SuspendedEVSE"
         match self.flow:
             case EnergyFlow.FLOWING:
                 return "Charging"
-            case EnergyFlow.SUSPENDED_BY_VEHICLE if self.id_token is not None:
+            case EnergyFlow.SUSPENDED_BY_VEHICLE if self.session.leased:
                 return "SuspendedEV"
-            case EnergyFlow.SUSPENDED_BY_STATION if self.id_token is not None:
+            case EnergyFlow.SUSPENDED_BY_STATION if self.session.leased:
                 return "SuspendedEVSE"
-            case _:  # without an authorisation nothing is offered, whatever the HAL has to say of it yet
+            case _:  # without a lease nothing is offered, even if the HAL has yet to report that
                 return "EVConnected"
 
 

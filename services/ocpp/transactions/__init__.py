@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of block E: one charging session, its events, its meter and its lease. Only block E imports them."""
+"""The parts of block E: a session's points, events, meter and lease. Only block E imports them."""

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a TransactionEvent is made: what it says, its place on disk, and who hears of it (E)."""
+"""How a TransactionEvent is made: its fields, its place on disk, and the signal that follows it (E)."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firmware.clock import format_utc, parse_utc
@@ -11,7 +12,9 @@ from services.ocpp import signals
 
 if TYPE_CHECKING:
     from services.ocpp.context import Context
+    from services.ocpp.hal_view import Evse
     from services.ocpp.messages import (
+        ChargingStateEnumType,
         IdTokenType,
         MeterValueType,
         ReasonEnumType,
@@ -19,121 +22,107 @@ if TYPE_CHECKING:
         TransactionEventRequest,
         TriggerReasonEnumType,
     )
+    from services.ocpp.session import Session
     from services.ocpp.transactions.meter import TransactionMeter
-    from services.ocpp.transactions.session import Session, Transaction
 
-__all__ = ["TransactionEvents"]
+__all__ = ["Cause", "TransactionEvents"]
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why an event is made."""
+
+    trigger: TriggerReasonEnumType
+    reason: ReasonEnumType = "Other"
+    """The stoppedReason, if this ends the transaction."""
+    id_token: IdTokenType | None = None
+    """The token that was presented."""
+    dated_back: bool = False
+    """It happened when the last event did."""
+
+
 class TransactionEvents:
-    """Each event is durable together with the state of its transaction."""
+    """The events of all EVSEs, each durable together with the state of its transaction."""
 
     def __init__(self, context: Context, meter: TransactionMeter) -> None:
         self._context = context
         self._meter = meter
 
     def save(self, session: Session) -> None:
-        if session.transaction is not None:
-            session.transaction.stop = session.stop
-            self._context.transaction_store.save(session.transaction.id, session.evse, session.transaction.encode())
+        if session.id:
+            self._context.transaction_store.save(session.id, session.evse, session.encode())
 
     def make(
         self,
-        session: Session,
+        evse: Evse,
         kind: TransactionEventEnumType,
-        trigger: TriggerReasonEnumType,
+        cause: Cause,
         now: float,
         *,
-        reason: ReasonEnumType | None = None,
-        id_token: IdTokenType | None = None,
         values: list[MeterValueType] | None = None,
-        dated_back: bool = False,
     ) -> None:
-        """Make and queue one event of the running transaction.
-
-        `values`: meter values in place of those that belong to this kind of event; `dated_back`: it happened when the
-        last event did.
-        """
-        transaction = session.transaction
-        if transaction is None:
-            return
-        time = self._context.time
-        if session.remote_start_id is not None and kind != "Ended":
+        """Make and queue one event of the running transaction; `values`: in place of those that belong to `kind`."""
+        session, time = evse.session, self._context.time
+        trigger = cause.trigger
+        if session.id_token_pending and session.remote_start_id is not None and kind != "Ended":
             trigger = "RemoteStart"  # F01.FR.19, F02.FR.21
-        hal = self._context.hal
-        # A sample that is taken while the HAL is away tells of no change: nobody has seen one.
-        if hal.present or values is None or transaction.charging_state is None:
-            transaction.charging_state = hal.evses[session.evse].observed_charging_state
         request: TransactionEventRequest = {
             "eventType": kind,
-            "timestamp": format_utc(transaction.last_utc) if dated_back else time.text(now),
+            "timestamp": format_utc(session.last_utc) if cause.dated_back else time.text(now),
             "triggerReason": trigger,
-            "seqNo": transaction.seq_no,  # E03.FR.06
+            "seqNo": session.seq_no,  # E03.FR.06
             "transactionInfo": {
-                "transactionId": transaction.id,
-                "chargingState": transaction.charging_state,  # E02.FR.13
+                "transactionId": session.id,
+                "chargingState": self._charging_state(evse, sampled=values is not None),  # E02.FR.13
             },
         }
         if kind == "Ended":
-            request["transactionInfo"]["stoppedReason"] = transaction.stop_reason or reason or "Other"  # E06.FR.08
-        self._add_identity(session, transaction, request, id_token)
-        self._add_evse(session, transaction, request)
+            request["transactionInfo"]["stoppedReason"] = session.stop_reason or cause.reason  # E06.FR.08
+        self._add_identity(session, request, cause)
+        self._add_evse(evse, request)
         if values is None:
-            values = self._meter.of_event(session, transaction, kind, request["timestamp"])
+            values = self._meter.of_event(evse, kind, request["timestamp"])
         if values:
             request["meterValue"] = values
-        session.told_at = max(session.told_at, now)
-        self._queue(session, transaction, request, None if dated_back else time.provisional_offset(now))
+        session.last_event_at = max(session.last_event_at, now)
+        self._queue(evse, request, None if cause.dated_back else time.provisional_offset(now))
 
-    def _add_identity(
-        self,
-        session: Session,
-        transaction: Transaction,
-        request: TransactionEventRequest,
-        id_token: IdTokenType | None,
-    ) -> None:
-        if id_token is not None:
-            request["idToken"] = id_token  # E07.FR.02
-        elif session.token_due and session.id_token is not None and request["eventType"] != "Ended":
+    def _charging_state(self, evse: Evse, *, sampled: bool) -> ChargingStateEnumType:
+        """The state to report; a sample taken while the HAL is away reports no change, since none has been observed."""
+        session = evse.session
+        if self._context.hal.present or not sampled or session.charging_state is None:
+            session.charging_state = evse.observed_charging_state
+        return session.charging_state
+
+    def _add_identity(self, session: Session, request: TransactionEventRequest, cause: Cause) -> None:
+        if cause.id_token is not None:
+            request["idToken"] = cause.id_token  # E07.FR.02
+        elif session.id_token_pending and session.id_token is not None and request["eventType"] != "Ended":
             request["idToken"] = session.id_token  # E03.FR.01, F02.FR.05
-            session.token_due = False
-        if session.remote_start_id is not None:
+        if session.id_token_pending and session.remote_start_id is not None:
             request["transactionInfo"]["remoteStartId"] = session.remote_start_id  # F01.FR.25, F02.FR.01
-            transaction.remote_start_id = session.remote_start_id
-            session.remote_start_id = None
+        session.id_token_pending = False
 
-    def _add_evse(self, session: Session, transaction: Transaction, request: TransactionEventRequest) -> None:
-        """E01.FR.16; and whoever asks which transactions there are is told where (TC_F_14_CS)."""
-        evse = self._context.hal.evses[session.evse]
+    def _add_evse(self, evse: Evse, request: TransactionEventRequest) -> None:
+        """E01.FR.16; also where the CSMS has asked which transactions there are (TC_F_14_CS)."""
+        session = evse.session
         asked = request["eventType"] == "Started" or request["triggerReason"] == "Trigger"
-        if asked or (evse.plugged and not transaction.evse_reported):
-            request["evse"] = {"id": session.evse, "connectorId": evse.connector}
-            transaction.evse_reported = evse.plugged
+        if asked or (evse.plugged and not session.evse_reported):
+            request["evse"] = {"id": evse.evse, "connectorId": evse.connector}
+            session.evse_reported = evse.plugged
 
-    def _queue(
-        self,
-        session: Session,
-        transaction: Transaction,
-        request: TransactionEventRequest,
-        clock_offset: float | None,
-    ) -> None:
-        context, kind = self._context, request["eventType"]
-        transaction.seq_no += 1
-        transaction.last_utc = parse_utc(request["timestamp"])
-        transaction.last_reading = self._meter.reading(session)
-        context.outbox.send_durable("TransactionEvent", request, transaction.id, clock_offset=clock_offset)
+    def _queue(self, evse: Evse, request: TransactionEventRequest, clock_offset: float | None) -> None:
+        context, session, kind = self._context, evse.session, request["eventType"]
+        session.seq_no += 1
+        session.last_utc = parse_utc(request["timestamp"])
+        session.last_reading = self._meter.reading(evse)
+        context.outbox.send_durable("TransactionEvent", request, session.id, clock_offset=clock_offset)
         if kind == "Ended":
-            context.transaction_store.drop(transaction.id)
+            context.transaction_store.drop(session.id)
         else:
             self.save(session)
-            session.show_on(context.hal.evses[session.evse])
-        _log.info(
-            "EVSE %d: transaction %s (%s, seqNo %d)",
-            session.evse,
-            kind.lower(),
-            request["triggerReason"],
-            request["seqNo"],
-        )
-        context.emit(signals.TransactionChanged(session.evse, transaction.id, kind.lower()))
+        trigger, seq_no = request["triggerReason"], request["seqNo"]
+        _log.info("EVSE %d: transaction %s (%s, seqNo %d)", evse.evse, kind.lower(), trigger, seq_no)
+        context.emit(signals.TransactionChanged(evse.evse, session.id, kind.lower()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the HAL may do for a session: the lease on energy, and the limit of a token that is no longer accepted (E05)."""
+"""What the HAL may do for a session: the lease on energy, and the limit once a token is no longer accepted (E05)."""
 
 from __future__ import annotations
 
@@ -9,52 +9,53 @@ from firmware.contract import Permit, SetLimit, Withdraw
 
 if TYPE_CHECKING:
     from services.ocpp.context import Context
-    from services.ocpp.transactions.session import Session
+    from services.ocpp.hal_view import Evse
 
-__all__ = ["Energy"]
+__all__ = ["EnergyLease"]
 
 _LEASE_S = 15.0
 _RENEW_S = 5.0
 
 
-class Energy:
-    """The permissions of all sessions."""
+class EnergyLease:
+    """The permissions of all EVSEs."""
 
     def __init__(self, context: Context) -> None:
         self._hal = context.hal
 
-    def permit(self, session: Session, now: float) -> None:
-        """Grant or renew the lease, where it is due; its name is the same as long as the authorisation is."""
-        held_back = session.transaction is not None and session.transaction.suspended and not session.delivering
-        if not session.authorised or session.stop is not None or held_back:
+    def permit(self, evse: Evse, now: float) -> None:
+        """Grant or renew the lease, where it is due; it keeps its name as long as the authorisation lasts."""
+        session = evse.session
+        withheld = session.suspended and not evse.delivering
+        if not session.authorised or session.stop is not None or withheld:
             session.renew_at = None
             return
-        self._hal.ask(Permit(session.evse, session.permission, _LEASE_S))
+        self._hal.ask(Permit(evse.evse, session.permission, _LEASE_S))
         session.renew_at = now + _RENEW_S
 
-    def withdraw(self, session: Session) -> None:
-        self._hal.ask(Withdraw(session.evse))
+    def withdraw(self, evse: Evse) -> None:
+        self._hal.ask(Withdraw(evse.evse))
 
-    def take_back(self, session: Session) -> None:
-        """What the HAL holds of a session that it has not seen the end of: we restarted, or had lost each other."""
-        evse = self._hal.evses[session.evse]
-        suspended = session.transaction is not None and session.transaction.suspended
+    def take_back(self, evse: Evse) -> None:
+        """Withdraw what the HAL still holds of a session whose end it has not seen: this process restarted, or the
+        connection was lost."""
+        session = evse.session
         if evse.permission not in (None, session.permission if session.authorised else None):
-            self.withdraw(session)
-        if evse.limit_w is not None and not suspended:
-            self._hal.ask(SetLimit(session.evse, None))
+            self.withdraw(evse)
+        if evse.limit_w is not None and not session.suspended:
+            self._hal.ask(SetLimit(evse.evse, None))
 
-    def hold_back(self, session: Session) -> None:
-        """Where no energy has flowed yet, the contactors need not close for it to be held back."""
-        evse = self._hal.evses[session.evse]
-        self._hal.ask(SetLimit(session.evse, 0.0))
-        if not session.delivering:
-            self.withdraw(session)
-            evse.held_back = evse.plugged
+    def hold_back(self, evse: Evse) -> None:
+        """Stop the energy; where none has flowed yet, the contactors stay open."""
+        self._hal.ask(SetLimit(evse.evse, 0.0))
+        if not evse.delivering:
+            self.withdraw(evse)
+            evse.session.held_back = evse.plugged
 
-    def release(self, session: Session) -> None:
-        """Nothing is held back any longer."""
-        self._hal.evses[session.evse].held_back = False
-        if session.transaction is not None and session.transaction.suspended:
-            session.transaction.suspended = False
-            self._hal.ask(SetLimit(session.evse, None))
+    def release(self, evse: Evse) -> None:
+        """Hold nothing back any longer."""
+        session = evse.session
+        session.held_back = False
+        if session.suspended:
+            session.suspended = False
+            self._hal.ask(SetLimit(evse.evse, None))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a transaction tells of its meter, and when the next sample is due (J02; part 2, J, 2)."""
+"""Which meter values a transaction reports, and when the next sample is due (J02; part 2, J, 2)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,17 +14,17 @@ from services.ocpp.metering import meter_value, until_aligned
 if TYPE_CHECKING:
     from firmware.contract import MeterReading
     from services.ocpp.context import Context
+    from services.ocpp.hal_view import Evse
     from services.ocpp.messages import MeterValueType, ReadingContextEnumType, TransactionEventEnumType
-    from services.ocpp.transactions.session import Session, Transaction
 
-__all__ = ["TransactionMeter"]
+__all__ = ["TransactionMeter", "next_multiple"]
 
 _ENDED_VALUES = 100
 """How many meter values an Ended event carries at most (J02.FR.20)."""
 
 
 class TransactionMeter:
-    """The meters of all sessions; what has been sampled is kept in the session's transaction."""
+    """The meters of all EVSEs; samples for the Ended event are kept in the session."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -32,89 +32,90 @@ class TransactionMeter:
     # --- values -------------------------------------------------------------------------------------------------
 
     def values(
-        self, session: Session, measurands: Any, context: ReadingContextEnumType, stamp: str
+        self, evse: Evse, measurands: keys.Key[tuple[str, ...]], context: ReadingContextEnumType, stamp: str
     ) -> list[MeterValueType]:
-        reading = self.reading(session)
+        reading = self.reading(evse)
         if reading is None:
             return []
         value = meter_value(reading, self._context.model.get(measurands), context=context, timestamp=stamp)
         return [value] if value else []
 
-    def of_event(
-        self, session: Session, transaction: Transaction, kind: TransactionEventEnumType, stamp: str
-    ) -> list[MeterValueType]:
+    def of_event(self, evse: Evse, kind: TransactionEventEnumType, stamp: str) -> list[MeterValueType]:
         """The meter values that belong to this kind of event."""
+        session = evse.session
         if kind == "Ended":
-            kept = cast("list[MeterValueType]", transaction.ended_values)
-            return kept + self.values(session, keys.SAMPLED_TX_ENDED_MEASURANDS, "Transaction.End", stamp)  # E06.FR.11
-        if transaction.begun:
+            end = self.values(evse, keys.SAMPLED_TX_ENDED_MEASURANDS, "Transaction.End", stamp)  # E06.FR.11
+            return session.ended_values + end
+        if session.begun:
             return []
-        if self.reading(session) is not None:  # E02.FR.09; what is configured later is not of the beginning
-            transaction.begun = True
-            transaction.ended_values = transaction.ended_values or self.begin_values(session, stamp)
-        return self.values(session, keys.SAMPLED_TX_STARTED_MEASURANDS, "Transaction.Begin", stamp)
+        if self.reading(evse) is not None:  # E02.FR.09; what is configured later is not of the beginning
+            session.begun = True
+            session.ended_values = session.ended_values or self.begin_values(evse, stamp)
+        return self.values(evse, keys.SAMPLED_TX_STARTED_MEASURANDS, "Transaction.Begin", stamp)
 
-    def begin_values(self, session: Session, stamp: str) -> list[dict[str, Any]]:
-        """What the Ended event will tell of the start, even if nothing else does (E06.FR.11; part 2, J, 2.5)."""
-        values = self.values(session, keys.SAMPLED_TX_ENDED_MEASURANDS, "Transaction.Begin", stamp)
-        return cast("list[dict[str, Any]]", values)
+    def begin_values(self, evse: Evse, stamp: str) -> list[MeterValueType]:
+        """The values of the start that the Ended event reports, even if no other does (E06.FR.11; part 2, J, 2.5)."""
+        return self.values(evse, keys.SAMPLED_TX_ENDED_MEASURANDS, "Transaction.Begin", stamp)
 
-    def register(self, session: Session) -> float:
-        reading = self.reading(session)
+    def register(self, evse: Evse) -> float:
+        """Wh; 0 before the first reading."""
+        reading = self.reading(evse)
         return reading.energy_wh if reading else 0.0
 
-    def reading(self, session: Session) -> MeterReading | None:
+    def reading(self, evse: Evse) -> MeterReading | None:
         """The newest reading; a register below one that was already reported is a meter's error (J02.FR.16)."""
-        reading = self._context.hal.evses[session.evse].reading
-        last = session.transaction.last_reading if session.transaction else None
+        reading, last = evse.reading, evse.session.last_reading
         if reading is None or last is None:
             return reading or last
         return msgspec.structs.replace(reading, energy_wh=max(reading.energy_wh, last.energy_wh))
 
     # --- samples ------------------------------------------------------------------------------------------------
 
-    def plan(self, session: Session, now: float) -> None:
-        model = self._context.model
+    def plan(self, evse: Evse, now: float) -> None:
+        """Plan all samples anew, from now on."""
+        model, session = self._context.model, evse.session
         interval, ended = model.get(keys.SAMPLED_TX_UPDATED_INTERVAL), model.get(keys.SAMPLED_TX_ENDED_INTERVAL)
-        running = session.transaction is not None
-        session.sample_at = now + interval if running and interval > 0 else None
-        session.ended_sample_at = now + ended if running and ended > 0 else None
-        self.align(session, now)
+        session.sample_at = now + interval if session.id and interval > 0 else None
+        session.ended_sample_at = now + ended if session.id and ended > 0 else None
+        self.align(evse, now)
 
-    def align(self, session: Session, now: float) -> None:
+    def align(self, evse: Evse, now: float) -> None:
         """Plan the next clock-aligned sample, by the clock as it is now."""
-        session.aligned_sample_at = self._next_aligned(now) if session.transaction is not None else None
+        evse.session.aligned_sample_at = self._next_aligned(now) if evse.session.id else None
 
-    def periodic(self, session: Session, now: float) -> list[MeterValueType]:
+    def periodic(self, evse: Evse, now: float) -> list[MeterValueType]:
         """The values of the TxUpdatedInterval that is over, if one is (J02.FR.11)."""
-        if session.sample_at is None or now < session.sample_at:
+        due = evse.session.sample_at
+        if due is None or now < due:
             return []
-        session.sample_at = _next(session.sample_at, self._context.model.get(keys.SAMPLED_TX_UPDATED_INTERVAL), now)
-        stamp = self._context.time.text(now)
-        return self.values(session, keys.SAMPLED_TX_UPDATED_MEASURANDS, "Sample.Periodic", stamp)
+        evse.session.sample_at = next_multiple(due, self._context.model.get(keys.SAMPLED_TX_UPDATED_INTERVAL), now)
+        return self.values(evse, keys.SAMPLED_TX_UPDATED_MEASURANDS, "Sample.Periodic", self._context.time.text(now))
 
-    def keep_for_the_end(self, session: Session, now: float) -> bool:
+    def sample_for_the_end(self, evse: Evse, now: float) -> bool:
         """Keep the samples of the intervals that are over for the Ended event; True when there were any."""
-        kept = False
+        session, kept = evse.session, False
         if session.ended_sample_at is not None and now >= session.ended_sample_at:
             interval = self._context.model.get(keys.SAMPLED_TX_ENDED_INTERVAL)
-            session.ended_sample_at = _next(session.ended_sample_at, interval, now)
-            kept = self._keep(session, keys.SAMPLED_TX_ENDED_MEASURANDS, "Sample.Periodic", now)
+            session.ended_sample_at = next_multiple(session.ended_sample_at, interval, now)
+            kept = self._keep(evse, keys.SAMPLED_TX_ENDED_MEASURANDS, "Sample.Periodic", now)
         if session.aligned_sample_at is not None and now >= session.aligned_sample_at:
             session.aligned_sample_at = self._next_aligned(now)
-            kept = self._keep(session, keys.ALIGNED_TX_ENDED_MEASURANDS, "Sample.Clock", now) or kept
+            kept = self._keep(evse, keys.ALIGNED_TX_ENDED_MEASURANDS, "Sample.Clock", now) or kept
         return kept
 
-    def _keep(self, session: Session, measurands: Any, context: ReadingContextEnumType, now: float) -> bool:
-        transaction = session.transaction
-        values = self.values(session, measurands, context, self._context.time.text(now))
-        if transaction is None or not values:
+    def _keep(
+        self, evse: Evse, measurands: keys.Key[tuple[str, ...]], context: ReadingContextEnumType, now: float
+    ) -> bool:
+        session = evse.session
+        values = self.values(evse, measurands, context, self._context.time.text(now))
+        if not session.id or not values:
             return False
-        transaction.ended_values += cast("list[dict[str, Any]]", values)
-        transaction.last_reading = self.reading(session)
-        transaction.last_utc = self._context.time.utc(now)  # a power cut is not before it
-        if len(transaction.ended_values) > _ENDED_VALUES:
-            del transaction.ended_values[_dispensable(transaction.ended_values)]
+        session.ended_values += values
+        session.last_reading = self.reading(evse)
+        session.last_utc = self._context.time.utc(now)  # a power cut is not dated before it
+        session.last_event_at = max(session.last_event_at, now)
+        if len(session.ended_values) > _ENDED_VALUES:
+            del session.ended_values[_dispensable(session.ended_values)]
         return True
 
     def _next_aligned(self, now: float) -> float | None:
@@ -122,7 +123,7 @@ class TransactionMeter:
         return now + until_aligned(self._context.time.utc(now), interval) if interval > 0 else None
 
 
-def _next(due: float, interval: float, now: float) -> float | None:
+def next_multiple(due: float, interval: float, now: float) -> float | None:
     """The next multiple of the interval after `due` that is still ahead; None when sampling is off."""
     if interval <= 0:
         return None
@@ -130,8 +131,8 @@ def _next(due: float, interval: float, now: float) -> float | None:
     return due + (missed + 1) * interval
 
 
-def _dispensable(values: list[dict[str, Any]]) -> int:
-    """Which value has the closest neighbours: in turn the 1st, the 3rd, the 5th in between (E06.FR.13), and then the
-    same of what is left, so that the beginning of a long transaction is told as evenly as its end."""
+def _dispensable(values: list[MeterValueType]) -> int:
+    """The index of the value with the closest neighbours: first the 1st, the 3rd, the 5th in between (E06.FR.13), then
+    the same of the rest, so that the beginning of a long transaction is reported as evenly as its end."""
     times = [parse_utc(value["timestamp"]) for value in values]
     return min(range(1, len(times) - 1), key=lambda place: times[place + 1] - times[place - 1])

@@ -16,16 +16,15 @@ from services.ocpp.device_model import keys
 if TYPE_CHECKING:
     from services.ocpp.device_model import DeviceModel
     from services.ocpp.hal_view import Evse
-    from services.ocpp.transactions.session import Session
 
 __all__ = ["ends", "ends_with_authorisation", "points_of", "starts"]
 
 _DEAUTHORISING_STOP_POINTS = frozenset({"Authorized", "PowerPathClosed", "EnergyTransfer"})
 
 
-def points_of(session: Session, evse: Evse) -> set[str]:
+def points_of(evse: Evse) -> set[str]:
     """The start and stop points that are true now."""
-    authorised = session.authorised
+    authorised = evse.session.authorised
     points = set()
     if evse.plugged:
         points.add("EVConnected")
@@ -33,8 +32,8 @@ def points_of(session: Session, evse: Evse) -> set[str]:
         points.add("Authorized")
     if evse.plugged and authorised:
         points.add("PowerPathClosed")
-    if evse.plugged and evse.flow is EnergyFlow.FLOWING and session.stop is None and authorised:
-        points.add("EnergyTransfer")  # a pulled cable carries none, whatever the HAL has to say of it yet
+    if evse.plugged and authorised and evse.flow is EnergyFlow.FLOWING:
+        points.add("EnergyTransfer")  # not through a pulled cable, even if the HAL has yet to report that
     return points
 
 
@@ -43,13 +42,16 @@ def starts(model: DeviceModel, points: Set[str]) -> bool:
     return not points.isdisjoint(model.get(keys.TX_START_POINT))
 
 
-def ends(model: DeviceModel, held: Set[str], points: Set[str]) -> bool:
-    """E06.FR.02, E06.FR.03, E06.FR.04, E06.FR.06, E06.FR.07; and when neither driver nor vehicle is left, or it would
-    never end."""
+def ends(model: DeviceModel, evse: Evse) -> bool:
+    """Has the transaction come to a stop point? E06.FR.02, E06.FR.03, E06.FR.04, E06.FR.06, E06.FR.07.
+
+    It also ends when neither authorisation nor vehicle is left: nothing else would end it.
+    """
+    points = points_of(evse)
     stop_points = set(model.get(keys.TX_STOP_POINT))
     if "PowerPathClosed" in stop_points:
         stop_points |= {"EVConnected", "Authorized"}  # exactly the same (part 2, 2.6.6.2)
-    return bool((held - points) & stop_points) or not points
+    return bool((evse.session.held - points) & stop_points) or not points
 
 
 def ends_with_authorisation(model: DeviceModel) -> bool:

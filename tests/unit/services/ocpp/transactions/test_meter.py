@@ -10,7 +10,7 @@ import pytest
 
 from firmware.clock import parse_utc
 from firmware.contract import EnergyFlow
-from services.ocpp.transactions.meter import _next
+from services.ocpp.transactions.meter import next_multiple
 from tests.support.station_bench import StationBench, charge, set_variables
 
 CARD = "04A1B2C3D4E580"
@@ -122,4 +122,4 @@ def test_measurands_may_change_during_a_transaction(tmp_path: Path) -> None:
     [(10.0, 5, 10.0, 15.0), (10.0, 5, 26.0, 30.0), (10.0, 0, 10.0, None)],
 )
 def test_missed_samples_are_not_made_up_for(due: float, interval: float, now: float, expected: float | None) -> None:
-    assert _next(due, interval, now) == expected
+    assert next_multiple(due, interval, now) == expected
