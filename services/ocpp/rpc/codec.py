@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """OCPP-J frames (part 4, section 4): text to messages and back, without I/O and without raising.
 
-Whatever comes in is one of four things: a `Call`, a `CallResult`, a `CallError`, or `Malformed`, which says what is
-wrong, and whether the sender is told: a broken request is, a broken answer is not, or two peers could throw errors at
-each other for ever. Signed messages (section 7, optional) are not unpacked.
+Every frame is decoded to a `Call`, a `CallResult`, a `CallError`, or `Malformed`, which says what is wrong, and whether
+it is answered: a broken request is, a broken answer is not, or two peers could send one another errors for ever. Signed
+messages (section 7, optional) are not unpacked.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ UNREADABLE_ID: Final = "-1"
 """Message id of a CALLERROR about a message whose id cannot be read (part 4, section 4.2.3)."""
 
 _MAX_DESCRIPTION: Final = 255
-_MAX_DEPTH: Final = 64  # no OCPP message nests deeper than 10; what recurses over a payload may rely on this
+_MAX_DEPTH: Final = 64  # no OCPP message nests deeper than 10; code that recurses over a payload relies on it
 _CALL: Final = 2
 _CALLRESULT: Final = 3
 _CALLERROR: Final = 4
-# The beginning of a frame whose end may be broken: enough to say whose message it is.
-# Half of a surrogate pair, which no UTF-8 has, could not be sent back.
+# The beginning of a frame that is not valid JSON: enough to identify the message. The id must be encodable in the
+# answer, and a lone surrogate is not.
 _BEGINNING: Final = re.compile(r'\s*\[\s*(\d)\s*,\s*"([^"\\\x00-\x1f\ud800-\udfff]{1,36})"\s*,(\s*"[^"\\]*"\s*,)?')
 _EXACT: Final = 2**53
 
 
 def _number(text: str) -> int | float:
-    """JSON has one kind of number, and a schema's integer may come as 1.0; further in, an integer is an `int`."""
+    """JSON has one kind of number, and a schema's integer may come as 1.0; all other code expects an `int`."""
     value = float(text)
     if math.isinf(value):
         raise ValueError("a number out of range")
@@ -78,7 +78,7 @@ class CallResult:
 
 @dataclass(frozen=True, slots=True)
 class CallError:
-    """A request of ours could not be handled; `code` should be of part 4, table 8, but is whatever came."""
+    """A request of ours could not be handled; `code` should be of part 4, table 8, but may be any text."""
 
     message_id: str
     code: str
@@ -88,7 +88,7 @@ class CallError:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """No message. `answerable`: tell the sender; otherwise it was meant as an answer to our call `message_id`."""
+    """An invalid frame. If it is not `answerable`, it was meant as an answer to our call `message_id`."""
 
     message_id: str
     code: ErrorCode
@@ -116,17 +116,17 @@ def encode_error(message_id: str, code: ErrorCode, description: str = "", detail
 
 
 def decode(frame: str | bytes) -> Message:
-    """The message in a frame; `bytes` is what came in a binary frame, which OCPP-J does not use."""
+    """The message in a frame; `bytes` for a binary frame, which OCPP-J does not use."""
     try:
         data = _decoder.decode(frame)
     except RecursionError:
         return _broken(frame, "nested too deeply")
     except (msgspec.MsgspecError, UnicodeError) as error:
-        return _broken(frame, f"no JSON in UTF-8: {error}")
+        return _broken(frame, f"not JSON in UTF-8: {error}")
     if _openings(frame) > _MAX_DEPTH and _too_deep(data):
         return _broken(frame, "nested too deeply")
     if not isinstance(data, list) or not data:
-        return _unreadable("no JSON array")
+        return _unreadable("not a JSON array")
     message = _message(data)
     if isinstance(frame, bytes) and not isinstance(message, Malformed):
         return _refused(message.message_id, "binary frame", answerable=isinstance(message, Call))
@@ -136,7 +136,7 @@ def decode(frame: str | bytes) -> Message:
 def _message(data: list[Any]) -> Message:
     kind, message_id = data[0], _message_id(data)
     if type(kind) is not int:
-        return _refused(message_id or UNREADABLE_ID, "the message type is no integer")
+        return _refused(message_id or UNREADABLE_ID, "the message type is not an integer")
     if kind in (_CALLRESULT, _CALLERROR):
         if message_id is None:
             return _refused(UNREADABLE_ID, "an answer without a message id", answerable=False)
@@ -144,12 +144,12 @@ def _message(data: list[Any]) -> Message:
     if kind != _CALL:  # section 4.4
         return Malformed(message_id or UNREADABLE_ID, "MessageTypeNotSupported", f"message type {str(kind)[:20]}")
     if message_id is None:
-        return _unreadable("the message id is no string of 1 to 36 characters")
+        return _unreadable("the message id is not a string of 1 to 36 characters")
     return _call(message_id, data)
 
 
 def _message_id(data: list[Any]) -> str | None:
-    """The message id, if it is one: a longer one could not be repeated in the answer (table 7)."""
+    """The message id if it is valid: a longer one could not be repeated in the answer (table 7)."""
     message_id = data[1] if len(data) > 1 else None
     return message_id if isinstance(message_id, str) and 0 < len(message_id) <= MAX_MESSAGE_ID else None
 
@@ -159,11 +159,11 @@ def _call(message_id: str, data: list[Any]) -> Message:
         return _refused(message_id, f"a CALL has 4 elements, not {len(data)}")
     action, payload = data[2], data[3]
     if not isinstance(action, str):
-        return _refused(message_id, "the action is no string")
+        return _refused(message_id, "the action is not a string")
     if payload is None:  # section 4.1.5: bad practice, but JSON allows null for "no payload"
         payload = {}
     if not isinstance(payload, dict):
-        return Malformed(message_id, "FormatViolation", "the payload is no JSON object")
+        return Malformed(message_id, "FormatViolation", "the payload is not a JSON object")
     return Call(message_id, action, payload)
 
 
@@ -177,7 +177,7 @@ def _result(message_id: str, data: list[Any]) -> Message:
 
 
 def _error(message_id: str, data: list[Any]) -> CallError:
-    """Lenient: an error that is badly told is still an error."""
+    """Lenient: an ill-formed error is still an error."""
     code, description, details = (*data[2:5], None, None, None)[:3]
     return CallError(
         message_id,
@@ -188,7 +188,7 @@ def _error(message_id: str, data: list[Any]) -> CallError:
 
 
 def _broken(frame: str | bytes, why: str) -> Malformed:
-    """No JSON, but its beginning may still say which message it was meant to be."""
+    """Not JSON, but its beginning may still identify the message."""
     start = frame[:512]
     found = _BEGINNING.match(start if isinstance(start, str) else start.decode("utf-8", "replace"))
     if found is None:
@@ -210,7 +210,7 @@ def _unreadable(why: str) -> Malformed:
 
 
 def _openings(frame: str | bytes) -> int:
-    """Most frames have few brackets, and so no need of a closer look."""
+    """The number of brackets: most frames have few and need no closer check."""
     if isinstance(frame, bytes):
         return frame.count(b"[") + frame.count(b"{")
     return frame.count("[") + frame.count("{")

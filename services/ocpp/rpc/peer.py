@@ -5,9 +5,9 @@ Rules (part 4, section 4):
 
 - at most one CALL of ours is outstanding; it ends as `Answered` or `Failed`, exactly once, at the latest by its
   time-out. An answer that comes later, or to nothing, is dropped;
-- every CALL of the other side that reaches the caller is valid by its schema; the rest is refused here with the error
+- every CALL of the other side that reaches the caller is valid by its schema; others are refused here with the error
   code of table 8. The caller answers each `CallReceived` once, with `answer` or `refuse`;
-- whoever owns the peer sends, after `receive`, what `take_frames` gives, before frames of his own.
+- after `receive` the caller sends the frames of `take_frames` before its own.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ __all__ = ["CONNECTION_LOST", "TIMED_OUT", "Answered", "CallReceived", "Event", 
 TIMED_OUT: Final = "TimedOut"
 """`Failed.code` of a call without an answer in time; never on the wire."""
 CONNECTION_LOST: Final = "ConnectionLost"
-"""`Failed.code` of a call that was outstanding when the connection went; never on the wire."""
+"""`Failed.code` of a call that was outstanding when the connection was lost; never on the wire."""
 
 _MAX_OPEN_CALLS: Final = 64
-_MAX_NONSENSE: Final = 200
+_MAX_MALFORMED: Final = 200
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class CallReceived:
-    """The other side asks; the payload is valid by its schema."""
+    """A request of the other side; the payload is valid by its schema."""
 
     message_id: str
     action: str
@@ -76,19 +76,19 @@ class _Outstanding:
 
 
 class RpcPeer:
-    """See the module. `timeout_s` (the network profile's message time-out) may be set at any time and holds for the
-    calls made from then on. `supported`: the actions that the caller handles; other known ones are refused here as
-    `NotSupported`; None: all known actions reach the caller."""
+    """See the module. `timeout_s` (the network profile's message time-out) may be set at any time and applies to
+    later calls. `supported`: the actions that the caller handles; other known ones are refused here as `NotSupported`;
+    None: all known actions reach the caller."""
 
     def __init__(self, *, timeout_s: float = 30.0, supported: Collection[str] | None = None) -> None:
         self.timeout_s = timeout_s
         self.barred = False
-        """The other side may only answer; whatever it asks is a `SecurityError` (B03.FR.08)."""
+        """The other side may only answer; its requests are refused as `SecurityError` (B03.FR.08)."""
         self._supported = supported
         self._outstanding: _Outstanding | None = None
-        self._open: set[str] = set()
+        self._open_calls: set[str] = set()
         self._frames: list[str] = []
-        self._nonsense = 0
+        self._malformed = 0
         self._invalid: str | None = None
 
     @property
@@ -110,52 +110,52 @@ class RpcPeer:
 
     def answer(self, message_id: str, payload: Any) -> str:
         """The frame of a CALLRESULT."""
-        self._open.discard(message_id)
+        self._open_calls.discard(message_id)
         return codec.encode_result(message_id, payload)
 
     def refuse(self, message_id: str, code: ErrorCode, description: str = "", details: Any = None) -> str:
         """The frame of a CALLERROR."""
-        self._open.discard(message_id)
+        self._open_calls.discard(message_id)
         return codec.encode_error(message_id, code, description, details)
 
     def receive(self, frame: str | bytes, now: float) -> list[Event]:
-        """What a frame means; never raises, whatever is in it. Then `take_frames`."""
+        """The events of a frame; never raises. Call `take_frames` next."""
         message = codec.decode(frame)
         match message:
             case Malformed():
                 return self._on_malformed(message)
             case Call():
-                self._nonsense = 0
+                self._malformed = 0
                 return self._on_call(message)
             case CallResult() | CallError():
-                self._nonsense = 0
+                self._malformed = 0
                 return self._on_answer(message)
 
     def take_frames(self) -> list[str]:
-        """The CALLERRORs to send at once; each is given out once."""
+        """The CALLERRORs to send at once; each is returned once."""
         frames, self._frames = self._frames, []
         return frames
 
     def take_invalid(self) -> str | None:
-        """Why the last frame was no valid OCPP message (security event InvalidMessages); None: it was one."""
+        """Why the last frame was not a valid OCPP message (security event InvalidMessages); None if it was."""
         invalid, self._invalid = self._invalid, None
         return invalid
 
     def next_deadline(self) -> float | None:
-        """When `on_time` is due; None: nothing is outstanding."""
+        """When `on_time` is due; None if nothing is outstanding."""
         return None if self._outstanding is None else self._outstanding.deadline
 
     def on_time(self, now: float) -> list[Event]:
-        """The outstanding call's end, if its time is over."""
+        """Fail the outstanding call if its time-out has passed."""
         if self._outstanding is None or now < self._outstanding.deadline:
             return []
         return [self._fail(self._outstanding, TIMED_OUT, "no answer in time", timed_out=True)]
 
     def reset(self) -> Failed | None:
-        """The connection is gone: forgets the calls of both sides; gives the end of ours, if there is one."""
-        self._open.clear()
+        """The connection is lost: forget the calls of both sides. Returns the failure of ours, if there was one."""
+        self._open_calls.clear()
         self._frames.clear()
-        self._nonsense = 0
+        self._malformed = 0
         if self._outstanding is None:
             return None
         return self._fail(self._outstanding, CONNECTION_LOST, "the connection was lost")
@@ -166,8 +166,10 @@ class RpcPeer:
         if not message.answerable:
             outstanding = self._match(message.message_id)
             return [] if outstanding is None else [self._fail(outstanding, message.code, message.description)]
-        self._nonsense += 1
-        if self._nonsense <= _MAX_NONSENSE:  # a peer that answers each error with nonsense would keep us busy for ever
+        self._malformed += 1
+        if (
+            self._malformed <= _MAX_MALFORMED
+        ):  # a peer that answers each error with another one would keep us busy for ever
             self._frames.append(codec.encode_error(message.message_id, message.code, message.description))
         return []
 
@@ -179,15 +181,15 @@ class RpcPeer:
                 self._invalid = f"{call.action[:50]}: {refusal[0]}"
             self._frames.append(codec.encode_error(call.message_id, *refusal))
             return []
-        self._open.add(call.message_id)
+        self._open_calls.add(call.message_id)
         return [CallReceived(call.message_id, call.action, call.payload)]
 
     def _refusal(self, call: Call) -> tuple[ErrorCode, str, dict[str, Any]] | None:
         if self.barred:
-            return "SecurityError", "whoever rejected this station may not ask", {}
-        if call.message_id in self._open:
+            return "SecurityError", "a CSMS that has rejected this station may not send requests", {}
+        if call.message_id in self._open_calls:
             return "RpcFrameworkError", "a call with this message id is being handled", {}
-        if len(self._open) >= _MAX_OPEN_CALLS:
+        if len(self._open_calls) >= _MAX_OPEN_CALLS:
             return "GenericError", "too many calls at once", {}
         if call.action not in ACTIONS:
             return "NotImplemented", "unknown action", {}
@@ -212,7 +214,7 @@ class RpcPeer:
     def _match(self, message_id: str) -> _Outstanding | None:
         if self._outstanding is not None and self._outstanding.message_id == message_id:
             return self._outstanding
-        _log.debug("answer to nothing, or too late")
+        _log.debug("unexpected or late answer")
         return None
 
     def _fail(self, call: _Outstanding, code: str, description: str, *, timed_out: bool = False) -> Failed:

@@ -44,8 +44,8 @@ _MAX_ERRORS: Final = 50
 _MAX_PATH: Final = 200
 _INTEGER_LIMIT: Final = 2**31
 
-# In order of gravity: of several errors in a payload the first of this list is told, because the later ones often
-# only follow from it (a wrong type is also a value that is not in the enumeration).
+# In order of severity: of several errors in a payload the first of this list is reported, because later ones are often
+# its consequences (a value of a wrong type is not in the enumeration either).
 _CODES: Final[dict[str, ErrorCode]] = {
     "additionalProperties": "FormatViolation",
     "required": "OccurrenceConstraintViolation",
@@ -58,14 +58,14 @@ _CODES: Final[dict[str, ErrorCode]] = {
     "minimum": "PropertyConstraintViolation",
     "maximum": "PropertyConstraintViolation",
 }
-_GRAVITY: Final = {kind: rank for rank, kind in enumerate(_CODES)}
+_SEVERITY: Final = {kind: rank for rank, kind in enumerate(_CODES)}
 
 _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Why a payload is refused: what goes into a CALLERROR (part 4, section 4.2.3)."""
+    """Why a payload is refused: the content of a CALLERROR (part 4, section 4.2.3)."""
 
     code: ErrorCode
     description: str
@@ -73,12 +73,12 @@ class Violation:
 
 
 def check_request(action: str, payload: object) -> Violation | None:
-    """What is wrong with the payload of a CALL; `action` is one of `messages.ACTIONS`, else `KeyError`."""
+    """What is wrong with the payload of a CALL, if anything. Raises `KeyError` for an unknown action."""
     return _check(f"{action}Request", payload)
 
 
 def check_response(action: str, payload: object) -> Violation | None:
-    """What is wrong with the payload of the CALLRESULT to `action`; `KeyError` as above."""
+    """What is wrong with the payload of the CALLRESULT to `action`, if anything. Raises `KeyError` as above."""
     return _check(f"{action}Response", payload)
 
 
@@ -96,7 +96,7 @@ def _check(message: str, payload: object) -> Violation | None:
     if validator.is_valid(payload):
         return None
     errors = islice(validator.iter_errors(payload), _MAX_ERRORS)
-    return _violation(min(errors, key=lambda error: _GRAVITY.get(error.kind.name, len(_GRAVITY))))
+    return _violation(min(errors, key=lambda error: _SEVERITY.get(error.kind.name, len(_SEVERITY))))
 
 
 @cache
@@ -113,7 +113,7 @@ def _validator(message: str) -> jsonschema_rs.Draft6Validator:
 
 
 def _bound_integers(schema: Any) -> None:
-    """An OCPP integer has 32 bits (part 2, section 2.1.4), which the schemas leave out and a database insists on."""
+    """An OCPP integer has 32 bits (part 2, section 2.1.4); the schemas omit this, and a database needs a limit."""
     if isinstance(schema, list):
         for item in schema:
             _bound_integers(item)
@@ -141,7 +141,7 @@ def _violation(error: jsonschema_rs.ValidationError) -> Violation:
     path = _path(error.instance_path)
     code = _CODES.get(kind, "FormatViolation")
     if kind == "type" and not path:
-        code = "FormatViolation"  # no object, so no payload of any action
+        code = "FormatViolation"  # not an object, so not a payload of any action
     text = f"{path or 'payload'}: {error.message}"
     return Violation(code, text[:_MAX_DESCRIPTION], {"path": path, "constraint": kind})
 

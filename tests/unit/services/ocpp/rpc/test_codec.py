@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OCPP-J frames: every case of part 4, section 4, and whatever else a broken or hostile CSMS may send."""
+"""OCPP-J frames: every case of part 4, section 4, and other input of a broken or hostile CSMS."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def test_decoding_never_raises_and_every_refusal_can_be_sent(frame: str | bytes)
 @pytest.mark.parametrize(
     ("frame", "message_id", "code"),
     [
-        # No JSON, no id: RpcFrameworkError with id "-1" (section 4.2.3).
+        # Not JSON, no id: RpcFrameworkError with id "-1" (section 4.2.3).
         ("", "-1", "RpcFrameworkError"),
         ("hello", "-1", "RpcFrameworkError"),
         ("[2,", "-1", "RpcFrameworkError"),
         ('[2, 5, "Reset", {]', "-1", "RpcFrameworkError"),
         ('\ufeff[2,"7","Reset",{}]', "-1", "RpcFrameworkError"),
-        # No JSON, but the id can be read.
+        # Not JSON, but the id is readable.
         ('[2, "7", "Reset", {"type": NaN}]', "7", "FormatViolation"),
         ('[2, "7", "Reset", {"type": 1e999}]', "7", "FormatViolation"),
         ('[2, "7", "Reset", {"type": "\\ud800"}]', "7", "FormatViolation"),
@@ -78,7 +78,7 @@ def test_decoding_never_raises_and_every_refusal_can_be_sent(frame: str | bytes)
         ('[2,"7","DataTransfer",' + "[" * 200_000, "7", "FormatViolation"),
         ('[2,"7","DataTransfer",' + '{"a":' * 100 + "1" + "}" * 100 + "]", "7", "FormatViolation"),
         ("[" * 200_000, "-1", "RpcFrameworkError"),
-        # JSON, but no RPC message.
+        # JSON, but not an RPC message.
         ("{}", "-1", "RpcFrameworkError"),
         ("null", "-1", "RpcFrameworkError"),
         ("[]", "-1", "RpcFrameworkError"),
@@ -155,22 +155,22 @@ def test_null_means_no_payload_in_an_answer() -> None:
         ('[4,"7","Odd","text",{"a":1}]', CallError("7", "Odd", "text", {"a": 1})),
     ],
 )
-def test_an_error_badly_told_is_still_an_error(frame: str, error: CallError) -> None:
+def test_an_ill_formed_error_is_still_an_error(frame: str, error: CallError) -> None:
     assert decode(frame) == error
 
 
-def test_ids_of_36_characters_and_other_scripts_are_fine() -> None:
+def test_ids_of_36_characters_and_other_scripts_are_valid() -> None:
     assert decode(f'[2,"{UUID}","Reset",{{}}]') == Call(UUID, "Reset", {})
     assert decode('[2,"é漢","Reset",{}]') == Call("é漢", "Reset", {})
 
 
 def test_an_integer_may_come_with_a_fraction_of_nothing() -> None:
-    """A schema takes 1.0 for an integer, but neither the HAL's contract nor a message kept for later does."""
+    """A schema accepts 1.0 as an integer, but neither the HAL's contract nor a stored message does."""
     message = decode('[2.0,"7","Reset",{"a":1.0,"b":[-0.0,1E2],"c":1.5,"d":1e300}]')
     assert isinstance(message, Call)
     assert json.dumps(message.payload) == '{"a": 1, "b": [0, 100], "c": 1.5, "d": 1e+300}'
 
 
-def test_a_large_flat_frame_is_no_deep_one() -> None:
+def test_a_large_flat_frame_is_not_deep() -> None:
     frame = encode_call("7", "SetVariables", {"setVariableData": [{"a": [{}]} for _ in range(2000)]})
     assert isinstance(decode(frame), Call)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of a peer that means no good: nearly valid ones above all, because plain garbage is refused at the door."""
+"""Frames of a hostile peer: mainly nearly valid ones, because plain garbage is refused at once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PARTS = st.lists(
 
 @st.composite
 def _damaged(draw: st.DrawFn) -> str:
-    """A good frame with something put in the place of something else."""
+    """A good frame with one part replaced."""
     frame = draw(st.sampled_from(GOOD))
     at = draw(st.integers(0, len(frame)))
     end = min(len(frame), at + draw(st.integers(0, 12)))
@@ -53,7 +53,7 @@ frames = st.one_of(_damaged(), _PARTS, _damaged().map(lambda frame: frame.encode
 
 
 def check(peer: RpcPeer, frame: str | bytes) -> None:
-    """It is one event or one frame at most, and what leaves is a CALLERROR of the right form."""
+    """One event or one frame results at most, and the frame is a well-formed CALLERROR."""
     events = peer.receive(frame, 1.0)
     sent = peer.take_frames()
     assert len(events) + len(sent) <= 1
@@ -100,7 +100,7 @@ def test_after_any_flood_a_call_is_still_heard(flood: list[str | bytes]) -> None
 )
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "cut"])
 def test_the_largest_frames(inside: str, whole: bool) -> None:
-    """256 KiB of the worst; longer ones do not get past the WebSocket (`csms/test_link.py`)."""
+    """256 KiB of the worst; the WebSocket refuses longer ones (`csms/test_link.py`)."""
     head = '[2,"c","DataTransfer",{"vendorId":"x","data":'
     body = inside * ((MAX_FRAME_BYTES - len(head)) // len(inside.encode()))
     peer = RpcPeer()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One end of an OCPP-J connection: who waits for whom, what is refused, what is dropped."""
+"""One end of an OCPP-J connection: which call waits, what is refused, what is dropped."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_new_time_out_holds_for_later_calls(peer: RpcPeer) -> None:
 
 
 @pytest.mark.parametrize("frame", [encode_result("x", {}), encode_error("-1", "RpcFrameworkError"), "[3]", "[4]"])
-def test_an_answer_to_nothing_is_dropped(peer: RpcPeer, frame: str) -> None:
+def test_an_unexpected_answer_is_dropped(peer: RpcPeer, frame: str) -> None:
     peer.call("a", "Heartbeat", {}, 0.0)
     assert peer.receive(frame, 1.0) == []
     assert peer.take_frames() == []
@@ -163,7 +163,7 @@ def test_malformed_frames_are_answered_in_order(peer: RpcPeer) -> None:
     ]
 
 
-def test_endless_nonsense_is_not_answered_endlessly(peer: RpcPeer) -> None:
+def test_endless_malformed_frames_are_not_answered_endlessly(peer: RpcPeer) -> None:
     for _ in range(1000):
         peer.receive("ERROR", 0.0)
     assert len(peer.take_frames()) == 200
@@ -184,7 +184,7 @@ def test_a_reset_ends_the_outstanding_call_and_forgets_the_others(peer: RpcPeer)
 
 
 class _PeerMachine(RuleBasedStateMachine):
-    """Whatever comes in whatever order: each call of ours ends exactly once, each of theirs is answered once."""
+    """Any input in any order: each call of ours ends exactly once, each of theirs is answered once."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -67,7 +67,7 @@ def test_each_kind_of_violation(payload: Any, code: str, path: str | None) -> No
         assert violation.details["path"] == path
 
 
-def test_the_gravest_of_several_violations_is_told() -> None:
+def test_the_most_severe_of_several_violations_is_reported() -> None:
     payload = {"getVariableData": [{"component": {"name": "x" * 51}, "variable": {"name": 5}}, {}]}
     violation = check_request("GetVariables", payload)
     assert violation is not None
