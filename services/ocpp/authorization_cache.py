@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The authorization cache (C10, C11, C12): what the CSMS last said of each token.
+"""The authorization cache (C10, C11, C12): the CSMS's latest information about each token.
 
-Tokens are kept as hashes (C10.FR.12), entries survive a reboot (C10.FR.02), and room is made for a new one by dropping
-refused tokens first and then the one that was used longest ago (C10.FR.07): the CSMS decides how much it says of a
-token, so that it is bytes that are bounded. Nothing expires on a clock that is not set.
+Tokens are stored as hashes (C10.FR.12) and entries survive a reboot (C10.FR.02). The size is bounded in bytes, because
+the CSMS decides how long the information about a token is: a new entry displaces refused tokens first, then the least
+recently used one (C10.FR.07). Nothing expires while the clock is not set.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["AuthorizationCache", "CacheStore", "Entry"]
 
 _NAME_BYTES = hashlib.sha256().digest_size * 2
 _MOST_BYTES = 1_000_000
-"""As AuthCacheCtrlr.Storage has its maxLimit in the product file."""
+"""The maxLimit of AuthCacheCtrlr.Storage in the product file."""
 
 
 @dataclass(slots=True)
@@ -40,12 +40,12 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """Bytes, as they lie on disk, with the token's hash and the times."""
+        """Bytes on disk, with the token's hash and the times."""
         return len(msgspec.json.encode(self.info)) + _NAME_BYTES + 16
 
 
 class CacheStore(Protocol):
-    """The cache's disk; writes join the unit of work of the event being handled."""
+    """The cache on disk; writes join the unit of work of the event being handled."""
 
     def load(self) -> dict[str, Entry]: ...
 
@@ -57,7 +57,7 @@ class CacheStore(Protocol):
 
 
 class AuthorizationCache:
-    """`most`: how many bytes are remembered."""
+    """`most` bytes at the most."""
 
     def __init__(self, store: CacheStore, model: DeviceModel, time: StationTime, *, most: int = _MOST_BYTES) -> None:
         self._store = store
@@ -70,7 +70,7 @@ class AuthorizationCache:
 
     @property
     def available(self) -> bool:
-        """Does this product have a cache (C-49)?"""
+        """Whether this product has a cache (C-49)."""
         return bool(self._model.find(keys.AUTH_CACHE_AVAILABLE))
 
     @property
@@ -79,26 +79,26 @@ class AuthorizationCache:
         return self.available and bool(self._model.find(keys.AUTH_CACHE_ENABLED))
 
     def find(self, id_token: IdTokenType, now: float) -> IdTokenInfoType | None:
-        """What is known of a token, or None; an entry whose time is over is forgotten (C10.FR.10, C10.FR.13)."""
+        """The information about a token, or None; an expired entry is removed (C10.FR.10, C10.FR.13)."""
         name = _name(id_token)
         entry = self._entries.get(name) if self.enabled else None
         if entry is None:
             return None
-        if self._is_over(entry, now):
+        if self._is_expired(entry, now):
             self._drop(name)
             return None
         entry.used = self._time.utc(now)
         return entry.info
 
     def learn(self, id_token: IdTokenType, info: IdTokenInfoType, now: float) -> None:
-        """C10.FR.04, C10.FR.05: the CSMS said this of a token; tokens of type Central are not kept (C05.FR.02)."""
+        """C10.FR.04, C10.FR.05: store what the CSMS sent about a token; not of tokens of type Central (C05.FR.02)."""
         if not self.enabled or id_token["type"] in ("Central", "NoAuthorization"):
             return
         utc = self._time.utc(now)
-        entry = Entry(_kept(info), utc, utc)
+        entry = Entry(_storable(info), utc, utc)
         name = _name(id_token)
         self._drop(name)
-        if self._is_over(entry, now):
+        if self._is_expired(entry, now):
             return
         self._entries[name] = entry
         self._bytes += entry.size
@@ -108,7 +108,7 @@ class AuthorizationCache:
         self._report_size()
 
     def about(self, id_token: IdTokenType) -> list[IdTokenInfoType]:
-        """N09.FR.05: what is kept about this token, whether the cache is in use or not."""
+        """N09.FR.05: the information stored about this token, whether the cache is enabled or not."""
         entry = self._entries.get(_name(id_token))
         return [] if entry is None else [entry.info]
 
@@ -117,7 +117,7 @@ class AuthorizationCache:
         return [entry.info for entry in self._entries.values() if _is_in(entry, group)]
 
     def forget(self, id_token: IdTokenType) -> None:
-        """N10.FR.03: nothing is kept about this token any more, whether the cache is in use or not."""
+        """N10.FR.03: remove the entry of this token, whether the cache is enabled or not."""
         self._drop(_name(id_token))
 
     def forget_group(self, group: str) -> None:
@@ -135,7 +135,7 @@ class AuthorizationCache:
         self._report_size()
         return True
 
-    def _is_over(self, entry: Entry, now: float) -> bool:
+    def _is_expired(self, entry: Entry, now: float) -> bool:
         if not self._time.is_known:
             return False
         utc = self._time.utc(now)
@@ -146,11 +146,11 @@ class AuthorizationCache:
         return life_time is not None and utc - entry.updated > life_time  # C10.FR.10
 
     def _make_room(self) -> None:
-        """The newest goes last, and then only when it alone is too much."""
+        """Drop one entry; the newest only if there is no other."""
         *others, newest = self._entries
-        self._drop(min(others, key=self._worth, default=newest))
+        self._drop(min(others, key=self._eviction_order, default=newest))
 
-    def _worth(self, name: str) -> tuple[bool, float]:
+    def _eviction_order(self, name: str) -> tuple[bool, float]:
         entry = self._entries[name]
         return entry.info["status"] == "Accepted", entry.used
 
@@ -175,7 +175,7 @@ def _is_in(entry: Entry, group: str) -> bool:
     return is_group(entry.info.get("groupIdToken"), group)
 
 
-def _kept(info: IdTokenInfoType) -> IdTokenInfoType:
-    """Without messages to the driver, which belong to the moment (C10.FR.09)."""
-    kept: Any = {key: value for key, value in info.items() if key != "personalMessage"}
-    return kept  # type: ignore[no-any-return]
+def _storable(info: IdTokenInfoType) -> IdTokenInfoType:
+    """Without messages to the EV driver, which are for this presentation of the card only (C10.FR.09)."""
+    storable: Any = {key: value for key, value in info.items() if key != "personalMessage"}
+    return storable  # type: ignore[no-any-return]

@@ -2,12 +2,12 @@
 """The station's UTC: an offset to the monotonic clock, set by the time source in force.
 
 ClockCtrlr.TimeSource lists sources in order of use (part 2, referenced variables). The first one that has given
-time wins: `Heartbeat` is the currentTime of BootNotification and Heartbeat responses, `NTP` the board's clock
+time is used: `Heartbeat` is the currentTime of BootNotification and Heartbeat responses, `NTP` the board's clock
 while a time server disciplines it, `RealTimeClock` the board's clock when it is set. A step of the board's
-clock moves no deadline, and a heartbeat corrects time without root.
+clock moves no deadline, and a heartbeat corrects the time without root.
 
-A CSMS is not believed a time at which its own certificate is not valid: with that, the station would refuse it from
-the next connection on, and nobody could tell it better.
+A time of the CSMS at which its own certificate is not valid is ignored: with it, the station would refuse every later
+connection to that CSMS, and no message could correct it.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ _log = logging.getLogger(__name__)
 Source = Literal["Heartbeat", "NTP", "RealTimeClock"]
 _ORDER_OF_TRUST: tuple[Source, ...] = ("Heartbeat", "NTP")
 
-
 _JITTER_S = 1.0
-"""What one source's word may differ from its last by the network's delay and the text's resolution."""
+"""How far two times of one source may differ by the network's delay and the resolution of their text."""
 
 
 class StationTime:
-    """UTC from a monotonic reading. `csms_period` is that of the CSMS's certificates, if it has shown any."""
+    """UTC from a monotonic reading. `csms_period`: the validity of the CSMS's certificates, if it has shown any."""
 
     def __init__(
         self,
@@ -57,11 +56,11 @@ class StationTime:
         return min(max(now + self._offset, self._floor), CLOCK_CEILING)
 
     def known_utc(self, now: float) -> float | None:
-        """The same; None while nobody has told us the time, when nothing may be decided by dates."""
+        """The same; None while no source has given time and nothing may be decided by dates."""
         return self.utc(now) if self.is_known else None
 
     def text(self, now: float) -> str:
-        """The same as RFC 3339 (part 2, section 3.1)."""
+        """`utc` as RFC 3339 text (part 2, section 3.1)."""
         return format_utc(self.utc(now))
 
     def use(self, order: tuple[str, ...]) -> None:
@@ -71,45 +70,45 @@ class StationTime:
         self._choose()
 
     def hear(self, source: Source, utc: float, now: float) -> None:
-        """A source says that it is `utc` at monotonic `now`. Times that no station lives to see are ignored."""
+        """Take a source's time, `utc` at monotonic `now`; ignored when it is before the floor or after the ceiling."""
         if not self._floor <= utc < CLOCK_CEILING:
-            _log.warning("%s gave a time before this firmware was made, or ages after: ignored", source)
+            _log.warning("%s gave a time before this firmware was made, or far in the future: ignored", source)
             return
         if source == "Heartbeat" and self._contradicts_certificate(utc, now):
             _log.warning("the CSMS gave a time at which its own certificate is not valid: ignored")
             return
         known = self._offsets.get(source)
         if known is not None and abs(utc - now - known) < _JITTER_S:
-            return  # time does not run backwards by the network's jitter
-        # A CSMS may tell whole seconds: what it does not contradict is finer.
+            return  # the network's jitter must not move the time backwards
+        # A CSMS may send whole seconds: an offset that agrees with it is more precise.
         agrees = source == "Heartbeat" and abs(utc - now - self._offset) < _JITTER_S
         self._offsets[source] = self._offset if agrees else utc - now
         self._choose()
 
     def _contradicts_certificate(self, utc: float, now: float) -> bool:
-        """When the certificate is not valid by our own time, either, there is nothing to hold against the CSMS's."""
+        """Whether the certificate is valid at the station's own time, but not at `utc`."""
         period, known = self._csms_period(), self.known_utc(now)
         if period is None or known is None:
             return False
         return period[0] <= known <= period[1] and not period[0] <= utc <= period[1]
 
     def doubt_board(self, now: float) -> None:
-        """Forget the board's clock if it shows a time before the floor, or ages after: nobody has set it."""
+        """Drop the board's clock if it shows a time before the floor or after the ceiling: it has not been set."""
         offset = self._offsets.get("RealTimeClock")
         if offset is not None and not self._floor <= now + offset < CLOCK_CEILING:
             self.forget("RealTimeClock")
 
     def provisional_offset(self, now: float) -> float | None:
-        """UTC minus monotonic as it is given out while the time is unknown; None when it is known."""
+        """UTC minus monotonic as used in messages while the time is unknown; None when it is known."""
         return None if self.is_known else self.utc(now) - now
 
     def take_step(self) -> float:
-        """Seconds that the clock was moved since the last call."""
+        """Seconds by which the clock has been set since the last call."""
         step, self._step = self._step, 0.0
         return step
 
     def forget(self, source: Source) -> None:
-        """A source is gone: the RTC lost its power, the time server its discipline."""
+        """A source is lost: the RTC lost its power, or the board its time server."""
         self._offsets.pop(source, None)
         self._choose()
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""G Availability: connector status, and what the CSMS may change of it.
+"""G Availability: connector status, and the availability that the CSMS sets.
 
-A connector's status is decided from four facts, strongest first: a fault, Inoperative by request, a vehicle, nothing.
-It is decided once for each event, so that no passing status is ever reported. Availability set by the CSMS is kept at
-station, EVSE and connector level separately (G03.FR.07, G04.FR.08) and survives a reboot (G03.FR.08, G04.FR.09).
+A connector's status follows, in this order, from a fault, from Inoperative by request, and from a connected vehicle. It
+is updated once for each event, so that no transient status is reported. Availability set by the CSMS is stored for
+station, EVSE and connector separately (G03.FR.07, G04.FR.08) and survives a reboot (G03.FR.08, G04.FR.09).
 """
 
 from __future__ import annotations
@@ -48,17 +48,19 @@ class Availability(Block):
         self._inoperative: set[str] = set()
         self._scheduled: dict[str, OperationalStatusEnumType] = {}
         self._reported: dict[int, str] = {}
-        self._unheard: set[int] = set()
+        """The status last sent, by EVSE; missing: has to be sent."""
+        self._unanswered: set[int] = set()
+        """EVSEs of which the last StatusNotification failed."""
         self._update_waits = False
         self._closed_for_reset: set[int] = set()
         self._heartbeat_at: float | None = None
         self._last_heartbeat = 0.0
 
     def start(self, now: float) -> None:
-        kept = self.context.key_values.get(Key.AVAILABILITY) or {}
-        self._inoperative = set(kept.get("inoperative", ()))
-        self._scheduled = dict(kept.get("scheduled", {}))
-        self._decide(now)
+        stored = self.context.key_values.get(Key.AVAILABILITY) or {}
+        self._inoperative = set(stored.get("inoperative", ()))
+        self._scheduled = dict(stored.get("scheduled", {}))
+        self._update_status(now)
 
     # --- G03, G04 --------------------------------------------------------------------------------------------
 
@@ -67,25 +69,25 @@ class Availability(Block):
         if target is None:
             unknown = "UnknownConnectorId" if request["evse"]["id"] in self.context.hal.evses else "UnknownEvse"
             return {"status": "Rejected", "statusInfo": {"reasonCode": unknown}}
-        wanted = request["operationalStatus"]
+        requested = request["operationalStatus"]
         self._scheduled.pop(target, None)
         busy = [evse for evse in self._covered(target) if evse.transaction_id is not None]
-        if (target in self._inoperative) == (wanted == "Inoperative"):
-            self._keep()
-            for evse in self._covered(target):  # who asks again is told again (TC_G_13_CS)
+        if (target in self._inoperative) == (requested == "Inoperative"):
+            self._save()
+            for evse in self._covered(target):  # the answer to a repeated request is reported again (TC_G_13_CS)
                 self._reported.pop(evse.evse, None)
-            self._decide(now)  # a scheduled change that is taken back may have closed an EVSE
+            self._update_status(now)  # the scheduled change that this cancels may have closed an EVSE
             return {"status": "Accepted"}  # G03.FR.03, G04.FR.04
         if busy:
-            self._scheduled[target] = wanted
-            self._keep()
-            self._decide(now)  # the EVSEs without a transaction change now
+            self._scheduled[target] = requested
+            self._save()
+            self._update_status(now)  # the EVSEs without a transaction change now
             return {"status": "Scheduled"}  # G03.FR.05, G04.FR.06
-        self._apply(target, wanted, now)
+        self._apply(target, requested, now)
         return {"status": "Accepted"}
 
     def _target(self, request: ChangeAvailabilityRequest) -> str | None:
-        """The level that the request is about, by the name under which it is kept; None when there is no such EVSE."""
+        """The stored name of the level that the request is for; None if there is no such EVSE or connector."""
         if "evse" not in request or request["evse"]["id"] == 0:
             return _STATION  # G04.FR.01
         evse = self.context.hal.evses.get(request["evse"]["id"])
@@ -97,27 +99,27 @@ class Availability(Block):
     def _covered(self, target: str) -> list[Evse]:
         return [evse for evse in self.context.hal.evses.values() if target in _levels(evse)]
 
-    def _apply(self, target: str, wanted: OperationalStatusEnumType, now: float) -> None:
-        (self._inoperative.add if wanted == "Inoperative" else self._inoperative.discard)(target)
-        _log.info("%s is now %s", target, wanted)
-        self._keep()
-        self._decide(now)
+    def _apply(self, target: str, requested: OperationalStatusEnumType, now: float) -> None:
+        (self._inoperative.add if requested == "Inoperative" else self._inoperative.discard)(target)
+        _log.info("%s is now %s", target, requested)
+        self._save()
+        self._update_status(now)
 
-    def _keep(self) -> None:
+    def _save(self) -> None:
         self.context.key_values.put(
             Key.AVAILABILITY, {"inoperative": sorted(self._inoperative), "scheduled": self._scheduled}
         )
 
     def _run_scheduled(self, now: float) -> None:
-        """A transaction ended: carry out what waited for it."""
-        for target, wanted in list(self._scheduled.items()):
+        """A transaction ended: apply the changes that waited for it."""
+        for target, requested in list(self._scheduled.items()):
             if not any(evse.transaction_id for evse in self._covered(target)):
                 del self._scheduled[target]
-                self._apply(target, wanted, now)
+                self._apply(target, requested, now)
 
     # --- G01 ---------------------------------------------------------------------------------------------------
 
-    def _decide(self, now: float) -> None:
+    def _update_status(self, now: float) -> None:
         for evse in self.context.hal.evses.values():
             evse.operative = self._is_operative(evse)
             if not evse.operative and evse.id_token is not None and evse.transaction_id is None:
@@ -127,7 +129,7 @@ class Availability(Block):
                 _log.info("EVSE %d: %s", evse.evse, status)
                 evse.status = status
                 self._mirror(evse)
-                if not self.context.registration.online:  # B04.FR.02: a change, even if it does not last
+                if not self.context.registration.online:  # B04.FR.02: a change, even one that is reverted
                     self._reported.pop(evse.evse, None)
             if self.context.registration.online and self._reported.get(evse.evse) != status:
                 self._notify(evse, now)
@@ -139,7 +141,7 @@ class Availability(Block):
             return False
         if self._update_waits and evse.transaction_id is None:
             return False  # L01.FR.07
-        leaving = {target for target, wanted in self._scheduled.items() if wanted == "Inoperative"}
+        leaving = {target for target, requested in self._scheduled.items() if requested == "Inoperative"}
         return not (_levels(evse) & leaving and evse.transaction_id is None)
 
     def _status(self, evse: Evse) -> ConnectorStatusEnumType:
@@ -147,13 +149,13 @@ class Availability(Block):
             return "Faulted"
         still_there = evse.plugged and evse.status == "Occupied"
         if self._update_waits and still_there and not _levels(evse) & self._inoperative:
-            return "Occupied"  # L01.FR.07: Unavailable as soon as it becomes available; then it stays so (G01)
+            return "Occupied"  # L01.FR.07: Unavailable once it would become Available, and from then on (G01)
         if not evse.operative and evse.transaction_id is None:
             return "Unavailable"  # G03.FR.06, G04.FR.07
         return "Occupied" if evse.plugged else "Available"  # G01.FR.03, G01.FR.04
 
     def _mirror(self, evse: Evse) -> None:
-        """The device model says the same as StatusNotification."""
+        """Set the same status in the device model as in StatusNotification."""
         model = self.context.model
         model.put(keys.CONNECTOR_AVAILABILITY_STATE, evse.status, evse=evse.evse, connector=evse.connector)
         model.put(keys.AVAILABILITY_STATE, evse.status, evse=evse.evse)
@@ -171,27 +173,27 @@ class Availability(Block):
     # --- events ------------------------------------------------------------------------------------------------------
 
     def on_hal_up(self, *, same_run: bool, now: float) -> None:
-        self._decide(now)
+        self._update_status(now)
 
     def on_hal_down(self, now: float) -> None:
-        self._decide(now)
+        self._update_status(now)
 
     def on_hal_event(self, event: Event, now: float) -> None:
-        self._decide(now)
+        self._update_status(now)
 
     def on_signal(self, signal: signals.Signal, now: float) -> None:
         match signal:
             case signals.TransactionChanged(change="ended"):
                 self._run_scheduled(now)
-                self._decide(now)
+                self._update_status(now)
             case signals.TransactionChanged():
-                self._decide(now)
+                self._update_status(now)
             case signals.UpdateWaits():
                 self._update_waits = signal.waits
-                self._decide(now)
+                self._update_status(now)
             case signals.ResetWaits():
                 self._close_for_reset(waits=signal.waits)
-                self._decide(now)
+                self._update_status(now)
             case signals.Registered():
                 self._registered(signal, now)
             case signals.WentOffline():
@@ -206,7 +208,7 @@ class Availability(Block):
                     self._notify(evse, now, early=True)
 
     def _close_for_reset(self, *, waits: bool) -> None:
-        """B12, scenario 3a: what is Available becomes Unavailable; what is in use will be Available (TC_B_41_CS)."""
+        """B12, scenario 3a: Available EVSEs become Unavailable; those in use become Available later (TC_B_41_CS)."""
         free = {
             evse.evse
             for evse in self.context.hal.evses.values()
@@ -215,17 +217,17 @@ class Availability(Block):
         self._closed_for_reset = free if waits else set()
 
     def _registered(self, signal: signals.Registered, now: float) -> None:
-        """B01.FR.05 all after a boot; B04.FR.01 all after a long outage; B04.FR.02 else only what changed."""
+        """B01.FR.05: report all after a boot; B04.FR.01: all after a long outage; B04.FR.02: else only changes."""
         if signal.booted or signal.offline_s > self.context.model.get(keys.OFFLINE_THRESHOLD):
             self._reported.clear()
-        for evse in self._unheard:
+        for evse in self._unanswered:
             self._reported.pop(evse, None)
-        self._unheard.clear()
-        self._decide(now)
+        self._unanswered.clear()
+        self._update_status(now)
         if signal.booted:
             self._last_heartbeat = now
         else:
-            self._heartbeat(now)  # B04: an outage is over
+            self._heartbeat(now)  # B04: after an outage
         self._plan_heartbeat(now)
 
     def triggers(
@@ -252,8 +254,8 @@ class Availability(Block):
     def on_answer(self, action: Action, request: Any, answer: Any, now: float) -> None:
         if action == "Heartbeat" and not isinstance(answer, Failure):
             self.context.time.hear("Heartbeat", parse_utc(cast("HeartbeatResponse", answer)["currentTime"]), now)
-        elif action == "StatusNotification":  # told again with the next change or connection, not at once
-            (self._unheard.add if isinstance(answer, Failure) else self._unheard.discard)(request["evseId"])
+        elif action == "StatusNotification":  # repeated with the next change or connection, not at once
+            (self._unanswered.add if isinstance(answer, Failure) else self._unanswered.discard)(request["evseId"])
 
     def next_deadline(self) -> float | None:
         return self._heartbeat_at

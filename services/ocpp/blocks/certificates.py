@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """M Certificate management: root certificates installed, listed and deleted by the CSMS (M03, M04, M05).
 
-Without ISO 15118 there are no V2G and no MO certificates: they are neither taken nor found. The station's own
-certificate is block A's; here it can only not be deleted (M04.FR.06).
+Without ISO 15118 there are no V2G and no MO certificates: they are neither accepted nor listed. The station's own
+certificate belongs to block A; a request to delete it is refused here (M04.FR.06).
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from services.ocpp.messages import (
         Action,
         CertificateHashDataChainType,
+        CertificateHashDataType,
         DeleteCertificateRequest,
         DeleteCertificateResponse,
         GetInstalledCertificateIdsRequest,
         GetInstalledCertificateIdsResponse,
+        HashAlgorithmEnumType,
         InstallCertificateRequest,
         InstallCertificateResponse,
     )
@@ -46,7 +48,7 @@ class Certificates(Block):
         self._count()
 
     def on_signal(self, signal: signals.Signal, now: float) -> None:
-        if isinstance(signal, signals.CertificatesChanged | signals.Connected):  # M05.FR.13: one root fewer, perhaps
+        if isinstance(signal, signals.CertificatesChanged | signals.Connected):  # M05.FR.13: perhaps one root fewer
             self._count()
 
     def on_call(self, action: Action, request: Any, now: float) -> Any:
@@ -70,14 +72,15 @@ class Certificates(Block):
             _log.warning("%s refused: %s", kind, error)
             return {"status": "Rejected", "statusInfo": {"reasonCode": error.code, "additionalInfo": str(error)[:512]}}
         except StorageError as error:  # M05.FR.03
-            _log.error("%s could not be kept: %s", kind, error)
+            _log.error("%s could not be stored: %s", kind, error)
             return {"status": "Failed", "statusInfo": {"reasonCode": "OutOfStorage"}}
         if kind == "CSMSRootCertificate" and check:
-            self._remember_where()
+            self._save_fallback_url()
         self._changed(f"{kind} installed")
         return {"status": "Accepted"}  # M05.FR.02, M05.FR.17
 
-    def _remember_where(self) -> None:
+    def _save_fallback_url(self) -> None:
+        """M05.FR.14 to .16: the replaced root is trusted only where it was in use."""
         profile = self.context.profiles.get(self.context.registration.slot or 0)
         self.context.key_values.put(Key.FALLBACK_ROOT, profile.url if profile else None)
 
@@ -108,13 +111,10 @@ class Certificates(Block):
         self.context.model.put(keys.CERTIFICATE_ENTRIES, self.context.certificates.count)
 
 
-def _payload(data: HashData) -> Any:
-    return cast(
-        "Any",
-        {
-            "hashAlgorithm": data.algorithm,
-            "issuerNameHash": data.issuer_name_hash,
-            "issuerKeyHash": data.issuer_key_hash,
-            "serialNumber": data.serial_number,
-        },
-    )
+def _payload(data: HashData) -> CertificateHashDataType:
+    return {
+        "hashAlgorithm": cast("HashAlgorithmEnumType", data.algorithm),
+        "issuerNameHash": data.issuer_name_hash,
+        "issuerKeyHash": data.issuer_key_hash,
+        "serialNumber": data.serial_number,
+    }

@@ -53,7 +53,7 @@ class RemoteControl(Block):
     # --- F01, F02 ------------------------------------------------------------------------------------------
 
     def _start(self, request: RequestStartTransactionRequest) -> RequestStartTransactionResponse:
-        """A chargingProfile is ignored: this product has no Smart Charging (F01.FR.12, F02.FR.20)."""
+        """Ignores a chargingProfile: this product has no Smart Charging (F01.FR.12, F02.FR.20)."""
         if self.context.registration.status != "Accepted":  # B02.FR.05
             return {"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}}
         evse = self._choose(request.get("evseId"))
@@ -74,7 +74,7 @@ class RemoteControl(Block):
         return response
 
     def _choose(self, evse_id: int | None) -> Evse | None:
-        """F01.FR.20: without an evseId prefer an EVSE with a vehicle waiting, then a free one."""
+        """F01.FR.20: without an evseId, an EVSE with a waiting vehicle, else a free one."""
         evses = self.context.hal.evses
         if evse_id is not None:
             return evses.get(evse_id)
@@ -100,7 +100,7 @@ class RemoteControl(Block):
             return {"status": "UnknownConnector"}
         if evse.id_token is not None and evse.transaction_id is not None:  # F05.FR.02
             return {"status": "OngoingAuthorizedTransaction"}
-        # F05.FR.05: the cable is fixed and the lock is the vehicle's; there is nothing here to unlock.
+        # F05.FR.05: the cable is fixed and the lock is the vehicle's; the station has nothing to unlock.
         return {"status": "UnlockFailed", "statusInfo": {"reasonCode": "FixedCable"}}
 
     # --- F06 ------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class RemoteControl(Block):
         message, evse = request["requestedMessage"], request.get("evse", {})
         evse_id, connector = evse.get("id"), evse.get("connectorId")
         status = self.context.ask_trigger(message, evse_id, connector)
-        if status == "Accepted":  # F06.FR.04: the signal is handled after this response has been queued
+        if status == "Accepted":  # F06.FR.04: the signal is delivered after this response has been queued
             self.context.emit(signals.Triggered(message, evse_id, connector))
         return {"status": status}
 
