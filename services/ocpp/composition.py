@@ -35,7 +35,7 @@ from services.ocpp.security_log import SecurityLog
 from services.ocpp.station_time import StationTime
 from services.ocpp.storage import Database
 from services.ocpp.storage.tables import CacheTable, KeyValueTable, OutboxTable, TransactionTable, VariableTable
-from services.ocpp.transfer import Rules
+from services.ocpp.transfer import Rules, Transfers
 from services.ocpp.transfer.trust import Trust
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ class Composition:
             certificates=self.certificates,
         )
         self._booted_profiles = network_profiles.load(self.key_values, factory.network_profile)
-        self._trust = Trust(lambda: self._roots("CSMSRootCertificate"), self._known_utc)
+        trust = Trust(lambda: self._roots("CSMSRootCertificate"), self._known_utc)
+        self._transfers = Transfers(trust, self.transfer_rules)
         self._firmware = self._open_slots(config)
         self._log_uploads = self._open_logs(config)
 
@@ -214,8 +215,8 @@ class Composition:
             self.product,
             running=self.firmware_version,
             manufacturer_roots=lambda: self._roots("ManufacturerRootCertificate"),
-            trust=self._trust,
-            rules=self.transfer_rules,
+            utc=self._known_utc,
+            transfers=self._transfers,
         )
 
     def _open_logs(self, config: ServiceConfig) -> LogUploads:
@@ -223,6 +224,5 @@ class Composition:
             Path(config.database).with_name("uploads"),
             logs=Path(config.log_file).parent if config.log_file else None,
             security_log=self.security_log,
-            trust=self._trust,
-            rules=self.transfer_rules,
+            transfers=self._transfers,
         )

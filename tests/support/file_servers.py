@@ -7,10 +7,13 @@ import asyncio
 import contextlib
 import ssl
 import threading
+import time
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from services.ocpp.transfer.trust import Trust
 
 __all__ = ["Answer", "RawServer", "ftp_server", "raw_server", "trusting"]
 
@@ -74,9 +77,9 @@ async def raw_server(tls: ssl.SSLContext | None = None, host: str = "127.0.0.1")
         server.close()
 
 
-def trusting(root: Path) -> ssl.SSLContext:
-    """A client's context that knows one root."""
-    return ssl.create_default_context(cafile=str(root))
+def trusting(*roots: Path) -> Trust:
+    """What a station trusts that has these roots, besides the operating system's."""
+    return Trust(lambda: [root.read_text() for root in roots], utc=time.time)
 
 
 @contextlib.contextmanager

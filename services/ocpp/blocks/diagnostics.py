@@ -23,7 +23,7 @@ from services.ocpp.diagnostics.archive import Period
 from services.ocpp.diagnostics.upload import LogUpload, NotUploaded, UploadAttempt, Uploaded
 from services.ocpp.id_tokens import is_group, same_token
 from services.ocpp.key_values import Key
-from services.ocpp.transfer import Kind, Rules, TransferError, parse
+from services.ocpp.transfer import Kind, Remote, Rules, TransferError, parse
 
 if TYPE_CHECKING:
     from services.ocpp.hal_view import Evse
@@ -136,9 +136,11 @@ class Diagnostics(Block):
         return LogUpload(
             name=f"{kind}-{identity}-{stamp}-{request['requestId']}.{suffix}",
             security=security,
-            location=request["log"]["remoteLocation"],
-            retries=request.get("retries", _RETRIES),
-            retry_interval_s=float(request.get("retryInterval", _RETRY_INTERVAL_S)),
+            remote=Remote(
+                request["log"]["remoteLocation"],
+                request.get("retries", _RETRIES),
+                float(request.get("retryInterval", _RETRY_INTERVAL_S)),
+            ),
             period=_period(request),
             documents={} if security else self._documents(now),
             secrets=tuple(self._secrets()),

@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from services.ocpp import transfer
 from services.ocpp.background import Order, Outcome, Progress
 from services.ocpp.diagnostics.archive import Period, write_diagnostics, write_security_log
+from services.ocpp.transfer import Kind, Remote, TransferError, Transfers, disk_errors
 from services.ocpp.transfer.threads import in_thread
 
 if TYPE_CHECKING:
     from services.ocpp.security_log import SecurityLog
-    from services.ocpp.transfer.trust import Trust
 
 __all__ = ["LogUpload", "LogUploads", "NotUploaded", "UploadAttempt", "Uploaded"]
 
@@ -30,14 +29,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LogUpload(Order):
-    """`retries` after the first attempt. Location and secrets never show in a log."""
+    """Upload a log. Documents and secrets never show in a log."""
 
     name: str
     security: bool
     """The security log; otherwise the diagnostics."""
-    location: str = field(repr=False)
-    retries: int
-    retry_interval_s: float
+    remote: Remote
     period: Period
     documents: dict[str, Any] = field(repr=False)
     """What goes into the archive besides the log files, by name."""
@@ -58,7 +55,7 @@ class Uploaded(Outcome):
 class NotUploaded(Outcome):
     """The last attempt failed."""
 
-    kind: transfer.Kind
+    kind: Kind
 
 
 class LogUploads:
@@ -72,38 +69,26 @@ class LogUploads:
         *,
         logs: Path | None,
         security_log: SecurityLog,
-        trust: Trust,
-        rules: Callable[[], transfer.Rules],
+        transfers: Transfers,
     ) -> None:
         self._folder = folder
         self._logs = logs
         self._security_log = security_log
-        self._trust = trust
-        self._rules = rules
+        self._transfers = transfers
 
     async def run(self, order: Order, progress: Callable[[Progress], None]) -> Outcome:
         if not isinstance(order, LogUpload):
             raise TypeError(order)
         path = self._folder / order.name
         try:
-            await in_thread(self._build, order, path)
-            tls = await self._trust.context()
-            await transfer.upload(
-                order.location,
-                path,
-                name=order.name,
-                retries=order.retries,
-                retry_interval_s=order.retry_interval_s,
-                tls=tls,
-                progress=lambda word: progress(UploadAttempt()) if word == "attempt" else None,
-                rules=self._rules(),
+            with disk_errors():
+                await in_thread(self._build, order, path)
+            await self._transfers.upload(
+                path, order.remote, name=order.name, on_attempt=lambda: progress(UploadAttempt())
             )
-        except transfer.TransferError as error:
+        except TransferError as error:
             _log.warning("%s not uploaded: %s", order.name, error)
             return NotUploaded(error.kind)
-        except OSError as error:
-            _log.warning("%s not uploaded: %s", order.name, error.strerror)
-            return NotUploaded("broken")
         finally:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)

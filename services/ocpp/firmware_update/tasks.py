@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from services.ocpp.background import Failed, Order, Outcome, Progress
 
 if TYPE_CHECKING:
     from firmware.update.slots import SlotStatus
+    from services.ocpp.transfer import Remote
 
 __all__ = [
     "Download",
@@ -42,11 +43,9 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Download(Order):
-    """Fetch the image; `retries` after the first attempt. The location may hold a password: never log it."""
+    """Fetch the image."""
 
-    location: str = field(repr=False)
-    retries: int
-    retry_interval_s: float
+    remote: Remote
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import msgspec
 from firmware.clock import parse_utc
 from services.ocpp.firmware_update.table import Stage, Trigger
 from services.ocpp.firmware_update.tasks import Download, Install, Signed, SlotRequest, Verify
+from services.ocpp.transfer import Remote
 
 if TYPE_CHECKING:
     from firmware.update.slots import SlotStatus
@@ -65,7 +66,7 @@ class Update(msgspec.Struct, forbid_unknown_fields=False):
         signed = Signed(self.signature, self.certificate)
         match self.stage:
             case Stage.DOWNLOADING:
-                return Download(self.location, self.retries, self.retry_interval_s)
+                return Download(Remote(self.location, self.retries, self.retry_interval_s))
             case Stage.VERIFYING:
                 return Verify(signed)
             case Stage.INSTALLING:

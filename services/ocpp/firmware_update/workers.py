@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from firmware.errors import ImageError
 from firmware.update.slot_directory import open_image
 from firmware.update.slots import Proof, RebootNeeded, SlotError
-from services.ocpp import transfer
 from services.ocpp.background import Failed, Order, Outcome, Progress
 from services.ocpp.firmware_update.tasks import (
     Download,
@@ -41,11 +40,11 @@ from services.ocpp.firmware_update.tasks import (
     Verify,
     VerifyOutcome,
 )
+from services.ocpp.transfer import TransferError, Transfers
 
 if TYPE_CHECKING:
     from firmware.product import Product
     from firmware.update.slots import Slots
-    from services.ocpp.transfer.trust import Trust
 
 __all__ = ["FirmwareWorkers"]
 
@@ -57,7 +56,7 @@ class FirmwareWorkers:
     """The workers, and the checks that the block makes at once (`context.Firmware`).
 
     `folder` is for the image alone; `running` is the version that runs. `manufacturer_roots` gives the PEMs of the
-    installed ManufacturerRootCertificates, `trust` the authorities of file servers, `rules` where a download may go.
+    installed ManufacturerRootCertificates, `utc` the station's time, None while that is not known.
     """
 
     orders = (Download, Verify, Install, SlotRequest)
@@ -70,17 +69,16 @@ class FirmwareWorkers:
         *,
         running: str,
         manufacturer_roots: Callable[[], Iterable[str]],
-        trust: Trust,
-        rules: Callable[[], transfer.Rules],
+        utc: Callable[[], float | None],
+        transfers: Transfers,
     ) -> None:
-        self._folder = folder
         self._image = folder / "image"
         self._slots = slots
         self._product = product
         self._running = running
         self._manufacturer_roots = manufacturer_roots
-        self._trust = trust
-        self._rules = rules
+        self._utc = utc
+        self._transfers = transfers
 
     async def run(self, order: Order, progress: Callable[[Progress], None]) -> Outcome:
         match order:
@@ -109,35 +107,16 @@ class FirmwareWorkers:
 
     def location_problem(self, location: str) -> str | None:
         """Why this station downloads nothing from there; None if it tries to."""
-        try:
-            transfer.parse(location, self._rules())
-        except transfer.TransferError as error:
-            return error.text
-        return None
+        return self._transfers.problem(location)
 
     # --- workers ----------------------------------------------------------------------------------------------
 
     async def _download(self, order: Download) -> DownloadOutcome:
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._image.unlink(missing_ok=True)
-            tls = await self._trust.context()
-            await transfer.download(
-                order.location,
-                self._image,
-                limit_bytes=MAX_IMAGE_BYTES,
-                retries=order.retries,
-                retry_interval_s=order.retry_interval_s,
-                tls=tls,
-                progress=lambda _state: None,
-                rules=self._rules(),
-            )
-        except transfer.TransferError as error:
+            await self._transfers.download(order.remote, self._image, limit_bytes=MAX_IMAGE_BYTES)
+        except TransferError as error:
             _log.warning("firmware not downloaded: %s", error)
             return Failed(str(error))
-        except OSError as error:
-            _log.warning("firmware not downloaded: %s", error.strerror)
-            return Failed(str(error.strerror))
         return Downloaded()
 
     async def _verify(self, signed: Signed) -> VerifyOutcome:
@@ -145,7 +124,7 @@ class FirmwareWorkers:
 
         The request may be old: meanwhile roots may have been deleted (M04) and certificates expired.
         """
-        problem = self.signer_problem(signed.certificate, self._trust.utc())
+        problem = self.signer_problem(signed.certificate, self._utc())
         if problem is not None:
             return Failed(problem)
         try:

@@ -1,84 +1,107 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files over HTTPS and FTP: firmware images down (L01), logs up (N01).
 
-    await download(url, target, limit_bytes=…, retries=…, retry_interval_s=…, tls=…, progress=…)
-    await upload(url, source, name=…, retries=…, retry_interval_s=…, tls=…, progress=…)
-
-The URL is the CSMS's and so is not trusted: `rules.py` says which are taken and where they may lead. Both raise
-`TransferError` when the last attempt has failed. `progress` hears `attempt` at the start of each attempt and `waiting`
-between two. `retries` counts the attempts after the first; `retry_interval_s` is from the start of one to the start of
-the next.
+The URL comes from the CSMS and so is not trusted: `rules.py` says which are accepted and where they may lead.
 
 Importing this is cheap: aiohttp and aioftp are loaded, in a thread, when there is something to transfer.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from services.ocpp.transfer.rules import DEFAULT_RULES, Kind, Place, Rules, TransferError, parse
+from services.ocpp.transfer.part import PartFile, disk_errors
+from services.ocpp.transfer.rules import DEFAULT_RULES, Kind, Place, Rules, TransferError, check_name, parse
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["DEFAULT_RULES", "Kind", "Place", "Rules", "TransferError", "download", "parse", "upload"]
+    from services.ocpp.transfer.trust import Trust
+
+__all__ = ["DEFAULT_RULES", "Kind", "Place", "Remote", "Rules", "TransferError", "Transfers", "disk_errors", "parse"]
 
 
-async def download(
-    url: str,
-    target: Path,
-    *,
-    limit_bytes: int,
-    retries: int,
-    retry_interval_s: float,
-    tls: ssl.SSLContext | None,
-    progress: Callable[[str], None],
-    rules: Rules = DEFAULT_RULES,
-) -> None:
-    """Fetches `url` into `target`, which appears when it is whole; an interrupted file is continued, even later.
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A file on a server. The URL may hold credentials and is not shown.
 
-    `tls` None trusts the operating system's authorities. Raises `TransferError`.
+    `retries` counts the attempts after the first; `retry_interval_s` is from the start of one to the start of the next.
     """
-    from services.ocpp.transfer import attempts, ftp, http
-    from services.ocpp.transfer.part import PartFile
 
-    place = parse(url, rules)
-    part = PartFile(target, url, limit_bytes)
-    fetch = ftp.fetch if place.scheme == "ftp" else http.fetch
-
-    async def attempt(_number: int) -> None:
-        await fetch(place, part, tls, rules)
-
-    await attempts.run(attempt, retries=retries, interval_s=retry_interval_s, progress=progress)
+    url: str = field(repr=False)
+    retries: int
+    retry_interval_s: float
 
 
-async def upload(
-    url: str,
-    source: Path,
-    *,
-    name: str,
-    retries: int,
-    retry_interval_s: float,
-    tls: ssl.SSLContext | None,
-    progress: Callable[[str], None],
-    rules: Rules = DEFAULT_RULES,
-) -> None:
-    """Puts `source` to `url` under `name`.
+def _silent() -> None:
+    """No observer."""
 
-    HTTPS: PUT to the URL, with `name` appended when its path ends with a slash; POST as a form (N01.FR.19) where PUT
-    is not allowed. FTP: into the directory that the path names, or under the path itself when that looks like a file.
-    Raises `TransferError`; `ValueError` when `name` is no plain file name.
+
+class Transfers:
+    """The station's transfers. `rules` gives the rules in force; `trust` the authorities that certify file servers.
+
+    Both directions raise `TransferError` when the last attempt has failed, or the station's own disk, and call
+    `on_attempt` at the start of each attempt.
     """
-    from services.ocpp.transfer import attempts, ftp, http
-    from services.ocpp.transfer.rules import check_name
 
-    check_name(name)
-    place = parse(url, rules)
-    put = ftp.put if place.scheme == "ftp" else http.put
+    def __init__(self, trust: Trust, rules: Callable[[], Rules]) -> None:
+        self._trust = trust
+        self._rules = rules
 
-    async def attempt(number: int) -> None:
-        await put(place, source, name, tls, rules, number > 0)
+    def problem(self, url: str) -> str | None:
+        """Why nothing is transferred from or to this URL; None if it is tried."""
+        try:
+            parse(url, self._rules())
+        except TransferError as error:
+            return error.text
+        return None
 
-    await attempts.run(attempt, retries=retries, interval_s=retry_interval_s, progress=progress)
+    async def download(
+        self, remote: Remote, target: Path, *, limit_bytes: int, on_attempt: Callable[[], None] = _silent
+    ) -> None:
+        """Fetch a file into `target`, which appears when it is whole; an older one there is deleted first.
+
+        An interrupted download is continued, even by a later call.
+        """
+        from services.ocpp.transfer import attempts, ftp, http
+
+        rules = self._rules()
+        place = parse(remote.url, rules)
+        part = PartFile(target, remote.url, limit_bytes)
+
+        async def attempt(_number: int) -> None:
+            if place.scheme == "ftp":
+                await ftp.fetch(place, part, rules)
+            else:
+                await http.fetch(place, part, await self._trust.context(), rules)
+
+        with disk_errors():
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            await attempts.run(attempt, remote.retries, remote.retry_interval_s, on_attempt=on_attempt)
+
+    async def upload(
+        self, source: Path, remote: Remote, *, name: str, on_attempt: Callable[[], None] = _silent
+    ) -> None:
+        """Store `source` under `name`.
+
+        HTTPS: PUT to the URL, with `name` appended if its path ends with a slash; POST as a form (N01.FR.19) where PUT
+        is not allowed. FTP: into the directory that the path names, or under the path itself if that looks like a file.
+        Raises `ValueError` if `name` is no plain file name.
+        """
+        from services.ocpp.transfer import attempts, ftp, http
+
+        check_name(name)
+        rules = self._rules()
+        place = parse(remote.url, rules)
+
+        async def attempt(number: int) -> None:
+            if place.scheme == "ftp":
+                await ftp.put(place, source, name, rules, again=number > 0)
+            else:
+                await http.put(place, source, name, await self._trust.context(), rules)
+
+        with disk_errors():
+            await attempts.run(attempt, remote.retries, remote.retry_interval_s, on_attempt=on_attempt)

@@ -22,18 +22,18 @@ _FINAL = ("scheme", "too_large")
 
 async def run(
     attempt: Callable[[int], Awaitable[None]],
-    *,
     retries: int,
     interval_s: float,
-    progress: Callable[[str], None],
+    *,
+    on_attempt: Callable[[], None],
 ) -> None:
-    """Calls `attempt` with 0, 1, 2 ... until one succeeds; raises the last one's `TransferError`."""
+    """Call `attempt` with 0, 1, 2 ... until one succeeds; raises the last one's `TransferError`."""
     loop = asyncio.get_running_loop()
     last = min(max(0, retries), _MAX_RETRIES)
     interval_s = min(max(0.0, interval_s), _MAX_INTERVAL_S)
     for number in range(last + 1):
         started = loop.time()
-        progress("attempt")
+        on_attempt()
         try:
             await attempt(number)
             return
@@ -41,7 +41,6 @@ async def run(
             if error.kind in _FINAL or number == last:
                 raise
             _log.warning("attempt %d of %d: %s", number + 1, last + 1, error)
-        progress("waiting")
         await asyncio.sleep(max(0.0, started + interval_s - loop.time()))
 
 

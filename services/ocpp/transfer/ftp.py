@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -47,7 +46,7 @@ _KINDS: Final[dict[str, Kind]] = {
 }
 
 
-async def fetch(place: Place, part: PartFile, _tls: ssl.SSLContext | None, rules: Rules) -> None:
+async def fetch(place: Place, part: PartFile, rules: Rules) -> None:
     """RETR into `part`, from where it ends; raises `TransferError`."""
     await in_thread(part.look)
     try:
@@ -73,7 +72,7 @@ async def _fetch(client: aioftp.Client, watch: Watch, path: str, part: PartFile)
     await in_thread(part.finish)
 
 
-async def put(place: Place, source: Path, name: str, _tls: ssl.SSLContext | None, rules: Rules, again: bool) -> None:
+async def put(place: Place, source: Path, name: str, rules: Rules, *, again: bool) -> None:
     """STOR `source`; when this is another attempt (`again`), what is there already is not sent again."""
     async with _session(place, rules) as (client, watch):
         name = await _enter(client, _path(place), name)

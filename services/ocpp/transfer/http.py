@@ -45,7 +45,7 @@ _KINDS: Final[dict[int, Kind]] = {
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
 
 
-async def fetch(place: Place, part: PartFile, tls: ssl.SSLContext | None, rules: Rules) -> None:
+async def fetch(place: Place, part: PartFile, tls: ssl.SSLContext, rules: Rules) -> None:
     """GET into `part`, from where it ends; raises `TransferError`."""
     await in_thread(part.look)
     try:
@@ -55,7 +55,7 @@ async def fetch(place: Place, part: PartFile, tls: ssl.SSLContext | None, rules:
         part.close()
 
 
-async def put(place: Place, source: Path, name: str, tls: ssl.SSLContext | None, rules: Rules, _again: bool) -> None:
+async def put(place: Place, source: Path, name: str, tls: ssl.SSLContext, rules: Rules) -> None:
     """PUT `source`, or POST it as a form where PUT is not allowed; raises `TransferError`."""
     async with _translated(), _open(tls, rules, force_close=True) as exchange:
         if await exchange.put(place, source, name):
@@ -175,15 +175,12 @@ class _Exchange:
 
 
 @contextlib.asynccontextmanager
-async def _open(tls: ssl.SSLContext | None, rules: Rules, *, force_close: bool = False) -> AsyncIterator[_Exchange]:
+async def _open(tls: ssl.SSLContext, rules: Rules, *, force_close: bool = False) -> AsyncIterator[_Exchange]:
     """A download must not ask the server to close: the library loses what it has not yet read of a chunked body when
     the connection ends. An upload may: its body could not be sent again over a connection that turns out dead."""
     aiohttp = await asyncio.to_thread(_load)
-    context = tls or await asyncio.to_thread(ssl.create_default_context)
     reach = Reach(rules)
-    connector = aiohttp.TCPConnector(
-        ssl=context, resolver=_resolver(reach), use_dns_cache=False, force_close=force_close
-    )
+    connector = aiohttp.TCPConnector(ssl=tls, resolver=_resolver(reach), use_dns_cache=False, force_close=force_close)
     async with (
         Watch(rules) as watch,
         aiohttp.ClientSession(

@@ -19,9 +19,20 @@ import msgspec
 
 from services.ocpp.transfer.rules import TransferError
 
-__all__ = ["PartFile"]
+__all__ = ["PartFile", "disk_errors"]
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+@contextlib.contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turns trouble with the station's own disk into a `TransferError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise TransferError("too_large", "no room on the disk") from error
+        raise TransferError("broken", f"our own disk: {error.strerror}") from error
 
 
 class _Origin(msgspec.Struct):
@@ -105,9 +116,9 @@ class PartFile:
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
-            yield
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            with disk_errors():
+                yield
+        except TransferError as error:
+            if error.kind == "too_large":
                 self.discard()
-                raise TransferError("too_large", "no room on the disk") from error
-            raise TransferError("broken", f"our own disk: {error.strerror}") from error
+            raise

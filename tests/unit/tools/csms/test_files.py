@@ -8,14 +8,13 @@ import hashlib
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from firmware.clock import SystemClock
 from firmware.update import signing
-from services.ocpp.transfer import TransferError, download, upload
+from services.ocpp.transfer import Remote, Rules, TransferError, Transfers
 from services.ocpp.transfer.trust import Trust
 from tools.csms.ca import BenchPki
 from tools.csms.files import FileSide, open_files
@@ -24,10 +23,6 @@ from tools.csms.settings import Settings
 from tools.csms.tls import server_context
 
 IMAGE = b"image" * 50_000
-
-
-def silent(_word: str) -> None:
-    """Nobody listens."""
 
 
 @pytest.fixture
@@ -51,37 +46,21 @@ async def test_a_station_fetches_an_image_and_brings_its_log(
     side: FileSide, pki: BenchPki, tmp_path: Path, scheme: str
 ) -> None:
     base: str = getattr(side, scheme)
-    tls = await Trust(lambda: [pki.root_pem], lambda: None).context()
+    transfers = Transfers(Trust(lambda: [pki.root_pem], lambda: None), Rules)
     target = tmp_path / "image"
-    await download(
-        f"{base}firmware-1.2.0.img",
-        target,
-        limit_bytes=1_000_000,
-        retries=0,
-        retry_interval_s=0,
-        tls=tls,
-        progress=silent,
-    )
+    await transfers.download(Remote(f"{base}firmware-1.2.0.img", 0, 0), target, limit_bytes=1_000_000)
     assert target.read_bytes() == IMAGE
-    options: dict[str, Any] = {"retries": 0, "retry_interval_s": 0, "tls": tls, "progress": silent}
-    await upload(f"{base}logs/", target, name="CP001.tar.gz", **options)
+    await transfers.upload(target, Remote(f"{base}logs/", 0, 0), name="CP001.tar.gz")
     assert (side.logs / "CP001.tar.gz").read_bytes() == IMAGE
     assert {entry.path for entry in side.entries()} == {"firmware-1.2.0.img", "logs/CP001.tar.gz"}
     with pytest.raises(TransferError):
-        await upload(f"{base}nowhere/", target, name="CP001.tar.gz", **options)
+        await transfers.upload(target, Remote(f"{base}nowhere/", 0, 0), name="CP001.tar.gz")
 
 
 async def test_the_root_is_needed(side: FileSide, tmp_path: Path) -> None:
+    transfers = Transfers(Trust(list, lambda: None), Rules)
     with pytest.raises(TransferError) as caught:
-        await upload(
-            f"{side.https}logs/",
-            tmp_path / "secret",
-            name="x",
-            retries=0,
-            retry_interval_s=0,
-            tls=None,
-            progress=silent,
-        )
+        await transfers.upload(tmp_path / "secret", Remote(f"{side.https}logs/", 0, 0), name="x")
     assert caught.value.kind == "tls"
 
 

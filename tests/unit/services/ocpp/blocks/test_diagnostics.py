@@ -15,6 +15,7 @@ from services.ocpp.device_model import keys
 from services.ocpp.diagnostics.archive import Period
 from services.ocpp.diagnostics.upload import LogUpload, NotUploaded, UploadAttempt, Uploaded
 from services.ocpp.messages import CustomerInformationRequest
+from services.ocpp.transfer import Remote
 from services.ocpp.transfer.rules import check_name
 from tests.support.station_bench import StationBench, set_variables
 
@@ -83,7 +84,7 @@ def test_retries_are_the_csms_s_and_told_of_once(bench: StationBench) -> None:
     log = {"remoteLocation": "ftp://files.example/logs"}
     request = {"logType": "DiagnosticsLog", "requestId": 1, "retries": 3, "retryInterval": 5, "log": log}
     assert bench.call("GetLog", request)["status"] == "Accepted"
-    assert (uploads(bench)[0].retries, uploads(bench)[0].retry_interval_s) == (3, 5.0)
+    assert uploads(bench)[0].remote == Remote("ftp://files.example/logs", 3, 5.0)
     for _ in range(3):
         report(bench, UploadAttempt())
     report(bench, NotUploaded("not_found"))

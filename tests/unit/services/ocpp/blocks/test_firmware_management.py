@@ -28,6 +28,7 @@ from services.ocpp.firmware_update.tasks import (
     Verified,
     Verify,
 )
+from services.ocpp.transfer import Remote
 from tests.support.station_bench import StationBench
 
 FACTORY = SlotStatus("factory")
@@ -143,7 +144,7 @@ UP_TO_INSTALLING = ["Downloading", "Downloaded", "SignatureVerified", "Installin
 
 def test_accepted_request_begins_the_download(site: Site) -> None:
     assert site.request() == "Accepted"
-    assert site.last_order == Download("https://u:secret@files/image", 2, 10)
+    assert site.last_order == Download(Remote("https://u:secret@files/image", 2, 10))
     assert site.sent("FirmwareStatusNotification") == [{"status": "Downloading", "requestId": 7}]
 
 
@@ -155,7 +156,7 @@ def test_retries_are_the_requests(site: Site) -> None:
         "signature": "QUJD",
     }
     site.call("UpdateFirmware", {"requestId": 7, "retries": 5, "retryInterval": 60, "firmware": firmware})
-    assert site.last_order == Download("https://files/image", 5, 60)
+    assert site.last_order == Download(Remote("https://files/image", 5, 60))
 
 
 @pytest.mark.parametrize("missing", ["signature", "signingCertificate"])
@@ -664,7 +665,7 @@ def test_power_cut_resumes_the_stage(site: Site, stage: str) -> None:
     before = list(site.progress)
     site.restart(FACTORY, BootCause.POWER_UP)
     expected = {
-        "download": Download("https://u:secret@files/image", 2, 10),
+        "download": Download(Remote("https://u:secret@files/image", 2, 10)),
         "verify": Verify(SIGNED),
         "install": Install(SIGNED),
         "activate": SlotRequest("activate", "a"),  # the board had not noted it

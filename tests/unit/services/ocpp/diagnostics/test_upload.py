@@ -19,7 +19,7 @@ from services.ocpp.diagnostics import archive
 from services.ocpp.diagnostics.archive import Period, write_diagnostics, write_security_log
 from services.ocpp.diagnostics.upload import LogUpload, LogUploads, NotUploaded, UploadAttempt, Uploaded
 from services.ocpp.security_log import SecurityLog
-from services.ocpp.transfer import Rules
+from services.ocpp.transfer import Remote, Rules, Transfers
 from services.ocpp.transfer.trust import Trust
 from tests.support.file_servers import RawServer, raw_server
 from tests.support.tls import make_files, server_context
@@ -150,22 +150,20 @@ def worker(tmp_path: Path, logs: Path, certificates: Path) -> LogUploads:
     security_log = SecurityLog(tmp_path / "security.log")
     security_log.check(None)
     security_log.record("StartupOfTheDevice", time="2026-11-24T00:00:00.000Z", tech_info="PowerUp")
+    trust = Trust(lambda: [(certificates / "root.pem").read_text(), "no certificate"], utc=lambda: None)
     return LogUploads(
         tmp_path / "uploads",
         logs=logs,
         security_log=security_log,
-        trust=Trust(lambda: [(certificates / "root.pem").read_text(), "no certificate"], utc=lambda: None),
-        rules=lambda: Rules(stall_s=0.5),
+        transfers=Transfers(trust, lambda: Rules(stall_s=0.5)),
     )
 
 
-def order(location: str, **more: Any) -> LogUpload:
+def order(url: str, retries: int = 0, **more: Any) -> LogUpload:
     options: dict[str, Any] = {
         "name": "diagnostics-CP001-20261124T000000Z-7.tar.gz",
         "security": False,
-        "location": location,
-        "retries": 0,
-        "retry_interval_s": 0.0,
+        "remote": Remote(url, retries, 0.0),
         "period": ALWAYS,
         "documents": {"state": {"x": 1}},
         "secrets": (SECRET,),

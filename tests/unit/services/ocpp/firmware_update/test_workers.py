@@ -30,7 +30,7 @@ from services.ocpp.firmware_update.tasks import (
     Verify,
 )
 from services.ocpp.firmware_update.workers import FirmwareWorkers
-from services.ocpp.transfer import Rules
+from services.ocpp.transfer import Remote, Rules, Transfers
 from services.ocpp.transfer.trust import Trust
 from tests.support.firmware import image, signature
 from tools.conformance.peer.files import FileServer
@@ -53,8 +53,8 @@ class Works:
             product.load("c7am-400-cc"),
             running="1.0.0",
             manufacturer_roots=lambda: self.roots,
-            trust=Trust(lambda: [root.pem], utc=lambda: self.utc),
-            rules=lambda: Rules(stall_s=5.0),
+            utc=lambda: self.utc,
+            transfers=Transfers(Trust(lambda: [root.pem], utc=lambda: self.utc), lambda: Rules(stall_s=5.0)),
         )
         self.image = folder / "images" / "image"
         self.reports: list[Progress] = []
@@ -70,7 +70,7 @@ class Works:
 
     async def fetch(self, name: str = "image") -> Outcome:
         (self.folder / "files" / "image").write_bytes(self.data)
-        return await self.run(Download(self.files.url(name), 0, 0.0))
+        return await self.run(Download(Remote(self.files.url(name), 0, 0.0)))
 
     async def verify(self) -> Outcome:
         return await self.run(Verify(self.signed))
@@ -107,14 +107,14 @@ async def test_file_that_is_not_there(works: Works) -> None:
 async def test_server_that_nobody_vouches_for(works: Works, tmp_path: Path) -> None:
     stranger = FileServer(tmp_path / "files", server_context(Authority("stranger").server(), tmp_path))
     await stranger.start()
-    outcome = await works.run(Download(stranger.url("image"), 0, 0.0))
+    outcome = await works.run(Download(Remote(stranger.url("image"), 0, 0.0)))
     assert isinstance(outcome, Failed)
     assert outcome.reason.startswith("tls: ")
     await stranger.stop()
 
 
 async def test_location_is_not_in_what_is_printed_of_an_order() -> None:
-    assert "secret" not in repr(Download("ftp://user:secret@host/file", 0, 0.0))
+    assert "secret" not in repr(Download(Remote("ftp://user:secret@host/file", 0, 0.0)))
 
 
 async def test_signature_over_other_bytes(works: Works) -> None:

@@ -11,26 +11,20 @@ from typing import Any
 
 import pytest
 
-from services.ocpp.transfer import Rules, TransferError, download, upload
-from tests.support.file_servers import ftp_server
+from services.ocpp.transfer import Remote, Rules, TransferError, Transfers
+from tests.support.file_servers import ftp_server, trusting
 from tests.support.sockets import eventually
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
 QUICK = Rules(stall_s=1.0)
 
 
-def silent(_word: str) -> None:
-    """Nobody listens."""
+async def get(url: str, target: Path, *, limit_bytes: int = 2_000_000, retries: int = 0, rules: Rules = QUICK) -> None:
+    await Transfers(trusting(), lambda: rules).download(Remote(url, retries, 0.05), target, limit_bytes=limit_bytes)
 
 
-async def get(url: str, target: Path, **more: Any) -> None:
-    options: dict[str, Any] = {"limit_bytes": 2_000_000, "retries": 0, "retry_interval_s": 0.05, "rules": QUICK}
-    await download(url, target, tls=None, progress=silent, **{**options, **more})
-
-
-async def put(url: str, source: Path, **more: Any) -> None:
-    options: dict[str, Any] = {"name": "log.tar.gz", "retries": 0, "retry_interval_s": 0.05, "rules": QUICK}
-    await upload(url, source, tls=None, progress=silent, **{**options, **more})
+async def put(url: str, source: Path, *, name: str = "log.tar.gz", retries: int = 0, rules: Rules = QUICK) -> None:
+    await Transfers(trusting(), lambda: rules).upload(source, Remote(url, retries, 0.05), name=name)
 
 
 async def failing(transfer: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from services.ocpp.transfer import Rules, TransferError, download, upload
+from services.ocpp.transfer import Remote, Rules, TransferError, Transfers
 from services.ocpp.transfer.part import PartFile
+from services.ocpp.transfer.trust import Trust
 from tests.support.file_servers import Answer, RawServer, raw_server, trusting
 from tests.support.tls import make_files, server_context
 
@@ -22,10 +22,6 @@ CONTENT = bytes(range(256)) * 800  # 200 KiB
 QUICK = Rules(stall_s=0.3)
 PLAIN = Rules(schemes=frozenset({"http", "https"}), stall_s=0.3)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-
-
-def silent(_word: str) -> None:
-    """Nobody listens."""
 
 
 def ok(body: bytes, *more: str, length: int | None = None) -> bytes:
@@ -49,7 +45,7 @@ async def server(certificates: Path) -> AsyncIterator[RawServer]:
 
 
 @pytest.fixture
-def tls(certificates: Path) -> ssl.SSLContext:
+def trust(certificates: Path) -> Trust:
     return trusting(certificates / "root.pem")
 
 
@@ -60,14 +56,16 @@ def source(tmp_path: Path) -> Path:
     return file
 
 
-async def get(url: str, target: Path, tls: ssl.SSLContext | None, **more: Any) -> None:
-    options: dict[str, Any] = {"limit_bytes": 1_000_000, "retries": 0, "retry_interval_s": 0.01, "rules": QUICK}
-    await download(url, target, tls=tls, progress=silent, **{**options, **more})
+async def get(
+    url: str, target: Path, trust: Trust, *, limit_bytes: int = 1_000_000, retries: int = 0, rules: Rules = QUICK
+) -> None:
+    await Transfers(trust, lambda: rules).download(Remote(url, retries, 0.01), target, limit_bytes=limit_bytes)
 
 
-async def put(url: str, source: Path, tls: ssl.SSLContext | None, **more: Any) -> None:
-    options: dict[str, Any] = {"name": "log.tar.gz", "retries": 0, "retry_interval_s": 0.01, "rules": QUICK}
-    await upload(url, source, tls=tls, progress=silent, **{**options, **more})
+async def put(
+    url: str, source: Path, trust: Trust, *, name: str = "log.tar.gz", retries: int = 0, rules: Rules = QUICK
+) -> None:
+    await Transfers(trust, lambda: rules).upload(source, Remote(url, retries, 0.01), name=name)
 
 
 async def failing(transfer: Any) -> TransferError:
@@ -103,27 +101,25 @@ async def never_end(_head: bytes, _reader: asyncio.StreamReader, writer: asyncio
         await writer.drain()
 
 
-async def test_a_file_comes_whole(server: RawServer, tls: ssl.SSLContext, tmp_path: Path) -> None:
+async def test_a_file_comes_whole(server: RawServer, trust: Trust, tmp_path: Path) -> None:
     server.answers = [ok(CONTENT)]
-    words: list[str] = []
+    attempts: list[bool] = []
     target = tmp_path / "image"
-    await download(
-        f"{server.base}/image",
+    transfers = Transfers(trust, Rules)
+    await transfers.download(
+        Remote(f"{server.base}/image", 0, 1),
         target,
         limit_bytes=len(CONTENT),
-        retries=0,
-        retry_interval_s=1,
-        tls=tls,
-        progress=words.append,
+        on_attempt=lambda: attempts.append(target.exists()),
     )
     assert target.read_bytes() == CONTENT
-    assert words == ["attempt"]
+    assert attempts == [False]
     assert target.stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["image"]
 
 
 async def test_a_chunked_body_comes_whole(
-    server: RawServer, tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: RawServer, trust: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also to a slow disk, from a server that closes the connection at once if it is asked to."""
     body = 3 * CONTENT  # more than the library keeps before it waits for us
@@ -142,11 +138,26 @@ async def test_a_chunked_body_comes_whole(
     write = PartFile.write
     monkeypatch.setattr(PartFile, "write", slow_write)
     server.answers = [answer]
-    await get(f"{server.base}/image", tmp_path / "image", tls, limit_bytes=len(body), rules=Rules())
+    await get(f"{server.base}/image", tmp_path / "image", trust, limit_bytes=len(body), rules=Rules())
     assert (tmp_path / "image").read_bytes() == body
 
 
-async def test_a_cut_download_is_continued(server: RawServer, tls: ssl.SSLContext, tmp_path: Path) -> None:
+async def test_an_older_file_is_deleted_first(server: RawServer, trust: Trust, tmp_path: Path) -> None:
+    target = tmp_path / "image"
+    target.write_bytes(b"the last one")
+    server.answers = [status(404)]
+    await failing(get(f"{server.base}/image", target, trust))
+    assert not target.exists()
+
+
+async def test_trouble_with_the_disk(server: RawServer, trust: Trust, tmp_path: Path) -> None:
+    (tmp_path / "images").write_text("a file where the folder should be")
+    assert (await failing(get(f"{server.base}/image", tmp_path / "images" / "image", trust))).kind == "broken"
+    assert (await failing(put(f"{server.base}/logs", tmp_path / "nothing", trust))).kind == "broken"
+    assert server.heads == []
+
+
+async def test_a_cut_download_is_continued(server: RawServer, trust: Trust, tmp_path: Path) -> None:
     rest = CONTENT[70_000:]
     partial = [
         "HTTP/1.1 206 Partial Content",
@@ -157,46 +168,44 @@ async def test_a_cut_download_is_continued(server: RawServer, tls: ssl.SSLContex
         "",
     ]
     server.answers = [stop_after(70_000, 'ETag: "v1"'), "\r\n".join(partial).encode() + rest]
-    await get(f"{server.base}/image", tmp_path / "image", tls, retries=1)
+    await get(f"{server.base}/image", tmp_path / "image", trust, retries=1)
     assert (tmp_path / "image").read_bytes() == CONTENT
     assert server.header("Range") == "bytes=70000-"
     assert server.header("If-Range") == '"v1"'
 
 
 async def test_it_is_continued_after_a_restart_and_begun_anew_when_the_file_is_another(
-    server: RawServer, tls: ssl.SSLContext, tmp_path: Path
+    server: RawServer, trust: Trust, tmp_path: Path
 ) -> None:
     server.answers = [stop_after(70_000, 'ETag: "v1"'), ok(b"new version", 'ETag: "v2"')]
-    error = await failing(get(f"{server.base}/image", tmp_path / "image", tls))
+    error = await failing(get(f"{server.base}/image", tmp_path / "image", trust))
     assert error.kind == "stalled"
-    await get(f"{server.base}/image", tmp_path / "image", tls)
+    await get(f"{server.base}/image", tmp_path / "image", trust)
     assert server.header("Range") == "bytes=70000-"
     assert (tmp_path / "image").read_bytes() == b"new version"
 
 
-async def test_a_part_of_another_url_is_not_continued(server: RawServer, tls: ssl.SSLContext, tmp_path: Path) -> None:
+async def test_a_part_of_another_url_is_not_continued(server: RawServer, trust: Trust, tmp_path: Path) -> None:
     server.answers = [stop_after(70_000, 'ETag: "v1"'), ok(CONTENT)]
-    await failing(get(f"{server.base}/one", tmp_path / "image", tls))
-    await get(f"{server.base}/two", tmp_path / "image", tls)
+    await failing(get(f"{server.base}/one", tmp_path / "image", trust))
+    await get(f"{server.base}/two", tmp_path / "image", trust)
     assert server.header("Range") is None
 
 
-async def test_a_part_without_a_version_is_not_continued(
-    server: RawServer, tls: ssl.SSLContext, tmp_path: Path
-) -> None:
+async def test_a_part_without_a_version_is_not_continued(server: RawServer, trust: Trust, tmp_path: Path) -> None:
     server.answers = [stop_after(70_000), ok(CONTENT)]
-    await get(f"{server.base}/image", tmp_path / "image", tls, retries=1)
+    await get(f"{server.base}/image", tmp_path / "image", trust, retries=1)
     assert server.header("Range") is None
     assert (tmp_path / "image").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("content_range", ["bytes 0-9/10", "bytes 5-1/3", "nonsense", ""])
 async def test_another_range_than_the_one_asked_for(
-    server: RawServer, tls: ssl.SSLContext, tmp_path: Path, content_range: str
+    server: RawServer, trust: Trust, tmp_path: Path, content_range: str
 ) -> None:
     wrong = f"HTTP/1.1 206 P\r\nContent-Range: {content_range}\r\nContent-Length: 4\r\n\r\nEVIL".encode()
     server.answers = [stop_after(70_000, 'ETag: "v1"'), wrong, ok(CONTENT)]
-    await get(f"{server.base}/image", tmp_path / "image", tls, retries=2)
+    await get(f"{server.base}/image", tmp_path / "image", trust, retries=2)
     assert (tmp_path / "image").read_bytes() == CONTENT
 
 
@@ -218,10 +227,10 @@ async def test_another_range_than_the_one_asked_for(
     ],
 )
 async def test_what_can_go_wrong(
-    server: RawServer, tls: ssl.SSLContext, tmp_path: Path, answer: Answer | bytes, kind: str
+    server: RawServer, trust: Trust, tmp_path: Path, answer: Answer | bytes, kind: str
 ) -> None:
     server.answers = [answer]
-    error = await failing(get(f"{server.base}/image", tmp_path / "image", tls))
+    error = await failing(get(f"{server.base}/image", tmp_path / "image", trust))
     assert error.kind == kind
     assert not (tmp_path / "image").exists()
 
@@ -237,23 +246,21 @@ async def test_a_server_that_stalls_at_any_byte(tmp_path: Path) -> None:
         async with raw_server() as raw:
             raw.answers = [answer]
             target = tmp_path / str(size)
-            return (await failing(get(f"{raw.base}/image", target, None, rules=PLAIN))).kind
+            return (await failing(get(f"{raw.base}/image", target, trusting(), rules=PLAIN))).kind
 
     kinds = await asyncio.gather(*map(stalling_at, range(0, len(whole), 3)))
     assert set(kinds) == {"stalled"}
     assert not [path for path in tmp_path.iterdir() if not path.name.partition(".part")[1]]
 
 
-async def test_too_large_leaves_nothing_and_is_not_tried_again(
-    server: RawServer, tls: ssl.SSLContext, tmp_path: Path
-) -> None:
+async def test_too_large_leaves_nothing_and_is_not_tried_again(server: RawServer, trust: Trust, tmp_path: Path) -> None:
     server.answers = [never_end]
-    await failing(get(f"{server.base}/image", tmp_path / "image", tls, retries=3))
+    await failing(get(f"{server.base}/image", tmp_path / "image", trust, retries=3))
     assert list(tmp_path.iterdir()) == []
     assert len(server.heads) == 1
 
 
-async def test_a_trickle_is_a_stall(server: RawServer, tls: ssl.SSLContext, tmp_path: Path) -> None:
+async def test_a_trickle_is_a_stall(server: RawServer, trust: Trust, tmp_path: Path) -> None:
     async def trickle(_head: bytes, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(ok(b"", length=len(CONTENT)))
         while True:
@@ -263,21 +270,21 @@ async def test_a_trickle_is_a_stall(server: RawServer, tls: ssl.SSLContext, tmp_
 
     server.answers = [trickle]
     rules = Rules(stall_s=5, slowest=(4096, 0.3))
-    error = await failing(get(f"{server.base}/image", tmp_path / "image", tls, rules=rules))
+    error = await failing(get(f"{server.base}/image", tmp_path / "image", trust, rules=rules))
     assert error.kind == "stalled"
 
 
-async def test_nobody_there(tmp_path: Path, tls: ssl.SSLContext) -> None:
+async def test_nobody_there(tmp_path: Path, trust: Trust) -> None:
     async with raw_server() as gone:
         port = gone.base.rpartition(":")[2]
-    assert (await failing(get(f"https://localhost:{port}/image", tmp_path / "i", tls))).kind == "refused"
+    assert (await failing(get(f"https://localhost:{port}/image", tmp_path / "i", trust))).kind == "refused"
 
 
 @pytest.mark.parametrize("name", ["elsewhere", "expired"])
-async def test_certificates_are_checked(certificates: Path, tls: ssl.SSLContext, tmp_path: Path, name: str) -> None:
+async def test_certificates_are_checked(certificates: Path, trust: Trust, tmp_path: Path, name: str) -> None:
     async with raw_server(server_context(certificates, name)) as raw:
         raw.answers = [ok(b"x")]
-        assert (await failing(get(f"{raw.base}/image", tmp_path / "image", tls))).kind == "tls"
+        assert (await failing(get(f"{raw.base}/image", tmp_path / "image", trust))).kind == "tls"
         assert raw.heads == []
 
 
@@ -285,12 +292,12 @@ async def test_an_unknown_root(server: RawServer, certificates: Path, tmp_path: 
     other = trusting(certificates / "other-root.pem")
     server.answers = [ok(b"x")]
     assert (await failing(get(f"{server.base}/image", tmp_path / "image", other))).kind == "tls"
-    assert (await failing(get(f"{server.base}/image", tmp_path / "image", None))).kind == "tls"
+    assert (await failing(get(f"{server.base}/image", tmp_path / "image", trusting()))).kind == "tls"
 
 
-async def test_a_redirect_within_the_rules(server: RawServer, tls: ssl.SSLContext, tmp_path: Path) -> None:
+async def test_a_redirect_within_the_rules(server: RawServer, trust: Trust, tmp_path: Path) -> None:
     server.answers = [status(302, "Location: /there"), ok(b"here")]
-    await get(f"{server.base.replace('//', '//me:pw@')}/image", tmp_path / "image", tls)
+    await get(f"{server.base.replace('//', '//me:pw@')}/image", tmp_path / "image", trust)
     assert (tmp_path / "image").read_bytes() == b"here"
     assert server.heads[1].startswith(b"GET /there ")
     assert server.header("Authorization") is not None
@@ -299,80 +306,78 @@ async def test_a_redirect_within_the_rules(server: RawServer, tls: ssl.SSLContex
 @pytest.mark.parametrize(
     "location", ["file:///etc/passwd", "http://localhost:1/x", "ftp://localhost/x", "", "https://"]
 )
-async def test_a_redirect_out_of_the_rules(
-    server: RawServer, tls: ssl.SSLContext, tmp_path: Path, location: str
-) -> None:
+async def test_a_redirect_out_of_the_rules(server: RawServer, trust: Trust, tmp_path: Path, location: str) -> None:
     server.answers = [status(302, f"Location: {location}")]
-    error = await failing(get(f"{server.base}/image", tmp_path / "image", tls))
+    error = await failing(get(f"{server.base}/image", tmp_path / "image", trust))
     assert error.kind in ("scheme", "broken")
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_redirect_to_another_origin_gets_no_credentials(
-    server: RawServer, certificates: Path, tls: ssl.SSLContext, tmp_path: Path
+    server: RawServer, certificates: Path, trust: Trust, tmp_path: Path
 ) -> None:
     async with raw_server(server_context(certificates)) as other:
         server.answers = [status(307, f"Location: {other.base}/x")]
         other.answers = [ok(b"x")]
-        await get(f"{server.base.replace('//', '//me:pw@')}/image", tmp_path / "image", tls)
+        await get(f"{server.base.replace('//', '//me:pw@')}/image", tmp_path / "image", trust)
         assert server.header("Authorization") is not None
         assert other.header("Authorization") is None
 
 
-async def test_round_and_round(server: RawServer, tls: ssl.SSLContext, tmp_path: Path) -> None:
+async def test_round_and_round(server: RawServer, trust: Trust, tmp_path: Path) -> None:
     server.answers = [status(302, "Location: /again")]
-    assert (await failing(get(f"{server.base}/image", tmp_path / "image", tls))).kind == "broken"
+    assert (await failing(get(f"{server.base}/image", tmp_path / "image", trust))).kind == "broken"
     assert len(server.heads) == 5
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1", "2130706433", "[::1]", "[::ffff:7f00:1]", "0"])
-async def test_not_to_the_station_itself(server: RawServer, tls: ssl.SSLContext, tmp_path: Path, host: str) -> None:
+async def test_not_to_the_station_itself(server: RawServer, trust: Trust, tmp_path: Path, host: str) -> None:
     rules = Rules(loopback=False, stall_s=1)
     url = server.base.replace("localhost", host)
-    error = await failing(get(f"{url}/image", tmp_path / "image", tls, rules=rules))
+    error = await failing(get(f"{url}/image", tmp_path / "image", trust, rules=rules))
     assert error.kind in ("scheme", "broken")  # some are no host names to the library
     assert server.heads == []
 
 
-async def test_a_compressed_body_is_not_unpacked(server: RawServer, tls: ssl.SSLContext, tmp_path: Path) -> None:
+async def test_a_compressed_body_is_not_unpacked(server: RawServer, trust: Trust, tmp_path: Path) -> None:
     server.answers = [ok(b"\x1f\x8b bomb", "Content-Encoding: gzip")]
-    await get(f"{server.base}/image", tmp_path / "image", tls)
+    await get(f"{server.base}/image", tmp_path / "image", trust)
     assert (tmp_path / "image").read_bytes() == b"\x1f\x8b bomb"
 
 
 async def test_a_link_in_the_place_of_the_part_is_not_written_through(
-    server: RawServer, tls: ssl.SSLContext, tmp_path: Path
+    server: RawServer, trust: Trust, tmp_path: Path
 ) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / "image.part").symlink_to(victim)
     server.answers = [ok(CONTENT)]
-    assert (await failing(get(f"{server.base}/image", tmp_path / "image", tls))).kind == "broken"
+    assert (await failing(get(f"{server.base}/image", tmp_path / "image", trust))).kind == "broken"
     assert victim.read_text() == "precious"
 
 
 # --- upload -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_file_is_put(server: RawServer, tls: ssl.SSLContext, source: Path) -> None:
+async def test_a_file_is_put(server: RawServer, trust: Trust, source: Path) -> None:
     """N01.FR.14"""
     server.answers = [OK]
-    await put(f"{server.base.replace('//', '//me:pw@')}/logs/", source, tls)
+    await put(f"{server.base.replace('//', '//me:pw@')}/logs/", source, trust)
     assert server.heads[0].startswith(b"PUT /logs/log.tar.gz ")
     assert server.bodies == [CONTENT]
     assert server.header("Content-Type") == "application/octet-stream"
     assert server.header("Authorization") == "Basic bWU6cHc="
 
 
-async def test_a_signed_url_is_used_as_it_is(server: RawServer, tls: ssl.SSLContext, source: Path) -> None:
+async def test_a_signed_url_is_used_as_it_is(server: RawServer, trust: Trust, source: Path) -> None:
     server.answers = [OK]
-    await put(f"{server.base}/bucket/key?X-Sig=a%2Fb&x=1", source, tls)
+    await put(f"{server.base}/bucket/key?X-Sig=a%2Fb&x=1", source, trust)
     assert server.heads[0].startswith(b"PUT /bucket/key?X-Sig=a%2Fb&x=1 ")
 
 
-async def test_posted_where_put_is_not_allowed(server: RawServer, tls: ssl.SSLContext, source: Path) -> None:
+async def test_posted_where_put_is_not_allowed(server: RawServer, trust: Trust, source: Path) -> None:
     server.answers = [status(405), OK]
-    await put(f"{server.base}/logs", source, tls)
+    await put(f"{server.base}/logs", source, trust)
     assert server.heads[1].startswith(b"POST /logs ")
     assert b'form-data; name="uploadfile"; filename="log.tar.gz"' in server.bodies[1]  # N01.FR.19
     assert b"Content-Type: application/octet-stream" in server.bodies[1]
@@ -395,38 +400,33 @@ async def test_posted_where_put_is_not_allowed(server: RawServer, tls: ssl.SSLCo
     ],
 )
 async def test_what_can_go_wrong_with_an_upload(
-    server: RawServer, tls: ssl.SSLContext, source: Path, answer: Answer | bytes, kind: str
+    server: RawServer, trust: Trust, source: Path, answer: Answer | bytes, kind: str
 ) -> None:
     server.answers = [answer]
-    assert (await failing(put(f"{server.base}/logs", source, tls))).kind == kind
+    assert (await failing(put(f"{server.base}/logs", source, trust))).kind == kind
 
 
 async def test_an_upload_follows_a_redirect_that_keeps_the_method(
-    server: RawServer, tls: ssl.SSLContext, source: Path
+    server: RawServer, trust: Trust, source: Path
 ) -> None:
     server.answers = [status(307, "Location: /there"), OK]
-    await put(f"{server.base}/logs", source, tls)
+    await put(f"{server.base}/logs", source, trust)
     assert server.heads[1].startswith(b"PUT /there ")
     assert server.bodies == [CONTENT, CONTENT]
 
 
-async def test_each_attempt_at_its_time(server: RawServer, tls: ssl.SSLContext, source: Path) -> None:
+async def test_each_attempt_at_its_time(server: RawServer, trust: Trust, source: Path) -> None:
     server.answers = [status(404)]
-    words: list[tuple[str, float]] = []
+    starts: list[float] = []
     loop = asyncio.get_running_loop()
     began = loop.time()
     with pytest.raises(TransferError):
-        await upload(
-            f"{server.base}/logs",
+        await Transfers(trust, lambda: QUICK).upload(
             source,
+            Remote(f"{server.base}/logs", 3, 0.2),
             name="log.tar.gz",
-            retries=3,
-            retry_interval_s=0.2,
-            tls=tls,
-            progress=lambda word: words.append((word, loop.time() - began)),
-            rules=QUICK,
+            on_attempt=lambda: starts.append(loop.time() - began),
         )
-    starts = [when for word, when in words if word == "attempt"]
     assert len(starts) == len(server.heads) == 4
     assert starts == pytest.approx([0, 0.2, 0.4, 0.6], abs=0.15)
 
@@ -434,24 +434,24 @@ async def test_each_attempt_at_its_time(server: RawServer, tls: ssl.SSLContext, 
 async def test_http_where_the_rules_allow_it(source: Path) -> None:
     async with raw_server() as raw:
         raw.answers = [OK]
-        await put(f"{raw.base}/logs", source, None, rules=PLAIN)
+        await put(f"{raw.base}/logs", source, trusting(), rules=PLAIN)
         assert raw.bodies == [CONTENT]
-        assert (await failing(put(f"{raw.base}/logs", source, None))).kind == "scheme"
+        assert (await failing(put(f"{raw.base}/logs", source, trusting()))).kind == "scheme"
 
 
 async def test_no_path_tricks_in_the_name(source: Path) -> None:
     with pytest.raises(ValueError):
-        await put("https://localhost/logs/", source, None, name="../../etc/passwd")
+        await put("https://localhost/logs/", source, trusting(), name="../../etc/passwd")
 
 
 async def test_nothing_secret_is_logged(
-    server: RawServer, tls: ssl.SSLContext, source: Path, caplog: pytest.LogCaptureFixture
+    server: RawServer, trust: Trust, source: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answers = [status(500)]
     url = f"{server.base.replace('//', '//me:Pl4nted@')}/logs?signature=Pl4ntedToo"
     with caplog.at_level(logging.DEBUG):
-        error = await failing(put(url, source, tls, retries=1))
-        failed = await failing(get(url, source.with_name("i"), tls, retries=1))
+        error = await failing(put(url, source, trust, retries=1))
+        failed = await failing(get(url, source.with_name("i"), trust, retries=1))
     assert "Pl4nted" not in caplog.text + str(error) + str(failed)
     assert "bWU6UGw0bnRlZA" not in caplog.text
 
