@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -151,12 +152,14 @@ async def test_the_data_connection_goes_where_the_control_connection_went(tmp_pa
         asked.append("connected")
         writer.close()
 
-    server = await asyncio.start_server(victim, "127.0.0.2", 0)
-    port = server.sockets[0].getsockname()[1]
-    replies = {**LOGIN, "SIZE": "213 10", "PASV": f"227 ok (127,0,0,2,{port // 256},{port % 256})"}
-    async with scripted(replies) as control:
-        assert await failing(get(f"ftp://127.0.0.1:{control}/image", tmp_path / "image")) in ("refused", "broken")
-    server.close()
+    with socket.socket() as refusing:  # a port that no other server of this machine takes meanwhile
+        refusing.bind(("127.0.0.1", 0))
+        port = refusing.getsockname()[1]
+        server = await asyncio.start_server(victim, "127.0.0.2", port)
+        replies = {**LOGIN, "SIZE": "213 10", "PASV": f"227 ok (127,0,0,2,{port // 256},{port % 256})"}
+        async with scripted(replies) as control:
+            assert await failing(get(f"ftp://127.0.0.1:{control}/image", tmp_path / "image")) in ("refused", "broken")
+        server.close()
     assert asked == []
 
 
