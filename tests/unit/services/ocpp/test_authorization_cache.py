@@ -25,7 +25,7 @@ def full(path: Path, variables: dict[tuple[str, str], str] | None = None) -> Sta
 
 
 def known(bench: StationBench, **info: Any) -> None:
-    """The CSMS tells of CARD, whatever it tells, and the driver goes away again."""
+    """CARD starts and stops a session; the CSMS's information about it is `info`."""
     bench.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted", **info}}
     bench.card(CARD, 1)
     bench.card(CARD, 1)
@@ -49,7 +49,7 @@ def test_without_pre_authorisation_the_csms_is_asked_all_the_same(tmp_path: Path
     assert len(bench.sent("Authorize")) == asked + 1
 
 
-def test_a_refused_card_is_asked_for_again(tmp_path: Path) -> None:
+def test_a_refused_card_is_checked_again(tmp_path: Path) -> None:
     bench = full(tmp_path, PRE)
     bench.answers["Authorize"] = {"idTokenInfo": {"status": "Blocked"}}
     bench.card(CARD, 1)
@@ -58,7 +58,7 @@ def test_a_refused_card_is_asked_for_again(tmp_path: Path) -> None:
     assert len(CacheTable(bench.database).load()) == 1  # C10.FR.01: kept, whatever its status; C10.FR.04
 
 
-def test_a_refused_card_is_refused_here_when_told_so(tmp_path: Path) -> None:
+def test_a_refused_card_is_refused_here_if_configured(tmp_path: Path) -> None:
     bench = full(tmp_path, PRE | {("AuthCacheCtrlr", "DisablePostAuthorize"): "true"})
     bench.answers["Authorize"] = {"idTokenInfo": {"status": "Blocked"}}
     bench.card(CARD, 1)
@@ -67,7 +67,7 @@ def test_a_refused_card_is_refused_here_when_told_so(tmp_path: Path) -> None:
     assert bench.events == []
 
 
-def test_a_refused_card_is_refused_here_although_accepted_ones_are_asked_for(tmp_path: Path) -> None:
+def test_a_refused_card_is_refused_here_although_accepted_ones_are_checked(tmp_path: Path) -> None:
     bench = full(tmp_path, {("AuthCacheCtrlr", "DisablePostAuthorize"): "true"})  # LocalPreAuthorize: false
     bench.answers["Authorize"] = {"idTokenInfo": {"status": "Blocked"}}
     bench.card(CARD, 1)
@@ -106,14 +106,14 @@ def test_an_unknown_card_offline(tmp_path: Path, setting: str, events: int) -> N
     assert len(bench.events) == events  # C15.FR.08
 
 
-def test_a_card_accepted_blindly_is_not_remembered(tmp_path: Path) -> None:
+def test_a_card_accepted_unchecked_is_not_cached(tmp_path: Path) -> None:
     bench = full(tmp_path, {("AuthCtrlr", "OfflineTxForUnknownIdEnabled"): "true"})
     bench.link_down()
     bench.card(OTHER, 1)
     assert CacheTable(bench.database).load() == {}  # C15.FR.01
 
 
-def test_what_is_said_of_a_central_token_is_not_kept(tmp_path: Path) -> None:
+def test_information_about_a_central_token_is_not_cached(tmp_path: Path) -> None:
     bench = full(tmp_path)
     bench.answers["TransactionEvent"] = {"idTokenInfo": {"status": "Accepted"}}
     token = {"idToken": "FLEET", "type": "Central"}
@@ -122,7 +122,7 @@ def test_what_is_said_of_a_central_token_is_not_kept(tmp_path: Path) -> None:
     assert CacheTable(bench.database).load() == {}  # C05.FR.02
 
 
-def test_messages_to_the_driver_are_not_kept(tmp_path: Path) -> None:
+def test_messages_to_the_driver_are_not_cached(tmp_path: Path) -> None:
     bench = full(tmp_path)
     known(bench, personalMessage={"format": "UTF8", "content": "0.40 a kWh"})
     (entry,) = CacheTable(bench.database).load().values()
@@ -140,7 +140,7 @@ def test_the_answer_to_an_event_updates_the_cache(tmp_path: Path) -> None:
     assert len(bench.sent("Authorize")) == 2  # C10.FR.05: no longer Accepted here
 
 
-def test_the_cache_survives_a_power_cut_and_forgets_when_told(tmp_path: Path) -> None:
+def test_the_cache_survives_a_power_cut_and_can_be_cleared(tmp_path: Path) -> None:
     bench = full(tmp_path, PRE)
     known(bench)
     bench.power_cut()
@@ -176,7 +176,7 @@ def test_entries_expire(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("life_time", [0, 100])
-def test_entries_live_as_long_as_they_are_told(tmp_path: Path, life_time: int) -> None:
+def test_entries_live_as_long_as_configured(tmp_path: Path, life_time: int) -> None:
     bench = full(tmp_path, PRE | {("AuthCacheCtrlr", "LifeTime"): str(life_time)})
     known(bench)
     bench.advance(life_time)
@@ -198,7 +198,7 @@ def test_a_group_member_that_is_known_stops_without_asking(tmp_path: Path) -> No
     assert bench.events[-1]["eventType"] == "Ended"
 
 
-def test_no_token_lies_readable_in_the_database(tmp_path: Path) -> None:
+def test_no_token_is_readable_in_the_database(tmp_path: Path) -> None:
     bench = full(tmp_path)
     known(bench)
     names = [row[0] for row in bench.database.read("SELECT token FROM auth_cache")]
@@ -223,7 +223,7 @@ def test_room_is_made_by_dropping_refused_and_then_old_entries(tmp_path: Path) -
     assert cache.find(first, now + 6) is not None  # type: ignore[arg-type]
 
 
-def test_storage_is_told_in_bytes_and_bounded(tmp_path: Path) -> None:
+def test_storage_is_reported_in_bytes_and_bounded(tmp_path: Path) -> None:
     bench = full(tmp_path)
     cache, table = bench.context.authorization_cache, CacheTable(bench.database)
     more = {"additionalIdToken": "x" * 36, "type": "fleet"}

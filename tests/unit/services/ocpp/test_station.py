@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The station as a whole: frames, time, trouble with link, disk and clock, and a CSMS that means no good."""
+"""The station as a whole: frames, time, failures of link, disk and clock, and a hostile CSMS."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def finish(bench: StationBench, evse: int = 2) -> None:
         "\x00",
     ],
 )
-def test_malformed_frames_are_answered_and_forgotten(bench: StationBench, frame: str) -> None:
+def test_malformed_frames_are_answered_and_change_nothing(bench: StationBench, frame: str) -> None:
     bench.frames.clear()
     bench.frame(frame)
     assert [answer[0] for answer in bench.frames] == [4]
@@ -66,7 +66,7 @@ def test_malformed_frames_are_answered_and_forgotten(bench: StationBench, frame:
 
 
 @pytest.mark.parametrize("frame", ['[3,"unknown",{}]', '[4,"unknown","GenericError","",{}]', '[3,"unknown"]'])
-def test_answers_to_nothing_are_ignored(bench: StationBench, frame: str) -> None:
+def test_answers_without_a_request_are_ignored(bench: StationBench, frame: str) -> None:
     bench.frame(frame)
     bench.card(CARD, 1)
     assert bench.events[-1]["eventType"] == "Started"
@@ -98,7 +98,7 @@ def test_a_fresh_card_passes_the_backlog(bench: StationBench) -> None:
     assert bench.context.outbox.durable_count >= 19
 
 
-def test_our_mistake_is_an_internal_error(bench: StationBench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_answered_with_an_internal_error(bench: StationBench, monkeypatch: pytest.MonkeyPatch) -> None:
     def mistake(*_: Any) -> None:
         raise ZeroDivisionError
 
@@ -151,7 +151,7 @@ def test_events_made_before_the_time_was_known_are_restamped(tmp_path: Path) -> 
     made = bench.clock.utc()
     bench.advance(100)
     bench.link_up()
-    startup = bench.sent("SecurityEventNotification")[1]  # the first is of the boot before, whose clock was right
+    startup = bench.sent("SecurityEventNotification")[1]  # the first is of the boot before, when the clock was right
     assert abs(parse_utc(startup["timestamp"]) - made) < 1.0
 
 
@@ -170,7 +170,7 @@ def test_a_transaction_begun_before_the_time_was_known_is_restamped(bench: Stati
 
 
 def _begin_offline(bench: StationBench) -> str:
-    """A session without the CSMS: authorised as if it had been there for a moment."""
+    """A session without the CSMS: authorised as if it had been connected for a moment."""
 
     def authorise(now: float) -> None:
         bench.context.emit(Authorised(1, {"idToken": CARD, "type": "ISO14443"}))
@@ -206,7 +206,7 @@ def test_a_step_of_the_clock_moves_no_deadline(bench: StationBench) -> None:
     assert bench.events[-1]["triggerReason"] == "EVConnectTimeout"
 
 
-def test_a_clock_that_is_lost_while_the_csms_is_there(bench: StationBench) -> None:
+def test_a_clock_that_is_lost_while_the_csms_is_connected(bench: StationBench) -> None:
     bench.clock_changed(is_set=False)
     bench.plug(1)
     stamp = bench.sent("StatusNotification")[-1]["timestamp"]
@@ -296,7 +296,7 @@ def test_the_csms_before_the_hal(tmp_path: Path) -> None:
     _check_transactions(bench, 1)
 
 
-def test_events_for_outlets_that_are_not_there(bench: StationBench) -> None:
+def test_events_for_unknown_evses_are_ignored(bench: StationBench) -> None:
     charge(bench)
     for event in (EvseSelected(9), Plugged(9), StopPressed(9), FaultRaised(Fault.ISOLATION, 9), bench.reading(2)):
         bench.event(event)

@@ -17,14 +17,14 @@ def make(board: float = UTC) -> StationTime:
     return StationTime(board_offset=board - NOW)
 
 
-def test_the_boards_clock_counts_when_it_is_set() -> None:
+def test_a_board_clock_that_is_set_is_used() -> None:
     time = make()
     assert time.is_known
     assert time.utc(NOW + 10) == UTC + 10
     assert time.provisional_offset(NOW) is None
 
 
-def test_a_board_that_nobody_has_set_does_not() -> None:
+def test_a_board_clock_that_is_not_set_is_not_used() -> None:
     time = make(0.0)
     time.doubt_board(NOW)
     assert not time.is_known
@@ -32,7 +32,7 @@ def test_a_board_that_nobody_has_set_does_not() -> None:
     assert time.provisional_offset(NOW) == CLOCK_FLOOR - NOW
 
 
-def test_a_board_at_the_end_of_the_calendar_is_not_set_either() -> None:
+def test_a_board_clock_far_in_the_future_is_not_used() -> None:
     time = make(253402300799.0)
     assert format_utc(time.utc(NOW + 10)) == "2200-01-01T00:00:00.000Z"
     time.doubt_board(NOW)
@@ -45,7 +45,7 @@ def test_never_before_the_floor() -> None:
     assert time.utc(NOW + 20) == CLOCK_FLOOR + 10
 
 
-def test_the_first_source_that_gave_time_wins() -> None:
+def test_the_first_source_that_gave_time_is_used() -> None:
     time = make()
     time.hear("NTP", UTC + 100, NOW)
     assert time.utc(NOW) == UTC + 100
@@ -58,7 +58,7 @@ def test_the_first_source_that_gave_time_wins() -> None:
 
 
 @pytest.mark.parametrize("said", [UTC - 1000, UTC + 100_000])
-def test_a_csms_is_not_believed_what_makes_its_certificate_invalid(said: float) -> None:
+def test_a_time_that_makes_the_certificate_of_the_csms_invalid_is_ignored(said: float) -> None:
     time = StationTime(board_offset=UTC - NOW, csms_period=lambda: (UTC - 100, UTC + 10_000))
     time.hear("Heartbeat", said, NOW)
     assert time.utc(NOW) == UTC
@@ -70,15 +70,15 @@ def test_a_csms_is_not_believed_what_makes_its_certificate_invalid(said: float) 
 
 
 @pytest.mark.parametrize("board", [0.0, UTC - 200])
-def test_a_csms_is_believed_where_our_own_time_is_no_better(board: float) -> None:
-    """Nobody has set the clock, or by our own time the certificate is not valid, either."""
+def test_a_time_of_the_csms_is_accepted_where_the_own_time_is_no_better(board: float) -> None:
+    """The clock is not set, or the certificate is not valid at the station's own time, either."""
     time = StationTime(board_offset=board - NOW, csms_period=lambda: (UTC - 100, UTC + 10_000))
     time.doubt_board(NOW)
     time.hear("Heartbeat", UTC + 20_000, NOW)
     assert time.utc(NOW) == UTC + 20_000
 
 
-def test_a_source_that_is_not_in_use_is_not_heard() -> None:
+def test_a_source_that_is_not_in_use_is_ignored() -> None:
     time = make()
     time.use(("NTP",))
     time.hear("Heartbeat", UTC + 200, NOW)
@@ -86,7 +86,7 @@ def test_a_source_that_is_not_in_use_is_not_heard() -> None:
 
 
 @pytest.mark.parametrize("nonsense", [0.0, CLOCK_FLOOR - 1, -5.0, CLOCK_CEILING, 253402300799.0])
-def test_a_time_before_this_firmware_or_ages_after_is_nonsense(nonsense: float) -> None:
+def test_a_time_before_this_firmware_or_far_in_the_future_is_ignored(nonsense: float) -> None:
     time = make()
     time.hear("Heartbeat", nonsense, NOW)
     assert time.utc(NOW) == UTC
@@ -101,7 +101,7 @@ def test_jitter_does_not_move_the_clock() -> None:
     assert time.utc(NOW + 120) == UTC + 118
 
 
-def test_a_csms_that_tells_whole_seconds_does_not_set_a_good_clock_back() -> None:
+def test_a_csms_that_sends_whole_seconds_does_not_set_a_good_clock_back() -> None:
     time = make()
     time.hear("Heartbeat", UTC - 0.9, NOW)
     assert time.utc(NOW) == UTC
@@ -109,7 +109,7 @@ def test_a_csms_that_tells_whole_seconds_does_not_set_a_good_clock_back() -> Non
     assert time.utc(NOW) == UTC - 1.1
 
 
-def test_what_is_lost_leaves_the_last_known_time() -> None:
+def test_a_lost_source_leaves_the_last_known_time() -> None:
     time = make()
     time.hear("Heartbeat", UTC + 50, NOW)
     time.forget("Heartbeat")
@@ -119,7 +119,7 @@ def test_what_is_lost_leaves_the_last_known_time() -> None:
     assert time.utc(NOW + 1) == UTC + 1
 
 
-def test_steps_are_told_once() -> None:
+def test_steps_are_reported_once() -> None:
     time = make()
     time.hear("Heartbeat", UTC + 50, NOW)
     time.hear("Heartbeat", UTC + 30, NOW)

@@ -73,22 +73,22 @@ def test_a_card_without_a_selected_evse(bench: StationBench) -> None:
     assert {page for page, _ in bench.shown.values()} == {"rejected"}
 
 
-def test_a_card_with_both_outlets_waiting(bench: StationBench) -> None:
+def test_a_card_with_both_evses_waiting(bench: StationBench) -> None:
     bench.plug(1)
-    bench.advance(61)  # the choice that plugging in made has lapsed
+    bench.advance(61)  # the selection by plugging in has expired
     bench.plug(2)
     bench.card(CARD)
     assert outcomes(bench) == ["no_evse_selected"]
 
 
-def test_a_choice_lapses(bench: StationBench) -> None:
+def test_a_selection_expires(bench: StationBench) -> None:
     bench.select(1)
     bench.advance(61)
     bench.card(CARD)
     assert outcomes(bench) == ["no_evse_selected"]
 
 
-def test_the_second_vehicle_does_not_take_the_choice_from_the_first(bench: StationBench) -> None:
+def test_a_second_vehicle_does_not_change_the_selection(bench: StationBench) -> None:
     bench.select(1)
     bench.plug(2)
     bench.card(CARD)
@@ -96,7 +96,7 @@ def test_the_second_vehicle_does_not_take_the_choice_from_the_first(bench: Stati
 
 
 @pytest.mark.parametrize("problem", list(CardProblem))
-def test_two_cards_or_none_that_can_be_read(bench: StationBench, problem: CardProblem) -> None:
+def test_several_cards_or_an_unreadable_one(bench: StationBench, problem: CardProblem) -> None:
     bench.select(1)
     bench.bad_card(problem)
     assert outcomes(bench) == [problem.value]
@@ -105,7 +105,7 @@ def test_two_cards_or_none_that_can_be_read(bench: StationBench, problem: CardPr
     assert bench.events[0]["eventType"] == "Started"
 
 
-def test_the_same_card_shown_again_while_the_csms_thinks(bench: StationBench) -> None:
+def test_the_same_card_presented_again_during_the_check(bench: StationBench) -> None:
     bench.answers["Authorize"] = None
     bench.card(CARD, 1)
     bench.card(CARD)
@@ -148,14 +148,14 @@ def test_no_answer_at_all(bench: StationBench) -> None:
     assert outcomes(bench)[-1] == "started"
 
 
-def test_the_link_goes_while_the_csms_thinks(bench: StationBench) -> None:
+def test_the_link_is_lost_during_the_check(bench: StationBench) -> None:
     bench.answers["Authorize"] = None
     bench.card(CARD, 1)
     bench.link_down()
     assert outcomes(bench) == ["offline"]
     del bench.answers["Authorize"]
     bench.link_up()
-    assert bench.events == []  # the driver was told no; nothing happens behind his back
+    assert bench.events == []  # the EV driver saw the refusal: the card must not start a session later
     bench.card(CARD, 1)
     assert outcomes(bench)[-1] == "started"
 
@@ -170,7 +170,7 @@ def test_a_card_while_offline(bench: StationBench) -> None:
     assert bench.events == []
 
 
-def test_a_card_where_it_may_not_charge(bench: StationBench) -> None:
+def test_a_card_at_an_evse_that_is_not_allowed(bench: StationBench) -> None:
     accept(bench, evseId=[1])
     bench.card(CARD, 2)
     assert outcomes(bench) == ["not_allowed_here"]  # C01.FR.21
@@ -184,20 +184,20 @@ def test_an_empty_list_of_evses_is_no_restriction(bench: StationBench) -> None:
     assert outcomes(bench) == ["started"]
 
 
-def test_a_card_at_a_faulted_outlet(bench: StationBench) -> None:
+def test_a_card_at_a_faulted_evse(bench: StationBench) -> None:
     bench.fault(Fault.ISOLATION, 1)
     bench.card(CARD, 1)
     assert outcomes(bench) == ["faulted"]
     assert bench.sent("Authorize") == []
 
 
-def test_a_card_at_an_outlet_out_of_service(bench: StationBench) -> None:
+def test_a_card_at_an_evse_out_of_service(bench: StationBench) -> None:
     bench.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 1}})
     bench.card(CARD, 1)
     assert outcomes(bench) == ["unavailable"]
 
 
-def test_an_outlet_that_fails_while_the_csms_thinks(bench: StationBench) -> None:
+def test_an_evse_that_fails_during_the_check(bench: StationBench) -> None:
     bench.answers["Authorize"] = None
     bench.card(CARD, 1)
     bench.fault(Fault.ISOLATION, 1)
@@ -206,7 +206,7 @@ def test_an_outlet_that_fails_while_the_csms_thinks(bench: StationBench) -> None
     assert bench.events == []
 
 
-def test_a_reset_that_begins_while_the_csms_thinks(bench: StationBench) -> None:
+def test_a_reset_that_begins_during_the_check(bench: StationBench) -> None:
     bench.answers["Authorize"] = None
     bench.card(CARD, 1)
     authorize = bench.frames[-1]
@@ -217,7 +217,7 @@ def test_a_reset_that_begins_while_the_csms_thinks(bench: StationBench) -> None:
     assert bench.rebooting
 
 
-# --- a card at an outlet that charges --------------------------------------------------------------------------------
+# --- a card at an EVSE that charges --------------------------------------------------------------------------------
 
 
 def test_the_card_that_started_stops_without_asking(bench: StationBench) -> None:
@@ -240,23 +240,23 @@ def test_the_card_that_started_stops_while_offline(bench: StationBench) -> None:
     assert bench.events[-1]["offline"] is True
 
 
-def test_a_stranger_does_not_stop(bench: StationBench) -> None:
+def test_another_card_does_not_stop(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.card(OTHER, 1)
     assert outcomes(bench) == ["started", "not_yours"]
     assert kinds(bench) == [("Started", "Authorized")]
 
 
-def test_the_same_card_at_the_other_outlet_is_a_second_session(bench: StationBench) -> None:
+def test_the_same_card_at_the_other_evse_is_a_second_session(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.card(CARD, 2)
     assert len(bench.sent("Authorize")) == 2
     assert [event["evse"]["id"] for event in bench.events] == [1, 2]
-    bench.card(CARD)  # whose outlet was not touched: it could mean either
+    bench.card(CARD)  # no display was touched: it could mean either EVSE
     assert kinds(bench) == [("Started", "Authorized")] * 2
 
 
-def test_a_stranger_does_not_take_an_outlet_that_waits_for_its_cable(tmp_path: Path) -> None:
+def test_another_card_does_not_take_an_evse_that_waits_for_its_cable(tmp_path: Path) -> None:
     bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
     bench.up()
     bench.card(CARD, 1)
@@ -267,7 +267,7 @@ def test_a_stranger_does_not_take_an_outlet_that_waits_for_its_cable(tmp_path: P
     assert bench.refused == []
 
 
-def test_the_card_that_waits_for_its_cable_can_give_up(tmp_path: Path) -> None:
+def test_the_card_that_waits_for_its_cable_can_cancel(tmp_path: Path) -> None:
     bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "PowerPathClosed"})
     bench.up()
     bench.card(CARD, 1)
@@ -277,7 +277,7 @@ def test_the_card_that_waits_for_its_cable_can_give_up(tmp_path: Path) -> None:
     assert not bench.permitted(1)
 
 
-def test_who_gave_up_leaves_nothing_to_the_next_driver(tmp_path: Path) -> None:
+def test_an_expired_authorisation_is_not_used_by_the_next_driver(tmp_path: Path) -> None:
     bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
     bench.up()
     bench.card(CARD, 1)
@@ -289,7 +289,7 @@ def test_who_gave_up_leaves_nothing_to_the_next_driver(tmp_path: Path) -> None:
     assert bench.events[-1]["idToken"]["idToken"] == OTHER  # E03.FR.01
 
 
-def test_two_drivers_at_two_outlets(bench: StationBench) -> None:
+def test_two_drivers_at_two_evses(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.card(OTHER, 2)
     bench.card(OTHER)
@@ -299,17 +299,17 @@ def test_two_drivers_at_two_outlets(bench: StationBench) -> None:
 
 
 @pytest.mark.parametrize("patience", [1, 70])
-def test_a_card_that_charges_does_not_start_the_car_that_waits_next_to_it(bench: StationBench, patience: int) -> None:
+def test_a_card_that_charges_does_not_start_the_vehicle_waiting_next_to_it(bench: StationBench, patience: int) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
-    bench.plug(2)  # another driver's, who looks for a card
-    bench.advance(patience)  # as long as the plug chooses the outlet, and longer
+    bench.plug(2)  # the vehicle of another driver, who has not presented a card yet
+    bench.advance(patience)  # while the plug selects the EVSE, and after that
     bench.card(CARD)
     assert len(bench.sent("Authorize")) == 1  # E07.FR.01, C01.FR.03
     assert kinds(bench)[-1] == ("Ended", "StopAuthorized")
     assert bench.events[-1]["idToken"]["idToken"] == CARD
     bench.card(CARD, 2)
-    assert bench.events[-1]["evse"]["id"] == 2  # a touch says that it is meant
+    assert bench.events[-1]["evse"]["id"] == 2  # the display was touched
 
 
 def test_the_stop_button(bench: StationBench) -> None:

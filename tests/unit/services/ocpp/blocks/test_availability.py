@@ -16,7 +16,7 @@ from tests.support.station_bench import StationBench, set_variables
 CARD = "04A1B2C3D4E580"
 
 
-def told(bench: StationBench) -> list[tuple[int, str]]:
+def reported(bench: StationBench) -> list[tuple[int, str]]:
     """(EVSE, status) of each StatusNotification since the last call."""
     requests = [payload for action, payload in bench.requests if action == "StatusNotification"]
     bench.requests.clear()
@@ -37,28 +37,28 @@ def change(bench: StationBench, status: str, evse: int | None = None, connector:
 # --- G01 ------------------------------------------------------------------------------------------------------------
 
 
-def test_after_a_boot_every_connector_is_told(bench: StationBench) -> None:
-    assert told(bench) == [(1, "Available"), (2, "Available")]  # B01.FR.05
+def test_after_a_boot_every_connector_is_reported(bench: StationBench) -> None:
+    assert reported(bench) == [(1, "Available"), (2, "Available")]  # B01.FR.05
 
 
-def test_a_status_that_the_csms_refuses_is_not_pressed_upon_it(bench: StationBench) -> None:
-    told(bench)
+def test_a_status_that_the_csms_refuses_is_not_repeated_at_once(bench: StationBench) -> None:
+    reported(bench)
     bench.answers["StatusNotification"] = "InternalError"
     bench.plug(1)
     bench.plug(2)
     bench.unplug(2)
-    assert told(bench) == [(1, "Occupied"), (2, "Occupied"), (2, "Available")]
+    assert reported(bench) == [(1, "Occupied"), (2, "Occupied"), (2, "Available")]
 
 
 def test_a_vehicle_comes_and_goes(bench: StationBench) -> None:
-    told(bench)
+    reported(bench)
     bench.plug(1)
-    assert told(bench) == [(1, "Occupied")]  # G01.FR.03, E02.FR.05
+    assert reported(bench) == [(1, "Occupied")]  # G01.FR.03, E02.FR.05
     bench.unplug(1)
-    assert told(bench) == [(1, "Available")]  # G01.FR.04
+    assert reported(bench) == [(1, "Available")]  # G01.FR.04
 
 
-def test_the_status_is_told_before_the_transaction_event(bench: StationBench) -> None:
+def test_the_status_is_reported_before_the_transaction_event(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.requests.clear()
     bench.plug(1)
@@ -66,31 +66,31 @@ def test_the_status_is_told_before_the_transaction_event(bench: StationBench) ->
 
 
 def test_a_fault_and_its_end(bench: StationBench) -> None:
-    told(bench)
+    reported(bench)
     bench.fault(Fault.GROUND_FAULT, 2)
-    assert told(bench) == [(2, "Faulted")]
+    assert reported(bench) == [(2, "Faulted")]
     bench.plug(2)
-    assert told(bench) == []
+    assert reported(bench) == []
     bench.clear_fault(Fault.GROUND_FAULT, 2)
-    assert told(bench) == [(2, "Occupied")]
+    assert reported(bench) == [(2, "Occupied")]
 
 
-def test_a_fault_of_the_station_is_one_of_each_connector(bench: StationBench) -> None:
-    told(bench)
+def test_a_fault_of_the_station_affects_each_connector(bench: StationBench) -> None:
+    reported(bench)
     bench.fault(Fault.EMERGENCY_STOP)
-    assert told(bench) == [(1, "Faulted"), (2, "Faulted")]
+    assert reported(bench) == [(1, "Faulted"), (2, "Faulted")]
     bench.clear_fault(Fault.EMERGENCY_STOP)
-    assert told(bench) == [(1, "Available"), (2, "Available")]
+    assert reported(bench) == [(1, "Available"), (2, "Available")]
 
 
 @pytest.mark.parametrize("fault", [Fault.CARD_READER, Fault.SCREEN])
 def test_a_harmless_fault_changes_no_status(bench: StationBench, fault: Fault) -> None:
-    told(bench)
+    reported(bench)
     bench.fault(fault)
-    assert told(bench) == []
+    assert reported(bench) == []
 
 
-def test_the_device_model_says_the_same(bench: StationBench) -> None:
+def test_the_device_model_has_the_same_status(bench: StationBench) -> None:
     bench.plug(1)
     model = bench.context.model
     assert model.get(keys.CONNECTOR_AVAILABILITY_STATE, evse=1, connector=1) == "Occupied"
@@ -98,14 +98,14 @@ def test_the_device_model_says_the_same(bench: StationBench) -> None:
     assert model.get(keys.AVAILABILITY_STATE, evse=2) == "Available"
 
 
-def test_a_notification_that_failed_is_made_again_at_the_next_connection(bench: StationBench) -> None:
+def test_a_failed_notification_is_repeated_at_the_next_connection(bench: StationBench) -> None:
     bench.answers["StatusNotification"] = "InternalError"
     bench.plug(1)
     del bench.answers["StatusNotification"]
-    told(bench)
+    reported(bench)
     bench.link_down()
     bench.link_up()
-    assert (1, "Occupied") in told(bench)
+    assert (1, "Occupied") in reported(bench)
 
 
 # --- B04 ------------------------------------------------------------------------------------------------------------
@@ -119,25 +119,25 @@ def test_a_notification_that_failed_is_made_again_at_the_next_connection(bench: 
     ],
 )
 def test_after_an_outage(bench: StationBench, offline_s: float, expected: list[tuple[int, str]]) -> None:
-    told(bench)
+    reported(bench)
     bench.link_down()
     bench.plug(2)
     bench.advance(offline_s)
     bench.link_up()
-    assert told(bench) == expected
+    assert reported(bench) == expected
 
 
-def test_what_changed_during_a_short_outage_is_told_even_if_it_changed_back(bench: StationBench) -> None:
-    told(bench)
+def test_a_change_during_a_short_outage_is_reported_even_if_reverted(bench: StationBench) -> None:
+    reported(bench)
     bench.link_down()
     bench.plug(2)
     bench.unplug(2)
     bench.advance(10)
     bench.link_up()
-    assert told(bench) == [(2, "Available")]  # B04.FR.02
+    assert reported(bench) == [(2, "Available")]  # B04.FR.02
     bench.link_down()
     bench.link_up()
-    assert told(bench) == []
+    assert reported(bench) == []
 
 
 def test_a_heartbeat_follows_an_outage(bench: StationBench) -> None:
@@ -157,14 +157,16 @@ LEVELS = [(None, None), (1, None), (1, 1)]
 
 @pytest.mark.parametrize(("evse", "connector"), LEVELS)
 def test_out_of_service_and_back(bench: StationBench, evse: int | None, connector: int | None) -> None:
-    told(bench)
+    reported(bench)
     everywhere = [1, 2] if evse is None else [1]
     assert change(bench, "Inoperative", evse, connector) == "Accepted"
-    assert told(bench) == [(each, "Unavailable") for each in everywhere]  # G03.FR.04, G03.FR.06, G04.FR.05, G04.FR.07
+    assert reported(bench) == [
+        (each, "Unavailable") for each in everywhere
+    ]  # G03.FR.04, G03.FR.06, G04.FR.05, G04.FR.07
     assert change(bench, "Inoperative", evse, connector) == "Accepted"  # G03.FR.03, G04.FR.04
-    told(bench)
+    reported(bench)
     assert change(bench, "Operative", evse, connector) == "Accepted"
-    assert told(bench) == [(each, "Available") for each in everywhere]  # G03.FR.07, G04.FR.08
+    assert reported(bench) == [(each, "Available") for each in everywhere]  # G03.FR.07, G04.FR.08
     assert change(bench, "Operative", evse, connector) == "Accepted"
 
 
@@ -172,23 +174,23 @@ def test_out_of_service_and_back(bench: StationBench, evse: int | None, connecto
 def test_out_of_service_survives_a_power_cut(bench: StationBench, evse: int | None, connector: int | None) -> None:
     change(bench, "Inoperative", evse, connector)
     bench.power_cut()
-    told(bench)
+    reported(bench)
     bench.up()
     expected = [(1, "Unavailable"), (2, "Unavailable" if evse is None else "Available")]
-    assert told(bench) == expected  # B01.FR.07, G01.FR.02, G03.FR.08, G04.FR.09
+    assert reported(bench) == expected  # B01.FR.07, G01.FR.02, G03.FR.08, G04.FR.09
     change(bench, "Operative", evse, connector)
     bench.power_cut()
     bench.requests.clear()
     bench.up()
-    assert told(bench) == [(1, "Available"), (2, "Available")]
+    assert reported(bench) == [(1, "Available"), (2, "Available")]
 
 
 def test_the_levels_are_independent(bench: StationBench) -> None:
     change(bench, "Inoperative", 1, 1)
     change(bench, "Inoperative")
-    told(bench)
+    reported(bench)
     change(bench, "Operative")
-    assert told(bench) == [(2, "Available")]  # G04.FR.08: the connector had been taken out by itself
+    assert reported(bench) == [(2, "Available")]  # G04.FR.08: the connector had been set separately
     change(bench, "Operative", 1)
     assert status(bench, 1) == "Unavailable"
     change(bench, "Operative", 1, 1)
@@ -200,50 +202,50 @@ def test_a_running_transaction_is_waited_for(bench: StationBench, evse: int | No
     bench.card(CARD, 1)
     bench.plug(1)
     bench.energy_on(1)
-    told(bench)
+    reported(bench)
     assert change(bench, "Inoperative", evse, connector) == "Scheduled"  # G03.FR.05, G04.FR.06
-    assert told(bench) == ([(2, "Unavailable")] if evse is None else [])
+    assert reported(bench) == ([(2, "Unavailable")] if evse is None else [])
     bench.card(CARD, 1)
     bench.energy_off(1)
-    assert told(bench) == [(1, "Unavailable")]
+    assert reported(bench) == [(1, "Unavailable")]
     bench.unplug(1)
-    assert told(bench) == []  # G01.FR.05: it was told before, and stays
+    assert reported(bench) == []  # G01.FR.05: it has been reported, and stays
 
 
-def test_what_is_scheduled_survives_a_power_cut(bench: StationBench) -> None:
+def test_a_scheduled_change_survives_a_power_cut(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     change(bench, "Inoperative", 1)
     bench.power_cut()
-    told(bench)
+    reported(bench)
     bench.up()
-    assert told(bench) == [(1, "Unavailable"), (2, "Available")]
+    assert reported(bench) == [(1, "Unavailable"), (2, "Available")]
 
 
-def test_what_is_scheduled_can_be_taken_back(bench: StationBench) -> None:
+def test_a_scheduled_change_can_be_cancelled(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     change(bench, "Inoperative")
-    told(bench)
+    reported(bench)
     assert change(bench, "Operative") == "Accepted"
-    assert (2, "Available") in told(bench)
+    assert (2, "Available") in reported(bench)
     bench.card(CARD, 1)
     assert bench.context.hal.evses[1].status == "Occupied"
 
 
-def test_what_was_scheduled_last_survives_a_power_cut(bench: StationBench) -> None:
+def test_the_last_scheduled_change_survives_a_power_cut(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     change(bench, "Inoperative")
     change(bench, "Inoperative", 1)
     assert change(bench, "Operative") == "Accepted"
     bench.power_cut()
-    told(bench)
+    reported(bench)
     bench.up()
-    assert told(bench) == [(1, "Unavailable"), (2, "Available")]  # G03.FR.08, G04.FR.09
+    assert reported(bench) == [(1, "Unavailable"), (2, "Available")]  # G03.FR.08, G04.FR.09
 
 
-def test_what_was_taken_back_does_not_survive_a_power_cut(bench: StationBench) -> None:
+def test_a_cancelled_change_does_not_survive_a_power_cut(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)
     change(bench, "Inoperative", 1)
@@ -263,24 +265,22 @@ def test_a_transaction_elsewhere_is_not_waited_for(bench: StationBench) -> None:
 def test_a_fault_is_stronger_than_out_of_service(bench: StationBench) -> None:
     change(bench, "Inoperative", 1)
     bench.fault(Fault.GROUND_FAULT, 1)
-    told(bench)
+    reported(bench)
     assert bench.context.hal.evses[1].status == "Faulted"
     bench.clear_fault(Fault.GROUND_FAULT, 1)
-    assert told(bench) == [(1, "Unavailable")]
+    assert reported(bench) == [(1, "Unavailable")]
 
 
 @pytest.mark.parametrize(
     ("evse", "connector", "reason"),
     [(3, None, "UnknownEvse"), (-1, None, "UnknownEvse"), (1, 2, "UnknownConnectorId"), (2, 0, "UnknownConnectorId")],
 )
-def test_what_is_not_there_can_not_be_changed(
-    bench: StationBench, evse: int, connector: int | None, reason: str
-) -> None:
-    told(bench)
+def test_unknown_evses_can_not_be_changed(bench: StationBench, evse: int, connector: int | None, reason: str) -> None:
+    reported(bench)
     place = {"id": evse} if connector is None else {"id": evse, "connectorId": connector}
     answer = bench.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": place})
     assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": reason}}
-    assert told(bench) == []
+    assert reported(bench) == []
 
 
 def test_evse_0_is_the_station(bench: StationBench) -> None:
@@ -288,7 +288,7 @@ def test_evse_0_is_the_station(bench: StationBench) -> None:
     assert {evse.status for evse in bench.context.hal.evses.values()} == {"Unavailable"}
 
 
-def test_at_an_outlet_out_of_service_nobody_starts(bench: StationBench) -> None:
+def test_no_session_starts_at_an_evse_out_of_service(bench: StationBench) -> None:
     change(bench, "Inoperative", 1)
     bench.plug(1)
     bench.card(CARD, 1)
@@ -297,7 +297,7 @@ def test_at_an_outlet_out_of_service_nobody_starts(bench: StationBench) -> None:
 
 
 @pytest.mark.parametrize("evse", [None, 1])
-def test_a_driver_who_was_let_in_does_not_begin_at_an_outlet_out_of_service(tmp_path: Path, evse: int | None) -> None:
+def test_an_authorised_driver_can_not_start_at_an_evse_out_of_service(tmp_path: Path, evse: int | None) -> None:
     bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EnergyTransfer"})
     bench.up()
     bench.card(CARD, 1)
@@ -332,7 +332,7 @@ def boot_with(directory: Path, interval: int) -> StationBench:
 @pytest.mark.parametrize(("interval", "beats"), [(20, 30), (0, 6), (-5, 6)])
 def test_the_interval_comes_with_the_boot(tmp_path: Path, interval: int, beats: int) -> None:
     bench = boot_with(tmp_path, interval)
-    assert heartbeats(bench, 605) == beats  # B01.FR.04, G02.FR.01; 0 leaves it as it is
+    assert heartbeats(bench, 605) == beats  # B01.FR.04, G02.FR.01; 0 changes nothing
 
 
 def test_the_interval_can_be_set(bench: StationBench) -> None:

@@ -49,18 +49,18 @@ def test_nothing_found(bench: StationBench, kinds: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["V2GRootCertificate", "MORootCertificate"])
-def test_roots_of_iso_15118_are_not_taken(bench: StationBench, kind: str) -> None:
+def test_roots_of_iso_15118_are_refused(bench: StationBench, kind: str) -> None:
     assert install(bench, kind, Pki().pem)["status"] == "Rejected"
 
 
-def test_what_is_wrong_is_said(bench: StationBench) -> None:
+def test_the_reason_of_a_refusal_is_given(bench: StationBench) -> None:
     answer = install(bench, CSMS, "nonsense")
     assert answer["status"] == "Rejected"
     assert answer["statusInfo"]["reasonCode"] == "InvalidCertificate"
     assert "no certificate in PEM format" in answer["statusInfo"]["additionalInfo"]
 
 
-def test_it_survives_a_power_cut(bench: StationBench) -> None:
+def test_a_root_survives_a_power_cut(bench: StationBench) -> None:
     install(bench, CSMS, Pki().pem)
     bench.power_cut()
     bench.up()
@@ -68,7 +68,7 @@ def test_it_survives_a_power_cut(bench: StationBench) -> None:
     assert bench.context.model.get(keys.CERTIFICATE_ENTRIES) == 1
 
 
-def test_a_full_disk_is_a_failure_and_not_a_refusal(bench: StationBench) -> None:
+def test_a_full_disk_is_a_failure_and_not_a_rejection(bench: StationBench) -> None:
     folder = bench.directory / "certificates" / "csms"
     folder.rmdir()
     folder.write_text("in the way")
@@ -93,7 +93,7 @@ def checked(tmp_path: Path) -> StationBench:
     return bench
 
 
-def test_a_successor_is_taken_and_the_old_root_kept_for_a_while(checked: StationBench) -> None:
+def test_a_successor_is_accepted_and_the_old_root_kept_until_it_works(checked: StationBench) -> None:
     assert install(checked, CSMS, Pki("Stranger").pem)["status"] == "Rejected"  # M05.FR.11
     assert install(checked, CSMS, Pki("Successor", parent=ROOT).pem) == {"status": "Accepted"}  # M05.FR.12
     assert len(listed(checked, CSMS)["certificateHashDataChain"]) == 2

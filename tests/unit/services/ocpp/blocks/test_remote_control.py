@@ -24,7 +24,7 @@ def start(bench: StationBench, evse: int | None = 1, remote_start_id: int = 7, *
 
 
 def rejected(answer: Any) -> str:
-    """The reason code of a response that says no."""
+    """The reason code of a rejected request."""
     assert answer["status"] == "Rejected"
     return str(answer["statusInfo"]["reasonCode"])
 
@@ -57,7 +57,7 @@ def test_remote_start_before_the_cable(bench: StationBench) -> None:
     assert bench.permitted(1)
 
 
-def test_a_remote_start_that_timed_out_is_not_told_of_the_next_vehicle(tmp_path: Path) -> None:
+def test_a_remote_start_that_timed_out_is_not_reported_for_the_next_vehicle(tmp_path: Path) -> None:
     bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
     bench.up()
     start(bench)
@@ -65,11 +65,11 @@ def test_a_remote_start_that_timed_out_is_not_told_of_the_next_vehicle(tmp_path:
     bench.plug(1)
     assert kinds(bench) == [("Started", "CablePluggedIn")]
     assert "remoteStartId" not in bench.events[0]["transactionInfo"]
-    assert start(bench, remote_start_id=8)["status"] == "Accepted"  # F01.FR.24: nobody else is authorised here
+    assert start(bench, remote_start_id=8)["status"] == "Accepted"  # F01.FR.24: no other token is authorised here
     assert bench.events[-1]["transactionInfo"]["remoteStartId"] == 8  # F01.FR.25
 
 
-def test_the_response_leaves_before_the_messages_that_follow(trusting: StationBench) -> None:
+def test_the_response_is_sent_before_the_messages_that_follow(trusting: StationBench) -> None:
     trusting.frames.clear()
     start(trusting)
     assert [frame[0] for frame in trusting.frames] == [3, 2]
@@ -202,7 +202,7 @@ def test_a_charging_profile_is_ignored(bench: StationBench) -> None:
     assert start(bench, chargingProfile=profile)["status"] == "Accepted"  # F01.FR.12
 
 
-def test_remote_start_of_a_transaction_that_has_no_driver_yet(tmp_path: Path) -> None:
+def test_remote_start_of_a_transaction_without_a_token(tmp_path: Path) -> None:
     bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EVConnected"})
     bench.up()
     bench.plug(1)
@@ -242,13 +242,13 @@ def test_remote_stop(bench: StationBench) -> None:
 
 
 @pytest.mark.parametrize("transaction_id", ["", "unknown"])
-def test_remote_stop_of_nothing(bench: StationBench, transaction_id: str) -> None:
+def test_remote_stop_of_an_unknown_transaction(bench: StationBench, transaction_id: str) -> None:
     start(bench)
     answer = bench.call("RequestStopTransaction", {"transactionId": transaction_id})
     assert rejected(answer) == "UnknownTxId"  # F03.FR.08
 
 
-def test_remote_stop_of_what_is_over(bench: StationBench) -> None:
+def test_remote_stop_of_an_ended_transaction(bench: StationBench) -> None:
     start(bench)
     bench.advance(61)
     transaction_id = bench.events[0]["transactionInfo"]["transactionId"]
@@ -286,7 +286,7 @@ def test_trigger_heartbeat(bench: StationBench) -> None:
 
 
 @pytest.mark.parametrize("evse", [{}, {"id": 1}, {"id": 1, "connectorId": 2}, {"id": 3, "connectorId": 1}, {"id": 0}])
-def test_trigger_status_of_no_connector(bench: StationBench, evse: dict[str, int]) -> None:
+def test_trigger_status_of_an_unknown_connector(bench: StationBench, evse: dict[str, int]) -> None:
     count = len(bench.sent("StatusNotification"))
     assert trigger(bench, "StatusNotification", **evse) == "Rejected"  # F06.FR.12
     assert len(bench.sent("StatusNotification")) == count
@@ -311,7 +311,7 @@ def test_trigger_meter_values(bench: StationBench) -> None:
 
 def test_trigger_meter_values_when_there_is_nothing_to_measure(bench: StationBench) -> None:
     bench.context.model.put(keys.ALIGNED_MEASURANDS, ())
-    assert trigger(bench, "MeterValues") == "Rejected"  # F06.FR.10: what is accepted is sent
+    assert trigger(bench, "MeterValues") == "Rejected"  # F06.FR.10: an accepted message must be sent
 
 
 def test_trigger_transaction_events(bench: StationBench) -> None:
@@ -334,7 +334,7 @@ def test_trigger_boot_when_accepted(bench: StationBench) -> None:
 
 
 @pytest.mark.parametrize("message", ["PublishFirmwareStatusNotification", "SignV2GCertificate"])
-def test_trigger_what_is_not_here(bench: StationBench, message: str) -> None:
+def test_trigger_an_unsupported_message(bench: StationBench, message: str) -> None:
     assert trigger(bench, message) == "NotImplemented"  # F06.FR.08
     assert bench.errors == []
 
@@ -373,5 +373,5 @@ def test_triggers_while_pending(pending: StationBench, message: str, evse: dict[
         assert pending.requests[-1][1]["reason"] == "Triggered"
 
 
-def test_a_transaction_event_can_not_be_had_while_pending(pending: StationBench) -> None:
+def test_a_transaction_event_can_not_be_triggered_while_pending(pending: StationBench) -> None:
     assert trigger(pending, "TransactionEvent") == "Rejected"

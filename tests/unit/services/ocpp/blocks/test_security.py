@@ -18,11 +18,11 @@ def events(bench: StationBench) -> list[str]:
     return [request["type"] for request in bench.sent("SecurityEventNotification")]
 
 
-def test_a_boot_is_one(bench: StationBench) -> None:
+def test_a_boot_is_an_event(bench: StationBench) -> None:
     assert events(bench) == ["StartupOfTheDevice"]  # A04.FR.01
 
 
-def test_a_reboot_by_request_is_another(bench: StationBench) -> None:
+def test_a_requested_reboot_is_another_event(bench: StationBench) -> None:
     bench.call("Reset", {"type": "Immediate"})
     bench.advance(1)
     bench.reboot()
@@ -30,14 +30,14 @@ def test_a_reboot_by_request_is_another(bench: StationBench) -> None:
     assert events(bench) == ["StartupOfTheDevice", "ResetOrReboot"]
 
 
-def test_a_restart_of_the_service_alone_is_none(bench: StationBench) -> None:
+def test_a_restart_of_the_service_alone_is_no_event(bench: StationBench) -> None:
     bench.restart_service()
     bench.up()
     assert events(bench) == ["StartupOfTheDevice"]
 
 
 @pytest.mark.parametrize("status", ["Pending", "Rejected"])
-def test_it_waits_until_we_are_accepted(tmp_path: Path, status: str) -> None:
+def test_an_event_waits_for_registration(tmp_path: Path, status: str) -> None:
     bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = {"status": status, "currentTime": "2027-01-15T08:00:00Z", "interval": 10}
     bench.up()
@@ -47,7 +47,7 @@ def test_it_waits_until_we_are_accepted(tmp_path: Path, status: str) -> None:
     assert events(bench) == ["StartupOfTheDevice"]
 
 
-def test_it_survives_outages_and_power_cuts_in_order(bench: StationBench) -> None:
+def test_events_survive_outages_and_power_cuts_in_order(bench: StationBench) -> None:
     bench.link_down()
     for kind in ("InvalidTLSVersion", "InvalidCsmsCertificate"):
         bench.handle(partial(bench.station.on_security_event, SecurityEvent(kind, "why")))
@@ -62,13 +62,13 @@ def test_it_survives_outages_and_power_cuts_in_order(bench: StationBench) -> Non
     assert bench.sent("SecurityEventNotification")[1]["techInfo"] == "why"
 
 
-def test_long_words_are_cut(bench: StationBench) -> None:
+def test_a_long_text_is_cut(bench: StationBench) -> None:
     bench.handle(lambda now: bench.station.on_security_event(SecurityEvent("MemoryExhaustion", "x" * 999), now))
     assert len(bench.sent("SecurityEventNotification")[-1]["techInfo"]) == 255
 
 
 @pytest.mark.parametrize(("step", "expected"), [(25.0, 1), (-25.0, 1), (15.0, 0)])
-def test_a_large_step_of_the_clock_is_one(bench: StationBench, step: float, expected: int) -> None:
+def test_a_large_step_of_the_clock_is_an_event(bench: StationBench, step: float, expected: int) -> None:
     bench.answers["Heartbeat"] = lambda _: {"currentTime": format_utc(bench.clock.utc() + step)}
     bench.advance(200)
     assert events(bench).count("SettingSystemTime") == expected  # part 2, 2.1.32
