@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small durable values by name, and every name there is.
+"""Small durable values by name, and the list of all names.
 
 A value that belongs to no table of its own (a pending reset, the last firmware status) is kept as JSON in one key-value
-table. The texts of `Key` are in databases of stations in the field: add to them, do not change them.
+table. The texts of `Key` are in the databases of stations in the field: add to them, but do not change them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Key(StrEnum):
     AVAILABILITY = "availability"
     """Block G: connectors, EVSEs and the station made Inoperative, and the changes that wait for a transaction."""
     BOOT_ID = "boot_id"
-    """Service: the kernel's boot id of the last start; another one means that the board has restarted."""
+    """Service: the kernel's boot id at the last start; a different one means that the board has restarted."""
     FACTORY_VARIABLES = "device_model.factory"
     """Device model: the factory's values as they were at the first start."""
     FALLBACK_ROOT = "fallback_root_for"
@@ -29,7 +29,7 @@ class Key(StrEnum):
     FIRMWARE_UPDATE = "firmware_update"
     """Block L: the update that is in progress (`firmware_update.update.Update`)."""
     FIRST_START_DONE = "first_start_done"
-    """Service: the factory file has been read."""
+    """Service: True once the factory file has been applied."""
     HAL_EVENTS_SEEN = "hal_seen"
     """Station: `[run_id, seq]` of the last kept HAL event whose consequences are on disk."""
     LOG_UPLOAD = "log_upload"
@@ -37,13 +37,13 @@ class Key(StrEnum):
     NETWORK_PROFILES = "network_profiles"
     """Block B: the configuration slots that the CSMS has set (B09)."""
     PLANNED_BOOT = "planned_boot"
-    """Blocks B and L: BootReasonEnumType of the restart that this station has asked the board for."""
+    """Blocks B and L: BootReasonEnumType of the restart that this station has requested from the board."""
     PROVEN_PASSWORD = "proven_password"
     """CSMS credentials: the BasicAuthPassword that the CSMS has accepted last."""
     RESET = "reset"
     """Block B: BootReasonEnumType of an accepted reset, until the board restarts."""
     SECURITY_EVENTS_HELD = "security_events_held"
-    """Block A: types of security event of which more have happened than were sent."""
+    """Block A: types of security event of which some were not sent."""
     SECURITY_LOG = "security_log"
     """Block A: the newest line of the security log, so that its end can't be cut off unnoticed."""
 
@@ -52,7 +52,7 @@ class KeyValueStore(Protocol):
     """JSON values by name."""
 
     def get(self, key: Key) -> Any:
-        """The value; None when there is none."""
+        """The value, or None."""
 
     def put(self, key: Key, value: Any) -> None:
-        """Durable with the unit of work of the event that is being handled; None removes."""
+        """Write in the open unit of work; None removes."""

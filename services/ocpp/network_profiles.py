@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network connection profiles: the configuration slots of B09 and B10.
 
-A changed slot or priority takes effect at the next boot (B10.FR.04): until then the link uses what it booted with.
+A changed slot or priority takes effect at the next boot (B10.FR.04): until then the link uses the previous ones.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _log = logging.getLogger(__name__)
 
 
 def load(key_values: KeyValueStore, factory: Iterable[NetworkProfile]) -> dict[int, NetworkProfile]:
-    """The slots as kept, or as the factory set them."""
-    kept = key_values.get(Key.NETWORK_PROFILES)
-    if kept is None:
+    """The stored slots, or the factory's if none are stored."""
+    stored = key_values.get(Key.NETWORK_PROFILES)
+    if stored is None:
         return {profile.slot: profile for profile in factory}
-    return {profile.slot: profile for profile in map(_as_kept, kept) if profile is not None}
+    return {profile.slot: profile for profile in map(_restored, stored) if profile is not None}
 
 
-def _as_kept(data: object) -> NetworkProfile | None:
-    """A slot of an earlier firmware, which may have been less strict, must not end each start of this one."""
+def _restored(data: object) -> NetworkProfile | None:
+    """A slot accepted by an earlier, less strict firmware must not abort every start of this one."""
     try:
         return msgspec.convert(data, NetworkProfile)
     except msgspec.ValidationError as error:
-        _log.error("a network profile that was kept is of no use: %s", error)
+        _log.error("a stored network profile is unusable: %s", error)
         return None
 
 
@@ -52,8 +52,8 @@ def in_priority(profiles: dict[int, NetworkProfile], priority: Iterable[str]) ->
 
 
 def trusts_fallback_root(key_values: KeyValueStore, profile: NetworkProfile) -> bool:
-    """Where we were connected when a root was replaced, its predecessor still counts (M05.FR.14, M05.FR.16); another
-    CSMS has to show the new one (M05.FR.15). While it is not known where that was, nobody is locked out."""
+    """The CSMS that was connected when a root was replaced may still use the previous one (M05.FR.14, M05.FR.16);
+    another CSMS must use the new one (M05.FR.15). While that CSMS is unknown, every CSMS may use the previous root."""
     return key_values.get(Key.FALLBACK_ROOT) in (None, profile.url)
 
 
@@ -63,18 +63,18 @@ def parse(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:
     Its ocppVersion is ignored: the handshake decides on it (part 2, NetworkConnectionProfileType).
     """
     if data["ocppTransport"] != "JSON":
-        raise ConfigError("only JSON is spoken here")
+        raise ConfigError("only JSON is supported")
     if "vpn" in data:
-        raise ConfigError("this station has no VPN, and does not go without one that is asked for")
+        raise ConfigError("VPN is not supported")
     profile = _profile(slot, data)
     check(profile)
     return profile
 
 
 def check(profile: NetworkProfile) -> None:
-    """What can't be dialled would strand the station at its next boot; raises `ConfigError` with the reason."""
+    """Raises `ConfigError` for a profile that can't be dialled, which would strand the station at its next boot."""
     if profile.url.startswith("wss://") != (profile.security_profile >= 2):
-        raise ConfigError("the URL's scheme does not fit the security profile")
+        raise ConfigError("the URL's scheme does not match the security profile")
     try:
         parts = urlsplit(profile.url)
         possible = parts.hostname and parts.port != 0

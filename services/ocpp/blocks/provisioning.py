@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""B Provisioning: registration, the device model's messages, network profiles; resets are in `reset.py`.
+"""B Provisioning: registration, the device model's messages, network profiles; resets are in `resets.py`.
 
-After a boot nothing but BootNotification leaves until the CSMS has accepted us (B01.FR.08, B02.FR.02).
+After a boot only BootNotification leaves until the CSMS has accepted us (B01.FR.08, B02.FR.02).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = ["Provisioning"]
 _log = logging.getLogger(__name__)
 
 _OWN_BOOT_INTERVAL_S = 60.0
-"""Between BootNotifications when the CSMS left it to us (B02.FR.07, B03.FR.05) or did not answer."""
+"""Between BootNotifications when the CSMS has set no interval (B02.FR.07, B03.FR.05) or has not answered."""
 
 _BOOT_REASON: dict[str, BootReasonEnumType] = {
     "power_up": "PowerUp",
@@ -72,9 +72,10 @@ class Provisioning(Block):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._boot_at: float | None = None
-        self._boot_pending = False
-        self._boot_again = False
-        """The CSMS has asked for a BootNotification while one is on its way."""
+        """When the next BootNotification is due."""
+        self._boot_unanswered = False
+        self._boot_triggered = False
+        """TriggerMessage has requested another BootNotification before the last one was answered."""
         self._slot: int | None = None
         self._reason: BootReasonEnumType = "Unknown"
         self._resets = Resets(context)
@@ -83,7 +84,7 @@ class Provisioning(Block):
         planned = self.context.key_values.get(Key.PLANNED_BOOT)
         self._reason = cast("BootReasonEnumType", planned) or _BOOT_REASON.get(self.context.boot_cause, "Unknown")
         self.context.key_values.put(Key.PLANNED_BOOT, None)
-        self.context.model.add_validator(keys.NETWORK_CONFIGURATION_PRIORITY, self._priority_refused)
+        self.context.model.add_validator(keys.NETWORK_CONFIGURATION_PRIORITY, self._priority_problem)
         self._resets.start()
         _log.info("started: %s", self._reason)
         if self.context.boot_cause != "application":  # A04.FR.01
@@ -102,14 +103,14 @@ class Provisioning(Block):
         if registration.slot != self._slot:  # B10.FR.10: perhaps another CSMS
             self._slot, registration.status, self._boot_at = registration.slot, None, None
         if registration.status == "Accepted":
-            self._online(booted=False, now=now)
-        elif self._boot_at is None or now >= self._boot_at:  # else the interval goes on (B02.FR.04, B03.FR.02)
-            self._boot(self._reason)
+            self._go_online(booted=False, now=now)
+        elif self._boot_at is None or now >= self._boot_at:  # else the interval continues (B02.FR.04, B03.FR.02)
+            self._send_boot(self._reason)
 
     def _adopt_security_profile(self, security_profile: int) -> None:
-        """A05.FR.06: what is less secure than the connection that works is not gone back to.
+        """A05.FR.06: profiles less secure than a working connection are not used again.
 
-        A slot for an allowed step down (A05.FR.08) stays until a reset lets it be tried; a step up removes it.
+        A slot for an allowed step down (A05.FR.08) remains until a reset lets it be tried; a step up removes it.
         """
         model, profiles = self.context.model, self.context.profiles
         before = model.get(keys.SECURITY_PROFILE)
@@ -119,7 +120,7 @@ class Provisioning(Block):
             self.context.emit(signals.SecurityEvent("ReconfigurationOfSecurityParameters", what))
         lower = [slot for slot, profile in profiles.items() if profile.security_profile < security_profile]
         if security_profile <= before:
-            lower = [slot for slot in lower if not self._may_go_to(profiles[slot].security_profile)]
+            lower = [slot for slot in lower if not self._may_change_to(profiles[slot].security_profile)]
         if not lower:
             return
         for slot in lower:
@@ -134,17 +135,17 @@ class Provisioning(Block):
         if registration.online:
             registration.offline_since = now
         registration.link_up = False
-        self._boot_pending = self._boot_again = False
+        self._boot_unanswered = self._boot_triggered = False
         self.context.emit(signals.WentOffline())
 
-    def _online(self, *, booted: bool, now: float) -> None:
+    def _go_online(self, *, booted: bool, now: float) -> None:
         offline_s = now - self.context.registration.offline_since
         self.context.outbox.go_online()
         self.context.emit(signals.Registered(booted, offline_s))
 
-    def _boot(self, reason: BootReasonEnumType) -> None:
-        if self._boot_pending:
-            self._boot_again |= reason == "Triggered"
+    def _send_boot(self, reason: BootReasonEnumType) -> None:
+        if self._boot_unanswered:
+            self._boot_triggered |= reason == "Triggered"
             return
         identity = self.context.product.identity
         request: BootNotificationRequest = {
@@ -156,11 +157,11 @@ class Provisioning(Block):
                 "firmwareVersion": self.context.model.get(keys.FIRMWARE_VERSION)[:50],
             },
         }
-        self._boot_at, self._boot_pending = None, True
+        self._boot_at, self._boot_unanswered = None, True
         self.context.outbox.send("BootNotification", request, early=True)
 
     def on_answer(self, action: Action, request: Any, answer: Any, now: float) -> None:
-        again, self._boot_pending, self._boot_again = self._boot_again, False, False
+        again, self._boot_unanswered, self._boot_triggered = self._boot_triggered, False, False
         if isinstance(answer, Failure):
             if answer.code != "offline":
                 self._boot_later(0, now, again=again)
@@ -173,17 +174,17 @@ class Provisioning(Block):
         if status == "Accepted":
             if interval > 0:  # B01.FR.04
                 self.context.model.put(keys.HEARTBEAT_INTERVAL, interval)
-            self._online(booted=True, now=now)
+            self._go_online(booted=True, now=now)
         else:
-            self._boot_later(interval, now, again=again and status == "Pending")  # B03.FR.02: the rejected is silent
+            self._boot_later(interval, now, again=again and status == "Pending")  # B03.FR.02: no boot while rejected
         if status == "Rejected":
             self.context.outbox.forget_early()
 
     def _boot_later(self, interval: int, now: float, *, again: bool) -> None:
-        """B02.FR.04, B02.FR.08, B03.FR.06; B02.FR.07, B03.FR.05; what was promised meanwhile is sent (F06.FR.10)."""
+        """B02.FR.04, B02.FR.08, B03.FR.06; B02.FR.07, B03.FR.05; one triggered meanwhile leaves at once (F06.FR.10)."""
         self._boot_at = now + (interval if interval > 0 else _OWN_BOOT_INTERVAL_S)
         if again:
-            self._boot("Triggered")
+            self._send_boot("Triggered")
 
     def triggers(
         self, message: MessageTriggerEnumType, evse: int | None, connector: int | None
@@ -195,7 +196,7 @@ class Provisioning(Block):
     def on_signal(self, signal: signals.Signal, now: float) -> None:
         match signal:
             case signals.Triggered(message="BootNotification"):
-                self._boot("Triggered")
+                self._send_boot("Triggered")
             case signals.TaskUnderWay():
                 self._resets.on_busy_changed(signal.task, now, busy=signal.busy)
             case signals.TransactionChanged():
@@ -256,7 +257,7 @@ class Provisioning(Block):
     def _send_report(self, request_id: int, report: list[Any], now: float) -> bool:
         """B07.FR.03, B07.FR.10: the parts, numbered from 0; the response leaves before them.
 
-        False: there are so many messages waiting that it has to be asked for again (B07.FR.13, B08.FR.16).
+        Returns False if too many messages are queued; the CSMS may request the report again (B07.FR.13, B08.FR.16).
         """
         model = self.context.model
         pages = paged(report, model.get(keys.ITEMS_GET_REPORT), model.get(keys.BYTES_GET_REPORT))
@@ -279,10 +280,10 @@ class Provisioning(Block):
         slot, data = request["configurationSlot"], request["connectionData"]
         if not 1 <= slot <= self.context.product.limits.network_slots:
             return _profile_rejected("InvalidConfSlot", "no such configuration slot")  # B09.FR.05
-        if not self._may_go_to(data["securityProfile"]):
+        if not self._may_change_to(data["securityProfile"]):
             return _profile_rejected("NoSecurityDowngrade", "the security profile may not be lowered")  # B09.FR.04
         if data["securityProfile"] not in (0, *self.context.product.features.security_profiles):  # C-61
-            return _profile_rejected("InvalidNetworkConf", "this station does not have that security profile")
+            return _profile_rejected("InvalidNetworkConf", "this security profile is not supported")
         try:
             profile = network_profiles.parse(slot, data)
         except ConfigError as error:
@@ -291,19 +292,19 @@ class Provisioning(Block):
         network_profiles.store(self.context.key_values, self.context.profiles)
         return {"status": "Accepted"}  # B09.FR.01
 
-    def _priority_refused(self, _address: Address, slots: tuple[str, ...], now: float) -> str | None:
-        """B10.FR.01, B10.FR.02: every slot named must hold a profile, and none of lower security (A05.FR.04)."""
+    def _priority_problem(self, _address: Address, slots: tuple[str, ...], now: float) -> str | None:
+        """B10.FR.01, B10.FR.02: each slot must hold a profile, none with lower security (A05.FR.04)."""
         profiles = self.context.profiles
         unknown = [slot for slot in slots if not slot.isdigit() or int(slot) not in profiles]
         if unknown:
             return f"no profile in slot {', '.join(unknown)}"
-        lower = [slot for slot in slots if not self._may_go_to(profiles[int(slot)].security_profile)]
+        lower = [slot for slot in slots if not self._may_change_to(profiles[int(slot)].security_profile)]
         if lower:
             return f"lower security in slot {', '.join(lower)}"
         return self._missing_certificate(max(profiles[int(slot)].security_profile for slot in slots), now)
 
     def _missing_certificate(self, highest: int, now: float) -> str | None:
-        """A05.FR.02, A05.FR.03: what a more secure profile than today's needs."""
+        """A05.FR.02, A05.FR.03: why a profile more secure than the present one can't be used."""
         if highest < 2 or highest <= (self.context.registration.security_profile or 0):
             return None
         store, utc = self.context.certificates, self.context.time.known_utc(now)
@@ -313,7 +314,7 @@ class Provisioning(Block):
             return "no valid charging station certificate is installed"
         return None
 
-    def _may_go_to(self, security_profile: int) -> bool:
+    def _may_change_to(self, security_profile: int) -> bool:
         """A00.FR.005, B09.FR.31: only from 3 to 2, and only if that is allowed."""
         current = self.context.registration.security_profile or 0
         if security_profile >= current:
@@ -334,7 +335,7 @@ class Provisioning(Block):
         if self._boot_at is not None and now >= self._boot_at:
             self._boot_at = None
             if self.context.registration.link_up:
-                self._boot(self._reason)
+                self._send_boot(self._reason)
         self._resets.advance(now)
 
 

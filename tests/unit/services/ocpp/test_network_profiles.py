@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configuration slots: kept, ordered, and checked."""
+"""Configuration slots: stored, ordered, and checked."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def data(**more: Any) -> Any:
     }
 
 
-def test_the_factorys_until_others_are_stored() -> None:
+def test_factory_profiles_until_others_are_stored() -> None:
     key_values = KeyValues()
     profiles = network_profiles.load(key_values, FACTORY)
     assert list(profiles) == [1, 3]
@@ -66,11 +66,11 @@ def test_priority() -> None:
 @pytest.mark.parametrize(
     ("url", "security_profile"), [("ws://a/b", 1), ("ws://a/b", 0), ("wss://a/b", 2), ("wss://[::1]:99/b", 3)]
 )
-def test_good_ones(url: str, security_profile: int) -> None:
+def test_valid_profiles(url: str, security_profile: int) -> None:
     assert network_profiles.parse(1, data(ocppCsmsUrl=url, securityProfile=security_profile)).url == url
 
 
-def test_the_version_is_for_the_handshake_to_say() -> None:
+def test_the_version_is_ignored() -> None:
     assert network_profiles.parse(1, data(ocppVersion="OCPP16")) == network_profiles.parse(1, data())
 
 
@@ -104,12 +104,12 @@ def test_the_version_is_for_the_handshake_to_say() -> None:
         {"messageTimeout": 4000},
     ],
 )
-def test_bad_ones(fault: dict[str, Any]) -> None:
+def test_invalid_profiles(fault: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         network_profiles.parse(1, data(**fault))
 
 
-def test_a_kept_one_that_is_of_no_use_is_passed_over() -> None:
+def test_an_unusable_stored_profile_is_skipped() -> None:
     key_values = KeyValues()
     network_profiles.store(key_values, network_profiles.load(key_values, FACTORY))
     key_values.values[Key.NETWORK_PROFILES][0]["url"] = "ws://käse/"

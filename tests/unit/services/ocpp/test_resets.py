@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""B11 and B12 through the whole station: what a reset waits for, ends and survives."""
+"""B11 and B12 through the whole station: which resets wait, end transactions, and survive a restart."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_reset_of_one_evse(bench: StationBench, kind: str) -> None:
     assert not bench.rebooting
 
 
-def test_reset_with_the_hal_away(bench: StationBench) -> None:
+def test_reset_without_the_hal(bench: StationBench) -> None:
     bench.hal_down()
     assert bench.call("Reset", {"type": "Immediate"})["status"] == "Rejected"  # B11.FR.06
 
@@ -81,12 +81,12 @@ def test_no_new_session_while_a_reset_waits(bench: StationBench) -> None:
 
 def statuses(bench: StationBench) -> list[tuple[int, str]]:
     """(EVSE, status) of each StatusNotification since the last call."""
-    told = [(each["evseId"], each["connectorStatus"]) for each in bench.sent("StatusNotification")]
+    sent = [(each["evseId"], each["connectorStatus"]) for each in bench.sent("StatusNotification")]
     bench.requests.clear()
-    return told
+    return sent
 
 
-def test_while_a_reset_waits_what_is_free_is_unavailable(bench: StationBench) -> None:
+def test_while_a_reset_waits_free_evses_are_unavailable(bench: StationBench) -> None:
     charge(bench, 1)
     bench.requests.clear()
     bench.call("Reset", {"type": "OnIdle"})
@@ -105,7 +105,7 @@ def test_while_a_reset_waits_what_is_free_is_unavailable(bench: StationBench) ->
     assert statuses(bench) == [(1, "Occupied"), (2, "Available")]
 
 
-def test_while_a_reset_waits_what_was_in_use_is_available_afterwards(bench: StationBench) -> None:
+def test_while_a_reset_waits_a_used_evse_becomes_available(bench: StationBench) -> None:
     charge(bench, 1)
     charge(bench, 2, "04FFEEDDCCBB80")
     bench.call("Reset", {"type": "OnIdle"})
@@ -116,7 +116,7 @@ def test_while_a_reset_waits_what_was_in_use_is_available_afterwards(bench: Stat
     assert statuses(bench) == [(1, "Available")]  # TC_B_41_CS
 
 
-def test_reset_on_idle_waits_for_what_is_under_way(bench: StationBench) -> None:
+def test_reset_on_idle_waits_for_a_task_in_progress(bench: StationBench) -> None:
     bench.context.emit(signals.TaskUnderWay("firmware update", True))
     bench.advance(0)
     assert bench.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}  # B11.FR.07
@@ -128,7 +128,7 @@ def test_reset_on_idle_waits_for_what_is_under_way(bench: StationBench) -> None:
     assert bench.rebooting
 
 
-def test_reset_on_idle_puts_off_no_immediate_one(bench: StationBench) -> None:
+def test_reset_on_idle_does_not_delay_an_immediate_one(bench: StationBench) -> None:
     charge(bench, 1)
     bench.call("Reset", {"type": "Immediate"})
     assert bench.call("Reset", {"type": "OnIdle"}) == {"status": "Accepted"}
@@ -140,14 +140,14 @@ def test_reset_on_idle_puts_off_no_immediate_one(bench: StationBench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Immediate", "OnIdle"])
-def test_asking_again_and_again_does_not_put_off_a_reset(bench: StationBench, kind: str) -> None:
+def test_repeated_requests_do_not_delay_a_reset(bench: StationBench, kind: str) -> None:
     for _ in range(5):
         assert bench.call("Reset", {"type": kind}) == {"status": "Accepted"}
         bench.advance(0.2)
     assert bench.rebooting
 
 
-def test_a_board_that_does_not_restart_is_asked_again_and_then_left_alone(bench: StationBench) -> None:
+def test_a_board_that_does_not_restart_is_asked_again_and_then_no_more(bench: StationBench) -> None:
     bench.call("SetVariables", set_variables("OCPPCommCtrlr", "ResetRetries", "2"))
     bench.call("Reset", {"type": "Immediate"})
     bench.advance(130)
@@ -159,7 +159,7 @@ def test_a_board_that_does_not_restart_is_asked_again_and_then_left_alone(bench:
     bench.restart_service()
     bench.up()
     bench.advance(60)
-    assert bench.commands.count(Reboot()) == 3, "nothing is owed any more"
+    assert bench.commands.count(Reboot()) == 3, "no reset is pending any more"
     bench.card(CARD, 1)
     assert bench.events[-1]["eventType"] == "Started"
     bench.power_cut()
@@ -185,7 +185,7 @@ def test_immediate_reset_ends_the_transactions_first(bench: StationBench) -> Non
 
 
 def until_unplugged(directory: Path) -> StationBench:
-    """Transactions begin and end with the cable."""
+    """Transactions start and end with the cable."""
     points = {("TxCtrlr", name): "EVConnected" for name in ("TxStartPoint", "TxStopPoint")}
     bench = StationBench(directory, product_name="full", variables=points)
     bench.up()
@@ -194,7 +194,7 @@ def until_unplugged(directory: Path) -> StationBench:
 
 @pytest.mark.parametrize("evse", [{}, {"evseId": 1}])
 @pytest.mark.parametrize("stopped", [False, True])
-def test_immediate_reset_ends_a_transaction_that_nothing_else_would(
+def test_immediate_reset_ends_a_transaction_that_only_unplugging_would_end(
     tmp_path: Path, *, evse: dict[str, int], stopped: bool
 ) -> None:
     bench = until_unplugged(tmp_path)
@@ -210,7 +210,7 @@ def test_immediate_reset_ends_a_transaction_that_nothing_else_would(
     assert bench.rebooting is not bool(evse)
 
 
-def test_immediate_reset_ends_what_begins_while_the_csms_is_waited_for(tmp_path: Path) -> None:
+def test_immediate_reset_ends_a_transaction_started_while_waiting_for_the_csms(tmp_path: Path) -> None:
     bench = until_unplugged(tmp_path)
     charge(bench, 1)
     bench.answers["TransactionEvent"] = None
@@ -223,10 +223,10 @@ def test_immediate_reset_ends_what_begins_while_the_csms_is_waited_for(tmp_path:
     bench.reboot()
     bench.up()
     assert {(event["eventType"], event["triggerReason"]) for event in bench.events} >= {("Ended", "ResetCommand")}
-    assert bench.context.hal.evses[2].transaction_id is not None  # of the vehicle that is still there (E01.FR.02)
+    assert bench.context.hal.evses[2].transaction_id is not None  # the vehicle is still connected (E01.FR.02)
 
 
-def test_reset_on_idle_waits_for_what_begins_while_the_csms_is_waited_for(tmp_path: Path) -> None:
+def test_reset_on_idle_waits_for_a_transaction_started_while_waiting_for_the_csms(tmp_path: Path) -> None:
     bench = until_unplugged(tmp_path)
     bench.plug(1)
     bench.call("Reset", {"type": "OnIdle"})
@@ -234,7 +234,7 @@ def test_reset_on_idle_waits_for_what_begins_while_the_csms_is_waited_for(tmp_pa
     bench.unplug(1)
     bench.advance(10)
     bench.plug(2)
-    bench.advance(60)  # and no deadline passes again and again
+    bench.advance(60)  # and no deadline recurs without end
     assert not bench.rebooting
     bench.unplug(2)
     bench.advance(60)
@@ -242,7 +242,7 @@ def test_reset_on_idle_waits_for_what_begins_while_the_csms_is_waited_for(tmp_pa
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("OnIdle", "ScheduledReset"), ("Immediate", "RemoteReset")])
-def test_a_promised_reset_survives_a_restart_of_the_service(bench: StationBench, kind: str, reason: str) -> None:
+def test_an_accepted_reset_survives_a_restart_of_the_service(bench: StationBench, kind: str, reason: str) -> None:
     charge(bench, 1)
     bench.call("Reset", {"type": kind})
     bench.restart_service()
@@ -259,7 +259,7 @@ def test_a_promised_reset_survives_a_restart_of_the_service(bench: StationBench,
     assert not bench.rebooting
 
 
-def test_a_power_cut_is_as_good_as_the_reset_that_was_promised(bench: StationBench) -> None:
+def test_a_power_cut_replaces_an_accepted_reset(bench: StationBench) -> None:
     charge(bench, 1)
     bench.call("Reset", {"type": "OnIdle"})
     bench.power_cut()
@@ -304,7 +304,7 @@ def test_immediate_reset_without_a_final_reading(bench: StationBench) -> None:
     assert bench.rebooting
 
 
-def test_immediate_reset_and_then_the_link_goes(bench: StationBench) -> None:
+def test_immediate_reset_and_then_the_link_is_lost(bench: StationBench) -> None:
     charge(bench, 1)
     bench.answers["TransactionEvent"] = None
     bench.call("Reset", {"type": "Immediate"})
@@ -323,7 +323,7 @@ def test_immediate_reset_overtakes_one_that_waits(bench: StationBench) -> None:
     assert bench.rebooting
 
 
-def test_a_reset_waits_for_a_hal_that_went_away(bench: StationBench) -> None:
+def test_a_reset_waits_for_a_lost_hal(bench: StationBench) -> None:
     bench.call("Reset", {"type": "Immediate"})
     bench.hal_down()
     bench.advance(3)
@@ -380,7 +380,7 @@ def test_immediate_reset_of_an_evse_ends_its_transaction_alone(full_bench: Stati
 
 @pytest.fixture
 def waiting_bench(tmp_path: Path) -> StationBench:
-    """A driver was let in at EVSE 1, and no transaction runs before energy does."""
+    """An EV driver is authorised at EVSE 1, and no transaction starts before energy flows."""
     bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStartPoint"): "EnergyTransfer"})
     bench.up()
     bench.card(CARD, 1)
@@ -388,7 +388,7 @@ def waiting_bench(tmp_path: Path) -> StationBench:
     return bench
 
 
-def test_reset_on_idle_waits_for_a_driver_who_was_let_in(waiting_bench: StationBench) -> None:
+def test_reset_on_idle_waits_for_an_authorised_driver(waiting_bench: StationBench) -> None:
     assert waiting_bench.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}  # erratum 2.14 of part 2
     waiting_bench.advance(30)
     assert not waiting_bench.rebooting
@@ -396,7 +396,7 @@ def test_reset_on_idle_waits_for_a_driver_who_was_let_in(waiting_bench: StationB
     assert waiting_bench.rebooting
 
 
-def test_reset_of_an_evse_waits_for_a_driver_who_was_let_in(waiting_bench: StationBench) -> None:
+def test_reset_of_an_evse_waits_for_an_authorised_driver(waiting_bench: StationBench) -> None:
     assert waiting_bench.call("Reset", {"type": "OnIdle", "evseId": 1}) == {"status": "Scheduled"}
     assert waiting_bench.permitted(1)
     assert waiting_bench.call("Reset", {"type": "Immediate", "evseId": 1}) == {"status": "Accepted"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""B01 to B03, driven through the whole station: when a BootNotification is sent, and what its answers change."""
+"""B01 to B03, driven through the whole station: when a BootNotification is sent, and what its answer changes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_restart_of_the_service_is_an_application_reset(bench: StationBench) -
     assert bench.sent("BootNotification")[-1]["reason"] == "ApplicationReset"
 
 
-def test_a_new_link_to_the_same_csms_is_no_boot(bench: StationBench) -> None:
+def test_a_new_link_to_the_same_csms_is_not_a_boot(bench: StationBench) -> None:
     bench.link_down()
     bench.advance(1000)
     bench.link_up()
@@ -142,7 +142,7 @@ def test_the_csms_gives_any_heartbeat_interval(tmp_path: Path, interval: int) ->
     answer_boot(bench, "Accepted", 0)
     bench.power_cut()
     bench.up()
-    assert bench.context.model.get(keys.HEARTBEAT_INTERVAL) == interval, "it survives, as what can be written does"
+    assert bench.context.model.get(keys.HEARTBEAT_INTERVAL) == interval, "it survives like any writable variable"
 
 
 # --- B02, B03 -------------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_an_interval_that_ends_without_a_link(tmp_path: Path) -> None:
     assert boots_sent(bench) == 2
 
 
-def test_while_pending_the_csms_may_look_and_set(tmp_path: Path) -> None:
+def test_while_pending_the_csms_may_read_and_set_variables(tmp_path: Path) -> None:
     bench = StationBench(tmp_path)
     answer_boot(bench, "Pending", 300)
     bench.up()
@@ -208,7 +208,7 @@ def test_while_pending_the_csms_may_look_and_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", ["Pending", "Rejected", "Accepted", "none"])
-def test_a_boot_asked_for_while_one_is_on_its_way(tmp_path: Path, answer: str) -> None:
+def test_a_boot_requested_while_one_is_unanswered(tmp_path: Path, answer: str) -> None:
     bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = None
     bench.up()
@@ -223,7 +223,7 @@ def test_a_boot_asked_for_while_one_is_on_its_way(tmp_path: Path, answer: str) -
     assert reasons == ["PowerUp", *["Triggered"] * again]
 
 
-def test_what_was_asked_for_while_pending_is_dropped_by_a_rejection(tmp_path: Path) -> None:
+def test_a_report_requested_while_pending_is_dropped_by_a_rejection(tmp_path: Path) -> None:
     bench = StationBench(tmp_path)
     answer_boot(bench, "Pending", 10)
     bench.up()
@@ -253,7 +253,7 @@ def test_what_was_asked_for_while_pending_is_dropped_by_a_rejection(tmp_path: Pa
         ("MakeCoffee", {}),
     ],
 )
-def test_whoever_rejected_us_may_not_ask(tmp_path: Path, action: str, payload: Any) -> None:
+def test_a_csms_that_rejected_us_may_not_send_requests(tmp_path: Path, action: str, payload: Any) -> None:
     bench = StationBench(tmp_path)
     answer_boot(bench, "Rejected", 300)
     bench.up()

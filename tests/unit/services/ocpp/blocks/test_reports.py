@@ -78,14 +78,14 @@ def test_a_report_of_one_component(bench: StationBench) -> None:
     assert {item["component"]["name"] for item in data} == {"TxCtrlr"}  # B08.FR.11
 
 
-def test_a_report_of_nothing(bench: StationBench) -> None:
+def test_an_empty_report(bench: StationBench) -> None:
     request = {"requestId": 3, "componentVariable": [{"component": {"name": "Nothing"}}]}
     assert bench.call("GetReport", request) == {"status": "EmptyResultSet"}  # B08.FR.15
     assert bench.sent("NotifyReport") == []
 
 
-def test_a_csms_that_asks_for_reports_without_end(bench: StationBench) -> None:
-    """It can't make the station forget that a driver is waiting, or that it has to register."""
+def test_a_csms_that_requests_reports_endlessly(bench: StationBench) -> None:
+    """It can't make the station drop an EV driver's Authorize, or its BootNotification."""
     bench.answers["NotifyReport"] = bench.answers["Authorize"] = None
     bench.card(CARD, 1)
     answers = [

@@ -44,7 +44,7 @@ def test_a_profile_is_kept(bench: StationBench) -> None:
 
 
 @pytest.mark.parametrize("slot", [0, 7, -1])
-def test_a_slot_that_is_not_there(bench: StationBench, slot: int) -> None:
+def test_an_unknown_slot(bench: StationBench, slot: int) -> None:
     assert set_profile(bench, slot) == ("Rejected", "InvalidConfSlot")  # B09.FR.05
 
 
@@ -61,7 +61,7 @@ def test_a_slot_that_is_not_there(bench: StationBench, slot: int) -> None:
         {"messageTimeout": -5},
     ],
 )
-def test_profiles_that_can_not_work(bench: StationBench, fault: dict[str, Any]) -> None:
+def test_invalid_profiles(bench: StationBench, fault: dict[str, Any]) -> None:
     assert set_profile(bench, 2, **fault) == ("Rejected", "InvalidNetworkConf")  # B09.FR.02
     assert 2 not in bench.context.profiles
 

@@ -26,20 +26,20 @@ def test_one_result_for_each_variable(bench: StationBench) -> None:
     assert results[0]["attributeValue"] == "Authorized"
 
 
-def test_more_than_a_message_may_hold(bench: StationBench) -> None:
+def test_a_request_beyond_the_limits(bench: StationBench) -> None:
     assert get_variables(bench, *[("A", "B")] * 50)["getVariableResult"][49]["attributeStatus"] == "UnknownComponent"
     assert get_variables(bench, *[("A", "B")] * 51)[2] == "OccurrenceConstraintViolation"  # B06.FR.16
     assert get_variables(bench, *[("A" * 50, "B" * 50)] * 40)[2] == "FormatViolation"  # B06.FR.17
 
 
-def test_what_was_set_survives_a_power_cut(bench: StationBench) -> None:
+def test_a_value_that_was_set_survives_a_power_cut(bench: StationBench) -> None:
     bench.call("SetVariables", set_variables("TxCtrlr", "EVConnectionTimeOut", "33"))
     bench.power_cut()
     bench.up()
     assert get_variables(bench, ("TxCtrlr", "EVConnectionTimeOut"))["getVariableResult"][0]["attributeValue"] == "33"
 
 
-def test_nobody_hears_of_what_was_not_written(bench: StationBench) -> None:
+def test_a_value_that_was_not_written_is_not_acknowledged(bench: StationBench) -> None:
     bench.dies = "before the commit"
     assert bench.call("SetVariables", set_variables("TxCtrlr", "EVConnectionTimeOut", "33")) is None
     bench.restart_service()
@@ -53,7 +53,7 @@ def test_a_new_password_is_used_at_once(bench: StationBench) -> None:
     assert bench.orders == ["redial"]  # A01.FR.03
 
 
-def test_the_attribute_type_comes_back(bench: StationBench) -> None:
+def test_the_attribute_type_is_repeated(bench: StationBench) -> None:
     got = bench.call("GetVariables", {"getVariableData": [{**HEARTBEAT, "attributeType": "Target"}]})
     assert got["getVariableResult"][0]["attributeType"] == "Target"  # B06.FR.03
     row = {**HEARTBEAT, "attributeType": "Actual", "attributeValue": "70"}
