@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The durable lane of the outbox: messages that are on disk before they are on the wire.
 
-- They leave in the order they were queued. A transaction message is retried, delays those behind it and is discarded
-  by E13 alone.
-- A kept message (A04.FR.02: not about a transaction, and not to be lost) is never discarded for want of an answer.
-  After the last attempt all kept messages of its action are deferred for `_DEFERRAL_S` or until the next connection, so
+- They leave in the order they were queued. A transaction message is retried and discarded only by E13 or, in a full
+  lane, by E04.FR.08; those behind it wait.
+- A kept message (A04.FR.02: not about a transaction, and not to be lost) is never discarded because it is unanswered:
+  after the last attempt all kept messages of its action are deferred for `_DEFERRAL_S` or until the next connection, so
   that the others need not wait behind them.
 - Only the first rows (the window) are in memory, so that a month offline costs disk and not RAM; and the deferred
   messages, which are bounded, and the tail: messages behind the window that may not be on disk yet.

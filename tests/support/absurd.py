@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Payloads that the schemas of OCPP allow and nobody in his right mind sends; strategies for hypothesis."""
+"""Hypothesis strategies for payloads that OCPP's schemas allow and no sensible peer sends."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _ANYTHING: st.SearchStrategy[Any] = st.sampled_from([None, 1, "x", {"a": [1]}, [
 
 
 def _from_schema(schema: Any, definitions: Any) -> st.SearchStrategy[Any]:
-    """Values that a schema allows: the few keywords that OCPP uses, and no more."""
+    """Values that a schema allows; knows only the few keywords that OCPP uses."""
     if "$ref" in schema:
         return _from_schema(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
     if "enum" in schema:
@@ -125,4 +125,4 @@ def response_of(action: str) -> st.SearchStrategy[Any]:
 
 
 calls = st.sampled_from(sorted(ACTIONS)).flatmap(lambda action: st.tuples(st.just(action), request_of(action)))
-"""Every action and a request of it, whoever should send it."""
+"""Any action, of the CSMS or the station, and a request of it."""

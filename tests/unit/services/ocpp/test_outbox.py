@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outbox over a real database: order, durability, retries, and a model that can disagree."""
+"""The outbox on a real database: the order of two lanes, the offline flag, time stamps, and a state machine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def drain(outbox: Outbox, now: float = 0.0) -> list[int]:
     return sent
 
 
-def test_what_was_queued_survives_and_is_offline(database: Database) -> None:
+def test_the_backlog_survives_and_is_offline(database: Database) -> None:
     first = make(database)
     first.send_durable("TransactionEvent", event(0), "tx")
     database.commit()
@@ -59,7 +59,7 @@ def test_what_was_queued_survives_and_is_offline(database: Database) -> None:
     assert "offline" not in again.payload(fresh, clock_offset=0.0)
 
 
-def test_what_was_on_the_wire_when_the_link_broke_is_sent_again_as_offline(database: Database) -> None:
+def test_a_message_interrupted_by_the_link_is_sent_again_as_offline(database: Database) -> None:
     outbox = make(database)
     outbox.go_online()
     outbox.send_durable("TransactionEvent", event(0), "tx")
@@ -90,7 +90,7 @@ def test_fresh_messages_of_both_lanes_keep_their_order(database: Database) -> No
     assert drain(outbox) == [1, 2, 3]
 
 
-def test_before_acceptance_only_what_was_asked_for_leaves(database: Database) -> None:
+def test_before_acceptance_only_requested_messages_leave(database: Database) -> None:
     outbox = make(database)
     outbox.send_durable("TransactionEvent", event(0), "tx")
     assert outbox.next(0.0, registered=False) is None
@@ -119,7 +119,7 @@ def test_time_stamps_are_corrected_once_the_time_is_known(database: Database) ->
     assert outbox.payload(item, clock_offset=3700.0)["timestamp"] == "2026-11-23T11:00:00.000Z"
 
 
-def test_another_boots_unknown_time_is_left_alone(database: Database) -> None:
+def test_an_unknown_time_of_another_boot_is_not_corrected(database: Database) -> None:
     make(database, boot="one").send_durable("TransactionEvent", event(0), "tx", clock_offset=100.0)
     outbox = make(database, boot="two")
     outbox.go_online()
@@ -129,7 +129,7 @@ def test_another_boots_unknown_time_is_left_alone(database: Database) -> None:
 
 
 def copy_as_after_a_power_cut(path: Path) -> Path:
-    """What the disk holds at this instant, in a folder of its own; closing the original would commit."""
+    """Copies the files as they are now into a folder of their own; closing the original would commit."""
     folder = Path(tempfile.mkdtemp(dir=path.parent))
     for file in path.parent.glob("station.db*"):
         shutil.copy(file, folder)
@@ -137,8 +137,8 @@ def copy_as_after_a_power_cut(path: Path) -> Path:
 
 
 class OutboxMachine(RuleBasedStateMachine):
-    """Any order of messages, outages, failures, commits and power cuts; the CSMS sees each committed message at least
-    once, in order, never a later one before an earlier one is settled, and nothing that was not committed."""
+    """Any order of messages, outages, failures, commits and power cuts; the CSMS receives each committed message at
+    least once, in order, none before its predecessor is accepted, and no uncommitted one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.made = 0
         self.committed: list[int] = []
         self.open: list[int] = []
-        self.settled: list[int] = []
+        self.accepted: list[int] = []
         self.wire: Any = None
 
     def teardown(self) -> None:
@@ -201,7 +201,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule()
     def answer(self) -> None:
         self.outbox.done(self.wire)
-        self.settled.append(self.open.pop(0))
+        self.accepted.append(self.open.pop(0))
         self.wire = None
         self.commit()
 
@@ -237,8 +237,8 @@ class OutboxMachine(RuleBasedStateMachine):
         assert len(self.outbox) == len(self.open)
 
     @invariant()
-    def settled_in_order(self) -> None:
-        assert self.settled == sorted(set(self.settled))
+    def accepted_in_order(self) -> None:
+        assert self.accepted == sorted(set(self.accepted))
 
 
 OutboxMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
