@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import msgspec
 
@@ -177,5 +177,4 @@ def _is_in(entry: Entry, group: str) -> bool:
 
 def _storable(info: IdTokenInfoType) -> IdTokenInfoType:
     """Without messages to the EV driver, which are for this presentation of the card only (C10.FR.09)."""
-    storable: Any = {key: value for key, value in info.items() if key != "personalMessage"}
-    return storable  # type: ignore[no-any-return]
+    return cast("IdTokenInfoType", {key: value for key, value in info.items() if key != "personalMessage"})

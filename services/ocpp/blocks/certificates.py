@@ -70,7 +70,7 @@ class Certificates(Block):
             self.context.certificates.install_root(kind, request["certificate"], utc, signed_by_old=check)
         except CertificateError as error:  # M05.FR.06, M05.FR.07, M05.FR.11
             _log.warning("%s refused: %s", kind, error)
-            return {"status": "Rejected", "statusInfo": {"reasonCode": error.code, "additionalInfo": str(error)[:512]}}
+            return {"status": "Rejected", "statusInfo": error.status_info}
         except StorageError as error:  # M05.FR.03
             _log.error("%s could not be stored: %s", kind, error)
             return {"status": "Failed", "statusInfo": {"reasonCode": "OutOfStorage"}}
@@ -85,10 +85,10 @@ class Certificates(Block):
         self.context.key_values.put(Key.FALLBACK_ROOT, profile.url if profile else None)
 
     def _list(self, request: GetInstalledCertificateIdsRequest) -> GetInstalledCertificateIdsResponse:
-        wanted = request.get("certificateType") or _KINDS
+        kinds = request.get("certificateType") or _KINDS
         found: list[CertificateHashDataChainType] = []
         for kind in _KINDS:
-            if kind in wanted:
+            if kind in kinds:
                 for root in self.context.certificates.roots(kind):
                     found.append({"certificateType": kind, "certificateHashData": _payload(root.hash_data())})
         if not found:

@@ -169,7 +169,7 @@ class Security(Block):
             _log.warning("certificate chain refused: %s", error)
             self._signing, self._awaits_trigger = None, True
             self.context.emit(signals.SecurityEvent("InvalidChargingStationCertificate", str(error)))
-            return {"status": "Rejected", "statusInfo": {"reasonCode": error.code, "additionalInfo": str(error)[:512]}}
+            return {"status": "Rejected", "statusInfo": error.status_info}
         except StorageError as error:
             _log.error("the certificate could not be stored: %s", error)
             return {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}

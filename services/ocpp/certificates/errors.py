@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from firmware.errors import CsmsError
+
+if TYPE_CHECKING:
+    from services.ocpp.messages import StatusInfoType
 
 __all__ = ["CertificateError"]
 
@@ -18,3 +23,8 @@ class CertificateError(CsmsError):
     def __init__(self, text: str, code: str = "InvalidCertificate") -> None:
         super().__init__(text)
         self.code = code
+
+    @property
+    def status_info(self) -> StatusInfoType:
+        """For the response that refuses it."""
+        return {"reasonCode": self.code, "additionalInfo": str(self)[:512]}

@@ -11,6 +11,7 @@ import pytest
 from firmware.clock import format_utc
 from services.ocpp.authorization_cache import AuthorizationCache, Entry
 from services.ocpp.device_model import keys
+from services.ocpp.messages import IdTokenType
 from services.ocpp.storage.tables import CacheTable
 from tests.support.station_bench import StationBench, set_variables
 
@@ -79,9 +80,9 @@ def test_the_cache_alone_decides_when_the_csms_must_not_be_asked(tmp_path: Path)
     bench = full(tmp_path)
     known(bench)
     bench.call("SetVariables", set_variables("AuthCtrlr", "DisableRemoteAuthorization", "true"))
-    asked, told = len(bench.sent("Authorize")), len(bench.events)
+    asked, made = len(bench.sent("Authorize")), len(bench.events)
     bench.card(OTHER, 2)  # unknown
-    assert len(bench.events) == told
+    assert len(bench.events) == made
     bench.card(CARD, 1)
     assert bench.events[-1]["eventType"] == "Started"  # part 2, 2.3.8
     assert len(bench.sent("Authorize")) == asked
@@ -210,17 +211,18 @@ def test_room_is_made_by_dropping_refused_and_then_old_entries(tmp_path: Path) -
     bench = full(tmp_path)
     size = Entry({"status": "Accepted"}, 0.0, 0.0).size
     cache = AuthorizationCache(CacheTable(bench.database), bench.context.model, bench.context.time, most=2 * size)
-    refused, first, second, third = ({"idToken": name, "type": "ISO14443"} for name in ("R", "1", "2", "3"))
+    tokens: list[IdTokenType] = [{"idToken": name, "type": "ISO14443"} for name in ("R", "1", "2", "3")]
+    refused, first, second, third = tokens
     now = bench.clock.monotonic()
-    cache.learn(first, {"status": "Accepted"}, now)  # type: ignore[arg-type]
-    cache.learn(refused, {"status": "Blocked"}, now + 1)  # type: ignore[arg-type]
-    cache.learn(second, {"status": "Accepted"}, now + 2)  # type: ignore[arg-type]
-    assert cache.find(refused, now + 3) is None  # type: ignore[arg-type]
-    cache.find(first, now + 4)  # type: ignore[arg-type]
-    cache.learn(third, {"status": "Accepted"}, now + 5)  # type: ignore[arg-type]
+    cache.learn(first, {"status": "Accepted"}, now)
+    cache.learn(refused, {"status": "Blocked"}, now + 1)
+    cache.learn(second, {"status": "Accepted"}, now + 2)
+    assert cache.find(refused, now + 3) is None
+    cache.find(first, now + 4)
+    cache.learn(third, {"status": "Accepted"}, now + 5)
     # C10.FR.07
-    assert cache.find(second, now + 6) is None  # type: ignore[arg-type]
-    assert cache.find(first, now + 6) is not None  # type: ignore[arg-type]
+    assert cache.find(second, now + 6) is None
+    assert cache.find(first, now + 6) is not None
 
 
 def test_storage_is_reported_in_bytes_and_bounded(tmp_path: Path) -> None:
@@ -251,7 +253,7 @@ def test_nothing_expires_while_the_time_is_unknown(tmp_path: Path) -> None:
     token: Any = {"idToken": CARD, "type": "ISO14443"}
     cache.learn(token, {"status": "Accepted", "cacheExpiryDateTime": "2026-11-02T00:00:00Z"}, 0.0)
     table = CacheTable(bench.database)
-    assert table.load() == {}  # over already
+    assert table.load() == {}  # it has expired already
     for source in ("Heartbeat", "RealTimeClock"):
         time.forget(source)
     cache.learn(token, {"status": "Accepted", "cacheExpiryDateTime": "2026-11-02T00:00:00Z"}, 0.0)

@@ -99,10 +99,10 @@ def test_a_fresh_card_passes_the_backlog(bench: StationBench) -> None:
 
 
 def test_a_bug_is_answered_with_an_internal_error(bench: StationBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def mistake(*_: Any) -> None:
+    def bug(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("services.ocpp.device_model.requests.get_variables", mistake)
+    monkeypatch.setattr("services.ocpp.device_model.requests.get_variables", bug)
     request = {"getVariableData": [{"component": {"name": "A"}, "variable": {"name": "B"}}]}
     assert bench.call("GetVariables", request)[2] == "InternalError"
     assert bench.call("DataTransfer", {"vendorId": "x"}) == {"status": "UnknownVendorId"}

@@ -57,16 +57,16 @@ def test_the_first_source_that_gave_time_is_used() -> None:
     assert time.utc(NOW) == UTC + 200
 
 
-@pytest.mark.parametrize("said", [UTC - 1000, UTC + 100_000])
-def test_a_time_that_makes_the_certificate_of_the_csms_invalid_is_ignored(said: float) -> None:
+@pytest.mark.parametrize("sent", [UTC - 1000, UTC + 100_000])
+def test_a_time_that_makes_the_certificate_of_the_csms_invalid_is_ignored(sent: float) -> None:
     time = StationTime(board_offset=UTC - NOW, csms_period=lambda: (UTC - 100, UTC + 10_000))
-    time.hear("Heartbeat", said, NOW)
+    time.hear("Heartbeat", sent, NOW)
     assert time.utc(NOW) == UTC
     time.hear("Heartbeat", UTC + 9000, NOW)
     assert time.utc(NOW) == UTC + 9000
-    time.hear("NTP", said, NOW)
+    time.hear("NTP", sent, NOW)
     time.use(("NTP",))
-    assert time.utc(NOW) == said
+    assert time.utc(NOW) == sent
 
 
 @pytest.mark.parametrize("board", [0.0, UTC - 200])

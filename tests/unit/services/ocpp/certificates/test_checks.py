@@ -159,7 +159,7 @@ ODD_ROOTS: dict[str, tuple[Callable[[], str], str]] = {
     "DSA": (lambda: _authority(key=dsa.generate_private_key(1024)), "a kind that is not accepted"),
     "too large": (lambda: ROOT.pem + " " * 5500, "larger than 5500"),
     "8 KiB of names": (lambda: _with_names(400), "larger than 5500"),
-    "an extension that nobody knows": (lambda: _extended(UNKNOWN), "1.2.3.4, which is not understood"),
+    "an unknown extension": (lambda: _extended(UNKNOWN), "1.2.3.4, which is not understood"),
     "constraints on names": (lambda: _extended(NAMES), "2.5.29.30, which is not understood"),
     "constraints on policies": (
         lambda: _extended(POLICIES),
@@ -307,7 +307,7 @@ ODD_STATION_CERTIFICATES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     # A00.FR.512: where the usage of a key is restricted, the restriction counts.
     "a key for nothing": ({"change": _with(_usage(key_agreement=True))}, "signatures"),
-    "a critical extension that nobody knows": ({"change": _with(UNKNOWN, critical=True)}, "1.2.3.4"),
+    "an unknown critical extension": ({"change": _with(UNKNOWN, critical=True)}, "1.2.3.4"),
     "an authority": ({"ca": True}, "authority"),
 }
 
