@@ -123,7 +123,7 @@ class HalServer:
         self._utc = utc
         self._greeting = encode(Greeting(version=CONTRACT_VERSION, role=Role.SERVICE, software=software))
         self._run_id = run_id or os.urandom(8).hex()
-        self._journal = journal or Journal()
+        self._journal = Journal() if journal is None else journal  # an empty one is false
         self._greeting_timeout_s = greeting_timeout_s
         self._timer = timer or LoopTimer()
         self._clients: dict[Connection[FromClient], _Client] = {}

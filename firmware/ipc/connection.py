@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One end of one Unix-socket connection: bounded in both directions, closed once, with a reason.
 
-Nobody here ever waits for the peer. What it has not read is held up to `MAX_UNSENT_BYTES`; beyond that the
-connection is cut. A long backlog (`send_backlog`) goes out as fast as the peer reads, a few lines in each turn of
-the loop so that nothing else is held up; what is sent meanwhile follows it and counts against the bound.
+No method waits for the peer. Data that it has not read is buffered up to `MAX_UNSENT_BYTES`; beyond that the connection
+is cut. A long backlog (`send_backlog`) is sent as fast as the peer reads, a few lines in each iteration of the loop so
+that nothing else is delayed; lines sent meanwhile follow it and count against the bound.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["MAX_UNSENT_BYTES", "Connection", "Credentials", "Handler", "peer_cre
 
 MAX_UNSENT_BYTES = 1024 * 1024
 _HIGH_WATER_BYTES = 64 * 1024
-_BACKLOG_LINES_A_TURN = 64
+_BACKLOG_LINES_AT_ONCE = 64
 _LINGER_S = 1.0
 _UCRED = struct.Struct("iII")
 
@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Credentials:
-    """Who is at the other end, as the kernel says."""
+    """The process at the other end, as the kernel reports it."""
 
     pid: int
     uid: int
@@ -40,13 +40,13 @@ class Credentials:
 
 
 def peer_credentials(transport: asyncio.BaseTransport) -> Credentials:
-    """The peer as it was when it connected (SO_PEERCRED)."""
+    """The peer at the time when it connected (SO_PEERCRED)."""
     raw = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     return Credentials(*_UCRED.unpack(raw))
 
 
 class Handler(Protocol[_T]):
-    """What a connection tells its owner, in this order: open, messages, closed."""
+    """The owner of a connection; called in this order: open, messages, closed."""
 
     def on_open(self, connection: Connection[_T]) -> None: ...
 
@@ -54,7 +54,7 @@ class Handler(Protocol[_T]):
         """May raise `ContractError`: the connection is then closed for that reason."""
 
     def on_closed(self, connection: Connection[_T], reason: str) -> None:
-        """Once, whoever closed it."""
+        """Once, whichever side closed it."""
 
 
 class Connection(asyncio.Protocol, Generic[_T]):
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol, Generic[_T]):
         return self._reason is not None
 
     def send(self, line: bytes) -> None:
-        """Queue a line; without effect once closing. Cuts the connection when too much is unread."""
+        """Queue a line; no effect once closing. Cuts the connection when too much is unread."""
         if self.closing:
             return
         if self._backlog is None:
@@ -101,14 +101,14 @@ class Connection(asyncio.Protocol, Generic[_T]):
             self.abort(f"the peer left {unsent} bytes unread")
 
     def send_backlog(self, lines: Iterator[bytes]) -> None:
-        """Send `lines` at the peer's pace and before all that is sent from now on; once for a connection."""
+        """Send `lines` at the peer's pace, before any line that is sent later; once per connection."""
         self._backlog = lines
         self._pump()
 
     def _pump(self) -> None:
         if self._backlog is None or self._paused or self.closing:
             return
-        lines = b"".join(islice(self._backlog, _BACKLOG_LINES_A_TURN))
+        lines = b"".join(islice(self._backlog, _BACKLOG_LINES_AT_ONCE))
         if lines:
             self.transport.write(lines)
             self._loop.call_soon(self._pump)
@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol, Generic[_T]):
         self._behind_bytes = 0
 
     def close(self, reason: str) -> None:
-        """Send what is queued, then close; cuts after a second if the peer does not read."""
+        """Send the queued lines, then close; cuts after a second if the peer does not read."""
         if self.closing or self._transport is None:
             return
         self._reason = reason
@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol, Generic[_T]):
         self._linger = self._loop.call_later(_LINGER_S, self._transport.abort)
 
     def abort(self, reason: str) -> None:
-        """Close now; what is queued is lost."""
+        """Close now; queued lines are lost."""
         if self._reason is None:
             self._reason = reason
         if self._transport is not None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lines of typed JSON, without I/O: bytes to lines, lines to messages, messages to bytes.
 
-A line is at most 64 KiB, its newline included. What the peer got wrong is a `ContractError`; what we would send
-wrong is a `ValueError`, because that is our own mistake. Nothing here repeats more than a little of what came in.
+A line is at most 64 KiB, including its newline. An error of the peer is a `ContractError`; an attempt to send
+something invalid is a `ValueError`, because that is a bug. Error texts quote only a little of the peer's data.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(message: msgspec.Struct) -> bytes:
-    """The line for `message`; raises `ValueError` for one that may not be sent (too long, not UTF-8)."""
+    """The line for `message`; raises `ValueError` if it can't be sent (too long, not UTF-8)."""
     line = _encoder.encode(message) + b"\n"
     if len(line) > MAX_LINE_BYTES:
         raise ValueError(f"a {type(message).__name__} of {len(line)} bytes is over {MAX_LINE_BYTES}")
@@ -32,13 +32,13 @@ def encode(message: msgspec.Struct) -> bytes:
 
 
 class Decoder(Generic[_T]):
-    """Lines to messages of one union, which is given as `kind` (mypy can't say `type of a union`)."""
+    """Decodes lines to messages of one union, passed as `kind` (mypy can't express the type of a union)."""
 
     def __init__(self, kind: Any) -> None:
         self._decode = msgspec.json.Decoder(kind).decode
 
     def __call__(self, line: bytes) -> _T:
-        """The message in `line`; raises `ContractError` that says what is wrong and where in it."""
+        """The message in `line`; raises `ContractError` with the problem and its place in the line."""
         try:
             message: _T = self._decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -47,14 +47,14 @@ class Decoder(Generic[_T]):
 
 
 class LineSplitter:
-    """Cuts a stream into lines and keeps the rest, which never passes one line's length."""
+    """Cuts a stream into lines and keeps the rest, which is never longer than one line."""
 
     def __init__(self) -> None:
         self._tail = b""
 
     @property
     def pending(self) -> bool:
-        """Whether the stream stopped in the middle of a line."""
+        """Whether the stream has stopped in the middle of a line."""
         return bool(self._tail)
 
     def feed(self, data: bytes) -> Iterator[bytes]:

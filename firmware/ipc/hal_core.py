@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may come and go on the HAL's socket, seen from a client; without I/O.
+"""The order of messages on the HAL's socket, as a client checks it; without I/O.
 
 One `HalCore` lives as long as the client and is opened and closed with each connection. It enforces the order of
-`firmware/contract/README.md`: greeting, snapshot, replayed events (to the service), then events whose `seq` rises
-by one. Anything else is a `ContractError` of the HAL's. Request ids go on counting over reconnections, so that an
-answer can never be taken for that of another request.
+`firmware/contract/README.md`: greeting, snapshot, replayed events (to the service), then events whose `seq` rises by
+one. Anything else is a `ContractError`. Request ids continue over reconnections, so that an answer can't be mistaken
+for that of another request.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["HalCore", "LinkState", "VersionMismatch"]
 
 
 class LinkState(Enum):
-    """Where the link to the HAL stands."""
+    """The state of the link to the HAL."""
 
     DOWN = "down"
     GREETING = "greeting"
@@ -41,7 +41,7 @@ class LinkState(Enum):
 
 
 class VersionMismatch(ContractError):
-    """The HAL is of another release: reconnecting at once can't help."""
+    """The HAL is of another release: reconnecting at once is useless."""
 
 
 class HalCore:
@@ -58,11 +58,11 @@ class HalCore:
 
     @property
     def run_id(self) -> str | None:
-        """Which run of the HAL we follow; None unless UP."""
+        """The run of the HAL that is followed; None unless UP."""
         return self._run_id
 
     def close(self) -> None:
-        """The connection is gone, and with it every unanswered request."""
+        """The connection has ended; unanswered requests are void."""
         self._state = LinkState.DOWN
         self._greeted = False
         self._live = False
@@ -72,7 +72,7 @@ class HalCore:
         self._unanswered: set[int] = set()
 
     def open(self) -> Greeting:
-        """A connection stands; what to send first."""
+        """A connection is established. Returns the first message to send."""
         self.close()
         self._state = LinkState.GREETING
         return self._greeting
@@ -110,20 +110,20 @@ class HalCore:
                 self._seq = message.seq
         elif isinstance(message, Done | Refused):
             if message.id not in self._unanswered:
-                raise ContractError(f"an answer to {message.id}, which was not asked or is answered")
+                raise ContractError(f"an answer to {message.id}, which was not requested or is answered")
             self._unanswered.discard(message.id)
         else:
             raise ContractError(f"a second {_kind(message)}")
 
     def _check_replayed(self, message: Stamped) -> None:
         if self._live or self._greeting.role is not Role.SERVICE:
-            raise ContractError(f"event {message.seq} replayed out of place")
+            raise ContractError(f"event {message.seq} replayed out of order")
         if not self._replayed_seq < message.seq <= self._seq:
             raise ContractError(f"event {message.seq} replayed after {self._replayed_seq}, snapshot at {self._seq}")
         self._replayed_seq = message.seq
 
     def request(self, command: Command) -> Request:
-        """The request to send; raises `ContractError` when not UP, `ValueError` for a number that is none.
+        """The request to send; raises `ContractError` when not UP, `ValueError` for a number that is not finite.
 
         JSON has no NaN: it would arrive as null, and a null limit lifts the cap.
         """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serves a Unix socket file to the peers that may have it.
+"""Serves a Unix socket file to the uids that may connect.
 
-A lock file beside the socket (`NAME.lock`, held for as long as we serve; the kernel lets go of it with the process)
-tells a socket file left by a dead process, which is replaced, from a live one, which is never taken over. The file
-has its mode before anyone can connect. A peer whose uid is not welcome is closed without a word and logged.
+A lock file beside the socket (`NAME.lock`, held while we serve; the kernel releases it with the process) distinguishes
+a socket file of a dead process, which is replaced, from one of a running process, which is not touched. The file has
+its mode before a peer can connect. A peer whose uid is not allowed is disconnected without an answer, and logged.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _log = logging.getLogger(__name__)
 
 
 class UnixListener(Generic[_T]):
-    """Listens on `path` and gives each welcome connection to `handler`.
+    """Listens on `path` and passes each allowed connection to `handler`.
 
-    Our own uid, root's and `allowed_uids` are welcome. The file's mode is 0600, or 0660 when others are welcome too
-    (the directory's group decides which). At most `max_clients` are connected at once, and half of them for one uid:
-    who is let in must not take everybody's place.
+    Our own uid, root and `allowed_uids` may connect. The file's mode is 0600, or 0660 when others are allowed (the
+    directory's group decides which). At most `max_clients` are connected at once, and half of them for one uid, so that
+    one uid can't use all connections.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class UnixListener(Generic[_T]):
         self._path = path
         self._decode = decode
         self._handler = handler
-        self._welcome = allowed_uids | {0, os.geteuid()}
+        self._allowed = allowed_uids | {0, os.geteuid()}
         self._mode = 0o660 if allowed_uids - {0, os.geteuid()} else 0o600
         self._credentials = credentials
         self._max_clients = max_clients
         self._clients: dict[Connection[_T], int] = {}
-        """With their uids."""
+        """Each with its uid."""
         self._lock: int | None = None
         self._server: asyncio.Server | None = None
 
@@ -64,7 +64,7 @@ class UnixListener(Generic[_T]):
         return len(self._clients)
 
     async def start(self) -> None:
-        """Listen; raises `ConfigError` when the path is unusable or another process serves there."""
+        """Listen; raises `ConfigError` when the path is unusable or another process serves it."""
         lock = _take_lock(self._path)
         try:
             listening = _bind(self._path, self._mode)
@@ -76,7 +76,7 @@ class UnixListener(Generic[_T]):
         _log.info("listening on %s", self._path)
 
     async def close(self) -> None:
-        """Stop listening, close every client after what is queued for it, and remove the socket file."""
+        """Stop listening, close every client once its queued lines are sent, and remove the socket file."""
         if self._server is None or self._lock is None:
             return
         server, lock = self._server, self._lock
@@ -101,11 +101,11 @@ class UnixListener(Generic[_T]):
         peer = self._credentials(connection.transport)
         if self._server is None:
             connection.abort("we are stopping")
-        elif peer.uid not in self._welcome:
-            _log.warning("%s: uid %d (pid %d) is not welcome", self._path, peer.uid, peer.pid)
-            connection.abort("not welcome")
+        elif peer.uid not in self._allowed:
+            _log.warning("%s: uid %d (pid %d) is not allowed", self._path, peer.uid, peer.pid)
+            connection.abort("uid not allowed")
         elif not self._has_room(peer.uid):
-            _log.warning("%s: no room for pid %d of uid %d", self._path, peer.pid, peer.uid)
+            _log.warning("%s: too many clients: pid %d of uid %d refused", self._path, peer.pid, peer.uid)
             connection.abort("too many clients")
         else:
             self._clients[connection] = peer.uid
@@ -144,7 +144,7 @@ def _bind(path: Path, mode: int) -> socket.socket:
     _remove_stale(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # The file takes its mode from the unbound socket (less the umask): it is never more open than asked for.
+        # The file gets its mode from the unbound socket (less the umask): it is never more open than requested.
         os.fchmod(listening.fileno(), mode)
         listening.bind(os.fspath(path))
         path.chmod(mode)
@@ -155,13 +155,13 @@ def _bind(path: Path, mode: int) -> socket.socket:
 
 
 def _remove_stale(path: Path) -> None:
-    """We hold the lock: a socket file that is there belongs to a process that is gone."""
+    """We hold the lock, so an existing socket file belongs to a process that has ended."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ConfigError(f"{path}: in the way, and not a socket")
+            raise ConfigError(f"{path}: exists and is not a socket")
         path.unlink()
     except FileNotFoundError:
         return
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    _log.info("%s: removed what a dead process left", path)
+    _log.info("%s: removed the socket file of a dead process", path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client of the OCPP service's status feed (`firmware/contract/status.py`): for the rig, the commissioning page."""
+"""The client of the OCPP service's status feed (`firmware/contract/status.py`), for rig and commissioning page."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _decode: Decoder[FromService] = Decoder(FromService)
 
 
 class StatusWatcher(Protocol):
-    """What a follower of the feed is told."""
+    """The listener of a client."""
 
     def on_service_message(self, message: FromService) -> None: ...
 
     def on_service_down(self, reason: str) -> None:
-        """The feed was there and is not: the last status no longer holds."""
+        """The connection to the feed has ended: the last status is no longer valid."""
 
 
 class StatusClient:
-    """Follows the status feed at `path`; `status` is the last known one, None while the service is away."""
+    """Follows the status feed at `path`; `status` is the last one, None while not connected."""
 
     def __init__(self, path: Path, watcher: StatusWatcher) -> None:
         self._watcher = watcher

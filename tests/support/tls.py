@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates for tests: one authority, a CSMS and a station under it, and a stranger; made anew in each folder.
+"""Certificates for tests: one authority, a CSMS and a station under it, and a stranger; new ones in each folder.
 
-`Trust` is what a station has of them: a store, and the contexts made of it.
+`Trust` is the station's side of them: a store, and its TLS contexts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PROFILE_3 = NetworkProfile(slot=1, url="wss://localhost:1/ocpp", security_profil
 
 
 class Trust:
-    """A store, and the contexts made of it."""
+    """A store, and its TLS contexts."""
 
     def __init__(self, folder: Path) -> None:
         self.root = Pki(now=TODAY)

@@ -16,7 +16,7 @@ decode: Decoder[FromClient] = Decoder(FromClient)
 
 
 class Owner:
-    """Counts, and proves each connection if told to."""
+    """Counts connections, and declares each proven if it has a dialer."""
 
     def __init__(self) -> None:
         self.opened = 0
@@ -36,7 +36,7 @@ class Owner:
 
 
 class CountingBackoff(Backoff):
-    """No pauses to speak of; counts them."""
+    """Very short pauses, counted."""
 
     def __init__(self) -> None:
         super().__init__(0.001, 0.001)
@@ -52,7 +52,7 @@ class CountingBackoff(Backoff):
 
 
 async def hang_up(peer: RawPeer) -> None:
-    """A server that has nothing to say."""
+    """A server that closes each connection at once."""
 
 
 async def stay(peer: RawPeer) -> None:
@@ -73,7 +73,7 @@ def test_pauses_double_up_to_a_second() -> None:
     assert backoff.next() == 0.05
 
 
-async def test_it_waits_for_a_server_and_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_waits_for_a_server_and_logs_that_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     owner, backoff = Owner(), CountingBackoff()
     dialer = Dialer(tmp_path / "s", decode, owner, backoff=backoff)
     task = asyncio.create_task(dialer.run())
@@ -86,7 +86,7 @@ async def test_it_waits_for_a_server_and_says_so_once(tmp_path: Path, caplog: py
         assert server.connections == 1
 
 
-async def test_it_comes_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_reconnects(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     owner, backoff = Owner(), CountingBackoff()
     async with ScriptedServer(tmp_path / "s", hang_up):
         task = asyncio.create_task(Dialer(tmp_path / "s", decode, owner, backoff=backoff).run())
@@ -97,7 +97,7 @@ async def test_it_comes_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize(("stable_s", "resets"), [(0.0, True), (60.0, False)])
-async def test_pauses_start_anew_after_a_good_connection_that_lasted(
+async def test_pauses_are_short_again_after_a_good_connection_that_lasted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, stable_s: float, resets: bool
 ) -> None:
     owner, backoff = Owner(), CountingBackoff()
@@ -107,4 +107,4 @@ async def test_pauses_start_anew_after_a_good_connection_that_lasted(
         await eventually(lambda: backoff.pauses > 2)
         await cancelled(task)
     assert bool(backoff.resets) is resets
-    assert caplog.text == ""  # the end of a good connection is the owner's to tell
+    assert caplog.text == ""  # the owner logs the end of a good connection

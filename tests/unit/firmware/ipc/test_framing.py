@@ -82,7 +82,7 @@ def test_messages_survive_the_wire() -> None:
         (b'{"x":' + b"[" * 60_000, "recursion"),
     ],
 )
-def test_what_is_no_message_is_said_precisely(line: bytes, words: str) -> None:
+def test_the_problem_of_an_invalid_message_is_described(line: bytes, words: str) -> None:
     with pytest.raises(ContractError) as caught:
         decode_client(line)
     assert words in str(caught.value)
@@ -98,7 +98,7 @@ def test_any_bytes_give_a_message_or_a_contract_error(line: bytes) -> None:
     assert isinstance(message, Greeting | Request) or message.seq is not None
 
 
-def test_what_we_may_not_send_is_our_own_mistake() -> None:
+def test_an_invalid_message_of_ours_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="Refused"):
         encode(Refused(id=1, problem="busy", detail="x" * MAX_LINE_BYTES))  # type: ignore[arg-type]
     with pytest.raises(ValueError):

@@ -51,7 +51,7 @@ def test_from_down_to_up() -> None:
     assert (core.state, core.run_id) == (LinkState.DOWN, None)
 
 
-def test_another_version_is_told_apart() -> None:
+def test_another_version_is_an_error_of_its_own() -> None:
     core = HalCore(Role.OBSERVER, "")
     core.open()
     with pytest.raises(VersionMismatch, match=f"version 99 .* we {CONTRACT_VERSION}"):
@@ -97,14 +97,14 @@ def test_replays_rise_up_to_the_snapshot_and_come_before_live_events() -> None:
     with pytest.raises(ContractError):
         core.receive(event(10, replayed=True))
     core.receive(event(11))
-    with pytest.raises(ContractError, match="out of place"):
+    with pytest.raises(ContractError, match="out of order"):
         core.receive(event(11, replayed=True))
 
 
 def test_no_replay_beyond_the_snapshot_nor_to_an_observer() -> None:
     with pytest.raises(ContractError):
         core_up(10).receive(event(11, replayed=True))
-    with pytest.raises(ContractError, match="out of place"):
+    with pytest.raises(ContractError, match="out of order"):
         core_up(10, Role.OBSERVER).receive(event(3, replayed=True))
 
 
@@ -114,11 +114,11 @@ def test_each_request_is_answered_once() -> None:
     assert first.id != second.id
     core.receive(Refused(id=second.id, problem=Problem.BUSY))
     core.receive(Done(id=first.id))
-    with pytest.raises(ContractError, match="not asked or is answered"):
+    with pytest.raises(ContractError, match="not requested or is answered"):
         core.receive(Done(id=first.id))
 
 
-def test_ids_go_on_and_old_answers_do_not_count_after_a_reconnection() -> None:
+def test_ids_continue_and_old_answers_do_not_count_after_a_reconnection() -> None:
     core = core_up()
     old = core.request(Withdraw(evse=1))
     core.open()
@@ -150,7 +150,7 @@ def test_only_what_came_is_acknowledged() -> None:
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
-def test_a_number_that_is_none_would_lift_the_cap(number: float) -> None:
+def test_a_number_that_is_not_finite_would_lift_the_cap(number: float) -> None:
     core = core_up()
     with pytest.raises(ValueError, match="SetLimit"):
         core.request(SetLimit(evse=1, power_w=number))

@@ -97,7 +97,7 @@ async def test_down_and_up_again(tmp_path: Path) -> None:
         (b'{"kind":"done","id":1}\n', "an answer to 1"),
     ],
 )
-async def test_a_hal_that_breaks_the_contract_is_left_and_tried_again(
+async def test_a_hal_that_breaks_the_contract_is_disconnected_and_dialled_again(
     tmp_path: Path, lines: bytes, reason: str
 ) -> None:
     async def script(peer: RawPeer) -> None:
@@ -110,7 +110,7 @@ async def test_a_hal_that_breaks_the_contract_is_left_and_tried_again(
         assert watcher.events == []
 
 
-async def test_a_silent_hal_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_silent_hal_is_disconnected(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def script(peer: RawPeer) -> None:
         peer.send(GREETING)
         await peer.closed()
@@ -121,7 +121,7 @@ async def test_a_silent_hal_is_left(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert caplog.text.count("no snapshot within 0.02 s") == 1
 
 
-async def test_an_idle_hal_is_not_left(tmp_path: Path) -> None:
+async def test_an_idle_hal_stays_connected(tmp_path: Path) -> None:
     much_later = asyncio.Event()
 
     async def script(peer: RawPeer) -> None:
@@ -159,7 +159,7 @@ async def test_another_version_is_logged_once_for_each_change(tmp_path: Path, ca
     assert caplog.text.count("version 99") == 1
 
 
-async def test_another_version_is_not_pestered(tmp_path: Path) -> None:
+async def test_another_version_gets_a_long_pause(tmp_path: Path) -> None:
     async def script(peer: RawPeer) -> None:
         peer.send(encode(Greeting(version=99)))
         await peer.closed()
@@ -167,6 +167,6 @@ async def test_another_version_is_not_pestered(tmp_path: Path) -> None:
     timer = ManualTimer()
     async with following(tmp_path / "s", script, timer=timer) as (_, _, server):
         for connections in range(1, 4):
-            await eventually(lambda: timer.pending == [5.0])  # and not one of the usual pauses
+            await eventually(lambda: timer.pending == [5.0])  # not one of the usual pauses
             assert server.connections == connections
             timer.advance(5.0)

@@ -29,6 +29,7 @@ from firmware.contract.messages import (
 )
 from firmware.errors import ContractError
 from firmware.ipc.hal_link import HalLink, LinkState
+from hal.journal import Journal
 from hal.server import HalServer
 from tests.support.sockets import AnsweringCabinet, FixedClock, eventually
 
@@ -71,13 +72,18 @@ def cabinet() -> AnsweringCabinet:
     return AnsweringCabinet()
 
 
-def new_server(cabinet: AnsweringCabinet, path: Path) -> HalServer:
-    return HalServer(cabinet, path=path, clock=FixedClock(), utc=lambda: 0.0)
+def new_server(cabinet: AnsweringCabinet, path: Path, journal: Journal | None = None) -> HalServer:
+    return HalServer(cabinet, path=path, clock=FixedClock(), utc=lambda: 0.0, journal=journal)
 
 
 @pytest.fixture
-async def server(cabinet: AnsweringCabinet, path: Path) -> AsyncIterator[HalServer]:
-    running = new_server(cabinet, path)
+def journal() -> Journal:
+    return Journal()
+
+
+@pytest.fixture
+async def server(cabinet: AnsweringCabinet, path: Path, journal: Journal) -> AsyncIterator[HalServer]:
+    running = new_server(cabinet, path, journal)
     await running.start()
     yield running
     await running.close()
@@ -132,7 +138,7 @@ async def test_asking_while_down_is_an_error(path: Path, listener: Listener) -> 
         client.acknowledge(1)
 
 
-async def test_what_may_not_be_sent_is_not_sent(client: HalLink, server: HalServer, listener: Listener) -> None:
+async def test_an_invalid_command_is_not_sent(client: HalLink, server: HalServer, listener: Listener) -> None:
     await up(client)
     with pytest.raises(ValueError):
         client.request(SetLimit(evse=1, power_w=float("nan")))
@@ -144,7 +150,7 @@ async def test_what_may_not_be_sent_is_not_sent(client: HalLink, server: HalServ
 
 
 async def test_events_come_in_order_and_acknowledged_ones_once(
-    client: HalLink, server: HalServer, listener: Listener, cabinet: AnsweringCabinet, path: Path
+    client: HalLink, server: HalServer, listener: Listener, cabinet: AnsweringCabinet, journal: Journal
 ) -> None:
     await up(client)
     for event in (Plugged(evse=1), EvseSelected(evse=1), CardPresented(uid="04AA")):
@@ -155,10 +161,10 @@ async def test_events_come_in_order_and_acknowledged_ones_once(
     client.acknowledge(3, run_id="an earlier run")  # its 3 was another event
     client.request(PERMIT)
     await eventually(lambda: listener.answers)
-    assert [stamped.seq for stamped in server._journal.unacknowledged()] == [3]
+    assert [stamped.seq for stamped in journal.unacknowledged()] == [3]
 
 
-async def test_the_hal_goes_and_comes_back_with_another_run(
+async def test_the_hal_restarts_with_another_run(
     client: HalLink, listener: Listener, cabinet: AnsweringCabinet, path: Path
 ) -> None:
     first = new_server(cabinet, path)

@@ -23,7 +23,7 @@ decode: Decoder[FromClient] = Decoder(FromClient)
 
 
 class Recorder:
-    """A handler that remembers."""
+    """A handler that records each call."""
 
     def __init__(self) -> None:
         self.open: list[Connection[FromClient]] = []
@@ -89,7 +89,7 @@ async def test_mode_of_the_file_whatever_the_umask(
     await serving.close()
 
 
-async def test_close_takes_the_file_and_the_clients_along(path: Path, handler: Recorder) -> None:
+async def test_close_removes_the_file_and_ends_the_clients(path: Path, handler: Recorder) -> None:
     serving = UnixListener(path, decode, handler)
     await serving.start()
     peer, connection = await connected(path, handler)
@@ -127,18 +127,18 @@ async def test_it_starts_again_after_close(path: Path, handler: Recorder) -> Non
         await serving.close()
 
 
-async def test_what_is_no_socket_stays(path: Path, handler: Recorder) -> None:
+async def test_a_file_that_is_not_a_socket_stays(path: Path, handler: Recorder) -> None:
     path.write_text("precious")
     with pytest.raises(ConfigError, match="not a socket"):
         await UnixListener(path, decode, handler).start()
     assert path.read_text() == "precious"
     path.unlink()
     serving = UnixListener(path, decode, handler)
-    await serving.start()  # the failed start has let go of the lock
+    await serving.start()  # the failed start has released the lock
     await serving.close()
 
 
-async def test_impossible_paths_are_told(tmp_path: Path, handler: Recorder) -> None:
+async def test_impossible_paths_are_reported(tmp_path: Path, handler: Recorder) -> None:
     with pytest.raises(ConfigError, match="107 bytes"):
         await UnixListener(tmp_path / ("x" * 110), decode, handler).start()
     with pytest.raises(ConfigError, match="No such file"):
@@ -154,23 +154,23 @@ async def test_the_peer_uid_decides(path: Path, handler: Recorder, caplog: pytes
         path, decode, handler, allowed_uids=frozenset({1001}), credentials=lambda _: Credentials(77, uids.pop(), 0)
     )
     await serving.start()
-    welcome = [(await connected(path, handler))[0] for _ in range(3)]
+    allowed = [(await connected(path, handler))[0] for _ in range(3)]
     stranger = await RawPeer.connect(path)
     assert await stranger.line() == b""
     assert len(handler.open) == serving.clients == 3
-    assert "uid 1002 (pid 77) is not welcome" in caplog.text
+    assert "uid 1002 (pid 77) is not allowed" in caplog.text
     await serving.close()
-    for peer in (*welcome, stranger):
+    for peer in (*allowed, stranger):
         await peer.close()
 
 
-async def test_the_kernel_says_who_it_is(path: Path, handler: Recorder, listener: UnixListener[FromClient]) -> None:
+async def test_the_kernel_names_the_peer(path: Path, handler: Recorder, listener: UnixListener[FromClient]) -> None:
     peer, connection = await connected(path, handler)
     assert peer_credentials(connection.transport) == Credentials(os.getpid(), os.geteuid(), os.getegid())
     await peer.close()
 
 
-async def test_there_is_room_for_so_many(path: Path, handler: Recorder) -> None:
+async def test_the_number_of_clients_is_limited(path: Path, handler: Recorder) -> None:
     serving = UnixListener(path, decode, handler, max_clients=1)
     await serving.start()
     first, _ = await connected(path, handler)
@@ -184,7 +184,7 @@ async def test_there_is_room_for_so_many(path: Path, handler: Recorder) -> None:
     await third.close()
 
 
-async def test_one_uid_does_not_take_the_place_of_others(path: Path, handler: Recorder) -> None:
+async def test_one_uid_does_not_use_all_connections(path: Path, handler: Recorder) -> None:
     uids = [1002, 1001, 1001, 1001, 1001]
     serving = UnixListener(
         path,
@@ -229,7 +229,7 @@ async def test_a_broken_line_ends_the_connection(
     await peer.close()
 
 
-async def test_nothing_is_heard_after_a_refused_message(
+async def test_nothing_is_received_after_a_refused_message(
     path: Path, handler: Recorder, listener: UnixListener[FromClient]
 ) -> None:
     handler.refuse = True
@@ -240,7 +240,7 @@ async def test_nothing_is_heard_after_a_refused_message(
     await peer.close()
 
 
-async def test_nothing_is_heard_after_we_closed(
+async def test_nothing_is_received_after_closing(
     path: Path, handler: Recorder, listener: UnixListener[FromClient]
 ) -> None:
     handler.hang_up = True
@@ -252,7 +252,7 @@ async def test_nothing_is_heard_after_we_closed(
     await peer.close()
 
 
-async def test_half_a_line_then_gone(path: Path, handler: Recorder, listener: UnixListener[FromClient]) -> None:
+async def test_half_a_line_before_the_end(path: Path, handler: Recorder, listener: UnixListener[FromClient]) -> None:
     peer, _ = await connected(path, handler)
     peer.send(b'{"kind":"acknowledge","seq":1}\n{"kind":"ackn')
     await peer.close()
@@ -269,7 +269,7 @@ async def test_a_byte_at_a_time(path: Path, handler: Recorder, listener: UnixLis
     await peer.close()
 
 
-async def test_a_peer_that_does_not_read_is_cut_and_holds_up_nobody(
+async def test_a_peer_that_does_not_read_is_cut_and_delays_no_other(
     path: Path, handler: Recorder, listener: UnixListener[FromClient]
 ) -> None:
     lazy, lazy_end = await connected(path, handler)
@@ -292,7 +292,7 @@ async def test_a_peer_that_does_not_read_is_cut_and_holds_up_nobody(
     await good.close()
 
 
-async def test_close_does_not_wait_for_ever_for_a_reader(
+async def test_close_does_not_wait_for_a_reader_without_end(
     path: Path, handler: Recorder, listener: UnixListener[FromClient]
 ) -> None:
     lazy, end = await connected(path, handler)

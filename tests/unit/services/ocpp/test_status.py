@@ -27,7 +27,7 @@ def test_before_anything(bench: StationBench) -> None:
     state = now(bench)
     assert (state.connected, state.registration, state.slot, state.security_profile) == (False, None, None, None)
     assert state.last_contact_mono_s is None
-    assert [evse.status for evse in state.evses] == ["Faulted", "Faulted"]  # nobody vouches for the hardware yet
+    assert [evse.status for evse in state.evses] == ["Faulted", "Faulted"]  # the HAL has not reported yet
 
 
 def test_connected_and_charging(bench: StationBench) -> None:

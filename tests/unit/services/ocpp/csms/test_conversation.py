@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Link and peer together against a CSMS that answers wrongly: every call of ours ends, every frame of theirs is met."""
+"""Link and peer together against a CSMS that answers wrongly: every call ends, every frame is handled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.csms import CallFailed, Fault, ScriptedCsms
 
 
 class _Station:
-    """As little of a station as will talk: answers ClearCache, and calls when told to."""
+    """A minimal station: answers ClearCache, and sends a Heartbeat for each `call`."""
 
     def __init__(self, url: str) -> None:
         self.peer = RpcPeer(supported={"ClearCache"})

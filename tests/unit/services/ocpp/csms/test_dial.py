@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attempt to reach a CSMS: what goes into the handshake, and what each failure is called."""
+"""One attempt to connect to a CSMS: the contents of the handshake, and the kind of each failure."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ async def test_the_handshake_of_profile_1() -> None:
 async def test_credentials_that_a_server_repeats_are_not_logged() -> None:
     async def repeat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        said = head.split("Authorization: Basic ")[1].split("\r\n")[0]
-        writer.write(f"HTTP/1.1 101 Switching Protocols\r\nConnection: {said}\r\n\r\n".encode())
+        token = head.split("Authorization: Basic ")[1].split("\r\n")[0]
+        writer.write(f"HTTP/1.1 101 Switching Protocols\r\nConnection: {token}\r\n\r\n".encode())
         writer.close()
 
     async with await asyncio.start_server(repeat, "127.0.0.1", 0) as server:
@@ -112,7 +112,7 @@ async def test_profile_1_without_a_password_is_not_dialled() -> None:
 
 @pytest.mark.parametrize(("scheme", "security_profile"), [("ws", 2), ("ws", 3), ("wss", 0), ("wss", 1)])
 async def test_a_scheme_of_another_profile_is_not_dialled(scheme: str, security_profile: int) -> None:
-    """A00.FR.001: no password on an open line."""
+    """A00.FR.001: no unencrypted password."""
     async with ScriptedCsms() as csms:
         error = await _failure(csms.url.replace("ws:", f"{scheme}:"), security_profile=security_profile)
         assert error.kind == "tls"
@@ -132,7 +132,7 @@ async def test_a_scheme_of_another_profile_is_not_dialled(scheme: str, security_
         (Fault.WRONG_SUBPROTOCOL, "protocol", ""),
     ],
 )
-async def test_what_a_rude_csms_is_called(fault: Fault, kind: str, reason: str) -> None:
+async def test_the_kind_of_failure_of_a_rude_csms(fault: Fault, kind: str, reason: str) -> None:
     async with ScriptedCsms() as csms:
         csms.fail(fault)
         error = await _failure(csms.url)
@@ -150,7 +150,7 @@ async def test_a_slow_handshake_ends_in_time(fault: Fault) -> None:
         assert (error.kind, error.reason) == ("timeout", "no connection within 0.1 s")
 
 
-async def test_nobody_listens() -> None:
+async def test_no_server_listens() -> None:
     async with ScriptedCsms() as csms:
         url = csms.url
     assert (await _failure(url)).kind == "unreachable"
@@ -161,7 +161,7 @@ async def test_a_name_that_is_not_found() -> None:
 
 
 @pytest.mark.parametrize("url", ["ws://csms:99999/ocpp", "ws://:9000/ocpp", "ws://[::1/ocpp"])
-async def test_a_url_that_is_none(url: str) -> None:
+async def test_an_invalid_url(url: str) -> None:
     assert (await _failure(url)).kind == "protocol"
 
 
@@ -175,7 +175,7 @@ async def test_profile_2(tls_files: Path, tmp_path: Path) -> None:
 
 
 async def test_a_reconnection_resumes_the_session(tls_files: Path, tmp_path: Path) -> None:
-    """The answer to the WebSocket handshake is all that has to be read for it."""
+    """For that it is enough to read the answer to the WebSocket handshake."""
     resumed, tls = [], contexts(tls_files, tmp_path)
     async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
         for _ in range(3):
@@ -207,7 +207,7 @@ async def test_a_certificate_that_does_not_prove_the_csms(
 
 @contextlib.contextmanager
 def _blocking_tls_server(context: ssl.SSLContext) -> Iterator[str]:
-    """The server of asyncio hangs up without the alert that says why, so this one does it by hand."""
+    """asyncio's server closes without the alert that gives the reason, so this one sends it itself."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -237,7 +237,7 @@ async def test_a_csms_with_other_ciphers_only(tls_files: Path, tmp_path: Path) -
 
 
 async def test_a_csms_with_an_old_version_only(tls_files: Path) -> None:
-    """A00.FR.316; 1.2 plays the old version, as OpenSSL may no longer speak an older one."""
+    """A00.FR.316; 1.2 stands in for the old version, as OpenSSL may not support an older one."""
 
     def only_tls_1_3(profile: NetworkProfile) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(tls_files / "root.pem"))
@@ -262,7 +262,7 @@ async def test_a_csms_without_tls(tls_files: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("security_profile", [2, 3])
-async def test_without_certificates_nobody_is_dialled(security_profile: int) -> None:
+async def test_without_certificates_no_csms_is_dialled(security_profile: int) -> None:
     assert (await _failure("wss://localhost:9/ocpp", security_profile=security_profile)).kind == "tls"
 
 
@@ -300,7 +300,7 @@ def test_whatever_a_server_answers_is_a_failure_of_a_known_kind(head: bytes) -> 
 
 
 async def test_a_csms_that_pings_without_end_and_reads_no_pong_is_dropped() -> None:
-    """Pongs leave unasked, and what is not read waits in our memory."""
+    """Pongs are sent automatically, and wait in our memory until they are read."""
     floods: list[asyncio.Task[None]] = []
 
     async def flood(writer: asyncio.StreamWriter) -> None:

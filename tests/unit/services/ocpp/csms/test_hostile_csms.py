@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A CSMS that means no good and knows its schemas: absurd requests, absurd answers, and floods of both.
+"""A hostile CSMS that knows the schemas: absurd requests, absurd answers, and floods of both.
 
-Whatever it does, each request has exactly one answer, no answer is our own mistake (InternalError), the HAL is asked
-nothing that breaks its contract, and the station works again when a sensible CSMS comes.
+In each case, every request has exactly one answer, no answer is an InternalError, the HAL gets no command that breaks
+its contract, and the station works again with a normal CSMS.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _fuzz = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_t
 
 
 class _Anything:
-    """`Firmware` that find nothing wrong: what is behind them is to be reached."""
+    """`Firmware` that accepts everything, so that the code behind its checks is reached."""
 
     def signer_problem(self, certificate: str, utc: float | None) -> str | None:
         return None
@@ -67,7 +67,7 @@ def _bench(folder: Path, product_name: str = "c7am-400-cc") -> StationBench:
 
 
 def _ask(bench: StationBench, action: str, payload: Any) -> Any:
-    """One request; checks all that has to hold for its answer."""
+    """One request; checks everything that must be true of its answer."""
     before, asked = len(bench.frames), len(bench.commands)
     answer = bench.call(action, payload)
     answers = [frame for frame in bench.frames[before:] if frame[0] in (3, 4)]
@@ -79,7 +79,7 @@ def _ask(bench: StationBench, action: str, payload: Any) -> Any:
 
 
 def _check_sane(bench: StationBench) -> None:
-    """A power cut later, with a CSMS that behaves, it charges."""
+    """After a power cut, with a normal CSMS, the station works."""
     bench.answers.clear()
     bench.power_cut()
     bench.up()
@@ -127,7 +127,7 @@ def _setting(place: tuple[str, str, str, str], value: str, evse: int) -> dict[st
 @settings(_fuzz, max_examples=30)
 @given(data=st.data(), name=st.sampled_from(PRODUCTS))
 def test_whatever_it_sets(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, name: str) -> None:
-    """Every variable there is, to whatever comes to its mind: what is taken can be lived with."""
+    """Every variable, to arbitrary values: the station works with each value that it accepts."""
     bench = _bench(tmp_path_factory.mktemp("sets"), name)
     places = st.sampled_from(_addresses(name))
     settings_ = data.draw(st.lists(st.builds(_setting, places, TEXTS, st.sampled_from((0, 0, 1))), min_size=1))
@@ -165,7 +165,7 @@ def test_whatever_it_answers(tmp_path_factory: pytest.TempPathFactory, data: st.
 
 @st.composite
 def _mutated(draw: st.DrawFn, pem: str) -> str:
-    """The text changed, or what is inside it."""
+    """The text changed, or its decoded contents."""
     place = draw(st.integers(0, 9999))  # lengths differ from run to run, as keys and signatures do
     if draw(st.booleans()):
         at = place % len(pem)
@@ -179,7 +179,7 @@ def _mutated(draw: st.DrawFn, pem: str) -> str:
 @settings(_fuzz, max_examples=30)
 @given(data=st.data())
 def test_whatever_it_makes_of_a_certificate(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    """What is taken is the certificate that was signed, whatever stands around it; nothing else is."""
+    """Only the certificate that was signed is accepted, whatever text surrounds it."""
     bench = _bench(tmp_path_factory.mktemp("certificates"))
     store = bench.context.certificates
     store.install_root("CSMSRootCertificate", ROOT.pem, None)
@@ -255,16 +255,16 @@ def test_a_flood_of_reports_is_refused_before_it_crowds_out_what_happens(tmp_pat
 
 
 def test_a_flood_of_bad_certificates_is_summed_up(tmp_path: Path) -> None:
-    """Each would be a security event, which is critical, on the disk, and kept until the CSMS takes it."""
+    """Each would be a critical security event, stored until the CSMS accepts it."""
     bench = _bench(tmp_path)
     for _ in range(500):
         assert bench.call("CertificateSigned", {"certificateChain": "x"})["status"] == "Rejected"
     bench.advance(61)
-    told = [each for each in bench.sent("SecurityEventNotification") if "StationCertificate" in each["type"]]
-    assert len(told) == 11
-    assert told[-1]["techInfo"] == "490 more"
+    reported = [each for each in bench.sent("SecurityEventNotification") if "StationCertificate" in each["type"]]
+    assert len(reported) == 11
+    assert reported[-1]["techInfo"] == "490 more"
     assert bench.call("CertificateSigned", {"certificateChain": "x"})["status"] == "Rejected"
-    assert len(bench.sent("SecurityEventNotification")) == len(told) + 2  # and that of the start
+    assert len(bench.sent("SecurityEventNotification")) == len(reported) + 2  # and that of the start
 
 
 def test_what_it_never_takes_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,12 +278,12 @@ def test_what_it_never_takes_fills_no_disk(tmp_path: Path, monkeypatch: pytest.M
     bench.plug(1)
     bench.context.emit(Authorised(1, TOKEN))
     bench.handle(bench.station.on_time)
-    assert bench.context.outbox.has_messages()  # a transaction's are always kept
+    assert bench.context.outbox.has_messages()  # those of a transaction are always kept
     del bench.answers["SecurityEventNotification"]
     bench.advance(31)
     assert bench.events[0]["eventType"] == "Started"
-    told = {event["type"] for event in bench.sent("SecurityEventNotification")}
-    assert len(told) == 1 + 20  # of the start, and as many as there was room for
+    reported = {event["type"] for event in bench.sent("SecurityEventNotification")}
+    assert len(reported) == 1 + 20  # of the start, and as many as fit
 
 
 def test_a_million_settings_take_the_room_of_one(tmp_path: Path) -> None:

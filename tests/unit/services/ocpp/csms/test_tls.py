@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a TLS scanner would see of the station, and which CSMSs it goes on with: real handshakes over the loopback."""
+"""What a TLS scanner sees of the station, and which CSMSs it accepts: real handshakes over the loopback."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ def trust(tmp_path: Path) -> Trust:
 
 @contextlib.asynccontextmanager
 async def _listening(context: ssl.SSLContext) -> AsyncIterator[tuple[int, list[bytes]]]:
-    """A server; what it received is kept, so that a test can tell that nothing was said to it."""
-    heard: list[bytes] = []
+    """A server and what it has received, so that a test can check that nothing was sent to it."""
+    received: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            heard.append(await reader.read(100))
+            received.append(await reader.read(100))
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     async with server:
-        yield server.sockets[0].getsockname()[1], heard
+        yield server.sockets[0].getsockname()[1], received
 
 
 async def _connect(
     trust: Trust, server: ssl.SSLContext, host: str = "localhost", profile: NetworkProfile = PROFILE_2
 ) -> ssl.SSLObject:
     """A handshake and a byte; raises what the station's side raised."""
-    async with _listening(server) as (port, heard):
+    async with _listening(server) as (port, received):
         try:
             _, writer = await asyncio.open_connection(
                 "127.0.0.1", port, ssl=trust.contexts(profile), server_hostname=host
             )
         except ssl.SSLError:
             await asyncio.sleep(0)
-            assert not any(heard), "something was said to a CSMS that is not trusted"
+            assert not any(received), "something was sent to a CSMS that is not trusted"
             raise
         peer: ssl.SSLObject = writer.get_extra_info("ssl_object")
         writer.write(b"!")
@@ -78,7 +78,7 @@ async def _refused(trust: Trust, server: ssl.SSLContext, host: str = "localhost"
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_versions_that_are_spoken(trust: Trust, version: ssl.TLSVersion) -> None:
+async def test_supported_versions(trust: Trust, version: ssl.TLSVersion) -> None:
     server = trust.server()
     server.minimum_version = server.maximum_version = version  # A00.FR.313
     assert (await _connect(trust, server)).version() == version.name.replace("_", ".")
@@ -157,7 +157,7 @@ def test_what_a_scanner_sees(trust: Trust, name: str, suites: set[str]) -> None:
     assert {15, 42, 65281}.isdisjoint(hello.extensions), "heartbeat, early data or renegotiation is offered"
     schemes = hello.extensions[13][2:]
     hashes_used = {schemes[place] for place in range(0, len(schemes), 2)}
-    assert not hashes_used.intersection({1, 2}), "signatures with MD5 or SHA-1 are taken"  # A00.FR.504
+    assert not hashes_used.intersection({1, 2}), "signatures with MD5 or SHA-1 are accepted"  # A00.FR.504
 
 
 @pytest.mark.parametrize("suite", tuple(CIPHERS)[2:])
@@ -177,7 +177,7 @@ async def test_the_pair_for_rsa_where_the_product_has_it(trust: Trust, suite: st
 @pytest.mark.parametrize(
     "suites", ["ECDHE-ECDSA-AES256-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-AES128-GCM-SHA256"]
 )
-async def test_a_server_with_other_suites_gets_nowhere(trust: Trust, suites: str) -> None:
+async def test_a_server_with_other_suites_is_refused(trust: Trust, suites: str) -> None:
     server = trust.server(key=rsa.generate_private_key(65537, 2048) if "ECDHE-RSA" in suites else None)
     server.maximum_version = ssl.TLSVersion.TLSv1_2
     server.set_ciphers(suites)
@@ -185,7 +185,7 @@ async def test_a_server_with_other_suites_gets_nowhere(trust: Trust, suites: str
         await _connect(trust, server)
 
 
-def test_a_suite_that_ocpp_does_not_name_is_a_mistake_in_the_product(trust: Trust) -> None:
+def test_a_suite_that_ocpp_does_not_define_is_an_error_in_the_product(trust: Trust) -> None:
     with pytest.raises(ConfigError, match="TLS_NULL"):
         TlsContexts(trust.store, ["TLS_NULL"], utc=lambda: None)
 
@@ -229,13 +229,13 @@ async def test_a_root_of_the_same_name_with_another_key(trust: Trust) -> None:
     assert "failure" in await _refused(trust, trust.server(Pki("Test Root", now=TODAY)))
 
 
-async def test_a_manufacturer_root_is_nobody_here(trust: Trust) -> None:
+async def test_a_manufacturer_root_does_not_count(trust: Trust) -> None:
     maker = Pki("Maker", now=TODAY)
     trust.store.install_root("ManufacturerRootCertificate", maker.pem, None)
     assert "issuer" in await _refused(trust, trust.server(maker))
 
 
-async def test_without_any_root_nobody_is_trusted(trust: Trust) -> None:
+async def test_without_any_root_no_csms_is_trusted(trust: Trust) -> None:
     assert trust.store.delete(trust.store.roots(KIND)[0].hash_data()) == "Accepted"
     assert "issuer" in await _refused(trust, trust.server())
 
@@ -259,7 +259,7 @@ async def test_the_common_name_does_not_count_beside_others(trust: Trust) -> Non
     assert "ostname mismatch" in await _refused(trust, server, "csms.example.com")  # RFC 2818, 3.1
 
 
-async def test_a_chain_that_has_no_end_is_not_read_to_it(trust: Trust) -> None:
+async def test_an_endless_chain_is_not_read_to_its_end(trust: Trust) -> None:
     chain, key = trust.root.server(trust.folder)
     certificate = chain.read_text()
     others = "".join(Pki(f"Sub-CA {number}", now=TODAY).pem for number in range(8))
@@ -311,7 +311,7 @@ async def test_the_stations_clock_counts_and_not_the_systems(trust: Trust) -> No
     assert "expired" in await _refused(trust, server)
 
 
-async def test_the_period_in_which_the_csms_would_be_taken(trust: Trust) -> None:
+async def test_the_period_in_which_the_csms_would_be_accepted(trust: Trust) -> None:
     await _connect(trust, trust.server(starts=-0.5, days=10))
     period = int((TODAY - timedelta(days=0.5)).timestamp()), int((TODAY + timedelta(days=9.5)).timestamp())
     assert trust.contexts.period == period
@@ -329,7 +329,7 @@ async def test_an_unset_clock_decides_nothing(trust: Trust) -> None:
 # -- profile 3 and the life of contexts ------------------------------------------------------------------------------
 
 
-async def test_the_station_shows_its_certificate(trust: Trust) -> None:
+async def test_the_station_presents_its_certificate(trust: Trust) -> None:
     csr = trust.store.station.request("SN-1", "Operator")
     trust.store.station.install_chain(trust.root.sign_request(csr), None, "SN-1")
     server = trust.server()
@@ -366,7 +366,7 @@ async def test_a_new_root_is_trusted_at_once(trust: Trust) -> None:
     await _connect(trust, trust.server(other))
 
 
-async def test_the_replaced_root_goes_when_its_successor_has_proved_itself(trust: Trust) -> None:
+async def test_the_replaced_root_is_removed_once_its_successor_works(trust: Trust) -> None:
     successor = Pki("Successor", now=TODAY, parent=trust.root)
     trust.store.install_root(KIND, successor.pem, None, signed_by_old=True)
     await _connect(trust, trust.server())  # M05.FR.14: the old one still counts
@@ -378,7 +378,7 @@ async def test_the_replaced_root_goes_when_its_successor_has_proved_itself(trust
 
 
 async def test_where_the_replaced_root_no_longer_counts(trust: Trust) -> None:
-    """M05.FR.15: another CSMS has to show the successor; M05.FR.16: the old one may go on with what it has."""
+    """M05.FR.15: another CSMS has to use the successor; M05.FR.16: the old one may keep its certificate."""
     successor = Pki("Successor", now=TODAY, parent=trust.root)
     trust.store.install_root(KIND, successor.pem, None, signed_by_old=True)
     elsewhere = NetworkProfile(slot=2, url="wss://localhost:2/ocpp", security_profile=2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions that are taken up again: real handshakes, and what must not be passed by with them."""
+"""Resumed sessions: real handshakes, and the checks that a resumption must not bypass."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def trust(tmp_path: Path) -> Trust:
 
 
 class Csms:
-    """Answers a byte with a byte; `resumed` says of each handshake whether it took up a session."""
+    """Answers a byte with a byte; `resumed` has for each handshake whether it resumed a session."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.resumed: list[bool] = []
 
     async def visit(self, trust: Trust, profile: NetworkProfile = PROFILE_2, host: str = "localhost") -> bool:
-        """One connection, and whether the station says that it was resumed."""
+        """One connection. Returns whether the station's side was resumed."""
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", self.port, ssl=trust.contexts(profile), server_hostname=host
         )
@@ -62,13 +62,13 @@ async def listening(context: ssl.SSLContext) -> AsyncIterator[Csms]:
 
 
 @VERSIONS
-async def test_each_connection_builds_on_the_one_before(trust: Trust, version: ssl.TLSVersion) -> None:
+async def test_each_connection_resumes_the_one_before(trust: Trust, version: ssl.TLSVersion) -> None:
     server = trust.server()
     server.maximum_version = version
     async with listening(server) as csms:
         assert [await csms.visit(trust) for _ in range(4)] == [False, True, True, True]
         assert csms.resumed == [False, True, True, True]
-    assert len(trust.contexts.verified_by) == 2, "the chain of the first handshake stands for the later ones"
+    assert len(trust.contexts.verified_by) == 2, "the chain of the first handshake is that of the later ones"
 
 
 async def test_sessions_without_tickets(trust: Trust) -> None:
@@ -87,7 +87,7 @@ async def test_a_csms_that_gives_no_sessions(trust: Trust) -> None:
 
 
 @VERSIONS
-async def test_a_csms_that_has_forgotten_it(trust: Trust, version: ssl.TLSVersion) -> None:
+async def test_a_csms_that_has_lost_the_session(trust: Trust, version: ssl.TLSVersion) -> None:
     for _ in range(2):
         server = trust.server()
         server.maximum_version = version
@@ -96,7 +96,7 @@ async def test_a_csms_that_has_forgotten_it(trust: Trust, version: ssl.TLSVersio
 
 
 @VERSIONS
-async def test_periods_are_judged_again(trust: Trust, version: ssl.TLSVersion) -> None:
+async def test_periods_are_checked_again(trust: Trust, version: ssl.TLSVersion) -> None:
     server = trust.server(days=10)
     server.maximum_version = version
     async with listening(server) as csms:
@@ -109,7 +109,7 @@ async def test_periods_are_judged_again(trust: Trust, version: ssl.TLSVersion) -
 
 
 async def test_the_period_of_an_intermediate_counts_too(trust: Trust) -> None:
-    """Which a resumed handshake does not show any more: the kept chain does."""
+    """It is not part of a resumed handshake, but of the kept chain."""
     middle = Pki("Sub-CA", now=TODAY - timedelta(days=3640), parent=trust.root)
     middle.now = TODAY
     async with listening(trust.server(middle)) as csms:
@@ -119,7 +119,7 @@ async def test_the_period_of_an_intermediate_counts_too(trust: Trust) -> None:
             await csms.visit(trust)
 
 
-async def test_what_an_unset_clock_let_pass_is_caught_when_it_is_set(trust: Trust) -> None:
+async def test_a_certificate_accepted_without_a_clock_is_refused_once_it_is_set(trust: Trust) -> None:
     trust.utc = None
     async with listening(trust.server(starts=-20, days=10)) as csms:
         await csms.visit(trust)
@@ -128,7 +128,7 @@ async def test_what_an_unset_clock_let_pass_is_caught_when_it_is_set(trust: Trus
             await csms.visit(trust)
 
 
-async def test_wildcards_are_judged_again(trust: Trust) -> None:
+async def test_wildcards_are_checked_again(trust: Trust) -> None:
     trust.wildcards = True
     async with listening(trust.server(host="*.example.com")) as csms:
         await csms.visit(trust, host="csms.example.com")
@@ -146,7 +146,7 @@ async def test_a_deleted_root_ends_its_sessions(trust: Trust) -> None:
 
 
 async def test_a_session_of_a_connection_that_is_older_than_the_change(trust: Trust) -> None:
-    """It is still open while the root goes, and reads on: its session must not come back into use."""
+    """It is still open while the root is deleted, and keeps reading: its session must not be used again."""
     async with listening(trust.server()) as csms:
         context = trust.contexts(PROFILE_2)
         reader, writer = await asyncio.open_connection("127.0.0.1", csms.port, ssl=context, server_hostname="localhost")
@@ -163,7 +163,7 @@ async def test_a_session_of_a_connection_that_is_older_than_the_change(trust: Tr
     [PROFILE_3, NetworkProfile(slot=2, url="wss://localhost:2/ocpp", security_profile=2)],
     ids=["profile 3", "another endpoint"],
 )
-async def test_another_profile_begins_anew(trust: Trust, other: NetworkProfile) -> None:
+async def test_another_profile_starts_a_new_session(trust: Trust, other: NetworkProfile) -> None:
     csr = trust.store.station.request("SN-1", "Operator")
     trust.store.station.install_chain(trust.root.sign_request(csr), None, "SN-1")
     async with listening(trust.server()) as csms:
@@ -172,8 +172,8 @@ async def test_another_profile_begins_anew(trust: Trust, other: NetworkProfile) 
         assert await csms.visit(trust, other)
 
 
-async def test_a_new_station_certificate_is_shown(trust: Trust) -> None:
-    """A02.FR.08: a resumed handshake would go on with the identity of the old one."""
+async def test_a_new_station_certificate_is_presented(trust: Trust) -> None:
+    """A02.FR.08: a resumed handshake would keep the identity of the old one."""
     trust.store.station.install_chain(trust.root.sign_request(trust.store.station.request("SN-1", "O")), None, "SN-1")
     async with listening(trust.server()) as csms:
         await csms.visit(trust, PROFILE_3)
