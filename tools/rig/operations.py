@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from drivers.simulated.world.car import Misbehaviour
+from drivers.simulated.world.garage import Amperes, CarOrder, Kilowatts, Percent
 from firmware.contract import Fault
 
 __all__ = [
@@ -63,12 +64,7 @@ class OperationError(Exception):
 
 
 Evse: TypeAlias = Annotated[int, Meta(ge=1, le=99)]
-Percent: TypeAlias = Annotated[float, Meta(ge=0, le=100)]
 Uid: TypeAlias = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){1,10}$")]
-Capacity: TypeAlias = Annotated[float, Meta(ge=1, le=2000)]
-Kilowatts: TypeAlias = Annotated[float, Meta(ge=0, le=2000)]
-Amperes: TypeAlias = Annotated[float, Meta(ge=0, le=2000)]
-Volts: TypeAlias = Annotated[float, Meta(ge=50, le=1500)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=3600)]
 
 
@@ -114,22 +110,9 @@ class PressStop(_Operation, frozen=True):
     evse: Evse
 
 
-class NewCar(_Operation, frozen=True):
-    """The car that comes; what is not named is that of the outlet's usual car."""
-
-    soc_percent: Percent | None = None
-    target_soc_percent: Percent | None = None
-    capacity_kwh: Capacity | None = None
-    max_kw: Kilowatts | None = None
-    max_v: Volts | None = None
-    max_a: Amperes | None = None
-    evcc_id: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{1,40}$")] | None = None
-    ready: bool = True
-
-
 class PlugIn(_Operation, frozen=True):
     evse: Evse
-    car: NewCar = NewCar()
+    car: CarOrder = CarOrder()
 
 
 class PlugOut(_Operation, frozen=True):

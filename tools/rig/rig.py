@@ -19,7 +19,6 @@ from msgspec import UNSET
 from drivers.simulated.world.board import BoardState
 from drivers.simulated.world.car import Car
 from drivers.simulated.world.evse import Evse
-from drivers.simulated.world.garage import CarOrder
 from drivers.simulated.world.world import ContactorMoved, Happening, PageShown, RebootRequested, World, WorldRefused
 from firmware.clock import Clock
 from firmware.contract import BootCause, Fault
@@ -262,20 +261,7 @@ class Rig:
         self.world.touch(operation.evse, stop=True)
 
     def _plug_in(self, operation: op.PlugIn) -> None:
-        car = operation.car
-        self.world.plug_in(
-            operation.evse,
-            CarOrder(
-                soc_percent=car.soc_percent,
-                target_soc_percent=car.target_soc_percent,
-                capacity_kwh=car.capacity_kwh,
-                max_kw=car.max_kw,
-                max_v=car.max_v,
-                max_a=car.max_a,
-                evcc_id=None if car.evcc_id is None else car.evcc_id.upper(),
-                ready=car.ready,
-            ),
-        )
+        self.world.plug_in(operation.evse, operation.car)
 
     def _plug_out(self, operation: op.PlugOut) -> None:
         self.world.plug_out(operation.evse, force=operation.force)

@@ -4,27 +4,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta, Struct
 
 from drivers.simulated.world.battery import Battery
 from drivers.simulated.world.car import Car
 
-__all__ = ["CarOrder", "make_car"]
+__all__ = ["Amperes", "CarOrder", "Kilowatts", "Percent", "make_car"]
+
+Percent: TypeAlias = Annotated[float, Meta(ge=0, le=100)]
+Kilowatts: TypeAlias = Annotated[float, Meta(ge=0, le=2000)]
+Amperes: TypeAlias = Annotated[float, Meta(ge=0, le=2000)]
 
 TARGET_SOC = 80.0
 """EV drivers leave at 80 per cent; those who arrive with more charge to 100."""
 
 
-@dataclass(frozen=True, slots=True)
-class CarOrder:
-    """What differs from the EVSE's usual car; None: nothing."""
+class CarOrder(Struct, frozen=True, forbid_unknown_fields=True):
+    """What differs from the EVSE's usual car (None: nothing); the `car` of the control socket's `plug_in`."""
 
-    soc_percent: float | None = None
-    target_soc_percent: float | None = None
-    capacity_kwh: float | None = None
-    max_kw: float | None = None
-    max_v: float | None = None
-    max_a: float | None = None
-    evcc_id: str | None = None
+    soc_percent: Percent | None = None
+    target_soc_percent: Percent | None = None
+    capacity_kwh: Annotated[float, Meta(ge=1, le=2000)] | None = None
+    max_kw: Kilowatts | None = None
+    max_v: Annotated[float, Meta(ge=50, le=1500)] | None = None
+    max_a: Amperes | None = None
+    evcc_id: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{1,40}$")] | None = None
     ready: bool = True
 
 
@@ -55,7 +61,7 @@ def make_car(evse: int, order: CarOrder) -> Car:
         battery=battery,
         max_kw=model.max_kw if order.max_kw is None else order.max_kw,
         max_a=model.max_a if order.max_a is None else order.max_a,
-        evcc_id=order.evcc_id or model.evcc_id,
+        evcc_id=(order.evcc_id or model.evcc_id).upper(),
         target_soc_percent=order.target_soc_percent or target_soc(soc),
         ready=order.ready,
     )

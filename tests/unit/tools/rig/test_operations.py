@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from drivers.simulated.world.car import Misbehaviour
+from drivers.simulated.world.garage import CarOrder
 from firmware.contract import Fault
 from tools.rig import operations as op
 from tools.rig.operations import NO_ID, OPERATIONS, Operation, OperationError, parse
@@ -48,7 +49,7 @@ GOOD: list[tuple[dict[str, Any], Operation]] = [
         },
         op.PlugIn(
             evse=1,
-            car=op.NewCar(
+            car=CarOrder(
                 soc_percent=50, capacity_kwh=60, max_kw=100, max_v=400, max_a=300, evcc_id="0102AB", ready=False
             ),
         ),
