@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""N Diagnostics: log uploads (N01) and what is kept about a customer (N09, N10).
+"""N Diagnostics: log uploads (N01) and the data stored about a customer (N09, N10).
 
-One upload at a time. The job is not durable: after a restart the CSMS is told that the upload that was under way has
-failed, and may ask again. What is kept about a customer is the authorization cache and the transactions that run;
-transaction messages that wait for the CSMS are its own data and leave as they are. A customerIdentifier (C-14) is the
-group that the CSMS gave the customer's tokens; of customer certificates nothing is kept.
+There is one upload at a time. It does not survive a restart: the CSMS is notified that it has failed, and may request
+it again. Stored about a customer are entries of the authorization cache and the running transactions; queued
+transaction messages are the CSMS's own data and are neither reported nor cleared. A customerIdentifier (C-14) is the
+group that the CSMS gave the customer's tokens. Customer certificates are not stored.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from services.ocpp.background import Cancel, Outcome, Report, Task
 from services.ocpp.context import Block, Context, TriggerAnswer
 from services.ocpp.device_model import keys
 from services.ocpp.diagnostics.archive import Period
+from services.ocpp.diagnostics.documents import documents, secrets
 from services.ocpp.diagnostics.upload import LogUpload, NotUploaded, UploadAttempt, Uploaded
 from services.ocpp.id_tokens import is_group, same_token
 from services.ocpp.key_values import Key
@@ -45,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 _RETRIES = 2
 _RETRY_INTERVAL_S = 30.0
-"""When the CSMS leaves them to us."""
+"""Where the request does not give them."""
 _MAX_DATA_CHARS = 512
 """NotifyCustomerInformationRequest.data"""
 _REFERENCES = ("idToken", "customerCertificate", "customerIdentifier")
@@ -61,8 +62,8 @@ _FAILURES: dict[Kind, UploadLogStatusEnumType] = {
 class _Upload:
     request_id: int
     task: Task
-    told: bool = False
-    """The CSMS knows that it has begun."""
+    announced: bool = False
+    """`Uploading` was sent."""
 
 
 class Diagnostics(Block):
@@ -73,8 +74,9 @@ class Diagnostics(Block):
         super().__init__(context)
         self._upload: _Upload | None = None
         self._interrupted: int | None = None
+        """requestId of an upload that the last restart ended."""
         self._busy = False
-        """What resets were told last."""
+        """Last value sent with `TaskUnderWay`."""
 
     def start(self, now: float) -> None:
         self._interrupted = self.context.key_values.get(Key.LOG_UPLOAD)
@@ -97,14 +99,14 @@ class Diagnostics(Block):
         cancelled = self._upload
         if cancelled is not None:  # N01.FR.12, N01.FR.20
             self.context.tasks.append(Cancel(cancelled.task))
-            self._tell_end("AcceptedCanceled", cancelled.request_id)
+            self._send_final_status("AcceptedCanceled", cancelled.request_id)
         self.context.key_values.put(Key.LOG_UPLOAD, request["requestId"])
         order = self._order(request, now)
         self._upload = _Upload(request["requestId"], self.start_task(order))  # N01.FR.02
         return {"status": "AcceptedCanceled" if cancelled else "Accepted", "filename": order.name}  # N01.FR.01
 
     def _problem(self, request: GetLogRequest, now: float) -> str | None:
-        if self.context.registration.status != "Accepted":  # B02.FR.02: its status could not be told
+        if self.context.registration.status != "Accepted":  # B02.FR.02: its status could not be sent
             return "CSNotAccepted"
         if self._upload is not None and not self.context.product.features.cancel_log_upload:  # C-57
             return "InvalidMessageSeq"
@@ -120,11 +122,11 @@ class Diagnostics(Block):
             return "InvalidValue"
         ends = [end for end in (period.latest, self.context.time.known_utc(now)) if end is not None]
         if period.oldest is not None and any(period.oldest > end for end in ends):
-            return "InvalidValue"  # N01.FR.05: there is no log of such a time
+            return "InvalidValue"  # N01.FR.05: there is no log of that time
         return "NotFound" if request["logType"] == "SecurityLog" and self._is_before_the_log(period) else None
 
     def _is_before_the_log(self, period: Period) -> bool:
-        """N01.FR.05: what the security log has forgotten, or never knew. Diagnostics are more than their log files."""
+        """N01.FR.05: the period ends before the oldest entry. Diagnostics, more than logs, have no such limit."""
         begins = None if period.latest is None else self.context.security_log.begins()
         return begins is not None and not Period(latest=period.latest).admits(begins[:19])
 
@@ -142,87 +144,36 @@ class Diagnostics(Block):
                 float(request.get("retryInterval", _RETRY_INTERVAL_S)),
             ),
             period=_period(request),
-            documents={} if security else self._documents(now),
-            secrets=tuple(self._secrets()),
+            documents={} if security else documents(self.context, now),
+            secrets=secrets(self.context.model),
         )
-
-    def _secrets(self) -> list[str]:
-        return [
-            attribute.text
-            for variable in self.context.model.variables.values()
-            for attribute in variable.attributes.values()
-            if (variable.secret or not attribute.readable) and attribute.text
-        ]
-
-    def _documents(self, now: float) -> dict[str, Any]:
-        """What the archive holds besides the log files. No id tokens, no secrets."""
-        context = self.context
-        variables = context.model.variables.values()
-        return {
-            "inventory": [variable.report() for variable in variables if not variable.secret],
-            "versions": {
-                "firmware": context.model.get(keys.FIRMWARE_VERSION),
-                "model": context.model.get(keys.MODEL),
-                "vendor": context.model.get(keys.VENDOR_NAME),
-                "serial_number": context.serial_number,
-            },
-            "state": self._state(now),
-        }
-
-    def _state(self, now: float) -> dict[str, Any]:
-        context, registration = self.context, self.context.registration
-        contact = registration.last_contact
-        return {
-            "time": context.time.text(now),
-            "time_is_known": context.time.is_known,
-            "boot_cause": context.boot_cause,
-            "connected": registration.link_up,
-            "slot": registration.slot,
-            "security_profile": registration.security_profile,
-            "last_contact_s": None if contact is None else round(now - contact, 1),
-            "queued_messages": len(context.outbox),
-            "station_faults": sorted(fault.value for fault in context.hal.station_faults),
-            "evses": [
-                {
-                    "evse": evse.evse,
-                    "status": evse.status,
-                    "phase": evse.phase.value,
-                    "cause": evse.cause.value,
-                    "plugged": evse.plugged,
-                    "faults": sorted(fault.value for fault in evse.faults),
-                    "transaction_id": evse.transaction_id,
-                    "charging_state": evse.reported_charging_state,
-                }
-                for evse in context.hal.evses.values()
-            ],
-        }
 
     def on_task(self, task: Task, report: Report, now: float) -> None:
         upload = self._upload
         if upload is None or task is not upload.task:
             return
         match report:
-            case UploadAttempt() if not upload.told:  # N01.FR.08; once, for the first attempt
-                upload.told = True
-                self._tell("Uploading", upload.request_id)
+            case UploadAttempt() if not upload.announced:  # N01.FR.08; once, for the first attempt
+                upload.announced = True
+                self._send_status("Uploading", upload.request_id)
             case Uploaded():  # N01.FR.09
-                self._over("Uploaded", upload)
+                self._finish("Uploaded", upload)
             case NotUploaded():  # N01.FR.10
-                self._over(_FAILURES.get(report.kind, "UploadFailure"), upload)
+                self._finish(_FAILURES.get(report.kind, "UploadFailure"), upload)
             case Outcome():  # N01.FR.10: the worker raised
-                self._over("UploadFailure", upload)
+                self._finish("UploadFailure", upload)
 
-    def _over(self, status: UploadLogStatusEnumType, upload: _Upload) -> None:
+    def _finish(self, status: UploadLogStatusEnumType, upload: _Upload) -> None:
         self._upload = None
         self.context.key_values.put(Key.LOG_UPLOAD, None)
-        self._tell_end(status, upload.request_id)
+        self._send_final_status(status, upload.request_id)
 
-    def _tell(self, status: UploadLogStatusEnumType, request_id: int, *, early: bool = False) -> None:
+    def _send_status(self, status: UploadLogStatusEnumType, request_id: int, *, early: bool = False) -> None:
         request: LogStatusNotificationRequest = {"status": status, "requestId": request_id}  # N01.FR.07
         self.context.outbox.send("LogStatusNotification", request, early=early)
 
-    def _tell_end(self, status: UploadLogStatusEnumType, request_id: int) -> None:
-        """However long the CSMS is away, it hears in the end what became of what it asked for."""
+    def _send_final_status(self, status: UploadLogStatusEnumType, request_id: int) -> None:
+        """Durable: the CSMS gets the outcome of its request however long it was offline."""
         request: LogStatusNotificationRequest = {"status": status, "requestId": request_id}
         self.context.outbox.send_kept("LogStatusNotification", request)
 
@@ -231,19 +182,19 @@ class Diagnostics(Block):
     def triggers(
         self, message: MessageTriggerEnumType, evse: int | None, connector: int | None
     ) -> TriggerAnswer | None:
-        """The log is the station's; an evse in the request does not matter (F06.FR.03)."""
+        """Logs are the station's; an evse in the request does not matter (F06.FR.03)."""
         return "Accepted" if message == "LogStatusNotification" else None
 
     def on_signal(self, signal: signals.Signal, now: float) -> None:
         match signal:
             case signals.Triggered(message="LogStatusNotification"):
                 if self._upload is not None:  # F06.FR.14, N01.FR.13
-                    self._tell("Uploading", self._upload.request_id, early=True)
+                    self._send_status("Uploading", self._upload.request_id, early=True)
                 else:
                     idle: LogStatusNotificationRequest = {"status": "Idle"}  # F06.FR.15
                     self.context.outbox.send("LogStatusNotification", idle, early=True)
             case signals.Registered() if self._interrupted is not None:
-                self._tell_end("UploadFailure", self._interrupted)  # N01.FR.10: we were restarted
+                self._send_final_status("UploadFailure", self._interrupted)  # N01.FR.10: by a restart
                 self._interrupted = None
                 if self._upload is None:
                     self.context.key_values.put(Key.LOG_UPLOAD, None)
@@ -261,15 +212,15 @@ class Diagnostics(Block):
             return {"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}}
         if "customerIdentifier" in request and not self.context.product.features.customer_by_identifier:  # C-14
             return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}}
-        found = self._known(request)
+        found = self._stored_about(request)
         if request["clear"]:
             self._forget(request)
         text = "\n".join(found) if request["report"] else "The customer's data was cleared."  # N10.FR.06
         self._notify(request, text, now)
         return {"status": "Accepted"}  # N09.FR.02, N10.FR.01
 
-    def _known(self, request: CustomerInformationRequest) -> list[str]:
-        """What there is about a customer, a line each. Tokens are not repeated."""
+    def _stored_about(self, request: CustomerInformationRequest) -> list[str]:
+        """The data stored about a customer, one line each. Tokens are not repeated."""
         cache, found = self.context.authorization_cache, list[str]()
         cached = cache.about(request["idToken"]) if "idToken" in request else []
         if "customerIdentifier" in request:
@@ -294,9 +245,9 @@ class Diagnostics(Block):
             self.context.authorization_cache.forget_group(request["customerIdentifier"])
 
     def _notify(self, asked: CustomerInformationRequest, text: str, now: float) -> None:
-        """N09.FR.05, N10.FR.03; N09.FR.06, N10.FR.04: that there is nothing is said by no data (TC_N_62_CS).
+        """N09.FR.05, N10.FR.03; N09.FR.06, N10.FR.04: empty data means that nothing is stored (TC_N_62_CS).
 
-        What was cleared is in this report alone, so that must not be lost.
+        Cleared data exists only in this report, which is therefore durable.
         """
         send = self.context.outbox.send_kept if asked["clear"] else self.context.outbox.send
         parts = [text[at : at + _MAX_DATA_CHARS] for at in range(0, len(text), _MAX_DATA_CHARS)] or [""]
@@ -313,7 +264,7 @@ class Diagnostics(Block):
 
 
 def _period(request: GetLogRequest) -> Period:
-    """Raises `ValueError` for a time that is none."""
+    """Raises `ValueError` for a time that does not exist."""
     oldest, latest = request["log"].get("oldestTimestamp"), request["log"].get("latestTimestamp")
     period = Period(None if oldest is None else parse_utc(oldest), None if latest is None else parse_utc(latest))
     for moment in (period.oldest, period.latest):

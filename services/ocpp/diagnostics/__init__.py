@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of block N that take time: archiving the logs and uploading the archive."""
+"""The parts of block N: the documents and files of a log upload, and the worker that uploads them."""

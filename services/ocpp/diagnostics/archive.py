@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a log upload consists of: the diagnostics archive, and the security log as one file (N01).
+"""The files of a log upload: the diagnostics archive, and the security log as one file (N01).
 
-The archive is a tar.gz of the log files of all our processes, and of what the block knew when it was asked (device
-model, versions, state). Rules: only regular files of the log folder, no links followed; at most `MAX_FILE_BYTES` of
-each (the end of it) and `MAX_BYTES` together; secrets are taken out once more (they should not have got in).
+The archive is a tar.gz of the log files of all processes and of the documents that the block has made (device model,
+versions, state). Only regular files of the log folder are read, without following links: at most the last
+`MAX_FILE_BYTES` of each, and `MAX_BYTES` together. Secrets, which should not be there, are replaced once more.
 
-All of this blocks: call it in a thread.
+These functions block: call them in a thread.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["MAX_BYTES", "MAX_FILE_BYTES", "Period", "write_diagnostics", "write_
 
 MAX_FILE_BYTES: Final = 2 * 1024 * 1024
 MAX_BYTES: Final = 16 * 1024 * 1024
-"""Before compression; a tenth of it is left afterwards."""
+"""Before compression, which leaves about a tenth."""
 _LOG_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}\.log(?:\.[0-9])?")
 _STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _SECURITY_STAMP: Final = re.compile(r'"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
@@ -55,7 +55,7 @@ class Period:
 def write_diagnostics(
     target: Path, folder: Path | None, documents: Mapping[str, Any], *, secrets: Iterable[str], period: Period
 ) -> None:
-    """Writes the archive to `target` (mode 0600); `documents` become JSON files. Raises `OSError`."""
+    """Write the archive to `target` (mode 0600); `documents` become JSON files. Raises `OSError`."""
     hidden = _hidden(secrets)
     left = MAX_BYTES
     with _create(target) as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as archive:
@@ -68,7 +68,7 @@ def write_diagnostics(
 
 
 def write_security_log(target: Path, files: Iterable[Path], *, period: Period) -> None:
-    """The lines of the period, oldest first, as they are: their hashes hold only like that. Raises `OSError`."""
+    """Write the lines of the period, oldest first and unchanged, so that their hashes hold. Raises `OSError`."""
     with _create(target) as out:
         for path in files:
             for line in path.read_bytes().splitlines(keepends=True):
@@ -104,13 +104,13 @@ def _tail(path: Path, limit: int) -> list[str]:
 
 
 def _blocks(lines: list[str], period: Period, hidden: list[str]) -> Iterator[str]:
-    """A line without a stamp belongs to the one before it (a traceback)."""
-    wanted = True
+    """The lines of the period, in blocks. A line without a stamp belongs to the one before it (a traceback)."""
+    included = True
     kept: list[str] = []
     for line in lines:
         if _STAMP.match(line):
-            wanted = period.admits(line[:19])
-        if wanted:
+            included = period.admits(line[:19])
+        if included:
             kept.append(line)
         if len(kept) >= _BLOCK_LINES:
             yield _clean("".join(kept), hidden)
@@ -119,7 +119,7 @@ def _blocks(lines: list[str], period: Period, hidden: list[str]) -> Iterator[str
 
 
 def _hidden(secrets: Iterable[str]) -> list[str]:
-    """As they are, and as JSON, Python and URLs write them; the longest first, so that none hides another's end."""
+    """Each secret as JSON, Python and URLs write it, too; the longest first, so that no end of one is left over."""
     forms = {
         form
         for secret in secrets

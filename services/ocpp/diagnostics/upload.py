@@ -53,7 +53,7 @@ class Uploaded(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class NotUploaded(Outcome):
-    """The last attempt failed."""
+    """The file could not be written, or the last attempt failed."""
 
     kind: Kind
 

@@ -10,11 +10,9 @@ import pytest
 
 from firmware.clock import format_utc, parse_utc
 from services.ocpp.background import Failed, Report, Task
-from services.ocpp.blocks.diagnostics import Diagnostics
 from services.ocpp.device_model import keys
 from services.ocpp.diagnostics.archive import Period
 from services.ocpp.diagnostics.upload import LogUpload, NotUploaded, UploadAttempt, Uploaded
-from services.ocpp.messages import CustomerInformationRequest
 from services.ocpp.transfer import Remote
 from services.ocpp.transfer.rules import check_name
 from tests.support.station_bench import StationBench, set_variables
@@ -46,7 +44,7 @@ def report(bench: StationBench, report: Report, task: Task | None = None) -> Non
     bench.handle(lambda now: bench.station.on_task(about, report, now))
 
 
-def told(bench: StationBench) -> list[tuple[str, int | None]]:
+def statuses(bench: StationBench) -> list[tuple[str, int | None]]:
     return [(request["status"], request.get("requestId")) for request in bench.sent("LogStatusNotification")]
 
 
@@ -77,10 +75,10 @@ def test_an_upload(bench: StationBench, log_type: str, suffix: str) -> None:
     assert order.security == (log_type == "SecurityLog")  # N01.FR.03, N01.FR.04
     report(bench, UploadAttempt())
     report(bench, Uploaded())
-    assert told(bench) == [("Uploading", 7), ("Uploaded", 7)]  # N01.FR.07, N01.FR.08, N01.FR.09
+    assert statuses(bench) == [("Uploading", 7), ("Uploaded", 7)]  # N01.FR.07, N01.FR.08, N01.FR.09
 
 
-def test_retries_are_the_csms_s_and_told_of_once(bench: StationBench) -> None:
+def test_the_csms_sets_the_retries_and_is_notified_once(bench: StationBench) -> None:
     log = {"remoteLocation": "ftp://files.example/logs"}
     request = {"logType": "DiagnosticsLog", "requestId": 1, "retries": 3, "retryInterval": 5, "log": log}
     assert bench.call("GetLog", request)["status"] == "Accepted"
@@ -88,7 +86,7 @@ def test_retries_are_the_csms_s_and_told_of_once(bench: StationBench) -> None:
     for _ in range(3):
         report(bench, UploadAttempt())
     report(bench, NotUploaded("not_found"))
-    assert told(bench) == [("Uploading", 1), ("UploadFailure", 1)]  # N01.FR.10
+    assert statuses(bench) == [("Uploading", 1), ("UploadFailure", 1)]  # N01.FR.10
 
 
 @pytest.mark.parametrize(
@@ -105,7 +103,7 @@ def test_retries_are_the_csms_s_and_told_of_once(bench: StationBench) -> None:
 def test_failures(bench: StationBench, outcome: Report, status: str) -> None:
     get_log(bench)
     report(bench, outcome)
-    assert told(bench) == [(status, 7)]
+    assert statuses(bench) == [(status, 7)]
     assert get_log(bench, 8)["status"] == "Accepted"
 
 
@@ -126,10 +124,10 @@ def test_a_second_request_cancels_the_first_where_it_can(full: StationBench) -> 
     assert full.cancelled == [first]
     report(full, Uploaded(), first)  # too late: it was cancelled
     report(full, UploadAttempt())
-    assert told(full) == [("Uploading", 1), ("AcceptedCanceled", 1), ("Uploading", 2)]  # N01.FR.20
+    assert statuses(full) == [("Uploading", 1), ("AcceptedCanceled", 1), ("Uploading", 2)]  # N01.FR.20
 
 
-def test_the_end_of_a_cancelled_upload_is_told_after_an_outage(full: StationBench) -> None:
+def test_the_end_of_a_cancelled_upload_is_sent_after_an_outage(full: StationBench) -> None:
     get_log(full, 1)
     report(full, UploadAttempt())
     full.answers["LogStatusNotification"] = None  # the link breaks before the CSMS has it
@@ -137,14 +135,14 @@ def test_the_end_of_a_cancelled_upload_is_told_after_an_outage(full: StationBenc
     full.link_down()
     full.answers.clear()
     full.link_up()
-    assert told(full).count(("AcceptedCanceled", 1)) == 2  # N01.FR.20
+    assert statuses(full).count(("AcceptedCanceled", 1)) == 2  # N01.FR.20
 
 
 @pytest.mark.parametrize(
     "location",
     ["file:///etc/shadow", "http://files.example/x", "sftp://files.example/x", "https://", "x", "https://a/.."],
 )
-def test_urls_that_are_not_taken(bench: StationBench, location: str) -> None:
+def test_urls_that_are_refused(bench: StationBench, location: str) -> None:
     answer = get_log(bench, remoteLocation=location)
     assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "InvalidURL")
     assert bench.tasks == []
@@ -189,12 +187,12 @@ def test_times_at_the_end_of_time(bench: StationBench, stamp: str) -> None:
     assert bench.call("GetVariables", {"getVariableData": [{"component": {"name": "X"}, "variable": {"name": "Y"}}]})
 
 
-def test_not_before_we_are_accepted(tmp_path: Path) -> None:
+def test_not_before_the_station_is_accepted(tmp_path: Path) -> None:
     bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = {"status": "Pending", "currentTime": "2027-01-15T08:00:00Z", "interval": 100}
     bench.up()
     assert get_log(bench)["statusInfo"]["reasonCode"] == "CSNotAccepted"
-    assert told(bench) == []  # B02.FR.02
+    assert statuses(bench) == []  # B02.FR.02
 
 
 def test_a_restart_ends_it(bench: StationBench) -> None:
@@ -202,21 +200,21 @@ def test_a_restart_ends_it(bench: StationBench) -> None:
     report(bench, UploadAttempt())
     bench.restart_service()
     bench.up()
-    assert told(bench) == [("Uploading", 7), ("UploadFailure", 7)]
+    assert statuses(bench) == [("Uploading", 7), ("UploadFailure", 7)]
     bench.restart_service()
     bench.up()
-    assert len(told(bench)) == 2
+    assert len(statuses(bench)) == 2
     trigger(bench)
-    assert told(bench)[-1] == ("Idle", None)
+    assert statuses(bench)[-1] == ("Idle", None)
 
 
-def test_the_end_is_told_even_if_it_came_while_offline(bench: StationBench) -> None:
+def test_the_end_is_sent_even_if_it_came_while_offline(bench: StationBench) -> None:
     get_log(bench)
     bench.link_down()
     report(bench, UploadAttempt())
     report(bench, Uploaded())
     bench.link_up()
-    assert told(bench) == [("Uploaded", 7)]
+    assert statuses(bench) == [("Uploaded", 7)]
 
 
 def test_the_status_on_request(bench: StationBench) -> None:
@@ -226,7 +224,7 @@ def test_the_status_on_request(bench: StationBench) -> None:
     report(bench, Uploaded())
     trigger(bench)
     # F06.FR.14, F06.FR.15, N01.FR.13
-    assert told(bench) == [("Idle", None), ("Uploading", 7), ("Uploaded", 7), ("Idle", None)]
+    assert statuses(bench) == [("Idle", None), ("Uploading", 7), ("Uploaded", 7), ("Idle", None)]
 
 
 def test_no_secret_is_in_the_order(bench: StationBench, caplog: pytest.LogCaptureFixture) -> None:
@@ -281,7 +279,7 @@ def test_the_cache_is_reported_and_forgotten(full: StationBench) -> None:
     assert "cache" not in notified(full)
 
 
-def test_what_was_cleared_is_told_although_the_link_breaks(full: StationBench) -> None:
+def test_cleared_data_is_reported_although_the_link_breaks(full: StationBench) -> None:
     full.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}}
     full.card(TOKEN["idToken"], 1)
     full.answers["NotifyCustomerInformation"] = None
@@ -293,7 +291,7 @@ def test_what_was_cleared_is_told_although_the_link_breaks(full: StationBench) -
     assert "status Accepted" in notified(full)  # N10.FR.03
 
 
-def test_a_running_transaction_is_reported_and_goes_on(bench: StationBench) -> None:
+def test_a_running_transaction_is_reported_and_continues(bench: StationBench) -> None:
     bench.plug(1)
     bench.card(TOKEN["idToken"], 1)
     transaction = bench.context.hal.evses[1].transaction_id
@@ -317,7 +315,7 @@ def test_one_reference_and_no_more(bench: StationBench, reference: Any) -> None:
     assert bench.sent("NotifyCustomerInformation") == []
 
 
-def test_no_customer_is_told_of_before_we_are_accepted(tmp_path: Path) -> None:
+def test_no_customer_is_reported_before_the_station_is_accepted(tmp_path: Path) -> None:
     bench = StationBench(tmp_path)
     bench.answers["BootNotification"] = {"status": "Pending", "currentTime": "2027-01-15T08:00:00Z", "interval": 100}
     bench.up()
@@ -354,7 +352,7 @@ def test_customer_identifiers_where_the_product_has_them(full: StationBench) -> 
     assert "status Accepted" in notified(full)
 
 
-def test_what_is_kept_is_reported_although_it_is_not_in_use(full: StationBench) -> None:
+def test_stored_data_is_reported_although_it_is_not_in_use(full: StationBench) -> None:
     full.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}}
     full.card(TOKEN["idToken"], 1)
     full.call("SetVariables", set_variables("AuthCacheCtrlr", "Enabled", "false"))
@@ -372,17 +370,21 @@ def test_customer_certificates_are_accepted_and_nothing_is_known(bench: StationB
     assert notified(bench) == ""
 
 
-def test_long_reports_come_in_parts(bench: StationBench) -> None:
-    block = bench.station.block("N")
-    assert isinstance(block, Diagnostics)
-    asked: CustomerInformationRequest = {"requestId": 3, "report": True, "clear": False}
-    bench.handle(lambda now: block._notify(asked, "x" * 1200, now))
-    bench.advance(0)
-    parts = bench.sent("NotifyCustomerInformation")
+def test_long_reports_come_in_parts(full: StationBench) -> None:
+    """NotifyCustomerInformation carries 512 characters."""
+    group = {"idToken": "FAMILY-7", "type": "Central"}
+    full.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted", "groupIdToken": group}}
+    for card in range(10, 25):
+        full.card(f"04FF{card}", 1)
+        full.card(f"04FF{card}", 1)
+    customer(full, report=True, customerIdentifier="FAMILY-7")
+    parts = full.sent("NotifyCustomerInformation")
+    line = "Authorization cache: status Accepted\nAuthorization cache: group FAMILY-7"
+    assert notified(full) == "\n".join([line] * 15)
     assert [(len(part["data"]), part["seqNo"], part["tbc"]) for part in parts] == [
         (512, 0, True),
         (512, 1, True),
-        (176, 2, False),
+        (15 * len(line) + 14 - 2 * 512, 2, False),
     ]
 
 
