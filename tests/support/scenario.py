@@ -276,11 +276,16 @@ class Site:
         page: str = (await self.rig.state())["screens"][evse - 1]["page"]
         return page
 
-    async def until_page(self, evse: int, *pages: str) -> dict[str, str]:
-        """Until the outlet's display shows one of these pages; its text."""
-        state = await self.rig.client.until(lambda state: state["screens"][evse - 1]["page"] in pages)
-        text: dict[str, str] = state["screens"][evse - 1]["text"]
-        return text
+    async def until_page(self, evse: int, *pages: str, **text: str) -> dict[str, str]:
+        """Wait until the EVSE's display shows one of these pages, with this text on it; returns all of its text."""
+
+        def shown(state: dict[str, Any]) -> bool:
+            screen = state["screens"][evse - 1]
+            return screen["page"] in pages and text.items() <= screen["text"].items()
+
+        state = await self.rig.client.until(shown)
+        found: dict[str, str] = state["screens"][evse - 1]["text"]
+        return found
 
     async def until_evse(self, evse: int, holds: Any) -> dict[str, Any]:
         """Until something holds of the outlet's part of the rig's state; that part."""
