@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""File servers on the loopback that misbehave as told."""
+"""File servers on the loopback that misbehave as a test says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Answer = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable
 
 
 class RawServer:
-    """An HTTP server that says what it is told, byte by byte. `answers` are used in turn, the last one for ever."""
+    """An HTTP server that sends exactly what a test says: `answers` one after the other, the last one repeatedly."""
 
     def __init__(self) -> None:
         self.answers: list[Answer | bytes] = []
@@ -56,7 +56,7 @@ class RawServer:
             self.bodies.append(body)
 
     def header(self, name: str, request: int = -1) -> str | None:
-        """A header of one of the requests that came."""
+        """A header of one of the requests."""
         for line in self.heads[request].decode().split("\r\n")[1:]:
             key, _, value = line.partition(":")
             if key.lower() == name.lower():

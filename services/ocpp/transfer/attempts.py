@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trying again, and noticing that nothing moves."""
+"""Retries, and the detection of stalled transfers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 _MAX_RETRIES = 100
 _MAX_INTERVAL_S = 86_400.0
 _FINAL = ("scheme", "too_large")
-"""What another attempt can't change."""
+"""Kinds of failure that another attempt can't change."""
 
 
 async def run(
@@ -45,7 +45,7 @@ async def run(
 
 
 class Watch:
-    """Ends the block with a `stalled` error when `moved` is not called in time, or with too little."""
+    """Ends the block with a `stalled` error when `moved` is not called in time, or with too few bytes."""
 
     def __init__(self, rules: Rules) -> None:
         self._stall_s = rules.stall_s
@@ -64,10 +64,10 @@ class Watch:
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError:
-            raise TransferError("stalled", f"nothing moved for {self._stall_s:g} s") from None
+            raise TransferError("stalled", f"nothing was transferred for {self._stall_s:g} s") from None
 
     def moved(self, size: int) -> None:
-        """So many bytes came or went."""
+        """`size` bytes were received or sent."""
         now = asyncio.get_running_loop().time()
         self._bytes += size
         if now - self._since >= self._window_s:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attempt over FTP: passive mode only, the data connection always to the server that the control connection
-reached (a PASV answer that names another host is not believed), and resuming in both directions.
+"""One attempt over FTP: passive mode only, and resuming in both directions.
 
-FTP hides nothing: who listens reads the file and the password. It is here because the product lists it; images are
-signed all the same, and logs carry no secrets.
+The data connection always goes to the server that the control connection reached; another host in a PASV answer is
+ignored. FTP is not encrypted: an eavesdropper reads the file and the password. It is here because the product lists
+it; images are signed all the same, and logs hold no secrets.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["fetch", "put"]
 
 _BLOCK: Final = 64 * 1024
 _MAX_LINES: Final = 200
-"""Of one session's answers; a server that talks on and on would fill our memory."""
+"""Of all answers in one session: endless answers would fill the memory."""
 _KINDS: Final[dict[str, Kind]] = {
     "500": "bad_message",
     "501": "bad_message",
@@ -47,8 +47,8 @@ _KINDS: Final[dict[str, Kind]] = {
 
 
 async def fetch(place: Place, part: PartFile, rules: Rules) -> None:
-    """RETR into `part`, from where it ends; raises `TransferError`."""
-    await in_thread(part.look)
+    """RETR into `part`, continuing at its end; raises `TransferError`."""
+    await in_thread(part.find)
     try:
         async with _session(place, rules) as (client, watch):
             await _fetch(client, watch, _path(place), part)
@@ -68,12 +68,12 @@ async def _fetch(client: aioftp.Client, watch: Watch, path: str, part: PartFile)
             watch.moved(len(block))
             await in_thread(part.write, block)
     if size is not None and part.size != size:
-        raise TransferError("broken", f"{part.size} of {size} bytes came")
+        raise TransferError("broken", f"{part.size} of {size} bytes arrived")
     await in_thread(part.finish)
 
 
 async def put(place: Place, source: Path, name: str, rules: Rules, *, again: bool) -> None:
-    """STOR `source`; when this is another attempt (`again`), what is there already is not sent again."""
+    """STOR `source`; a repeated attempt (`again`) continues after the bytes that the server has."""
     async with _session(place, rules) as (client, watch):
         name = await _enter(client, _path(place), name)
         total = source.stat().st_size
@@ -91,7 +91,7 @@ async def put(place: Place, source: Path, name: str, rules: Rules, *, again: boo
 
 
 async def _enter(client: aioftp.Client, path: str, name: str) -> str:
-    """Go to the directory that the URL names; the name to store under, which the URL may give, too."""
+    """Change to the directory that the URL names; returns the name to store under, which the URL may give, too."""
     import aioftp
 
     if path in ("", "/"):
@@ -109,7 +109,7 @@ async def _enter(client: aioftp.Client, path: str, name: str) -> str:
 
 
 async def _size(client: aioftp.Client, path: str) -> int | None:
-    """None: no such file, or the server doesn't say."""
+    """None: no such file, or the server does not support SIZE."""
     text = await _ask(client, f"SIZE {path}")
     return int(text) if text.isdecimal() and len(text) < 16 else None
 
@@ -156,19 +156,19 @@ async def _session(place: Place, rules: Rules) -> AsyncIterator[tuple[aioftp.Cli
     except (ConnectionRefusedError, socket.gaierror) as error:
         raise TransferError("refused", f"no connection: {error.strerror}") from error
     except TimeoutError:
-        raise TransferError("stalled", f"nothing moved for {rules.stall_s:g} s") from None
+        raise TransferError("stalled", f"nothing was transferred for {rules.stall_s:g} s") from None
     except (aioftp.AIOFTPException, OSError, EOFError, ValueError, IndexError, OverflowError) as error:
-        # The last three: the library reads answers to EPSV and PASV without looking, and dials any port in them.
+        # The last three: the library does not check answers to EPSV and PASV, and connects to any port in them.
         raise TransferError("broken", type(error).__name__) from error
 
 
 async def _address(place: Place, reach: Reach) -> str:
-    """The name is resolved here, once, so that what was checked is what is connected to."""
+    """Resolve the name once, here, so that the address that was checked is the one that is connected to."""
     found = await asyncio.get_running_loop().getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
     for *_, address in found:
         if reach.allows(str(address[0])):
             return str(address[0])
-    raise TransferError("scheme", f"{place.host} is at an address that files are not kept at")
+    raise TransferError("scheme", f"{place.host} is at an address that is not allowed")
 
 
 def _load() -> Any:
@@ -189,12 +189,12 @@ def _client(rules: Rules) -> aioftp.Client:
         async def parse_line(self) -> Any:
             self.lines += 1
             if self.lines > _MAX_LINES:
-                raise TransferError("broken", "the FTP server answers without end")
+                raise TransferError("broken", "the FTP server's answers do not end")
             return await super().parse_line()
 
         async def get_passive_connection(self, *arguments: Any) -> Any:
             reader, writer = await super().get_passive_connection(*arguments)
-            self.data.append(writer)  # the library forgets it when the command that it was for is refused
+            self.data.append(writer)  # the library loses it when its command is refused
             return reader, writer
 
         def close(self) -> None:

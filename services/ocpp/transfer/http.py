@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One attempt over HTTPS (N01.FR.14; or HTTP, where a product allows it).
 
-Redirects are followed here and not by the library, a few only and by `rules.py`; bodies are taken as they are, without
-decompression; no proxy, no cookies; every address is checked after the name was resolved, so that a name can't be
-pointed at the station between the check and the connection.
+Redirects are followed here and not by the library: a few only, by `rules.py`. Bodies are not decompressed; there are
+no proxies and no cookies. Every address is checked after its name was resolved, so that a name can't be pointed at the
+station between the check and the connection.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
 
 
 async def fetch(place: Place, part: PartFile, tls: ssl.SSLContext, rules: Rules) -> None:
-    """GET into `part`, from where it ends; raises `TransferError`."""
-    await in_thread(part.look)
+    """GET into `part`, continuing at its end; raises `TransferError`."""
+    await in_thread(part.find)
     try:
         async with _translated(), _open(tls, rules) as exchange:
             await exchange.get(place, part)
@@ -86,7 +86,7 @@ class _Exchange:
         raise TransferError("broken", f"more than {_MAX_REDIRECTS} redirects")
 
     async def put(self, place: Place, source: Path, name: str) -> bool:
-        """False: the server takes no PUT there."""
+        """Returns False if the server does not allow PUT there."""
         if place.path.endswith("/") and not place.query:
             place = Place(place.scheme, place.host, place.port, place.path + name, "", place.user, place.password)
         headers = {
@@ -109,7 +109,7 @@ class _Exchange:
 
         status = await self._send("POST", place, source, {}, form)
         if status in _METHOD_NOT_ALLOWED:
-            raise TransferError("unsupported", f"the server takes neither PUT nor POST (HTTP {status})")
+            raise TransferError("unsupported", f"the server allows neither PUT nor POST (HTTP {status})")
 
     async def _send(self, method: str, place: Place, source: Path, headers: dict[str, str], form: Any = None) -> int:
         for _ in range(_MAX_REDIRECTS + 1):
@@ -147,7 +147,7 @@ class _Exchange:
         return redirected(place, response.headers.get("Location", ""), self._rules)
 
     async def _save(self, response: aiohttp.ClientResponse, part: PartFile) -> None:
-        if response.status == 416:  # what we have is longer than what there is now
+        if response.status == 416:  # the part is longer than the whole file now is
             await in_thread(part.discard)
             raise TransferError("broken", "the file has changed")
         _check(response.status)
@@ -156,17 +156,17 @@ class _Exchange:
             self._watch.moved(len(block))
             await in_thread(part.write, block)
         if total is not None and part.size != total:
-            raise TransferError("broken", f"{part.size} of {total} bytes came")
+            raise TransferError("broken", f"{part.size} of {total} bytes arrived")
         await in_thread(part.finish)
 
     async def _begin(self, response: aiohttp.ClientResponse, part: PartFile) -> int | None:
-        """Opens `part` where the body belongs; the size that the whole shall have, as far as the server says."""
+        """Open `part` where the body belongs; returns the size of the whole file, None if unknown."""
         start, total = 0, response.content_length
         if response.status == 206:
             match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if match is None or int(match[1]) != part.size or not part.size:
                 await in_thread(part.discard)
-                raise TransferError("broken", "another range came than the one asked for")
+                raise TransferError("broken", "not the range that was requested")
             start, total = part.size, None if match[3] == "*" else int(match[3])
         if total is not None:
             part.expect(total)
@@ -176,8 +176,8 @@ class _Exchange:
 
 @contextlib.asynccontextmanager
 async def _open(tls: ssl.SSLContext, rules: Rules, *, force_close: bool = False) -> AsyncIterator[_Exchange]:
-    """A download must not ask the server to close: the library loses what it has not yet read of a chunked body when
-    the connection ends. An upload may: its body could not be sent again over a connection that turns out dead."""
+    """A download must not ask the server to close: the library loses the unread rest of a chunked body when the
+    connection ends. An upload may: its body could not be sent again over a connection that turns out to be dead."""
     aiohttp = await asyncio.to_thread(_load)
     reach = Reach(rules)
     connector = aiohttp.TCPConnector(ssl=tls, resolver=_resolver(reach), use_dns_cache=False, force_close=force_close)
@@ -196,7 +196,7 @@ async def _open(tls: ssl.SSLContext, rules: Rules, *, force_close: bool = False)
 
 
 def _load() -> Any:
-    """A quarter of a second on a board, so not on the loop."""
+    """Takes a quarter of a second on a board: not on the loop."""
     import aiohttp
 
     return aiohttp
@@ -210,14 +210,14 @@ def _resolver(reach: Reach) -> AbstractResolver:
             found = await super().resolve(host, port, family)
             allowed = [result for result in found if reach.allows(result["host"])]
             if not allowed:
-                raise TransferError("scheme", f"{host} is at an address that files are not kept at")
+                raise TransferError("scheme", f"{host} is at an address that is not allowed")
             return allowed
 
     return Checked()
 
 
 def _check_literal(host: str, reach: Reach) -> None:
-    """An address in the URL is not resolved, so the resolver does not see it."""
+    """The resolver does not see an address in the URL."""
     import ipaddress
 
     try:
@@ -225,7 +225,7 @@ def _check_literal(host: str, reach: Reach) -> None:
     except ValueError:
         return
     if not reach.allows(host):
-        raise TransferError("scheme", f"{host} is an address that files are not kept at")
+        raise TransferError("scheme", f"{host} is an address that is not allowed")
 
 
 def _authorization(place: Place) -> dict[str, str]:
@@ -242,7 +242,7 @@ def _check(status: int) -> None:
 
 
 def _version(response: aiohttp.ClientResponse) -> str:
-    """What If-Range takes: a strong ETag, or the time of the last change."""
+    """For If-Range: a strong ETag, or the time of the last change."""
     tag = response.headers.get("ETag", "")
     if tag and not tag.startswith("W/"):
         return tag[:200]
@@ -251,7 +251,7 @@ def _version(response: aiohttp.ClientResponse) -> str:
 
 @contextlib.asynccontextmanager
 async def _translated() -> AsyncIterator[None]:
-    """Only `TransferError` gets out; the library's texts may repeat what a server sent, so they stay in."""
+    """Raises `TransferError` alone, without the library's texts, which may repeat what a server sent."""
     aiohttp = await asyncio.to_thread(_load)
     try:
         yield

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file that is being fetched: `TARGET.part`, and beside it, in `TARGET.part.from`, what it is a part of.
+"""A file that is being fetched: `TARGET.part`, and its origin beside it in `TARGET.part.from`.
 
-A part is continued only when it came from the same URL and the server said which version it was (ETag, Last-Modified;
-FTP: size and time). Whatever is wrong with either file, the download begins anew. The URL is kept as a hash, as it may
-hold credentials. These functions block for as long as the disk does: call them in a thread.
+A part is continued only if it came from the same URL and the server has named its version (ETag, Last-Modified; FTP:
+size and time). If anything is wrong with either file, the download starts again. The URL is stored as a hash, as it
+may hold credentials. These functions block for as long as the disk does: call them in a thread.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 @contextlib.contextmanager
 def disk_errors() -> Iterator[None]:
-    """Turns trouble with the station's own disk into a `TransferError`."""
+    """Turns errors of the station's own disk into `TransferError`."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise TransferError("too_large", "no room on the disk") from error
-        raise TransferError("broken", f"our own disk: {error.strerror}") from error
+        raise TransferError("broken", f"the station's disk: {error.strerror}") from error
 
 
 class _Origin(msgspec.Struct):
@@ -51,12 +51,12 @@ class PartFile:
         self._limit = limit
         self._descriptor = -1
         self.size = 0
-        """How many bytes there are."""
+        """Number of bytes."""
         self.version = ""
-        """Of what they are a part, in the server's words."""
+        """The version of the file, as the server names it."""
 
-    def look(self) -> None:
-        """Reads what an earlier attempt left."""
+    def find(self) -> None:
+        """Read what an earlier attempt left."""
         self.size, self.version = 0, ""
         with contextlib.suppress(OSError, msgspec.MsgspecError):
             origin = msgspec.json.decode(self._note.read_bytes(), type=_Origin)
@@ -64,7 +64,7 @@ class PartFile:
                 self.size, self.version = self._path.stat().st_size, origin.version
 
     def begin(self, version: str, *, at: int) -> None:
-        """What is written from now on starts at byte `at` of this version; without a version it can't be continued."""
+        """Write from byte `at` of this version on; a file without a version can't be continued later."""
         self.close()
         with self._translated():
             if at == 0:
@@ -77,7 +77,7 @@ class PartFile:
         self.size, self.version = at, version
 
     def write(self, data: bytes) -> None:
-        """Appends; raises `TransferError` past the limit or on a full disk."""
+        """Append; raises `TransferError` past the limit or on a full disk."""
         self.expect(self.size + len(data))
         with self._translated():
             view = memoryview(data)
@@ -87,13 +87,13 @@ class PartFile:
                 self.size += written
 
     def expect(self, total: int) -> None:
-        """Raises `TransferError` if `total` bytes are too many, and forgets what is there."""
+        """Raises `TransferError` if `total` bytes are too many, and discards the part."""
         if total > self._limit:
             self.discard()
             raise TransferError("too_large", f"more than {self._limit} bytes")
 
     def finish(self) -> None:
-        """The file is whole: durable under its own name."""
+        """The file is complete: make it durable under its own name."""
         with self._translated():
             os.fsync(self._descriptor)
             self.close()
@@ -101,7 +101,7 @@ class PartFile:
             self._note.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Begin anew next time."""
+        """Start again next time."""
         self.close()
         for path in (self._note, self._path):
             with contextlib.suppress(OSError):

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which URLs the station takes from a CSMS, and where they may lead; no I/O.
+"""Which URLs the station accepts from a CSMS, and where they may lead; no I/O.
 
-- Only the schemes of the product file. Everything else (`file:`, `gopher:`, ...) is refused before anything happens.
-- A URL is ASCII without spaces and control characters, has a host, and no way out of its path (`..`, line ends).
-- Never to a link-local, multicast or unspecified address, to whatever name it hides behind; to the station itself
-  (loopback) only where the rules allow it.
-- A redirect keeps to all of this, never leaves TLS, and never leads nearer to the station than the URL before it: not
+- Only the schemes of the product file. All others (`file:`, `gopher:`, ...) are refused before anything happens.
+- A URL is ASCII without spaces and control characters, and has a host. Its path has no `..` and no line ends.
+- No connection goes to a link-local, multicast or unspecified address, whichever name resolves to it; one to the
+  station itself (loopback) only where the rules allow it.
+- A redirect obeys all of this, never leaves TLS, and never leads nearer to the station than the URL before it: not
   from the internet into a private network, not from there to the loopback.
-- Credentials are used for the origin they were given for, and are in no text made here.
+- Credentials are sent only to the origin they were given for, and are in no text made here.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ _PORTS: Final = {"https": 443, "http": 80, "ftp": 21}
 _URL: Final = re.compile(r"[\x21-\x7e]+")
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
 _ALMOST_ADDRESS: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?")
-"""127.1 and 0x7f.1: no names, but addresses to some libraries, which would not ask whether they are allowed."""
+"""127.1 and 0x7f.1: not names, but addresses to some libraries, which would not check whether they are allowed."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class TransferError(BaywattError):
-    """A file could not be transferred. `kind` says what the asker can do about it, `text` the rest, without secrets.
+    """A file could not be transferred. `kind` is the class of failure, `text` the details, without secrets.
 
-    `scheme`: this station does not take that URL, whoever serves it. `refused`: no connection, or the server will not.
-    `not_found`, `permission`, `tls`: as they say. `unsupported`, `bad_message`: the server does not do that at all, or
-    did not understand us. `too_large`: more than wanted, or than the disk has room for.
-    `stalled`: nothing, or next to nothing, came or went. `broken`: the connection or what came over it.
+    `scheme`: this station does not accept the URL, or its address. `refused`: no connection, or the server's refusal.
+    `unsupported`: the server can't do it at all. `bad_message`: it did not understand the request. `too_large`: more
+    than the limit, or than the disk has room for. `stalled`: nothing, or too little, was transferred in time.
+    `broken`: the connection, the data, or the station's own disk. `not_found`, `permission`, `tls`: as named.
     """
 
     def __init__(self, kind: Kind, text: str) -> None:
@@ -64,18 +64,18 @@ class TransferError(BaywattError):
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What a transfer may do. `schemes` in lower case; `loopback`: may it go to services on the station itself?"""
+    """What a transfer may do. `schemes` in lower case; `loopback`: connections to the station itself are allowed."""
 
     schemes: frozenset[str] = frozenset({"https", "ftp"})
     loopback: bool = True
     stall_s: float = 30.0
-    """Without a byte for so long, at any point, an attempt is over."""
+    """An attempt ends when no byte is transferred for this long."""
     slowest: tuple[int, float] = (4096, 60.0)
-    """At least so many bytes in so many seconds: a trickle is a stall, too."""
+    """Least number of bytes in a number of seconds: a trickle is a stall, too."""
 
     @classmethod
     def of(cls, protocols: Iterable[str], csms_urls: Iterable[str]) -> Rules:
-        """By FileTransferProtocols; to the loopback only on a bench, where the CSMS is there, too."""
+        """By FileTransferProtocols; the loopback is allowed only on a bench, where the CSMS is there, too."""
         schemes = frozenset(name.lower() for name in protocols) & frozenset(_PORTS)
         return cls(schemes=schemes, loopback=any(_is_loopback_name(url) for url in csms_urls))
 
@@ -85,7 +85,7 @@ DEFAULT_RULES: Final = Rules()
 
 @dataclass(frozen=True)
 class Place:
-    """A URL that was taken. Its text is fit for a log: without credentials, and without a query, which may be one."""
+    """An accepted URL. Its text is fit for a log: without credentials, and without the query, which may hold some."""
 
     scheme: str
     host: str
@@ -98,7 +98,7 @@ class Place:
 
     @property
     def url(self) -> str:
-        """What goes to an HTTP library: everything but the credentials."""
+        """For an HTTP library: everything but the credentials."""
         return f"{self._origin()}{self.path}{'?' if self.query else ''}{self.query}"
 
     @property
@@ -115,9 +115,9 @@ class Place:
 
 
 def parse(url: str, rules: Rules = DEFAULT_RULES) -> Place:
-    """The place that a URL names; raises `TransferError` of kind `scheme` for one that this station does not take."""
+    """The place that a URL names; raises `TransferError` of kind `scheme` for one that is not accepted."""
     if len(url) > _MAX_URL_CHARS or not _URL.fullmatch(url):
-        raise TransferError("scheme", "not a URL: too long, or with characters that no URL has")
+        raise TransferError("scheme", "not a URL: too long, or with characters that are not allowed")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -125,10 +125,10 @@ def parse(url: str, rules: Rules = DEFAULT_RULES) -> Place:
         raise TransferError("scheme", "not a URL") from None
     scheme = parts.scheme.lower()
     if scheme not in rules.schemes or scheme not in _PORTS:
-        raise TransferError("scheme", f"{scheme[:20] or 'no scheme'} is not among {', '.join(sorted(rules.schemes))}")
+        raise TransferError("scheme", f"{scheme[:20] or 'no scheme'} is not one of {', '.join(sorted(rules.schemes))}")
     named = _HOST.fullmatch(host) and not _ALMOST_ADDRESS.fullmatch(host)
     if port == 0 or not (_is_address(host) or named):
-        raise TransferError("scheme", "not a URL: no host, or no port")
+        raise TransferError("scheme", "not a URL: no valid host or port")
     _check_path(parts.path)
     user = None if parts.username is None else _credential(parts.username)
     password = None if parts.password is None else _credential(parts.password)
@@ -136,11 +136,11 @@ def parse(url: str, rules: Rules = DEFAULT_RULES) -> Place:
 
 
 def redirected(place: Place, location: str, rules: Rules) -> Place:
-    """Where an HTTP redirect leads; raises `TransferError`. Credentials only go along to the same origin."""
+    """Where an HTTP redirect leads; raises `TransferError`. Credentials are kept only for the same origin."""
     try:
         target = parse(urljoin(place.url, location), rules)
     except ValueError:
-        raise TransferError("broken", "redirected to what is no URL") from None
+        raise TransferError("broken", "redirected to something that is not a URL") from None
     if target.scheme not in ("http", "https") or (place.scheme, target.scheme) == ("https", "http"):
         raise TransferError("scheme", f"redirected from {place.scheme} to {target.scheme}")
     user, password = (place.user, place.password) if target.origin == place.origin else (None, None)
@@ -148,9 +148,9 @@ def redirected(place: Place, location: str, rules: Rules) -> Place:
 
 
 def check_name(name: str) -> None:
-    """Raises `ValueError` unless `name` is a plain file name: nothing of a path, a URL or an FTP command in it."""
+    """Raises `ValueError` unless `name` is a plain file name, with no part of a path, a URL or an FTP command."""
     if not _NAME.fullmatch(name):
-        raise ValueError(f"no plain file name: {name[:60]!r}")
+        raise ValueError(f"not a plain file name: {name[:60]!r}")
 
 
 class _Nearness(IntEnum):
@@ -160,14 +160,14 @@ class _Nearness(IntEnum):
 
 
 class Reach:
-    """The addresses that one transfer may connect to; asked for each, after names are resolved."""
+    """The addresses that one transfer may connect to; each is checked after its name was resolved."""
 
     def __init__(self, rules: Rules) -> None:
         self._floor = _Nearness.LOOPBACK if rules.loopback else _Nearness.PRIVATE
         self._nearest = _Nearness.GLOBAL
 
     def allows(self, address: str) -> bool:
-        """May we connect there? Remembers how near it is."""
+        """Whether a connection may go there. Remembers how near it is."""
         nearness = _nearness(address)
         if nearness is None or nearness < self._floor:
             return False
@@ -175,13 +175,13 @@ class Reach:
         return True
 
     def redirect(self) -> None:
-        """What comes now was not asked for by the CSMS, but by the server that we reached."""
+        """The next address comes from the server that was reached, not from the CSMS: it may be no nearer."""
         self._floor = max(self._floor, self._nearest)
         self._nearest = _Nearness.GLOBAL
 
 
 def _nearness(address: str) -> _Nearness | None:
-    """None: nowhere anybody keeps files."""
+    """None: no address of a file server."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -200,7 +200,7 @@ def _check_path(path: str) -> None:
     if _CONTROL.search(decoded):
         raise TransferError("scheme", "not a URL: control characters in its path")
     if any(part == ".." for part in decoded.replace("\\", "/").split("/")):
-        raise TransferError("scheme", "a path that leads up again")
+        raise TransferError("scheme", "a path with ..")
 
 
 def _credential(text: str) -> str:

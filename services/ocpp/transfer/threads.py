@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 async def in_thread(work: Callable[_P, _T], *args: _P.args, **more: _P.kwargs) -> _T:
-    """Like `asyncio.to_thread`, but over only when the thread is: what it writes to is nobody else's until then."""
+    """Like `asyncio.to_thread`, but a cancellation waits for the thread: until then it still writes to its files."""
     running = asyncio.ensure_future(asyncio.to_thread(work, *args, **more))
     try:
         return await asyncio.shield(running)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whom file servers are certified by: the CSMS's roots (N01.FR.15), and the operating system's (N01.FR.16), because the
-storage is often a cloud service and no part of the CSMS. Periods are judged by the station's clock, as the CSMS's are.
+"""The authorities of file servers: the CSMS's roots (N01.FR.15) and the operating system's (N01.FR.16).
+
+Storage is often a cloud service and not part of the CSMS. Periods are checked by the station's clock, as the CSMS's
+certificates are.
 """
 
 from __future__ import annotations
@@ -20,8 +22,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """`csms_roots` gives PEM texts, of which one that is none is passed over; `utc` the station's time, None while that
-    is not known."""
+    """`csms_roots` gives PEM texts, of which invalid ones are skipped; `utc` the station's time, None if unknown."""
 
     csms_roots: Callable[[], Iterable[str]]
     utc: Callable[[], float | None]
@@ -31,15 +32,15 @@ class Trust:
         return await asyncio.to_thread(self._make, list(self.csms_roots()))
 
     def _make(self, csms_roots: list[str]) -> ssl.SSLContext:
-        context = client_context(self._judge)
+        context = client_context(self._check)
         context.load_default_certs()
         for pem in csms_roots:
             try:
                 context.load_verify_locations(cadata=pem)
             except (ssl.SSLError, ValueError) as error:
-                why = getattr(error, "reason", None) or "no PEM"
-                _log.warning("a CSMS root is not usable for file transfers: %s", why)
+                why = getattr(error, "reason", None) or "not a PEM"
+                _log.warning("a CSMS root can't be used for file transfers: %s", why)
         return context
 
-    def _judge(self, peer: ssl.SSLObject, chain: Chain) -> None:
+    def _check(self, peer: ssl.SSLObject, chain: Chain) -> None:
         check_periods(peer, chain, self.utc())

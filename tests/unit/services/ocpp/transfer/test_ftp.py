@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FTP transfers against a real server in a thread, and against one made of lies."""
+"""FTP transfers with a real server in a thread, and with a scripted one that misbehaves."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_a_cut_download_is_continued(remote: Path, tmp_path: Path) -> None
         assert await failing(get(url, tmp_path / "image")) == "broken"
         there = (tmp_path / "image.part").stat().st_size
         assert there > 0
-        (tmp_path / "image.part").write_bytes(b"!" * there)  # to be told from a second whole download
+        (tmp_path / "image.part").write_bytes(b"!" * there)  # differs from a second whole download
         await get(url, tmp_path / "image")
     got = (tmp_path / "image").read_bytes()
     assert got == b"!" * there + CONTENT[there:]
@@ -104,7 +104,7 @@ async def test_a_missing_file_and_one_that_is_too_large(remote: Path, tmp_path: 
     assert not (tmp_path / "image").exists()
 
 
-async def test_nobody_there(remote: Path, tmp_path: Path) -> None:
+async def test_no_server(remote: Path, tmp_path: Path) -> None:
     with ftp_server(remote) as server:
         port = server.port
     assert await failing(get(f"ftp://localhost:{port}/image", tmp_path / "image")) == "refused"
@@ -118,7 +118,7 @@ async def test_not_to_the_station_itself(remote: Path, tmp_path: Path) -> None:
             assert await failing(get(url, tmp_path / "image", rules=rules)) == "scheme"
 
 
-# --- a server made of lies ----------------------------------------------------------------------------------------
+# --- a scripted server --------------------------------------------------------------------------------------------
 
 
 @contextlib.asynccontextmanager
@@ -145,14 +145,14 @@ LOGIN = {"USER": "331 ok", "PASS": "230 ok", "TYPE": "200 ok", "EPSV": "500 no",
 
 
 async def test_the_data_connection_goes_where_the_control_connection_went(tmp_path: Path) -> None:
-    """A PASV answer that names another host, as for a port scan through us, is not followed."""
+    """A PASV answer that names another host, as for a port scan through the station, is not followed."""
     asked: list[str] = []
 
     async def victim(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append("connected")
         writer.close()
 
-    with socket.socket() as refusing:  # a port that no other server of this machine takes meanwhile
+    with socket.socket() as refusing:  # no other server can listen on this port meanwhile
         refusing.bind(("127.0.0.1", 0))
         port = refusing.getsockname()[1]
         server = await asyncio.start_server(victim, "127.0.0.2", port)
@@ -163,12 +163,12 @@ async def test_the_data_connection_goes_where_the_control_connection_went(tmp_pa
     assert asked == []
 
 
-async def test_a_server_that_talks_without_end(tmp_path: Path) -> None:
+async def test_endless_answers(tmp_path: Path) -> None:
     async with scripted({"*": "200 ok"}, greeting="220-hi\r\n" + "more\r\n" * 5000) as port:
         assert await failing(get(f"ftp://127.0.0.1:{port}/image", tmp_path / "image")) == "broken"
 
 
-async def test_a_server_that_says_nothing(tmp_path: Path) -> None:
+async def test_a_silent_server(tmp_path: Path) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             await reader.read()
@@ -183,7 +183,7 @@ async def test_a_server_that_says_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", ["USER", "PASS", "TYPE", "SIZE", "MDTM", "PASV", "RETR"])
 async def test_a_server_that_stalls_at_any_command(tmp_path: Path, word: str) -> None:
-    """It is given up, and neither connection stays behind."""
+    """The attempt ends, and both connections are closed."""
     ended: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -211,7 +211,7 @@ async def test_a_server_that_stalls_at_any_command(tmp_path: Path, word: str) ->
 
 
 @pytest.mark.parametrize("size", ["213 -5", "213 9999999999999999999", "213 abc", "213 ", "213 1_0"])
-async def test_a_size_that_is_none(tmp_path: Path, size: str) -> None:
+async def test_a_size_that_is_no_number(tmp_path: Path, size: str) -> None:
     async with scripted({**LOGIN, "SIZE": size}) as port:
         assert (
             await failing(get(f"ftp://127.0.0.1:{port}/image", tmp_path / "image")) == "unsupported"
@@ -238,6 +238,6 @@ async def test_a_data_connection_to_nowhere(tmp_path: Path, place: dict[str, str
 @pytest.mark.parametrize(
     ("reply", "kind"), [("502 no", "unsupported"), ("501 what", "bad_message"), ("553 no", "permission")]
 )
-async def test_a_server_that_does_not_take_it(source: Path, reply: str, kind: str) -> None:
+async def test_refusals_by_their_code(source: Path, reply: str, kind: str) -> None:
     async with scripted({**LOGIN, "CWD": reply}) as port:
         assert await failing(put(f"ftp://127.0.0.1:{port}/logs", source)) == kind

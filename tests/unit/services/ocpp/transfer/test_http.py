@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTPS transfers against servers that stall, cut, lie and redirect."""
+"""HTTPS transfers with servers that stall, cut, lie and redirect."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def failing(transfer: Any) -> TransferError:
 
 
 def stop_after(size: int, *more: str) -> Answer:
-    """The rest never comes. (Of a connection that is closed, what had not been read yet would be lost.)"""
+    """The rest is never sent. (If the connection were closed, unread data would be lost.)"""
 
     async def answer(_head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(ok(CONTENT[:size], *more, length=len(CONTENT)))
@@ -122,7 +122,7 @@ async def test_a_chunked_body_comes_whole(
     server: RawServer, trust: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also to a slow disk, from a server that closes the connection at once if it is asked to."""
-    body = 3 * CONTENT  # more than the library keeps before it waits for us
+    body = 3 * CONTENT  # more than the library buffers
 
     async def answer(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -174,7 +174,7 @@ async def test_a_cut_download_is_continued(server: RawServer, trust: Trust, tmp_
     assert server.header("If-Range") == '"v1"'
 
 
-async def test_it_is_continued_after_a_restart_and_begun_anew_when_the_file_is_another(
+async def test_it_is_continued_after_a_restart_unless_the_file_has_changed(
     server: RawServer, trust: Trust, tmp_path: Path
 ) -> None:
     server.answers = [stop_after(70_000, 'ETag: "v1"'), ok(b"new version", 'ETag: "v2"')]
@@ -200,7 +200,7 @@ async def test_a_part_without_a_version_is_not_continued(server: RawServer, trus
 
 
 @pytest.mark.parametrize("content_range", ["bytes 0-9/10", "bytes 5-1/3", "nonsense", ""])
-async def test_another_range_than_the_one_asked_for(
+async def test_another_range_than_the_one_requested(
     server: RawServer, trust: Trust, tmp_path: Path, content_range: str
 ) -> None:
     wrong = f"HTTP/1.1 206 P\r\nContent-Range: {content_range}\r\nContent-Length: 4\r\n\r\nEVIL".encode()
@@ -253,7 +253,7 @@ async def test_a_server_that_stalls_at_any_byte(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.iterdir() if not path.name.partition(".part")[1]]
 
 
-async def test_too_large_leaves_nothing_and_is_not_tried_again(server: RawServer, trust: Trust, tmp_path: Path) -> None:
+async def test_too_large_leaves_nothing_and_is_not_repeated(server: RawServer, trust: Trust, tmp_path: Path) -> None:
     server.answers = [never_end]
     await failing(get(f"{server.base}/image", tmp_path / "image", trust, retries=3))
     assert list(tmp_path.iterdir()) == []
@@ -274,7 +274,7 @@ async def test_a_trickle_is_a_stall(server: RawServer, trust: Trust, tmp_path: P
     assert error.kind == "stalled"
 
 
-async def test_nobody_there(tmp_path: Path, trust: Trust) -> None:
+async def test_no_server(tmp_path: Path, trust: Trust) -> None:
     async with raw_server() as gone:
         port = gone.base.rpartition(":")[2]
     assert (await failing(get(f"https://localhost:{port}/image", tmp_path / "i", trust))).kind == "refused"
@@ -324,7 +324,7 @@ async def test_a_redirect_to_another_origin_gets_no_credentials(
         assert other.header("Authorization") is None
 
 
-async def test_round_and_round(server: RawServer, trust: Trust, tmp_path: Path) -> None:
+async def test_endless_redirects(server: RawServer, trust: Trust, tmp_path: Path) -> None:
     server.answers = [status(302, "Location: /again")]
     assert (await failing(get(f"{server.base}/image", tmp_path / "image", trust))).kind == "broken"
     assert len(server.heads) == 5
@@ -335,7 +335,7 @@ async def test_not_to_the_station_itself(server: RawServer, trust: Trust, tmp_pa
     rules = Rules(loopback=False, stall_s=1)
     url = server.base.replace("localhost", host)
     error = await failing(get(f"{url}/image", tmp_path / "image", trust, rules=rules))
-    assert error.kind in ("scheme", "broken")  # some are no host names to the library
+    assert error.kind in ("scheme", "broken")  # some are not host names to the library
     assert server.heads == []
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""URLs that the station takes, and those that it doesn't."""
+"""URLs that the station accepts, and those that it refuses."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_nothing_secret_is_in_its_text() -> None:
         "",
     ],
 )
-def test_urls_that_are_not_taken(url: str) -> None:
+def test_urls_that_are_refused(url: str) -> None:
     with pytest.raises(TransferError) as caught:
         parse(url)
     assert caught.value.kind == "scheme"
@@ -80,11 +80,11 @@ def test_urls_that_are_not_taken(url: str) -> None:
 def test_http_only_where_the_product_has_it() -> None:
     assert parse("http://files.example/x", HTTP_TOO).port == 80
     assert Rules.of(("HTTPS", "FTP"), ()).schemes == {"https", "ftp"}
-    assert Rules.of(("HTTP", "SFTP"), ()).schemes == {"http"}  # SFTP: no code for it, so never taken
+    assert Rules.of(("HTTP", "SFTP"), ()).schemes == {"http"}  # SFTP: no code for it, so never accepted
 
 
 @given(st.text(max_size=80) | st.from_regex(r"(https|ftp)://[ -~]{0,60}", fullmatch=True))
-def test_any_text_is_taken_or_refused(url: str) -> None:
+def test_any_text_is_accepted_or_refused(url: str) -> None:
     with contextlib.suppress(TransferError):
         place = parse(url)
         assert place.scheme in DEFAULT_RULES.schemes
@@ -121,7 +121,7 @@ def test_credentials_stay_with_their_origin() -> None:
     "address",
     ["169.254.169.254", "fe80::1%eth0", "224.0.0.1", "0.0.0.0", "::", "ff02::1", "::ffff:169.254.1.1", "nonsense"],
 )
-def test_addresses_where_nobody_keeps_files(address: str) -> None:
+def test_addresses_that_are_never_allowed(address: str) -> None:
     assert not Reach(DEFAULT_RULES).allows(address)
 
 
@@ -149,10 +149,10 @@ def test_from_one_private_address_to_another() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "a b", ".hidden", "-rf", "a\r\nDELE b", "a" * 300, "ü"])
-def test_names_that_are_no_names(name: str) -> None:
+def test_names_that_are_refused(name: str) -> None:
     with pytest.raises(ValueError):
         check_name(name)
 
 
-def test_a_name() -> None:
+def test_a_name_that_is_accepted() -> None:
     check_name("CP001-diagnostics-20261123T101500Z-7.tar.gz")

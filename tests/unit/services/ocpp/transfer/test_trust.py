@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whom file servers are certified by."""
+"""The authorities that certify file servers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_the_operating_systems_and_the_csmss(tmp_path: Path, monkeypatch: 
 async def test_the_stations_clock_counts_and_not_the_systems(
     tmp_path: Path, days_on: int | None, welcome: bool
 ) -> None:
-    """Where nothing but the CSMS tells the time, the board's own clock may be years behind."""
+    """Where the CSMS is the only source of time, the board's own clock may be years behind."""
     root = Pki(now=TODAY)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(*root.server(tmp_path, days=10))
