@@ -16,11 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from firmware.contract import Answer, BootCause, Command, LinkChanged, Refused, Role, Snapshot, Stamped
 from firmware.errors import ContractError
 from firmware.ipc.hal_link import HalLink, LinkState
+from firmware.timer import LoopTimer
 from services.ocpp.background import TaskRunner
 from services.ocpp.composition import Boot, Composition
 from services.ocpp.context import LinkOrder
@@ -29,12 +28,11 @@ from services.ocpp.csms.link import CsmsLink
 from services.ocpp.key_values import Key
 from services.ocpp.signals import SecurityEvent
 from services.ocpp.station import Station, Step
-from services.ocpp.status import notice, status
+from services.ocpp.status import StatusPublisher, notice
 from services.ocpp.status_feed import StatusFeed
 
 if TYPE_CHECKING:
     from firmware.clock import Clock
-    from firmware.contract.status import ServiceStatus
     from firmware.factory_settings import FactorySettings, NetworkProfile
     from firmware.lifecycle import Lifecycle
     from firmware.product import Product
@@ -48,7 +46,6 @@ _log = logging.getLogger(__name__)
 _HAL_PATIENCE_S = 3.0
 _RETRY_COMMIT_S = 1.0
 _VERIFY_S = 300.0
-_COUNTERS_S = 0.2
 _SECURITY_EVENTS = {"unwritable": "MemoryExhaustion", "damaged": "DatabaseReplaced"}
 """The appendix has no event for a damaged database: DatabaseReplaced is a vendor's event."""
 _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -73,6 +70,7 @@ class Service:
             self._parts.link_settings, self._parts.credentials, self._parts.certificates.station.alternate
         )
         self._feed = StatusFeed(Path(config.status_socket))
+        self._status = StatusPublisher(self._feed.publish, LoopTimer(), firmware_version=firmware_version)
         self._hal = HalLink(
             Path(config.hal_socket),
             self,
@@ -90,8 +88,6 @@ class Service:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._retrying: asyncio.TimerHandle | None = None
-        self._published: ServiceStatus | None = None
-        self._counting: asyncio.TimerHandle | None = None
 
     async def start(self, life: Lifecycle) -> None:
         """Start everything; `life` stops it in the reverse order."""
@@ -142,7 +138,7 @@ class Service:
         self._loop.call_soon(self._after_step, station, now)  # while the CSMS reads
 
     def _after_step(self, station: Station, now: float) -> None:
-        self._publish_status(station)
+        self._status.update(station)
         self._set_timer(station, now)
 
     def _commit(self, station: Station) -> bool:
@@ -159,21 +155,6 @@ class Service:
     def _retry_commit(self) -> None:
         self._retrying = None
         self._on_timer()
-
-    def _publish_status(self, station: Station) -> None:
-        """At once after an event; when only counters have changed, with a short delay, for several changes at once."""
-        now = status(station, firmware_version=self._parts.firmware_version)
-        events = replace(now, queued_messages=0, last_contact_mono_s=None)
-        if events != self._published:
-            self._published = events
-            self._feed.publish(now)
-        elif self._counting is None:
-            self._counting = self._loop.call_later(_COUNTERS_S, self._publish_counters)
-
-    def _publish_counters(self) -> None:
-        self._counting = None
-        if self._station is not None:
-            self._feed.publish(status(self._station, firmware_version=self._parts.firmware_version))
 
     def _report_incidents(self) -> None:
         """A problem of the disk is a security event."""

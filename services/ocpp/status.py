@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
+
+from msgspec.structs import replace
 
 from firmware.contract.status import CardNotice, EvseService, ServiceStatus, TransactionNotice
 from services.ocpp.signals import CardOutcome, TransactionChanged
@@ -11,9 +14,38 @@ from services.ocpp.signals import CardOutcome, TransactionChanged
 if TYPE_CHECKING:
     from typing import Literal
 
+    from firmware.timer import Scheduled, Timer
     from services.ocpp.station import Station
 
-__all__ = ["notice", "status"]
+__all__ = ["StatusPublisher", "notice", "status"]
+
+_COUNTERS_S = 0.2
+
+
+class StatusPublisher:
+    """Publishes a status at once after an event; changes of counters alone with a delay, several at once."""
+
+    def __init__(self, publish: Callable[[ServiceStatus], None], timer: Timer, *, firmware_version: str) -> None:
+        self._publish = publish
+        self._timer = timer
+        self._firmware_version = firmware_version
+        self._published: ServiceStatus | None = None
+        """Without counters."""
+        self._delayed: Scheduled | None = None
+
+    def update(self, station: Station) -> None:
+        """Call after each unit of work."""
+        now = status(station, firmware_version=self._firmware_version)
+        without_counters = replace(now, queued_messages=0, last_contact_mono_s=None)
+        if without_counters != self._published:
+            self._published = without_counters
+            self._publish(now)
+        elif self._delayed is None:
+            self._delayed = self._timer.call_later(_COUNTERS_S, lambda: self._publish_counters(station))
+
+    def _publish_counters(self, station: Station) -> None:
+        self._delayed = None
+        self._publish(status(station, firmware_version=self._firmware_version))
 
 
 def status(station: Station, *, firmware_version: str) -> ServiceStatus:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from firmware.contract.status import CardNotice, ServiceStatus, TransactionNotice
-from services.ocpp.status import notice, status
+from services.ocpp.status import StatusPublisher, notice, status
 from tests.support.station_bench import StationBench
+from tests.support.timer import ManualTimer
 
 CARD = "04A1B2C3D4E580"
 
@@ -72,3 +73,21 @@ def test_notices(bench: StationBench) -> None:
     notices = [notice(each) for each in bench.notices]
     transaction_id = bench.events[0]["transactionInfo"]["transactionId"]
     assert notices == [CardNotice(CARD, "started"), TransactionNotice(1, transaction_id, "started")]
+
+
+def test_an_event_is_published_at_once_and_counters_together(bench: StationBench) -> None:
+    published: list[ServiceStatus] = []
+    timer = ManualTimer(bench.clock)
+    publisher = StatusPublisher(published.append, timer, firmware_version="1")
+    publisher.update(bench.station)
+    bench.up()
+    publisher.update(bench.station)
+    assert [each.connected for each in published] == [False, True]
+    for _ in range(3):
+        bench.clock.advance(1.0)
+        bench.call("DataTransfer", {"vendorId": "x"})
+        publisher.update(bench.station)
+    assert len(published) == 2
+    timer.advance(0.2)
+    assert [each.last_contact_mono_s for each in published] == [None, 1000.0, 1003.0]
+    assert timer.pending == []
