@@ -18,11 +18,11 @@ from typing import Generic, TypeVar
 from firmware.ipc.connection import Connection, Handler
 from firmware.timer import LoopTimer, Timer, sleep
 
-__all__ = ["FIRST_RETRY_S", "MAX_RETRY_S", "STABLE_S", "Backoff", "Dialer"]
+__all__ = ["Backoff", "Dialer"]
 
-FIRST_RETRY_S = 0.05
-MAX_RETRY_S = 1.0
-STABLE_S = 5.0
+_FIRST_RETRY_S = 0.05
+_MAX_RETRY_S = 1.0
+_STABLE_S = 5.0
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 class Backoff:
     """The pauses between attempts, in seconds."""
 
-    def __init__(self, first_s: float = FIRST_RETRY_S, max_s: float = MAX_RETRY_S) -> None:
+    def __init__(self, first_s: float = _FIRST_RETRY_S, max_s: float = _MAX_RETRY_S) -> None:
         self._first = first_s
         self._max = max_s
         self._next = first_s
@@ -62,7 +62,7 @@ class Dialer(Generic[_T]):
         handler: Handler[_T],
         *,
         backoff: Backoff | None = None,
-        stable_s: float = STABLE_S,
+        stable_s: float = _STABLE_S,
         timer: Timer | None = None,
     ) -> None:
         self._path = path

@@ -22,10 +22,10 @@ from firmware.ipc.framing import Decoder, encode
 from firmware.ipc.hal_core import HalCore, LinkState, VersionMismatch
 from firmware.timer import LoopTimer, Scheduled, Timer
 
-__all__ = ["SNAPSHOT_TIMEOUT_S", "VERSION_RETRY_S", "HalLink", "HalWatcher", "LinkState"]
+__all__ = ["HalLink", "HalWatcher", "LinkState"]
 
-SNAPSHOT_TIMEOUT_S = 2.0
-VERSION_RETRY_S = 5.0
+_SNAPSHOT_TIMEOUT_S = 2.0
+_VERSION_RETRY_S = 5.0
 _decode: Decoder[FromHal] = Decoder(FromHal)
 _log = logging.getLogger(__name__)
 
@@ -63,8 +63,8 @@ class HalLink:
         on_answer: Callable[[Answer], None] | None = None,
         role: Role = Role.OBSERVER,
         software: str = "",
-        snapshot_timeout_s: float = SNAPSHOT_TIMEOUT_S,
-        version_retry_s: float = VERSION_RETRY_S,
+        snapshot_timeout_s: float = _SNAPSHOT_TIMEOUT_S,
+        version_retry_s: float = _VERSION_RETRY_S,
         timer: Timer | None = None,
     ) -> None:
         self._watcher = watcher

@@ -27,11 +27,11 @@ from websockets.protocol import State
 from firmware.clock import Clock
 from firmware.factory_settings import NetworkProfile
 from firmware.timer import LoopTimer, Timer, sleep
-from services.ocpp.csms.dial import DialError, FailureKind, LinkSettings, dial, security_event
+from services.ocpp.csms.dial import DialError, FailureKind, LinkSettings, dial
 from services.ocpp.csms.policy import ConnectionPolicy
 from services.ocpp.csms.tls import forget_session
 
-__all__ = ["CsmsLink", "FailureKind", "LinkListener", "LinkSettings", "security_event"]
+__all__ = ["CsmsLink", "LinkListener"]
 
 _MAX_WAITING_FRAMES: Final = 256
 _FLUSH_TIMEOUT_S: Final = 2.0
@@ -53,7 +53,7 @@ class LinkListener(Protocol):
         """No longer connected; once for each `on_link_up`."""
 
     def on_link_failed(self, profile: NetworkProfile, reason: str, kind: FailureKind) -> None:
-        """An attempt to connect failed. For kind `tls`, `security_event(reason)` names the event to record."""
+        """An attempt to connect failed. For kind `tls`, `dial.security_event(reason)` is the event to record."""
 
 
 class CsmsLink:
@@ -87,11 +87,6 @@ class CsmsLink:
         self._asked = False  # `disconnect` or `reconnect` has requested the end
         self._away = False
         self._last_failure = ""
-
-    @property
-    def profile(self) -> NetworkProfile | None:
-        """The profile in use, while connected."""
-        return self._profile
 
     async def run(self) -> None:
         """Keep the connection up until cancelled."""

@@ -130,7 +130,7 @@ async def test_frames_go_both_ways_in_order() -> None:
         await bench.listener.until(lambda: len(bench.listener.frames) == 50)
         assert [json.loads(frame)[1] for frame in bench.listener.frames] == [str(number) for number in range(50)]
         assert [call.message_id for call in csms.received] == [str(number) for number in range(50)]
-        assert bench.link.profile is not None
+        assert (bench.listener.ups, bench.listener.downs) == ([1], [])
 
 
 async def test_a_burst_of_requests_is_answered_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
