@@ -27,6 +27,7 @@ from tools.csms.server import Running, running
 from tools.csms.settings import Settings
 from tools.image.build import next_version
 from tools.pki import Authority, Issued
+from tools.rig.factory_file import factory_file
 
 SERIAL = "BW-0001"
 TRIGGER = {"requestedMessage": "SignChargingStationCertificate"}
@@ -289,24 +290,13 @@ async def _raise(here: SecureCsmsBench, tell: Callable[[str], object]) -> None:
 # A whole station
 
 
-STATION = """
-identity = "CP001"
-basic_auth_password = "0123456789abcdef"
-[[network_profile]]
-slot = 1
-url = "{url}"
-security_profile = 2
-[certificates]
-csms_root = ["pki/csms-root.pem"]
-manufacturer_root = ["pki/manufacturer-root.pem"]
-"""
-
-
 @pytest.mark.slow
 async def test_a_station_is_secured_renewed_and_updated(tmp_path: Path) -> None:
     """It steps up from profile 2 to 3, gets a new certificate when asked to, and keeps it through an update."""
     async with bench(tmp_path, 2) as here:
-        (tmp_path / "station.toml").write_text(STATION.format(url=here.running.ocpp_url))
+        roots = {"csms_root": ["pki/csms-root.pem"], "manufacturer_root": ["pki/manufacturer-root.pem"]}
+        settings = factory_file(here.running.ocpp_url, profile={"security_profile": 2}, certificates=roots)
+        (tmp_path / "station.toml").write_text(settings)
         async with Rig(tmp_path / "rig", station=tmp_path / "station.toml") as rig:
             await rig.wait("registration", status="Accepted")
             assert (await here.get("/api/stations/CP001"))["security_profile"] == 2

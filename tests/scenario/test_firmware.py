@@ -1,87 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Firmware updates of a whole station: the running code is exchanged, or it is not and the old one goes on."""
+"""Firmware updates of a whole station: the running code is replaced, or the old version continues."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.typing import Subprotocol
 
 from firmware.clock import SystemClock, format_utc
 from firmware.version import VERSION
+from tests.support.csms import ScriptedCsms
 from tests.support.firmware import checkout_image, signature
 from tests.support.rig import Rig
 from tests.support.sockets import eventually
 from tools.conformance.peer.files import FileServer
 from tools.pki import Authority, server_context
+from tools.rig.factory_file import RETRY_AFTER_1_S, factory_file
 
 pytestmark = pytest.mark.slow
 
 NEXT = "1.0.1"
-STATION = """
-identity = "CP7"
-basic_auth_password = "0123456789abcdef"
-[[network_profile]]
-slot = 1
-url = "ws://127.0.0.1:{port}/ocpp"
-[certificates]
-csms_root = ["files.pem"]
-manufacturer_root = ["manufacturer.pem"]
-[[variable]]
-component = "OCPPCommCtrlr"
-variable = "RetryBackOffWaitMinimum"
-value = "1"
-[[variable]]
-component = "OCPPCommCtrlr"
-variable = "RetryBackOffRandomRange"
-value = "0"
-"""
 
 
-class Csms:
-    """Accepts everything, remembers the calls, and can ask."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.answers: list[Any] = []
-        self._server: Server | None = None
-        self._connection: ServerConnection | None = None
-
-    async def start(self) -> int:
-        """The port."""
-        self._server = await serve(self._talk, "127.0.0.1", 0, subprotocols=[Subprotocol("ocpp2.0.1")])
-        port: int = next(iter(self._server.sockets)).getsockname()[1]
-        return port
-
-    async def _talk(self, connection: ServerConnection) -> None:
-        self._connection = connection
-        with contextlib.suppress(ConnectionClosed):  # the mains were cut
-            async for text in connection:
-                kind, message_id, *rest = json.loads(text)
-                if kind == 2:
-                    self.calls.append((rest[0], rest[1]))
-                    await connection.send(json.dumps([3, message_id, _answer(rest[0])]))
-                else:
-                    self.answers.append(rest[0])
-
-    async def ask(self, action: str, payload: dict[str, Any]) -> Any:
-        assert self._connection is not None
-        before = len(self.answers)
-        await self._connection.send(json.dumps([2, f"ask-{before}", action, payload]))
-        await eventually(lambda: len(self.answers) > before)
-        return self.answers[-1]
+class Csms(ScriptedCsms):
+    """What the station has reported of its updates."""
 
     def sent(self, action: str) -> list[dict[str, Any]]:
-        return [payload for name, payload in self.calls if name == action]
+        return [call.payload for call in self.received if call.action == action]
 
     def progress(self) -> list[str]:
         return [payload["status"] for payload in self.sent("FirmwareStatusNotification")]
@@ -93,41 +41,23 @@ class Csms:
     def security_events(self) -> list[str]:
         return [payload["type"] for payload in self.sent("SecurityEventNotification")]
 
-    async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-
-
-def _answer(action: str) -> dict[str, Any]:
-    now = format_utc(SystemClock().utc())
-    answers: dict[str, dict[str, Any]] = {
-        "BootNotification": {"currentTime": now, "interval": 60, "status": "Accepted"},
-        "Heartbeat": {"currentTime": now},
-        "Authorize": {"idTokenInfo": {"status": "Accepted"}},
-    }
-    return answers.get(action, {})
-
 
 class World:
     """A station, its CSMS, its manufacturer and a file server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, csms: Csms) -> None:
         self.folder = folder
-        self.csms = Csms()
+        self.csms = csms
         self.manufacturer = Authority("manufacturer")
         self.signer = self.manufacturer.firmware_signer()
         files_root = Authority("files")
         self.files = FileServer(folder / "files", server_context(files_root.server(), folder))
         (folder / "files.pem").write_text(files_root.pem)
         (folder / "manufacturer.pem").write_text(self.manufacturer.pem)
-        self.rig: Rig
-
-    async def start(self) -> None:
-        station = self.folder / "station.toml"
-        station.write_text(STATION.format(port=await self.csms.start()))
-        await self.files.start()
-        self.rig = Rig(self.folder / "cp", station=station)
+        station = folder / "station.toml"
+        roots = {"csms_root": ["files.pem"], "manufacturer_root": ["manufacturer.pem"]}
+        station.write_text(factory_file(csms.url, variables=RETRY_AFTER_1_S, certificates=roots))
+        self.rig = Rig(folder / "cp", station=station)
 
     async def update(self, data: bytes, **firmware: Any) -> str:
         """UpdateFirmware with this image; the answer's status."""
@@ -141,29 +71,27 @@ class World:
             "signature": signature(data, self.signer),
             **firmware,
         }
-        answer = await self.csms.ask("UpdateFirmware", {"requestId": 7, "firmware": request})
+        answer = await self.csms.call("UpdateFirmware", {"requestId": 7, "firmware": request})
         return str(answer["status"])
 
     async def until(self, *progress: str) -> None:
         await self.hears(lambda: len(self.csms.progress()) >= len(progress))
         assert self.csms.progress() == list(progress)
 
-    async def hears(self, condition: Callable[[], object]) -> None:
+    async def hears(self, condition: Callable[[], bool]) -> None:
         """Until the CSMS has heard it; an update with its restarts takes seconds."""
-        async with asyncio.timeout(60.0):
-            while not condition():  # noqa: ASYNC110 - the CSMS has no event
-                await asyncio.sleep(0.01)
+        await self.csms.until(condition, "progress of the update", timeout=60.0)
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    await world.start()
-    async with world.rig:
-        await world.rig.wait("registration", status="Accepted")
-        yield world
-    await world.files.stop()
-    await world.csms.stop()
+    async with Csms() as csms:
+        world = World(tmp_path, csms)
+        await world.files.start()
+        async with world.rig:
+            await world.rig.wait("registration", status="Accepted")
+            yield world
+        await world.files.stop()
 
 
 @pytest.fixture(scope="module")

@@ -32,10 +32,11 @@ from tests.support.csms import CallFailed, Fault, ScriptedCsms
 from tests.support.file_servers import ftp_server
 from tests.support.firmware import image, signature
 from tests.support.rig import Rig
-from tests.support.scenario import CARD, PASSWORD, Site, Variables, factory
+from tests.support.scenario import CARD, PASSWORD, Site, factory
 from tests.support.station_bench import set_variables
 from tests.support.tls import make_files
 from tools.pki import Authority
+from tools.rig.factory_file import Variables
 
 pytestmark = pytest.mark.slow
 

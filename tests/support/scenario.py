@@ -14,7 +14,7 @@ password and no card number.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -23,8 +23,9 @@ from typing import Any
 from firmware.clock import CLOCK_FLOOR, parse_utc
 from tests.support.csms import Received, ScriptedCsms
 from tests.support.rig import Rig
+from tools.rig.factory_file import Variables, factory_file
 
-__all__ = ["CARD", "OTHER_CARD", "PASSWORD", "Site", "Story", "Variables", "factory", "site", "stories"]
+__all__ = ["CARD", "OTHER_CARD", "PASSWORD", "Site", "Story", "factory", "site", "stories"]
 
 CARD = "04A1B2C3D4E5F6"
 OTHER_CARD = "0466778899AABB"
@@ -32,8 +33,6 @@ PASSWORD = "correct-horse-battery"
 PATIENCE_S = 20.0
 REGISTER = "Energy.Active.Import.Register"
 
-Variables = Mapping[tuple[str, ...], str]
-"""Value by component and variable, and the variable's instance if it has one."""
 QUICK: Variables = {
     ("OCPPCommCtrlr", "RetryBackOffWaitMinimum"): "0",
     ("OCPPCommCtrlr", "RetryBackOffRandomRange"): "0",
@@ -322,23 +321,15 @@ def factory(
     timeout_s: int = 30,
 ) -> str:
     """A factory settings file: one network profile, and a device model that suits impatient tests."""
-    head = f"""
-identity = "{identity}"
-product = "{product}"
-basic_auth_password = "{PASSWORD}"
-[[network_profile]]
-slot = 1
-url = "{url}"
-security_profile = 1
-message_timeout_s = {timeout_s}
-[rig]
-speed = {speed}
-"""
-    rows = []
-    for (component, variable, *instance), value in {**QUICK, **(variables or {})}.items():
-        rows.append(f'[[variable]]\ncomponent = "{component}"\nvariable = "{variable}"\nvalue = "{value}"\n')
-        rows += [f'instance = "{each}"\n' for each in instance]
-    return head + "".join(rows)
+    return factory_file(
+        url,
+        identity=identity,
+        password=PASSWORD,
+        profile={"message_timeout_s": timeout_s},
+        variables={**QUICK, **(variables or {})},
+        product=product,
+        rig={"speed": speed},
+    )
 
 
 @contextlib.asynccontextmanager

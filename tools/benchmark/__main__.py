@@ -23,8 +23,9 @@ from typing import Any
 
 from tools.benchmark.csms import BenchCsms, listening
 from tools.benchmark.emergency_stop import emergency_stops
-from tools.demo.bench import start
+from tools.demo.bench import start_rig
 from tools.rig.client import RigClient
+from tools.rig.factory_file import RETRY_AFTER_1_S, factory_file
 
 _CARDS = {1: "04A1B2C3D4E580", 2: "04A1B2C3D4E581"}
 _QUEUED = 10_000
@@ -153,13 +154,9 @@ async def _floor_drain(csms: BenchCsms) -> float:
 
 async def _station(folder: Path) -> dict[str, list[float]]:
     async with listening() as csms:
-        factory = folder / "factory.toml"
-        factory.write_text(_factory(csms.url))
+        factory = factory_file(csms.url, identity="BENCH", variables=RETRY_AFTER_1_S)
         began = time.monotonic()
-        rig_up = start(
-            "rig", "rig", "up", "--state", str(folder / "rig"), "--station", str(factory), log=folder / "rig.log"
-        )
-        async with rig_up as rig_process, await RigClient.connect(Path(rig_process.ready["control"])) as rig:
+        async with start_rig(folder, factory) as (_process, rig):
             cold = 1000 * (await csms.wait("BootNotification", after=0) - began)
             figures: dict[str, list[float]] = {"boot": [await _service_start(csms, rig)], "cold": [cold]}
             figures["card"] = await _cards(csms, rig)
@@ -186,24 +183,6 @@ async def _station(folder: Path) -> dict[str, list[float]]:
         figures |= {"drain": [rate], "drain memory": [grown]}
     figures["estop"] = await emergency_stops(folder / "estop", 200)
     return figures
-
-
-def _factory(url: str) -> str:
-    return f"""identity = "BENCH"
-basic_auth_password = "0123456789abcdef"
-[[network_profile]]
-slot = 1
-url = "{url}"
-security_profile = 1
-[[variable]]
-component = "OCPPCommCtrlr"
-variable = "RetryBackOffWaitMinimum"
-value = "1"
-[[variable]]
-component = "OCPPCommCtrlr"
-variable = "RetryBackOffRandomRange"
-value = "0"
-"""
 
 
 async def _service_start(csms: BenchCsms, rig: RigClient) -> float:

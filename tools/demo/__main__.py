@@ -24,7 +24,7 @@ from typing import Any
 from firmware.errors import BaywattError
 from tools.csms.client import Client
 from tools.csms.procedures import raise_security
-from tools.demo.bench import Child, DemoFailed, start
+from tools.demo.bench import Child, DemoFailed, start, start_rig
 from tools.demo.session import CARD, Summary, accepted, play
 from tools.rig.client import RigClient
 
@@ -83,13 +83,8 @@ async def _bench(home: Path, profile: int, *, once: bool) -> None:
     async with start("the bench CSMS", "csms", "up", *options, *folders, log=home / "csms.log") as csms:
         print(f"      {csms.ready['url']}  (open it in a browser)", flush=True)
         print("[2/3] starting the station: HAL, OCPP service, simulated cabinet and cars", flush=True)
-        factory = home / "factory.toml"
-        factory.write_text(_factory_settings(csms.ready, least))
         shutil.rmtree(home / "rig", ignore_errors=True)
-        rig_up = start(
-            "the rig", "rig", "up", "--state", str(home / "rig"), "--station", str(factory), log=home / "rig.log"
-        )
-        async with rig_up as rig_process, await RigClient.connect(Path(rig_process.ready["control"])) as rig:
+        async with start_rig(home, _factory_settings(csms.ready, least)) as (rig_process, rig):
             summary = await _play_or_die(rig, csms, rig_process, profile)
             print(f"\n{summary}", flush=True)
             if not once:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from firmware.errors import BaywattError
+from tools.rig.client import RigClient
 
-__all__ = ["Child", "DemoFailed", "start"]
+__all__ = ["Child", "DemoFailed", "start", "start_rig"]
 
 _READY_S = 20.0
 _STOP_S = 10.0
@@ -49,6 +50,17 @@ async def start(name: str, *arguments: str, log: Path) -> AsyncIterator[Child]:
         yield Child(name, process, await _ready(name, process, log))
     finally:
         await _stop(process)
+
+
+@asynccontextmanager
+async def start_rig(folder: Path, factory: str) -> AsyncIterator[tuple[Child, RigClient]]:
+    """A station with the settings of a factory file, and the client that drives it. Its state is in `folder/rig`."""
+    file = folder / "factory.toml"
+    file.write_text(factory)
+    arguments = ("rig", "up", "--state", str(folder / "rig"), "--station", str(file))
+    up = start("the rig", *arguments, log=folder / "rig.log")
+    async with up as child, await RigClient.connect(Path(child.ready["control"])) as client:
+        yield child, client
 
 
 async def _ready(name: str, process: asyncio.subprocess.Process, log: Path) -> dict[str, Any]:
