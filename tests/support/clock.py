@@ -7,7 +7,7 @@ __all__ = ["ManualClock"]
 
 
 class ManualClock:
-    """`firmware.clock.Clock` whose time moves only by its methods."""
+    """A `firmware.clock.Clock` that moves only when `advance` or `step_utc` is called."""
 
     def __init__(self, start: float = 1000.0, *, utc: float = 1_800_000_000.0) -> None:
         self._monotonic = start
@@ -28,5 +28,5 @@ class ManualClock:
         return self._monotonic
 
     def step_utc(self, seconds: float) -> None:
-        """Set the board's clock: UTC jumps, intervals are not affected."""
+        """Step UTC, as when the board's clock is set; monotonic time is not affected."""
         self._utc += seconds

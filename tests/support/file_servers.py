@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""File servers on the loopback that misbehave as a test says."""
+"""File servers on the loopback, with faults that a test chooses."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import threading
 import time
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from services.ocpp.transfer.trust import Trust
 
-__all__ = ["Answer", "RawServer", "ftp_server", "raw_server", "trusting"]
+__all__ = ["Answer", "FtpControl", "RawServer", "ftp_server", "raw_server", "trusting"]
 
 Answer = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-"""Gets the request's head."""
+"""Called with the head of the request."""
 
 
 class RawServer:
-    """An HTTP server that sends exactly what a test says: `answers` one after the other, the last one repeatedly."""
+    """An HTTP server that sends exactly the bytes of its `answers`, one for each request; the last one is repeated."""
 
     def __init__(self) -> None:
         self.answers: list[Answer | bytes] = []
@@ -56,7 +56,7 @@ class RawServer:
             self.bodies.append(body)
 
     def header(self, name: str, request: int = -1) -> str | None:
-        """A header of one of the requests."""
+        """A header of a request that was received; by default of the last one."""
         for line in self.heads[request].decode().split("\r\n")[1:]:
             key, _, value = line.partition(":")
             if key.lower() == name.lower():
@@ -65,10 +65,10 @@ class RawServer:
 
 
 @contextlib.asynccontextmanager
-async def raw_server(tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[RawServer]:
+async def raw_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
     """A `RawServer` that listens."""
     raw = RawServer()
-    server = await asyncio.start_server(raw.serve, host, 0, ssl=tls)
+    server = await asyncio.start_server(raw.serve, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     raw.base = f"{'https' if tls else 'http'}://localhost:{port}"
     try:
@@ -78,27 +78,34 @@ async def raw_server(tls: ssl.SSLContext | None = None, host: str = "127.0.0.1")
 
 
 def trusting(*roots: Path) -> Trust:
-    """What a station trusts that has these roots, besides the operating system's."""
+    """The trust of a station with these roots, besides those of the operating system."""
     return Trust(lambda: [root.read_text() for root in roots], utc=time.time)
 
 
+@dataclass(slots=True)
+class FtpControl:
+    """What a test knows and sets of a running `ftp_server`."""
+
+    port: int = 0
+    drop_after: int | None = None
+    """Bytes of a file after which the server closes the connections, once."""
+    received: list[int] = field(default_factory=list)
+    """Bytes of each upload."""
+
+
 @contextlib.contextmanager
-def ftp_server(folder: Path, *, may: str = "elradfmwMT", user: str = "me", password: str = "p4ss") -> Iterator[Any]:
-    """An FTP server in a thread; yields an object with `port`, and `drop_after`: bytes after which it hangs up once."""
-    with warnings.catch_warnings():  # it uses asyncore, which Python 3.11 warns of
+def ftp_server(
+    folder: Path, *, may: str = "elradfmwMT", user: str = "me", password: str = "p4ss"
+) -> Iterator[FtpControl]:
+    """An FTP server in a thread; `may`: the user's rights, as pyftpdlib spells them."""
+    with warnings.catch_warnings():  # pyftpdlib uses asyncore, which Python 3.11 warns of
         warnings.simplefilter("ignore", DeprecationWarning)
         from pyftpdlib.authorizers import DummyAuthorizer
         from pyftpdlib.handlers import DTPHandler, FTPHandler
         from pyftpdlib.ioloop import IOLoop
         from pyftpdlib.servers import FTPServer
 
-    class Control:
-        port = 0
-        drop_after: int | None = None
-        received: list[int]
-
-    control = Control()
-    control.received = []
+    control = FtpControl()
 
     class Data(DTPHandler):  # type: ignore[misc]
         def handle_read(self) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process of the station that starts late, or is another version at first: for tests of the start order.
+"""Delays the start of a station's process, for tests of the start order.
 
 `python -m tests.support.late NAME MODULE ARGUMENTS...` waits in the station's directory for a file `NAME.go`, then
-becomes `MODULE`. With a file `NAME.alien` it serves the HAL's socket meanwhile, as a HAL of another contract version
-would: it greets, and closes.
+replaces itself by `MODULE`. If there is a file `NAME.alien`, it serves the HAL's socket until then as a HAL of another
+contract version does: it sends its greeting and closes the connection.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from pathlib import Path
 from firmware.contract import CONTRACT_VERSION
 
 ALIEN_VERSION = CONTRACT_VERSION + 1
-LOOK_S = 0.02
+POLL_S = 0.02
+"""Time between two checks for the file."""
 
 
 def rig() -> int:
-    """`baywatt rig`, whose processes wait for their files; its arguments are the command line's."""
+    """Run `baywatt rig` with processes that wait for their files; takes its arguments from the command line."""
     from tools.rig.cli import main as rig_main
 
     late = [sys.executable, "-P", "-m", "tests.support.late"]
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> None:
     if alien.exists():
         _greet_until(go)
     while not go.exists():
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *rest])
 
 
@@ -49,7 +50,7 @@ def _greet_until(go: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         server.bind(str(path))
         server.listen()
-        server.settimeout(LOOK_S)
+        server.settimeout(POLL_S)
         while not go.exists():
             try:
                 client, _ = server.accept()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process in place of the OCPP service in tests of the rig: it permits energy to every car that is plugged in.
+"""A process that replaces the OCPP service in tests of the rig: it permits energy for every car that is plugged in.
 
-It uses both local sockets of the service, so that the rig sees a whole station: the HAL's as its `service`, and the
-status feed. A card on the reader stops every session.
+It uses both local sockets of the service, so that the rig sees a whole station: the HAL's in the role `service`, and
+the status feed. A card on the reader stops every session.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import asyncio
 import sys
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from firmware import log
 from firmware.config import load
 from firmware.contract import CardPresented, Permit, Plugged, Role, Snapshot, Stamped, Withdraw
-from firmware.contract.status import CardNotice, EvseService, FromService, ServiceStatus
+from firmware.contract.status import CardNotice, FromService, ServiceStatus
 from firmware.errors import ContractError
 from firmware.ipc.connection import Connection
 from firmware.ipc.framing import encode
@@ -22,16 +24,17 @@ from firmware.ipc.hal_link import HalLink, LinkState
 from firmware.ipc.listener import UnixListener
 from firmware.lifecycle import Lifecycle, run
 from services.ocpp.config import ServiceConfig
+from tests.support.service_status import IDLE_EVSE, STATUS
 
 LEASE_S = 5.0
 
 
 class PermitAll:
-    """The service: HAL watcher and status feed in one."""
+    """Watches the HAL and serves the status feed."""
 
     def __init__(self, config: ServiceConfig) -> None:
         self.link = HalLink(Path(config.hal_socket), self, role=Role.SERVICE, software="permit_all")
-        self.feed: UnixListener[FromService] = UnixListener(Path(config.status_socket), _no_message, self)
+        self.feed: UnixListener[FromService] = UnixListener(Path(config.status_socket), _refuse, self)
         self.plugged: set[int] = set()
         self._clients: set[Connection[FromService]] = set()
 
@@ -80,38 +83,17 @@ class PermitAll:
         connection.send(encode(_STATUS))
 
     def on_message(self, connection: Connection[FromService], message: FromService) -> None:
-        """Clients send nothing here."""
+        """Never called: `_refuse` accepts no message."""
 
     def on_closed(self, connection: Connection[FromService], reason: str) -> None:
         self._clients.discard(connection)
 
 
-_STATUS = ServiceStatus(
-    connected=True,
-    registration="Accepted",
-    slot=1,
-    security_profile=1,
-    queued_messages=0,
-    last_contact_mono_s=None,
-    firmware_version="9.9.9",
-    evses=[
-        EvseService(
-            evse=evse,
-            connector=1,
-            availability="Operative",
-            status="Available",
-            selected=False,
-            transaction_id=None,
-            charging_state=None,
-            id_token=None,
-        )
-        for evse in (1, 2)
-    ],
-)
+_STATUS = replace(STATUS, firmware_version="9.9.9", evses=[replace(IDLE_EVSE, evse=evse) for evse in (1, 2)])
 
 
-def _no_message(line: bytes) -> FromService:
-    raise ContractError("nothing is read from the status feed")
+def _refuse(line: bytes) -> FromService:
+    raise ContractError("the status feed takes no messages")
 
 
 async def _serve(life: Lifecycle) -> None:

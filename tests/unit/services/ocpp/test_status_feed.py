@@ -12,32 +12,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from firmware.contract.status import CardNotice, EvseService, FromService, ServiceStatus, TransactionNotice
+from firmware.contract.status import CardNotice, FromService, TransactionNotice
 from firmware.ipc.status import StatusClient
 from services.ocpp.status_feed import StatusFeed
+from tests.support.service_status import STATUS
 from tests.support.sockets import RawPeer, eventually
 
-STATUS = ServiceStatus(
-    connected=True,
-    registration="Accepted",
-    slot=1,
-    security_profile=1,
-    queued_messages=0,
-    last_contact_mono_s=1.5,
-    firmware_version="1.0.0",
-    evses=[
-        EvseService(
-            evse=1,
-            connector=1,
-            availability="Operative",
-            status="Available",
-            selected=False,
-            transaction_id=None,
-            charging_state=None,
-            id_token=None,
-        )
-    ],
-)
 OFFLINE = replace(STATUS, connected=False)
 CARD = CardNotice(uid="04AA", outcome="started")
 STARTED = TransactionNotice(evse=1, id="t", change="started")

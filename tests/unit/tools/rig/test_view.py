@@ -24,7 +24,8 @@ from firmware.contract import (
     Snapshot,
     Stamped,
 )
-from firmware.contract.status import CardNotice, EvseService, ServiceStatus, TransactionNotice
+from firmware.contract.status import CardNotice, TransactionNotice
+from tests.support import service_status
 from tools.rig.view import StationView
 
 
@@ -78,26 +79,13 @@ def snapshot(*evses: EvseStatus, faults: list[Fault] | None = None) -> Snapshot:
     )
 
 
-STATUS = ServiceStatus(
-    connected=True,
-    registration="Accepted",
-    slot=1,
+STATUS = msgspec.structs.replace(
+    service_status.STATUS,
     security_profile=2,
     queued_messages=3,
     last_contact_mono_s=90.0,
     firmware_version="1.2.3",
-    evses=[
-        EvseService(
-            evse=1,
-            connector=1,
-            availability="Operative",
-            status="Available",
-            selected=True,
-            transaction_id=None,
-            charging_state=None,
-            id_token=None,
-        )
-    ],
+    evses=[msgspec.structs.replace(service_status.IDLE_EVSE, selected=True)],
 )
 
 
