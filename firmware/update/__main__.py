@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m firmware.update DIRECTORY`: the boot loader's step for a slot directory, once for each boot.
 
-Prints the tree that this boot runs (`DIRECTORY/current` leads to it), or nothing when that is the factory's.
+Prints the tree that this boot runs (`DIRECTORY/current` points to it), or nothing if that is the factory's.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slots that the settings name; what a kind needs is imported when it is asked for."""
+"""The slots that the settings name; the libraries of a kind are imported only for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SlotsSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def open_slots(settings: SlotsSettings) -> Slots:
-    """Cheap: nothing is read or connected yet."""
+    """The slots; nothing is read or connected yet."""
     match settings.driver:
         case "rauc":
             from firmware.update.rauc import RaucSlots

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The firmware image: a manifest, then the bytes of its files one after the other, then perhaps a signature.
+"""The firmware image: a manifest, then the bytes of its files one after the other, then an optional signature.
 
     8 bytes   "BAYWATT" and the format's number, 1
     4 bytes   length of the manifest, big-endian
@@ -7,12 +7,12 @@
     ...       the files' contents in the manifest's order, nothing between them
     optional  8 bytes "BWSIGN" 0 1, 2 bytes length, signing certificate (PEM), 2 bytes length, signature
 
-The format can't say what an image must not contain: there are no links, devices, modes, owners or compression, so
+The format can't express what an image must not contain: it has no links, devices, modes, owners or compression, so
 nothing has to be filtered and nothing grows when it is unpacked. Names are checked against a short alphabet and a
-list of top-level folders. The embedded signature covers every byte before it and is for people without the OCPP
-request's (`baywatt image verify`); OCPP's detached signature covers the whole file.
+list of top-level folders. The embedded signature covers every byte before it and is for people who do not have the
+OCPP request's (`baywatt image verify`); OCPP's detached signature covers the whole file.
 
-The reader takes the file once from its start to its end and hashes what it hands out.
+The reader reads the file once from start to end and hashes what it returns.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from firmware.errors import ImageError
 from firmware.update.version import Version
 
 __all__ = [
-    "ROOMS",
+    "TOP_LEVEL",
     "Embedded",
     "Entry",
     "ImageReader",
@@ -45,7 +45,7 @@ __all__ = [
 MAGIC = b"BAYWATT\x01"
 SIGNATURE_MAGIC = b"BWSIGN\x00\x01"
 CHUNK = 1 << 16
-ROOMS = ("drivers", "firmware", "hal", "services")
+TOP_LEVEL = ("drivers", "firmware", "hal", "services")
 """The top-level folders of a version tree; an image holds nothing else."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,79}", re.ASCII)
 _CERTIFICATE_BYTES = 16_384
@@ -54,7 +54,7 @@ _SIGNATURE_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an image may be at most."""
+    """The largest image that is accepted."""
 
     manifest_bytes: int = 2 << 20
     files: int = 5000
@@ -75,7 +75,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the image is and for whom.
+    """What the image is and for which products.
 
     `family` is `identity.firmware_family` of the products it is for; `min_version` is the oldest version that it may
     replace directly.
@@ -98,7 +98,7 @@ class Embedded:
 
 
 class ImageReader:
-    """Reads one image from a stream that stands at its start. Raises `ImageError`, and `OSError` of the stream."""
+    """Reads one image from the start of a stream. Raises `ImageError`, and `OSError` of the stream."""
 
     def __init__(self, stream: BinaryIO, limits: Limits | None = None) -> None:
         self._stream = stream
@@ -118,18 +118,18 @@ class ImageReader:
         return self._hash.digest()
 
     def files(self) -> Iterator[tuple[Entry, Iterator[bytes]]]:
-        """Each file with its content in pieces; the content has to be used up before the next file."""
+        """Each file with its content in pieces; the content must be read to its end before the next file."""
         for entry in self.manifest.files:
             yield entry, self._content(entry)
 
     def check_files(self) -> None:
-        """Every file's hash, without keeping any."""
+        """Check every file's hash, without keeping any content."""
         for _entry, content in self.files():
             for _piece in content:
                 pass
 
     def finish(self) -> Embedded | None:
-        """After the files: the embedded signature if there is one, and the end of the image."""
+        """After the files: check the end of the image; returns the embedded signature, if there is one."""
         covered = self.digest
         magic = self._some(len(SIGNATURE_MAGIC))
         if not magic:
@@ -150,7 +150,7 @@ class ImageReader:
             digest.update(piece)
             yield piece
         if digest.hexdigest() != entry.sha256:
-            raise ImageError(f"{entry.path}: not the content that the manifest names")
+            raise ImageError(f"{entry.path}: does not match its hash in the manifest")
 
     def _block(self, limit: int) -> bytes:
         length = int.from_bytes(self._exactly(2), "big")
@@ -191,42 +191,42 @@ def _check_entries(manifest: Manifest, limits: Limits) -> None:
         raise ImageError("a file is too large")
     if sum(entry.size for entry in manifest.files) > limits.total_bytes:
         raise ImageError("the image is too large")
-    # Compared without case: a file system may not tell `a` from `A`.
+    # Compared without case: a file system may not distinguish `a` and `A`.
     names = [_checked_path(entry.path, limits.depth).casefold() for entry in manifest.files]
     folders = {name.rsplit("/", depth)[0] for name in names for depth in range(1, name.count("/") + 1)}
     if len(set(names)) < len(names) or folders.intersection(names):
-        raise ImageError("two files of one name")
+        raise ImageError("two files with one name")
 
 
 def _checked_path(path: str, depth: int) -> str:
     parts = path.split("/")
-    if not 2 <= len(parts) <= depth or parts[0] not in ROOMS or not all(_NAME.fullmatch(part) for part in parts):
-        raise ImageError(f"a file may not be called {path[:80]!r}")
+    if not 2 <= len(parts) <= depth or parts[0] not in TOP_LEVEL or not all(_NAME.fullmatch(part) for part in parts):
+        raise ImageError(f"{path[:80]!r} is not an allowed file name")
     return path
 
 
 def check_whole(manifest: Manifest) -> None:
-    """Is every room there? What an image left out, Python would take from another tree. Raises `ImageError`."""
+    """Raises `ImageError` if a top-level folder is missing: Python would import it from another version tree."""
     paths = {entry.path for entry in manifest.files}
-    for room in ROOMS:
-        if f"{room}/__init__.py" not in paths:
-            raise ImageError(f"not a whole version tree: no {room}/__init__.py")
+    for folder in TOP_LEVEL:
+        if f"{folder}/__init__.py" not in paths:
+            raise ImageError(f"not a whole version tree: no {folder}/__init__.py")
 
 
 def check_allowed(manifest: Manifest, *, family: str, running: str, rollback: bool) -> None:
-    """May this image replace the running version here? Raises `ImageError` that says why not."""
+    """Raises `ImageError` with the reason if this image may not replace the running version here."""
     check_whole(manifest)
     if manifest.family != family:
-        raise ImageError(f"for {manifest.family}, this is {family}")
+        raise ImageError(f"the image is for {manifest.family}, this station is {family}")
     new, now = Version.parse(manifest.version), Version.parse(running)
     if now < Version.parse(manifest.min_version):
-        raise ImageError(f"{new} replaces only {manifest.min_version} and newer, {now} is running")
+        raise ImageError(f"{new} replaces only {manifest.min_version} and newer, but {now} is running")
     if new < now and not rollback:
-        raise ImageError(f"{new} is older than {now}, which is running")
+        raise ImageError(f"{new} is older than the running version {now}")
 
 
 def write_image(out: BinaryIO, manifest: Manifest, contents: Iterable[bytes]) -> None:
-    """Write an unsigned image; `contents` in the manifest's order. Raises `ImageError` for what no reader takes."""
+    """Write an unsigned image; `contents` in the manifest's order. Raises `ImageError` where the reader would."""
     limits = Limits()
     _check_entries(manifest, limits)
     head = msgspec.json.encode(manifest)
@@ -235,7 +235,7 @@ def write_image(out: BinaryIO, manifest: Manifest, contents: Iterable[bytes]) ->
     out.write(MAGIC + len(head).to_bytes(4, "big") + head)
     for entry, content in zip(manifest.files, contents, strict=True):
         if len(content) != entry.size:
-            raise ImageError(f"{entry.path}: changed meanwhile")
+            raise ImageError(f"{entry.path}: its size has changed")
         out.write(content)
 
 

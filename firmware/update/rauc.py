@@ -3,14 +3,13 @@
 
 Tested against a stand-in for the D-Bus object; it has not been run on a board.
 
-What it needs of the board's `system.conf`: `activate-installed=false` (a slot is booted only after `activate`), a boot
-loader with boot counters (they are the way back when the new slot does not come up), and `compatible` equal to the
+The board must have a boot loader with boot counters, which are the way back if the new slot does not come up, and in
+`system.conf` `activate-installed=false` (a slot is booted only after `activate`) and `compatible` equal to the
 product's `firmware_family`. RAUC checks a bundle's own signature against its keyring; the signature of the OCPP
-request, over the whole bundle, is checked here before RAUC hears of the file. `dbus-fast` is imported when the first
-call is made.
+request, over the whole bundle, is checked here before RAUC gets the file. `dbus-fast` is imported for the first call.
 
-Boot loaders count every boot down until the slot is marked good, and RAUC can't tell whether that was done in this
-boot. So the slot that runs counts as on trial until it was kept once: whoever asks keeps it at every start.
+Boot loaders count every boot down until the slot is marked good, and RAUC does not report whether that was done in
+this boot. So the running slot counts as on trial until it is kept: the caller keeps it at every start.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ __all__ = ["Installer", "RaucSlots", "connect"]
 
 _NAME = "de.pengutronix.rauc"
 _ANSWER_LIMIT_S = 120.0
-"""To look at a bundle RAUC may have to read all of it."""
+"""To inspect a bundle RAUC may have to read all of it."""
 _INSTALL_LIMIT_S = 3600.0
-_LOOK_S = 1.0
+_POLL_S = 1.0
 
 
 class Installer(Protocol):
@@ -118,7 +117,7 @@ class RaucSlots:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     async def _ask(self, call: Callable[[Installer], Awaitable[Any]], limit_s: float = _ANSWER_LIMIT_S) -> Any:
-        """What RAUC answers; every D-Bus error becomes a `SlotError`, and a lost bus is looked for anew next time."""
+        """Call RAUC; every D-Bus error becomes a `SlotError`, and after a lost bus the next call connects again."""
         try:
             async with asyncio.timeout(limit_s):
                 if self._installer is None:
@@ -151,20 +150,20 @@ class RaucSlots:
             raise SlotError(f"RAUC: {await self._ask(lambda rauc: rauc.get_last_error())}")
 
     async def _slots(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The slot that runs, and the others that can be booted."""
-        told = await self._ask(lambda rauc: rauc.call_get_slot_status())
-        slots = [{"name": name, **_plain(fields)} for name, fields in told]
+        """The running slot, and the others that can be booted."""
+        answer = await self._ask(lambda rauc: rauc.call_get_slot_status())
+        slots = [{"name": name, **_plain(fields)} for name, fields in answer]
         bootable = [slot for slot in slots if slot.get("bootname")]
         booted = [slot for slot in bootable if slot.get("state") == "booted"]
         if len(booted) != 1:
-            raise SlotError("RAUC does not say which slot was booted")
+            raise SlotError("RAUC does not report which slot was booted")
         return booted[0], [slot for slot in bootable if slot is not booted[0]]
 
 
 async def _until_idle(rauc: Installer) -> None:
-    """An installation that we had asked for before we were restarted goes on, and RAUC does one thing at a time."""
+    """An installation from before a restart of this process continues, and RAUC does one thing at a time."""
     while await rauc.get_operation() != "idle":  # noqa: ASYNC110 (asked over the bus)
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_S)
 
 
 def _boot_name(slot: dict[str, Any]) -> str:
@@ -172,13 +171,13 @@ def _boot_name(slot: dict[str, Any]) -> str:
 
 
 def _has_failed(slot: dict[str, Any]) -> bool:
-    """Did the boot loader give it up? One that was only installed is not bootable either, until it is activated."""
+    """Whether the boot loader has abandoned it. A slot that was never activated is not bootable, either."""
     activated, installed = str(slot.get("activated.timestamp", "")), str(slot.get("installed.timestamp", ""))
     return slot.get("boot-status") != "good" and bool(activated) and activated >= installed
 
 
 def _dbus_errors() -> tuple[type[Exception], ...]:
-    """What dbus-fast raises when the peer refuses, or is gone."""
+    """What dbus-fast raises if the peer refuses or is not there."""
     try:
         from dbus_fast import errors
     except ModuleNotFoundError:
@@ -188,7 +187,7 @@ def _dbus_errors() -> tuple[type[Exception], ...]:
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    """The dictionary without variants, of which there may be one in another."""
+    """The dictionary without variants, which may be nested."""
     bare = {key: _bare(value) for key, value in fields.items()}
     return {key: _plain(value) if isinstance(value, dict) else value for key, value in bare.items()}
 
@@ -210,6 +209,6 @@ def _check_proof(image: Path, proof: Proof) -> None:
 def _check_bundle(update: dict[str, Any], *, family: str, running: str, rollback: bool) -> None:
     compatible, version = str(update.get("compatible", "")), Version.parse(str(update.get("version", "")))
     if compatible != family:
-        raise ImageError(f"for {compatible}, this is {family}")
+        raise ImageError(f"the bundle is for {compatible}, this station is {family}")
     if version < Version.parse(running) and not rollback:
-        raise ImageError(f"{version} is older than {running}, which is running")
+        raise ImageError(f"{version} is older than the running version {running}")

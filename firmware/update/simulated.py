@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A slot directory on a simulated board, whose next installation goes as the rig arranged.
+"""A slot directory on a simulated board, whose next installation ends as the rig has arranged.
 
-The arrangement is a word in the file `next`, used up by the installation: `ok`, `install_fails` (the flash can't be
-written), `boot_fails` (the new tree crashes when it starts), `needs_reboot_first` (as on boards that install from
-their boot loader).
+The arrangement is the content of the file `next`, which the installation removes: `ok`, `install_fails` (the flash
+can't be written), `boot_fails` (the new tree crashes when it starts), `needs_reboot_first` (as on boards that install
+from their boot loader).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class SimulatedSlots(SlotDirectory):
 
 
 def arrange(path: Path, how: str) -> None:
-    """The next installation in the slot directory `path` goes like this."""
+    """Arrange how the next installation in the slot directory `path` ends."""
     path.mkdir(mode=0o755, exist_ok=True)
     new = path / f"{_NEXT}.new"
     new.write_text(how)

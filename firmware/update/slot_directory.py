@@ -2,13 +2,13 @@
 """Slots as two version trees in a directory; for laptops, benches, and machines without an update service.
 
     factory      the tree that the machine was set up with; not in the directory, never written to
-    a/ b/        version trees, each with `manifest.json` beside its rooms
+    a/ b/        version trees, each with `manifest.json` beside its top-level folders
     current      symbolic link to the tree that this boot runs; absent while that is the factory's
     boot.json    the boot counter: which slot is good, which is on trial and how often it may still be tried
 
-Whoever starts the processes (the rig, `python -m firmware.update` before a unit) calls `select` once for each boot. It
-alone moves `current`, so that `current` is always what runs. A trial uses up one try a boot; a slot whose tries are
-used up is given up for the good one. Every change is a rename, and is on disk before the next step depends on it.
+The starter of the processes (the rig, `python -m firmware.update` before a unit) calls `select` once for each boot.
+Only `select` moves `current`, so that `current` is always what runs. Each boot of a trial uses one try; a slot without
+tries left is abandoned for the good one. Every change is a rename, and is on disk before the next step depends on it.
 
 Importing this is cheap: the boot loader's half runs before anything else does.
 """
@@ -37,7 +37,7 @@ __all__ = ["FACTORY", "SlotDirectory", "open_image"]
 FACTORY = "factory"
 SLOTS = ("a", "b")
 TRIES = 2
-"""Boots that a slot on trial has to prove itself."""
+"""Boots within which a slot on trial must be kept."""
 _log = logging.getLogger(__name__)
 
 
@@ -60,12 +60,12 @@ class SlotDirectory:
     # --- the boot loader's half; quick, and before anything else runs -----------------------------------------
 
     def select(self) -> Path | None:
-        """Once for each boot: the tree to run, None for the factory's. Counts the boot if the slot is on trial."""
+        """Call once for each boot: the tree to run, None for the factory's. Counts the boot if the slot is on trial."""
         if not self._path.is_dir():
             return None
         boot = self._load()
         if boot.trial and (boot.tries_left <= 0 or not self._is_tree(boot.trial)):
-            _log.error("slot %s did not prove itself: back to %s", boot.trial, boot.good)
+            _log.error("slot %s was not kept in time: back to %s", boot.trial, boot.good)
             boot = _Boot(good=boot.good, failed=boot.trial)
             self._save(boot)
         elif boot.trial:
@@ -73,7 +73,7 @@ class SlotDirectory:
             self._save(boot)
         chosen = boot.trial or boot.good
         if chosen != FACTORY and not self._is_tree(chosen):
-            _log.error("slot %s is damaged: the factory's is used", chosen)
+            _log.error("slot %s is damaged: the factory's tree is used", chosen)
             chosen = FACTORY
         self._point(chosen)
         return self.tree()
@@ -93,7 +93,7 @@ class SlotDirectory:
 
     @property
     def on_trial(self) -> bool:
-        """Whether the running slot still has to prove itself."""
+        """Whether the running slot is on trial."""
         return self._load().trial == self._running()
 
     # --- Slots ------------------------------------------------------------------------------------------------
@@ -115,9 +115,9 @@ class SlotDirectory:
 
     async def activate(self, slot: str) -> None:
         if not self._is_tree(slot):
-            raise SlotError(f"slot {slot} holds nothing")
+            raise SlotError(f"slot {slot} is empty")
         self._change(replace(self._load(), trial=slot, tries_left=TRIES, failed=""))
-        _log.info("slot %s is to be booted", slot)
+        _log.info("slot %s will be booted on trial", slot)
 
     async def keep(self) -> None:
         boot = self._load()
@@ -129,7 +129,7 @@ class SlotDirectory:
         boot = self._load()
         if boot.trial:
             self._change(_Boot(good=boot.good, failed=boot.trial))
-            _log.error("slot %s is given up", boot.trial)
+            _log.error("slot %s is abandoned", boot.trial)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -160,7 +160,7 @@ class SlotDirectory:
         taken = {self._running(), self._load().good}
         free = [slot for slot in SLOTS if slot not in taken]
         if not free:
-            raise SlotError("no slot is free: the version that runs is on trial, and the one before it is kept")
+            raise SlotError("no slot is free: the running version is on trial, and the previous one is kept")
         return free[0]
 
     def _clear(self, slot: str) -> None:
@@ -184,7 +184,7 @@ class SlotDirectory:
         return target if target in SLOTS else FACTORY
 
     def _point(self, slot: str) -> None:
-        """`current` leads to the slot, or is not there, at every instant."""
+        """At every instant `current` points to a slot or does not exist."""
         link = self._path / "current"
         if slot == self._running():
             return
@@ -198,7 +198,7 @@ class SlotDirectory:
             files.rename(new, link)
 
     def _load(self) -> _Boot:
-        """What is kept; a damaged file means no trial, and the slot that runs is the good one."""
+        """The boot counter; a damaged file means no trial, and that the running slot is the good one."""
         try:
             kept = json.loads((self._path / "boot.json").read_bytes())
             boot = _Boot(str(kept["good"]), str(kept["trial"]), int(kept["tries_left"]), str(kept["failed"]))
@@ -221,12 +221,12 @@ class SlotDirectory:
 
 @contextmanager
 def open_image(path: Path) -> Iterator[BinaryIO]:
-    """The image for reading: a plain file and no link; raises `OSError`, `ImageError`."""
+    """Open the image, which must be a plain file and no link; raises `OSError`, `ImageError`."""
     from firmware.errors import ImageError
 
     with open(path, "rb", opener=_open_no_link) as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise ImageError("the image is no plain file")
+            raise ImageError("the image is not a plain file")
         yield stream
 
 
@@ -235,7 +235,7 @@ def _open_no_link(path: str, flags: int) -> int:
 
 
 def _extract(reader: ImageReader, folder: Path) -> None:
-    """Every file, and the manifest, into a folder that nobody else knows. Names were checked by the reader."""
+    """Write every file and the manifest into a new folder. The reader has checked the names."""
     import msgspec
 
     folder.mkdir(mode=0o755)

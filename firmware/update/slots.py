@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a board must offer for updates: a slot to install into while another runs, and a way back.
 
-The promise behind every back-end: the running slot is never written to; a new slot is booted on trial, and the board
-goes back by itself to the one before when the new one is not kept.
+Every back-end promises: the running slot is never written to; a new slot is booted on trial, and the board returns to
+the previous one by itself if the new one is not kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Proof", "RebootNeeded", "SlotError", "SlotStatus", "Slots"]
 
 
 class SlotError(BaywattError):
-    """The board could not do it: disk full, damaged, its update service gone."""
+    """The board failed: disk full or damaged, or its update service not available."""
 
 
 class RebootNeeded(BaywattError):
@@ -26,19 +26,19 @@ class RebootNeeded(BaywattError):
 
 @dataclass(frozen=True, slots=True)
 class SlotStatus:
-    """Which slot runs, and whether it still has to prove itself."""
+    """Which slot runs, and whether it is still on trial."""
 
     running: str
     trial: bool = False
     failed: str = ""
-    """The slot from which the board went back by itself, since the last installation."""
+    """The slot from which the board has returned by itself since the last installation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Why an image may be installed: the certificate (PEM, already judged) and its signature over the whole file.
+    """Why an image may be installed: the certificate (PEM, already checked) and its signature over the whole file.
 
-    Given again to the installation, which hashes the bytes that it writes: verified bytes are installed bytes.
+    The installation gets it again and hashes the bytes that it writes: only verified bytes are installed.
     """
 
     certificate: bytes
@@ -51,20 +51,20 @@ class Slots(Protocol):
     async def status(self) -> SlotStatus: ...
 
     async def prepare(self) -> None:
-        """Right before `install`: raises `RebootNeeded` when the board has to restart before it can install."""
+        """Called right before `install`; raises `RebootNeeded` if the board has to restart first."""
 
     async def install(self, image: Path, proof: Proof, *, family: str, running: str, rollback: bool) -> str:
-        """Write the image into the slot that does not run; the slot's name.
+        """Write the image into the slot that does not run; returns that slot's name.
 
-        `running` is the version that runs. Raises `ImageError` when the image is damaged, not for this `family`, older
+        `running` is the version that runs. Raises `ImageError` if the image is damaged, not for this `family`, older
         without `rollback`, or not what `proof` signs. The slot is not booted before `activate`.
         """
 
     async def activate(self, slot: str) -> None:
-        """Boot this slot from the next restart on, on trial."""
+        """Boot this slot on trial from the next restart on."""
 
     async def keep(self) -> None:
-        """The running slot has proved itself."""
+        """Keep the running slot: its trial is over."""
 
     async def roll_back(self) -> None:
-        """The running slot, on trial, has failed: boot the one before from the next restart on."""
+        """The running slot has failed its trial: boot the previous one from the next restart on."""

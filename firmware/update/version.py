@@ -25,10 +25,10 @@ class Version:
 
     @classmethod
     def parse(cls, text: str) -> Version:
-        """Raises `ImageError`: a version that can't be compared can't be judged."""
+        """Raises `ImageError` for a version that can't be compared."""
         match = _PATTERN.fullmatch(text)
         if match is None:
-            raise ImageError(f"no version: {text[:40]!r}")
+            raise ImageError(f"not a version: {text[:40]!r}")
         major, minor, patch, candidate = match.groups()
         numbers = (int(major), int(minor), int(patch))
         return cls(numbers, _RELEASED if candidate is None else int(candidate), text)

@@ -8,7 +8,7 @@ import hashlib
 import io
 from pathlib import Path
 
-from firmware.update.image import ROOMS, Entry, Manifest, write_image
+from firmware.update.image import TOP_LEVEL, Entry, Manifest, write_image
 from firmware.update.signing import sign_digest
 from firmware.update.slots import Proof
 from tests.support.rig import ROOT
@@ -19,7 +19,7 @@ __all__ = ["FAMILY", "FILES", "checkout_image", "image", "proof", "signature"]
 
 FAMILY = "OCPP_C7_STA"
 FILES = {
-    **{f"{room}/__init__.py": b"" for room in ROOMS},
+    **{f"{folder}/__init__.py": b"" for folder in TOP_LEVEL},
     "firmware/version.py": b'VERSION = "1.0.1"\n',
     "hal/__main__.py": b"print('hal')\n",
     "services/ocpp/__main__.py": b"print('ocpp')\n",
@@ -48,7 +48,7 @@ def checkout_image(path: Path, *, version: str, min_version: str = "0.0.0", prod
 
 
 def proof(data: bytes, signer: Issued | None = None) -> Proof:
-    """What OCPP would bring along with the image."""
+    """The proof that OCPP delivers with an image."""
     by = signer or Authority("manufacturer").firmware_signer()
     return Proof(by.pem.encode(), sign_digest(by.key, hashlib.sha256(data).digest()))
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from firmware import product
 from firmware.errors import ImageError
 from firmware.update import signing
-from firmware.update.image import ROOMS, Embedded, Entry, ImageReader, Manifest, check_whole, embed, write_image
+from firmware.update.image import TOP_LEVEL, Embedded, Entry, ImageReader, Manifest, check_whole, embed, write_image
 from firmware.update.slot_directory import open_image
 from firmware.version import VERSION
 
@@ -64,8 +64,8 @@ def build(checkout: Path, out: Path, *, product_name: str, version: str | None, 
 def _files(checkout: Path) -> list[str]:
     """The version tree's files, in order, so that one checkout gives one image. A link is refused."""
     found: list[str] = []
-    for room in ROOMS:
-        for folder, folders, files in os.walk(checkout / room):
+    for top in TOP_LEVEL:
+        for folder, folders, files in os.walk(checkout / top):
             folders[:] = sorted(name for name in folders if name != "__pycache__" and not name.startswith("."))
             for path in (Path(folder) / name for name in sorted(files)):
                 if path.is_symlink() or any((Path(folder) / name).is_symlink() for name in folders):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The image reader: what it gives back, and everything that it must not take."""
+"""The image reader: what it returns, and everything that it must refuse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware.errors import ImageError
-from firmware.update.image import MAGIC, ROOMS, Entry, ImageReader, Limits, Manifest, check_allowed, embed
+from firmware.update.image import MAGIC, TOP_LEVEL, Entry, ImageReader, Limits, Manifest, check_allowed, embed
 from tests.support.firmware import FAMILY, FILES, image
 
 SMALL = Limits(manifest_bytes=4096, files=4, file_bytes=100, total_bytes=150, depth=4)
@@ -47,7 +47,7 @@ def refuses(data: bytes, text: str, limits: Limits | None = None) -> None:
         read(data, limits)
 
 
-def test_gives_back_what_was_written() -> None:
+def test_returns_what_was_written() -> None:
     assert read(image()) == FILES
 
 
@@ -62,14 +62,14 @@ def test_every_flipped_byte_of_a_file_is_refused() -> None:
     data = bytearray(image())
     for place in range(len(data) - sum(map(len, FILES.values())), len(data)):
         data[place] ^= 1
-        with pytest.raises(ImageError, match="not the content"):
+        with pytest.raises(ImageError, match="does not match its hash"):
             read(bytes(data))
         data[place] ^= 1
 
 
 def test_contents_swapped_between_files_are_refused() -> None:
     data = image({"hal/a.py": b"aaaa", "hal/b.py": b"bbbb"})
-    refuses(data[:-8] + b"bbbbaaaa", "not the content")
+    refuses(data[:-8] + b"bbbbaaaa", "does not match its hash")
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ def test_contents_swapped_between_files_are_refused() -> None:
     ],
 )
 def test_path_outside_the_tree_is_refused(path: str) -> None:
-    refuses(named(path), "may not be called")
+    refuses(named(path), "is not an allowed file name")
 
 
 @pytest.mark.parametrize(
     "paths", [("hal/a.py", "hal/a.py"), ("hal/a.py", "hal/A.py"), ("hal/a", "hal/a/b"), ("hal/a/b/c", "hal/A")]
 )
 def test_names_that_collide_are_refused(paths: tuple[str, ...]) -> None:
-    refuses(named(*paths), "of one name")
+    refuses(named(*paths), "two files with one name")
 
 
 def test_sizes_and_numbers_are_bounded() -> None:
@@ -118,7 +118,7 @@ def test_sizes_and_numbers_are_bounded() -> None:
     refuses(MAGIC + b"\xff\xff\xff\xff" + b"{}", "too long")
 
 
-def test_size_that_is_promised_is_not_read_into_memory() -> None:
+def test_declared_size_is_not_read_into_memory() -> None:
     entry = {"path": "hal/a.py", "size": 30 << 20, "sha256": "0" * 64}
     fields = {"format": 1, "family": FAMILY, "version": "1.0.1", "min_version": "0.0.0", "files": [entry]}
     refuses(raw(fields, b"short"), "cut short")
@@ -138,7 +138,7 @@ def test_size_that_is_promised_is_not_read_into_memory() -> None:
         ("hooks", ["post-install.sh"]),
     ],
 )
-def test_manifest_says_nothing_else(field: str, value: Any) -> None:
+def test_manifest_has_no_other_fields(field: str, value: Any) -> None:
     fields = {"format": 1, "family": FAMILY, "version": "1.0.1", "min_version": "0.0.0", "files": []}
     with pytest.raises(ImageError):
         read(raw({**fields, field: value}))
@@ -148,7 +148,7 @@ def test_manifest_says_nothing_else(field: str, value: Any) -> None:
     "data",
     [b"", b"PK\x03\x04", b"BAYWATT\x02" + bytes(8), raw(b"not json"), raw(b"[" * 3000), raw(b'{"format":1}')],
 )
-def test_what_is_no_image_is_refused(data: bytes) -> None:
+def test_other_files_are_refused(data: bytes) -> None:
     with pytest.raises(ImageError):
         read(data)
 
@@ -171,7 +171,7 @@ def test_embedded_signature_covers_what_is_before_it() -> None:
 
 
 def manifest(**fields: Any) -> Manifest:
-    entries = [Entry(f"{room}/__init__.py", 1, "0" * 64) for room in ROOMS]
+    entries = [Entry(f"{folder}/__init__.py", 1, "0" * 64) for folder in TOP_LEVEL]
     return Manifest(
         **{"format": 1, "family": FAMILY, "version": "1.2.0", "min_version": "1.0.0", "files": entries, **fields}
     )
@@ -186,7 +186,7 @@ def test_newer_or_same_version_is_allowed(running: str) -> None:
     ("running", "text"),
     [("1.2.1", "older"), ("2.0.0", "older"), ("0.9.9", "replaces only 1.0.0"), ("1.0.0-rc1", "only")],
 )
-def test_older_version_and_too_great_a_leap_are_not(running: str, text: str) -> None:
+def test_older_version_and_too_great_a_step_are_not(running: str, text: str) -> None:
     with pytest.raises(ImageError, match=text):
         check_allowed(manifest(), family=FAMILY, running=running, rollback=False)
 
@@ -205,12 +205,12 @@ def test_image_for_another_family_is_not_allowed() -> None:
         check_allowed(manifest(family="OTHER"), family=FAMILY, running="1.0.0", rollback=True)
 
 
-@pytest.mark.parametrize("room", range(len(ROOMS)))
-def test_image_without_a_room_is_not_allowed(room: int) -> None:
-    """The version that runs would lend the new one what it lacks, and nobody would see that half of it is old."""
+@pytest.mark.parametrize("folder", range(len(TOP_LEVEL)))
+def test_image_without_a_top_level_folder_is_not_allowed(folder: int) -> None:
+    """Python would import the missing folder from the running version, unnoticed."""
     files = manifest().files
-    del files[room]
-    with pytest.raises(ImageError, match=f"no {ROOMS[room]}/__init__.py"):
+    del files[folder]
+    with pytest.raises(ImageError, match=f"no {TOP_LEVEL[folder]}/__init__.py"):
         check_allowed(manifest(files=files), family=FAMILY, running="1.0.0", rollback=True)
 
 

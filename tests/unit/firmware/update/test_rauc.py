@@ -20,7 +20,7 @@ BUNDLE = b"a bundle"
 
 @dataclass
 class Variant:
-    """As dbus-fast wraps values."""
+    """A value as dbus-fast wraps it."""
 
     value: Any
     signature: str = "v"
@@ -28,7 +28,7 @@ class Variant:
 
 @dataclass
 class FakeRauc:
-    """Slots A (booted) and B, and what was asked."""
+    """Slots A (booted) and B, and the calls that were made."""
 
     compatible: str = "CABINET"
     version: str = "1.0.1"
@@ -36,11 +36,11 @@ class FakeRauc:
     good: dict[str, str] = field(default_factory=lambda: {"A": "good", "B": "good"})
     booted: str = "A"
     activated: str = ""
-    """When B was, after its installation at noon."""
+    """When B was activated; it was installed at noon."""
     asked: list[tuple[str, ...]] = field(default_factory=list)
     handlers: list[Callable[[int], None]] = field(default_factory=list)
     operations: list[str] = field(default_factory=list)
-    """What it does each time it is asked, before it is idle."""
+    """The operations that it reports, one for each query, before it is idle."""
 
     async def call_inspect_bundle(self, bundle: str, args: dict[str, Any]) -> dict[str, Any]:
         update = {"compatible": Variant(self.compatible), "version": Variant(self.version)}
@@ -88,7 +88,7 @@ class Gone(FakeRauc):
 
 class Silent(FakeRauc):
     async def call_install_bundle(self, source: str, args: dict[str, Any]) -> None:
-        """It begins, and that is all one hears of it."""
+        """It begins and never reports its end."""
 
 
 def slots_of(rauc: FakeRauc) -> RaucSlots:
@@ -112,7 +112,7 @@ async def test_installs_into_the_other_slot(tmp_path: Path) -> None:
     assert rauc.handlers == []
 
 
-async def test_rauc_hears_nothing_of_a_bundle_that_is_not_signed(tmp_path: Path) -> None:
+async def test_rauc_does_not_get_an_unsigned_bundle(tmp_path: Path) -> None:
     rauc = FakeRauc()
     with pytest.raises(ImageError):
         await install(rauc, tmp_path, proof(b"another bundle"))
@@ -129,14 +129,14 @@ async def test_rauc_installs_no_bundle_that_is_not_for_this_station(
     assert rauc.asked == []
 
 
-async def test_failed_installation_says_why(tmp_path: Path) -> None:
+async def test_failed_installation_has_a_reason(tmp_path: Path) -> None:
     with pytest.raises(SlotError, match="signature verification failed"):
         await install(FakeRauc(result=1), tmp_path)
 
 
 async def test_installation_that_still_runs_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours, from before the service was restarted."""
-    monkeypatch.setattr("firmware.update.rauc._LOOK_S", 0.0)
+    """From before the service was restarted."""
+    monkeypatch.setattr("firmware.update.rauc._POLL_S", 0.0)
     rauc = FakeRauc(operations=["installing", "installing"])
     assert await install(rauc, tmp_path) == "B"
     assert rauc.operations == []
@@ -150,7 +150,7 @@ async def test_rauc_that_never_finishes(tmp_path: Path, monkeypatch: pytest.Monk
     assert rauc.handlers == []
 
 
-async def test_slot_is_activated_kept_and_given_up() -> None:
+async def test_slot_is_activated_kept_and_rolled_back() -> None:
     rauc = FakeRauc()
     slots = slots_of(rauc)
     await slots.activate("B")
@@ -162,7 +162,7 @@ async def test_slot_is_activated_kept_and_given_up() -> None:
 
 
 async def test_slot_that_runs_is_on_trial_until_it_was_kept() -> None:
-    """Boot loaders count every boot down, and RAUC can't say whether that was stopped in this one."""
+    """Boot loaders count every boot down, and RAUC does not report whether that was stopped in this one."""
     slots = slots_of(FakeRauc(booted="B"))
     assert await slots.status() == SlotStatus("B", trial=True)
     await slots.keep()
@@ -183,7 +183,7 @@ async def test_unknown_slot_that_runs_is_the_boards_trouble() -> None:
         await slots_of(FakeRauc(booted="external")).status()
 
 
-async def test_bus_that_is_gone_is_looked_for_again() -> None:
+async def test_lost_bus_is_connected_again() -> None:
     buses = [Gone(), FakeRauc()]
 
     async def connect() -> FakeRauc:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Slots in a directory: installing, booting on trial, keeping, going back; also with the power cut in between."""
+"""Slots in a directory: installing, booting on trial, keeping, rolling back; also with a power cut in between."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Board:
         return slot
 
     def boot(self) -> str:
-        """Another boot; the slot that runs."""
+        """Boot once more; returns the slot that runs."""
         self.slots = SlotDirectory(self.path)
         tree = self.slots.select()
         return FACTORY if tree is None else tree.name
@@ -82,7 +82,7 @@ async def test_new_slot_runs_on_trial_until_it_is_kept(board: Board) -> None:
     assert [board.boot() for _ in range(TRIES + 2)] == ["a"] * (TRIES + 2)
 
 
-async def test_slot_that_never_proves_itself_is_given_up(board: Board) -> None:
+async def test_slot_that_is_never_kept_is_abandoned(board: Board) -> None:
     await board.install_and_boot()
     assert [board.boot() for _ in range(TRIES)] == ["a"] * (TRIES - 1) + [FACTORY]
     assert await board.slots.status() == SlotStatus(FACTORY, failed="a")
@@ -101,7 +101,7 @@ async def test_slots_alternate_and_go_back_to_the_one_before(board: Board) -> No
     assert await board.install_and_boot("1.0.4") == "a"
 
 
-async def test_neither_a_trial_nor_the_version_before_it_is_given_up_for_another(board: Board) -> None:
+async def test_neither_a_trial_nor_the_version_before_it_is_overwritten(board: Board) -> None:
     await board.install_and_boot("1.0.1")
     await board.slots.keep()
     assert await board.install_and_boot("1.0.2") == "b"
@@ -119,7 +119,7 @@ async def test_running_slot_is_never_written_to(board: Board) -> None:
 
 @pytest.mark.parametrize("signed", [b"another image", image() + b" "])
 async def test_bytes_that_were_not_signed_never_become_a_slot(board: Board, signed: bytes) -> None:
-    """The file was exchanged between verification and installation."""
+    """The file was replaced between verification and installation."""
     with pytest.raises(ImageError, match="signature"):
         await board.install(signed=signed)
     assert sorted(path.name for path in board.path.iterdir()) == []
@@ -137,7 +137,7 @@ async def test_bytes_that_were_not_signed_never_become_a_slot(board: Board, sign
         (b"#!/bin/sh\nrm -rf /\n", "not a firmware image"),
     ],
 )
-async def test_image_that_is_no_good_leaves_nothing_behind(board: Board, data: bytes, text: str) -> None:
+async def test_refused_image_leaves_nothing_behind(board: Board, data: bytes, text: str) -> None:
     with pytest.raises(ImageError, match=text):
         await board.install(data)
     assert list(board.path.iterdir()) == []
@@ -155,7 +155,7 @@ async def test_image_must_be_a_plain_file(board: Board) -> None:
         await board.slots.install(board.image, proof(image()), family=FAMILY, running="1.0.0", rollback=False)
 
 
-async def test_what_an_interrupted_installation_left_is_cleared_away(board: Board, tmp_path: Path) -> None:
+async def test_remains_of_an_interrupted_installation_are_removed(board: Board, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (board.path / "a.new" / "hal").mkdir(parents=True)

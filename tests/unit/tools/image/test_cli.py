@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from firmware.update import signing
-from firmware.update.image import ROOMS
+from firmware.update.image import TOP_LEVEL
 from firmware.update.slots import Proof
 from firmware.version import VERSION
 from tests.support.rig import ROOT
@@ -106,7 +106,7 @@ def test_signing_again_replaces_the_signature(desk: Desk) -> None:
 @pytest.mark.parametrize("version", ["", "1.0", "1.0.0 beta", '"; import os'])
 def test_what_is_no_version(desk: Desk, capsys: pytest.CaptureFixture[str], version: str) -> None:
     assert desk.build("--version", version) == 1
-    assert capsys.readouterr().err == f"baywatt image build: no version: {version!r}\n"
+    assert capsys.readouterr().err == f"baywatt image build: not a version: {version!r}\n"
     assert not desk.image.exists()
 
 
@@ -122,8 +122,8 @@ def test_folder_that_is_no_image(desk: Desk, capsys: pytest.CaptureFixture[str])
         ("unsigned", "the image is not signed"),
         ("stranger", "comes from no installed manufacturer root"),
         ("expired", "has expired"),
-        ("damaged", "not the content that the manifest names"),
-        ("older", "9.0.0 is older than 10.0.0"),
+        ("damaged", "does not match its hash in the manifest"),
+        ("older", "9.0.0 is older than the running version 10.0.0"),
         ("min_version", "9.0.0 replaces only 1.0.0 and newer"),
     ],
 )
@@ -178,9 +178,9 @@ def test_folder_that_is_no_checkout(desk: Desk, tmp_path: Path) -> None:
 
 def test_links_are_not_packed(desk: Desk, tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
-    for room in ROOMS:
-        (checkout / room).mkdir(parents=True)
-        (checkout / room / "__init__.py").touch()
+    for folder in TOP_LEVEL:
+        (checkout / folder).mkdir(parents=True)
+        (checkout / folder / "__init__.py").touch()
     (checkout / "firmware" / "version.py").write_text('VERSION = "1.0.0"\n')
     assert desk.run("build", "--checkout", str(checkout)) == 0
     (checkout / "firmware" / "secret.py").symlink_to(tmp_path / "signer.key")
