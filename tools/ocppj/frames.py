@@ -78,11 +78,10 @@ def decode(text: str | bytes) -> Frame:
     if isinstance(text, bytes):
         raise BadFrame("RpcFrameworkError", "a frame is a text message, not a binary one")
     parts = _parts(text)
-    kind = parts[0]
+    kind, message_id = parts[0], _message_id(parts)
     if kind not in (_CALL, _RESULT, _ERROR) or isinstance(kind, bool):
-        raise BadFrame("MessageTypeNotSupported", f"message type {str(kind)[:40]!r}", _readable_id(parts))
-    message_id = _readable_id(parts)
-    if message_id == UNREADABLE_ID:
+        raise BadFrame("MessageTypeNotSupported", f"message type {str(kind)[:40]!r}", message_id or UNREADABLE_ID)
+    if message_id is None:
         detail = "the message id is not a text of 1 to 36 characters"
         raise BadFrame("RpcFrameworkError", detail, answerable=kind == _CALL)
     if kind == _CALL:
@@ -103,9 +102,9 @@ def _parts(text: str) -> list[Any]:
     return parts
 
 
-def _readable_id(parts: list[Any]) -> str:
+def _message_id(parts: list[Any]) -> str | None:
     found = parts[1] if len(parts) > 1 else None
-    return found if isinstance(found, str) and 1 <= len(found) <= _MAX_ID else UNREADABLE_ID
+    return found if isinstance(found, str) and 1 <= len(found) <= _MAX_ID else None
 
 
 def _call(message_id: str, parts: list[Any]) -> Call:

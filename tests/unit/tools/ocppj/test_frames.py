@@ -16,6 +16,7 @@ from tools.ocppj.frames import BadFrame, Call, Error, Result, decode, encode
         Call("1", "Heartbeat", {}),
         Result("1", {"currentTime": "2026-11-23T12:00:00Z"}),
         Error("1", "NotImplemented", "no", {}),
+        Error("-1", "RpcFrameworkError", "unreadable", {}),
     ],
 )
 def test_round_trip(frame: Call | Result | Error) -> None:
