@@ -25,7 +25,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from websockets.asyncio.server import ServerConnection
 
 from firmware.clock import SystemClock, format_utc
 from tests.support.csms import CallFailed, Fault, ScriptedCsms
@@ -70,18 +69,6 @@ station_key = "station.key"
 """
 
 
-class Listening(ScriptedCsms):
-    """Keeps every frame as it came."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.frames: list[str] = []
-
-    async def _on_frame(self, connection: ServerConnection, frame: str | bytes) -> None:
-        self.frames.append(str(frame))
-        await super()._on_frame(connection, frame)
-
-
 class Echo:
     """An FTP server that lets nobody in, and repeats what he said."""
 
@@ -110,7 +97,7 @@ async def here(tmp_path: Path) -> AsyncIterator[Site]:
     make_files(tmp_path)
     manufacturer = Authority("manufacturer")
     (tmp_path / "manufacturer.pem").write_text(manufacturer.pem)
-    async with Listening() as csms:
+    async with ScriptedCsms() as csms:
         csms.fail(Fault.REFUSE_401, times=1)
         file = tmp_path / "cp.toml"
         file.write_text(factory(csms.url, identity="CP001", variables=MASTER_PASS) + CERTIFICATES)
@@ -297,8 +284,7 @@ async def _places(here: Site, uploads: Path) -> list[tuple[str, str]]:
     places = [(f"state/{path}", text) for path, text in _files(here.rig.directory)]
     places += [("standard error", here.rig.errors.read_text(errors="replace"))]
     places += [(f"upload/{name}", text) for name, text in _unpacked(uploads)]
-    assert isinstance(here.csms, Listening)
-    places += [(f"frame/{_kind_of(frame)}", frame) for frame in here.csms.frames]
+    places += [(f"frame/{_kind_of(frame)}", str(frame)) for frame in here.csms.frames]
     state = await here.rig.state()
     places += [("control/state", json.dumps(state, ensure_ascii=False))]
     places += [("control/events", json.dumps(here.rig.client.events, ensure_ascii=False))]
@@ -332,7 +318,7 @@ def _unpacked(folder: Path) -> Iterator[tuple[str, str]]:
                 yield entry.name, file.read().decode()
 
 
-def _kind_of(frame: str) -> str:
+def _kind_of(frame: str | bytes) -> str:
     message = json.loads(frame)
     return str(message[2]) if message[0] == 2 else "answer" if message[0] == 3 else "error"
 

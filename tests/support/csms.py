@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A CSMS for tests: a real WebSocket server on the loopback that does as it is told, and misbehaves by name.
+"""A CSMS for tests: a real WebSocket server on the loopback with scripted answers and named faults.
 
     async with ScriptedCsms() as csms:
         ...                                             # a station that dials csms.url
-        boot = await csms.expect("BootNotification")    # its payload; answered by itself
+        boot = await csms.expect("BootNotification")    # its payload; answered automatically
         answer = await csms.call("ClearCache", {})      # the payload of the answer, or CallFailed
         csms.answers["Authorize"] = {"idTokenInfo": {"status": "Blocked"}}
         csms.fail(Fault.REFUSE_503, times=2)
 
-What the station sends is checked against the schemas; a violation fails the test at the end of the `async with`.
-In front of the server stands a pump that copies bytes, so that the line itself can be slow, dead or rude.
+Every message of the station is checked against its schema; a violation fails the test at the end of the `async with`.
+A `Line` is in front of the server, so that the network can be slow, dead or faulty as well.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
+import functools
 import ssl
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Self
@@ -31,9 +31,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from services.ocpp.rpc.validation import check_request, check_response
+from firmware.clock import format_utc
+from tests.support.line import Handler, Line
+from tools.ocppj.frames import BadFrame, Call, Error, Result, decode, encode
+from tools.ocppj.schemas import Side, check
 
-__all__ = ["CallFailed", "Fault", "Handshake", "Received", "ScriptedCsms"]
+__all__ = ["CallFailed", "Fault", "Handshake", "ScriptedCsms"]
 
 PATIENCE_S = 5.0
 
@@ -41,7 +44,7 @@ PATIENCE_S = 5.0
 class Fault(StrEnum):
     """What it can do wrong."""
 
-    # while the connection is made, each occasion one connection
+    # while the connection is made: each time counts for one connection
     REFUSE_401 = "refuse_401"
     REFUSE_404 = "refuse_404"
     REFUSE_503 = "refuse_503"
@@ -52,7 +55,7 @@ class Fault(StrEnum):
     NONSENSE_IN_HANDSHAKE = "nonsense_in_handshake"
     STALL_HANDSHAKE = "stall_handshake"
     DRIBBLE_HEADERS = "dribble_headers"
-    # as answer, each occasion one CALL of the station
+    # as answer: each time counts for one CALL of the station
     CALLERROR = "callerror"
     STALL = "stall"
     CLOSE = "close"
@@ -65,7 +68,7 @@ class Fault(StrEnum):
     DUPLICATE = "duplicate"
 
 
-_AT_THE_DOOR = frozenset(
+_IN_TCP = frozenset(
     {Fault.CLOSE_IN_HANDSHAKE, Fault.NONSENSE_IN_HANDSHAKE, Fault.STALL_HANDSHAKE, Fault.DRIBBLE_HEADERS}
 )
 _STATUS = {
@@ -75,11 +78,11 @@ _STATUS = {
     Fault.REDIRECT: HTTPStatus.FOUND,
 }
 _SUBPROTOCOL = {Fault.NO_SUBPROTOCOL: None, Fault.WRONG_SUBPROTOCOL: Subprotocol("ocpp1.6")}
-_IN_ANSWERS = frozenset(Fault) - _AT_THE_DOOR - set(_STATUS) - set(_SUBPROTOCOL)
+_IN_ANSWERS = frozenset(Fault) - _IN_TCP - set(_STATUS) - set(_SUBPROTOCOL)
 
 
 class CallFailed(Exception):
-    """A CALLERROR: raised by `call` when the station sends one, and put into `answers` to have one sent."""
+    """A CALLERROR: raised by `call` if the station sends one; put into `answers` to send one."""
 
     def __init__(self, code: str, description: str = "", details: dict[str, Any] | None = None) -> None:
         super().__init__(f"{code}: {description}")
@@ -96,24 +99,15 @@ class Handshake:
     headers: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Received:
-    """A CALL of the station."""
-
-    action: str
-    payload: dict[str, Any]
-    message_id: str
-
-
 Answer = dict[str, Any] | CallFailed | Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return format_utc(time.time())
 
 
 def default_answers() -> dict[str, Answer]:
-    """What an agreeable CSMS says; an action that isn't here gets an empty object."""
+    """The answers of a well-behaved CSMS; the default for other actions is an empty object."""
     accepted = {"status": "Accepted"}
     return {
         "BootNotification": lambda _: {"currentTime": _now(), "interval": 300, "status": "Accepted"},
@@ -129,22 +123,25 @@ def default_answers() -> dict[str, Answer]:
 
 
 class ScriptedCsms:
-    """See the module. Times are seconds; every wait gives up with an `AssertionError` that says what it missed."""
+    """Times are seconds; every wait that times out is an `AssertionError` which names what is missing."""
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", strict: bool = True) -> None:
+    def __init__(self, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.answers = default_answers()
         self.handshakes: list[Handshake] = []
-        self.received: list[Received] = []
-        self.errors: list[list[Any]] = []
-        """CALLERRORs of the station that answer no call of `call`, as they came."""
+        self.frames: list[str | bytes] = []
+        """Every frame of the station, undecoded."""
+        self.received: list[Call] = []
+        self.errors: list[Error] = []
+        """CALLERRORs of the station that answer no `call`."""
+        self.results: list[Result] = []
+        """CALLRESULTs of the station that answer no `call`; the test has to remove them."""
         self.problems: list[str] = []
         self.attempts = 0
-        """TCP connections, whatever became of them."""
+        """TCP connections, also those that got no further."""
         self.connections = 0
-        """WebSocket connections that were accepted."""
+        """Accepted WebSocket connections."""
         self._tls = tls
         self._host = host
-        self._strict = strict
         self._fault: Fault | None = None
         self._times: int | None = None
         self._seen = 0
@@ -152,11 +149,8 @@ class ScriptedCsms:
         self._connection: ServerConnection | None = None
         self._calls: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._changed = asyncio.Condition()
-        self._road = asyncio.Event()
-        self._road.set()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._server: Server
-        self._door: asyncio.Server
+        self._line = Line(self._on_attempt)
 
     async def __aenter__(self) -> Self:
         self._server = await serve(
@@ -171,23 +165,20 @@ class ScriptedCsms:
             close_timeout=0.2,
             max_size=None,
         )
-        self._door = await asyncio.start_server(self._on_visitor, "127.0.0.1", 0)
+        await self._line.start(next(iter(self._server.sockets)).getsockname()[1])
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:
-        self._door.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._line.stop()
         self._server.close()
         await self._server.wait_closed()
-        if kind is None and self._strict:
+        if kind is None:
             assert not self.problems, self.problems
+            assert not self.results, f"answers to no call: {self.results}"
 
     @property
     def port(self) -> int:
-        port: int = self._door.sockets[0].getsockname()[1]
-        return port
+        return self._line.port
 
     @property
     def url(self) -> str:
@@ -200,22 +191,17 @@ class ScriptedCsms:
 
     @property
     def resumed(self) -> bool:
-        """Whether the handshake of the present connection took up a TLS session."""
+        """Whether the present connection resumed a TLS session."""
         assert self._connection is not None
         return bool(self._connection.transport.get_extra_info("ssl_object").session_reused)
 
     def fail(self, fault: Fault | None, *, times: int | None = None) -> None:
-        """From now on (so many times, or until told otherwise) goes wrong in this way; None: behaves."""
+        """Has this fault `times` times (default: until the next `fail`); None: behaves well."""
         self._fault, self._times = fault, times
 
-    @contextlib.asynccontextmanager
-    async def blackhole(self) -> AsyncIterator[None]:
-        """The line swallows everything, in established and new connections: nothing closes, nothing comes through."""
-        self._road.clear()
-        try:
-            yield
-        finally:
-            self._road.set()
+    def blackhole(self) -> AbstractAsyncContextManager[None]:
+        """The network swallows everything, in established and new connections: none closes, no byte arrives."""
+        return self._line.blackhole()
 
     async def expect(
         self,
@@ -224,7 +210,7 @@ class ScriptedCsms:
         timeout: float = PATIENCE_S,
         where: Callable[[dict[str, Any]], bool] = lambda _: True,
     ) -> dict[str, Any]:
-        """The payload of the next such CALL after the last one expected; others on the way are passed over."""
+        """The payload of the next such CALL after the last one expected; other calls in between are skipped."""
 
         def found() -> bool:
             for index in range(self._seen, len(self.received)):
@@ -236,37 +222,35 @@ class ScriptedCsms:
         await self.until(found, f"a {action}", timeout=timeout)
         return self.received[self._seen - 1].payload
 
-    async def expect_error(self, *, timeout: float = PATIENCE_S) -> list[Any]:
-        """The next CALLERROR that answers no call of `call`: to frames of `send_raw`."""
+    async def expect_error(self, *, timeout: float = PATIENCE_S) -> Error:
+        """The next of `errors`: the answer to a frame of `send_raw`."""
         await self.until(lambda: len(self.errors) > self._errors_seen, "a CALLERROR", timeout=timeout)
         self._errors_seen += 1
         return self.errors[self._errors_seen - 1]
 
     async def call(self, action: str, payload: dict[str, Any], *, timeout: float = PATIENCE_S) -> dict[str, Any]:
-        """Calls the station; raises `CallFailed` if it answers with a CALLERROR."""
+        """The payload of the station's answer; raises `CallFailed` if that is a CALLERROR."""
         message_id = str(uuid4())
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._calls[message_id] = answer
-        await self.send_raw(json.dumps([2, message_id, action, payload]))
+        await self.send_raw(encode(Call(message_id, action, payload)))
         try:
             result = await asyncio.wait_for(answer, timeout)
         except TimeoutError:
             raise AssertionError(f"no answer to {action} within {timeout} s") from None
         finally:
             self._calls.pop(message_id, None)
-        violation = check_response(action, result)
-        if violation is not None:
-            self.problems.append(f"{action} response: {violation.description}")
+        self._check(action, "Response", result)
         return result
 
     async def send_raw(self, frame: str | bytes) -> None:
-        """Sends a frame as it is."""
+        """Sends a frame unchecked."""
         await self.until(lambda: self.connected, "a connection")
         assert self._connection is not None
         await self._connection.send(frame)
 
     async def until_connected(self, count: int = 1, *, timeout: float = PATIENCE_S) -> None:
-        """Until so many connections in all have been accepted and the last one is up."""
+        """Until `count` connections in total have been accepted and the last one is open."""
         await self.until(lambda: self.connections >= count and self.connected, "a connection", timeout=timeout)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -280,12 +264,12 @@ class ScriptedCsms:
         self._connection.transport.abort()
 
     async def until(self, met: Callable[[], bool], what: str, *, timeout: float = PATIENCE_S) -> None:
-        """Until something that the CSMS sees is so."""
+        """Until `met()`, which is evaluated at each attempt, connection and frame."""
         try:
             async with asyncio.timeout(timeout), self._changed:
                 await self._changed.wait_for(met)
         except TimeoutError:
-            seen = [received.action for received in self.received[self._seen :]]
+            seen = [call.action for call in self.received[self._seen :]]
             raise AssertionError(f"no {what.removeprefix('a ')} within {timeout} s; came: {seen}") from None
 
     async def _note(self) -> None:
@@ -302,52 +286,13 @@ class ScriptedCsms:
                 self._fault = None
         return fault
 
-    # --- the door: bytes
+    # --- connections
 
-    async def _on_visitor(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _on_attempt(self) -> Handler | None:
         self.attempts += 1
         await self._note()
-        fault = self._take_fault(_AT_THE_DOOR)
-        try:
-            with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):  # cancelled at the end of the test
-                await (self._let_in(reader, writer) if fault is None else _be_rude(fault, reader, writer))
-        finally:
-            writer.transport.abort()
-
-    async def _let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner: int = next(iter(self._server.sockets)).getsockname()[1]
-        await self._road.wait()
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", inner)
-        pumps = [
-            asyncio.ensure_future(self._pump(reader, inner_writer)),
-            asyncio.ensure_future(self._pump(inner_reader, writer)),
-        ]
-        try:
-            await asyncio.wait(pumps)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            inner_writer.transport.abort()
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Copies until the source ends, and ends the sink in the same way: by a close or by a reset."""
-        try:
-            while data := await reader.read(65536):
-                await self._road.wait()
-                writer.write(data)
-                await writer.drain()
-            await self._road.wait()
-            writer.close()
-        except OSError:
-            await self._road.wait()
-            writer.transport.abort()
-
-    # --- the server: handshakes and frames
+        fault = self._take_fault(_IN_TCP)
+        return None if fault is None else functools.partial(_misbehave, fault)
 
     async def _on_request(self, connection: ServerConnection, request: Request) -> Response | None:
         self.handshakes.append(Handshake(request.path, {key.lower(): value for key, value in request.headers.items()}))
@@ -366,13 +311,16 @@ class ScriptedCsms:
             return _SUBPROTOCOL[fault]
         return Subprotocol("ocpp2.0.1") if "ocpp2.0.1" in offered else None
 
+    # --- frames
+
     async def _serve(self, connection: ServerConnection) -> None:
         self._connection = connection
         self.connections += 1
         await self._note()
         try:
-            async for frame in connection:
-                await self._on_frame(connection, frame)
+            async for text in connection:
+                await self._on_frame(connection, text)
+                await self._note()
         except ConnectionClosed:
             pass
         finally:
@@ -380,56 +328,57 @@ class ScriptedCsms:
                 self._connection = None
             await self._note()
 
-    async def _on_frame(self, connection: ServerConnection, frame: str | bytes) -> None:
-        message = json.loads(frame)
-        if message[0] == 2:
-            await self._on_call(connection, Received(message[2], message[3], message[1]))
-        else:
-            self._on_answer(message)
-        await self._note()
-
-    def _on_answer(self, message: list[Any]) -> None:
-        answer = self._calls.get(message[1])
-        if answer is None or answer.done():
-            if message[0] == 4:
-                self.errors.append(message)
+    async def _on_frame(self, connection: ServerConnection, text: str | bytes) -> None:
+        self.frames.append(text)
+        try:
+            frame = decode(text)
+        except BadFrame as bad:
+            self.problems.append(f"not a frame: {bad.detail}: {text!r:.200}")
+            return
+        answer = self._calls.get(frame.message_id)
+        if isinstance(frame, Call):
+            await self._on_call(connection, frame)
+        elif isinstance(frame, Result):
+            if answer is None or answer.done():
+                self.results.append(frame)
             else:
-                self.problems.append(f"an answer to nothing: {message}")
-        elif message[0] == 3:
-            answer.set_result(message[2])
+                answer.set_result(frame.payload)
+        elif answer is None or answer.done():
+            self.errors.append(frame)
         else:
-            answer.set_exception(CallFailed(*message[2:5]))
+            answer.set_exception(CallFailed(frame.code, frame.description, frame.details))
 
-    async def _on_call(self, connection: ServerConnection, call: Received) -> None:
-        violation = check_request(call.action, call.payload)
-        if violation is not None:
-            self.problems.append(f"{call.action} request: {violation.description}")
+    async def _on_call(self, connection: ServerConnection, call: Call) -> None:
+        self._check(call.action, "Request", call.payload)
         self.received.append(call)
         fault = self._take_fault(_IN_ANSWERS)
         if fault is Fault.CLOSE:
             await connection.close(1001, "leaving")
             return
-        with contextlib.suppress(ConnectionClosed):  # the station may be gone; what it sent before is still read
+        with suppress(ConnectionClosed):  # the station may be gone; its earlier frames are still read
             for frame in self._frames(call, fault):
-                if fault is Fault.BAD_UTF8:
-                    await connection.send(frame, text=True)
-                else:
-                    await connection.send(frame)
+                await connection.send(frame, text=True if fault is Fault.BAD_UTF8 else None)
 
-    def _frames(self, call: Received, fault: Fault | None) -> list[str | bytes]:
+    def _check(self, action: str, side: Side, payload: dict[str, Any]) -> None:
+        problem = check(action, side, payload)
+        if problem is not None:
+            self.problems.append(str(problem))
+
+    def _frames(self, call: Call, fault: Fault | None) -> list[str | bytes]:
         answer = self.answers.get(call.action, {})
         if fault is Fault.CALLERROR:
-            answer = CallFailed("InternalError", "told to fail")
+            answer = CallFailed("InternalError", "scripted")
         if isinstance(answer, CallFailed):
-            return [json.dumps([4, call.message_id, answer.code, answer.description, answer.details])]
-        good = json.dumps([3, call.message_id, answer(call.payload) if callable(answer) else answer])
+            return [encode(Error(call.message_id, answer.code, answer.description, answer.details))]
+        good = encode(Result(call.message_id, answer(call.payload) if callable(answer) else answer))
+        large = {"customData": {"vendorId": "x" * 300_000}}
         broken: dict[Fault | None, list[str | bytes]] = {
             None: [good],
             Fault.STALL: [],
             Fault.NONSENSE: ["<html>It works!</html>"],
-            Fault.INVALID_ANSWER: [json.dumps([3, call.message_id, {"noSuchField": 1}])],
-            Fault.WRONG_ID: [json.dumps([3, "no-such-id", {}])],
-            Fault.OVERSIZED: [json.dumps([3, call.message_id, {"customData": {"vendorId": "x" * 300_000}}])],
+            Fault.INVALID_ANSWER: [encode(Result(call.message_id, {"noSuchField": 1}))],
+            Fault.WRONG_ID: [encode(Result("no-such-id", {}))],
+            Fault.OVERSIZED: [encode(Result(call.message_id, large))],
             Fault.BINARY: [good.encode()],
             Fault.BAD_UTF8: [good.encode() + b"\xff"],
             Fault.DUPLICATE: [good, good],
@@ -437,8 +386,8 @@ class ScriptedCsms:
         return broken[fault]
 
 
-async def _be_rude(fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Raw bytes in place of a handshake; returns when the connection is to be closed."""
+async def _misbehave(fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Sends raw bytes instead of a handshake; returns when the connection is to be closed."""
     if fault is Fault.STALL_HANDSHAKE:
         await reader.read(-1)
         return

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from firmware.clock import CLOCK_FLOOR, parse_utc
-from tests.support.csms import Received, ScriptedCsms
+from tests.support.csms import ScriptedCsms
 from tests.support.rig import Rig
+from tools.ocppj.frames import Call
 from tools.rig.factory_file import Variables, factory_file
 
 __all__ = ["CARD", "OTHER_CARD", "PASSWORD", "Site", "Story", "factory", "site", "stories"]
@@ -145,7 +146,7 @@ def _registers(event: dict[str, Any]) -> list[tuple[str, float]]:
     ]
 
 
-def stories(received: Iterable[Received]) -> dict[str, Story]:
+def stories(received: Iterable[Call]) -> dict[str, Story]:
     """The transactions among what a CSMS received, in the order in which they began."""
     found: dict[str, Story] = {}
     for call in received:

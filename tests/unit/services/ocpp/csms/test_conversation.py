@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -132,16 +131,17 @@ async def test_a_second_answer_is_ignored() -> None:
 @pytest.mark.parametrize(
     ("frame", "expected"),
     [
-        ("hello", ["-1", "RpcFrameworkError"]),
-        ('[2,"7","ClearCache",{', ["7", "FormatViolation"]),
-        ('[9,"7",{}]', ["7", "MessageTypeNotSupported"]),
-        (encode_call("7", "MakeCoffee", {}), ["7", "NotImplemented"]),
-        (encode_call("7", "ClearCache", {"now": True}), ["7", "FormatViolation"]),
-        (b'[2,"7","ClearCache",{}]', ["7", "RpcFrameworkError"]),
-        ('[2,"7","ClearCache",' + "[" * 100_000, ["7", "FormatViolation"]),
+        ("hello", ("-1", "RpcFrameworkError")),
+        ('[2,"7","ClearCache",{', ("7", "FormatViolation")),
+        ('[9,"7",{}]', ("7", "MessageTypeNotSupported")),
+        (encode_call("7", "MakeCoffee", {}), ("7", "NotImplemented")),
+        (encode_call("7", "ClearCache", {"now": True}), ("7", "FormatViolation")),
+        (b'[2,"7","ClearCache",{}]', ("7", "RpcFrameworkError")),
+        ('[2,"7","ClearCache",' + "[" * 100_000, ("7", "FormatViolation")),
     ],
 )
-async def test_a_malformed_frame_gets_its_callerror(frame: str | bytes, expected: list[Any]) -> None:
+async def test_a_malformed_frame_gets_its_callerror(frame: str | bytes, expected: tuple[str, str]) -> None:
     async with _talking() as (_, csms):
         await csms.send_raw(frame)
-        assert (await csms.expect_error())[1:3] == expected
+        error = await csms.expect_error()
+        assert (error.message_id, error.code) == expected
