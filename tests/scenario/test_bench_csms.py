@@ -25,6 +25,7 @@ from tests.support.scripted_station import ScriptedStation, connected
 from tests.support.sockets import eventually
 from tools.csms.server import Running, running
 from tools.csms.settings import Behaviour, Settings
+from tools.ocppj.frames import Result, encode
 
 TOKEN = {"idToken": "04A1B2C3D4E580", "type": "ISO14443"}
 T0 = "2026-11-23T12:00:00.000Z"
@@ -147,8 +148,8 @@ async def test_a_retransmission_after_a_lost_answer_changes_nothing(bench: CsmsB
         await station.boot()
         await station.request("TransactionEvent", _event(0, "Started", 1000.0), message_id="same")
     async with bench.station() as station:
-        frame = await station.request("TransactionEvent", _event(0, "Started", 1000.0), message_id="same")
-        assert frame == [3, "same", {}]
+        answer = await station.request("TransactionEvent", _event(0, "Started", 1000.0), message_id="same")
+        assert answer == Result("same", {})
         await _charge(station, 1)
     (row,) = await bench.get("api/transactions")
     assert (row["events"], row["repeated"], row["seq_ok"], row["energy_wh"]) == (2, 1, True, 100.0)
@@ -190,15 +191,15 @@ async def test_a_station_that_is_not_accepted_may_not_speak(bench: CsmsBench, re
     async with bench.station() as station:
         answer = await station.boot()
         assert (answer["status"], answer["interval"]) == (registration, 5)
-        assert (await station.request("Heartbeat", {}))[2] == "SecurityError"
+        assert await station.refused("Heartbeat", {}) == "SecurityError"
         station.answers["TriggerMessage"] = {"status": "Accepted"}
         status, body = await bench.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
         if registration == "Rejected":
             assert (status, body["error"]) == (409, "rejected")
-            assert (await station.request("Heartbeat", {}))[2] == "SecurityError"
+            assert await station.refused("Heartbeat", {}) == "SecurityError"
         else:
             assert status == 200
-            assert (await station.request("Heartbeat", {}))[0] == 3
+            await station.ask("Heartbeat", {})
 
 
 async def test_any_request_can_be_sent(bench: CsmsBench) -> None:
@@ -254,7 +255,7 @@ async def test_no_answer_a_late_answer_and_no_station(bench: CsmsBench) -> None:
         status, body = await bench.call("ClearCache", {}, timeout_s=0.05)
         assert (status, body["error"]) == (504, "no_answer")
         (asked,) = [row for row in await bench.get("api/messages") if row["kind"] == "call"]
-        await station.socket.send(json.dumps([3, asked["message_id"], {"status": "Accepted"}]))
+        await station.socket.send(encode(Result(asked["message_id"], {"status": "Accepted"})))
         station.answers["ClearCache"] = {"status": "Rejected"}
         status, body = await bench.call("ClearCache", {})
         assert body["result"] == {"status": "Rejected"}
@@ -298,18 +299,18 @@ async def test_a_connection_lost_before_the_answer(bench: CsmsBench) -> None:
 
 async def test_broken_frames_are_answered_and_shown(bench: CsmsBench) -> None:
     async with bench.station() as station:
-        assert (await station.send_text("what?"))[:3] == [4, "-1", "RpcFrameworkError"]
-        assert (await station.send_text('[2,"x","Heartbeat",'))[:3] == [4, "x", "FormatViolation"]
-        assert (await station.send_text("[" * 200_000))[:3] == [4, "-1", "RpcFrameworkError"]
-        assert (await station.request("Sing", {}))[2] == "NotImplemented"
-        assert (await station.request("Reset", {"type": "OnIdle"}))[2] == "NotSupported"
-        assert (await station.request("Authorize", {}))[2] == "OccurrenceConstraintViolation"
+        assert await station.refused_text("what?") == ("-1", "RpcFrameworkError")
+        assert await station.refused_text('[2,"x","Heartbeat",') == ("x", "FormatViolation")
+        assert await station.refused_text("[" * 200_000) == ("-1", "RpcFrameworkError")
+        assert await station.refused("Sing", {}) == "NotImplemented"
+        assert await station.refused("Reset", {"type": "OnIdle"}) == "NotSupported"
+        assert await station.refused("Authorize", {}) == "OccurrenceConstraintViolation"
         deep: Any = {"vendorId": "x"}
         for _ in range(600):
             deep = {"vendorId": "x", "more": deep}
-        assert (await station.request("Heartbeat", {"customData": deep}))[0] in (3, 4)
+        await station.request("Heartbeat", {"customData": deep})
         await station.socket.send('[3,"never asked",{}]')
-        assert (await station.request("Heartbeat", {}))[0] == 3
+        await station.ask("Heartbeat", {})
         assert (await bench.get("api/stations/CP001"))["malformed"] == 3
         rows = await bench.get("api/messages")
         assert next(row["text"] for row in rows if row["kind"] == "malformed") == "what?"
@@ -326,7 +327,7 @@ async def test_a_huge_frame_ends_its_connection_only(bench: CsmsBench) -> None:
             await station.socket.send(b"\x00binary")
             await station.socket.wait_closed()
             assert station.socket.close_code == 1003
-        assert (await other.request("Heartbeat", {}))[0] == 3
+        await other.ask("Heartbeat", {})
     rows = await bench.get("api/messages?station=CP001")
     links = [row["text"] for row in rows if row["kind"] == "link"]
     assert any("1009" in text for text in links), links

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A charging station that does exactly what a test tells it: a bare WebSocket with OCPP frames.
+"""A charging station with scripted behaviour: a bare WebSocket with OCPP frames.
 
-`request` sends a CALL and returns the answer's frame; what the CSMS asks is answered from `answers` (an action to
-a payload, a CALLERROR frame's tail as a list, or a coroutine function) and kept in `asked`.
+It answers the CSMS's requests from `answers`, by action: a payload, the code, description and details of a CALLERROR as
+a list, a raw text in which `$id` is the message id, or None for no answer. Without an entry it answers NotImplemented.
+`asked` has all these requests.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -18,6 +18,8 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
+
+from tools.ocppj.frames import Call, Error, Result, decode, encode
 
 __all__ = ["ScriptedStation", "connected"]
 
@@ -29,56 +31,65 @@ class ScriptedStation:
         self.socket = socket
         self.answers: dict[str, Any] = {}
         self.asked: list[tuple[str, Any]] = []
-        self.unexpected: asyncio.Queue[list[Any]] = asyncio.Queue()
+        self.unexpected: asyncio.Queue[Result | Error] = asyncio.Queue()
+        """Answers of the CSMS that belong to no `request`."""
         self._numbers = itertools.count(1)
-        self._waiting: dict[str, asyncio.Future[list[Any]]] = {}
+        self._waiting: dict[str, asyncio.Future[Result | Error]] = {}
 
     async def run(self) -> None:
         """Reads until the connection ends."""
         with suppress(ConnectionClosed):
             async for text in self.socket:
-                frame = json.loads(text)
-                if frame[0] == 2:
-                    await self._answer(frame[1], frame[2], frame[3])
-                elif frame[1] in self._waiting:
-                    self._waiting.pop(frame[1]).set_result(frame)
+                frame = decode(text)
+                if isinstance(frame, Call):
+                    await self._answer(frame)
+                elif frame.message_id in self._waiting:
+                    self._waiting.pop(frame.message_id).set_result(frame)
                 else:
                     self.unexpected.put_nowait(frame)
 
-    async def _answer(self, message_id: str, action: str, payload: Any) -> None:
-        self.asked.append((action, payload))
-        answer = self.answers.get(action, ["NotImplemented", "", {}])
-        if answer is None:
-            return
-        if isinstance(answer, str):
-            await self.socket.send(answer.replace("$id", message_id))
-        elif isinstance(answer, list):
-            await self.socket.send(json.dumps([4, message_id, *answer]))
-        else:
-            await self.socket.send(json.dumps([3, message_id, answer]))
+    async def _answer(self, call: Call) -> None:
+        self.asked.append((call.action, call.payload))
+        match self.answers.get(call.action, ["NotImplemented", "", {}]):
+            case None:
+                pass
+            case str() as text:
+                await self.socket.send(text.replace("$id", call.message_id))
+            case list() as error:
+                await self.socket.send(encode(Error(call.message_id, *error)))
+            case payload:
+                await self.socket.send(encode(Result(call.message_id, payload)))
 
-    async def request(self, action: str, payload: Any, message_id: str | None = None) -> list[Any]:
-        """The whole frame of the answer."""
+    async def request(self, action: str, payload: Any, message_id: str | None = None) -> Result | Error:
+        """The answer to a CALL."""
         name = message_id or f"m{next(self._numbers)}"
         self._waiting[name] = asyncio.get_running_loop().create_future()
-        await self.socket.send(json.dumps([2, name, action, payload]))
+        await self.socket.send(encode(Call(name, action, payload)))
         return await asyncio.wait_for(self._waiting[name], 10)
 
     async def ask(self, action: str, payload: Any) -> Any:
-        """The payload of a CALLRESULT; a CALLERROR fails the test."""
-        frame = await self.request(action, payload)
-        assert frame[0] == 3, frame
-        return frame[2]
+        """The payload of the CALLRESULT to a CALL; a CALLERROR fails the test."""
+        answer = await self.request(action, payload)
+        assert isinstance(answer, Result), answer
+        return answer.payload
+
+    async def refused(self, action: str, payload: Any) -> str:
+        """The code of the CALLERROR to a CALL; a CALLRESULT fails the test."""
+        answer = await self.request(action, payload)
+        assert isinstance(answer, Error), answer
+        return answer.code
 
     async def boot(self, serial_number: str = "BW-0001") -> Any:
         station = {"model": "C7AM-400", "vendorName": "baywatt", "firmwareVersion": "1.0.0"}
         station["serialNumber"] = serial_number
         return await self.ask("BootNotification", {"reason": "PowerUp", "chargingStation": station})
 
-    async def send_text(self, text: str) -> list[Any]:
-        """Sends any text and returns the next frame that answers no request."""
+    async def refused_text(self, text: str) -> tuple[str, str]:
+        """Message id and code of the CALLERROR that answers any text."""
         await self.socket.send(text)
-        return await asyncio.wait_for(self.unexpected.get(), 10)
+        answer = await asyncio.wait_for(self.unexpected.get(), 10)
+        assert isinstance(answer, Error), answer
+        return answer.message_id, answer.code
 
 
 @asynccontextmanager
