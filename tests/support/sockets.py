@@ -4,25 +4,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from firmware.contract.faults import Fault
 from firmware.contract.messages import (
     BoardClock,
     BootCause,
     Command,
+    EnergyFlow,
     Event,
+    EvseStatus,
+    MeterReading,
     Permit,
+    Phase,
     Problem,
     Show,
     Snapshot,
 )
 
-__all__ = ["AnsweringCabinet", "FixedClock", "RawPeer", "ScriptedServer", "eventually", "snapshot"]
+__all__ = ["AnsweringCabinet", "FixedClock", "RawPeer", "ScriptedServer", "eventually", "idle_evse", "snapshot"]
 
 TIMEOUT_S = 10.0
 
@@ -130,6 +135,26 @@ def snapshot(seq: int = 0, run_id: str = "run") -> Snapshot:
         faults=[],
         links={},
         screens=[],
+    )
+
+
+def idle_evse(
+    evse: int = 1, phase: Phase = Phase.IDLE, *, faults: Iterable[Fault] = (), reading: MeterReading | None = None
+) -> EvseStatus:
+    """An EVSE without a car, unless another phase is given."""
+    return EvseStatus(
+        evse=evse,
+        connector=1,
+        phase=phase,
+        plugged=phase is not Phase.IDLE,
+        locked=False,
+        contactor_closed=False,
+        flow=EnergyFlow.NONE,
+        session=None,
+        lease_left_s=0.0,
+        limit_w=None,
+        reading=reading,
+        faults=list(faults),
     )
 
 

@@ -19,14 +19,11 @@ from firmware.contract.messages import (
     CONTRACT_VERSION,
     CardPresented,
     Command,
-    EnergyFlow,
     EvseSelected,
-    EvseStatus,
     FaultRaised,
     MeterContext,
     MeterReading,
     Permit,
-    Phase,
     Plugged,
     ScreenShown,
     SetLimit,
@@ -36,7 +33,7 @@ from firmware.contract.messages import (
 from firmware.ipc.connection import Credentials
 from firmware.ipc.framing import MAX_LINE_BYTES, encode
 from hal.server import HalServer, out_of_range
-from tests.support.sockets import AnsweringCabinet, FixedClock, RawPeer, eventually, snapshot
+from tests.support.sockets import AnsweringCabinet, FixedClock, RawPeer, eventually, idle_evse, snapshot
 from tests.support.timer import ManualTimer
 
 HAL_GREETING = {"kind": "greeting", "version": CONTRACT_VERSION, "role": "service", "software": "hal 1"}
@@ -371,25 +368,7 @@ async def test_an_event_that_is_too_long_by_its_stamps_alone_is_dropped(
 async def test_a_snapshot_that_can_not_be_sent_closes_the_client_only(
     cabinet: AnsweringCabinet, path: Path, server: HalServer
 ) -> None:
-    cabinet.next_snapshot = msgspec.structs.replace(
-        snapshot(),
-        evses=[
-            EvseStatus(
-                evse=1,
-                connector=1,
-                phase=Phase.IDLE,
-                plugged=False,
-                locked=False,
-                contactor_closed=False,
-                flow=EnergyFlow.NONE,
-                session=None,
-                lease_left_s=0.0,
-                limit_w=None,
-                reading=bad_reading(math.inf),
-                faults=[],
-            )
-        ],
-    )
+    cabinet.next_snapshot = msgspec.structs.replace(snapshot(), evses=[idle_evse(reading=bad_reading(math.inf))])
     peer = await greeted(path)
     assert await peer.line() == b""
     await peer.close()

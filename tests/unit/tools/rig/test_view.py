@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from firmware.contract import (
-    BoardClock,
-    BootCause,
     Cause,
-    EnergyFlow,
     Event,
     EvseStatus,
     Fault,
@@ -26,6 +24,8 @@ from firmware.contract import (
 )
 from firmware.contract.status import CardNotice, TransactionNotice
 from tests.support import service_status
+from tests.support.sockets import idle_evse
+from tests.support.sockets import snapshot as no_evses
 from tools.rig.view import StationView
 
 
@@ -47,36 +47,8 @@ class Seen:
         self.view.on_hal_event(Stamped(seq=1, mono_s=5.0, utc_s=0.0, event=event, replayed=replayed))
 
 
-def evse(number: int, phase: Phase = Phase.IDLE, faults: list[Fault] | None = None) -> EvseStatus:
-    return EvseStatus(
-        evse=number,
-        connector=1,
-        phase=phase,
-        plugged=phase is not Phase.IDLE,
-        locked=False,
-        contactor_closed=False,
-        flow=EnergyFlow.NONE,
-        session=None,
-        lease_left_s=0,
-        limit_w=None,
-        reading=None,
-        faults=faults or [],
-    )
-
-
-def snapshot(*evses: EvseStatus, faults: list[Fault] | None = None) -> Snapshot:
-    return Snapshot(
-        seq=0,
-        run_id="r",
-        boot_id="b",
-        boot_cause=BootCause.POWER_UP,
-        serial_number="1",
-        clock=BoardClock(mono_s=0, utc_s=0, is_set=True, synchronised=False),
-        evses=list(evses),
-        faults=faults or [],
-        links={},
-        screens=[],
-    )
+def snapshot(*evses: EvseStatus, faults: Iterable[Fault] = ()) -> Snapshot:
+    return msgspec.structs.replace(no_evses(), evses=list(evses), faults=list(faults))
 
 
 STATUS = msgspec.structs.replace(
@@ -91,7 +63,7 @@ STATUS = msgspec.structs.replace(
 
 def test_phases_and_faults_follow_events() -> None:
     seen = Seen()
-    seen.view.on_hal_up(snapshot(evse(1), evse(2)))
+    seen.view.on_hal_up(snapshot(idle_evse(1), idle_evse(2)))
     assert seen.take() == []
     seen.happen(PhaseChanged(evse=1, phase=Phase.PLUGGED, cause=Cause.DRIVER))
     seen.happen(FaultRaised(fault=Fault.METER, evse=1, detail="gone"))
@@ -119,11 +91,13 @@ def test_replayed_events_are_no_news() -> None:
 
 def test_new_run_of_the_hal_tells_only_what_differs() -> None:
     seen = Seen()
-    seen.view.on_hal_up(snapshot(evse(1, Phase.CHARGING, [Fault.METER]), evse(2), faults=[Fault.DOOR_OPEN]))
+    seen.view.on_hal_up(
+        snapshot(idle_evse(1, Phase.CHARGING, faults=[Fault.METER]), idle_evse(2), faults=[Fault.DOOR_OPEN])
+    )
     seen.take()
     seen.view.on_hal_down("killed")
     assert not seen.view.hal_up
-    seen.view.on_hal_up(snapshot(evse(1, Phase.PLUGGED), evse(2)))
+    seen.view.on_hal_up(snapshot(idle_evse(1, Phase.PLUGGED), idle_evse(2)))
     assert seen.take() == [
         {"event": "fault_cleared", "code": "door_open", "evse": None},
         {"event": "fault_cleared", "code": "meter", "evse": 1},
@@ -203,7 +177,7 @@ def test_ocpp_part_counts_from_the_last_contact() -> None:
 
 def test_power_cut_forgets_everything_but_the_version() -> None:
     seen = Seen()
-    seen.view.on_hal_up(snapshot(evse(1, Phase.CHARGING, [Fault.METER]), evse(2)))
+    seen.view.on_hal_up(snapshot(idle_evse(1, Phase.CHARGING, faults=[Fault.METER]), idle_evse(2)))
     seen.view.on_service_message(STATUS)
     seen.view.forget()
     assert not seen.view.hal_up
