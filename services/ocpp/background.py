@@ -3,7 +3,7 @@
 
 A block starts a `Task` with `Block.start_task`; after the commit the shell hands it to the `TaskRunner`. The worker's
 progress and, once, its outcome are delivered through `Block.on_task` to the block that asked, and to no other. Tasks
-are not durable: a block that needs one finished after a restart keeps a value of its own on disk and asks again.
+are not durable: a block that needs one after a restart keeps a value of its own on disk and starts it again.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker of a log upload: it writes the file and transfers it to where the CSMS asked for it.
+"""The worker of a log upload: it writes the file and transfers it to the server that the CSMS has named.
 
 The block (`blocks/diagnostics.py`) decides. The worker reports each `UploadAttempt`, and at the end `Uploaded` or
 `NotUploaded`. The file lies in a folder of its own for no longer than the upload.
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LogUpload(Order):
-    """Upload a log. Documents and secrets never show in a log."""
+    """Upload a log. URL, documents and secrets are not in its text."""
 
     name: str
     security: bool
@@ -37,7 +37,7 @@ class LogUpload(Order):
     remote: Remote
     period: Period
     documents: dict[str, Any] = field(repr=False)
-    """What goes into the archive besides the log files, by name."""
+    """The contents of the archive besides the log files, by name."""
     secrets: tuple[str, ...] = field(repr=False)
 
 

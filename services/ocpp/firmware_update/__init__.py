@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of block L: the update that is in progress, and the workers that download, verify and install it."""
+"""The parts of block L: the table of an update's stages, the update in progress, its conditions, and its workers."""

@@ -28,8 +28,8 @@ the end of all transactions unless the product can do without; a transaction tha
 restart always waits for them. Meanwhile EVSEs that become free are Unavailable (`Conditions.close_evses`).
 
 *Across the restart* only the board knows which slot came up: it boots the new one on trial, and returns to the old
-one by itself if the new one is not kept. So the block asks for the slots' status first thing after every start, and
-an update that was in progress continues by the answer (`AFTER_START`).
+one by itself if the new one is not kept. So after every start the block first requests the slots' status, and an
+update that was in progress continues by the answer (`AFTER_START`).
 
 *Proving.* The board is asked to keep the new version once it has reached the HAL, and the CSMS has accepted the
 station or has it wait (Pending). A version that does not get so far within 15 minutes is rolled back.

@@ -3,8 +3,8 @@
 
 The block (`blocks/firmware_management.py`) decides; these do the slow work (`tasks.py` lists orders and outcomes).
 
-The image lies in a folder of its own. It is read without following links, and the installation hashes again what it
-writes, so only the bytes that were verified can be installed.
+The image has a folder of its own. It is read without following links, and the installation hashes again the bytes
+that it writes, so that only verified bytes can be installed.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When the board is asked to restart, how often, and what it waits for."""
+"""When and how often the board is asked to restart, and what a restart waits for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.station_bench import StationBench
 
 
 class Board:
-    """A restart for a reason of its own, and what it has asked for so far."""
+    """A restart, and how often it has asked the HAL."""
 
     def __init__(self, directory: Path) -> None:
         self.bench = StationBench(directory)
@@ -53,7 +53,7 @@ def test_it_waits_until_the_csms_has_received_everything(board: Board) -> None:
     assert board.context.link_orders == [LinkOrder("stop", "reset")]
 
 
-def test_its_patience_with_the_csms_ends(board: Board) -> None:
+def test_it_waits_for_the_csms_a_limited_time(board: Board) -> None:
     board.at(100)
     board.at(129)
     assert not board.restart.is_certain
@@ -68,7 +68,7 @@ def test_it_does_not_wait_for_a_csms_that_is_offline(board: Board) -> None:
     assert board.restart.next_deadline() == 100.5
 
 
-def test_patience_begins_when_all_else_is_ready(board: Board) -> None:
+def test_the_limit_counts_from_when_all_else_is_ready(board: Board) -> None:
     board.at(100, ready=False)
     assert board.restart.next_deadline() is None
     board.at(110)
@@ -77,7 +77,7 @@ def test_patience_begins_when_all_else_is_ready(board: Board) -> None:
     assert board.restart.next_deadline() == 165
 
 
-def test_what_begins_at_the_last_moment_is_waited_for(board: Board) -> None:
+def test_it_waits_for_a_transaction_of_the_last_moment(board: Board) -> None:
     board.queue_is_empty = True
     board.at(100)
     board.at(100.5, ready=False)
@@ -86,7 +86,7 @@ def test_what_begins_at_the_last_moment_is_waited_for(board: Board) -> None:
     assert board.asked == 1
 
 
-def test_absent_hal_is_waited_for(board: Board) -> None:
+def test_it_waits_for_a_lost_hal(board: Board) -> None:
     board.queue_is_empty = True
     board.at(100)
     board.bench.hal_down()

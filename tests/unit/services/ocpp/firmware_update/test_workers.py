@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slow half of a firmware update, with a real file server and a real slot directory."""
+"""The workers of a firmware update, with a real file server and a real slot directory."""
 
 from __future__ import annotations
 
@@ -100,11 +100,11 @@ async def test_from_the_server_into_a_slot(works: Works) -> None:
     assert not works.image.exists()
 
 
-async def test_file_that_is_not_there(works: Works) -> None:
+async def test_missing_file(works: Works) -> None:
     assert await works.fetch("nothing") == Failed("not_found: HTTP 404")
 
 
-async def test_server_that_nobody_vouches_for(works: Works, tmp_path: Path) -> None:
+async def test_untrusted_server(works: Works, tmp_path: Path) -> None:
     stranger = FileServer(tmp_path / "files", server_context(Authority("stranger").server(), tmp_path))
     await stranger.start()
     outcome = await works.run(Download(Remote(stranger.url("image"), 0, 0.0)))
@@ -113,7 +113,7 @@ async def test_server_that_nobody_vouches_for(works: Works, tmp_path: Path) -> N
     await stranger.stop()
 
 
-async def test_location_is_not_in_what_is_printed_of_an_order() -> None:
+async def test_location_is_not_in_the_text_of_an_order() -> None:
     assert "secret" not in repr(Download(Remote("ftp://user:secret@host/file", 0, 0.0)))
 
 
@@ -125,7 +125,7 @@ async def test_signature_over_other_bytes(works: Works) -> None:
     assert isinstance(await works.run(Verify(Signed("", works.signer.pem))), Failed)
 
 
-async def test_image_exchanged_after_it_was_verified(works: Works) -> None:
+async def test_image_replaced_after_it_was_verified(works: Works) -> None:
     await works.fetch()
     assert await works.verify() == Verified()
     works.image.write_bytes(image({"hal/__main__.py": b"evil"}))
@@ -133,8 +133,8 @@ async def test_image_exchanged_after_it_was_verified(works: Works) -> None:
     assert not (works.folder / "slots" / "a").exists()
 
 
-async def test_root_that_is_deleted_under_way(works: Works) -> None:
-    """L01.FR.12: nothing is installed by grace of a manufacturer root that is gone."""
+async def test_root_that_is_deleted_during_the_update(works: Works) -> None:
+    """L01.FR.12: nothing is installed for a signer whose manufacturer root was deleted."""
     await works.fetch()
     works.roots.clear()
     why = "the signing certificate comes from no installed manufacturer root"
@@ -143,15 +143,15 @@ async def test_root_that_is_deleted_under_way(works: Works) -> None:
     assert not (works.folder / "slots" / "a").exists()
 
 
-async def test_signer_that_expires_under_way(works: Works) -> None:
-    """L01.FR.12: judged when the signature is; one that was good then is good for an installation much later."""
+async def test_signer_that_expires_during_the_update(works: Works) -> None:
+    """L01.FR.12: checked with the signature; a signer who was valid then is valid for a much later installation."""
     await works.fetch()
     works.utc = time.time() + 100 * 366 * 86_400
     assert isinstance(await works.verify(), Failed)
     assert await works.install() == Installed("a")
 
 
-async def test_image_that_became_a_link(works: Works, tmp_path: Path) -> None:
+async def test_image_replaced_by_a_link(works: Works, tmp_path: Path) -> None:
     await works.fetch()
     (tmp_path / "elsewhere").write_bytes(works.data)
     works.image.unlink()
@@ -160,7 +160,7 @@ async def test_image_that_became_a_link(works: Works, tmp_path: Path) -> None:
     assert isinstance(await works.install(), Failed)
 
 
-async def test_image_that_is_gone(works: Works) -> None:
+async def test_image_that_is_missing(works: Works) -> None:
     assert isinstance(await works.verify(), Failed)
     assert isinstance(await works.install(), Failed)
 
@@ -177,18 +177,18 @@ async def test_signed_image_that_is_not_for_this_station(works: Works, data: byt
     ("how", "outcome", "reports"),
     [("install_fails", Failed, [InstallBegun()]), ("needs_reboot_first", RebootRequired, [])],
 )
-async def test_board_in_trouble(works: Works, how: str, outcome: type[Outcome], reports: list[Progress]) -> None:
+async def test_board_that_fails(works: Works, how: str, outcome: type[Outcome], reports: list[Progress]) -> None:
     await works.fetch()
     arrange(works.folder / "slots", how)
     assert isinstance(await works.install(), outcome)
     assert works.reports == reports
 
 
-async def test_slot_that_is_not_there(works: Works) -> None:
+async def test_empty_slot_can_not_be_activated(works: Works) -> None:
     assert isinstance(await works.run(SlotRequest("activate", "b")), Failed)
 
 
-def test_what_is_asked_at_once(works: Works) -> None:
+def test_checks_of_a_request(works: Works) -> None:
     workers = works.workers
     assert workers.signer_problem(works.signer.pem, None) is None
     assert workers.signer_problem(Authority("stranger").firmware_signer().pem, None) is not None
