@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What scenario tests start from."""
+"""The start of most scenario tests: a station that runs."""
 
 from __future__ import annotations
 

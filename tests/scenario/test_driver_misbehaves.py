@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from firmware.contract import Fault
-from tests.support.scenario import CARD, OTHER_CARD, Site, Story
+from tests.support.scenario import CARD, OTHER_CARD, Site
+from tests.support.story import Story
 from tools.rig.client import RigRefused
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.scenario import CARD, OTHER_CARD, Site, Story, site
+from tests.support.scenario import CARD, OTHER_CARD, Site, site
+from tests.support.story import Story
 from tools.rig.client import RigRefused
 
 CUTS = int(os.environ.get("BAYWATT_POWER_CUTS", "12"))

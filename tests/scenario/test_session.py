@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charging sessions as drivers live them, in every order, and what the CSMS and the display tell of each."""
+"""Charging sessions in every order of card, cable and CSMS, as the CSMS and the display see them."""
 
 from __future__ import annotations
 
@@ -9,30 +9,24 @@ from typing import Any
 
 import pytest
 
-from tests.support.csms import ScriptedCsms
 from tests.support.rig import Rig
-from tests.support.scenario import CARD, OTHER_CARD, Site, Story, site
+from tests.support.scenario import CARD, OTHER_CARD, Site, site
+from tests.support.story import Story
 
 WHOLE = ["Idle", "EVConnected", "Charging", "EVConnected"]
 REMOTE_TOKEN = {"idToken": OTHER_CARD, "type": "ISO14443"}
 
 
-async def metered(here: Site, evse: int) -> float:
-    """The outlet's meter register in Wh, as anyone can read it off the meter."""
-    energy: float = (await here.rig.evse(evse))["energy_wh"]
-    return energy
-
-
 def check_energy(story: Story, before: float, after: float) -> None:
-    """The CSMS's sum is the meter's difference, to the tenth of a watt-hour that the register shows."""
+    """The energy that the CSMS knows is the difference of the meter's registers, to 0.01 Wh."""
     assert story.energy_wh > 10
     assert story.energy_wh == pytest.approx(after - before, abs=0.01)
     assert story.registers[0] == pytest.approx(before, abs=0.01)
 
 
 async def test_card_first(here: Site) -> None:
-    """Card, cable, energy, card, cable out; the display leads, and the CSMS hears of each step once."""
-    before = await metered(here, 1)
+    """Card, cable, energy, card, cable out; the display guides, and the CSMS is notified of each step once."""
+    before = await here.register_wh(1)
     pages = here.rig.mark
     await here.rig.op("select_evse", evse=1)
     await here.until_page(1, "select")
@@ -42,7 +36,7 @@ async def test_card_first(here: Site) -> None:
     transaction = await here.charging(1)
     assert float((await here.until_page(1, "charging"))["power_kw"]) >= 0
     assert await here.page(2) == "idle"
-    await here.until_evse(1, lambda it: it["energy_wh"] > before + 100)
+    await here.until_register(1, above_wh=before + 100)
     story = await here.stop_with_card(1)
     await here.leave(1)
     await here.until_page(1, "idle")
@@ -53,7 +47,7 @@ async def test_card_first(here: Site) -> None:
     assert story.triggers == ["Authorized", "CablePluggedIn", "ChargingStateChanged", "StopAuthorized"]
     assert (story.evse, story.reason, story.repeated) == (1, "Local", 0)
     assert story.events[0]["idToken"]["idToken"] == story.events[-1]["idToken"]["idToken"] == CARD
-    check_energy(story, before, await metered(here, 1))
+    check_energy(story, before, await here.register_wh(1))
     assert here.statuses(1) == ["Available", "Occupied", "Available"]
     assert here.statuses(2) == ["Available"]
     assert len(here.sent("Authorize")) == 1
@@ -65,13 +59,13 @@ async def test_card_first(here: Site) -> None:
 
 
 async def test_plug_first(here: Site) -> None:
-    """The cable comes first: the outlet is selected by it, and the transaction starts with the card."""
-    before = await metered(here, 2)
+    """The cable comes first: it selects the EVSE, and the transaction starts with the card."""
+    before = await here.register_wh(2)
     await here.plug_in(2)
     await here.until_page(2, "select")
     assert await here.card() == "started"
     await here.charging(2)
-    await here.until_evse(2, lambda it: it["energy_wh"] > before + 100)
+    await here.until_register(2, above_wh=before + 100)
     story = await here.stop_with_card(2)
     await here.leave(2)
 
@@ -79,19 +73,19 @@ async def test_plug_first(here: Site) -> None:
     assert story.states == ["EVConnected", "Charging", "EVConnected"]
     assert story.triggers == ["Authorized", "ChargingStateChanged", "StopAuthorized"]
     assert (story.evse, story.reason) == (2, "Local")
-    check_energy(story, before, await metered(here, 2))
+    check_energy(story, before, await here.register_wh(2))
     assert here.statuses(2) == ["Available", "Occupied", "Available"]
 
 
 async def test_remote_start_and_stop(here: Site) -> None:
-    """The CSMS starts and stops; its remoteStartId comes back once, in the first event."""
-    before = await metered(here, 1)
-    asked = {"idToken": REMOTE_TOKEN, "remoteStartId": 4711, "evseId": 1}
-    assert (await here.csms.call("RequestStartTransaction", asked))["status"] == "Accepted"
+    """The CSMS starts and stops; its remoteStartId is reported once, in the first event."""
+    before = await here.register_wh(1)
+    request = {"idToken": REMOTE_TOKEN, "remoteStartId": 4711, "evseId": 1}
+    assert (await here.csms.call("RequestStartTransaction", request))["status"] == "Accepted"
     await here.until_page(1, "plug_in")
     await here.plug_in(1)
     transaction = await here.charging(1)
-    await here.until_evse(1, lambda it: it["energy_wh"] > before + 100)
+    await here.until_register(1, above_wh=before + 100)
     stop = await here.csms.call("RequestStopTransaction", {"transactionId": transaction})
     assert stop["status"] == "Accepted"
     story = await here.end_of(transaction)
@@ -104,14 +98,14 @@ async def test_remote_start_and_stop(here: Site) -> None:
     starts = [each["transactionInfo"].get("remoteStartId") for each in story.events]
     assert starts == [4711] + [None] * (len(starts) - 1)
     assert [each["idToken"] for each in here.sent("Authorize")] == [REMOTE_TOKEN]
-    check_energy(story, before, await metered(here, 1))
+    check_energy(story, before, await here.register_wh(1))
     again = await here.csms.call("RequestStopTransaction", {"transactionId": transaction})
     assert again["status"] == "Rejected"
 
 
-async def test_both_outlets_at_once(here: Site) -> None:
-    """Two cars, two cards: two transactions that do not touch each other, and power shared between them."""
-    before = [await metered(here, 1), await metered(here, 2)]
+async def test_both_evses_at_once(here: Site) -> None:
+    """Two cars, two cards: two independent transactions that share the station's power."""
+    before = [await here.register_wh(1), await here.register_wh(2)]
     since = len(here.csms.received)
     assert await here.card(1, CARD) == "started"
     assert await here.card(2, OTHER_CARD) == "started"
@@ -131,13 +125,13 @@ async def test_both_outlets_at_once(here: Site) -> None:
     for evse, story in ((1, one), (2, two)):
         story.check()
         assert (story.evse, story.states, story.reason) == (evse, WHOLE, "Local")
-        check_energy(story, before[evse - 1], await metered(here, evse))
+        check_energy(story, before[evse - 1], await here.register_wh(evse))
         assert here.statuses(evse) == ["Available", "Occupied", "Available"]
     assert len(here.stories) == 2
 
 
 async def test_stop_button(here: Site) -> None:
-    """The button on the display ends the session for whoever presses it: no card is needed to stop."""
+    """The button on the display ends the session: no card is needed to stop."""
     transaction = await here.charge(1)
     await here.rig.op("press_stop", evse=1)
     story = await here.end_of(transaction)
@@ -150,20 +144,20 @@ async def test_stop_button(here: Site) -> None:
 
 
 async def test_vehicle_ends(here: Site) -> None:
-    """The battery has what it wanted: the car ends the session, and the transaction with it."""
-    before = await metered(here, 2)
+    """The battery has reached its target: the car ends the session, and the transaction ends with it."""
+    before = await here.register_wh(2)
     transaction = await here.charge(2, soc_percent=40, target_soc_percent=40.5, capacity_kwh=50)
     story = await here.end_of(transaction)
     await here.until_page(2, "finished", "select")
     await here.leave(2)
     story.check()
     assert (story.triggers[-1], story.reason) == ("StopAuthorized", "StoppedByEV")
-    check_energy(story, before, await metered(here, 2))
+    check_energy(story, before, await here.register_wh(2))
     assert here.statuses(2) == ["Available", "Occupied", "Available"]
 
 
 async def test_vehicle_pauses(here: Site) -> None:
-    """A car that asks for nothing for a while suspends: the transaction goes on and tells who holds energy back."""
+    """A car that requests no current suspends charging: the transaction continues with SuspendedEV."""
     transaction = await here.charge(2)
     await here.rig.op("car", evse=2, suspended=True)
     await here.csms.until(lambda: here.story(transaction).states[-1] == "SuspendedEV", "SuspendedEV")
@@ -177,29 +171,28 @@ async def test_vehicle_pauses(here: Site) -> None:
     assert story.states == ["Idle", "EVConnected", "Charging", "SuspendedEV", "Charging", "EVConnected"]
 
 
-async def test_one_outlet_serves_one_driver_after_another(here: Site) -> None:
-    """Two sessions in a row: each its own transaction, each beginning where the meter stood."""
+async def test_one_evse_serves_one_driver_after_another(here: Site) -> None:
+    """Two sessions in a row: two transactions, each of which begins with the meter's register at that time."""
     registers: list[float] = []
     for turn in range(2):
-        before = await metered(here, 1)
+        before = await here.register_wh(1)
         await here.charge(1, uid=CARD if turn % 2 else OTHER_CARD)
         story = await here.stop_with_card(1, CARD if turn % 2 else OTHER_CARD)
         await here.leave(1)
         story.check()
-        check_energy(story, before, await metered(here, 1))
+        check_energy(story, before, await here.register_wh(1))
         registers += story.registers
     assert len(here.stories) == 2
     assert registers == sorted(registers)
     assert here.statuses(1) == ["Available"] + ["Occupied", "Available"] * 2
 
 
-async def test_nobody_plugs_in(tmp_path: Path) -> None:
-    """A card and no cable: the transaction ends by itself after EVConnectionTimeOut, and the outlet is free."""
+async def test_no_cable_is_plugged_in(tmp_path: Path) -> None:
+    """A card and no cable: the transaction ends after EVConnectionTimeOut, and the EVSE is free."""
     async with site(tmp_path, variables={("TxCtrlr", "EVConnectionTimeOut"): "1"}) as here:
         assert await here.card(1) == "started"
         await here.until_page(1, "plug_in")
-        await here.csms.until(lambda: bool(here.stories) and here.stories[0].ended, "the end")
-        story = here.stories[0]
+        story = await here.until_ended()
         assert [each["triggerReason"] for each in story.events] == ["Authorized", "EVConnectTimeout"]
         assert story.reason == "Timeout"
         await here.until_page(1, "idle")
@@ -207,7 +200,7 @@ async def test_nobody_plugs_in(tmp_path: Path) -> None:
 
 
 async def test_two_rigs_side_by_side(tmp_path: Path) -> None:
-    """Two stations on one machine share nothing: each has its own CSMS, its own car and its own transactions."""
+    """Two stations on one machine share nothing: each has its own CSMS, car and transactions."""
     async with site(tmp_path, name="one", identity="CP1") as one, site(tmp_path, name="two", identity="CP2") as two:
         assert one.csms.handshakes[0].path.endswith("/CP1")
         assert two.csms.handshakes[0].path.endswith("/CP2")
@@ -226,9 +219,8 @@ async def test_two_rigs_side_by_side(tmp_path: Path) -> None:
         assert len(serials) == 2
 
 
-async def test_two_rigs_at_one_csms(tmp_path: Path) -> None:
-    """The same station twice would be a fault of the installer; a second rig in one directory is refused at once."""
-    async with ScriptedCsms() as csms, site(tmp_path, csms=csms) as here:
-        rig = Rig(here.rig.directory, control=tmp_path / "other.sock")
-        with pytest.raises(AssertionError, match="another rig uses this directory"):
-            await rig.start()
+async def test_two_rigs_in_one_directory(here: Site, tmp_path: Path) -> None:
+    """The second one refuses to start."""
+    rig = Rig(here.rig.directory, control=tmp_path / "other.sock")
+    with pytest.raises(AssertionError, match="another rig uses this directory"):
+        await rig.start()

@@ -1,38 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A station and its CSMS for scenario tests: the whole station as real processes, and what each side saw of it.
+"""A station and its CSMS for scenario tests: the whole station as real processes, and what each side observed.
 
     async with site(tmp_path) as here:
-        transaction = await here.charge(1)                  # card, cable, until the CSMS has heard of energy
-        story = await here.stop_with_card(1)                # until the CSMS has heard of the end
+        transaction = await here.charge(1)                  # card, cable; until the CSMS knows that energy flows
+        story = await here.stop_with_card(1)                # until the CSMS knows of the end
         assert story.states == ["Idle", "EVConnected", "Charging", "EVConnected"]
 
-Three witnesses are asked, as in life: the user (`page`, `text`: the outlet's display), the CSMS (`Story`, `statuses`,
-`here.csms`) and the log (`log`). On the way out the station is stopped, and its logs must hold no traceback, no
+There are three observers: the EV driver (`page`, `until_page`: the EVSE's display), the CSMS (`Story`, `statuses`,
+`here.csms`) and the log (`log`). At the end the station is stopped, and its logs must contain no traceback, no
 password and no card number.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
-from itertools import pairwise
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from firmware.clock import CLOCK_FLOOR, parse_utc
 from tests.support.csms import ScriptedCsms
 from tests.support.rig import Rig
-from tools.ocppj.frames import Call
+from tests.support.story import Story, stories
 from tools.rig.factory_file import Variables, factory_file
 
-__all__ = ["CARD", "OTHER_CARD", "PASSWORD", "Site", "Story", "factory", "site", "stories"]
+__all__ = ["CARD", "OTHER_CARD", "PASSWORD", "Site", "factory", "site", "within"]
 
 CARD = "04A1B2C3D4E5F6"
 OTHER_CARD = "0466778899AABB"
 PASSWORD = "correct-horse-battery"
 PATIENCE_S = 20.0
-REGISTER = "Energy.Active.Import.Register"
 
 QUICK: Variables = {
     ("OCPPCommCtrlr", "RetryBackOffWaitMinimum"): "0",
@@ -41,146 +38,20 @@ QUICK: Variables = {
     ("AlignedDataCtrlr", "Interval"): "0",
     ("AlignedDataCtrlr", "TxEndedInterval"): "0",
 }
-"""A CSMS that is away is dialled again at once, meters are told of each second, and nothing comes by the wall clock."""
-
-
-@dataclass
-class Story:
-    """One transaction as the CSMS heard it; `events` are the TransactionEvents as they came, each once."""
-
-    id: str
-    events: list[dict[str, Any]] = field(default_factory=list)
-    repeated: int = 0
-    """How many came again, word for word but for the `offline` flag, as after a lost answer."""
-    conflicts: list[dict[str, Any]] = field(default_factory=list)
-    """Other events under a seqNo that had been given before."""
-
-    @property
-    def triggers(self) -> list[str]:
-        """Without the periodic meter values."""
-        return [each["triggerReason"] for each in self.events if each["triggerReason"] != "MeterValuePeriodic"]
-
-    @property
-    def states(self) -> list[str]:
-        """The chargingStates, each change once."""
-        states: list[str] = []
-        for each in self.events:
-            state = each["transactionInfo"]["chargingState"]
-            if states[-1:] != [state]:
-                states.append(state)
-        return states
-
-    @property
-    def ended(self) -> bool:
-        return bool(self.events[-1]["eventType"] == "Ended")
-
-    @property
-    def reason(self) -> str | None:
-        """The stoppedReason."""
-        reason: str | None = self.events[-1]["transactionInfo"].get("stoppedReason")
-        return reason
-
-    @property
-    def registers(self) -> list[float]:
-        """The energy register in Wh, as it was told, in the order in which it was read.
-
-        The last event repeats what was read at the beginning.
-        """
-        told = [(parse_utc(stamp), value) for event in self.events for stamp, value in _registers(event)]
-        return [value for _, value in sorted(told, key=lambda each: each[0])]
-
-    @property
-    def energy_wh(self) -> float:
-        return self.registers[-1] - self.registers[0]
-
-    @property
-    def evse(self) -> int | None:
-        """The EVSE that the events name."""
-        named = {each["evse"]["id"] for each in self.events if "evse" in each}
-        assert len(named) <= 1, f"{self.id} is at several EVSEs: {named}"
-        return named.pop() if named else None
-
-    def check(self, *, ended: bool = True) -> None:
-        """Nothing lost, doubled or out of order; the register never falls; times are of today and in order; a
-        change is one."""
-        assert not self.conflicts, (self.conflicts, self.outline)
-        kinds = [each["eventType"] for each in self.events]
-        assert [each["seqNo"] for each in self.events] == list(range(len(self.events))), self.outline
-        assert kinds[0] == "Started", self.outline
-        assert kinds[1:-1].count("Updated") == len(kinds[1:-1]), self.outline
-        assert not ended or kinds[-1] == "Ended", self.outline
-        assert not self.unchanged, self.outline
-        assert not self.ended or self.reason is not None, self.outline
-        assert self.registers == sorted(self.registers), (self.registers, self.outline)
-        stamps = [parse_utc(each["timestamp"]) for each in self.events]
-        assert stamps == sorted(stamps), [each["timestamp"] for each in self.events]
-        assert stamps[0] >= CLOCK_FLOOR, self.events[0]["timestamp"]
-        if ended:
-            assert _registers(self.events[-1]), f"no meter value at the end: {self.events[-1]}"
-
-    @property
-    def unchanged(self) -> list[int]:
-        """seqNo of what was told as a change of the chargingState and is none."""
-        return [
-            after["seqNo"]
-            for before, after in pairwise(self.events)
-            if (after["eventType"], after["triggerReason"]) == ("Updated", "ChargingStateChanged")
-            and after["transactionInfo"]["chargingState"] == before["transactionInfo"]["chargingState"]
-        ]
-
-    @property
-    def outline(self) -> list[str]:
-        """For people who read a failure."""
-        return [
-            f"{each['seqNo']} {each['eventType']} {each['triggerReason']} {each['transactionInfo']['chargingState']}"
-            for each in self.events
-        ]
-
-
-def _registers(event: dict[str, Any]) -> list[tuple[str, float]]:
-    return [
-        (value["timestamp"], sample["value"])
-        for value in event.get("meterValue", ())
-        for sample in value["sampledValue"]
-        if sample.get("measurand", REGISTER) == REGISTER
-    ]
-
-
-def stories(received: Iterable[Call]) -> dict[str, Story]:
-    """The transactions among what a CSMS received, in the order in which they began."""
-    found: dict[str, Story] = {}
-    for call in received:
-        if call.action != "TransactionEvent":
-            continue
-        event = call.payload
-        story = found.setdefault(
-            event["transactionInfo"]["transactionId"], Story(event["transactionInfo"]["transactionId"])
-        )
-        before = next((each for each in story.events if each["seqNo"] == event["seqNo"]), None)
-        if before is None:
-            story.events.append(event)
-        elif _without_offline(before) == _without_offline(event):
-            story.repeated += 1
-        else:
-            story.conflicts.append(event)
-    return found
-
-
-def _without_offline(event: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in event.items() if key != "offline"}
+"""Dial again at once, report the meter every second, and send nothing at times of the wall clock."""
 
 
 class Site:
-    """A rig and its CSMS. Waiting for what does not come ends in an error that tells what came instead."""
+    """A rig and its CSMS. Waits fail after a time limit, with an error that shows what happened instead."""
 
     def __init__(self, rig: Rig, csms: ScriptedCsms) -> None:
         self.rig = rig
         self.csms = csms
 
-    # --- what driver and cars do ---------------------------------------------------------------------------
+    # --- EV drivers and cars ---------------------------------------------------------------------------------
 
     async def card(self, evse: int | None = None, uid: str = CARD) -> str:
-        """Present a card (at an outlet's display that was touched before); what came of it."""
+        """Present a card, after a touch on the display of `evse`; returns the outcome."""
         since = self.rig.mark
         await self.rig.op("present_card", uid=uid, hold_s=0.0, **({} if evse is None else {"evse": evse}))
         outcome: str = (await self.rig.wait("card", since=since, uid=uid))["outcome"]
@@ -193,14 +64,14 @@ class Site:
         await self.rig.op("plug_out", evse=evse, force=force)
 
     async def charge(self, evse: int, *, uid: str = CARD, **car: Any) -> str:
-        """Card, then cable, until the CSMS has heard that energy flows; the transaction's id."""
+        """Card, then cable; waits until the CSMS knows that energy flows. Returns the transaction's id."""
         since = len(self.csms.received)
         assert await self.card(evse, uid) == "started"
         await self.plug_in(evse, **car)
         return await self.charging(evse, since=since)
 
     async def charging(self, evse: int, *, since: int = 0) -> str:
-        """Until the CSMS has heard that energy flows at this EVSE, and it does; the transaction's id."""
+        """Wait until energy flows at this EVSE and the CSMS knows; returns the transaction's id."""
 
         def flowing() -> str | None:
             for story in stories(self.csms.received[since:]).values():
@@ -215,13 +86,13 @@ class Site:
         return transaction
 
     async def stop_with_card(self, evse: int, uid: str = CARD) -> Story:
-        """The same card again, until the CSMS has heard of the end."""
+        """Present the card that started; waits until the CSMS knows of the end."""
         transaction = (await self.rig.evse(evse))["transaction_id"]
         assert await self.card(evse, uid) == "stopped"
         return await self.end_of(transaction)
 
     async def end_of(self, transaction: str) -> Story:
-        """Until the CSMS has heard of the transaction's end."""
+        """Wait until the CSMS knows of the transaction's end."""
 
         def over() -> bool:
             return any(
@@ -235,18 +106,18 @@ class Site:
         return self.story(transaction)
 
     async def leave(self, evse: int) -> None:
-        """The driver unplugs; until the outlet is free for the next one."""
+        """Unplug; waits until the EVSE is free for the next EV driver."""
         await self.plug_out(evse)
         await self.free(evse)
 
     async def free(self, evse: int) -> None:
-        """Until the outlet could serve the next driver, and the CSMS knows."""
+        """Wait until the EVSE is free for the next EV driver and the CSMS knows."""
         await self.until_evse(
             evse, lambda it: (it["status"], it["phase"], it["contactor"]) == ("Available", "idle", "open")
         )
-        await self.csms.until(lambda: self.statuses(evse)[-1:] == ["Available"], "Available", timeout=PATIENCE_S)
+        await self.until_status(evse, "Available")
 
-    # --- what the witnesses say ----------------------------------------------------------------------------
+    # --- observations ----------------------------------------------------------------------------------------
 
     def story(self, transaction: str) -> Story:
         return stories(self.csms.received)[transaction]
@@ -255,24 +126,53 @@ class Site:
     def stories(self) -> list[Story]:
         return list(stories(self.csms.received).values())
 
+    async def until_ended(self, count: int = 1) -> Story:
+        """Wait until the CSMS knows of the end of the `count`-th transaction; returns it."""
+        await self.csms.until(
+            lambda: len(self.stories) >= count and self.stories[count - 1].ended,
+            f"end of transaction {count}",
+            timeout=PATIENCE_S,
+        )
+        return self.stories[count - 1]
+
+    async def until_another(self, transaction: str) -> None:
+        """Wait until the CSMS knows of a transaction after this one."""
+        await self.csms.until(lambda: self.stories[-1].id != transaction, "another transaction", timeout=PATIENCE_S)
+
+    async def until_more_events(self, transaction: str, count: int = 1) -> None:
+        """Wait until the CSMS has received `count` more events of the transaction."""
+        wanted = len(self.story(transaction).events) + count
+        await self.csms.until(
+            lambda: len(self.story(transaction).events) >= wanted, f"{count} more events", timeout=PATIENCE_S
+        )
+
     def sent(self, action: str, *, since: int = 0) -> list[dict[str, Any]]:
-        """The payloads of an action, as they came."""
+        """The payloads of an action, in order of arrival."""
         return [call.payload for call in self.csms.received[since:] if call.action == action]
 
     def statuses(self, evse: int, *, since: int = 0) -> list[str]:
-        """What StatusNotification said of the EVSE's connector, in order."""
+        """The statuses of the EVSE's connector in StatusNotification, in order."""
         notices = self.sent("StatusNotification", since=since)
         return [each["connectorStatus"] for each in notices if each["evseId"] == evse]
 
+    async def until_status(self, evse: int, status: str, *, since: int = 0) -> None:
+        """Wait until this is the last status that StatusNotification reported for the EVSE's connector."""
+        await self.csms.until(
+            lambda: self.statuses(evse, since=since)[-1:] == [status], f"{status} at EVSE {evse}", timeout=PATIENCE_S
+        )
+
+    def boot_reasons(self, *, since: int = 0) -> list[str]:
+        return [each["reason"] for each in self.sent("BootNotification", since=since)]
+
     def log(self, process: str) -> str:
-        """Everything a process wrote into its log."""
+        """The whole log of a process."""
         directory = self.rig.directory / "log"
         return "".join(
             file.read_text(errors="replace") for file in sorted(directory.glob(f"{process}.log*"), reverse=True)
         )
 
     async def page(self, evse: int) -> str:
-        """The page that the outlet's display shows."""
+        """The page on the EVSE's display."""
         page: str = (await self.rig.state())["screens"][evse - 1]["page"]
         return page
 
@@ -287,14 +187,22 @@ class Site:
         found: dict[str, str] = state["screens"][evse - 1]["text"]
         return found
 
-    async def until_evse(self, evse: int, holds: Any) -> dict[str, Any]:
-        """Until something holds of the outlet's part of the rig's state; that part."""
+    async def until_evse(self, evse: int, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """Wait until the EVSE's part of the rig's state fulfils the condition; returns that part."""
         state = await self.rig.client.until(lambda state: holds(state["evses"][evse - 1]))
         found: dict[str, Any] = state["evses"][evse - 1]
         return found
 
+    async def register_wh(self, evse: int) -> float:
+        """The energy register of the EVSE's meter."""
+        energy: float = (await self.rig.evse(evse))["energy_wh"]
+        return energy
+
+    async def until_register(self, evse: int, above_wh: float) -> None:
+        await self.until_evse(evse, lambda it: it["energy_wh"] > above_wh)
+
     async def settled(self) -> None:
-        """Until the CSMS accepted the station and everything that was queued has been told."""
+        """Wait until the CSMS has accepted the station and no message is queued."""
         await self.rig.client.until(
             lambda state: (
                 state["ocpp"]["registration"] == "Accepted"
@@ -304,12 +212,12 @@ class Site:
         )
 
     def check_logs(self) -> None:
-        """What must never be in a log; a traceback is an error that nobody foresaw."""
+        """No log contains a secret or a traceback: expected errors are logged without one."""
         for process in ("hal", "ocpp", "rig"):
             text = self.log(process)
             assert "Traceback" not in text, f"{process}: {text[text.index('Traceback') :][:3000]}"
             for secret in (PASSWORD, CARD, OTHER_CARD):
-                assert secret.casefold() not in text.casefold(), f"{process}.log tells {secret}"
+                assert secret.casefold() not in text.casefold(), f"{process}.log contains {secret}"
 
 
 def factory(
@@ -321,7 +229,7 @@ def factory(
     identity: str = "CP001",
     timeout_s: int = 30,
 ) -> str:
-    """A factory settings file: one network profile, and a device model that suits impatient tests."""
+    """A factory settings file: one network profile, and a device model with short intervals."""
     return factory_file(
         url,
         identity=identity,
@@ -331,6 +239,15 @@ def factory(
         product=product,
         rig={"speed": speed},
     )
+
+
+@contextlib.contextmanager
+def within(limit_s: float) -> Iterator[None]:
+    """Assert that the block takes less than this time."""
+    began = time.monotonic()
+    yield
+    taken = time.monotonic() - began
+    assert taken < limit_s, f"took {taken:.2f} s"
 
 
 @contextlib.asynccontextmanager
@@ -344,7 +261,7 @@ async def site(
     off: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Site]:
-    """A station that has booted and is accepted by its CSMS (unless `accepted` is false). `settings`: of `factory`."""
+    """A station that has booted and, unless `accepted` is false, is accepted by its CSMS. `settings`: see `factory`."""
     async with contextlib.AsyncExitStack() as stack:
         if csms is None:
             csms = await stack.enter_async_context(ScriptedCsms())
@@ -356,6 +273,6 @@ async def site(
             if accepted and not off:
                 await here.settled()
                 for evse in (1, 2):
-                    await csms.until(lambda evse=evse: bool(here.statuses(evse)), "a StatusNotification")  # type: ignore[misc]
+                    await here.until_status(evse, "Available")
             yield here
         here.check_logs()
