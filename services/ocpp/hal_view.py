@@ -97,7 +97,7 @@ class Evse:
     @property
     def started_by(self) -> IdTokenType | None:
         """The token that authorised the running transaction, also after its authorisation ended."""
-        return self.session.id_token if self.session.id else None
+        return self.session.id_token if self.session.has_transaction else None
 
     @property
     def group(self) -> IdTokenType | None:

@@ -105,6 +105,10 @@ class Session(Saved):
     """When the last event was made. What the HAL reports late is not dated before it: seqNo and time agree."""
 
     @property
+    def has_transaction(self) -> bool:
+        return bool(self.id)
+
+    @property
     def leased(self) -> bool:
         """The HAL has a permission to energise, or will have it with this unit of work."""
         return self.renew_at is not None

@@ -51,7 +51,7 @@ class TransactionEvents:
         self._meter = meter
 
     def save(self, session: Session) -> None:
-        if session.id:
+        if session.has_transaction:
             self._context.transaction_store.save(session.id, session.evse, session.encode())
 
     def make(

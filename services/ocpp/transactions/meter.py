@@ -75,13 +75,13 @@ class TransactionMeter:
         """Plan all samples anew, from now on."""
         model, session = self._context.model, evse.session
         interval, ended = model.get(keys.SAMPLED_TX_UPDATED_INTERVAL), model.get(keys.SAMPLED_TX_ENDED_INTERVAL)
-        session.sample_at = now + interval if session.id and interval > 0 else None
-        session.ended_sample_at = now + ended if session.id and ended > 0 else None
+        session.sample_at = now + interval if session.has_transaction and interval > 0 else None
+        session.ended_sample_at = now + ended if session.has_transaction and ended > 0 else None
         self.align(evse, now)
 
     def align(self, evse: Evse, now: float) -> None:
         """Plan the next clock-aligned sample, by the clock as it is now."""
-        evse.session.aligned_sample_at = self._next_aligned(now) if evse.session.id else None
+        evse.session.aligned_sample_at = self._next_aligned(now) if evse.session.has_transaction else None
 
     def periodic(self, evse: Evse, now: float) -> list[MeterValueType]:
         """The values of the TxUpdatedInterval that is over, if one is (J02.FR.11)."""
@@ -108,7 +108,7 @@ class TransactionMeter:
     ) -> bool:
         session = evse.session
         values = self.values(evse, measurands, context, self._context.time.text(now))
-        if not session.id or not values:
+        if not session.has_transaction or not values:
             return False
         session.ended_values += values
         session.last_reading = self.reading(evse)
