@@ -11,12 +11,10 @@ from firmware.clock import format_utc
 from tools.conformance.bench import inventory
 from tools.conformance.bench.bench import Bench
 from tools.conformance.bench.preconditions import variable_ref
-from tools.conformance.checks.values import absent_or
 from tools.conformance.run.registry import case
 
 _OFFLINE_THRESHOLD = "OCPPCommCtrlr.OfflineThreshold"
 _AUTHORIZE_OFFLINE = "AuthCtrlr.LocalAuthorizeOffline"
-_NO_ERROR = absent_or("NoError")
 
 
 def _asked(name: str, attribute: str | None = None, value: str | None = None) -> dict[str, Any]:

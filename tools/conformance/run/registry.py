@@ -45,8 +45,7 @@ def case(id: str, *, preconditions: Preconditions | None = None, limit_s: float 
 
 def collect() -> dict[str, Case]:
     """Imports all modules of `tools/conformance/cases`; returns every written case by id."""
-    from tools.conformance import cases
-
+    cases = importlib.import_module("tools.conformance.cases")
     for module in pkgutil.iter_modules(cases.__path__):
         importlib.import_module(f"{cases.__name__}.{module.name}")
     return dict(_CASES)

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small charging station to try the runner on: enough of OCPP for a boot, variables, a reset and a session.
+"""A small charging station for tests of the runner: enough of OCPP for a boot, variables, a reset and a session.
 
-It can be told to misbehave, by name: each fault is one that a check of the runner must notice.
+It has named faults, each of which a check of the runner must notice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import time
 import tomllib
 import uuid
@@ -25,12 +24,11 @@ from tools.conformance.bench.bench import Bench, Fixtures
 from tools.conformance.bench.preconditions import Preconditions
 from tools.conformance.peer.csms import Csms
 from tools.conformance.peer.transcript import Transcript
+from tools.ocppj.frames import Call, Error, Frame, Result, decode, encode
 
-_UNSET = object()
 
-
-class FakeStation:
-    """Implements the runner's `Station` over a real WebSocket. `faults` names what it does wrong."""
+class StationDouble:
+    """Implements the runner's `Station` over a real WebSocket. `faults` are the names of its faults."""
 
     own = True
 
@@ -116,7 +114,7 @@ class FakeStation:
                     self._later(self._greet() if rebooted else asyncio.sleep(0))
                     rebooted = False
                     async for frame in self._ws:
-                        self._later(self._frame(json.loads(frame)))
+                        self._later(self._frame(decode(frame)))
             except (OSError, ConnectionClosed, InvalidHandshake):
                 pass
             await asyncio.sleep(0.05)
@@ -184,25 +182,26 @@ class FakeStation:
             return await self.call_at_once(action, payload)
 
     async def call_at_once(self, action: str, payload: Any) -> Any:
-        """Sends without waiting for its turn."""
+        """Sends although an earlier call may be unanswered."""
         uid = str(uuid.uuid4())
         answered = self._answers[uid] = asyncio.get_running_loop().create_future()
-        assert self._ws is not None
-        await self._ws.send(json.dumps([2, uid, action, payload]))
+        await self.send(Call(uid, action, payload))
         return await answered
 
-    async def send(self, frame: object) -> None:
+    async def send(self, frame: Frame | str) -> None:
         assert self._ws is not None
-        await self._ws.send(frame if isinstance(frame, str) else json.dumps(frame))
+        await self._ws.send(frame if isinstance(frame, str) else encode(frame))
 
-    async def _frame(self, frame: list[Any]) -> None:
-        if frame[0] != 2:
-            self._answers.pop(frame[1]).set_result(frame[2] if frame[0] == 3 else {"error": frame[2]})
-            return
-        if "deaf" in self.faults:
-            return
-        answer = self._respond(frame[2], frame[3])
-        await self.send([3, frame[1], answer] if answer is not None else [4, frame[1], "NotImplemented", "", {}])
+    async def _frame(self, frame: Frame) -> None:
+        match frame:
+            case Result():
+                self._answers.pop(frame.message_id).set_result(frame.payload)
+            case Error():
+                self._answers.pop(frame.message_id).set_result({"error": frame.code})
+            case Call() if "silent" not in self.faults:
+                answer = self._respond(frame.action, frame.payload)
+                error = Error(frame.message_id, "NotImplemented", "", {})
+                await self.send(error if answer is None else Result(frame.message_id, answer))
 
     def _respond(self, action: str, payload: dict[str, Any]) -> dict[str, Any] | None:
         if action == "Reset":
@@ -239,18 +238,18 @@ def fixtures() -> Fixtures:
 
 
 @pytest.fixture
-def fake() -> Callable[..., FakeStation]:
-    return FakeStation
+def station_double() -> type[StationDouble]:
+    return StationDouble
 
 
 @pytest.fixture
 async def make_bench(fixtures: Fixtures, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
-    """Makes a bench whose station has booted: `t = await make_bench("fault", ...)`."""
+    """Makes a bench, by default with a station that has booted: `t = await make_bench("fault", ...)`."""
     benches: list[Bench] = []
 
-    async def make(*faults: str, settled: bool = True) -> Bench:
+    async def make(*faults: str, boot: bool = True) -> Bench:
         csms = Csms(Transcript(time.monotonic), lambda *_: None, time.monotonic, fixtures.identity)
-        station = FakeStation(*faults)
+        station = StationDouble(*faults)
         bench = Bench(station, csms, fixtures, preconditions=Preconditions(), folder=tmp_path, patience=0.2)
         benches.append(bench)
         bench.tokens({fixtures.card: {"status": "Accepted"}, fixtures.card2: {"status": "Accepted"}})
@@ -260,7 +259,7 @@ async def make_bench(fixtures: Fixtures, tmp_path: Path) -> AsyncIterator[Callab
             f'[[network_profile]]\nslot = 1\nurl = "{endpoint.url}"\n'
         )
         await station.start(factory, power=True)
-        if settled:
+        if boot:
             await bench.first_boot()
         return bench
 

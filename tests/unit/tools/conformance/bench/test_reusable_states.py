@@ -22,7 +22,7 @@ async def test_a_whole_session_passes_every_state(make_bench: Callable[..., Any]
     assert t.sessions == {}
 
 
-async def test_booted_wants_every_connector(make_bench: Callable[..., Any]) -> None:
+async def test_booted_requires_every_connector(make_bench: Callable[..., Any]) -> None:
     t = await make_bench()
     boot = await reusable_states.booted(t)
     assert boot.get("reason") == "PowerUp"
@@ -32,7 +32,7 @@ async def test_booted_wants_every_connector(make_bench: Callable[..., Any]) -> N
         await reusable_states.booted(t, how="reset")
 
 
-async def test_booted_wants_the_security_event(make_bench: Callable[..., Any]) -> None:
+async def test_booted_requires_the_security_event(make_bench: Callable[..., Any]) -> None:
     t = await make_bench("no_security_event")
     t.patience = 0.02
     with pytest.raises(CaseFailed, match="StartupOfTheDevice"):

@@ -31,7 +31,7 @@ PAYLOAD = {
         ("seqNo", Rule("odd", lambda value: value % 2 == 1)),
     ],
 )
-def test_what_is_as_expected_gives_no_mismatch(path: str, expected: Any) -> None:
+def test_expected_values_are_no_mismatch(path: str, expected: Any) -> None:
     assert mismatches(PAYLOAD, {path: expected}) == []
 
 
@@ -49,7 +49,7 @@ def test_what_is_as_expected_gives_no_mismatch(path: str, expected: Any) -> None
         ("idToken.idToken", text("04AC"), 'expected "04AC"'),
     ],
 )
-def test_what_is_not_is_said_with_path_and_both_values(path: str, expected: Any, sentence: str) -> None:
+def test_a_mismatch_names_path_and_both_values(path: str, expected: Any, sentence: str) -> None:
     (said,) = mismatches(PAYLOAD, {path: expected})
     assert sentence in said
 

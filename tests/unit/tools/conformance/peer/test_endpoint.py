@@ -56,7 +56,7 @@ async def test_one_that_succeeds(csms: Csms, root: Authority, tmp_path: Path) ->
     assert "ECDHE-ECDSA-AES128-GCM-SHA256" in csms.attempts[0].shared_ciphers
 
 
-async def test_one_that_does_not_trust_us(csms: Csms, root: Authority, tmp_path: Path) -> None:
+async def test_one_that_does_not_trust_the_root(csms: Csms, root: Authority, tmp_path: Path) -> None:
     endpoint = await _endpoint(csms, root, tmp_path)
     with pytest.raises(ssl.SSLError):
         await connect(f"{endpoint.url}/CP001", ssl=_trusting(Authority("Another")))
@@ -65,7 +65,7 @@ async def test_one_that_does_not_trust_us(csms: Csms, root: Authority, tmp_path:
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_one_that_leaves_without_a_request(
+async def test_one_that_closes_without_a_request(
     csms: Csms, root: Authority, tmp_path: Path, version: ssl.TLSVersion
 ) -> None:
     endpoint = await _endpoint(csms, root, tmp_path)
@@ -76,7 +76,7 @@ async def test_one_that_leaves_without_a_request(
     assert await _outcomes(csms, 1) == ["tls"]
 
 
-async def test_one_that_says_nothing_at_all(csms: Csms, root: Authority, tmp_path: Path) -> None:
+async def test_one_without_any_data(csms: Csms, root: Authority, tmp_path: Path) -> None:
     endpoint = await _endpoint(csms, root, tmp_path)
     _, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
     writer.close()
