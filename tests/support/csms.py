@@ -42,7 +42,7 @@ PATIENCE_S = 5.0
 
 
 class Fault(StrEnum):
-    """What it can do wrong."""
+    """A fault of the CSMS or of the network."""
 
     # while the connection is made: each time counts for one connection
     REFUSE_401 = "refuse_401"

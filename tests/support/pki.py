@@ -22,7 +22,7 @@ from tools.pki import builder, certificate_name, general_name, pem, write_pair
 __all__ = ["START", "Pki", "name", "pem"]
 
 START = datetime(2027, 1, 15, 8, tzinfo=UTC)
-"""Where `ManualClock` starts: what a test calls today."""
+"""The time at which `ManualClock` starts."""
 
 
 def name(common_name: str, organization: str | None = "Test Operator") -> x509.Name:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The measuring end: a WebSocket server that answers from a table and notes when each frame came."""
+"""The CSMS of the benchmark: a WebSocket server that answers from a table and records when each frame arrived."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ class BenchCsms:
     def __init__(self) -> None:
         self.seen: list[tuple[float, str, Any]] = []
         self.port = 0
-        self.refusing = False
         self._connection: ServerConnection | None = None
         self._answers: dict[str, asyncio.Future[float]] = {}
         self._ids = itertools.count(1)
-        self._news = asyncio.Event()
+        self._arrived = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -51,7 +50,7 @@ class BenchCsms:
                 self.seen.append((now, frame.action, frame.payload))
             elif frame.message_id in self._answers:
                 self._answers.pop(frame.message_id).set_result(now)
-            self._news.set()
+            self._arrived.set()
 
     def _answer(self, action: str, payload: Any) -> Any:
         stamp = format_utc(time.time())
@@ -79,14 +78,14 @@ class BenchCsms:
         return answered - sent
 
     async def count(self, total: int, within: float = 120.0) -> None:
-        """Wait until so many requests have come in all."""
+        """Wait until `total` requests have come."""
         async with asyncio.timeout(within):
             while len(self.seen) < total:
-                self._news.clear()
-                await self._news.wait()
+                self._arrived.clear()
+                await self._arrived.wait()
 
     async def wait(self, action: str, *, after: int, within: float = 60.0, **fields: Any) -> float:
-        """When (monotonic seconds) the first such request after the `after`th frame came; members by equality."""
+        """Arrival time (monotonic seconds) of the first request after the first `after` ones with these fields."""
         position = after
         async with asyncio.timeout(within):
             while True:
@@ -94,8 +93,8 @@ class BenchCsms:
                     position += 1
                     if name == action and all(payload.get(key) == value for key, value in fields.items()):
                         return at
-                self._news.clear()
-                await self._news.wait()
+                self._arrived.clear()
+                await self._arrived.wait()
 
 
 @asynccontextmanager

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import math
 import os
 import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from firmware.errors import BaywattError
@@ -207,11 +209,11 @@ def _options(args: argparse.Namespace, product: ProductUnderTest) -> Options:
         answers=product.answers,
     )
     host, port = args.listen
-    attach = None
+    attach: Callable[[], Station] | None = None
     if args.manual:
-        attach = _person
+        attach = RealStation
     elif args.control:
-        attach = lambda: AttachedRig(args.control)  # noqa: E731
+        attach = functools.partial(AttachedRig, args.control)
     return Options(
         fixtures=fixtures,
         jobs=args.jobs,
@@ -223,7 +225,3 @@ def _options(args: argparse.Namespace, product: ProductUnderTest) -> Options:
         keep_logs=args.keep_logs,
         durations=args.logs / "durations.json",
     )
-
-
-def _person() -> Station:
-    return RealStation()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may send which action, and the check of a payload against its JSON schema (part 3).
+"""The actions of each side, and the check of a payload against its JSON schema (part 3).
 
 The schema files are those of the PyPI package `ocpp`, which is found but not imported (its import costs 200 ms).
 """
@@ -36,7 +36,7 @@ CSMS_ACTIONS = _words(
     TriggerMessage UnlockConnector UnpublishFirmware UpdateFirmware
     """
 )
-"""What a CSMS sends."""
+"""The requests that a CSMS sends."""
 
 STATION_ACTIONS = _words(
     """
@@ -47,7 +47,7 @@ STATION_ACTIONS = _words(
     ReservationStatusUpdate SecurityEventNotification SignCertificate StatusNotification TransactionEvent
     """
 )
-"""What a charging station sends."""
+"""The requests that a charging station sends."""
 
 Side = Literal["Request", "Response"]
 

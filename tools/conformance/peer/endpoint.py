@@ -18,10 +18,11 @@ from enum import Enum
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 __all__ = ["Attempt", "Endpoint", "OnConnect"]
 
-SUBPROTOCOL = "ocpp2.0.1"
+SUBPROTOCOL = Subprotocol("ocpp2.0.1")
 
 # A refused or dropped handshake is what a case asked for, not an error of the tool.
 _quiet = logging.getLogger("tools.conformance.websockets")
@@ -98,7 +99,7 @@ class Endpoint:
             self.host,
             port,
             create_connection=self._connection_class(),
-            subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
+            subprotocols=[SUBPROTOCOL],
             process_request=self._process_request,
             compression=None,
             ping_interval=None,

@@ -9,6 +9,7 @@ one of the few features that are written out in words (`Smart Charging`).
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -76,8 +77,8 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 
 
 def _key(name: str) -> str:
-    letters, digits = re.fullmatch(r"([A-Za-z]+)[-.]?(.*)", name, re.DOTALL).groups()  # type: ignore[union-attr]
-    return f"{letters.upper()}-{digits}"
+    digits = name.lstrip(string.ascii_letters)
+    return f"{name.removesuffix(digits).upper()}-{digits.lstrip('-.')}"
 
 
 def _truth(answer: object) -> bool | None:

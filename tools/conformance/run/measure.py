@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from tools.conformance.checks.values import mismatches
 from tools.conformance.peer.transcript import Entry
 
 __all__ = ["ROWS", "Figure", "measure", "summarise"]
@@ -54,20 +54,18 @@ def _consequence(entry: Entry, answer: Entry, later: Sequence[Entry]) -> tuple[s
     if (answer.body or {}).get("status") != "Accepted":
         return "", None
     if entry.action == "TriggerMessage":
-        wanted = entry.body.get("requestedMessage")
-        return "triggered", _first(later, wanted, lambda body: True)
+        return "triggered", _first(later, entry.body.get("requestedMessage"), {})
     if entry.action == "RequestStartTransaction":
-        number = entry.body.get("remoteStartId")
-        named = lambda body: body.get("transactionInfo", {}).get("remoteStartId") == number  # noqa: E731
+        named = {"transactionInfo.remoteStartId": entry.body.get("remoteStartId")}
         return "remote_start", _first(later, "TransactionEvent", named)
     if entry.action == "RequestStopTransaction":
-        return "remote_stop", _first(later, "TransactionEvent", lambda body: body.get("triggerReason") == "RemoteStop")
+        return "remote_stop", _first(later, "TransactionEvent", {"triggerReason": "RemoteStop"})
     return "", None
 
 
-def _first(later: Sequence[Entry], action: str, fits: Any) -> Entry | None:
+def _first(later: Sequence[Entry], action: str, check: Mapping[str, object]) -> Entry | None:
     calls = (e for e in later if e.who == "station" and e.what == "call" and e.action == action)
-    return next((e for e in calls if isinstance(e.body, dict) and fits(e.body)), None)
+    return next((e for e in calls if not mismatches(e.body, check)), None)
 
 
 def summarise(measured: Iterable[Mapping[str, Sequence[float]]], limits: Mapping[str, float]) -> list[Figure]:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Subprotocol
 
 from firmware.clock import format_utc
 from tools.conformance.bench.bench import Bench, Fixtures
@@ -107,7 +108,7 @@ class StationDouble:
             try:
                 async with connect(
                     f"{profile['url']}/{name}",
-                    subprotocols=["ocpp2.0.1"],  # type: ignore[list-item]
+                    subprotocols=[Subprotocol("ocpp2.0.1")],
                     additional_headers={"Authorization": f"Basic {token}"},
                     compression=None,
                 ) as self._ws:

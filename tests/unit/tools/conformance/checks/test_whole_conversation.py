@@ -61,8 +61,8 @@ def metered(number: int, kind: str, *readings: tuple[int, float], **sample: Any)
         {"timestamp": f"2026-01-01T00:00:{second:02}Z", "sampledValue": [{"value": value, **sample}]}
         for second, value in readings
     ]
-    told = event(number, kind)
-    return message(told.action, taken=True, **told.payload, meterValue=values)
+    plain = event(number, kind)
+    return message(plain.action, taken=True, **plain.payload, meterValue=values)
 
 
 def test_the_register_of_a_transaction_never_falls() -> None:

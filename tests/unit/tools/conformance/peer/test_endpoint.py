@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from tools.conformance.peer.csms import Csms
 from tools.conformance.peer.endpoint import Endpoint
@@ -50,7 +51,7 @@ async def _outcomes(csms: Csms, count: int) -> list[str]:
 
 async def test_one_that_succeeds(csms: Csms, root: Authority, tmp_path: Path) -> None:
     endpoint = await _endpoint(csms, root, tmp_path)
-    async with connect(f"{endpoint.url}/CP001", ssl=_trusting(root), subprotocols=["ocpp2.0.1"]):  # type: ignore[list-item]
+    async with connect(f"{endpoint.url}/CP001", ssl=_trusting(root), subprotocols=[Subprotocol("ocpp2.0.1")]):
         assert await _outcomes(csms, 1) == ["accept"]
     assert csms.attempts[0].tls_version == "TLSv1.3"
     assert "ECDHE-ECDSA-AES128-GCM-SHA256" in csms.attempts[0].shared_ciphers
