@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tools.conformance.bench.bench import Bench, Card, Session
-from tools.conformance.bench.preconditions import variable_ref
+from tools.conformance.bench.transaction_events import members, optional_event, transaction_event, tx_points
 from tools.conformance.checks import values
 from tools.conformance.checks.expected import CaseFailed, Expected, expected_status
 from tools.conformance.peer.endpoint import OnConnect
@@ -34,13 +34,10 @@ __all__ = [
     "ev_disconnected",
     "id_token_cached",
     "offline",
-    "optional_event",
     "start_offline_transaction",
     "statuses_after_boot",
     "stop_authorized",
-    "transaction_event",
     "transaction_events_in_queue_ended",
-    "tx_points",
     "unavailable",
 ]
 
@@ -116,85 +113,6 @@ async def certificate_installed(t: Bench, kind: str, pem: str) -> None:
 # -- transactions ----------------------------------------------------------------------------------------------------
 
 
-async def tx_points(t: Bench) -> tuple[frozenset[str], frozenset[str]]:
-    """The station's TxStartPoint and TxStopPoint."""
-    return await _members(t, "TxCtrlr.TxStartPoint"), await _members(t, "TxCtrlr.TxStopPoint")
-
-
-async def _members(t: Bench, name: str) -> frozenset[str]:
-    text = t.known.get(name)
-    if text is None:
-        # Not by `t.call`: this request is not an act of the case.
-        data = {"getVariableData": [variable_ref(name).payload()]}
-        answer = await t.csms.call("GetVariables", data, 10)
-        text = t.known[name] = str(answer.get("getVariableResult.0.attributeValue", ""))
-    return frozenset(part.strip() for part in text.split(",") if part.strip())
-
-
-def _about(t: Bench, session: Session, check: Mapping[str, Any]) -> Expected:
-    """An event of this session's transaction; while it has none, of a transaction that no other session has."""
-
-    def compare(message: Message) -> list[str] | None:
-        if message.action != "TransactionEvent":
-            return None
-        number = message.get("transactionInfo.transactionId")
-        others = {other.transaction_id for other in t.sessions.values() if other is not session}
-        if number in others or (session.transaction_id is not None and number != session.transaction_id):
-            return None
-        return values.mismatches(message.payload, check)
-
-    return Expected(f"TransactionEvent of EVSE {session.evse} with {_brief(check)}", compare)
-
-
-def _brief(check: Mapping[str, Any]) -> str:
-    return ", ".join(f"{k}={v.name if isinstance(v, values.Rule) else v}" for k, v in check.items()) or "anything"
-
-
-def _remember(session: Session, message: Message) -> Message:
-    session.transaction_id = message.get("transactionInfo.transactionId", session.transaction_id)
-    session.ended = session.ended or message.get("eventType") == "Ended"
-    if message.get("idToken") is not None:
-        session.token_due = False
-    if message.get("transactionInfo.remoteStartId") is not None:
-        session.remote_due = False
-    return message
-
-
-async def transaction_event(
-    t: Bench,
-    evse: int | None = None,
-    check: Mapping[str, Any] | None = None,
-    *,
-    req: str = "",
-    within: float | None = None,
-) -> Message:
-    """The next TransactionEvent of the session at `evse`, which must hold `check`; updates the session.
-
-    The general rules of part 6, 2.1 are added: the first event of a transaction is Started, the first one after a
-    card carries its idToken, the first one after RequestStartTransaction has RemoteStart and the remoteStartId.
-    """
-    session = t.session(evse)
-    wanted = dict(check or {})
-    if session.transaction_id is None:
-        wanted["eventType"] = "Started"
-    if session.token_due:
-        wanted |= session.card.fields()
-    if session.remote_due:
-        wanted |= {"triggerReason": "RemoteStart", "transactionInfo.remoteStartId": session.remote_start_id}
-    message = _remember(session, await t.expect_message(_about(t, session, wanted), req=req, within=within))
-    session.token_due = session.remote_due = False  # an event that lacks them is the failure, not those after it
-    return message
-
-
-async def optional_event(
-    t: Bench, evse: int | None = None, check: Mapping[str, Any] | None = None, *, within: float = 1.0
-) -> Message | None:
-    """The next TransactionEvent of the session that holds `check`, or `None` if none comes."""
-    session = t.session(evse)
-    message = await t.optional_message(_about(t, session, check or {}), within=within)
-    return _remember(session, message) if message is not None else None
-
-
 async def ev_connected_pre_session(t: Bench, evse: int | None = None, **car: Any) -> Session:
     """EVConnectedPreSession: the cable goes into the car; `car` are fields of the rig's `plug_in`."""
     session, (start, _) = t.session(evse), await tx_points(t)
@@ -264,7 +182,7 @@ async def _request_start(t: Bench, session: Session) -> None:
     answer = await t.call("RequestStartTransaction", payload, check, req="F01.FR.01")
     if answer.get("status") != "Accepted":
         raise CaseFailed(t.failures[-1])  # no message follows that could be waited for
-    if "true" in {value.casefold() for value in await _members(t, "AuthCtrlr.AuthorizeRemoteStart")}:
+    if "true" in {value.casefold() for value in await members(t, "AuthCtrlr.AuthorizeRemoteStart")}:
         await t.expect("Authorize", session.card.fields(), req="F01.FR.01")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from firmware.clock import format_utc
 from tools.conformance.bench import inventory, reusable_states
 from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.transaction_events import transaction_event, tx_points
 from tools.conformance.checks.expected import reported_status
 from tools.conformance.checks.values import any_of
 from tools.conformance.peer.answers import Payload
@@ -132,10 +133,10 @@ async def _offline_plug_in(t: Bench, wait_minimum_s: int, offline_s: float) -> i
 
 async def _queued_start(t: Bench) -> None:
     """A transaction that the cable has started while offline is also reported."""
-    start, _ = await reusable_states.tx_points(t)
+    start, _ = await tx_points(t)
     if "EVConnected" in start:
         t.session().connected = True
-        await reusable_states.transaction_event(t, t.evse, {"offline": True}, req="E04.FR.03")
+        await transaction_event(t, t.evse, {"offline": True}, req="E04.FR.03")
 
 
 @case("TC_B_51_CS")

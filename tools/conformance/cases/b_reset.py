@@ -7,6 +7,7 @@ from typing import Any
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.transaction_events import transaction_event
 from tools.conformance.checks.values import ABSENT
 from tools.conformance.run.registry import case
 
@@ -66,7 +67,7 @@ async def tc_b_22_cs(t: Bench) -> None:
         "transactionInfo.stoppedReason": "ImmediateReset",
         "idToken": ABSENT,
     }
-    await reusable_states.transaction_event(t, t.evse, check, req="B12.FR.04", within=_BOOT_WITHIN_S)
+    await transaction_event(t, t.evse, check, req="B12.FR.04", within=_BOOT_WITHIN_S)
     t.step(5)
     await t.expect("BootNotification", {"reason": "RemoteReset"}, req="B01.FR.09", within=_BOOT_WITHIN_S)
     t.step(7)
@@ -176,4 +177,4 @@ async def tc_b_27_cs(t: Bench) -> None:
         "transactionInfo.chargingState": "EVConnected",
         "transactionInfo.stoppedReason": "ImmediateReset",
     }
-    await reusable_states.transaction_event(t, t.evse, check, req="B12.FR.08", within=_BOOT_WITHIN_S)
+    await transaction_event(t, t.evse, check, req="B12.FR.08", within=_BOOT_WITHIN_S)

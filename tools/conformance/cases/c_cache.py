@@ -9,6 +9,7 @@ from typing import Any
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench, Card
 from tools.conformance.bench.preconditions import Preconditions
+from tools.conformance.bench.transaction_events import optional_event
 from tools.conformance.checks.values import Rule
 from tools.conformance.run.registry import case
 
@@ -162,7 +163,7 @@ async def tc_c_33_cs(t: Bench) -> None:
     _set_token(t, t.card, "Invalid")
     t.step(12)
     await reusable_states.authorized(t, cached=True)
-    await reusable_states.optional_event(t, t.evse, {"triggerReason": "Deauthorized"}, within=_DEAUTHORIZED_WITHIN_S)
+    await optional_event(t, t.evse, {"triggerReason": "Deauthorized"}, within=_DEAUTHORIZED_WITHIN_S)
 
 
 @case("TC_C_34_CS", preconditions=_MESSAGE_TIMEOUT, limit_s=150)

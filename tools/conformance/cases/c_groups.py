@@ -9,6 +9,7 @@ from typing import Any
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench, Card, Session
 from tools.conformance.bench.preconditions import Preconditions
+from tools.conformance.bench.transaction_events import transaction_event
 from tools.conformance.checks.values import MISSING, Rule, mismatches
 from tools.conformance.run.registry import case
 
@@ -55,7 +56,7 @@ async def tc_c_39_cs(t: Bench) -> None:
     await t.expect("Authorize", other.fields(), req="C09.FR.05")
     t.step(8)
     check = {"triggerReason": "StopAuthorized", **other.fields()}
-    await reusable_states.transaction_event(t, t.evse, check, req="C09.FR.03", within=30)
+    await transaction_event(t, t.evse, check, req="C09.FR.03", within=30)
     session.stopping = True
     t.step(10)
     await reusable_states.ev_connected_post_session(t)
@@ -109,7 +110,7 @@ async def tc_c_49_cs(t: Bench) -> None:
     t.step(3)
     check = {"transactionInfo.stoppedReason": "MasterPass", "idToken": _token_or_none(_MASTER_CARD)}
     for evse in evses:
-        await reusable_states.transaction_event(t, evse, check, req="C16.FR.07", within=30)
+        await transaction_event(t, evse, check, req="C16.FR.07", within=30)
         t.session(evse).stopping = True
     t.step(5)
     for evse in evses:

@@ -10,6 +10,7 @@ import asyncio
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench, Session
+from tools.conformance.bench.transaction_events import transaction_event
 from tools.conformance.checks.values import absent_or
 from tools.conformance.peer.endpoint import OnConnect
 from tools.conformance.run.registry import case
@@ -53,9 +54,9 @@ async def _charge_offline(t: Bench) -> Session:
     await t.connected(within=60)
     t.step(3)
     check = {"triggerReason": "Authorized", "offline": True}
-    await reusable_states.transaction_event(t, t.evse, check, req="C12.FR.02")
+    await transaction_event(t, t.evse, check, req="C12.FR.02")
     check = {"triggerReason": "ChargingStateChanged", "transactionInfo.chargingState": "Charging", "offline": True}
-    await reusable_states.transaction_event(t, t.evse, check, req="E12.FR.02")
+    await transaction_event(t, t.evse, check, req="E12.FR.02")
     return session
 
 
@@ -79,7 +80,7 @@ async def tc_c_16_cs(t: Bench) -> None:
     session = await _charge_offline(t)
     t.step(5)
     check = {"triggerReason": "Deauthorized"}
-    await reusable_states.transaction_event(t, t.evse, check, req="C15.FR.04", within=_STOP_WITHIN_S)
+    await transaction_event(t, t.evse, check, req="C15.FR.04", within=_STOP_WITHIN_S)
     t.post(session.ended, "C15.FR.04", "the energy flow stops when the status Invalid is received")
 
 
@@ -89,7 +90,7 @@ async def tc_c_17_cs(t: Bench) -> None:
     await _configure(t, stop=False, max_energy_wh=0)
     await _charge_offline(t)
     t.step(5)
-    await reusable_states.transaction_event(t, t.evse, _SUSPENDED, req="C15.FR.06", within=_STOP_WITHIN_S)
+    await transaction_event(t, t.evse, _SUSPENDED, req="C15.FR.06", within=_STOP_WITHIN_S)
 
 
 @case("TC_C_18_CS", limit_s=180)
@@ -99,7 +100,7 @@ async def tc_c_18_cs(t: Bench) -> None:
     session = await _charge_offline(t)
     t.step(5)
     check = {"triggerReason": "Deauthorized", "offline": absent_or(False)}
-    await reusable_states.transaction_event(t, t.evse, check, req="C15.FR.04", within=_STOP_WITHIN_S)
+    await transaction_event(t, t.evse, check, req="C15.FR.04", within=_STOP_WITHIN_S)
     t.post(session.ended, "C15.FR.04", "the energy flow stops when the status Invalid is received")
 
 
@@ -125,9 +126,9 @@ async def tc_c_26_cs(t: Bench) -> None:
     session.connected = session.authorized = session.energy = True
     t.step(1)
     await t.expect_status("Occupied", req="B04.FR.01")
-    event = await reusable_states.transaction_event(t, t.evse, {"offline": True}, req="E12.FR.02")
+    event = await transaction_event(t, t.evse, {"offline": True}, req="E12.FR.02")
     while event.get("transactionInfo.chargingState") != "SuspendedEVSE":
-        event = await reusable_states.transaction_event(t, t.evse, req="C15.FR.06", within=_STOP_WITHIN_S)
+        event = await transaction_event(t, t.evse, req="C15.FR.06", within=_STOP_WITHIN_S)
     t.step(3)
     await reusable_states.stop_authorized(t)
     t.step(4)

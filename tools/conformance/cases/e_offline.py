@@ -13,6 +13,7 @@ import time
 from firmware.clock import parse_utc
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench, Session
+from tools.conformance.bench.transaction_events import transaction_event, tx_points
 from tools.conformance.checks.values import ABSENT, PRESENT
 from tools.conformance.peer.answers import Payload
 from tools.conformance.peer.csms import Answer
@@ -156,15 +157,15 @@ async def _check_queued_stop(t: Bench, session: Session) -> None:
 
     TxStopPoint decides which of them there are.
     """
-    _, stop = await reusable_states.tx_points(t)
+    _, stop = await tx_points(t)
     first = {"triggerReason": "StopAuthorized", **session.card.fields(), "offline": True}
-    event = await reusable_states.transaction_event(t, t.evse, first, req="E08.FR.04")
+    event = await transaction_event(t, t.evse, first, req="E08.FR.04")
     expected = [("ChargingStateChanged", "EVConnected"), ("EVCommunicationLost", "Idle")]
     for trigger, charging_state in expected:
         if session.ended:
             break
         check = {"triggerReason": trigger, "transactionInfo.chargingState": charging_state, "offline": True}
-        event = await reusable_states.transaction_event(t, t.evse, check, req="E06.FR.02")
+        event = await transaction_event(t, t.evse, check, req="E06.FR.02")
     t.match(event, {"eventType": "Ended"}, "E08.FR.04")
     if stop & {"Authorized", "PowerPathClosed", "EnergyTransfer"}:
         in_time = event.get("triggerReason") != "EVCommunicationLost"
@@ -217,9 +218,9 @@ async def tc_e_16_cs(t: Bench) -> None:
     t.tokens({t.card: {"status": "Invalid"}})
     await reusable_states.start_offline_transaction(t)
     t.step(1)
-    event = await reusable_states.transaction_event(t, t.evse, {"offline": True}, req="E12.FR.02")
+    event = await transaction_event(t, t.evse, {"offline": True}, req="E12.FR.02")
     while event.get("offline") is True:
-        event = await reusable_states.transaction_event(t, t.evse, within=_STOP_WITHIN_S)
+        event = await transaction_event(t, t.evse, within=_STOP_WITHIN_S)
     t.step(3)
     check = {
         "eventType": "Ended",

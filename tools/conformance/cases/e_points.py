@@ -7,6 +7,7 @@ import asyncio
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.transaction_events import transaction_event
 from tools.conformance.checks.values import PRESENT
 from tools.conformance.run.registry import case
 
@@ -41,7 +42,7 @@ async def tc_e_02_cs(t: Bench) -> None:
         "evse.connectorId": PRESENT,
         "transactionInfo.chargingState": "Charging",
     }
-    await reusable_states.transaction_event(t, t.evse, check, req="E01.FR.06", within=_CHARGING_WITHIN_S)
+    await transaction_event(t, t.evse, check, req="E01.FR.06", within=_CHARGING_WITHIN_S)
 
 
 @case("TC_E_09_CS")
@@ -97,7 +98,7 @@ async def tc_e_22_cs(t: Bench) -> None:
         "transactionInfo.stoppedReason": "StoppedByEV",
         "eventType": "Ended",
     }
-    await reusable_states.transaction_event(t, t.evse, check, req="E06.FR.07", within=_STOP_WITHIN_S)
+    await transaction_event(t, t.evse, check, req="E06.FR.07", within=_STOP_WITHIN_S)
 
 
 @case("TC_E_54_CS", limit_s=120)
@@ -114,4 +115,4 @@ async def tc_e_54_cs(t: Bench) -> None:
         "transactionInfo.stoppedReason": ("StoppedByEV", "EVDisconnected"),
         "eventType": "Ended",
     }
-    await reusable_states.transaction_event(t, t.evse, check, req="E06.FR.02", within=_STOP_WITHIN_S)
+    await transaction_event(t, t.evse, check, req="E06.FR.02", within=_STOP_WITHIN_S)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
 from tools.conformance.bench.preconditions import Preconditions
+from tools.conformance.bench.transaction_events import transaction_event
 from tools.conformance.checks.values import mismatches
 from tools.conformance.peer.answers import Payload, Reply, error, silence
 from tools.conformance.peer.transcript import Message
@@ -72,10 +73,10 @@ async def _repeated(t: Bench, refusal: Reply, *, waits_s: float, accepted: int |
 async def _first_attempt(t: Bench) -> Message:
     """The event of step 5, the first one that is refused."""
     t.step(1)
-    event = await reusable_states.transaction_event(t, t.evse, within=60)
+    event = await transaction_event(t, t.evse, within=60)
     while _may_come_before(event):
         t.step(3)
-        event = await reusable_states.transaction_event(t, t.evse, within=60)
+        event = await transaction_event(t, t.evse, within=60)
     t.step(5)
     return event
 

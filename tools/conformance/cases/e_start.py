@@ -10,6 +10,7 @@ from typing import Any
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
 from tools.conformance.bench.preconditions import Preconditions
+from tools.conformance.bench.transaction_events import transaction_event, tx_points
 from tools.conformance.run.registry import case
 
 _TIMEOUT_S = 6
@@ -81,7 +82,7 @@ async def _connection_times_out(t: Bench, check: Mapping[str, Any]) -> None:
         await asyncio.sleep(_TIMEOUT_S + _LATE_S)
     else:
         check = {"triggerReason": "EVConnectTimeout", **check}
-        event = await reusable_states.transaction_event(t, t.evse, check, req="E03.FR.05", within=_TIMEOUT_S + _LATE_S)
+        event = await transaction_event(t, t.evse, check, req="E03.FR.05", within=_TIMEOUT_S + _LATE_S)
         waited = event.at - started
         text = f"EVConnectTimeout came after {waited:.1f} s, not {_TIMEOUT_S}"
         t.check(waited >= _TIMEOUT_S - _EARLY_S, "E03.FR.05", text, event)
@@ -95,7 +96,7 @@ async def tc_e_05_cs(t: Bench) -> None:
     """Red when: EVConnectionTimeOut is ignored, or the EVSE accepts no card after it."""
     await t.configure({"TxCtrlr.EVConnectionTimeOut": str(_TIMEOUT_S), "AuthCtrlr.LocalPreAuthorize": "false"})
     await t.configure({**_LOCAL, "AuthCacheCtrlr.Enabled": "false"}, if_implemented=True)
-    _, stop = await reusable_states.tx_points(t)
+    _, stop = await tx_points(t)
     ends = {"eventType": "Ended", "transactionInfo.stoppedReason": "Timeout"}
     await _connection_times_out(t, ends if "Authorized" in stop else {"eventType": "Updated"})
     t.step(3)
@@ -112,7 +113,7 @@ async def tc_e_38_cs(t: Bench) -> None:
     await reusable_states.ev_connected_pre_session(t, ready=False)
     t.step(2)
     check = {"triggerReason": "ChargingStateChanged", "transactionInfo.chargingState": "SuspendedEV"}
-    await reusable_states.transaction_event(t, t.evse, check, req="E02.FR.13", within=60)
+    await transaction_event(t, t.evse, check, req="E02.FR.13", within=60)
 
 
 @case("TC_E_39_CS", preconditions=Preconditions(message_timeout_s=6))

@@ -7,6 +7,7 @@ import asyncio
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.transaction_events import transaction_event
 from tools.conformance.run.registry import case
 
 _STOP_WITHIN_S = 30.0
@@ -39,7 +40,7 @@ async def tc_e_15_cs(t: Bench) -> None:
         "transactionInfo.stoppedReason": "Local",
         "eventType": "Ended",
     }
-    await reusable_states.transaction_event(t, t.evse, check, req="E06.FR.03", within=_STOP_WITHIN_S)
+    await transaction_event(t, t.evse, check, req="E06.FR.03", within=_STOP_WITHIN_S)
 
 
 @case("TC_E_21_CS")
@@ -56,4 +57,4 @@ async def tc_e_21_cs(t: Bench) -> None:
         "transactionInfo.stoppedReason": "Remote",
         "eventType": "Ended",
     }
-    await reusable_states.transaction_event(t, t.evse, check, req="F03.FR.03", within=_STOP_WITHIN_S)
+    await transaction_event(t, t.evse, check, req="F03.FR.03", within=_STOP_WITHIN_S)

@@ -7,6 +7,7 @@ import uuid
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.transaction_events import transaction_event
 from tools.conformance.run.registry import case
 
 _TIMEOUT_S = 6
@@ -68,7 +69,7 @@ async def tc_f_04_cs(t: Bench) -> None:
     authorized_at = t.elapsed
     t.step(1)
     check = {"triggerReason": "EVConnectTimeout", "eventType": "Ended"}
-    ended = await reusable_states.transaction_event(t, t.evse, check, req="F02.FR.07", within=_TIMEOUT_S + _LATE_S)
+    ended = await transaction_event(t, t.evse, check, req="F02.FR.07", within=_TIMEOUT_S + _LATE_S)
     waited = ended.at - authorized_at
     text = f"it came after {waited:.1f} s, EVConnectionTimeOut is {_TIMEOUT_S}"
     t.check(waited >= _TIMEOUT_S - _EARLY_S, "E03.FR.05", text, ended)

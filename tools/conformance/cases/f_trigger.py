@@ -8,6 +8,7 @@ from typing import Any
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.transaction_events import transaction_event
 from tools.conformance.checks.expected import expected
 from tools.conformance.checks.values import PRESENT, absent_or
 from tools.conformance.peer.transcript import Message
@@ -74,7 +75,7 @@ async def tc_f_13_cs(t: Bench) -> None:
     """Red when: the TransactionEvent has another triggerReason than Trigger, or no meterValue."""
     await reusable_states.energy_transfer_started(t)
     before = await _trigger(t, "TransactionEvent", evse=t.evse)
-    event = await reusable_states.transaction_event(t, t.evse, _event(absent_or(t.evse)), req="F06.FR.07")
+    event = await transaction_event(t, t.evse, _event(absent_or(t.evse)), req="F06.FR.07")
     _answered_first(t, before, event)
 
 
@@ -85,7 +86,7 @@ async def tc_f_14_cs(t: Bench) -> None:
         await reusable_states.energy_transfer_started(t, evse)
     before = await _trigger(t, "TransactionEvent")
     for evse in t.fixtures.evses:
-        _answered_first(t, before, await reusable_states.transaction_event(t, evse, _event(evse), req="F06.FR.11"))
+        _answered_first(t, before, await transaction_event(t, evse, _event(evse), req="F06.FR.11"))
 
 
 @case("TC_F_15_CS")

@@ -15,6 +15,7 @@ from typing import Any
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.transaction_events import transaction_event
 from tools.conformance.checks.expected import expected_status, reported_status
 from tools.conformance.run.registry import case
 
@@ -201,7 +202,7 @@ async def tc_g_02_cs(t: Bench) -> None:
     t.step(3)
     await t.expect_status("Available", req="G01.FR.04")
     if session.transaction_id is not None:
-        await reusable_states.transaction_event(t, t.evse, {"triggerReason": "EVCommunicationLost"}, req="E06.FR.02")
+        await transaction_event(t, t.evse, {"triggerReason": "EVCommunicationLost"}, req="E06.FR.02")
 
 
 # -- G03: an EVSE ----------------------------------------------------------------------------------------------------

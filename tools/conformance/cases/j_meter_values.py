@@ -16,6 +16,7 @@ from typing import Any
 from firmware.clock import parse_utc
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench
+from tools.conformance.bench.transaction_events import transaction_event, tx_points
 from tools.conformance.checks.expected import Expected, expected
 from tools.conformance.checks.values import PRESENT
 from tools.conformance.peer.transcript import Message
@@ -175,7 +176,7 @@ async def tc_j_03_cs(t: Bench) -> None:
 @case("TC_J_07_CS")
 async def tc_j_07_cs(t: Bench) -> None:
     """Red when: the event that starts the transaction at a known EVSE has no values, or not with Transaction.Begin."""
-    start, _ = await reusable_states.tx_points(t)
+    start, _ = await tx_points(t)
     if not start & _START_POINTS:
         await t.configure({"TxCtrlr.TxStartPoint": "Authorized"})
     measurands = await _measurands(t, "SampledDataCtrlr.TxStartedMeasurands")
@@ -202,8 +203,7 @@ async def tc_j_09_cs(t: Bench) -> None:
     t.step(1)
     check = {"eventType": "Updated", "triggerReason": "MeterValuePeriodic", "meterValue": PRESENT}
     events = [
-        await reusable_states.transaction_event(t, t.evse, check, req="J02.FR.11", within=_INTERVAL_S * 3)
-        for _ in range(_ROUNDS)
+        await transaction_event(t, t.evse, check, req="J02.FR.11", within=_INTERVAL_S * 3) for _ in range(_ROUNDS)
     ]
     for message, value in _values(events):
         _check_value(t, message, value, ("Sample.Periodic",), measurands=measurands, req="J02.FR.11")

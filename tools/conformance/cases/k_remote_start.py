@@ -7,6 +7,7 @@ from typing import Any
 
 from tools.conformance.bench import reusable_states
 from tools.conformance.bench.bench import Bench, Session
+from tools.conformance.bench.transaction_events import transaction_event, tx_points
 from tools.conformance.checks.values import PRESENT
 from tools.conformance.run.registry import case
 
@@ -46,7 +47,7 @@ async def _request_start(t: Bench, session: Session) -> None:
 async def tc_k_38_cs(t: Bench) -> None:
     """Red when: a RequestStartTransaction is rejected because it has a charging profile."""
     session = await reusable_states.ev_connected_pre_session(t)
-    start, _ = await reusable_states.tx_points(t)
+    start, _ = await tx_points(t)
     asks = await t.get_variable("AuthCtrlr.AuthorizeRemoteStart")
     t.step(1)
     await _request_start(t, session)
@@ -57,6 +58,6 @@ async def tc_k_38_cs(t: Bench) -> None:
     t.step(5)
     if session.transaction_id is not None or start & {"Authorized", "PowerPathClosed"}:
         check = {"triggerReason": "RemoteStart", "transactionInfo.remoteStartId": PRESENT}
-        await reusable_states.transaction_event(t, session.evse, check, req="F01.FR.25")
+        await transaction_event(t, session.evse, check, req="F01.FR.25")
     t.step(7)
     await reusable_states.energy_transfer_started(t)
