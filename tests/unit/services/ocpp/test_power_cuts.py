@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever drivers, cars, hardware, operator and mains do, the CSMS ends up with whole transactions.
+"""Whatever EV drivers, cars, hardware, operator and mains do, the CSMS gets complete transactions.
 
-A machine of hypothesis plays all of them against one station. What it checks is what the CSMS can see: the transaction
-events, in the order in which they reach it, and, once every trouble is over, that nothing is left undone. The station
-dies at any instant within a unit of work, and finds then what its files held.
+A state machine of hypothesis plays all of them against one station. It checks what the CSMS can see: the transaction
+events, in their order of arrival, and, once every disturbance is over, that no transaction is left open and no message
+queued. The station may die at any instant within a unit of work; it restarts with what its files held then.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ POINTS = ("EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
 
 
 class Ledger:
-    """The CSMS's book of transactions; it raises as soon as an entry can't be true."""
+    """The transactions as the CSMS sees them; fails at the first impossible event."""
 
     def __init__(self) -> None:
         self.transactions: dict[str, list[Any]] = {}
@@ -62,7 +62,7 @@ def _values(event: Any) -> list[float]:
 
 
 def _registers_of(book: list[Any]) -> list[float]:
-    """The last register of each event; an Ended event repeats the earlier ones before its own."""
+    """The last register of each event; an Ended event also repeats earlier ones."""
     return [values[-1] for event in book if (values := _values(event))]
 
 
@@ -72,7 +72,7 @@ def _registers(event: Any, *, at_least: float) -> bool:
 
 
 class World(RuleBasedStateMachine):
-    """One station and everybody who has to do with it."""
+    """One station with its CSMS, EV drivers, cars and hardware."""
 
     product = "c7am-400-cc"
 
@@ -124,7 +124,7 @@ class World(RuleBasedStateMachine):
         return {"status": status, "currentTime": "2027-01-15T08:00:00Z", "interval": 30}
 
     @rule(mode=st.sampled_from(MODES))
-    def csms_mood(self, mode: str) -> None:
+    def csms_behaves(self, mode: str) -> None:
         self.mode = mode
         self.bench.blackhole = mode == "blackhole"
         self.bench.answers["Authorize"] = None if mode == "mute" else {"idTokenInfo": {"status": "Accepted"}}
@@ -133,13 +133,13 @@ class World(RuleBasedStateMachine):
     def remote_start(self, evse: int) -> None:
         request = {"idToken": {"idToken": "APP", "type": "Central"}, "remoteStartId": 1, "evseId": evse}
         self.bench.call("RequestStartTransaction", request)
-        self.look()
+        self.read_events()
 
     @rule(evse=EVSES)
     def remote_stop(self, evse: int) -> None:
         transaction_id = self.bench.context.hal.evses[evse].transaction_id or "none"
         self.bench.call("RequestStopTransaction", {"transactionId": transaction_id})
-        self.look()
+        self.read_events()
 
     @rule(kind=st.sampled_from(["Immediate", "OnIdle"]))
     def reset(self, kind: str) -> None:
@@ -148,7 +148,7 @@ class World(RuleBasedStateMachine):
     @rule()
     def ask_for_an_event(self) -> None:
         self.bench.call("TriggerMessage", {"requestedMessage": "TransactionEvent"})
-        self.look()
+        self.read_events()
 
     @rule(back=OFTEN, seconds=st.sampled_from([0.0, 1.0, 100.0]))
     def link_lost(self, back: bool, seconds: float) -> None:
@@ -157,20 +157,20 @@ class World(RuleBasedStateMachine):
         if back:
             self._pass(seconds)
             self._reconnect()
-        self.look()
+        self.read_events()
 
     @rule(seconds=st.sampled_from([5.0, 25.0]))
     def half_open_link(self, seconds: float) -> None:
-        """The link looks alive and carries nothing, until the ping finds out."""
+        """The link looks alive and carries nothing, until the ping times out."""
         self.bench.blackhole = True
         self._pass(seconds)
         self.bench.link_down()
         self.bench.blackhole = self.mode == "blackhole"
         self._reconnect()
-        self.look()
+        self.read_events()
 
     def _reconnect(self) -> None:
-        """Whatever connection is missing comes back."""
+        """Restore every missing connection."""
         if not self.bench.alive:
             self.bench.restart_service()
         if not self.bench.hal_linked:
@@ -178,35 +178,35 @@ class World(RuleBasedStateMachine):
         if not self.bench.linked:
             self.bench.link_up()
 
-    # --- the driver and the car ----------------------------------------------------------------------------------
+    # --- the EV driver and the car ----------------------------------------------------------------------------------
 
     @rule(evse=EVSES, uid=CARDS)
     def card(self, evse: int, uid: str) -> None:
         self.bench.card(uid, evse)
-        self.look()
+        self.read_events()
 
     @rule(evse=EVSES, uid=CARDS)
     def session(self, evse: int, uid: str) -> None:
-        """The usual way in: a card, a cable, and energy."""
+        """A usual session: a card, a cable, and energy."""
         self.bench.card(uid, evse)
         if not self.bench.plugged[evse]:
             self.bench.plug(evse)
         self._hal_acts()
-        self.look()
+        self.read_events()
 
     @rule(evse=EVSES)
     def stop_button(self, evse: int) -> None:
         self.bench.event(StopPressed(evse))
-        self.look()
+        self.read_events()
 
     @rule(evse=EVSES)
     def cable(self, evse: int) -> None:
-        """In when it is out, out when it is in, under load or not."""
+        """Plug in or out, under load or not."""
         if self.bench.plugged[evse]:
             self.bench.unplug(evse)
         else:
             self.bench.plug(evse)
-        self.look()
+        self.read_events()
 
     @rule(evse=EVSES, wh=st.sampled_from([0.0, 1.0, 5000.0]))
     def deliver(self, evse: int, wh: float) -> None:
@@ -214,27 +214,27 @@ class World(RuleBasedStateMachine):
             self.bench.deliver(evse, wh)
 
     @rule(evse=EVSES)
-    def vehicle_pauses_or_goes_on(self, evse: int) -> None:
+    def vehicle_pauses_or_resumes(self, evse: int) -> None:
         flow = self.bench.flow[evse]
         if flow is EnergyFlow.FLOWING:
             self.bench.suspend(evse, EnergyFlow.SUSPENDED_BY_VEHICLE)
         elif flow is EnergyFlow.SUSPENDED_BY_VEHICLE:
             self.bench.suspend(evse, EnergyFlow.FLOWING)
-        self.look()
+        self.read_events()
         self._check_states()
 
     @rule(evse=EVSES)
     def vehicle_has_enough(self, evse: int) -> None:
         if self.bench.flow[evse] is not EnergyFlow.NONE and self.bench.plugged[evse]:
             self.bench.energy_off(evse, Phase.FINISHED, Cause.VEHICLE)
-        self.look()
+        self.read_events()
 
     # --- the hardware --------------------------------------------------------------------------------------------
 
     @rule(fault=st.sampled_from([Fault.EMERGENCY_STOP, Fault.ISOLATION]), evse=st.sampled_from([None, 1, 2]))
     def fault(self, fault: Fault, evse: int | None) -> None:
         self.bench.fault(fault, evse)
-        self.look()
+        self.read_events()
 
     @rule()
     def repair(self) -> None:
@@ -244,10 +244,10 @@ class World(RuleBasedStateMachine):
         for fault in list(self.bench.faults):
             self.bench.faults.discard(fault)
             self.bench.event(FaultCleared(fault))
-        self.look()
+        self.read_events()
 
     def _hal_acts(self) -> None:
-        """What the HAL does about what it knows: it opens and closes contactors, and tells."""
+        """Let the HAL open and close contactors as its state requires, and report it."""
         bench = self.bench
         for evse in (1, 2):
             faulted = bool(bench.faults or bench.evse_faults[evse])
@@ -273,13 +273,13 @@ class World(RuleBasedStateMachine):
         if back:
             self._pass(seconds)
             self._reconnect()
-        self.look()
+        self.read_events()
 
     # --- death and time ------------------------------------------------------------------------------------------
 
     @rule(instant=st.sampled_from(INSTANTS))
     def death_awaits(self, instant: Instant) -> None:
-        """The next unit of work is the last of this process."""
+        """This process dies in its next unit of work."""
         self.bench.dies = instant
 
     @rule(back=OFTEN)
@@ -287,7 +287,7 @@ class World(RuleBasedStateMachine):
         self.bench.restart_service()
         if back:
             self._reconnect()
-        self.look()
+        self.read_events()
 
     @rule(back=OFTEN)
     def power_cut(self, back: bool) -> None:
@@ -297,14 +297,14 @@ class World(RuleBasedStateMachine):
             self._reconnect()
             after = {evse.transaction_id for evse in self.bench.context.hal.evses.values()}
             assert not before & after, "a transaction outlived a power cut"
-        self.look()
+        self.read_events()
 
     @precondition(lambda self: not self.bench.alive or not self.bench.hal_linked or not self.bench.linked)
     @rule()
     def supervisor(self) -> None:
-        """What is missing comes back soon."""
+        """The supervisor restores whatever is missing."""
         self._reconnect()
-        self.look()
+        self.read_events()
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 20.0, 100.0]))
     def time_passes(self, seconds: float) -> None:
@@ -316,29 +316,29 @@ class World(RuleBasedStateMachine):
             self.bench.advance(min(seconds, 5.0))
             seconds -= 5.0
             self._hal_acts()
-            self.look()
+            self.read_events()
         self._check_states()
 
     # --- what the CSMS sees --------------------------------------------------------------------------------------
 
-    def look(self) -> None:
-        """Enter what has come since the last look."""
+    def read_events(self) -> None:
+        """Enter the events that have arrived since the last call."""
         events = self.bench.events
         for event in events[self.read :]:
             self.ledger.enter(event)
         self.read = len(events)
 
     def _check_states(self) -> None:
-        """With everybody in touch and nothing queued, the CSMS knows what the cars do."""
+        """With all connections up and nothing queued, the CSMS knows the state of every car."""
         bench = self.bench
         if not (bench.alive and bench.hal_linked and bench.linked) or len(bench.context.outbox):
             return
-        self.look()
+        self.read_events()
         for evse in (1, 2):
             transaction_id = bench.context.hal.evses[evse].transaction_id
             if transaction_id is not None and not bench.context.hal.evses[evse].stopping:
-                told = self.ledger.transactions[transaction_id][-1]["transactionInfo"]["chargingState"]
-                assert told == self._true_state(evse)
+                reported = self.ledger.transactions[transaction_id][-1]["transactionInfo"]["chargingState"]
+                assert reported == self._true_state(evse)
 
     def _true_state(self, evse: int) -> str:
         if not self.bench.plugged[evse]:
@@ -350,10 +350,10 @@ class World(RuleBasedStateMachine):
         }.get(self.bench.flow[evse], "EVConnected")
 
     def _heal(self) -> None:
-        """Every trouble is over, the cars leave, a day goes by."""
+        """End every disturbance, unplug the cars, and let time pass."""
         bench = self.bench
         bench.dies = None
-        self.csms_mood("accepting")
+        self.csms_behaves("accepting")
         self.repair()
         self._reconnect()
         self._pass(5.0)
@@ -363,7 +363,7 @@ class World(RuleBasedStateMachine):
         for _ in range(40):
             self._pass(30.0)
             self._reconnect()  # after a reset that had been asked for
-        self.look()
+        self.read_events()
         assert self.ledger.open() == []
         assert bench.context.transaction_store.load() == []
         assert len(bench.context.outbox) == 0

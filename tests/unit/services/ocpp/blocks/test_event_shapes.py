@@ -45,7 +45,7 @@ def test_transaction_ids_are_never_used_twice(bench: StationBench) -> None:
     assert len(started) == len(set(started)) == 3  # E01.FR.08
 
 
-def test_an_end_that_is_not_the_drivers_says_why(bench: StationBench) -> None:
+def test_an_end_not_by_the_driver_has_a_reason(bench: StationBench) -> None:
     bench.card(CARD, 1)
     transaction = bench.events[-1]["transactionInfo"]["transactionId"]
     bench.call("RequestStopTransaction", {"transactionId": transaction})
@@ -62,7 +62,7 @@ def test_events_wait_for_the_link(bench: StationBench) -> None:
     assert bench.events[-1]["triggerReason"] == "CablePluggedIn"  # E04.FR.01
 
 
-def test_attempts_and_interval_are_the_csmss_to_set(bench: StationBench) -> None:
+def test_the_csms_sets_attempts_and_interval(bench: StationBench) -> None:
     rows = [("MessageAttempts", "2"), ("MessageAttemptInterval", "7")]
     data = [
         {
@@ -87,7 +87,7 @@ def test_a_remote_start_names_its_token(bench: StationBench) -> None:
     assert bench.events[0]["idToken"] == token  # F02.FR.05
 
 
-def test_a_triggered_message_tells_what_is_true_now(bench: StationBench) -> None:
+def test_a_triggered_message_reports_the_present_state(bench: StationBench) -> None:
     bench.plug(1)
     bench.call("TriggerMessage", {"requestedMessage": "StatusNotification", "evse": {"id": 1, "connectorId": 1}})
     assert bench.sent("StatusNotification")[-1]["connectorStatus"] == "Occupied"  # F06.FR.09
@@ -96,8 +96,8 @@ def test_a_triggered_message_tells_what_is_true_now(bench: StationBench) -> None
 def test_a_changed_availability_is_notified(bench: StationBench) -> None:
     before = len(bench.sent("StatusNotification"))
     assert bench.call("ChangeAvailability", {"operationalStatus": "Inoperative"}) == {"status": "Accepted"}
-    told = bench.sent("StatusNotification")[before:]
-    assert [(row["evseId"], row["connectorStatus"]) for row in told] == [  # G01.FR.07, G04.FR.01
+    reported = bench.sent("StatusNotification")[before:]
+    assert [(row["evseId"], row["connectorStatus"]) for row in reported] == [  # G01.FR.07, G04.FR.01
         (1, "Unavailable"),
         (2, "Unavailable"),
     ]
@@ -115,11 +115,11 @@ def test_the_shape_of_a_meter_value(bench: StationBench) -> None:
             assert sample["unitOfMeasure"] == {"unit": "Wh"}
 
 
-def test_registers_are_the_meters_own(bench: StationBench) -> None:
+def test_registers_are_those_of_the_meter(bench: StationBench) -> None:
     session(bench)
-    told = [sample["value"] for value in values(bench) for sample in value["sampledValue"]]
-    assert told[0] == 1000.0  # J02.FR.17: not re-based
-    assert told[-1] == 1100.0
+    reported = [sample["value"] for value in values(bench) for sample in value["sampledValue"]]
+    assert reported[0] == 1000.0  # J02.FR.17: not re-based
+    assert reported[-1] == 1100.0
 
 
 @pytest.mark.parametrize("evse", [1, 2])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block J outside transactions; values of a transaction are in test_transactions.py."""
+"""Block J outside transactions; values of a transaction are in transactions/test_meter.py."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_idle_evses_report_at_each_interval(tmp_path: Path) -> None:
     assert [request["meterValue"][0]["sampledValue"][0]["value"] for request in requests[:2]] == [1000.0, 2000.0]
 
 
-def test_a_broken_meter_says_nothing(tmp_path: Path) -> None:
-    """Its last reading would come with ever new times."""
+def test_a_broken_meter_reports_nothing(tmp_path: Path) -> None:
+    """Its last reading would be sent again and again, with new time stamps."""
     bench = aligned(tmp_path)
     bench.fault(Fault.METER, 1)
     bench.advance(65)
@@ -99,12 +99,12 @@ def test_a_clock_that_is_set_moves_the_marks(tmp_path: Path) -> None:
     bench = aligned(tmp_path, 900)
     bench.card(CARD, 2)
     bench.plug(2)
-    bench.clock.step_utc(407.0)  # the next heartbeat tells of it
-    told = len(bench.events)
+    bench.clock.step_utc(407.0)  # found out by the next heartbeat
+    before = len(bench.events)
     bench.advance(1000)
     (request,) = bench.sent("MeterValues")
     assert on_the_mark(request["meterValue"][0]["timestamp"], 900)  # J01.FR.14
-    (event,) = bench.events[told:]
+    (event,) = bench.events[before:]
     assert event["triggerReason"] == "MeterValueClock"
     assert on_the_mark(event["timestamp"], 900)  # J01.FR.22
     bench.card(CARD, 2)
@@ -149,7 +149,7 @@ def test_samples_taken_offline_are_lost_or_kept_as_configured(tmp_path: Path) ->
         (5.0, 86400, 86395.0),
     ],
 )
-def test_alignment_starts_anew_at_midnight(since_midnight: float, interval: int, wait: float) -> None:
+def test_alignment_restarts_at_midnight(since_midnight: float, interval: int, wait: float) -> None:
     assert until_aligned(86400.0 * 20000 + since_midnight, interval) == pytest.approx(wait, abs=0.01)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a station tells although nothing has changed: on TriggerMessage, or because the CSMS asked again."""
+"""Messages sent although nothing has changed: on TriggerMessage, or after a repeated request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def trigger(bench: StationBench, message: str, **evse: int) -> str:
 
 @pytest.mark.parametrize("message", ["LogStatusNotification", "FirmwareStatusNotification"])
 @pytest.mark.parametrize("evse", [{}, {"id": 1}, {"id": 9}])
-def test_nothing_is_under_way(bench: StationBench, message: str, evse: dict[str, int]) -> None:
+def test_the_status_is_idle_without_a_task(bench: StationBench, message: str, evse: dict[str, int]) -> None:
     assert trigger(bench, message, **evse) == "Accepted"  # F06.FR.03
     assert bench.sent(message) == [{"status": "Idle"}]  # F06.FR.15, F06.FR.16
 
@@ -35,17 +35,17 @@ def test_a_triggered_transaction_event_names_its_evse(bench: StationBench) -> No
     assert bench.events[-1]["evse"] == {"id": 2, "connectorId": 1}
 
 
-@pytest.mark.parametrize(("place", "told"), [({}, [1, 2]), ({"evse": {"id": 2}}, [2])])
-def test_asked_again_to_be_as_it_is(bench: StationBench, place: dict[str, Any], told: list[int]) -> None:
+@pytest.mark.parametrize(("place", "reported"), [({}, [1, 2]), ({"evse": {"id": 2}}, [2])])
+def test_a_repeated_change_is_reported_again(bench: StationBench, place: dict[str, Any], reported: list[int]) -> None:
     for wanted, status in [("Operative", "Available"), ("Inoperative", "Unavailable")]:
         bench.call("ChangeAvailability", {"operationalStatus": wanted, **place})
         before = len(bench.sent("StatusNotification"))
         assert bench.call("ChangeAvailability", {"operationalStatus": wanted, **place}) == {"status": "Accepted"}
         reports = bench.sent("StatusNotification")[before:]
-        assert [(report["evseId"], report["connectorStatus"]) for report in reports] == [(e, status) for e in told]
+        assert [(report["evseId"], report["connectorStatus"]) for report in reports] == [(e, status) for e in reported]
 
 
-def test_a_change_that_waited_is_taken_back(bench: StationBench) -> None:
+def test_a_scheduled_change_is_cancelled(bench: StationBench) -> None:
     bench.card(evse=1)
     bench.plug(1)
     assert bench.call("ChangeAvailability", {"operationalStatus": "Inoperative"}) == {"status": "Scheduled"}
@@ -55,7 +55,7 @@ def test_a_change_that_waited_is_taken_back(bench: StationBench) -> None:
     assert reported == {1: "Occupied", 2: "Available"}
 
 
-def test_the_ended_event_tells_of_the_start_that_the_started_event_did_not(tmp_path: Path) -> None:
+def test_the_ended_event_has_the_values_of_the_start_that_the_started_event_lacked(tmp_path: Path) -> None:
     bench = StationBench(tmp_path, variables={("SampledDataCtrlr", "TxStartedMeasurands"): ""})
     bench.up()
     bench.plug(1)

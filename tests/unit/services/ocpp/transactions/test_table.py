@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of a session: every pair is defined or a bug, and the actions lead where the table says."""
+"""The table of a session: every pair is defined or a bug, and the actions lead to the next state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IMPOSSIBLE = {
     State.AUTHORISED: {Input.DEAUTHORISE, Input.ENERGY_OFF, Input.ALREADY_OFF},  # no transaction
     State.RUNNING: {Input.START, Input.ENERGY_OFF, Input.ALREADY_OFF},  # no stop that waits
     State.STOPPING: {Input.START, Input.DEAUTHORISE},  # a reset, the only stop that counts, ends the transaction
-    # The HAL is not there: nothing changes, nobody is authorised, no vehicle outlasts an authorisation.
+    # The HAL has not been seen: no token is accepted, no change observed, no vehicle plugged in.
     State.CLOSING: {Input.AUTHORISE, Input.START, Input.CHANGE, Input.DEAUTHORISE, Input.ENERGY_OFF},
 }
 
@@ -44,7 +44,7 @@ def test_every_pair_is_defined_or_impossible(state: State, given: Input) -> None
 
 
 def test_every_state_is_reached() -> None:
-    reached, fresh = set(), {State.NONE, State.CLOSING}  # the second is where a restart may find a transaction
+    reached, fresh = set(), {State.NONE, State.CLOSING}  # a reboot finds a transaction in the second
     while fresh:
         reached |= fresh
         fresh = {row.to for (start, _), row in TRANSITIONS.items() if start in reached} - reached
@@ -80,7 +80,7 @@ def test_no_permission_outlives_an_authorisation(state: State, given: Input) -> 
         assert {Action.REVOKE, Action.CLEAR} & set(row.actions)
 
 
-# --- the actions do what the table says --------------------------------------------------------------------------
+# --- the machine follows it --------------------------------------------------------------------------
 
 
 def put_into(evse: Evse, state: State) -> None:
@@ -96,7 +96,7 @@ def put_into(evse: Evse, state: State) -> None:
 
 
 @pytest.mark.parametrize(("state", "given"), TRANSITIONS)
-def test_the_actions_lead_where_the_table_says(tmp_path: Path, state: State, given: Input) -> None:
+def test_the_actions_lead_to_the_next_state(tmp_path: Path, state: State, given: Input) -> None:
     bench = StationBench(tmp_path)
     bench.up()
     evse, machine = bench.context.hal.evses[1], SessionMachine(bench.context)

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lease on energy."""
+
+from __future__ import annotations
+
+from firmware.contract import Cause, Permit, Phase, PhaseChanged
+from tests.support.station_bench import StationBench, charge
+
+
+def test_the_lease_is_renewed_while_authorised(bench: StationBench) -> None:
+    charge(bench)
+    bench.commands.clear()
+    bench.advance(16)
+    renewals = [command for command in bench.commands if isinstance(command, Permit)]
+    assert len(renewals) == 3
+    assert all(command.lease_s == 15.0 for command in renewals)
+
+
+def test_a_lost_lease_is_granted_again(bench: StationBench) -> None:
+    charge(bench)
+    bench.commands.clear()
+    bench.event(PhaseChanged(2, Phase.FINISHED, Cause.LEASE))
+    assert any(isinstance(command, Permit) for command in bench.commands)

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Open transactions after a restart of the board, of this process or of the HAL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware.clock import format_utc
+from firmware.contract import BootCause, Cause, EnergyFlow, Fault, Phase, PhaseChanged
+from tests.support.station_bench import Instant, StationBench, charge
+from tests.support.transactions import CARD, full, kinds
+
+
+def test_power_cut_ends_the_transaction_with_the_next_number(bench: StationBench) -> None:
+    transaction_id = charge(bench)
+    bench.deliver(2, 700.0)
+    bench.power_cut()
+    bench.up()
+    ended = bench.events[-1]
+    assert (ended["eventType"], ended["triggerReason"]) == ("Ended", "AbnormalCondition")
+    assert ended["transactionInfo"]["stoppedReason"] == "PowerLoss"
+    assert ended["transactionInfo"]["transactionId"] == transaction_id
+    assert ended["seqNo"] == 3
+    assert ended["offline"] is True
+    assert ended["meterValue"][-1]["sampledValue"][0]["value"] == 2700.0
+    assert bench.call("GetTransactionStatus", {"transactionId": transaction_id}) == {
+        "messagesInQueue": False,
+        "ongoingIndicator": False,
+    }
+
+
+def test_orderly_reboot_by_hand_is_not_a_power_loss(bench: StationBench) -> None:
+    charge(bench)
+    bench.power_cut(cause=BootCause.LOCAL_RESET)
+    bench.up()
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Reboot"
+
+
+def test_a_power_cut_after_the_clock_was_set_back(bench: StationBench) -> None:
+    charge(bench)
+    bench.advance(60)
+    behind = {"currentTime": format_utc(bench.clock.utc() - 86_400.0)}
+    bench.answers["Heartbeat"] = behind
+    bench.answers["BootNotification"] = {"status": "Accepted", "interval": 60, **behind}
+    bench.advance(300)
+    last = bench.events[-1]["timestamp"]
+    assert last < bench.events[0]["timestamp"]
+    bench.power_cut()
+    bench.up()
+    assert bench.events[-1]["eventType"] == "Ended"
+    assert bench.events[-1]["timestamp"] == last, "not by the clock that was wrong"
+
+
+def test_a_power_cut_that_lost_the_clock_is_dated_with_the_last_event(bench: StationBench) -> None:
+    charge(bench)
+    bench.advance(60)
+    last = bench.events[-1]["timestamp"]
+    bench.clock_set = False
+    bench.power_cut()
+    bench.up()
+    ended = bench.events[-1]
+    assert ended["eventType"] == "Ended"
+    assert ended["timestamp"] == last
+    assert ended["meterValue"][-1]["timestamp"] == last
+
+
+# --- this process restarts -------------------------------------------------------------------------------------------
+
+
+def test_restart_of_the_service_keeps_the_transaction_whole(bench: StationBench) -> None:
+    transaction_id = charge(bench)
+    bench.restart_service()
+    bench.up()
+    assert bench.events[-1]["eventType"] == "Updated"
+    bench.card(CARD, 2)
+    bench.energy_off(2)
+    ended = bench.events[-1]
+    assert ended["transactionInfo"]["transactionId"] == transaction_id
+    assert (ended["eventType"], ended["seqNo"]) == ("Ended", 3)
+    assert ended["transactionInfo"]["stoppedReason"] == "Local"
+
+
+def test_unplugged_while_the_service_was_away(bench: StationBench) -> None:
+    charge(bench)
+    bench.die()
+    bench.energy_off(2, Phase.IDLE, Cause.VEHICLE)
+    bench.unplug(2)
+    bench.restart_service()
+    bench.up()
+    assert bench.summary()[-1][:2] == ("Ended", "EVCommunicationLost")
+
+
+def test_a_fault_raised_while_the_service_was_away(bench: StationBench) -> None:
+    charge(bench)
+    bench.die()
+    bench.fault(Fault.EMERGENCY_STOP)
+    bench.energy_off(2, Phase.FAULTED, Cause.FAULT)
+    bench.restart_service()
+    bench.up()
+    assert kinds(bench)[-1] == ("Ended", "AbnormalCondition")  # E06.FR.16
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "EmergencyStop"
+
+
+def test_a_card_presented_while_the_service_was_away(bench: StationBench) -> None:
+    charge(bench)
+    bench.die()
+    bench.card(CARD, 2)
+    bench.restart_service()
+    bench.up()
+    bench.energy_off(2)
+    assert kinds(bench)[-1] == ("Ended", "StopAuthorized")
+    assert bench.kept == []
+
+
+def test_the_connection_time_out_survives_a_restart_of_the_service(bench: StationBench) -> None:
+    bench.card(CARD, 2)
+    bench.restart_service()
+    bench.up()
+    bench.advance(61)
+    assert kinds(bench)[-1] == ("Ended", "EVConnectTimeout")  # E03.FR.05
+
+
+def assert_stopped_by_the_driver(bench: StationBench) -> None:
+    """E07.FR.02, whatever kept the station from seeing the energy end."""
+    assert kinds(bench)[-1] == ("Ended", "StopAuthorized")
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Local"
+    assert bench.events[-1]["idToken"]["idToken"] == CARD
+
+
+def test_a_stop_survives_a_restart_of_the_service(bench: StationBench) -> None:
+    charge(bench)
+    bench.card(CARD, 2)
+    bench.restart_service()
+    bench.up()
+    assert not bench.permitted(2)
+    bench.energy_off(2)
+    assert_stopped_by_the_driver(bench)
+
+
+def test_stopped_after_a_restart_of_the_service_in_the_cable_check(bench: StationBench) -> None:
+    bench.card(CARD, 2)
+    bench.plug(2)
+    bench.phase[2] = Phase.CABLE_CHECK
+    bench.event(PhaseChanged(2, Phase.CABLE_CHECK, Cause.VEHICLE))
+    bench.restart_service()
+    bench.up()
+    bench.card(CARD, 2)
+    for phase in (Phase.STOPPING, Phase.FINISHED):
+        bench.phase[2] = phase
+        bench.event(PhaseChanged(2, phase, Cause.SERVICE))
+    assert_stopped_by_the_driver(bench)
+
+
+def test_a_restart_of_the_service_while_the_vehicle_ends_the_charge(tmp_path: Path) -> None:
+    """The Ended event waits for the final reading and has the reason that the HAL reports (E06.FR.07)."""
+    bench = StationBench(tmp_path, product_name="full", variables={("TxCtrlr", "TxStopPoint"): "EnergyTransfer"})
+    bench.up()
+    charge(bench)
+    bench.die()
+    bench.flow[2], bench.phase[2] = EnergyFlow.NONE, Phase.STOPPING
+    bench.restart_service()
+    bench.up()
+    assert bench.events[-1]["eventType"] == "Updated"
+    bench.registers[2] += 500.0
+    bench.energy_off(2, Phase.FINISHED, Cause.VEHICLE)
+    assert bench.events[-1]["eventType"] == "Ended"
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "StoppedByEV"
+    value = bench.events[-1]["meterValue"][-1]["sampledValue"][0]["value"]
+    assert value == bench.registers[2]
+
+
+@pytest.mark.parametrize("instant", ["before the commit", "before sending", "after sending"])
+def test_killed_within_the_unit_that_ends_a_transaction(bench: StationBench, instant: Instant) -> None:
+    charge(bench)
+    bench.card(CARD, 2)
+    bench.dies = instant
+    bench.energy_off(2)
+    bench.restart_service()
+    bench.up()
+    seen: dict[int, Any] = {}
+    for event in bench.events:
+        bare = {key: value for key, value in event.items() if key != "offline"}
+        assert seen.setdefault(event["seqNo"], bare) == bare
+    assert sorted(seen) == list(range(len(seen)))
+    assert [event["eventType"] for event in seen.values()].count("Ended") == 1
+
+
+def test_killed_before_the_permission_was_withdrawn(tmp_path: Path) -> None:
+    bench = full(tmp_path, "EVConnected", "EVConnected")
+    bench.plug(1)
+    bench.card(CARD, 1)
+    bench.dies = "before sending"
+    bench.card(CARD)
+    assert bench.permitted(1)
+    bench.restart_service()
+    bench.up()
+    assert kinds(bench)[-1] == ("Updated", "StopAuthorized")
+    assert not bench.permitted(1)
+
+
+# --- the HAL restarts, or the connection to it is lost ---------------------------------------------------------------
+
+
+def test_death_of_the_hal_ends_the_session(bench: StationBench) -> None:
+    charge(bench)
+    bench.hal_dies()
+    assert bench.sent("StatusNotification")[-1]["connectorStatus"] == "Faulted"
+    bench.hal_up()
+    assert bench.summary()[-1][:2] == ("Ended", "AbnormalCondition")
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Other"
+
+
+def test_death_of_the_hal_that_does_not_come_back(bench: StationBench) -> None:
+    charge(bench)
+    bench.hal_dies()
+    bench.advance(6)
+    assert bench.events[-1]["eventType"] == "Ended"
+
+
+def test_a_lost_connection_to_the_hal_is_not_its_death(bench: StationBench) -> None:
+    charge(bench)
+    bench.hal_down()
+    bench.hal_up()
+    bench.advance(6)
+    assert bench.events[-1]["eventType"] == "Updated"
+
+
+@pytest.mark.parametrize(
+    ("dies", "returns"),
+    [(StationBench.power_cut, StationBench.up), (StationBench.hal_dies, StationBench.hal_up)],
+    ids=["power", "HAL"],
+)
+def test_power_or_hal_lost_after_the_driver_had_stopped(
+    bench: StationBench, dies: Callable[[StationBench], None], returns: Callable[[StationBench], None]
+) -> None:
+    charge(bench)
+    bench.card(CARD, 2)
+    dies(bench)
+    returns(bench)
+    assert_stopped_by_the_driver(bench)
+
+
+def test_stopped_and_plugged_in_while_the_hal_was_lost(bench: StationBench) -> None:
+    bench.card(CARD, 2)
+    bench.hal_down()
+    bench.card(CARD, 2)
+    bench.plug(2)
+    bench.energy_on(2)
+    bench.hal_up()
+    bench.energy_off(2)
+    assert_stopped_by_the_driver(bench)
+
+
+def test_energy_that_flowed_while_the_hal_was_lost_starts_the_transaction(tmp_path: Path) -> None:
+    bench = full(tmp_path, "EnergyTransfer", "EnergyTransfer")
+    bench.plug(2)
+    bench.card(CARD, 2)
+    bench.hal_down()
+    bench.energy_on(2)
+    bench.hal_up()
+    assert bench.summary() == [("Started", "ChargingStateChanged", "Charging")]  # E01.FR.06
+
+
+def test_stopped_by_the_csms_while_the_hal_was_lost(tmp_path: Path) -> None:
+    bench = full(tmp_path, "EVConnected", "EVConnected")
+    bench.plug(2)
+    bench.card(CARD, 2)
+    bench.suspend(2, EnergyFlow.SUSPENDED_BY_VEHICLE)
+    bench.hal_down()
+    bench.call("RequestStopTransaction", {"transactionId": bench.events[0]["transactionInfo"]["transactionId"]})
+    states = [state for _, _, state in bench.summary()[2:]]
+    assert states == ["SuspendedEV", "EVConnected"]  # F03.FR.02
+
+
+def test_the_permission_of_a_transaction_that_ended_without_the_hal_is_withdrawn(bench: StationBench) -> None:
+    charge(bench)
+    bench.hal_down()
+    bench.advance(6)
+    assert bench.events[-1]["eventType"] == "Ended"
+    assert bench.held[2] is not None
+    bench.hal_up()
+    assert bench.held[2] is None
+
+
+def test_a_session_that_is_over_is_not_started_again_when_the_hal_comes_back(tmp_path: Path) -> None:
+    bench = full(tmp_path, "EVConnected", "Authorized")
+    bench.plug(1)
+    bench.card(CARD)
+    bench.card(CARD, 1)
+    assert bench.events[-1]["eventType"] == "Ended"
+    bench.hal_down()
+    bench.hal_up()
+    bench.restart_service()
+    bench.up()
+    assert [event["eventType"] for event in bench.events].count("Started") == 1
