@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages for readers name files and folders that there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+PAGES = ("README.md", "docs/architecture.md", "docs/glossary.md")
+ROOMS = ("docs", "drivers", "firmware", "hal", "services", "tests", "tools")
+_LINK = re.compile(r"\]\(([^)#:]+)\)")
+_NAME = re.compile(r"`((?:\w[\w.-]*/)+|(?:\w[\w-]*/)*\w[\w-]*\.(?:py|md|toml|json))`")
+
+
+def written() -> set[str]:
+    """Files and folders (with a slash at the end), by any last part of their path."""
+    found = {path.name for path in Path().iterdir()}
+    for room in ROOMS:
+        for path in (Path(room), *Path(room).rglob("*")):
+            end = "/" if path.is_dir() else ""
+            found |= {"/".join(path.parts[start:]) + end for start in range(len(path.parts))}
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_is_named_exists(page: str) -> None:
+    there = written()
+    assert [name for name in _NAME.findall(Path(page).read_text(encoding="utf-8")) if name not in there] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, "docs/security.md", "docs/conformance.md"])
+def test_every_link_leads_to_a_file(page: str) -> None:
+    links = set(_LINK.findall(Path(page).read_text(encoding="utf-8")))
+    assert [link for link in links if not (Path(page).parent / link).exists()] == []
+
+
+def test_names_are_found() -> None:
+    text = "`a/b.py`, `b/`, `a.b()`, `a word`, [text](x/y.md), [web](https://example.com)"
+    assert _NAME.findall(text) == ["a/b.py", "b/"]
+    assert _LINK.findall(text) == ["x/y.md"]
