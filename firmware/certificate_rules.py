@@ -58,7 +58,7 @@ def critical_problem(certificate: Certificate, is_understood: Callable[[Extensio
 
 
 def key_problem(certificate: Certificate, *, most_rsa_bits: int | None = None, edwards: bool = False) -> str | None:
-    """RSA of 2048 bits or an elliptic curve of 224 bits or more (A00.FR.501 to .503).
+    """RSA of 2048 bits or an elliptic curve of 224 bits or more (A00.FR.501, A00.FR.502, A00.FR.503).
 
     `most_rsa_bits` bounds the time that a check takes; `edwards`: Ed25519 and Ed448 are accepted, too.
     """

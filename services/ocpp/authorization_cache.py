@@ -91,7 +91,10 @@ class AuthorizationCache:
         return entry.info
 
     def learn(self, id_token: IdTokenType, info: IdTokenInfoType, now: float) -> None:
-        """C10.FR.04, C10.FR.05: store what the CSMS sent about a token; not of tokens of type Central (C05.FR.02)."""
+        """C10.FR.04, C10.FR.05: store what the CSMS sent about a token, whatever its status (C10.FR.01).
+
+        Not of tokens of type Central (C05.FR.02).
+        """
         if not self.enabled or id_token["type"] in ("Central", "NoAuthorization"):
             return
         utc = self._time.utc(now)

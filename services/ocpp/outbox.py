@@ -152,8 +152,8 @@ class Outbox:
     def payload(self, item: Item, *, clock_offset: float | None) -> Any:
         """What to send for `item`: its payload with the offline flag and the time stamps as they must be now.
 
-        `clock_offset`: UTC minus monotonic, None while that is not known. E11.FR.07, E12.FR.02: whatever was made or
-        left waiting outside this connection is `offline`.
+        `clock_offset`: UTC minus monotonic, None while that is not known. Whatever was made outside this
+        connection (E04.FR.03, E11.FR.02, E12.FR.02) or left waiting there (E11.FR.07) is `offline`.
         """
         payload = item.payload
         if isinstance(item, VolatileItem):

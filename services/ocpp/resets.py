@@ -63,6 +63,7 @@ class Resets:
             self.context.key_values.put(Key.RESET, None)
 
     def handle(self, request: ResetRequest, now: float) -> ResetResponse:
+        """B11.FR.01: answer a request to reset the station or an EVSE, and begin with it."""
         if "evseId" in request and request["evseId"] != 0:
             return self._reset_evse(request["evseId"], request["type"])
         if not self.context.hal.present:
@@ -102,7 +103,8 @@ class Resets:
     def _reset_evse(self, evse_id: int, kind: ResetEnumType) -> ResetResponse:
         """One EVSE starts its charging sequence from the beginning, once its transaction has ended."""
         evse = self.context.hal.evses.get(evse_id)
-        if evse is None or not self.context.model.get(keys.ALLOW_RESET, evse=evse_id):  # B11.FR.09, B12.FR.09
+        if evse is None or not self.context.model.get(keys.ALLOW_RESET, evse=evse_id):
+            # B11.FR.09, B12.FR.09; AllowReset is true exactly where this is supported (B11.FR.10).
             return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedRequest"}}
         self._evses_to_reset.add(evse_id)
         if not _in_use(evse):  # B11.FR.08
@@ -121,7 +123,7 @@ class Resets:
 
     @property
     def _idle(self) -> bool:
-        """OnIdle waits for more than the end of transactions (erratum 2.14 of part 2)."""
+        """OnIdle waits for the normal end of transactions (B12.FR.03), and for more (erratum 2.14 of part 2)."""
         return not self._busy_with and not any(_in_use(evse) for evse in self.context.hal.evses.values())
 
     def advance(self, now: float) -> None:

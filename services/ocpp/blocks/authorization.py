@@ -106,7 +106,7 @@ class Authorization(Block):
         evse = self.context.hal.evses.get(evse_id or 0)
         held = evse if evse and evse.id_token else self._evse_held_by(id_token)
         if held is not None and same_token(held.id_token, id_token) and (held is evse or not self._touched):
-            self._stop(held, id_token, "Local")  # C01.FR.03, C09.FR.07, E07.FR.01
+            self._stop(held, id_token, "Local")  # C01.FR.03, C09.FR.07, E07.FR.01; offline, too: E08.FR.01
             self._report(uid, CardResult.STOPPED, held.evse)
             return
         refusal = self._why_unusable(evse)
@@ -257,7 +257,7 @@ class Authorization(Block):
         """C16.FR.02: stop all ongoing transactions; C16.FR.03: start none."""
         running = [evse for evse in self.context.hal.evses.values() if evse.transaction_id]
         for evse in running:
-            self._stop(evse, check.id_token, "MasterPass")
+            self._stop(evse, check.id_token, "MasterPass")  # C16.FR.07
         self._report(check.id_token["idToken"], CardResult.STOPPED if running else CardResult.REJECTED, check.evse)
 
     def _stop(self, evse: Evse, id_token: IdTokenType, reason: ReasonEnumType) -> None:

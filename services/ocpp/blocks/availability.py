@@ -57,6 +57,7 @@ class Availability(Block):
         self._last_heartbeat = 0.0
 
     def start(self, now: float) -> None:
+        # G01.FR.02; after a reset, too: B01.FR.07, B11.FR.02, B12.FR.06.
         stored = self.context.key_values.get(Key.AVAILABILITY) or {}
         self._inoperative = set(stored.get("inoperative", ()))
         self._scheduled = dict(stored.get("scheduled", {}))
@@ -65,6 +66,7 @@ class Availability(Block):
     # --- G03, G04 --------------------------------------------------------------------------------------------
 
     def on_call(self, action: Action, request: ChangeAvailabilityRequest, now: float) -> ChangeAvailabilityResponse:
+        """G03.FR.01, G03.FR.02: answer whether the requested availability is possible now, later, or not at all."""
         target = self._target(request)
         if target is None:
             unknown = "UnknownConnectorId" if request["evse"]["id"] in self.context.hal.evses else "UnknownEvse"
@@ -111,7 +113,7 @@ class Availability(Block):
         )
 
     def _run_scheduled(self, now: float) -> None:
-        """A transaction ended: apply the changes that waited for it."""
+        """A transaction ended: apply the changes that waited for it (G01.FR.05)."""
         for target, requested in list(self._scheduled.items()):
             if not any(evse.transaction_id for evse in self._covered(target)):
                 del self._scheduled[target]
@@ -132,7 +134,7 @@ class Availability(Block):
                 if not self.context.registration.online:  # B04.FR.02: a change, even one that is reverted
                     self._reported.pop(evse.evse, None)
             if self.context.registration.online and self._reported.get(evse.evse) != status:
-                self._notify(evse, now)
+                self._notify(evse, now)  # after a ChangeAvailability: G01.FR.07, G03.FR.04, G04.FR.05
 
     def _is_operative(self, evse: Evse) -> bool:
         if _levels(evse) & self._inoperative:
@@ -145,6 +147,7 @@ class Availability(Block):
         return not (_levels(evse) & leaving and evse.transaction_id is None)
 
     def _status(self, evse: Evse) -> ConnectorStatusEnumType:
+        """One of the valid statuses (G01.FR.01); Reserved is not used."""
         if self.context.hal.is_faulted(evse):
             return "Faulted"
         still_there = evse.plugged and evse.status == "Occupied"
@@ -152,7 +155,7 @@ class Availability(Block):
             return "Occupied"  # L01.FR.07: Unavailable once it would become Available, and from then on (G01)
         if not evse.operative and evse.transaction_id is None:
             return "Unavailable"  # G03.FR.06, G04.FR.07
-        return "Occupied" if evse.plugged else "Available"  # G01.FR.03, G01.FR.04
+        return "Occupied" if evse.plugged else "Available"  # E02.FR.05, G01.FR.03, G01.FR.04
 
     def _mirror(self, evse: Evse) -> None:
         """Set the same status in the device model as in StatusNotification."""
@@ -262,7 +265,7 @@ class Availability(Block):
 
     def on_time(self, now: float) -> None:
         if self._heartbeat_at is not None and now >= self._heartbeat_at:
-            self._heartbeat(now)
+            self._heartbeat(now)  # G02.FR.02
             self._plan_heartbeat(now)
 
 

@@ -66,7 +66,7 @@ class Certificates(Block):
             return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}}
         check = self.context.model.get(keys.ADDITIONAL_ROOT_CERTIFICATE_CHECK)
         utc = self.context.time.known_utc(now)
-        try:
+        try:  # M05.FR.01
             self.context.certificates.install_root(kind, request["certificate"], utc, signed_by_old=check)
         except CertificateError as error:  # M05.FR.06, M05.FR.07, M05.FR.11
             _log.warning("%s refused: %s", kind, error)

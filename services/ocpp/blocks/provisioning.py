@@ -105,7 +105,7 @@ class Provisioning(Block):
         if registration.status == "Accepted":
             self._go_online(booted=False, now=now)
         elif self._boot_at is None or now >= self._boot_at:  # else the interval continues (B02.FR.04, B03.FR.02)
-            self._send_boot(self._reason)
+            self._send_boot(self._reason)  # B01.FR.01; after a reset, too: B11.FR.04
 
     def _adopt_security_profile(self, security_profile: int) -> None:
         """A05.FR.06: profiles less secure than a working connection are not used again.
@@ -240,9 +240,10 @@ class Provisioning(Block):
     def _base_report(self, request: GetBaseReportRequest, now: float) -> GetBaseReportResponse:
         kind = request["reportBase"]
         if kind == "SummaryInventory" and not self.context.product.features.summary_inventory:
-            return {"status": "NotSupported"}  # B07.FR.02
+            return {"status": "NotSupported"}  # B07.FR.02, and no report is sent: B07.FR.05
         report = reports.base_report(self.context.model, kind)
-        return {"status": "Accepted" if self._send_report(request["requestId"], report, now) else "Rejected"}
+        sent = self._send_report(request["requestId"], report, now)
+        return {"status": "Accepted" if sent else "Rejected"}  # B07.FR.01
 
     def _report(self, request: GetReportRequest, now: float) -> GetReportResponse:
         report = reports.custom_report(
@@ -252,10 +253,11 @@ class Provisioning(Block):
         )
         if not report:
             return {"status": "EmptyResultSet"}  # B08.FR.15
-        return {"status": "Accepted" if self._send_report(request["requestId"], report, now) else "Rejected"}
+        sent = self._send_report(request["requestId"], report, now)
+        return {"status": "Accepted" if sent else "Rejected"}  # B08.FR.01
 
     def _send_report(self, request_id: int, report: list[Any], now: float) -> bool:
-        """B07.FR.03, B07.FR.10: the parts, numbered from 0; the response leaves before them.
+        """B07.FR.03, B08.FR.03: the parts, numbered from 0; the response leaves before them.
 
         Returns False if too many messages are queued; the CSMS may request the report again (B07.FR.13, B08.FR.16).
         """
@@ -267,7 +269,7 @@ class Provisioning(Block):
             part: NotifyReportRequest = {
                 "requestId": request_id,  # B07.FR.04, B08.FR.04
                 "generatedAt": self.context.time.text(now),
-                "seqNo": number,
+                "seqNo": number,  # B07.FR.10, B08.FR.14
                 "tbc": number + 1 < len(pages),
                 "reportData": cast("list[ReportDataType]", page),
             }
@@ -278,7 +280,7 @@ class Provisioning(Block):
 
     def _set_network_profile(self, request: SetNetworkProfileRequest) -> SetNetworkProfileResponse:
         slot, data = request["configurationSlot"], request["connectionData"]
-        if not 1 <= slot <= self.context.product.limits.network_slots:
+        if not 1 <= slot <= self.context.product.limits.network_slots:  # two at least: B09.FR.06
             return _profile_rejected("InvalidConfSlot", "no such configuration slot")  # B09.FR.05
         if not self._may_change_to(data["securityProfile"]):
             return _profile_rejected("NoSecurityDowngrade", "the security profile may not be lowered")  # B09.FR.04
@@ -320,7 +322,7 @@ class Provisioning(Block):
         if security_profile >= current:
             return True
         allowed = self.context.model.find(keys.ALLOW_SECURITY_PROFILE_DOWNGRADE)
-        return bool(allowed) and security_profile >= 2
+        return bool(allowed) and security_profile >= 2  # A05.FR.08, A05.FR.09
 
     # --- time ---------------------------------------------------------------------------------------------------------
 

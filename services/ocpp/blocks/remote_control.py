@@ -109,7 +109,8 @@ class RemoteControl(Block):
         message, evse = request["requestedMessage"], request.get("evse", {})
         evse_id, connector = evse.get("id"), evse.get("connectorId")
         status = self.context.ask_trigger(message, evse_id, connector)
-        if status == "Accepted":  # F06.FR.04: the signal is delivered after this response has been queued
+        # F06.FR.04: the signal is delivered after this response has been queued; the message is made then (F06.FR.09).
+        if status == "Accepted":
             self.context.emit(signals.Triggered(message, evse_id, connector))
         return {"status": status}
 

@@ -118,7 +118,7 @@ class Security(Block):
             return
         request: SignCertificateRequest = {"csr": csr}
         if not combined:
-            request["certificateType"] = "ChargingStationCertificate"
+            request["certificateType"] = "ChargingStationCertificate"  # A02.FR.13
         self._signing = _Signing(request)
         self._send_request(self._signing)
 
@@ -146,7 +146,7 @@ class Security(Block):
             self._signing = None
 
     def _await_certificate(self, signing: _Signing, now: float) -> None:
-        """A02.FR.17 to .19: repeat the request a limited number of times, doubling the wait each time."""
+        """A02.FR.17 to FR.19: repeat the request a limited number of times, doubling the wait each time."""
         model = self.context.model
         wait, repeats = model.find(keys.CERT_SIGNING_WAIT_MINIMUM), model.find(keys.CERT_SIGNING_REPEAT_TIMES)
         if wait is None or repeats is None:  # AS-3: no back-off; the daily check of the expiry repeats the request

@@ -20,7 +20,8 @@ _ABNORMAL = ("problem", "tripped", "overload", "fallback")
 
 
 def base_report(model: DeviceModel, kind: str) -> list[dict[str, Any]]:
-    """ReportData of `FullInventory`, `ConfigurationInventory` or `SummaryInventory`; `ValueError` for another.
+    """ReportData of `FullInventory`, `ConfigurationInventory` (both B07.FR.12) or `SummaryInventory`; `ValueError` for
+    another.
 
     Do not modify the result: the elements are shared with later reports.
     """
@@ -99,7 +100,7 @@ def _is_in_summary(variable: Variable, evse_states: dict[int, str]) -> bool:
 
 
 def _is_selected(address: Address, component_variables: Sequence[dict[str, Any]] | None) -> bool:
-    return not component_variables or any(_matches(address, selector) for selector in component_variables)
+    return not component_variables or any(_matches(address, selector) for selector in component_variables)  # B08.FR.11
 
 
 def _matches(address: Address, selector: dict[str, Any]) -> bool:

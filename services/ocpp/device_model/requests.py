@@ -32,7 +32,7 @@ _LIMITS: dict[str, tuple[str, Key[int], Key[int]]] = {
 
 
 def request_problem(model: DeviceModel, action: str, payload: dict[str, Any]) -> tuple[str, str] | None:
-    """The CALLERROR (code, description) of a request with too many elements or too many bytes.
+    """The CALLERROR (code, description) of a request with too many elements (B08.FR.06) or too many bytes.
 
     B06.FR.16 and FR.17, B08.FR.17 and FR.18; for SetVariables only the CSMS is obliged to keep the limits (B05.FR.11),
     and the answer is the same. White space is not counted: otherwise the maximum number of elements with usual names

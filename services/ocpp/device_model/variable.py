@@ -116,7 +116,7 @@ class Variable:
             "component": _component(self.address),
             "variable": _named(self.address.variable, self.address.instance),
             "variableAttribute": [self._report_attribute(attribute) for attribute in attributes],
-            "variableCharacteristics": _characteristics(self.kind),
+            "variableCharacteristics": _characteristics(self.kind),  # B08.FR.12
         }
 
     def _report_attribute(self, attribute: Attribute) -> dict[str, Any]:
