@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The EVSEs as the HAL last reported them, and what the blocks agree on about each.
+"""The EVSEs as the HAL last reported them, and the state of each that the blocks share.
 
-`HalView` is the one place that turns contract events into state. Blocks read it; only the fields marked with an
-owner are written, by that block alone.
+`HalView` is the one place that turns contract events into state. Blocks read it; a field with an owner is written by
+that block alone.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ class Evse:
     faults: set[Fault] = field(default_factory=set)
     evcc_id: str | None = None
     permission: str | None = None
-    """The HAL's permission when its snapshot was taken."""
+    """The HAL's permission at its last snapshot."""
     limit_w: float | None = None
-    """The limit that it kept to then."""
+    """Its power limit then."""
 
     operative: bool = True
-    """Whether EVSE, connector and station are Operative; owner: availability (G)."""
+    """EVSE, connector and station are Operative; owner: availability (G)."""
     status: ConnectorStatusEnumType = "Available"
-    """Connector status last decided; owner: availability (G)."""
+    """The current connector status; owner: availability (G)."""
     authorising: bool = False
     """The CSMS is being asked about a token for this EVSE; owner: authorization (C)."""
     session: Session = field(init=False)
@@ -111,7 +111,7 @@ class Evse:
 
     @property
     def reported_charging_state(self) -> ChargingStateEnumType | None:
-        """As last reported for the transaction."""
+        """The chargingState in the last TransactionEvent."""
         return self.session.charging_state
 
     @property
@@ -130,12 +130,12 @@ class Evse:
 
     @property
     def power_active(self) -> bool:
-        """The HAL is somewhere between the closing and the opening of the contactors."""
+        """The HAL is in a phase between the closing and the opening of the contactors."""
         return self.phase in _ACTIVE
 
     @property
     def observed_charging_state(self) -> ChargingStateEnumType:
-        """E01.FR.18: what chargingState is true now."""
+        """The chargingState that is true now (E01.FR.18)."""
         if not self.plugged:
             return "Idle"
         if self.stopping:
@@ -156,7 +156,7 @@ class Evse:
 class HalView:
     """The HAL's state and the commands for it.
 
-    While the HAL is away every EVSE is faulted: nobody vouches for the contactors.
+    While the HAL is disconnected every EVSE counts as faulted: the state of the contactors is unknown.
     """
 
     def __init__(self, evses: Iterable[tuple[int, int]]) -> None:
@@ -170,10 +170,10 @@ class HalView:
         self.reset_pending = False
         """No new session begins; owner: resets (B)."""
         self.commands: list[Command] = []
-        """Asked for during this unit of work; the station takes them."""
+        """Commands of this unit of work; the station sends them after the commit."""
 
     def ask(self, command: Command) -> None:
-        """Queue a command; dropped while the HAL is away, because its snapshot will start us anew."""
+        """Queue a command; dropped while the HAL is disconnected, because its next snapshot leads to new ones."""
         if self.present:
             self.commands.append(command)
 
@@ -213,13 +213,13 @@ class HalView:
                 evse.reading, evse.reading_mono = status.reading, now
 
     def lose(self) -> None:
-        """The HAL went away. The last readings stay; the power does not."""
+        """The HAL is disconnected: keep the last readings, and take the power for off."""
         self.present = False
         for evse in self.evses.values():
             evse.flow, evse.phase = EnergyFlow.NONE, Phase.FAULTED
 
     def take_event(self, event: Event, mono_s: float) -> None:
-        """Fold one event in. Events for an EVSE that this product lacks are ignored."""
+        """Apply one event; events for an EVSE that this product lacks are ignored."""
         match event:
             case FaultRaised(evse=None):
                 self.station_faults.add(event.fault)

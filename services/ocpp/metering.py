@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Meter readings as the specification's MeterValueType (J).
 
-One table says how each supported measurand is taken from a reading. A measurand that the reading cannot give (SoC
-before the vehicle told it) is left out. Registers are reported as the meter has them (J02.FR.17) and never fall
+One table defines how each supported measurand is taken from a reading. A measurand that the reading lacks (SoC before
+the vehicle has sent it) is left out. Registers are reported as the meter has them (J02.FR.17) and never fall
 (J02.FR.16).
 """
 
@@ -32,7 +32,7 @@ _TAKE: dict[str, tuple[Callable[[MeterReading], float | None], str, int]] = {
     "Voltage": (lambda reading: reading.voltage_v, "V", 1),
     "Current.Offered": (lambda reading: reading.offered_a, "A", 1),
 }
-"""Measurand: how it is taken, its unit, and the decimals that the hardware justifies."""
+"""By measurand: how to take it from a reading, its unit, and the decimals that the hardware justifies."""
 
 MEASURANDS = frozenset(_TAKE)
 
@@ -52,7 +52,7 @@ def meter_value(
     context: ReadingContextEnumType,
     timestamp: str,
 ) -> MeterValueType | None:
-    """One MeterValue with a SampledValue for each measurand that the reading has, or None when it has none."""
+    """A MeterValue with a SampledValue for each measurand that the reading has; None if it has none of them."""
     sampled = [
         value
         for measurand in measurands

@@ -29,6 +29,7 @@ class Stop(Struct):
     reason: ReasonEnumType
     id_token: IdTokenType | None
     deadline: float
+    """Monotonic: when the wait for the final reading ends."""
     ends: bool = False
     """The transaction ends with the authorisation."""
 
@@ -36,7 +37,7 @@ class Stop(Struct):
 class Saved(Struct):
     """What survives a power cut: saved as JSON with every TransactionEvent.
 
-    Stations in the field hold such JSON, and may go back to an older firmware. So keep the names; a new field needs a
+    Stations in the field hold such JSON, and an update may be rolled back: keep the names, and give a new field a
     default.
     """
 
@@ -83,7 +84,7 @@ class Saved(Struct):
 
 
 class Session(Saved):
-    """A session in memory; what is not `Saved` is rebuilt after a restart. Times are monotonic."""
+    """A session in memory; the fields below are lost in a restart and rebuilt after it. Times are monotonic."""
 
     id_token_pending: bool = False
     """The next event carries the idToken and the remoteStartId (E03.FR.01, F01.FR.25)."""
@@ -102,7 +103,7 @@ class Session(Saved):
     renew_at: float | None = None
     """Next renewal of the lease."""
     last_event_at: float = 0.0
-    """When the last event was made. What the HAL reports late is not dated before it: seqNo and time agree."""
+    """When the last event was made; a late HAL event is not dated before it, so that seqNo and time agree."""
 
     @property
     def has_transaction(self) -> bool:
@@ -119,7 +120,7 @@ class Session(Saved):
         return Session("", evse, connector, "", 0.0, 0.0)
 
     def next(self) -> Session:
-        """None, after this one: the display still shows this one's energy, and no event is dated before its last."""
+        """The empty session after this one; the display still shows this one's energy until the next begins."""
         after = Session.none(self.evse, self.connector)
         after.begin_wh, after.last_event_at = self.begin_wh, self.last_event_at
         return after

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """J Meter values outside transactions: clock-aligned samples and values on demand.
 
-Sampled values of a transaction belong to the transaction (block E); clock-aligned ones are timed here for both.
+The sampled values of a transaction are block E's; clock-aligned samples are timed here for both.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from firmware.contract import Fault
 from services.ocpp import signals
@@ -28,7 +28,6 @@ __all__ = ["MeterValues"]
 
 class MeterValues(Block):
     letter = "J"
-    asks = ("MeterValues",)
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -42,7 +41,7 @@ class MeterValues(Block):
             case signals.VariablesChanged() | signals.Registered() | signals.ClockMoved():
                 self._plan(now)
             case signals.Triggered(message="MeterValues"):
-                for evse in self._wanted(signal.evse):
+                for evse in self._reportable(signal.evse):
                     self._send(evse, "Trigger", now, early=True)  # F06.FR.06
 
     def triggers(
@@ -50,10 +49,10 @@ class MeterValues(Block):
     ) -> TriggerAnswer | None:
         if message != "MeterValues":
             return None
-        return "Accepted" if self._wanted(evse) else "Rejected"
+        return "Accepted" if self._reportable(evse) else "Rejected"
 
-    def _wanted(self, evse: int | None) -> list[Evse]:
-        """F06.FR.11: without an evse, all of them; but only where there is something to tell (F06.FR.10)."""
+    def _reportable(self, evse: int | None) -> list[Evse]:
+        """The EVSEs to report: all, if none is named (F06.FR.11), but only those that have a value (F06.FR.10)."""
         return [
             each
             for each in self.context.hal.evses.values()
@@ -87,6 +86,6 @@ class MeterValues(Block):
 
     def _value(self, evse: Evse, context: ReadingContextEnumType, timestamp: str) -> MeterValueType | None:
         measurands = self.context.model.get(keys.ALIGNED_MEASURANDS)
-        if evse.reading is None or Fault.METER in evse.faults:  # a broken meter's last word is of another time
+        if evse.reading is None or Fault.METER in evse.faults:  # a broken meter's last reading is out of date
             return None
-        return meter_value(evse.reading, cast("Any", measurands), context=context, timestamp=timestamp)
+        return meter_value(evse.reading, measurands, context=context, timestamp=timestamp)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """E Transactions: when they start and stop, and what is reported of them.
 
-This block turns requests, signals, HAL events and time into inputs of the charging sessions. `transactions/table.py` is
-the theory of a session: its states and what each transition does. `machine.py` beside it moves sessions, `points.py`
-says where transactions start and stop, `events.py` and `meter.py` make the TransactionEvents, `lease.py` says what the
-HAL may do, `recovery.py` is for restarts.
+This block turns requests, signals, HAL events and time into inputs of the charging sessions. Their theory is in
+`transactions/table.py`: the states, and what each transition does. Beside it, `machine.py` carries out the transitions,
+`points.py` has the start and stop points, `events.py` and `meter.py` make the TransactionEvents, `lease.py` permits the
+HAL to energise, `invalid_token.py` is E05, and `recovery.py` handles restarts.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Transactions(Block):
     def on_answer(self, action: Action, request: TransactionEventRequest, answer: Any, now: float) -> None:
         info: IdTokenInfoType | None = None if isinstance(answer, Failure) else answer.get("idTokenInfo")
         evse = self._evse_of(request["transactionInfo"]["transactionId"])
-        # In answer to an event without a token, idTokenInfo is about the one that the transaction runs on.
+        # In answer to an event without a token, idTokenInfo is about the token of the transaction.
         id_token = request.get("idToken") or (evse.session.id_token if evse else None)
         if info is None or id_token is None:
             return
@@ -171,7 +171,7 @@ class Transactions(Block):
             case StopPressed() if evse.session.authorised:
                 self._machine.stop(evse, Cause("StopAuthorized", "Local"), now)  # E07.FR.05
             case _:
-                self._machine.observe(evse, now)
+                self._machine.check_charging_state(evse, now)
 
     def _read(self, evse: Evse, reading: MeterReading, now: float) -> None:
         if reading.context is MeterContext.START:
@@ -195,7 +195,7 @@ class Transactions(Block):
                 return
             if event.cause in (HalCause.LEASE, HalCause.SERVICE):
                 self._machine.lease.permit(evse, now)
-        self._machine.observe(evse, now)
+        self._machine.check_charging_state(evse, now)
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class Transactions(Block):
         self._recovery.on_time(now)
         for evse in self._evses.values():
             if evse.session.stop is not None and now >= evse.session.stop.deadline:
-                _log.error("EVSE %d: no final meter reading; the transaction ends with the last one", evse.evse)
+                _log.error("EVSE %d: no final meter reading within the time limit; using the last one", evse.evse)
                 evse.delivering = False
                 self._machine.energy_off(evse, now)
             if _is_due(evse.session.connect_by, now):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a TransactionEvent is made: its fields, its place on disk, and the signal that follows it (E)."""
+"""Makes TransactionEvents: their fields, their place on disk, and the signal that follows (E)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why an event is made."""
+    """Why a TransactionEvent is made."""
 
     trigger: TriggerReasonEnumType
     reason: ReasonEnumType = "Other"
@@ -40,7 +40,7 @@ class Cause:
     id_token: IdTokenType | None = None
     """The token that was presented."""
     dated_back: bool = False
-    """It happened when the last event did."""
+    """It gets the time of the last event."""
 
 
 class TransactionEvents:
@@ -63,7 +63,7 @@ class TransactionEvents:
         *,
         values: list[MeterValueType] | None = None,
     ) -> None:
-        """Make and queue one event of the running transaction; `values`: in place of those that belong to `kind`."""
+        """Make and queue one event of the open transaction; `values` replace the meter values that belong to `kind`."""
         session, time = evse.session, self._context.time
         trigger = cause.trigger
         if session.id_token_pending and session.remote_start_id is not None and kind != "Ended":
@@ -90,7 +90,7 @@ class TransactionEvents:
         self._queue(evse, request, None if cause.dated_back else time.provisional_offset(now))
 
     def _charging_state(self, evse: Evse, *, sampled: bool) -> ChargingStateEnumType:
-        """The state to report; a sample taken while the HAL is away reports no change, since none has been observed."""
+        """The state to report: the last one, in a sample taken while the HAL is disconnected."""
         session = evse.session
         if self._context.hal.present or not sampled or session.charging_state is None:
             session.charging_state = evse.observed_charging_state
@@ -106,7 +106,7 @@ class TransactionEvents:
         session.id_token_pending = False
 
     def _add_evse(self, evse: Evse, request: TransactionEventRequest) -> None:
-        """E01.FR.16; also where the CSMS has asked which transactions there are (TC_F_14_CS)."""
+        """E01.FR.16; also include the EVSE in events requested by TriggerMessage (TC_F_14_CS)."""
         session = evse.session
         asked = request["eventType"] == "Started" or request["triggerReason"] == "Trigger"
         if asked or (evse.plugged and not session.evse_reported):

@@ -20,14 +20,14 @@ _log = logging.getLogger(__name__)
 
 
 class InvalidTokens:
-    """The end of the authorisation, or of the energy once MaxEnergyOnInvalidId has been delivered."""
+    """Ends the authorisation, or only the energy once MaxEnergyOnInvalidId has been delivered."""
 
     def __init__(self, context: Context, machine: SessionMachine) -> None:
         self._model = context.model
         self._machine = machine
 
     def refuse(self, evse: Evse, now: float) -> None:
-        """The token that this transaction runs on is not accepted."""
+        """The CSMS does not accept the token of this transaction."""
         session = evse.session
         _log.info("EVSE %d: token not accepted for the running transaction", evse.evse)
         if self._model.get(keys.STOP_TX_ON_INVALID_ID):
@@ -47,5 +47,5 @@ class InvalidTokens:
             return
         session.suspended = True
         machine.lease.hold_back(evse)
-        machine.observe(evse, now)
+        machine.check_charging_state(evse, now)
         machine.events.save(evse.session)

@@ -24,7 +24,7 @@ class EnergyLease:
         self._hal = context.hal
 
     def permit(self, evse: Evse, now: float) -> None:
-        """Grant or renew the lease, where it is due; it keeps its name as long as the authorisation lasts."""
+        """Grant or renew the lease if the session may have one; its name is the same while the authorisation lasts."""
         session = evse.session
         withheld = session.suspended and not evse.delivering
         if not session.authorised or session.stop is not None or withheld:
@@ -37,8 +37,7 @@ class EnergyLease:
         self._hal.ask(Withdraw(evse.evse))
 
     def take_back(self, evse: Evse) -> None:
-        """Withdraw what the HAL still holds of a session whose end it has not seen: this process restarted, or the
-        connection was lost."""
+        """Withdraw what the HAL still holds of a session that ended while this process or the connection was down."""
         session = evse.session
         if evse.permission not in (None, session.permission if session.authorised else None):
             self.withdraw(evse)
@@ -46,14 +45,14 @@ class EnergyLease:
             self._hal.ask(SetLimit(evse.evse, None))
 
     def hold_back(self, evse: Evse) -> None:
-        """Stop the energy; where none has flowed yet, the contactors stay open."""
+        """Let no energy flow; if none has flowed yet, the contactors stay open."""
         self._hal.ask(SetLimit(evse.evse, 0.0))
         if not evse.delivering:
             self.withdraw(evse)
             evse.session.held_back = evse.plugged
 
     def release(self, evse: Evse) -> None:
-        """Hold nothing back any longer."""
+        """Let energy flow again."""
         session = evse.session
         session.held_back = False
         if session.suspended:

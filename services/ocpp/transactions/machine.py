@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What moves a session, and how it is moved: the inputs and the actions of `table.py`."""
+"""Finds the inputs of `table.py` and carries out its actions."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class SessionMachine:
         }
 
     def fire(self, evse: Evse, given: Input, cause: Cause, now: float) -> None:
-        """Go where the table says."""
+        """Carry out a transition."""
         for action in TRANSITIONS[state_of(evse.session), given].actions:
             self._actions[action](evse, cause, now)
 
     # --- inputs ---------------------------------------------------------------------------------------------------
 
     def authorise(self, evse: Evse, signal: Authorised, now: float) -> None:
-        """A token was accepted: it may charge here."""
+        """A token was accepted for this EVSE."""
         session = evse.session
         session.id_token, session.remote_start_id = signal.id_token, signal.remote_start_id
         session.group = signal.info.get("groupIdToken") if signal.info else None
@@ -68,7 +68,7 @@ class SessionMachine:
         self.lease.permit(evse, now)  # after the event, which reports the chargingState before it
 
     def happened(self, evse: Evse, cause: Cause, now: float) -> None:
-        """Start, update or end the transaction, as the start and stop points say."""
+        """Start, update or end the transaction, as the start and stop points require."""
         session, model = evse.session, self._context.model
         if not session.has_transaction:
             given = Input.START if starts(model, points_of(evse)) else Input.CHANGE
@@ -77,13 +77,15 @@ class SessionMachine:
         self.fire(evse, given, cause, now)
 
     def plugged(self, evse: Evse, now: float) -> None:
+        """The cable was plugged in."""
         evse.session.connect_by = None
         self.happened(evse, Cause("CablePluggedIn"), now)
         if evse.session.suspended:
             self.lease.hold_back(evse)
-            self.observe(evse, now)
+            self.check_charging_state(evse, now)
 
     def unplugged(self, evse: Evse, now: float) -> None:
+        """The cable was pulled, or that is what the snapshot shows."""
         session = evse.session
         evse.plugged = session.held_back = False
         lost = Cause("EVCommunicationLost", "EVDisconnected")
@@ -105,10 +107,10 @@ class SessionMachine:
             self.energy_off(evse, now)
 
     def _unplugging_deauthorises(self, evse: Evse) -> bool:
-        """E09.FR.01; E06.FR.02, E06.FR.06, E06.FR.07."""
+        """By StopTxOnEVSideDisconnect (E09.FR.01), or as a stop point (E06.FR.02, E06.FR.06, E06.FR.07)."""
         return self._context.model.get(keys.STOP_TX_ON_EV_SIDE_DISCONNECT) or ends(self._context.model, evse)
 
-    def observe(self, evse: Evse, now: float) -> None:
+    def check_charging_state(self, evse: Evse, now: float) -> None:
         """Report a chargingState that has changed (E01.FR.18)."""
         session = evse.session
         if session.stop is not None or not self._context.hal.present:
@@ -118,12 +120,12 @@ class SessionMachine:
                 self.happened(evse, Cause("ChargingStateChanged"), now)  # E01.FR.06
             return
         if evse.flow is EnergyFlow.NONE and evse.delivering and ends(self._context.model, evse):
-            return  # E06.FR.07: not before the final reading, and the HAL says why
+            return  # E06.FR.07: not before the final reading, and with the cause that the HAL reports
         if evse.observed_charging_state != session.charging_state:
             self.happened(evse, Cause("ChargingStateChanged", why_without_energy(evse)), now)
 
     def stop(self, evse: Evse, cause: Cause, now: float) -> None:
-        """End the authorisation, and the transaction too where its stop points say so."""
+        """End the authorisation, and the transaction too where its stop points require that."""
         session = evse.session
         if session.stop is not None and (session.stop.ends or not _is_reset(cause)):
             return  # the first cause counts
@@ -133,20 +135,20 @@ class SessionMachine:
             self.energy_off(evse, now)
 
     def energy_off(self, evse: Evse, now: float) -> None:
-        """The energy that a stop, if there is one, has waited for is off."""
+        """The energy is off: report the stop that waited for it, if there is one."""
         stop = evse.session.stop
         if stop is not None:
             self.fire(evse, self._when_energy_is_off(evse, stop), Cause(stop.trigger, stop.reason, stop.id_token), now)
 
     def _when_energy_is_off(self, evse: Evse, stop: Stop) -> Input:
         if stop.ends:
-            return Input.END  # E05.FR.10, F03.FR.03, whatever had been reached of the stop points
+            return Input.END  # E05.FR.10, F03.FR.03, whichever stop points had been reached
         if stop.trigger == "ChargingStateChanged" and evse.session.charging_state == evse.observed_charging_state:
             return Input.ALREADY_OFF
         return Input.END if ends(self._context.model, evse) else Input.ENERGY_OFF
 
     def abandon(self, evse: Evse, cause: Cause, now: float) -> None:
-        """End the transaction without waiting for the energy; a stop that has not been reported is the cause."""
+        """End the transaction without waiting for the energy; an unreported stop takes the place of `cause`."""
         evse.delivering = False
         stop = evse.session.stop
         if stop is not None and stop.trigger != "ChargingStateChanged":  # E07.FR.02
@@ -154,10 +156,11 @@ class SessionMachine:
         self.fire(evse, Input.END, cause, now)
 
     def await_cable(self, evse: Evse, now: float) -> None:
+        """Start EVConnectionTimeOut."""
         evse.session.connect_by = now + self._context.model.get(keys.EV_CONNECTION_TIME_OUT)
 
     def _ends_transaction(self, cause: Cause) -> bool:
-        """A reset ends it whatever the stop points (B12.FR.04, B12.FR.08)."""
+        """A reset ends it whatever its stop points are (B12.FR.04, B12.FR.08)."""
         return _is_reset(cause) or ends_with_authorisation(self._context.model)
 
     # --- actions --------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ class TransactionMeter:
             return session.ended_values + end
         if session.begun:
             return []
-        if self.reading(evse) is not None:  # E02.FR.09; what is configured later is not of the beginning
+        if self.reading(evse) is not None:  # E02.FR.09; measurands configured later do not count
             session.begun = True
             session.ended_values = session.ended_values or self.begin_values(evse, stamp)
         return self.values(evse, keys.SAMPLED_TX_STARTED_MEASURANDS, "Transaction.Begin", stamp)
@@ -72,7 +72,7 @@ class TransactionMeter:
     # --- samples ------------------------------------------------------------------------------------------------
 
     def plan(self, evse: Evse, now: float) -> None:
-        """Plan all samples anew, from now on."""
+        """Plan all samples; the intervals start now."""
         model, session = self._context.model, evse.session
         interval, ended = model.get(keys.SAMPLED_TX_UPDATED_INTERVAL), model.get(keys.SAMPLED_TX_ENDED_INTERVAL)
         session.sample_at = now + interval if session.has_transaction and interval > 0 else None

@@ -33,19 +33,19 @@ def points_of(evse: Evse) -> set[str]:
     if evse.plugged and authorised:
         points.add("PowerPathClosed")
     if evse.plugged and authorised and evse.flow is EnergyFlow.FLOWING:
-        points.add("EnergyTransfer")  # not through a pulled cable, even if the HAL has yet to report that
+        points.add("EnergyTransfer")  # no energy flows through a pulled cable, even if the HAL has yet to report it
     return points
 
 
 def starts(model: DeviceModel, points: Set[str]) -> bool:
-    """E01.FR.02, E01.FR.03, E01.FR.05, E01.FR.06."""
+    """Whether a start point has been reached (E01.FR.02, E01.FR.03, E01.FR.05, E01.FR.06)."""
     return not points.isdisjoint(model.get(keys.TX_START_POINT))
 
 
 def ends(model: DeviceModel, evse: Evse) -> bool:
-    """Has the transaction come to a stop point? E06.FR.02, E06.FR.03, E06.FR.04, E06.FR.06, E06.FR.07.
+    """Whether a stop point has been left (E06.FR.02, E06.FR.03, E06.FR.04, E06.FR.06, E06.FR.07).
 
-    It also ends when neither authorisation nor vehicle is left: nothing else would end it.
+    A transaction also ends when neither authorisation nor vehicle is left: nothing else would end it.
     """
     points = points_of(evse)
     stop_points = set(model.get(keys.TX_STOP_POINT))
@@ -55,5 +55,5 @@ def ends(model: DeviceModel, evse: Evse) -> bool:
 
 
 def ends_with_authorisation(model: DeviceModel) -> bool:
-    """Is the end of the authorisation the end of the transaction? (E05.FR.10, F03.FR.03)"""
+    """Whether the end of the authorisation ends the transaction (E05.FR.10, F03.FR.03)."""
     return not _DEAUTHORISING_STOP_POINTS.isdisjoint(model.get(keys.TX_STOP_POINT))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stoppedReason of a transaction that its driver has not ended (E06.FR.08)."""
+"""The stoppedReason of a transaction that its EV driver has not ended (E06.FR.08)."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _STOPPED_REASON: dict[Fault, ReasonEnumType] = {
 
 
 def why_faulted(fault: Fault) -> ReasonEnumType:
-    """Where a fault ends the transaction (E06.FR.16)."""
+    """When a fault ends the transaction (E06.FR.16)."""
     return _STOPPED_REASON.get(fault, "Other")
 
 
 def why_without_energy(evse: Evse) -> ReasonEnumType:
-    """Where the end of energy ends the transaction (E06.FR.07)."""
+    """When the end of energy ends the transaction (E06.FR.07)."""
     if evse.session.suspended:
         return "DeAuthorized"  # E05.FR.02
     return "StoppedByEV" if evse.flow is EnergyFlow.SUSPENDED_BY_VEHICLE else "Other"

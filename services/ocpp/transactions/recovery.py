@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open transactions after a restart of this process, of the HAL or of the board (E).
 
-When this process restarts, the vehicle charges on and the transaction continues. When the HAL restarts, the power was
-cut: a transaction in which it flowed ends. When the board restarts, every transaction ends, dated with the last that is
-known of it. Each waits for the HAL, which has the meter's register, at most `_HAL_ABSENCE_S`.
+After a restart of this process the vehicle is still charging and the transaction continues. After one of the HAL the
+power was cut: a transaction in which energy flowed ends. After one of the board every transaction ends, dated with its
+last event. Each waits for the HAL, which has the meter's register, at most `_HAL_ABSENCE_S`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Recovery"]
 _log = logging.getLogger(__name__)
 
 _HAL_ABSENCE_S = 5.0
-"""How long a transaction waits for a HAL that went away before it ends without it."""
+"""How long a transaction waits for a HAL that is disconnected before it ends without it."""
 
 
 class Recovery:
@@ -64,7 +64,7 @@ class Recovery:
         session.last_event_at = now - max(0.0, age - 0.0005)  # time stamps are cut to milliseconds
         _log.info("transaction %s found open on EVSE %d", session.id, session.evse)
 
-    # --- the HAL comes and goes -----------------------------------------------------------------------------------
+    # --- the HAL -----------------------------------------------------------------------------------
 
     def await_hal(self, now: float) -> None:
         if any(evse.session.has_transaction for evse in self._evses.values()):
@@ -78,14 +78,15 @@ class Recovery:
             evse.delivering = evse.session.has_transaction and _is_delivering(evse)
             self._catch_up(evse, now, cut_off=cut_off)
             if self._just_booted and not evse.session.has_transaction and evse.plugged:
-                self._machine.happened(evse, Cause("CablePluggedIn"), now)  # E01.FR.02: the vehicle was there before us
+                # E01.FR.02: the vehicle was there at power-on
+                self._machine.happened(evse, Cause("CablePluggedIn"), now)
         self._just_booted = False
 
     def _catch_up(self, evse: Evse, now: float, *, cut_off: bool) -> None:
         match state_of(evse.session):
             case State.AUTHORISED:
                 self._machine.lease.permit(evse, now)
-                self._machine.observe(evse, now)  # E01.FR.06: energy may have begun to flow
+                self._machine.check_charging_state(evse, now)  # E01.FR.06: energy may have begun to flow
             case State.CLOSING:
                 self._close(evse, now)
             case State.RUNNING | State.STOPPING if cut_off:
@@ -114,7 +115,7 @@ class Recovery:
         self._machine.abandon(evse, Cause("AbnormalCondition", reason, dated_back=True), now)
 
     def _resume(self, evse: Evse, now: float) -> None:
-        """Continue a transaction; handle first what happened while this process or the connection was down."""
+        """Continue a transaction, after the events that this process or a broken connection has missed."""
         session = evse.session
         session.hal_run = self._context.hal.run_id
         if "EVConnected" in session.held and not evse.plugged and session.charging_state != "Idle":
@@ -140,9 +141,9 @@ class Recovery:
             self._machine.lease.permit(evse, now)
         if session.suspended:
             self._machine.lease.hold_back(evse)
-        self._machine.observe(evse, now)
+        self._machine.check_charging_state(evse, now)
 
 
 def _is_delivering(evse: Evse) -> bool:
-    """After a stop before energy flowed, for example in the cable check, no final reading comes."""
+    """Whether a final reading will come; none does after a stop before energy flowed, as in the cable check."""
     return evse.phase in (Phase.CHARGING, Phase.PAUSED) or (evse.delivering and evse.power_active)

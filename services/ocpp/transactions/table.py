@@ -8,8 +8,8 @@ session is the two together:
     none          no authorisation and no transaction
     authorised    an EV driver may charge; no start point has been reached
     running       a transaction is open, authorised or not
-    stopping      its authorisation has ended; the HAL takes the energy down, and the meter's final reading is to come
-    closing       found open after a reboot; the HAL has yet to show the meter's register
+    stopping      the authorisation has ended; the HAL takes the energy down, and the meter's final reading is to come
+    closing       a transaction was found open after a reboot; the HAL has yet to report the meter's register
 
          ┌────────────────────── start ──────────────────────┐
          │                                                   v
@@ -25,9 +25,9 @@ is remembered for a bounded time, and is reported when the energy is off. Where 
 authorisation (E07 alternative, F03.FR.02) the stop is reported at once, and when the energy is off only the new
 chargingState. A second stop changes nothing, unless it is a reset, which ends a transaction that would have continued.
 
-An *input* is what happened. `TRANSITIONS[state, input]` is the state that follows and the actions that lead there, in
-their order; a pair that is not in it is a bug and raises `KeyError`. `machine.py` finds out which input it is and
-carries out the actions; neither knows the way from one state to another.
+An *input* is something that happened. `TRANSITIONS[state, input]` is the state that follows and the actions that lead
+there, in order; a pair that is missing is a bug and raises `KeyError`. `machine.py` finds the input and carries out the
+actions; only the table knows how one state leads to another.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = ["TRANSITIONS", "Action", "Input", "State", "Transition", "state_of"]
 
 
 class State(Enum):
-    """Where a session is."""
+    """The state of a session."""
 
     NONE = "none"
     AUTHORISED = "authorised"
@@ -60,45 +60,45 @@ class Input(Enum):
     START = "start"
     """A start point has become true."""
     CHANGE = "change"
-    """Something to report that is neither a start nor a stop."""
+    """Something changed that neither starts nor stops a transaction."""
     DEAUTHORISE = "deauthorise"
     """The authorisation ends; the transaction outlasts it."""
     STOP = "stop"
     """The authorisation ends, and with it the transaction, if there is one."""
     ENERGY_OFF = "energy_off"
-    """After a stop: the final reading is there, or is awaited no longer."""
+    """After a stop: the final reading is there, or the wait for it is over."""
     ALREADY_OFF = "already_off"
-    """The same, and the CSMS knows the chargingState that follows."""
+    """The same, where the CSMS already knows the chargingState that follows."""
     END = "end"
-    """A stop point was left, or there is nothing more to wait for."""
+    """A stop point was left, or there is nothing left to wait for."""
 
 
 class Action(Enum):
     """What a transition does; each is a method of `machine.SessionMachine`."""
 
     GRANT = "grant"
-    """Authorise: name the HAL's next permission, and hold back no energy because of an earlier token."""
+    """Authorise; energy that was held back because of an earlier token is released."""
     BEGIN = "begin"
     """Give the transaction its id and its first meter value."""
     SEND_STARTED = "send_started"
     SEND_UPDATED = "send_updated"
     SEND_ENDED = "send_ended"
     PERMIT = "permit"
-    """Lease energy from the HAL, if there is an authorisation."""
+    """Lease energy from the HAL, if the session is authorised."""
     REVOKE = "revoke"
     """End the authorisation and withdraw the HAL's permission."""
     REMEMBER_STOP = "remember_stop"
-    """The stop is reported once the energy is off."""
+    """Report the stop once the energy is off."""
     REMEMBER_CHANGE = "remember_change"
-    """The stop has been reported; the new chargingState is, once the energy is off."""
+    """The stop has been reported; report the new chargingState once the energy is off."""
     FORGET_STOP = "forget_stop"
     CLEAR = "clear"
-    """Withdraw the permission, lift the limit, and forget the session: the next one is another EV driver's."""
+    """Withdraw the permission, lift the limit, and begin an empty session for the next EV driver."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Which state follows, and how it is reached."""
+    """The state that follows, and the actions that lead there."""
 
     to: State
     actions: tuple[Action, ...] = ()
@@ -137,7 +137,7 @@ TRANSITIONS: dict[tuple[State, Input], Transition] = {
 
 
 def state_of(session: Session) -> State:
-    """A session's fields say where it is."""
+    """The state, derived from the fields of the session."""
     if not session.has_transaction:
         return State.AUTHORISED if session.authorised else State.NONE
     if session.closing:
