@@ -17,12 +17,12 @@ from drivers.simulated.world.board import BoardState
 from drivers.simulated.world.world import World
 from firmware import files
 
-__all__ = ["Ledger", "Memory"]
+__all__ = ["WorldFile"]
 
 _log = logging.getLogger(__name__)
 
 
-class Memory(msgspec.Struct, forbid_unknown_fields=True):
+class SavedWorld(msgspec.Struct, forbid_unknown_fields=True):
     """The file's content."""
 
     serial_number: str
@@ -32,52 +32,51 @@ class Memory(msgspec.Struct, forbid_unknown_fields=True):
     registers: dict[int, float] = msgspec.field(default_factory=dict)
 
 
-class Ledger:
-    """Keeps a world's memory in a file."""
+class WorldFile:
+    """Saves what of a world outlives the rig, and restores it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._kept = self._load()
-        self.memory = self._kept
+        self._saved = self._load()
 
     def board(self) -> BoardState:
         """The board as it was left, without power."""
-        memory = self.memory
+        saved = self._saved
         return BoardState(
-            serial_number=memory.serial_number,
-            boots=memory.boots,
-            clock_offset_s=memory.clock_offset_s,
-            clock_lost=memory.clock_lost,
+            serial_number=saved.serial_number,
+            boots=saved.boots,
+            clock_offset_s=saved.clock_offset_s,
+            clock_lost=saved.clock_lost,
         )
 
     def restore(self, world: World) -> None:
         for number, evse in world.evses.items():
-            evse.energy_wh = self.memory.registers.get(number, 0.0)
+            evse.energy_wh = self._saved.registers.get(number, 0.0)
 
-    def keep(self, world: World) -> None:
+    def save(self, world: World) -> None:
         """Write what changed since the last time."""
         board = world.board
-        memory = Memory(
+        content = SavedWorld(
             serial_number=board.serial_number,
             boots=board.boots,
             clock_offset_s=board.clock_offset_s,
             clock_lost=board.clock_lost,
             registers={number: evse.energy_wh for number, evse in world.evses.items()},
         )
-        if memory == self._kept:
+        if content == self._saved:
             return
         try:
-            files.replace(self._path, msgspec.json.encode(memory), mode=0o644, durable=False)
+            files.replace(self._path, msgspec.json.encode(content), mode=0o644, durable=False)
         except OSError as error:
             _log.error("%s: %s", self._path, error.strerror)
         else:
-            self._kept = memory
+            self._saved = content
 
-    def _load(self) -> Memory:
+    def _load(self) -> SavedWorld:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Memory)
+            return msgspec.json.decode(self._path.read_bytes(), type=SavedWorld)
         except FileNotFoundError:
             pass
         except (OSError, msgspec.DecodeError) as error:
             _log.warning("%s: starting with a new cabinet: %s", self._path, error)
-        return Memory(serial_number=f"BW{secrets.randbelow(10**8):08d}")
+        return SavedWorld(serial_number=f"BW{secrets.randbelow(10**8):08d}")

@@ -9,50 +9,48 @@ null.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from drivers.simulated.world.evse import Evse
 from firmware.contract import Phase
+from tools.rig.simulation import Simulation
 from tools.rig.view import EvseView
-
-if TYPE_CHECKING:
-    from tools.rig.rig import Rig
 
 __all__ = ["state_of"]
 
 
-def state_of(rig: Rig) -> dict[str, Any]:
+def state_of(simulation: Simulation) -> dict[str, Any]:
     """The whole snapshot, in the words of the rig's contract."""
-    board = rig.world.board
+    board = simulation.world.board
     return {
         "powered": board.powered,
         "boots": board.boots,
-        "identity": rig.station.settings.identity,
-        "firmware_version": rig.slots.version() or rig.view.firmware_version,
-        "ocpp": rig.view.ocpp(rig.clock.monotonic()),
-        "evses": [_evse(rig, evse, hardware) for evse, hardware in rig.world.evses.items()],
+        "identity": simulation.station.settings.identity,
+        "firmware_version": simulation.slots.version() or simulation.view.firmware_version,
+        "ocpp": simulation.view.ocpp(simulation.clock.monotonic()),
+        "evses": [_evse(simulation, evse, hardware) for evse, hardware in simulation.world.evses.items()],
         "screens": [
             {"screen": number, "page": display.page, "text": display.text}
-            for number, display in rig.world.displays.items()
+            for number, display in simulation.world.displays.items()
         ],
-        "links": {name: "up" if up else "down" for name, up in rig.world.links.items()},
-        "faults": sorted(fault.value for fault in rig.view.faults),
+        "links": {name: "up" if up else "down" for name, up in simulation.world.links.items()},
+        "faults": sorted(fault.value for fault in simulation.view.faults),
         "commissioning": None,
         "label": {"serial_number": board.serial_number, "commissioning_password": None},
-        "processes": {**rig.supervisor.pids, "commissioning": None},
+        "processes": {**simulation.supervisor.pids, "commissioning": None},
     }
 
 
-def _evse(rig: Rig, evse: int, hardware: Evse) -> dict[str, Any]:
-    view = rig.view.evses[evse]
-    service = rig.view.service(evse)
+def _evse(simulation: Simulation, evse: int, hardware: Evse) -> dict[str, Any]:
+    view = simulation.view.evses[evse]
+    service = simulation.view.service(evse)
     charging = hardware.current_a > 0.0
     return {
         "evse": evse,
         "connector": view.connector,
         "availability": "Operative" if service is None else service.availability,
         "status": "Unavailable" if service is None else service.status,
-        "phase": _phase(rig, view, hardware).value,
+        "phase": _phase(simulation, view, hardware).value,
         "selected": service is not None and service.selected,
         "plugged": hardware.car is not None,
         "locked": hardware.car is not None and hardware.car.locked,
@@ -62,15 +60,15 @@ def _evse(rig: Rig, evse: int, hardware: Evse) -> dict[str, Any]:
         "power_kw": round(hardware.power_w / 1000, 3) if charging else 0.0,
         "energy_wh": hardware.register_wh,
         "soc_percent": None if hardware.car is None else round(hardware.car.battery.soc_percent, 1),
-        "offered_kw": round(view.offered_w / 1000, 3) if rig.view.hal_up else 0.0,
+        "offered_kw": round(view.offered_w / 1000, 3) if simulation.view.hal_up else 0.0,
         "transaction_id": None if service is None else service.transaction_id,
         "charging_state": None if service is None else service.charging_state,
         "id_token": None if service is None else service.id_token,
-        "faults": sorted(fault.value for fault in view.faults) if rig.view.hal_up else [],
+        "faults": sorted(fault.value for fault in view.faults) if simulation.view.hal_up else [],
     }
 
 
-def _phase(rig: Rig, view: EvseView, hardware: Evse) -> Phase:
-    if rig.view.hal_up:
+def _phase(simulation: Simulation, view: EvseView, hardware: Evse) -> Phase:
+    if simulation.view.hal_up:
         return view.phase
     return Phase.IDLE if hardware.car is None else Phase.PLUGGED

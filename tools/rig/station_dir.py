@@ -7,7 +7,7 @@
     data/          the OCPP service's database and certificates
     slots/         versions that were installed (`firmware/update/slot_directory.py`); not there before the first
     log/           one file a process
-    world.json     what of the simulated hardware outlives the rig (`ledger.py`)
+    world.json     what of the simulated hardware outlives the rig (`persistence.py`)
     rig.lock       held for as long as a rig uses the directory
 
 Importing this must stay cheap: the rig starts the station's processes before it loads what it needs itself.

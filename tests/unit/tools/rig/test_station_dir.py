@@ -1,30 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The station's directory, its settings, the ledger, sockets at deep paths, and damage to a database."""
+"""The station's directory: what a new one holds, and what is refused before anything runs."""
 
 from __future__ import annotations
 
-import sqlite3
 import stat
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from drivers.simulated.world.world import World
 from firmware.config import load
-from firmware.contract import BootCause
 from firmware.errors import ConfigError
 from firmware.factory_settings import FactorySettings
 from hal.config import HalConfig
 from services.ocpp.config import ServiceConfig
 from tests.support.pki import Pki
-from tools.rig.damage import corrupt_database
-from tools.rig.persistence import Ledger
-from tools.rig.settings_file import to_toml
-from tools.rig.sockets import connect_unix, listen_unix
 from tools.rig.station_dir import StationDir
 
 FACTORY = """
@@ -176,114 +165,3 @@ def test_certificates_are_tried_before_anything_runs(tmp_path: Path, certificate
 def test_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml"):
         StationDir.open(tmp_path / "cp", tmp_path / "none.toml", "INFO")
-
-
-# --- TOML -----------------------------------------------------------------------------------------------------
-
-scalars = st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.text(max_size=12)
-tables = st.recursive(
-    st.dictionaries(st.text(max_size=6), scalars | st.lists(scalars, max_size=3), max_size=4),
-    lambda inner: st.dictionaries(
-        st.text(max_size=6), scalars | inner | st.lists(inner, min_size=1, max_size=3), max_size=4
-    ),
-    max_leaves=8,
-)
-
-
-@given(tables)
-def test_what_is_written_reads_back_the_same(table: dict[str, Any]) -> None:
-    try:
-        text = to_toml(table).encode().decode()
-    except UnicodeEncodeError:
-        return
-    assert tomllib.loads(text) == table
-
-
-def test_nothing_is_left_out_but_none() -> None:
-    assert tomllib.loads(to_toml({"a": None, "b": [], "c": {}})) == {"b": [], "c": {}}
-    with pytest.raises(TypeError):
-        to_toml({"a": object()})
-
-
-# --- ledger -----------------------------------------------------------------------------------------------------
-
-
-def test_hardware_memory_outlives_the_rig(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "world.json")
-    world = World(ledger.board())
-    world.power_on(BootCause.POWER_UP)
-    world.evses[2].energy_wh = 1234.5678
-    world.board.set_clock(-86_400)
-    ledger.keep(world)
-
-    later = Ledger(tmp_path / "world.json")
-    again = World(later.board())
-    later.restore(again)
-    assert again.evses[2].energy_wh == 1234.5678
-    assert (again.board.boots, again.board.clock_offset_s) == (1, -86_400)
-    assert again.board.serial_number == world.board.serial_number
-    assert not again.board.powered
-
-
-def test_unchanged_memory_is_not_written(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "world.json")
-    world = World(ledger.board())
-    ledger.keep(world)
-    (tmp_path / "world.json").unlink(missing_ok=True)
-    ledger.keep(world)
-    assert not (tmp_path / "world.json").exists()
-
-
-def test_damaged_memory_is_a_new_cabinet(tmp_path: Path) -> None:
-    (tmp_path / "world.json").write_text("{")
-    assert Ledger(tmp_path / "world.json").board().boots == 0
-
-
-# --- sockets ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("depth", [0, 4])
-def test_socket_at_any_depth(tmp_path: Path, depth: int) -> None:
-    folder = tmp_path.joinpath(*("x" * 60 for _ in range(depth)))
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "control.sock"
-    listening = listen_unix(path)
-    client = connect_unix(path)
-    with pytest.raises(ConfigError, match="another process"):
-        listen_unix(path)
-    client.close()
-    listening.close()
-    listen_unix(path).close()
-
-
-def test_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "precious").write_text("mine")
-    with pytest.raises(ConfigError, match="not a socket"):
-        listen_unix(tmp_path / "precious")
-    assert (tmp_path / "precious").read_text() == "mine"
-
-
-def test_no_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="none"):
-        listen_unix(tmp_path / "none" / "control.sock")
-
-
-# --- damage -----------------------------------------------------------------------------------------------------
-
-
-def test_damaged_database_is_no_longer_whole(tmp_path: Path) -> None:
-    path = tmp_path / "station.db"
-    database = sqlite3.connect(path)
-    database.execute("PRAGMA journal_mode=WAL")
-    database.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, v TEXT)")
-    database.executemany("INSERT INTO t (v) VALUES (?)", [("x" * 100,)] * 500)
-    database.commit()
-    corrupt_database(path)
-    with pytest.raises(sqlite3.DatabaseError):
-        sqlite3.connect(path).execute("SELECT count(*) FROM t").fetchone()
-    database.close()
-
-
-def test_no_database_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
-        corrupt_database(tmp_path / "station.db")

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that an operation of the control socket can act on or report: the parts of one simulated station."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drivers.simulated.world.world import World
+from firmware.clock import Clock
+from firmware.update.slot_directory import SlotDirectory
+from tools.rig.persistence import WorldFile
+from tools.rig.proxy import Network
+from tools.rig.station_dir import SLOTS, StationDir
+from tools.rig.supervisor import Supervisor
+from tools.rig.view import Emit, StationView
+
+__all__ = ["Simulation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """The parts; `create` makes those that follow from the station's directory."""
+
+    station: StationDir
+    supervisor: Supervisor
+    clock: Clock
+    slots: SlotDirectory
+    world_file: WorldFile
+    world: World
+    network: Network
+    view: StationView
+
+    @classmethod
+    def create(cls, station: StationDir, supervisor: Supervisor, clock: Clock, emit: Emit) -> Simulation:
+        """The world as it was when the rig was last stopped, without power."""
+        world_file = WorldFile(station.path / "world.json")
+        world = World(world_file.board(), speed=station.settings.rig.speed)
+        world_file.restore(world)
+        return cls(
+            station,
+            supervisor,
+            clock,
+            SlotDirectory(station.path / SLOTS),
+            world_file,
+            world,
+            Network(list(world.links)),
+            StationView(list(world.evses), emit),
+        )
+
+    def save_world(self) -> None:
+        """Write what of the world outlives the rig."""
+        self.world_file.save(self.world)
