@@ -148,7 +148,7 @@ async def test_standard_output_is_not_for_processes(tmp_path: Path) -> None:
     program = (
         "import os, sys, pathlib; from tools.rig.supervisor import Supervisor;"
         "s = Supervisor({'hal': [sys.executable, '-S', '-c', 'print(7)']}, pathlib.Path('.'), os.environ);"
-        "s.spawn(); s._children['hal'].process.wait()"
+        "s.spawn(); os.waitpid(s.pids['hal'], 0)"
     )
     done = subprocess.run(  # noqa: ASYNC221
         [sys.executable, "-c", program],
