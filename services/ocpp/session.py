@@ -19,7 +19,7 @@ from services.ocpp.messages import (
     TriggerReasonEnumType,
 )
 
-__all__ = ["Saved", "Session", "Stop"]
+__all__ = ["Session", "Stop"]
 
 
 class Stop(Struct):

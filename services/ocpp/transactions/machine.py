@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from services.ocpp.hal_view import Evse
     from services.ocpp.signals import Authorised
 
-__all__ = ["STOP_TIMEOUT_S", "SessionMachine"]
+__all__ = ["SessionMachine"]
 
-STOP_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 30.0
 """How long a stop waits for the meter's final reading."""
 
 
@@ -208,7 +208,7 @@ class SessionMachine:
     def _remember_stop(self, evse: Evse, cause: Cause, now: float) -> None:
         session = evse.session
         session.stop_reason = cause.reason if _is_reset(cause) else session.stop_reason or cause.reason
-        deadline, ends_it = now + STOP_TIMEOUT_S, self._ends_transaction(cause)
+        deadline, ends_it = now + _STOP_TIMEOUT_S, self._ends_transaction(cause)
         session.stop = Stop(cause.trigger, cause.reason, cause.id_token, deadline, ends_it)
         self.events.save(session)
 

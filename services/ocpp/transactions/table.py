@@ -18,7 +18,7 @@ session is the two together:
          ├────── stop, end ───────┘                       │   └── energy_off, already_off ──┘  │
          ├───────────────────── end ──────────────────────┘                                  │
          ├──────────────────────────────────── end ──────────────────────────────────────────┘
-         └──────────────────────────────────── end ─────── closing
+         └──────────────────────────────────── end ─────── closing            (inputs that change no state: not drawn)
 
 Energy stops first (part 2, 2.6.6.2): the Ended event carries the final reading. So a stop revokes the HAL's permission,
 is remembered for a bounded time, and is reported when the energy is off. Where the transaction outlasts its
@@ -109,6 +109,7 @@ def _to(state: State, *actions: Action) -> Transition:
 
 
 TRANSITIONS: dict[tuple[State, Input], Transition] = {
+    # Without a transaction nothing is sent; a stop withdraws whatever permission the HAL may still hold.
     (State.NONE, Input.AUTHORISE): _to(State.AUTHORISED, Action.GRANT),
     (State.NONE, Input.START): _to(State.RUNNING, Action.BEGIN, Action.SEND_STARTED, Action.PERMIT),
     (State.NONE, Input.CHANGE): _to(State.NONE),
@@ -118,18 +119,22 @@ TRANSITIONS: dict[tuple[State, Input], Transition] = {
     (State.AUTHORISED, Input.CHANGE): _to(State.AUTHORISED),
     (State.AUTHORISED, Input.STOP): _to(State.NONE, Action.CLEAR),
     (State.AUTHORISED, Input.END): _to(State.NONE, Action.CLEAR),
+    # A transaction may be authorised for the first time, or again after a stop that it outlasted (E09.FR.01).
     (State.RUNNING, Input.AUTHORISE): _to(State.RUNNING, Action.GRANT),
     (State.RUNNING, Input.CHANGE): _to(State.RUNNING, Action.SEND_UPDATED),
-    # E07 alternative, F03.FR.02
-    (State.RUNNING, Input.DEAUTHORISE): _to(State.STOPPING, Action.REVOKE, Action.SEND_UPDATED, Action.REMEMBER_CHANGE),
+    (State.RUNNING, Input.DEAUTHORISE): _to(  # E07 alternative, F03.FR.02
+        State.STOPPING, Action.REVOKE, Action.SEND_UPDATED, Action.REMEMBER_CHANGE
+    ),
     (State.RUNNING, Input.STOP): _to(State.STOPPING, Action.REVOKE, Action.REMEMBER_STOP),
     (State.RUNNING, Input.END): _to(State.NONE, Action.SEND_ENDED, Action.CLEAR),
+    # Until the energy is off: a new authorisation waits as well, and the only second stop that counts is a reset.
     (State.STOPPING, Input.AUTHORISE): _to(State.STOPPING, Action.GRANT),
     (State.STOPPING, Input.CHANGE): _to(State.STOPPING, Action.SEND_UPDATED),
-    (State.STOPPING, Input.STOP): _to(State.STOPPING, Action.REVOKE, Action.REMEMBER_STOP),  # B12.FR.04: a reset
+    (State.STOPPING, Input.STOP): _to(State.STOPPING, Action.REVOKE, Action.REMEMBER_STOP),  # B12.FR.04
     (State.STOPPING, Input.ENERGY_OFF): _to(State.RUNNING, Action.SEND_UPDATED, Action.FORGET_STOP),
     (State.STOPPING, Input.ALREADY_OFF): _to(State.RUNNING, Action.FORGET_STOP),  # E02.FR.13
     (State.STOPPING, Input.END): _to(State.NONE, Action.SEND_ENDED, Action.CLEAR),
+    # Until the HAL has been seen: a request to stop is remembered, and is then the cause of the end.
     (State.CLOSING, Input.STOP): _to(State.CLOSING, Action.REVOKE, Action.REMEMBER_STOP),
     (State.CLOSING, Input.ALREADY_OFF): _to(State.CLOSING, Action.FORGET_STOP),
     (State.CLOSING, Input.END): _to(State.NONE, Action.SEND_ENDED, Action.CLEAR),
