@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench CSMS with certificates: TLS for scripted stations, signing requests, and a real station's errands."""
+"""The bench CSMS with certificates: TLS for scripted stations, signing requests, and procedures with a real station."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.rig import ROOT, Rig
 from tests.support.scripted_station import ScriptedStation, connected
 from tests.support.sockets import eventually
 from tools.csms.client import Client
-from tools.csms.procedures import ErrandFailed, raise_security, update_firmware
+from tools.csms.procedures import ProcedureFailed, raise_security, update_firmware
 from tools.csms.server import Running, running
 from tools.csms.settings import Settings
 from tools.image.build import next_version
@@ -226,15 +226,15 @@ async def test_requests_that_are_not_signed(tmp_path: Path) -> None:
         assert signed.public_key() == x509.load_pem_x509_csr(second["csr"].encode()).public_key()
 
 
-# Errands, with stations that do not play along
+# Procedures, with stations that do not play along
 
 
 async def _fails(
-    here: SecureCsmsBench, station: ScriptedStation, errand: Callable[[], Awaitable[None]], why: str
+    here: SecureCsmsBench, station: ScriptedStation, procedure: Callable[[], Awaitable[None]], why: str
 ) -> None:
     await station.boot(SERIAL)
-    with pytest.raises(ErrandFailed, match=why):
-        await errand()
+    with pytest.raises(ProcedureFailed, match=why):
+        await procedure()
 
 
 @pytest.mark.parametrize(
@@ -250,12 +250,12 @@ async def test_an_update_that_fails(tmp_path: Path, answer: Any, statuses: tuple
         (tmp_path / "files" / "image").write_bytes(b"image")
         station.answers["UpdateFirmware"] = answer
         told: list[str] = []
-        errand = asyncio.create_task(_fails(here, station, lambda: _update(here, told.append, image="image"), why))
+        task = asyncio.create_task(_fails(here, station, lambda: _update(here, told.append, image="image"), why))
         if statuses:
             await eventually(lambda: told)
         for status in statuses:
             await station.ask("FirmwareStatusNotification", {"status": status, "requestId": 1})
-        await errand
+        await task
         assert told[1:] == list(statuses)
 
 
@@ -264,10 +264,10 @@ async def test_a_station_that_does_not_take_its_certificate(tmp_path: Path) -> N
         station.answers |= {"InstallCertificate": {"status": "Accepted"}, "TriggerMessage": {"status": "Accepted"}}
         station.answers["CertificateSigned"] = {"status": "Rejected"}
         told: list[str] = []
-        errand = asyncio.create_task(_fails(here, station, lambda: _raise(here, told.append), "does not take"))
+        task = asyncio.create_task(_fails(here, station, lambda: _raise(here, told.append), "does not take"))
         await eventually(lambda: len(told) == 2)
         await station.ask("SignCertificate", _csr())
-        await errand
+        await task
 
 
 async def test_a_bench_that_signs_nothing_does_not_try(tmp_path: Path) -> None:
@@ -318,12 +318,12 @@ async def test_a_station_is_secured_renewed_and_updated(tmp_path: Path) -> None:
 
 async def _renew(here: SecureCsmsBench, rig: Rig) -> None:
     """A02 by request of the CSMS: the station comes back by itself, with the new certificate."""
-    await eventually(lambda: here.running.desk.link("CP001"))
+    await eventually(lambda: here.running.office.link("CP001"))
     before = await here.get("/api/stations/CP001")
     assert before["tls"]["certificate"]["common_name"] == (await rig.state())["label"]["serial_number"]
     answer = await here.call("TriggerMessage", TRIGGER)
     assert answer["result"] == {"status": "Accepted"}
-    record = here.running.desk.station("CP001")
+    record = here.running.office.station("CP001")
     assert record is not None
     await eventually(lambda: record.connections > before["connections"])
     after = await here.get("/api/stations/CP001")

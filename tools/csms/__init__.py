@@ -7,12 +7,12 @@ told otherwise, and it is not a product.
 
     settings.py   how one bench is set up
     metering.py   sampled values -> readings in Wh, W, V, A and percent
-    ledger.py     one transaction as its events tell it: sequence numbers, energy, power and state of charge
+    transaction_audit.py   one transaction as its events tell it: sequence numbers, energy, power and state of charge
     ca.py         the bench's own authority, and the manufacturer of its stations
     tls.py        TLS of the bench's side, and what a connection has of it
-    records.py    what is kept of a station
+    views.py   what is kept of a station
     store.py      SQLite: messages, tokens, transactions and stations, all bounded
-    desk.py       what the back office knows and decides; tells the feed what changed
+    back_office.py   what the back office knows and decides; tells the feed what changed
     feed.py       fan-out to the open pages
     rpc.py        one connection: matching of answers, one request at a time, answers to broken frames
     station.py    the handlers, one for every request that a station may send
@@ -21,7 +21,7 @@ told otherwise, and it is not a product.
     api.py        the JSON API
     file_api.py   its part about files and firmware
     client.py     the same API from the other side
-    errands.py    what takes several requests: a firmware update, a step up in security
+    procedures.py   what takes several requests: a firmware update, a step up in security
     cli.py        the command line
     page/         the page: plain modules, nothing from elsewhere
     templates.json   requests to begin from

@@ -27,7 +27,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from firmware.errors import StorageError
-from tools.csms.back_office import Desk
+from tools.csms.back_office import BackOffice
 from tools.csms.ca import BenchPki
 from tools.csms.feed import Feed
 from tools.csms.rpc import Answer, BadAnswer, Busy, LinkLost, NoAnswer
@@ -38,9 +38,20 @@ from tools.csms.views import shortened
 from tools.ocppj import schemas
 from tools.ocppj.frames import Result
 
-__all__ = ["DESK", "FEED", "PKI", "ROUTES", "SETTINGS", "WSS", "ApiError", "as_json", "errors_as_json", "templates"]
+__all__ = [
+    "BACK_OFFICE",
+    "FEED",
+    "PKI",
+    "ROUTES",
+    "SETTINGS",
+    "WSS",
+    "ApiError",
+    "as_json",
+    "errors_as_json",
+    "templates",
+]
 
-DESK = web.AppKey("desk", Desk)
+BACK_OFFICE = web.AppKey("back_office", BackOffice)
 FEED = web.AppKey("feed", Feed)
 SETTINGS = web.AppKey("settings", Settings)
 PKI = web.AppKey("pki", BenchPki)
@@ -121,11 +132,11 @@ def _number(request: web.Request, name: str) -> int | None:
 # Stations
 
 
-def _described(desk: Desk, station: str) -> dict[str, Any]:
-    record = desk.station(station)
+def _described(office: BackOffice, station: str) -> dict[str, Any]:
+    record = office.station(station)
     if record is None:
         raise ApiError(404, "unknown_station", f"{station[:60]} never connected")
-    active = [summary for summary in desk.transactions() if summary.station == station and summary.active]
+    active = [summary for summary in office.transactions() if summary.station == station and summary.active]
     return {**msgspec.to_builtins(record), "active_transactions": msgspec.to_builtins(active)}
 
 
@@ -140,24 +151,24 @@ async def _about(request: web.Request) -> web.Response:
         "security_profile": settings.security_profile,
         "root": pki.root_pem,
         "manufacturer_root": pki.manufacturer_pem,
-        "behaviour": request.app[DESK].behaviour,
+        "behaviour": request.app[BACK_OFFICE].behaviour,
         "stations_with_password": sorted(settings.passwords),
     }
     return as_json(about)
 
 
 async def _stations(request: web.Request) -> web.Response:
-    desk = request.app[DESK]
-    return as_json([_described(desk, record.id) for record in desk.stations()])
+    office = request.app[BACK_OFFICE]
+    return as_json([_described(office, record.id) for record in office.stations()])
 
 
 async def _station(request: web.Request) -> web.Response:
-    return as_json(_described(request.app[DESK], request.match_info["station"]))
+    return as_json(_described(request.app[BACK_OFFICE], request.match_info["station"]))
 
 
 async def _call(request: web.Request) -> web.Response:
     asked = await _body(request, CallRequest)
-    station = _connected(request.app[DESK], request.match_info["station"], raw=asked.raw)
+    station = _connected(request.app[BACK_OFFICE], request.match_info["station"], raw=asked.raw)
     if not asked.raw:
         _check_call(asked)
     timeout_s = asked.timeout_s or request.app[SETTINGS].call_timeout_s
@@ -176,9 +187,9 @@ async def _call(request: web.Request) -> web.Response:
     return as_json(_answered(asked.action, answer))
 
 
-def _connected(desk: Desk, station: str, *, raw: bool) -> Station:
-    record = _described(desk, station)
-    link = desk.link(station)
+def _connected(office: BackOffice, station: str, *, raw: bool) -> Station:
+    record = _described(office, station)
+    link = office.link(station)
     if not isinstance(link, Station):
         raise ApiError(409, "not_connected", f"{station} is not connected")
     if record["registration"] == "Rejected" and not raw:
@@ -211,33 +222,33 @@ async def _transactions(request: web.Request) -> web.Response:
     station, active = request.query.get("station"), request.query.get("active")
     found = [
         summary
-        for summary in request.app[DESK].transactions()
+        for summary in request.app[BACK_OFFICE].transactions()
         if station in (None, "", summary.station) and active in (None, "", str(summary.active).lower())
     ]
     return as_json(found)
 
 
 async def _transaction(request: web.Request) -> web.Response:
-    desk = request.app[DESK]
+    office = request.app[BACK_OFFICE]
     station, transaction_id = request.query.get("station", ""), request.query.get("id", "")
-    for summary in desk.transactions():
+    for summary in office.transactions():
         if (summary.station, summary.id) == (station, transaction_id):
-            series = desk.series(station, transaction_id)
-            return as_json({"transaction": summary, "events": desk.events(station, transaction_id), "series": series})
+            series = office.series(station, transaction_id)
+            return as_json({"transaction": summary, "events": office.events(station, transaction_id), "series": series})
     raise ApiError(404, "unknown_transaction", f"{station[:60]} told of no transaction {transaction_id[:60]!r}")
 
 
 async def _messages(request: web.Request) -> web.Response:
     limit = min(_number(request, "limit") or 200, 1000)
     after, before = _number(request, "after"), _number(request, "before")
-    rows = request.app[DESK].messages(request.query.get("station") or None, after, before=before, limit=limit)
+    rows = request.app[BACK_OFFICE].messages(request.query.get("station") or None, after, before=before, limit=limit)
     max_text = _number(request, "max_text")
     return as_json(rows if max_text is None else [shortened(row, max_text) for row in rows])
 
 
 async def _message(request: web.Request) -> web.Response:
     number = request.match_info["number"]
-    row: MessageRow | None = request.app[DESK].message(int(number)) if len(number) < 16 else None
+    row: MessageRow | None = request.app[BACK_OFFICE].message(int(number)) if len(number) < 16 else None
     if row is None:
         raise ApiError(404, "unknown_message", f"no message {number[:20]} is kept")
     return as_json(row)
@@ -247,14 +258,14 @@ async def _message(request: web.Request) -> web.Response:
 
 
 async def _tokens(request: web.Request) -> web.Response:
-    return as_json(request.app[DESK].tokens())
+    return as_json(request.app[BACK_OFFICE].tokens())
 
 
 async def _put_token(request: web.Request) -> web.Response:
     asked = await _body(request, TokenRequest)
     token = Token(request.match_info["id_token"], asked.type, asked.status, asked.group_id_token)
     _check_token(token)
-    return as_json(request.app[DESK].put_token(token))
+    return as_json(request.app[BACK_OFFICE].put_token(token))
 
 
 def _check_token(token: Token) -> None:
@@ -271,23 +282,23 @@ def _check_token(token: Token) -> None:
 
 async def _delete_token(request: web.Request) -> web.Response:
     id_token = request.match_info["id_token"]
-    if not request.app[DESK].delete_token(id_token):
+    if not request.app[BACK_OFFICE].delete_token(id_token):
         raise ApiError(404, "unknown_token", f"there is no token {id_token[:40]}")
     return as_json({"deleted": id_token})
 
 
 async def _behaviour(request: web.Request) -> web.Response:
-    return as_json(request.app[DESK].behaviour)
+    return as_json(request.app[BACK_OFFICE].behaviour)
 
 
 async def _put_behaviour(request: web.Request) -> web.Response:
-    desk = request.app[DESK]
+    office = request.app[BACK_OFFICE]
     asked = await _body(request, dict[str, Any])
     try:
-        desk.set_behaviour(msgspec.convert({**msgspec.to_builtins(desk.behaviour), **asked}, Behaviour))
+        office.set_behaviour(msgspec.convert({**msgspec.to_builtins(office.behaviour), **asked}, Behaviour))
     except msgspec.ValidationError as error:
         raise ApiError(422, "malformed", str(error)) from None
-    return as_json(desk.behaviour)
+    return as_json(office.behaviour)
 
 
 @cache

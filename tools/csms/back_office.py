@@ -20,25 +20,25 @@ from tools.csms.metering import Point, merge, readings
 from tools.csms.settings import Behaviour
 from tools.csms.store import MessageRow, Store, StoredEvent, Token
 from tools.csms.tls import TlsSession
-from tools.csms.transaction_audit import Ledger, TransactionSummary, Verdict
+from tools.csms.transaction_audit import TransactionAudit, TransactionSummary, Verdict
 from tools.csms.views import ConnectorRecord, StationRecord, shortened
 
-__all__ = ["Desk", "Link"]
+__all__ = ["BackOffice", "Link"]
 
 _log = logging.getLogger(__name__)
 _MAX_CONNECTORS = 64
-_MAX_LEDGERS = 64
+_MAX_AUDITS = 64
 _SHOWN_TEXT = 20_000
 
 
 class Link(Protocol):
-    """A connection, as far as the desk cares."""
+    """A connection, as far as the back office uses it."""
 
     async def close(self, code: int, reason: str) -> None:
         """Ends the connection."""
 
 
-class Desk:
+class BackOffice:
     """The back office itself; one object, one event loop, no waiting inside."""
 
     def __init__(self, store: Store, feed: Feed, clock: Clock, behaviour: Behaviour) -> None:
@@ -47,7 +47,7 @@ class Desk:
         self._clock = clock
         self.behaviour = behaviour
         self._links: dict[str, Link] = {}
-        self._ledgers: dict[tuple[str, str], Ledger] = {}
+        self._audits: dict[tuple[str, str], TransactionAudit] = {}
         self._stations: dict[str, StationRecord] = {}
         for data in store.stations():
             record = msgspec.json.decode(data, type=StationRecord)
@@ -252,7 +252,7 @@ class Desk:
     def series(self, station: str, transaction_id: str) -> list[Point] | None:
         """What was measured in a transaction, or None when it is unknown."""
         known = (station, transaction_id) in self._transactions
-        return self._ledger(station, transaction_id).series() if known else None
+        return self._audit(station, transaction_id).series() if known else None
 
     def events(self, station: str, transaction_id: str) -> list[StoredEvent]:
         return self._store.events(station, transaction_id)
@@ -260,17 +260,17 @@ class Desk:
     def on_transaction_event(self, station: str, request: Mapping[str, Any]) -> Verdict:
         """TransactionEvent (E): counted once, however often it comes. Raises `StorageError`: not to be answered."""
         transaction_id: str = request["transactionInfo"]["transactionId"]
-        ledger = self._ledger(station, transaction_id)
-        verdict = ledger.add(request)
+        audit = self._audit(station, transaction_id)
+        verdict = audit.add(request)
         try:
             self._keep_event(station, transaction_id, request, verdict)
         except StorageError:
-            del self._ledgers[station, transaction_id]
+            del self._audits[station, transaction_id]
             raise
-        summary = ledger.summary()
+        summary = audit.summary()
         self._store.put_transaction(station, transaction_id, msgspec.json.encode(summary))
         self._remember(summary)
-        points = ledger.points_of(request) if verdict is Verdict.NEW else []
+        points = audit.points_of(request) if verdict is Verdict.NEW else []
         self._feed.publish("transaction", {"transaction": summary, "points": points})
         return verdict
 
@@ -290,17 +290,17 @@ class Desk:
         while len(self._transactions) > self._store.limits.transactions:
             del self._transactions[next(iter(self._transactions))]
 
-    def _ledger(self, station: str, transaction_id: str) -> Ledger:
+    def _audit(self, station: str, transaction_id: str) -> TransactionAudit:
         key = (station, transaction_id)
-        ledger = self._ledgers.pop(key, None) or self._replayed(station, transaction_id)
-        self._ledgers[key] = ledger
-        while len(self._ledgers) > _MAX_LEDGERS:
-            del self._ledgers[next(iter(self._ledgers))]
-        return ledger
+        audit = self._audits.pop(key, None) or self._replayed(station, transaction_id)
+        self._audits[key] = audit
+        while len(self._audits) > _MAX_AUDITS:
+            del self._audits[next(iter(self._audits))]
+        return audit
 
-    def _replayed(self, station: str, transaction_id: str) -> Ledger:
-        ledger = Ledger(station, transaction_id)
+    def _replayed(self, station: str, transaction_id: str) -> TransactionAudit:
+        audit = TransactionAudit(station, transaction_id)
         for event in self._store.events(station, transaction_id):
-            ledger.add(msgspec.json.decode(event.payload))
-            ledger.count_again(event.repeated, [event.seq_no] * event.conflicts)
-        return ledger
+            audit.add(msgspec.json.decode(event.payload))
+            audit.count_again(event.repeated, [event.seq_no] * event.conflicts)
+        return audit

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`baywatt csms`: start the bench CSMS, ask one that runs, and send it on errands.
+"""`baywatt csms`: start the bench CSMS, ask one that runs, and run procedures with it.
 
 Exit codes: 0 done; 1 the station answered with a CALLERROR or the bench refused; 2 the command line is wrong;
 3 no bench or no answer of the station.

@@ -34,7 +34,7 @@ class Client:
     def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
         self._url = url.rstrip("/")
         self._timeout_s = timeout_s
-        # The bench is on this machine or on this desk: no proxy between.
+        # The bench is on this machine or this network: no proxy between.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def get(self, path: str, **query: object) -> Any:

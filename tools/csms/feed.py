@@ -37,7 +37,7 @@ class Subscription:
 
 
 class Feed:
-    """Where the desk says what changed."""
+    """Where the back office says what changed."""
 
     def __init__(self) -> None:
         self._readers: set[Subscription] = set()

@@ -18,7 +18,7 @@ from firmware.clock import SystemClock, format_utc
 from firmware.errors import BaywattError
 from tools.csms.client import Client
 
-__all__ = ["ErrandFailed", "raise_security", "update_firmware"]
+__all__ = ["ProcedureFailed", "raise_security", "update_firmware"]
 
 _PATIENCE_S = 120.0
 _POLL_S = 0.2
@@ -27,7 +27,7 @@ _UPDATE_ENDS = ("Installed", "DownloadFailed", "InstallationFailed", "InstallVer
 Tell = Callable[[str], object]
 
 
-class ErrandFailed(BaywattError):
+class ProcedureFailed(BaywattError):
     """The station did not do its part; the text says which."""
 
 
@@ -39,11 +39,11 @@ def update_firmware(
 ) -> None:
     """From the image to Installed. Without an `image` of the bench's files, one of `checkout` is built.
 
-    It is called the version after the one that the station runs. Raises `ErrandFailed`, or what the client raises.
+    It is called the version after the one that the station runs. Raises `ProcedureFailed`, or what the client raises.
     """
     side = client.get("/api/files")
     if side["folder"] is None:
-        raise ErrandFailed("the bench was started without --files")
+        raise ProcedureFailed("the bench was started without --files")
     if image is None:
         image = _build(client, station, Path(side["folder"]), checkout, product, tell)
     firmware = client.get("/api/firmware", file=image, over=over)
@@ -58,7 +58,7 @@ def update_firmware(
         if status in _UPDATE_ENDS:
             break
     if status != "Installed":
-        raise ErrandFailed(f"the update ended with {status}")
+        raise ProcedureFailed(f"the update ended with {status}")
 
 
 def _build(client: Client, station: str, folder: Path, checkout: Path, product: str, tell: Tell) -> str:
@@ -66,13 +66,13 @@ def _build(client: Client, station: str, folder: Path, checkout: Path, product: 
 
     running = _record(client, station)["boot"].get("firmwareVersion")
     if running is None:
-        raise ErrandFailed(f"{station} never told its firmware version")
+        raise ProcedureFailed(f"{station} never told its firmware version")
     version = next_version(running)
     name = f"firmware-{version}.img"
     try:
         build(checkout, folder / name, product_name=product, version=version, min_version="0.0.0")
     except OSError as error:
-        raise ErrandFailed(f"no image: {error.filename}: {error.strerror}") from error
+        raise ProcedureFailed(f"no image: {error.filename}: {error.strerror}") from error
     tell(f"{folder / name} built, {running} is running")
     return name
 
@@ -81,15 +81,15 @@ def _build(client: Client, station: str, folder: Path, checkout: Path, product: 
 
 
 def raise_security(client: Client, station: str, profile: int, *, tell: Tell) -> None:
-    """Certificates, network profile, priority, reset: as A05 says. Raises `ErrandFailed`, or what the client raises."""
+    """Certificates, network profile, priority, reset (A05). Raises `ProcedureFailed` and what the client raises."""
     about = client.get("/api")
     if about["ocpps"] is None:
-        raise ErrandFailed("the bench was started without a port for TLS")
+        raise ProcedureFailed("the bench was started without a port for TLS")
     root = {"certificateType": "CSMSRootCertificate", "certificate": about["root"]}
     tell(f"InstallCertificate, the bench's root: {_request(client, station, 'InstallCertificate', root)}")
     if profile == 3:
         if about["behaviour"]["sign_certificate"] != "Accepted":
-            raise ErrandFailed("the bench is set to sign nothing")
+            raise ProcedureFailed("the bench is set to sign nothing")
         _renew_certificate(client, station, tell)
     _choose_network_profile(client, station, about["ocpps"], profile, tell)
     connections = _record(client, station)["connections"]
@@ -97,7 +97,7 @@ def raise_security(client: Client, station: str, profile: int, *, tell: Tell) ->
     _until(lambda: _record(client, station)["connections"] > connections, "the station did not come back")
     reached = _record(client, station)["security_profile"]
     if reached != profile:
-        raise ErrandFailed(f"the station came back with security profile {reached}")
+        raise ProcedureFailed(f"the station came back with security profile {reached}")
 
 
 def _renew_certificate(client: Client, station: str, tell: Tell) -> None:
@@ -107,7 +107,7 @@ def _renew_certificate(client: Client, station: str, tell: Tell) -> None:
     tell(f"TriggerMessage SignChargingStationCertificate: {_request(client, station, 'TriggerMessage', trigger)}")
     row, frame = next(_frames(client, station, "CertificateSigned", mark, kinds=("result", "error")))
     if row["kind"] == "error" or frame[2]["status"] != "Accepted":
-        raise ErrandFailed(f"the station does not take the certificate: {row['text']}")
+        raise ProcedureFailed(f"the station does not take the certificate: {row['text']}")
     tell("SignCertificate, CertificateSigned: Accepted")
 
 
@@ -124,7 +124,7 @@ def _choose_network_profile(client: Client, station: str, url: str, profile: int
     change = {"setVariableData": [{**place, "attributeValue": f"{slot},{old}"}]}
     status = _answer(client, station, "SetVariables", change)["setVariableResult"][0]["attributeStatus"]
     if status not in ("Accepted", "RebootRequired"):
-        raise ErrandFailed(f"the station answers NetworkConfigurationPriority with {status}")
+        raise ProcedureFailed(f"the station answers NetworkConfigurationPriority with {status}")
     tell(f"SetVariables NetworkConfigurationPriority = {slot},{old}: {status}")
 
 
@@ -134,18 +134,18 @@ def _choose_network_profile(client: Client, station: str, url: str, profile: int
 def _answer(client: Client, station: str, action: str, payload: dict[str, Any]) -> dict[str, Any]:
     told = client.call(station, action, payload)
     if "call_error" in told:
-        raise ErrandFailed(f"the station answers {action} with {told['call_error']['code']}")
+        raise ProcedureFailed(f"the station answers {action} with {told['call_error']['code']}")
     found: dict[str, Any] = told["result"]
     return found
 
 
 def _request(client: Client, station: str, action: str, payload: dict[str, Any]) -> str:
-    """The status of the answer; raises `ErrandFailed` for one that is no acceptance."""
+    """The status of the answer; raises `ProcedureFailed` for one that is no acceptance."""
     answer = _answer(client, station, action, payload)
     status: str = answer["status"]
     if status not in ("Accepted", "Scheduled"):
         reason = answer.get("statusInfo", {}).get("reasonCode", "")
-        raise ErrandFailed(f"the station answers {action} with {status} {reason}".rstrip())
+        raise ProcedureFailed(f"the station answers {action} with {status} {reason}".rstrip())
     return status
 
 
@@ -167,7 +167,7 @@ def _mark(client: Client, station: str) -> int:
 def _frames(
     client: Client, station: str, action: str, mark: int, *, kinds: tuple[str, ...]
 ) -> Iterator[tuple[dict[str, Any], list[Any]]]:
-    """What comes from the station after message `mark`; raises `ErrandFailed` when nothing does for long."""
+    """What comes from the station after message `mark`; raises `ProcedureFailed` when nothing does for long."""
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
         for row in client.get("/api/messages", station=station, after=mark):
@@ -176,12 +176,12 @@ def _frames(
                 deadline = time.monotonic() + _PATIENCE_S
                 yield row, msgspec.json.decode(row["text"])
         time.sleep(_POLL_S)
-    raise ErrandFailed(f"no {action} came for {_PATIENCE_S:g} s")
+    raise ProcedureFailed(f"no {action} came for {_PATIENCE_S:g} s")
 
 
 def _until(holds: Callable[[], bool], otherwise: str) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while not holds():
         if time.monotonic() > deadline:
-            raise ErrandFailed(otherwise)
+            raise ProcedureFailed(otherwise)
         time.sleep(_POLL_S)

@@ -22,7 +22,7 @@ from ocpp.messages import Call as LibraryCall
 from ocpp.v201 import ChargePoint
 
 from firmware.errors import BaywattError
-from tools.csms.back_office import Desk
+from tools.csms.back_office import BackOffice
 from tools.ocppj import schemas
 from tools.ocppj.frames import BadFrame, Call, Error, Result, decode, encode
 from tools.ocppj.schemas import SchemaProblem
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 _MAX_WAITING = 16
 _MAX_PROBLEM = 300
 
-# The library logs whole payloads, passwords among them; the desk's journal is the log of messages.
+# The library logs whole payloads, passwords among them; the back office's journal is the log of messages.
 _silent = logging.getLogger("tools.csms.silent")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
@@ -92,10 +92,10 @@ class _Waiting:
 class RpcLink(ChargePoint):
     """The connection; handlers are added by the subclass."""
 
-    def __init__(self, identity: str, transport: Transport, desk: Desk) -> None:
+    def __init__(self, identity: str, transport: Transport, office: BackOffice) -> None:
         super().__init__(identity, transport, logger=_silent)
         self.identity = identity
-        self.desk = desk
+        self.office = office
         self._transport = transport
         self._turn = asyncio.Lock()
         self._queued = 0
@@ -131,7 +131,7 @@ class RpcLink(ChargePoint):
 
     async def _on_bad_frame(self, text: str, bad: BadFrame) -> None:
         problem = f"{bad.code}: {bad.detail}"
-        self.desk.journal(self.identity, "in", "malformed", text=text, message_id=bad.message_id, problem=problem)
+        self.office.journal(self.identity, "in", "malformed", text=text, message_id=bad.message_id, problem=problem)
         if bad.answerable:
             await self._refuse(bad.message_id, bad.code, bad.detail)
         elif self._waiting and self._waiting.message_id == bad.message_id and not self._waiting.answer.done():
@@ -141,7 +141,7 @@ class RpcLink(ChargePoint):
         known = call.action in schemas.STATION_ACTIONS
         problem = schemas.check(call.action, "Request", call.payload) if known else None
         told = _text(problem) if problem else None if known else "a station does not send this action"
-        self.desk.journal(
+        self.office.journal(
             self.identity, "in", "call", text=text, action=call.action, message_id=call.message_id, problem=told
         )
         if not known:
@@ -183,7 +183,7 @@ class RpcLink(ChargePoint):
         await self._transport.send(text)
 
     def _show_sent(self, kind: str, text: str, action: str | None, message_id: str | None) -> None:
-        self.desk.journal(self.identity, "out", kind, text=text, action=action, message_id=message_id)
+        self.office.journal(self.identity, "out", kind, text=text, action=action, message_id=message_id)
 
     # Requests to the station
 
@@ -219,11 +219,11 @@ class RpcLink(ChargePoint):
         kind = "result" if isinstance(frame, Result) else "error"
         if waiting is None or waiting.message_id != frame.message_id or waiting.answer.done():
             problem = "no request is open with this id (too late, or never asked)"
-            self.desk.journal(self.identity, "in", kind, text=text, message_id=frame.message_id, problem=problem)
+            self.office.journal(self.identity, "in", kind, text=text, message_id=frame.message_id, problem=problem)
             return
         took_ms = round((time.monotonic() - waiting.since) * 1000, 2)
         problem_found = _answer_problem(waiting.action, frame)
-        self.desk.journal(
+        self.office.journal(
             self.identity,
             "in",
             kind,

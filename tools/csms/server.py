@@ -28,7 +28,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from firmware.clock import Clock, SystemClock
 from tools.csms import api, file_api
-from tools.csms.back_office import Desk, Link
+from tools.csms.back_office import BackOffice, Link
 from tools.csms.ca import BenchPki
 from tools.csms.feed import Feed
 from tools.csms.files import FileSide, open_files
@@ -61,7 +61,7 @@ _HEADERS = {
 class Running:
     """A bench CSMS that accepts connections; `ocpp_url` is the address for stations of the security profile wanted."""
 
-    desk: Desk
+    office: BackOffice
     url: str
     ocpp_url: str
     pki: BenchPki
@@ -104,13 +104,13 @@ class _WebSocketTransport:
 
 
 async def _on_station(request: web.Request) -> web.StreamResponse:
-    settings, desk = request.app[api.SETTINGS], request.app[api.DESK]
+    settings, office = request.app[api.SETTINGS], request.app[api.BACK_OFFICE]
     identity = request.match_info["identity"]
     if not _IDENTITY.fullmatch(identity):
         raise web.HTTPNotFound(text="no such charging station\n")
     session = session_of(request.transport.get_extra_info("ssl_object") if request.transport else None)
     profile = _security_profile(request, settings, identity, session)
-    if len(desk.links()) >= settings.max_connections:
+    if len(office.links()) >= settings.max_connections:
         raise web.HTTPServiceUnavailable(text="too many connections\n")
     socket = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,),
@@ -127,13 +127,15 @@ async def _on_station(request: web.Request) -> web.StreamResponse:
         return socket
     transport = _WebSocketTransport(socket)
     certified_as = session.certificate.common_name if session and session.certificate else None
-    station = Station(identity, transport, desk, pki=request.app[api.PKI], certified_as=certified_as)
-    replaced = desk.attach(identity, station, remote=request.remote or "?", security_profile=profile, tls=session)
-    await _serve_station(desk, station, transport, replaced)
+    station = Station(identity, transport, office, pki=request.app[api.PKI], certified_as=certified_as)
+    replaced = office.attach(identity, station, remote=request.remote or "?", security_profile=profile, tls=session)
+    await _serve_station(office, station, transport, replaced)
     return socket
 
 
-async def _serve_station(desk: Desk, station: Station, transport: _WebSocketTransport, replaced: Link | None) -> None:
+async def _serve_station(
+    office: BackOffice, station: Station, transport: _WebSocketTransport, replaced: Link | None
+) -> None:
     closing = asyncio.create_task(replaced.close(WSCloseCode.POLICY_VIOLATION, "replaced")) if replaced else None
     why = "the connection broke"
     try:
@@ -141,7 +143,7 @@ async def _serve_station(desk: Desk, station: Station, transport: _WebSocketTran
     except LinkLost as lost:
         why = str(lost)
     finally:
-        desk.detach(station.identity, station, why)
+        office.detach(station.identity, station, why)
         await transport.close(WSCloseCode.GOING_AWAY, "the bench is done with this connection")
         if closing:
             await closing
@@ -153,7 +155,7 @@ def _security_profile(request: web.Request, settings: Settings, identity: str, s
         _log.warning("%s: refused, it came without TLS", identity)
         raise web.HTTPForbidden(text="stations come to the port for wss\n")
     if session is not None and session.certificate is not None:
-        _check_certificate(request.app[api.DESK], identity, session.certificate)
+        _check_certificate(request.app[api.BACK_OFFICE], identity, session.certificate)
         return 3
     given = _password(request, identity)
     wanted = settings.passwords.get(identity)
@@ -166,9 +168,9 @@ def _security_profile(request: web.Request, settings: Settings, identity: str, s
     return 2 if session else 1
 
 
-def _check_certificate(desk: Desk, identity: str, certificate: PeerCertificate) -> None:
+def _check_certificate(office: BackOffice, identity: str, certificate: PeerCertificate) -> None:
     """Whether a certificate of our authority is this station's; of a station that never booted, its boot will say."""
-    record = desk.station(identity)
+    record = office.station(identity)
     serial_number = record.serial_number if record else None
     if not certificate.organization:  # A00.FR.404
         problem = "names no organization"
@@ -250,11 +252,13 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 # The whole
 
 
-def build_app(settings: Settings, desk: Desk, feed: Feed, pki: BenchPki, files: FileSide | None) -> web.Application:
+def build_app(
+    settings: Settings, office: BackOffice, feed: Feed, pki: BenchPki, files: FileSide | None
+) -> web.Application:
     """What all ports have in common."""
     app = web.Application(middlewares=[_guard, api.errors_as_json], client_max_size=settings.max_frame_bytes * 2)
     app[api.SETTINGS] = settings
-    app[api.DESK] = desk
+    app[api.BACK_OFFICE] = office
     app[api.FEED] = feed
     app[api.PKI] = pki
     app[api.WSS] = {}
@@ -286,14 +290,14 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     pki = await asyncio.to_thread(BenchPki, state / "pki", settings.host)
     store = Store(settings.database, settings.limits)
     feed = Feed()
-    desk = Desk(store, feed, clock or SystemClock(), settings.behaviour)
+    office = BackOffice(store, feed, clock or SystemClock(), settings.behaviour)
     stack = contextlib.AsyncExitStack()
     try:
         files = None
         if settings.files is not None:
             tls = server_context(pki.server)
             files = await stack.enter_async_context(open_files(settings.files, tls, settings.host))
-        app = build_app(settings, desk, feed, pki, files)
+        app = build_app(settings, office, feed, pki, files)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
@@ -304,9 +308,9 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             app[api.WSS]["port"] = port = await _listen_for_tls(runner, settings, pki)
             if settings.security_profile >= 2:
                 ocpp_url = f"wss://{address(host, port)}/ocpp"
-        yield Running(desk, url, ocpp_url, pki, files)
+        yield Running(office, url, ocpp_url, pki, files)
     finally:
         feed.close()
-        await asyncio.gather(*(link.close(WSCloseCode.GOING_AWAY, "the bench ends") for link in desk.links()))
+        await asyncio.gather(*(link.close(WSCloseCode.GOING_AWAY, "the bench ends") for link in office.links()))
         await stack.aclose()
         store.close()

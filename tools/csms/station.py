@@ -2,8 +2,8 @@
 # mypy: disallow-untyped-decorators=False, disallow-subclassing-any=False
 """The handlers: one for every request that a station may send, in the order of the specification's blocks.
 
-A handler reads the request as it was on the wire (`self.request_payload`), tells the desk and returns the answer.
-What needs no decision is only acknowledged: the message log has it.
+A handler reads the request as it was on the wire (`self.request_payload`), updates the back office and returns the
+answer. What needs no decision is only acknowledged: the message log has it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ocpp.routing import after, on
 from ocpp.v201 import call_result
 from ocpp.v201.enums import Action
 
-from tools.csms.back_office import Desk
+from tools.csms.back_office import BackOffice
 from tools.csms.ca import BenchPki, CsrRefused
 from tools.csms.rpc import Answer, LinkLost, RequestError, RpcLink, Transport
 from tools.csms.store import Token
@@ -42,17 +42,17 @@ class Station(RpcLink):
         self,
         identity: str,
         transport: Transport,
-        desk: Desk,
+        office: BackOffice,
         *,
         pki: BenchPki | None = None,
         certified_as: str | None = None,
     ) -> None:
-        super().__init__(identity, transport, desk)
+        super().__init__(identity, transport, office)
         self._pki = pki
         self._certified_as = certified_as
         self._asked_for: set[str] = set()
         self._signed: dict[str, Any] | None = None
-        self._errands: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def request_payload(self) -> Mapping[str, Any]:
@@ -66,7 +66,7 @@ class Station(RpcLink):
         A station that never booted here is taken for accepted: it may have booted before this bench began. But if it
         came with a certificate, its BootNotification has to say first whether that is its own.
         """
-        record = self.desk.station(self.identity)
+        record = self.office.station(self.identity)
         if action == "BootNotification":
             return True
         if self._certified_as not in (None, record.serial_number if record else None):
@@ -86,7 +86,7 @@ class Station(RpcLink):
             serial_number = call.payload["chargingStation"].get("serialNumber")
             if serial_number != self._certified_as:  # B01.FR.11, B01.FR.12
                 text = f"its certificate is for {self._certified_as}, it says that it is {serial_number}"
-                self.desk.note(self.identity, f"InvalidChargingStationCertificate: {text}")
+                self.office.note(self.identity, f"InvalidChargingStationCertificate: {text}")
                 await self.close(_POLICY_VIOLATION, "another station's certificate")
                 return
         await super()._handle(call)
@@ -103,7 +103,7 @@ class Station(RpcLink):
             self._signed = self._sign(self.request_payload)
         except CsrRefused as refused:
             self._signed = None
-            self.desk.note(self.identity, f"signing request refused: {refused}")
+            self.office.note(self.identity, f"signing request refused: {refused}")
             return call_result.SignCertificate(
                 status="Rejected", status_info={"reason_code": "InvalidCSR", "additional_info": str(refused)}
             )
@@ -112,14 +112,14 @@ class Station(RpcLink):
     def _sign(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The CertificateSigned that follows; raises `CsrRefused` (A02.FR.12)."""
         kind = request.get("certificateType", "ChargingStationCertificate")
-        if self._pki is None or self.desk.behaviour.sign_certificate == "Rejected":
+        if self._pki is None or self.office.behaviour.sign_certificate == "Rejected":
             raise CsrRefused("the bench is set to sign nothing")
         if kind != "ChargingStationCertificate":
             raise CsrRefused(f"the bench has no authority for a {kind}")
-        record = self.desk.station(self.identity)
+        record = self.office.station(self.identity)
         serial_number = (record.serial_number if record else None) or self.identity
         chain = self._pki.sign(request["csr"], serial_number)
-        self.desk.note(self.identity, f"certificate for {serial_number} signed")
+        self.office.note(self.identity, f"certificate for {serial_number} signed")
         # A02.FR.14: of the type that was asked for.
         return {"certificateChain": chain, "certificateType": kind}
 
@@ -127,25 +127,25 @@ class Station(RpcLink):
     def send_certificate(self, **_: Any) -> None:
         """A02, step 9: not before the answer to the request has left."""
         signed, self._signed = self._signed, None
-        if signed is not None and self.desk.behaviour.sign_certificate != "Silent":
-            errand = asyncio.create_task(self._send_certificate(signed))
-            self._errands.add(errand)
-            errand.add_done_callback(self._errands.discard)
+        if signed is not None and self.office.behaviour.sign_certificate != "Silent":
+            task = asyncio.create_task(self._send_certificate(signed))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _send_certificate(self, signed: dict[str, Any]) -> None:
         try:
             await self.request("CertificateSigned", signed, timeout_s=_SIGNING_TIMEOUT_S)
         except (LinkLost, RequestError) as error:
-            self.desk.note(self.identity, f"the certificate was not taken: {error}")
+            self.office.note(self.identity, f"the certificate was not taken: {error}")
 
     # B. Provisioning
 
     @_handles(Action.boot_notification)
     def on_boot_notification(self, **_: Any) -> Any:
-        behaviour = self.desk.on_boot(self.identity, self.request_payload)
+        behaviour = self.office.on_boot(self.identity, self.request_payload)
         self._asked_for.clear()
         return call_result.BootNotification(
-            current_time=self.desk.now(), interval=behaviour.heartbeat_interval_s, status=behaviour.boot_status
+            current_time=self.office.now(), interval=behaviour.heartbeat_interval_s, status=behaviour.boot_status
         )
 
     @_handles(Action.notify_report)
@@ -159,7 +159,7 @@ class Station(RpcLink):
         return call_result.Authorize(id_token_info=self._id_token_info())
 
     def _id_token_info(self) -> dict[str, Any]:
-        token: Token = self.desk.authorize(self.request_payload["idToken"])
+        token: Token = self.office.authorize(self.request_payload["idToken"])
         info: dict[str, Any] = {"status": token.status}
         if token.group_id_token:
             info["group_id_token"] = {"id_token": token.group_id_token, "type": "Central"}
@@ -169,7 +169,7 @@ class Station(RpcLink):
 
     @_handles(Action.transaction_event)
     def on_transaction_event(self, **_: Any) -> Any:
-        self.desk.on_transaction_event(self.identity, self.request_payload)
+        self.office.on_transaction_event(self.identity, self.request_payload)
         if "idToken" in self.request_payload:
             # E01.FR.11 and .12: the token is checked again, as the station may have relied on old data.
             return call_result.TransactionEvent(id_token_info=self._id_token_info())
@@ -179,12 +179,12 @@ class Station(RpcLink):
 
     @_handles(Action.status_notification)
     def on_status_notification(self, **_: Any) -> Any:
-        self.desk.on_status(self.identity, self.request_payload)
+        self.office.on_status(self.identity, self.request_payload)
         return call_result.StatusNotification()
 
     @_handles(Action.heartbeat)
     def on_heartbeat(self, **_: Any) -> Any:
-        return call_result.Heartbeat(current_time=self.desk.now())
+        return call_result.Heartbeat(current_time=self.office.now())
 
     # H. Reservation
 
@@ -196,7 +196,7 @@ class Station(RpcLink):
 
     @_handles(Action.meter_values)
     def on_meter_values(self, **_: Any) -> Any:
-        self.desk.on_meter_values(self.identity, self.request_payload)
+        self.office.on_meter_values(self.identity, self.request_payload)
         return call_result.MeterValues()
 
     # K. Smart charging
@@ -226,7 +226,7 @@ class Station(RpcLink):
 
     @_handles(Action.firmware_status_notification)
     def on_firmware_status(self, **_: Any) -> Any:
-        self.desk.on_progress(self.identity, "firmware_status", self.request_payload["status"])
+        self.office.on_progress(self.identity, "firmware_status", self.request_payload["status"])
         return call_result.FirmwareStatusNotification()
 
     @_handles(Action.publish_firmware_status_notification)
@@ -247,7 +247,7 @@ class Station(RpcLink):
 
     @_handles(Action.log_status_notification)
     def on_log_status(self, **_: Any) -> Any:
-        self.desk.on_progress(self.identity, "log_status", self.request_payload["status"])
+        self.office.on_progress(self.identity, "log_status", self.request_payload["status"])
         return call_result.LogStatusNotification()
 
     @_handles(Action.notify_customer_information)
@@ -256,7 +256,7 @@ class Station(RpcLink):
 
     @_handles(Action.notify_event)
     def on_notify_event(self, **_: Any) -> Any:
-        self.desk.on_events(self.identity, self.request_payload)
+        self.office.on_events(self.identity, self.request_payload)
         return call_result.NotifyEvent()
 
     @_handles(Action.notify_monitoring_report)

@@ -21,7 +21,7 @@ from msgspec import Struct
 from firmware.clock import parse_utc
 from tools.csms.metering import Point, Reading, merge, readings
 
-__all__ = ["Ledger", "TransactionSummary", "Verdict"]
+__all__ = ["TransactionAudit", "TransactionSummary", "Verdict"]
 
 _MAX_POINTS = 4000
 _SHOWN_GAPS = 8
@@ -68,7 +68,7 @@ class TransactionSummary(Struct, frozen=True):
     soc_percent: float | None
 
 
-class Ledger:
+class TransactionAudit:
     """Adds events up."""
 
     def __init__(self, station: str, transaction_id: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from firmware.errors import StorageError
-from tools.csms.back_office import Desk
+from tools.csms.back_office import BackOffice
 from tools.csms.feed import Feed
 from tools.csms.settings import Behaviour
 from tools.csms.store import Limits, MessageRow, Store, Token
@@ -28,13 +28,13 @@ class _Link:
         """Nothing to close."""
 
 
-def _desk(path: Path, limits: Limits | None = None, **behaviour: Any) -> Desk:
-    return Desk(Store(path / "db", limits), Feed(), _Clock(), Behaviour(**behaviour))
+def _office(path: Path, limits: Limits | None = None, **behaviour: Any) -> BackOffice:
+    return BackOffice(Store(path / "db", limits), Feed(), _Clock(), Behaviour(**behaviour))
 
 
-def _joined(desk: Desk, station: str = "CP001") -> _Link:
+def _joined(office: BackOffice, station: str = "CP001") -> _Link:
     link = _Link()
-    desk.attach(station, link, remote="127.0.0.1", security_profile=1)
+    office.attach(station, link, remote="127.0.0.1", security_profile=1)
     return link
 
 
@@ -51,15 +51,15 @@ def _event(seq_no: int, kind: str = "Updated", wh: float = 0.0) -> dict[str, Any
 
 
 def test_a_restart_forgets_nothing_of_a_transaction(tmp_path: Path) -> None:
-    desk = _desk(tmp_path)
-    _joined(desk)
-    desk.on_transaction_event("CP001", _event(0, "Started", 100.0))
-    desk.on_transaction_event("CP001", _event(2, wh=150.0))
-    desk.on_transaction_event("CP001", _event(2, wh=150.0))
-    desk.on_transaction_event("CP001", _event(2, wh=151.0))
-    before = desk.transactions()
+    office = _office(tmp_path)
+    _joined(office)
+    office.on_transaction_event("CP001", _event(0, "Started", 100.0))
+    office.on_transaction_event("CP001", _event(2, wh=150.0))
+    office.on_transaction_event("CP001", _event(2, wh=150.0))
+    office.on_transaction_event("CP001", _event(2, wh=151.0))
+    before = office.transactions()
 
-    again = _desk(tmp_path)
+    again = _office(tmp_path)
     _joined(again)
     assert again.transactions() == before
     assert again.on_transaction_event("CP001", _event(2, wh=150.0)) is Verdict.REPEATED
@@ -73,26 +73,26 @@ def test_a_restart_forgets_nothing_of_a_transaction(tmp_path: Path) -> None:
 
 
 def test_an_event_that_is_not_kept_is_not_counted(tmp_path: Path) -> None:
-    desk = _desk(tmp_path)
-    _joined(desk)
-    desk.on_transaction_event("CP001", _event(0, "Started"))
+    office = _office(tmp_path)
+    _joined(office)
+    office.on_transaction_event("CP001", _event(0, "Started"))
     with pytest.raises(StorageError):
-        desk.on_transaction_event("CP001", _event(1) | {"seqNo": 2**70})
-    assert desk.on_transaction_event("CP001", _event(1)) is Verdict.NEW
-    (summary,) = desk.transactions()
+        office.on_transaction_event("CP001", _event(1) | {"seqNo": 2**70})
+    assert office.on_transaction_event("CP001", _event(1)) is Verdict.NEW
+    (summary,) = office.transactions()
     assert (summary.events, summary.seq_ok) == (2, True)
 
 
 def test_the_newer_connection_is_the_stations(tmp_path: Path) -> None:
-    desk = _desk(tmp_path)
-    older = _joined(desk)
+    office = _office(tmp_path)
+    older = _joined(office)
     newer = _Link()
-    assert desk.attach("CP001", newer, remote="127.0.0.1", security_profile=0) is older
-    desk.detach("CP001", older, "replaced")
-    record = desk.station("CP001")
+    assert office.attach("CP001", newer, remote="127.0.0.1", security_profile=0) is older
+    office.detach("CP001", older, "replaced")
+    record = office.station("CP001")
     assert record is not None
-    assert (record.connected, record.replaced, desk.link("CP001")) == (True, 1, newer)
-    desk.detach("CP001", newer, "gone")
+    assert (record.connected, record.replaced, office.link("CP001")) == (True, 1, newer)
+    office.detach("CP001", newer, "gone")
     assert not record.connected
 
 
@@ -107,35 +107,35 @@ def test_the_newer_connection_is_the_stations(tmp_path: Path) -> None:
     ],
 )
 def test_who_may_charge(tmp_path: Path, id_token: str, kind: str, accept_unknown: bool, status: str) -> None:
-    desk = _desk(tmp_path, accept_unknown=accept_unknown)
-    assert desk.authorize({"idToken": id_token, "type": kind}).status == status
+    office = _office(tmp_path, accept_unknown=accept_unknown)
+    assert office.authorize({"idToken": id_token, "type": kind}).status == status
 
 
 def test_groups_are_kept(tmp_path: Path) -> None:
-    desk = _desk(tmp_path)
-    desk.put_token(Token("aa", "ISO14443", "Accepted", "FLEET"))
-    assert desk.authorize({"idToken": "AA", "type": "ISO14443"}).group_id_token == "FLEET"
+    office = _office(tmp_path)
+    office.put_token(Token("aa", "ISO14443", "Accepted", "FLEET"))
+    assert office.authorize({"idToken": "AA", "type": "ISO14443"}).group_id_token == "FLEET"
 
 
 def test_status_comes_by_notify_event_too(tmp_path: Path) -> None:
-    desk = _desk(tmp_path)
-    _joined(desk)
+    office = _office(tmp_path)
+    _joined(office)
     component = {"name": "Connector", "evse": {"id": 2, "connectorId": 1}}
     event = {"component": component, "variable": {"name": "AvailabilityState"}, "actualValue": "Occupied"}
-    desk.on_events("CP001", {"eventData": [event | {"timestamp": "2026-11-23T12:00:00Z"}]})
-    record = desk.station("CP001")
+    office.on_events("CP001", {"eventData": [event | {"timestamp": "2026-11-23T12:00:00Z"}]})
+    record = office.station("CP001")
     assert record is not None
     assert [(at.evse, at.connector, at.status) for at in record.connectors] == [(2, 1, "Occupied")]
 
 
 def test_names_do_not_pile_up(tmp_path: Path) -> None:
-    desk = _desk(tmp_path, Limits(stations=3, transactions=2))
+    office = _office(tmp_path, Limits(stations=3, transactions=2))
     for number in range(10):
         station = f"CP{number}"
-        desk.detach(station, _joined(desk, station), "gone")
-        desk.on_transaction_event(station, _event(0, "Started"))
-    assert len(desk.stations()) == 3
-    assert [summary.station for summary in desk.transactions()] == ["CP9", "CP8"]
+        office.detach(station, _joined(office, station), "gone")
+        office.on_transaction_event(station, _event(0, "Started"))
+    assert len(office.stations()) == 3
+    assert [summary.station for summary in office.transactions()] == ["CP9", "CP8"]
 
 
 def test_long_texts_are_shortened_for_the_page() -> None:

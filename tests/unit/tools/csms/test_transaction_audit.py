@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.csms.transaction_audit import Ledger, Verdict
+from tools.csms.transaction_audit import TransactionAudit, Verdict
 
 
 def _event(seq_no: int, kind: str = "Updated", wh: float | None = None, **more: Any) -> dict[str, Any]:
@@ -37,11 +37,11 @@ def _session() -> list[dict[str, Any]]:
     ]
 
 
-def _told(events: list[dict[str, Any]]) -> Ledger:
-    ledger = Ledger("CP001", "t1")
+def _told(events: list[dict[str, Any]]) -> TransactionAudit:
+    audit = TransactionAudit("CP001", "t1")
     for event in events:
-        ledger.add(event)
-    return ledger
+        audit.add(event)
+    return audit
 
 
 def test_a_whole_session() -> None:
@@ -59,19 +59,19 @@ def test_numbers_may_begin_anywhere() -> None:
 
 
 def test_a_repetition_counts_nothing_twice_and_is_not_wrong() -> None:
-    ledger = _told(_session())
-    before = ledger.summary()
-    assert ledger.add(_session()[3]) is Verdict.REPEATED
-    assert ledger.add(_session()[6] | {"offline": True}) is Verdict.REPEATED
-    after = ledger.summary()
+    audit = _told(_session())
+    before = audit.summary()
+    assert audit.add(_session()[3]) is Verdict.REPEATED
+    assert audit.add(_session()[6] | {"offline": True}) is Verdict.REPEATED
+    after = audit.summary()
     assert (after.seq_ok, after.repeated, after.events) == (True, 2, before.events)
     assert after.energy_wh == before.energy_wh
 
 
 def test_a_conflict_is_wrong_and_the_first_content_stands() -> None:
-    ledger = _told(_session())
-    assert ledger.add(_event(6, "Ended", 9999.0)) is Verdict.CONFLICT
-    summary = ledger.summary()
+    audit = _told(_session())
+    assert audit.add(_event(6, "Ended", 9999.0)) is Verdict.CONFLICT
+    summary = audit.summary()
     assert (summary.seq_ok, summary.conflicts, summary.meter_stop_wh) == (False, 1, 1065.5)
 
 
@@ -112,23 +112,23 @@ def test_a_local_stop_needs_no_reason() -> None:
 
 
 def test_the_series_is_thinned_but_ends_where_the_session_ends() -> None:
-    ledger = Ledger("CP001", "t1")
+    audit = TransactionAudit("CP001", "t1")
     for number in range(1000):
-        ledger.add(_event(number, wh=float(number)))
-    series = ledger.series(limit=100)
+        audit.add(_event(number, wh=float(number)))
+    series = audit.series(limit=100)
     assert len(series) == 100
     assert series[-1].energy_wh == 999.0
 
 
 def test_peak_and_state_of_charge() -> None:
-    ledger = Ledger("CP001", "t1")
+    audit = TransactionAudit("CP001", "t1")
     for number, (watts, soc) in enumerate([(10_000, 40), (90_000, 41), (60_000, 45)]):
         samples = [
             {"value": watts, "measurand": "Power.Active.Import", "unitOfMeasure": {"unit": "W"}},
             {"value": soc, "measurand": "SoC", "location": "EV"},
         ]
         stamp = f"2026-11-23T12:00:0{number}Z"
-        ledger.add(_event(number, meterValue=[{"timestamp": stamp, "sampledValue": samples}]))
-    summary = ledger.summary()
+        audit.add(_event(number, meterValue=[{"timestamp": stamp, "sampledValue": samples}]))
+    summary = audit.summary()
     assert (summary.power_w, summary.max_power_w) == (60_000.0, 90_000.0)
     assert (summary.soc_start_percent, summary.soc_percent) == (40.0, 45.0)

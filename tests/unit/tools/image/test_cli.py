@@ -23,7 +23,7 @@ from tools.pki import Authority, Issued
 NEXT = "9.0.0"
 
 
-class Desk:
+class Workbench:
     """Keys, certificates and an image on the manufacturer's disk."""
 
     def __init__(self, folder: Path) -> None:
@@ -54,25 +54,25 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def bench(tmp_path: Path) -> Workbench:
+    return Workbench(tmp_path)
 
 
-def test_image_is_built_signed_and_verified(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    assert desk.build() == 0
+def test_image_is_built_signed_and_verified(bench: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.build() == 0
     capsys.readouterr()
-    assert desk.sign() == 0
+    assert bench.sign() == 0
     fields = json.loads(capsys.readouterr().out)
-    assert desk.verify() == 0
+    assert bench.verify() == 0
     assert NEXT in capsys.readouterr().out
-    _manifest, _embedded, digest = read(desk.image)
+    _manifest, _embedded, digest = read(bench.image)
     proof = Proof(fields["signingCertificate"].encode(), base64.b64decode(fields["signature"]))
     signing.verify_digest(signing.load_certificate(proof.certificate), proof.signature, digest)
 
 
-def test_image_holds_the_version_tree_and_nothing_else(desk: Desk) -> None:
-    desk.build()
-    manifest, _, _ = read(desk.image)
+def test_image_holds_the_version_tree_and_nothing_else(bench: Workbench) -> None:
+    bench.build()
+    manifest, _, _ = read(bench.image)
     paths = [entry.path for entry in manifest.files]
     assert {path.split("/")[0] for path in paths} == {"drivers", "firmware", "hal", "services"}
     assert {"firmware/version.py", "services/ocpp/__main__.py", "firmware/product/c7am-400-cc.toml"} <= set(paths)
@@ -81,11 +81,11 @@ def test_image_holds_the_version_tree_and_nothing_else(desk: Desk) -> None:
     assert (manifest.family, manifest.version) == ("OCPP_C7_STA", NEXT)
 
 
-def test_one_checkout_gives_one_image(desk: Desk) -> None:
-    desk.build()
-    first = desk.image.read_bytes()
-    desk.build()
-    assert desk.image.read_bytes() == first
+def test_one_checkout_gives_one_image(bench: Workbench) -> None:
+    bench.build()
+    first = bench.image.read_bytes()
+    bench.build()
+    assert bench.image.read_bytes() == first
     assert f'VERSION = "{NEXT}"'.encode() in first
 
 
@@ -94,26 +94,26 @@ def test_without_a_version_it_is_the_checkouts(tmp_path: Path) -> None:
     assert manifest.version == VERSION
 
 
-def test_signing_again_replaces_the_signature(desk: Desk) -> None:
-    desk.build()
-    desk.sign()
-    size = desk.image.stat().st_size
-    desk.sign()
-    assert abs(desk.image.stat().st_size - size) < 16
-    assert desk.verify() == 0
+def test_signing_again_replaces_the_signature(bench: Workbench) -> None:
+    bench.build()
+    bench.sign()
+    size = bench.image.stat().st_size
+    bench.sign()
+    assert abs(bench.image.stat().st_size - size) < 16
+    assert bench.verify() == 0
 
 
 @pytest.mark.parametrize("version", ["", "1.0", "1.0.0 beta", '"; import os'])
-def test_what_is_no_version(desk: Desk, capsys: pytest.CaptureFixture[str], version: str) -> None:
-    assert desk.build("--version", version) == 1
+def test_what_is_no_version(bench: Workbench, capsys: pytest.CaptureFixture[str], version: str) -> None:
+    assert bench.build("--version", version) == 1
     assert capsys.readouterr().err == f"baywatt image build: not a version: {version!r}\n"
-    assert not desk.image.exists()
+    assert not bench.image.exists()
 
 
-def test_folder_that_is_no_image(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    desk.image.mkdir()
-    assert desk.verify() == 1
-    assert capsys.readouterr().err == f"baywatt image verify: {desk.image}: Is a directory\n"
+def test_folder_that_is_no_image(bench: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.image.mkdir()
+    assert bench.verify() == 1
+    assert capsys.readouterr().err == f"baywatt image verify: {bench.image}: Is a directory\n"
 
 
 @pytest.mark.parametrize(
@@ -128,68 +128,68 @@ def test_folder_that_is_no_image(desk: Desk, capsys: pytest.CaptureFixture[str])
     ],
 )
 def test_what_a_station_would_not_take_is_not_verified(
-    desk: Desk, trouble: str, why: str, capsys: pytest.CaptureFixture[str]
+    bench: Workbench, trouble: str, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments: list[str] = []
-    desk.build(*(["--min-version", "1.0.0"] if trouble == "min_version" else []))
+    bench.build(*(["--min-version", "1.0.0"] if trouble == "min_version" else []))
     if trouble == "stranger":
-        desk.signer(Authority("stranger").firmware_signer())
+        bench.signer(Authority("stranger").firmware_signer())
     if trouble == "expired":
-        desk.signer(desk.manufacturer.firmware_signer(expired=True))
+        bench.signer(bench.manufacturer.firmware_signer(expired=True))
     if trouble != "unsigned":
-        desk.sign()
+        bench.sign()
     if trouble == "damaged":
-        data = bytearray(desk.image.read_bytes())
+        data = bytearray(bench.image.read_bytes())
         data[len(data) // 2] ^= 1
-        desk.image.write_bytes(data)
+        bench.image.write_bytes(data)
     if trouble == "older":
         arguments = ["--running", "10.0.0"]
     if trouble == "min_version":
         arguments = ["--running", "0.9.0"]
-    assert desk.verify(*arguments) == 1
+    assert bench.verify(*arguments) == 1
     told = capsys.readouterr().err
     assert told.startswith("baywatt image verify: ")
     assert why in told
 
 
-def test_key_of_another_certificate_does_not_sign(desk: Desk) -> None:
-    desk.build()
-    desk.key = desk.keep("other.key", desk.manufacturer.firmware_signer().key_pem)
-    assert desk.sign() == 1
+def test_key_of_another_certificate_does_not_sign(bench: Workbench) -> None:
+    bench.build()
+    bench.key = bench.keep("other.key", bench.manufacturer.firmware_signer().key_pem)
+    assert bench.sign() == 1
 
 
 @pytest.mark.parametrize(("kind", "why"), [("encrypted", "password"), ("junk", "not a private key")])
-def test_key_that_can_not_be_read(desk: Desk, capsys: pytest.CaptureFixture[str], kind: str, why: str) -> None:
-    desk.build()
+def test_key_that_can_not_be_read(bench: Workbench, capsys: pytest.CaptureFixture[str], kind: str, why: str) -> None:
+    bench.build()
     locked = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
     )
-    desk.key = desk.keep("locked.key", locked.decode() if kind == "encrypted" else "junk")
-    assert desk.sign() == 1
+    bench.key = bench.keep("locked.key", locked.decode() if kind == "encrypted" else "junk")
+    assert bench.sign() == 1
     told = capsys.readouterr().err
     assert told.startswith("baywatt image sign: ")
     assert why in told
     assert told.count("\n") == 1
 
 
-def test_folder_that_is_no_checkout(desk: Desk, tmp_path: Path) -> None:
-    assert desk.run("build", "--checkout", str(tmp_path)) == 1
+def test_folder_that_is_no_checkout(bench: Workbench, tmp_path: Path) -> None:
+    assert bench.run("build", "--checkout", str(tmp_path)) == 1
 
 
-def test_links_are_not_packed(desk: Desk, tmp_path: Path) -> None:
+def test_links_are_not_packed(bench: Workbench, tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     for folder in TOP_LEVEL:
         (checkout / folder).mkdir(parents=True)
         (checkout / folder / "__init__.py").touch()
     (checkout / "firmware" / "version.py").write_text('VERSION = "1.0.0"\n')
-    assert desk.run("build", "--checkout", str(checkout)) == 0
+    assert bench.run("build", "--checkout", str(checkout)) == 0
     (checkout / "firmware" / "secret.py").symlink_to(tmp_path / "signer.key")
-    assert desk.run("build", "--checkout", str(checkout)) == 1
+    assert bench.run("build", "--checkout", str(checkout)) == 1
 
 
-def test_checkout_without_a_room(desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_checkout_without_a_room(bench: Workbench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "firmware").mkdir()
     (tmp_path / "firmware" / "__init__.py").touch()
     (tmp_path / "firmware" / "version.py").write_text('VERSION = "1.0.0"\n')
-    assert desk.run("build", "--checkout", str(tmp_path)) == 1
+    assert bench.run("build", "--checkout", str(tmp_path)) == 1
     assert "no drivers/__init__.py" in capsys.readouterr().err
