@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An endpoint with TLS keeps every attempt, those that end in the handshake too."""
+"""An endpoint with TLS records every attempt, also one that ends in the handshake."""
 
 from __future__ import annotations
 
