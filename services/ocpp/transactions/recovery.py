@@ -67,6 +67,7 @@ class Recovery:
     # --- the HAL -----------------------------------------------------------------------------------
 
     def await_hal(self, now: float) -> None:
+        """Bound the wait for the HAL, if a transaction is open."""
         if any(evse.session.has_transaction for evse in self._evses.values()):
             self.hal_needed_by = now + _HAL_ABSENCE_S
 

@@ -10,7 +10,6 @@ import pytest
 
 from firmware.clock import parse_utc
 from firmware.contract import Fault
-from services.ocpp.metering import until_aligned
 from tests.support.station_bench import StationBench, set_variables
 
 CARD = "04A1B2C3D4E580"
@@ -138,28 +137,13 @@ def test_samples_taken_offline_are_lost_or_kept_as_configured(tmp_path: Path) ->
     assert parse_utc(kept[0]["meterValue"][0]["timestamp"]) <= stamp
 
 
-@pytest.mark.parametrize(
-    ("since_midnight", "interval", "wait"),
-    [
-        (0.0, 900, 900.0),
-        (1.0, 900, 899.0),
-        (899.5, 900, 0.5),
-        (86399.0, 900, 1.0),
-        (86000.0, 1000, 400.0),
-        (5.0, 86400, 86395.0),
-    ],
-)
-def test_alignment_restarts_at_midnight(since_midnight: float, interval: int, wait: float) -> None:
-    assert until_aligned(86400.0 * 20000 + since_midnight, interval) == pytest.approx(wait, abs=0.01)
-
-
 def test_values_for_idle_times_alone(tmp_path: Path) -> None:
     settings = {("AlignedDataCtrlr", "Interval"): "10", ("AlignedDataCtrlr", "SendDuringIdle"): "true"}
     bench = StationBench(tmp_path, product_name="full", variables=settings)
     bench.up()
     bench.advance(11)
     assert len(bench.sent("MeterValues")) == 2
-    bench.card("04A1B2C3D4E580", 1)
+    bench.card(CARD, 1)
     before = len(bench.requests)
     bench.advance(25)
     assert not [name for name, _ in bench.requests[before:] if name == "MeterValues"]  # J01.FR.20

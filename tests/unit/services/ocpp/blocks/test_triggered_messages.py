@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,17 +52,3 @@ def test_a_scheduled_change_is_cancelled(bench: StationBench) -> None:
     bench.call("ChangeAvailability", {"operationalStatus": "Operative"})
     reported = {report["evseId"]: report["connectorStatus"] for report in bench.sent("StatusNotification")}
     assert reported == {1: "Occupied", 2: "Available"}
-
-
-def test_the_ended_event_has_the_values_of_the_start_that_the_started_event_lacked(tmp_path: Path) -> None:
-    bench = StationBench(tmp_path, variables={("SampledDataCtrlr", "TxStartedMeasurands"): ""})
-    bench.up()
-    bench.plug(1)
-    bench.card(evse=1)
-    bench.energy_on(1)
-    assert not any("meterValue" in event for event in bench.events)
-    bench.deliver(1, 500.0)
-    bench.card(evse=1)
-    bench.energy_off(1)
-    values = [(v["sampledValue"][0]["context"], v["sampledValue"][0]["value"]) for v in bench.events[-1]["meterValue"]]
-    assert values == [("Transaction.Begin", 1000.0), ("Transaction.End", 1500.0)]  # E06.FR.11

@@ -171,6 +171,20 @@ def test_a_register_that_fell_stays_at_the_last_reported_value(tmp_path: Path) -
 # --- values for the Ended event --------------------------------------------------------------------------------------
 
 
+def test_the_ended_event_has_the_values_of_the_start_that_the_started_event_lacked(tmp_path: Path) -> None:
+    bench = StationBench(tmp_path, variables={("SampledDataCtrlr", "TxStartedMeasurands"): ""})
+    bench.up()
+    bench.plug(1)
+    bench.card(evse=1)
+    bench.energy_on(1)
+    assert not any("meterValue" in event for event in bench.events)
+    bench.deliver(1, 500.0)
+    bench.card(evse=1)
+    bench.energy_off(1)
+    values = [(v["sampledValue"][0]["context"], v["sampledValue"][0]["value"]) for v in bench.events[-1]["meterValue"]]
+    assert values == [("Transaction.Begin", 1000.0), ("Transaction.End", 1500.0)]  # E06.FR.11
+
+
 def test_values_are_sampled_for_the_end(tmp_path: Path) -> None:
     bench = StationBench(tmp_path, variables={("SampledDataCtrlr", "TxEndedInterval"): "10"})
     bench.up()
