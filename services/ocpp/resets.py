@@ -67,7 +67,7 @@ class Resets:
         if "evseId" in request and request["evseId"] != 0:
             return self._reset_evse(request["evseId"], request["type"])
         if not self.context.hal.present:
-            return {"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}}  # B11.FR.06
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}}  # B11.FR.06, B12.FR.10
         if request["type"] == "OnIdle":
             return self._reset_on_idle(now)
         if self._reset is None or self._reset.waits_for_idle:  # a repeated request does not delay the reset

@@ -18,7 +18,9 @@ __all__ = ["DATA", "extract"]
 DATA = Path(__file__).with_name("requirements.json")
 _ROW = re.compile(r"<tr>(.*?)</tr>", re.DOTALL)
 _CELL = re.compile(r"<t[dh][^>]*>(.*?)</t[dh]>", re.DOTALL)
-_ID = re.compile(r"([A-P]\d\d)\.FR\.\d+$")
+_ID = re.compile(r"(([A-P]\d\d)\.FR\.\d+)(?: \(new\))?$")
+_ERRATUM = re.compile(r"(New|Added|Changed|Old|Delete)\b")
+_CSMS = ("the csms", "csms", "authorizationresponse", "the cso")
 _LEVELS = ("SHALL", "MUST", "RECOMMENDED", "SHOULD", "MAY")
 _LEVEL_OF = {"MUST": "SHALL", "RECOMMENDED": "SHOULD"}
 
@@ -29,32 +31,30 @@ def extract(*texts: str) -> dict[str, dict[str, dict[str, str]]]:
     for text in texts:
         for row in _ROW.findall(text):
             cells = [_plain(cell) for cell in _CELL.findall(row)]
-            if cells and cells[0] in ("New text", "Old text", "New", "Old", "Delete", "New requirement"):
-                kind, cells = cells[0], cells[1:]
-                if kind in ("Old text", "Old"):
-                    continue
-                if cells and (kind == "Delete" or "<Requirement removed>" in cells):
-                    found.get(cells[0][:3], {}).pop(cells[0], None)
-                    continue
+            erratum = _ERRATUM.match(cells[0]) if cells else None
+            if erratum:
+                cells = cells[1:]
             match = _ID.match(cells[0]) if cells else None
-            if match:
-                found.setdefault(match[1], {})[cells[0]] = _facts(cells)
+            if match is None or (erratum and erratum[1] == "Old"):
+                continue
+            if (erratum and erratum[1] == "Delete") or "<Requirement removed>" in cells:
+                found.get(match[2], {}).pop(match[1], None)
+            else:
+                found.setdefault(match[2], {})[match[1]] = _facts(cells)
     return {use_case: dict(sorted(rows.items())) for use_case, rows in sorted(found.items())}
 
 
 def _facts(cells: list[str]) -> dict[str, str]:
-    definition = next((cell for cell in cells[1:] if _level(cell)), "")
-    subject = definition.lower()
-    csms = subject.startswith(("the csms", "csms", "authorizationresponse", "the cso"))
-    return {"duty": "CSMS" if csms else "station", "level": _level(definition) or "SHALL"}
+    definition = next((cell for cell in cells[1:] if _level(cell)[1]), "")
+    place, level = _level(definition)
+    subject = definition[:place].lower().rstrip()
+    csms = subject.startswith(_CSMS) or subject.endswith(", the csms")
+    return {"duty": "CSMS" if csms else "station", "level": _LEVEL_OF.get(level, level) or "SHALL"}
 
 
-def _level(text: str) -> str | None:
-    placed = [(text.find(level), level) for level in _LEVELS if level in text]
-    if not placed:
-        return None
-    level = min(placed)[1]
-    return _LEVEL_OF.get(level, level)
+def _level(text: str) -> tuple[int, str]:
+    """The first word that says how binding it is, and where it is; -1 and "" if there is none."""
+    return min(((text.find(level), level) for level in _LEVELS if level in text), default=(-1, ""))
 
 
 def _plain(cell: str) -> str:

@@ -45,9 +45,13 @@ def test_reset_of_one_evse(bench: StationBench, kind: str) -> None:
     assert not bench.rebooting
 
 
-def test_reset_without_the_hal(bench: StationBench) -> None:
+@pytest.mark.parametrize("charging", [False, True])
+def test_reset_without_the_hal(bench: StationBench, charging: bool) -> None:
+    if charging:
+        charge(bench, 1)
     bench.hal_down()
-    assert bench.call("Reset", {"type": "Immediate"})["status"] == "Rejected"  # B11.FR.06
+    assert bench.call("Reset", {"type": "Immediate"})["status"] == "Rejected"  # B11.FR.06, B12.FR.10
+    assert bench.rebooting is False
 
 
 def test_reset_on_idle_waits_for_both_transactions(bench: StationBench) -> None:
