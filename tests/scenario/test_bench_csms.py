@@ -308,7 +308,7 @@ async def test_broken_frames_are_answered_and_shown(bench: CsmsBench) -> None:
         deep: Any = {"vendorId": "x"}
         for _ in range(600):
             deep = {"vendorId": "x", "more": deep}
-        await station.request("Heartbeat", {"customData": deep})
+        assert isinstance(await station.request("Heartbeat", {"customData": deep}), Result)
         await station.socket.send('[3,"never asked",{}]')
         await station.ask("Heartbeat", {})
         assert (await bench.get("api/stations/CP001"))["malformed"] == 3

@@ -30,9 +30,8 @@ from firmware.errors import StorageError
 from tools.csms.back_office import BackOffice
 from tools.csms.ca import BenchPki
 from tools.csms.feed import Feed
-from tools.csms.rpc import Answer, BadAnswer, Busy, LinkLost, NoAnswer
+from tools.csms.rpc import Answer, BadAnswer, Busy, LinkLost, NoAnswer, RpcLink
 from tools.csms.settings import Behaviour, Settings
-from tools.csms.station import Station
 from tools.csms.store import MessageRow, Token
 from tools.csms.views import shortened
 from tools.ocppj import schemas
@@ -168,14 +167,14 @@ async def _station(request: web.Request) -> web.Response:
 
 async def _call(request: web.Request) -> web.Response:
     asked = await _body(request, CallRequest)
-    station = _connected(request.app[BACK_OFFICE], request.match_info["station"], raw=asked.raw)
+    link = _connected(request.app[BACK_OFFICE], request.match_info["station"], raw=asked.raw)
     if not asked.raw:
         _check_call(asked)
     timeout_s = asked.timeout_s or request.app[SETTINGS].call_timeout_s
     if not 0 < timeout_s <= _MAX_TIMEOUT_S:
         raise ApiError(400, "malformed", f"timeout_s is above 0 and at most {_MAX_TIMEOUT_S:g}")
     try:
-        answer = await station.request(asked.action, asked.payload, timeout_s=timeout_s)
+        answer = await link.request(asked.action, asked.payload, timeout_s=timeout_s)
     except NoAnswer as error:
         raise ApiError(504, "no_answer", str(error)) from None
     except Busy as error:
@@ -187,10 +186,10 @@ async def _call(request: web.Request) -> web.Response:
     return as_json(_answered(asked.action, answer))
 
 
-def _connected(office: BackOffice, station: str, *, raw: bool) -> Station:
+def _connected(office: BackOffice, station: str, *, raw: bool) -> RpcLink:
     record = _described(office, station)
     link = office.link(station)
-    if not isinstance(link, Station):
+    if not isinstance(link, RpcLink):
         raise ApiError(409, "not_connected", f"{station} is not connected")
     if record["registration"] == "Rejected" and not raw:
         # B03.FR.03; `raw` is how an engineer breaks the rule on purpose.

@@ -1,27 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-# The `ocpp` package has no types; what is taken from it is named here and in station.py only.
-# mypy: disallow-subclassing-any=False
-"""One connection to a station: frames in, answers out, one request of ours at a time.
+"""One connection to a station, frame by frame: checks and logs what comes in, and sends requests one at a time.
 
-The routing to handlers is that of `ocpp.v201.ChargePoint`. Its reader and its `call` are replaced, because they drop
-broken frames without an answer, hide CALLERRORs, log passwords, and can't send what the schema forbids, which
-is what a bench is for. Requests are handled in the order in which they come.
+An `RpcLink` is the connection of the `ocpp` package's `ChargePoint`: `recv` hands it the requests that its handlers
+are to answer, `send` takes the answers. Everything else stays on this side, because the library drops broken frames
+without an answer, hides CALLERRORs, and can't send what the schema forbids, which is what a bench is for. Requests
+are handled in the order in which they arrive.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 import uuid
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ocpp.exceptions import OCPPError
-from ocpp.messages import Call as LibraryCall
-from ocpp.v201 import ChargePoint
-
 from firmware.errors import BaywattError
+from tools.csms.admission import Admission
 from tools.csms.back_office import BackOffice
 from tools.ocppj import schemas
 from tools.ocppj.frames import BadFrame, Call, Error, Result, decode, encode
@@ -29,14 +24,9 @@ from tools.ocppj.schemas import SchemaProblem
 
 __all__ = ["Answer", "BadAnswer", "Busy", "LinkLost", "NoAnswer", "RequestError", "RpcLink", "Transport"]
 
-_log = logging.getLogger(__name__)
 _MAX_WAITING = 16
 _MAX_PROBLEM = 300
-
-# The library logs whole payloads, passwords among them; the back office's journal is the log of messages.
-_silent = logging.getLogger("tools.csms.silent")
-_silent.addHandler(logging.NullHandler())
-_silent.propagate = False
+_POLICY_VIOLATION = 1008
 
 
 class LinkLost(BaywattError):
@@ -89,45 +79,56 @@ class _Waiting:
     answer: asyncio.Future[Answer]
 
 
-class RpcLink(ChargePoint):
-    """The connection; handlers are added by the subclass."""
+class RpcLink:
+    """The connection; `admission` decides which requests reach the handlers."""
 
-    def __init__(self, identity: str, transport: Transport, office: BackOffice) -> None:
-        super().__init__(identity, transport, logger=_silent)
+    def __init__(self, identity: str, transport: Transport, office: BackOffice, admission: Admission) -> None:
         self.identity = identity
         self.office = office
+        self.admission = admission
+        self.handling: Call | None = None
+        """The request that the handlers are answering, as it was on the wire."""
         self._transport = transport
         self._turn = asyncio.Lock()
         self._queued = 0
         self._waiting: _Waiting | None = None
-        self._handling: Call | None = None
 
     async def close(self, code: int, reason: str) -> None:
         await self._transport.close(code, reason)
 
     # Requests of the station
 
-    async def start(self) -> None:
-        """Reads until the connection ends. Raises `LinkLost`."""
+    async def recv(self) -> str:
+        """The next request for the handlers; all other frames are dealt with here. Raises `LinkLost`."""
+        self.handling = None
         try:
-            while True:
-                await self.route_message(await self._transport.recv())
+            while self.handling is None:
+                await self._take(await self._transport.recv())
         except LinkLost as lost:
             if self._waiting and not self._waiting.answer.done():
                 self._waiting.answer.set_exception(LinkLost(f"the connection was lost before the answer: {lost}"))
             raise
+        # Without its payload: handlers read `handling`, and the library's conversion of names fails on deep payloads.
+        return encode(Call(self.handling.message_id, self.handling.action, {}))
 
-    async def route_message(self, raw_msg: str) -> None:
-        """One frame of the station."""
+    async def send(self, message: str) -> None:
+        """The answer of a handler, or the CALLERROR for one that raised. Raises `LinkLost`."""
+        kind = "error" if message.startswith("[4,") else "result"
+        call = self.handling
+        self._log_sent(kind, message, call.action if call else None, call.message_id if call else None)
+        await self._transport.send(message)
+
+    async def _take(self, text: str) -> None:
+        """One frame of the station; `handling` is set if it is a request for the handlers."""
         try:
-            frame = decode(raw_msg)
+            frame = decode(text)
         except BadFrame as bad:
-            await self._on_bad_frame(raw_msg, bad)
+            await self._on_bad_frame(text, bad)
             return
         if isinstance(frame, Call):
-            await self._on_call(raw_msg, frame)
+            await self._on_call(text, frame)
         else:
-            self._on_answer(raw_msg, frame)
+            self._on_answer(text, frame)
 
     async def _on_bad_frame(self, text: str, bad: BadFrame) -> None:
         problem = f"{bad.code}: {bad.detail}"
@@ -140,49 +141,36 @@ class RpcLink(ChargePoint):
     async def _on_call(self, text: str, call: Call) -> None:
         known = call.action in schemas.STATION_ACTIONS
         problem = schemas.check(call.action, "Request", call.payload) if known else None
-        told = _text(problem) if problem else None if known else "a station does not send this action"
+        trouble = _text(problem) if problem else None if known else "a station does not send this action"
         self.office.journal(
-            self.identity, "in", "call", text=text, action=call.action, message_id=call.message_id, problem=told
+            self.identity,
+            "in",
+            "call",
+            text=text,
+            action=call.action,
+            message_id=call.message_id,
+            problem=trouble,
         )
         if not known:
             code = "NotSupported" if call.action in schemas.CSMS_ACTIONS else "NotImplemented"
-            await self._refuse(call.message_id, code, f"{call.action[:60]}: {told}", call.action)
-        elif not self.may_send(call.action):
+            await self._refuse(call.message_id, code, f"{call.action[:60]}: {trouble}", call.action)
+        elif not self.admission.may_send(call.action):
             # B01.FR.10, B02.FR.09, B03.FR.07
             await self._refuse(call.message_id, "SecurityError", "the station is not accepted", call.action)
         elif problem:
             await self._refuse(call.message_id, problem.code, _text(problem), call.action)
+        elif wrong := self.admission.wrong_certificate(call):
+            self.office.note(self.identity, f"InvalidChargingStationCertificate: {wrong}")
+            await self.close(_POLICY_VIOLATION, "another station's certificate")
         else:
-            await self._handle(call)
-
-    def may_send(self, action: str) -> bool:
-        """Whether the station may send this now."""
-        raise NotImplementedError
-
-    async def _handle(self, call: Call) -> None:
-        self._handling = call
-        try:
-            await self._handle_call(LibraryCall(call.message_id, call.action, call.payload))
-        except OCPPError as error:
-            await self._refuse(call.message_id, str(error.code), str(error.description), call.action)
-        except RecursionError:
-            await self._refuse(call.message_id, "FormatViolation", "nested too deep", call.action)
-        finally:
-            self._handling = None
-
-    async def _send(self, message: str) -> None:
-        # The library's way out: answers of handlers, and CALLERRORs for those that raised.
-        kind = "error" if message.startswith("[4,") else "result"
-        call = self._handling
-        self._show_sent(kind, message, call.action if call else None, call.message_id if call else None)
-        await self._transport.send(message)
+            self.handling = call
 
     async def _refuse(self, message_id: str, code: str, detail: str, action: str | None = None) -> None:
         text = encode(Error(message_id, code, detail, {}))
-        self._show_sent("error", text, action, message_id)
+        self._log_sent("error", text, action, message_id)
         await self._transport.send(text)
 
-    def _show_sent(self, kind: str, text: str, action: str | None, message_id: str | None) -> None:
+    def _log_sent(self, kind: str, text: str, action: str | None, message_id: str | None) -> None:
         self.office.journal(self.identity, "out", kind, text=text, action=action, message_id=message_id)
 
     # Requests to the station
@@ -195,6 +183,8 @@ class RpcLink(ChargePoint):
         if self._queued >= _MAX_WAITING:
             raise Busy(f"{_MAX_WAITING} requests wait for {self.identity} already")
         self._queued += 1
+        # Before it is sent: a quick station's report may arrive before its answer has been handled.
+        self.admission.requested(action, payload)
         try:
             async with self._turn, asyncio.timeout(timeout_s):
                 return await self._exchange(Call(str(uuid.uuid4()), action, payload))
@@ -208,7 +198,7 @@ class RpcLink(ChargePoint):
         self._waiting = _Waiting(call.message_id, call.action, time.monotonic(), answer)
         try:
             text = encode(call)
-            self._show_sent("call", text, call.action, call.message_id)
+            self._log_sent("call", text, call.action, call.message_id)
             await self._transport.send(text)
             return await answer
         finally:

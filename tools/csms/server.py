@@ -28,11 +28,12 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from firmware.clock import Clock, SystemClock
 from tools.csms import api, file_api
+from tools.csms.admission import Admission
 from tools.csms.back_office import BackOffice, Link
 from tools.csms.ca import BenchPki
 from tools.csms.feed import Feed
 from tools.csms.files import FileSide, open_files
-from tools.csms.rpc import LinkLost
+from tools.csms.rpc import LinkLost, RpcLink
 from tools.csms.settings import Settings, address
 from tools.csms.station import Station
 from tools.csms.store import Store
@@ -127,24 +128,22 @@ async def _on_station(request: web.Request) -> web.StreamResponse:
         return socket
     transport = _WebSocketTransport(socket)
     certified_as = session.certificate.common_name if session and session.certificate else None
-    station = Station(identity, transport, office, pki=request.app[api.PKI], certified_as=certified_as)
-    replaced = office.attach(identity, station, remote=request.remote or "?", security_profile=profile, tls=session)
-    await _serve_station(office, station, transport, replaced)
+    link = RpcLink(identity, transport, office, Admission(identity, office, certified_as))
+    replaced = office.attach(identity, link, remote=request.remote or "?", security_profile=profile, tls=session)
+    await _serve_station(link, request.app[api.PKI], replaced)
     return socket
 
 
-async def _serve_station(
-    office: BackOffice, station: Station, transport: _WebSocketTransport, replaced: Link | None
-) -> None:
+async def _serve_station(link: RpcLink, pki: BenchPki, replaced: Link | None) -> None:
     closing = asyncio.create_task(replaced.close(WSCloseCode.POLICY_VIOLATION, "replaced")) if replaced else None
     why = "the connection broke"
     try:
-        await station.start()
+        await Station(link, pki).start()
     except LinkLost as lost:
         why = str(lost)
     finally:
-        office.detach(station.identity, station, why)
-        await transport.close(WSCloseCode.GOING_AWAY, "the bench is done with this connection")
+        link.office.detach(link.identity, link, why)
+        await link.close(WSCloseCode.GOING_AWAY, "the bench is done with this connection")
         if closing:
             await closing
 

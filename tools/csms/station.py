@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# mypy: disallow-untyped-decorators=False, disallow-subclassing-any=False
+# mypy: disallow-subclassing-any=False
 """The handlers: one for every request that a station may send, in the order of the specification's blocks.
 
 A handler reads the request as it was on the wire (`self.request_payload`), updates the back office and returns the
@@ -9,87 +9,58 @@ answer. What needs no decision is only acknowledged: the message log has it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from ocpp.routing import after, on
-from ocpp.v201 import call_result
+from ocpp.v201 import ChargePoint, call_result
 from ocpp.v201.enums import Action
 
-from tools.csms.back_office import BackOffice
 from tools.csms.ca import BenchPki, CsrRefused
-from tools.csms.rpc import Answer, LinkLost, RequestError, RpcLink, Transport
+from tools.csms.rpc import LinkLost, RequestError, RpcLink
 from tools.csms.store import Token
-from tools.ocppj.frames import Call
 
 __all__ = ["Station"]
 
-# Reports that GetBaseReport and GetReport ask for (B02.FR.09).
-_REPORTING = {"GetBaseReport": "NotifyReport", "GetReport": "NotifyReport"}
 _SIGNING_TIMEOUT_S = 30.0
-_POLICY_VIOLATION = 1008
+# The library logs whole payloads, passwords among them; the back office keeps the log of messages.
+_SILENT = logging.getLogger("tools.csms.library")
+_SILENT.setLevel(logging.CRITICAL + 1)
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
-def _handles(action: Action) -> Any:
-    # The request has been checked against its schema before, and faster.
-    return on(action, skip_schema_validation=True)
+# The `ocpp` package has no types: these two say what its decorators do.
 
 
-class Station(RpcLink):
-    """A station's connection with all its handlers. `certified_as` is the common name of its certificate."""
+def _handles(action: Action) -> Callable[[_Handler], _Handler]:
+    # The link has checked the request against its schema, and faster.
+    decorator: Callable[[_Handler], _Handler] = on(action, skip_schema_validation=True)
+    return decorator
 
-    def __init__(
-        self,
-        identity: str,
-        transport: Transport,
-        office: BackOffice,
-        *,
-        pki: BenchPki | None = None,
-        certified_as: str | None = None,
-    ) -> None:
-        super().__init__(identity, transport, office)
+
+def _follows(action: Action) -> Callable[[_Handler], _Handler]:
+    decorator: Callable[[_Handler], _Handler] = after(action)
+    return decorator
+
+
+class Station(ChargePoint):
+    """The handlers of one connection; `start` reads requests from the link until it raises `LinkLost`."""
+
+    def __init__(self, link: RpcLink, pki: BenchPki | None = None) -> None:
+        super().__init__(link.identity, link, logger=_SILENT)
+        self._link = link
+        self._office = link.office
         self._pki = pki
-        self._certified_as = certified_as
-        self._asked_for: set[str] = set()
         self._signed: dict[str, Any] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def request_payload(self) -> Mapping[str, Any]:
         """The request that is being handled; only to be read inside a handler."""
-        assert self._handling is not None
-        return self._handling.payload
-
-    def may_send(self, action: str) -> bool:
-        """While Pending a station sends what it was asked for, while Rejected nothing (B01.FR.10, B03.FR.07).
-
-        A station that never booted here is taken for accepted: it may have booted before this bench began. But if it
-        came with a certificate, its BootNotification has to say first whether that is its own.
-        """
-        record = self.office.station(self.identity)
-        if action == "BootNotification":
-            return True
-        if self._certified_as not in (None, record.serial_number if record else None):
-            return False
-        registration = record.registration if record else None
-        return registration in (None, "Accepted") or (registration == "Pending" and action in self._asked_for)
-
-    async def request(self, action: str, payload: dict[str, Any], *, timeout_s: float) -> Answer:
-        # Before the answer, as a quick station's report may overtake our reading of it.
-        asked = payload.get("requestedMessage") if action == "TriggerMessage" else _REPORTING.get(action)
-        if isinstance(asked, str):
-            self._asked_for.add(asked)
-        return await super().request(action, payload, timeout_s=timeout_s)
-
-    async def _handle(self, call: Call) -> None:
-        if call.action == "BootNotification" and self._certified_as is not None:
-            serial_number = call.payload["chargingStation"].get("serialNumber")
-            if serial_number != self._certified_as:  # B01.FR.11, B01.FR.12
-                text = f"its certificate is for {self._certified_as}, it says that it is {serial_number}"
-                self.office.note(self.identity, f"InvalidChargingStationCertificate: {text}")
-                await self.close(_POLICY_VIOLATION, "another station's certificate")
-                return
-        await super()._handle(call)
+        assert self._link.handling is not None
+        return self._link.handling.payload
 
     # A. Security
 
@@ -103,7 +74,7 @@ class Station(RpcLink):
             self._signed = self._sign(self.request_payload)
         except CsrRefused as refused:
             self._signed = None
-            self.office.note(self.identity, f"signing request refused: {refused}")
+            self._office.note(self._link.identity, f"signing request refused: {refused}")
             return call_result.SignCertificate(
                 status="Rejected", status_info={"reason_code": "InvalidCSR", "additional_info": str(refused)}
             )
@@ -112,40 +83,40 @@ class Station(RpcLink):
     def _sign(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The CertificateSigned that follows; raises `CsrRefused` (A02.FR.12)."""
         kind = request.get("certificateType", "ChargingStationCertificate")
-        if self._pki is None or self.office.behaviour.sign_certificate == "Rejected":
+        if self._pki is None or self._office.behaviour.sign_certificate == "Rejected":
             raise CsrRefused("the bench is set to sign nothing")
         if kind != "ChargingStationCertificate":
             raise CsrRefused(f"the bench has no authority for a {kind}")
-        record = self.office.station(self.identity)
-        serial_number = (record.serial_number if record else None) or self.identity
+        record = self._office.station(self._link.identity)
+        serial_number = (record.serial_number if record else None) or self._link.identity
         chain = self._pki.sign(request["csr"], serial_number)
-        self.office.note(self.identity, f"certificate for {serial_number} signed")
+        self._office.note(self._link.identity, f"certificate for {serial_number} signed")
         # A02.FR.14: of the type that was asked for.
         return {"certificateChain": chain, "certificateType": kind}
 
-    @after(Action.sign_certificate)
+    @_follows(Action.sign_certificate)
     def send_certificate(self, **_: Any) -> None:
         """A02, step 9: not before the answer to the request has left."""
         signed, self._signed = self._signed, None
-        if signed is not None and self.office.behaviour.sign_certificate != "Silent":
+        if signed is not None and self._office.behaviour.sign_certificate != "Silent":
             task = asyncio.create_task(self._send_certificate(signed))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _send_certificate(self, signed: dict[str, Any]) -> None:
         try:
-            await self.request("CertificateSigned", signed, timeout_s=_SIGNING_TIMEOUT_S)
+            await self._link.request("CertificateSigned", signed, timeout_s=_SIGNING_TIMEOUT_S)
         except (LinkLost, RequestError) as error:
-            self.office.note(self.identity, f"the certificate was not taken: {error}")
+            self._office.note(self._link.identity, f"the certificate was not taken: {error}")
 
     # B. Provisioning
 
     @_handles(Action.boot_notification)
     def on_boot_notification(self, **_: Any) -> Any:
-        behaviour = self.office.on_boot(self.identity, self.request_payload)
-        self._asked_for.clear()
+        behaviour = self._office.on_boot(self._link.identity, self.request_payload)
+        self._link.admission.booted()
         return call_result.BootNotification(
-            current_time=self.office.now(), interval=behaviour.heartbeat_interval_s, status=behaviour.boot_status
+            current_time=self._office.now(), interval=behaviour.heartbeat_interval_s, status=behaviour.boot_status
         )
 
     @_handles(Action.notify_report)
@@ -159,7 +130,7 @@ class Station(RpcLink):
         return call_result.Authorize(id_token_info=self._id_token_info())
 
     def _id_token_info(self) -> dict[str, Any]:
-        token: Token = self.office.authorize(self.request_payload["idToken"])
+        token: Token = self._office.authorize(self.request_payload["idToken"])
         info: dict[str, Any] = {"status": token.status}
         if token.group_id_token:
             info["group_id_token"] = {"id_token": token.group_id_token, "type": "Central"}
@@ -169,7 +140,7 @@ class Station(RpcLink):
 
     @_handles(Action.transaction_event)
     def on_transaction_event(self, **_: Any) -> Any:
-        self.office.on_transaction_event(self.identity, self.request_payload)
+        self._office.on_transaction_event(self._link.identity, self.request_payload)
         if "idToken" in self.request_payload:
             # E01.FR.11 and .12: the token is checked again, as the station may have relied on old data.
             return call_result.TransactionEvent(id_token_info=self._id_token_info())
@@ -179,12 +150,12 @@ class Station(RpcLink):
 
     @_handles(Action.status_notification)
     def on_status_notification(self, **_: Any) -> Any:
-        self.office.on_status(self.identity, self.request_payload)
+        self._office.on_status(self._link.identity, self.request_payload)
         return call_result.StatusNotification()
 
     @_handles(Action.heartbeat)
     def on_heartbeat(self, **_: Any) -> Any:
-        return call_result.Heartbeat(current_time=self.office.now())
+        return call_result.Heartbeat(current_time=self._office.now())
 
     # H. Reservation
 
@@ -196,7 +167,7 @@ class Station(RpcLink):
 
     @_handles(Action.meter_values)
     def on_meter_values(self, **_: Any) -> Any:
-        self.office.on_meter_values(self.identity, self.request_payload)
+        self._office.on_meter_values(self._link.identity, self.request_payload)
         return call_result.MeterValues()
 
     # K. Smart charging
@@ -226,7 +197,7 @@ class Station(RpcLink):
 
     @_handles(Action.firmware_status_notification)
     def on_firmware_status(self, **_: Any) -> Any:
-        self.office.on_progress(self.identity, "firmware_status", self.request_payload["status"])
+        self._office.on_progress(self._link.identity, "firmware_status", self.request_payload["status"])
         return call_result.FirmwareStatusNotification()
 
     @_handles(Action.publish_firmware_status_notification)
@@ -247,7 +218,7 @@ class Station(RpcLink):
 
     @_handles(Action.log_status_notification)
     def on_log_status(self, **_: Any) -> Any:
-        self.office.on_progress(self.identity, "log_status", self.request_payload["status"])
+        self._office.on_progress(self._link.identity, "log_status", self.request_payload["status"])
         return call_result.LogStatusNotification()
 
     @_handles(Action.notify_customer_information)
@@ -256,7 +227,7 @@ class Station(RpcLink):
 
     @_handles(Action.notify_event)
     def on_notify_event(self, **_: Any) -> Any:
-        self.office.on_events(self.identity, self.request_payload)
+        self._office.on_events(self._link.identity, self.request_payload)
         return call_result.NotifyEvent()
 
     @_handles(Action.notify_monitoring_report)
