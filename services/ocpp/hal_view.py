@@ -146,7 +146,7 @@ class Evse:
             case EnergyFlow.FLOWING:
                 return "Charging"
             case EnergyFlow.SUSPENDED_BY_VEHICLE if self.session.leased:
-                return "SuspendedEV"
+                return "SuspendedEV"  # E01.FR.19
             case EnergyFlow.SUSPENDED_BY_STATION if self.session.leased:
                 return "SuspendedEVSE"
             case _:  # without a lease nothing is offered, even if the HAL has yet to report that

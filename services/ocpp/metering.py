@@ -52,7 +52,10 @@ def meter_value(
     context: ReadingContextEnumType,
     timestamp: str,
 ) -> MeterValueType | None:
-    """A MeterValue with a SampledValue for each measurand that the reading has; None if it has none of them."""
+    """A MeterValue with a SampledValue for each measurand that the reading has; None if it has none of them.
+
+    All are of one time, the timestamp's (J01.FR.05, J01.FR.06, J01.FR.17).
+    """
     sampled = [
         value
         for measurand in measurands
@@ -70,8 +73,8 @@ def _sampled_value(
         return None
     return {
         "value": round(value, decimals),
-        "context": context,
-        "measurand": measurand,
-        "location": "Outlet",
+        "context": context,  # J01.FR.08
+        "measurand": measurand,  # J01.FR.07
+        "location": "Outlet",  # J01.FR.09
         "unitOfMeasure": {"unit": unit},
     }

@@ -191,7 +191,7 @@ class Transactions(Block):
             return
         if session.has_transaction and session.authorised and event.phase is Phase.FINISHED:
             if event.cause is HalCause.VEHICLE:
-                self._machine.stop(evse, Cause("StopAuthorized", "StoppedByEV"), now)  # E15.FR.04
+                self._machine.stop(evse, Cause("StopAuthorized", "StoppedByEV"), now)  # E15.FR.04, E15.FR.05
                 return
             if event.cause in (HalCause.LEASE, HalCause.SERVICE):
                 self._machine.lease.permit(evse, now)

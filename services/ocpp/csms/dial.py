@@ -118,7 +118,8 @@ def security_event(reason: str) -> str | None:
 
 
 async def dial(settings: LinkSettings, profile: NetworkProfile, dial_via: str | None = None) -> ClientConnection:
-    """An open WebSocket with subprotocol `ocpp2.0.1`. Raises `DialError`, and then leaves no connection open.
+    """An open WebSocket with subprotocol `ocpp2.0.1`. Raises `DialError`, and then leaves no connection open
+    (A00.FR.311).
 
     `dial_via`: a Unix socket that takes the place of the network on a rig. It receives host, port and interface in a
     line of JSON and then relays the bytes.
@@ -192,7 +193,7 @@ def _headers(settings: LinkSettings, profile: NetworkProfile) -> dict[str, str]:
 
 def _tls_options(settings: LinkSettings, profile: NetworkProfile) -> dict[str, Any]:
     secure = profile.url.startswith("wss:")
-    if secure != (profile.security_profile >= 2):
+    if secure != (profile.security_profile >= 2):  # A00.FR.001, A00.FR.312
         raise DialError("tls", f"security profile {profile.security_profile} does not fit the URL's scheme")
     if not secure:
         return {}

@@ -92,7 +92,7 @@ class TlsContexts:
         unknown = [name for name in ciphers if name not in CIPHERS]
         if unknown:
             raise ConfigError(f"cipher suites that OCPP does not define: {', '.join(unknown)}")
-        self._ciphers = ":".join([*(CIPHERS[name] for name in ciphers), "@SECLEVEL=2"])  # A00.FR.501
+        self._ciphers = ":".join([*(CIPHERS[name] for name in ciphers), "@SECLEVEL=2"])  # A00.FR.320, A00.FR.501
 
     def __call__(self, profile: NetworkProfile) -> ssl.SSLContext:
         """Raises `CertificateError` when there is no station certificate for profile 3 (A00.FR.401)."""
@@ -137,7 +137,7 @@ class TlsContexts:
             path = self._store.station.file
             if path is None:
                 raise CertificateError("no charging station certificate is installed")
-            context.load_cert_chain(path)
+            context.load_cert_chain(path)  # A00.FR.402; if it has expired, the CSMS decides (A00.FR.430)
         return context
 
     def _check(self, peer: ssl.SSLObject, chain: Chain) -> None:
@@ -206,7 +206,7 @@ class _Context(ssl.SSLContext):
 
 def client_context(check: Callable[[ssl.SSLObject, Chain], None]) -> ssl.SSLContext:
     """TLS 1.2 or newer, with host names checked. Periods are left to `check`, which raises what a handshake would."""
-    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)  # chain and host name are verified: A00.FR.308, A00.FR.309
     context.check = check
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # A00.FR.313
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION  # A00.FR.321
@@ -247,7 +247,7 @@ def _named_literally(leaf: dict[str, Any], host: str) -> bool:
     """Whether the certificate has `host` as a name without a wildcard; OpenSSL has matched the host already."""
     alternatives = leaf.get("subjectAltName", ())
     names = [value for kind, value in alternatives if kind in ("DNS", "IP Address")]
-    if not any(kind == "DNS" for kind, _ in alternatives):
+    if not any(kind == "DNS" for kind, _ in alternatives):  # the common name counts (A00.FR.510)
         names += [value for rdn in leaf.get("subject", ()) for kind, value in rdn if kind == "commonName"]
     if any(kind == "IP Address" for kind, _ in alternatives) and _is_address(host):
         return True

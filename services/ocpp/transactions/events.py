@@ -71,7 +71,7 @@ class TransactionEvents:
         request: TransactionEventRequest = {
             "eventType": kind,
             "timestamp": format_utc(session.last_utc) if cause.dated_back else time.text(now),
-            "triggerReason": trigger,
+            "triggerReason": trigger,  # E01.FR.15
             "seqNo": session.seq_no,  # E03.FR.06
             "transactionInfo": {
                 "transactionId": session.id,

@@ -27,7 +27,7 @@ class EnergyLease:
         """Grant or renew the lease if the session may have one; its name is the same while the authorisation lasts."""
         session = evse.session
         withheld = session.suspended and not evse.delivering
-        if not session.authorised or session.stop is not None or withheld:
+        if not session.authorised or session.stop is not None or withheld:  # C01.FR.01
             session.renew_at = None
             return
         self._hal.ask(Permit(evse.evse, session.permission, _LEASE_S))

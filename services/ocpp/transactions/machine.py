@@ -68,7 +68,7 @@ class SessionMachine:
         self.lease.permit(evse, now)  # after the event, which reports the chargingState before it
 
     def happened(self, evse: Evse, cause: Cause, now: float) -> None:
-        """Start, update or end the transaction, as the start and stop points require."""
+        """Start, update or end the transaction, as the start and stop points require: one event a cause (E03.FR.12)."""
         session, model = evse.session, self._context.model
         if not session.has_transaction:
             given = Input.START if starts(model, points_of(evse)) else Input.CHANGE

@@ -38,7 +38,7 @@ class TransactionMeter:
         if reading is None:
             return []
         value = meter_value(reading, self._context.model.get(measurands), context=context, timestamp=stamp)
-        return [value] if value else []
+        return [value] if value else []  # one at most, of now: J02.FR.10
 
     def of_event(self, evse: Evse, kind: TransactionEventEnumType, stamp: str) -> list[MeterValueType]:
         """The meter values that belong to this kind of event."""
@@ -63,7 +63,10 @@ class TransactionMeter:
         return reading.energy_wh if reading else 0.0
 
     def reading(self, evse: Evse) -> MeterReading | None:
-        """The newest reading; a register below one that was already reported is a meter's error (J02.FR.16)."""
+        """The newest reading of this EVSE (J02.FR.22).
+
+        A register below one that was already reported is a meter's error (J02.FR.16).
+        """
         reading, last = evse.reading, evse.session.last_reading
         if reading is None or last is None:
             return reading or last

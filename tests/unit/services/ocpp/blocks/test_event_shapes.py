@@ -28,7 +28,7 @@ def values(bench: StationBench) -> list[Any]:
 
 def test_each_trigger_has_an_event_with_its_reason(bench: StationBench) -> None:
     session(bench)
-    assert [event["triggerReason"] for event in bench.events] == [  # E03.FR.12
+    assert [event["triggerReason"] for event in bench.events] == [  # E01.FR.15, E03.FR.12
         "Authorized",
         "CablePluggedIn",
         "ChargingStateChanged",
