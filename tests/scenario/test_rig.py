@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rig as a whole, with the real HAL and a stand-in for the OCPP service that permits every car."""
+"""The rig with the real HAL, and `permit_all` in place of the OCPP service."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.rig import ROOT, Rig
+from tests.support.rig import ROOT, Rig, is_alive
 from tests.support.sockets import eventually
 from tools.rig.client import RigClient, RigRefused
 
@@ -113,7 +114,7 @@ async def test_car_charges_within_seconds_and_leaves(rig: Rig) -> None:
     assert (await rig.evse(1))["energy_wh"] == before
 
 
-async def test_plug_is_where_it_was_put_when_the_answer_comes(rig: Rig) -> None:
+async def test_plug_has_moved_when_the_operation_is_answered(rig: Rig) -> None:
     await charge(rig)
     await rig.op("plug_out", evse=1, force=True)
     out = await rig.evse(1)
@@ -151,7 +152,7 @@ async def test_refusals_have_their_codes(rig: Rig) -> None:
         assert await refused(rig, name, **fields) == "powered_off"
 
 
-async def test_power_cut_kills_all_and_the_next_boot_is_another(rig: Rig) -> None:
+async def test_power_cut_kills_all_and_the_next_boot_counts(rig: Rig) -> None:
     await charge(rig)
     pids = (await rig.state())["processes"]
     since = rig.mark
@@ -159,7 +160,7 @@ async def test_power_cut_kills_all_and_the_next_boot_is_another(rig: Rig) -> Non
     state = await rig.state()
     assert (state["powered"], state["evses"][0]["transaction_id"], state["evses"][0]["plugged"]) == (False, None, True)
     assert {each["page"] for each in state["screens"]} == {"off"}
-    await eventually(lambda: not any(_alive(pids[name]) for name in ("hal", "ocpp")))
+    await eventually(lambda: not any(is_alive(pids[name]) for name in ("hal", "ocpp")))
     await rig.wait("contactor", since=since, evse=1, contactor="open")
     energy = (await rig.evse(1))["energy_wh"]
     await rig.op("power_on")
@@ -227,9 +228,9 @@ FAULTS = [
 ]
 
 
-async def test_every_fault_of_an_outlet_is_raised_and_cleared(rig: Rig) -> None:
+async def test_every_fault_of_an_evse_is_raised_and_cleared(rig: Rig) -> None:
     await rig.op("meter", evse=1, failed=True)
-    await rig.op("clear_fault", code="meter", evse=2)  # is another's
+    await rig.op("clear_fault", code="meter", evse=2)  # EVSE 1 keeps its fault
     for code in FAULTS:
         await rig.op("fault", code=code, evse=2)
     await rig.client.until(lambda state: set(state["evses"][1]["faults"]) >= set(FAULTS))
@@ -257,7 +258,7 @@ async def test_meter_and_clock_outlive_the_rig(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "cp" / "world.json").read_text())["clock_offset_s"] == -86400
 
 
-async def test_killed_rig_takes_its_processes_along_and_can_be_started_again(tmp_path: Path) -> None:
+async def test_killed_rig_leaves_no_process_and_can_be_started_again(tmp_path: Path) -> None:
     rig = Rig(tmp_path / "cp", stand_in=True)
     await rig.start()
     await rig.wait("booted")
@@ -265,13 +266,13 @@ async def test_killed_rig_takes_its_processes_along_and_can_be_started_again(tmp
     await rig.client.until(lambda state: state["evses"][0]["energy_wh"] > 5)
     state = await rig.state()
     await rig.kill()
-    await eventually(lambda: not any(_alive(state["processes"][name]) for name in ("hal", "ocpp")))
+    await eventually(lambda: not any(is_alive(state["processes"][name]) for name in ("hal", "ocpp")))
     async with Rig(tmp_path / "cp", stand_in=True) as again:
         await again.wait("booted", boots=2)
         assert (await again.evse(1))["energy_wh"] >= state["evses"][0]["energy_wh"]
 
 
-async def test_rigs_live_side_by_side_at_deep_paths(tmp_path: Path) -> None:
+async def test_two_rigs_at_deep_paths(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*("d" * 50 for _ in range(4)))
     deep.mkdir(parents=True)
     async with Rig(deep / "a", stand_in=True) as one, Rig(deep / "b", stand_in=True) as two:
@@ -282,16 +283,14 @@ async def test_rigs_live_side_by_side_at_deep_paths(tmp_path: Path) -> None:
         assert (await two.evse(1))["phase"] == "idle"
 
 
-async def test_every_operation_is_answered_while_everything_happens(rig: Rig) -> None:
-    """Many connections, garbage among them, processes dying: each request gets its answer and the rig lives."""
+async def test_every_operation_is_answered_under_load(rig: Rig) -> None:
+    """Many connections, some with garbage, and reboots: each request gets its answer, and the rig survives."""
 
     async def hammer(number: int) -> None:
         async with await RigClient.connect(rig.control) as client:
-            for turn in range(20):
-                try:
-                    await client.op(["state", "reboot", "plug_in", "plug_out", "nope"][(number + turn) % 5], evse=1)
-                except RigRefused:
-                    continue
+            for count in range(20):
+                with contextlib.suppress(RigRefused):
+                    await client.op(["state", "reboot", "plug_in", "plug_out", "nope"][(number + count) % 5], evse=1)
 
     async def garbage() -> None:
         reader, writer = await asyncio.open_unix_connection(str(rig.control))
@@ -306,7 +305,7 @@ async def test_every_operation_is_answered_while_everything_happens(rig: Rig) ->
     assert (await rig.state())["powered"]
 
 
-async def test_interrupt_stops_everything_with_0(tmp_path: Path) -> None:
+async def test_interrupt_ends_all_processes_with_0(tmp_path: Path) -> None:
     rig = Rig(tmp_path / "cp", stand_in=True)
     await rig.start()
     await rig.wait("booted")
@@ -314,33 +313,26 @@ async def test_interrupt_stops_everything_with_0(tmp_path: Path) -> None:
     assert rig.process is not None
     rig.process.send_signal(signal.SIGINT)
     assert await rig.process.wait() == 0
-    assert not any(_alive(pids[name]) for name in ("hal", "ocpp"))
+    assert not any(is_alive(pids[name]) for name in ("hal", "ocpp"))
     assert not rig.control.exists()
     await rig.client.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_stop_is_orderly_while_the_rig_still_starts(tmp_path: Path, number: signal.Signals) -> None:
+async def test_stop_is_orderly_during_the_start(tmp_path: Path, number: signal.Signals) -> None:
     up = [sys.executable, "-m", "tools.rig", "up", "--state", str(tmp_path / "cp")]
-    with (tmp_path / "said").open("wb") as said:
-        process = await asyncio.create_subprocess_exec(*up, cwd=ROOT, stdout=said, stderr=said)
+    with (tmp_path / "output").open("wb") as output:
+        process = await asyncio.create_subprocess_exec(*up, cwd=ROOT, stdout=output, stderr=output)
     await eventually((tmp_path / "cp" / "control.sock").exists)
     process.send_signal(number)
     assert await process.wait() == 0
     assert not (tmp_path / "cp" / "control.sock").exists()
-    assert "Traceback" not in (tmp_path / "said").read_text()
+    assert "Traceback" not in (tmp_path / "output").read_text()
 
 
-async def test_nobody_has_to_read_standard_output(tmp_path: Path) -> None:
+async def test_standard_output_may_be_closed(tmp_path: Path) -> None:
     up = f'exec "$0" -m tools.rig up --off --state "{tmp_path / "cp"}" >&-'
     process = await asyncio.create_subprocess_exec("sh", "-c", up, sys.executable, cwd=ROOT)
     await eventually((tmp_path / "cp" / "control.sock").exists)
     process.send_signal(signal.SIGTERM)
     assert await process.wait() == 0
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False

@@ -23,7 +23,7 @@ from typing import Any
 
 from tools.rig.client import RigClient
 
-__all__ = ["ROOT", "Rig"]
+__all__ = ["ROOT", "Rig", "is_alive"]
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 20.0
@@ -55,7 +55,8 @@ class Rig:
         self._arguments += [] if station is None else ["--station", str(station)]
         self._arguments += [] if control is None else ["--control", str(control)]
         self._arguments += ["--off"] if off else []
-        self._program = ["-c", _STAND_IN] if stand_in else ["-m", "tools.rig"]
+        self.program = ["-c", _STAND_IN] if stand_in else ["-m", "tools.rig"]
+        """The arguments of Python that start the rig."""
 
     @property
     def errors(self) -> Path:
@@ -67,7 +68,7 @@ class Rig:
         with self.errors.open("ab") as errors:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *self._program,
+                *self.program,
                 *self._arguments,
                 cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -141,6 +142,14 @@ class Rig:
     @property
     def mark(self) -> int:
         return self.client.mark
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process exists and is not a zombie."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def main() -> int:

@@ -161,6 +161,9 @@ class Site:
             lambda: self.statuses(evse, since=since)[-1:] == [status], f"{status} at EVSE {evse}", timeout=PATIENCE_S
         )
 
+    def security_events(self, *, since: int = 0) -> list[str]:
+        return [each["type"] for each in self.sent("SecurityEventNotification", since=since)]
+
     def boot_reasons(self, *, since: int = 0) -> list[str]:
         return [each["reason"] for each in self.sent("BootNotification", since=since)]
 

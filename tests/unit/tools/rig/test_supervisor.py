@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import resource
 import signal
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.rig import ROOT
+from tests.support.rig import ROOT, is_alive
 from tests.support.sockets import eventually
 from tools.rig.supervisor import Supervisor
 
@@ -180,10 +179,4 @@ async def test_processes_die_with_a_killed_rig(tmp_path: Path) -> None:
     pid = int((tmp_path / "child").read_text())
     process.kill()
     process.wait()
-    await eventually(lambda: not _runs(pid))
-
-
-def _runs(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    return False
+    await eventually(lambda: not is_alive(pid))
