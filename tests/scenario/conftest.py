@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.csms import ScriptedCsms
 from tests.support.scenario import Site, site
+
+
+@pytest.fixture
+async def csms() -> AsyncIterator[ScriptedCsms]:
+    async with ScriptedCsms() as csms:
+        yield csms
 
 
 @pytest.fixture

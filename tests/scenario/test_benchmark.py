@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmark measures is there to be measured; the figures themselves are not judged here."""
+"""The benchmark of emergency stops gets a time for each stop; the times themselves are not checked here."""
 
 from __future__ import annotations
 

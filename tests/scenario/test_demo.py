@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make run ONCE=1`: what a newcomer sees first has to work, and its figures have to be true."""
+"""`make run ONCE=1`: the demonstration works, and its summary agrees with its output."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def _demo(*arguments: str) -> tuple[int | None, str, str]:
     ],
 )
 async def test_demo_once(profile: str, security: str) -> None:
-    """It exits with 0, and its last line agrees with what it showed on the way."""
+    """It exits with 0, and its last line agrees with the values before."""
     code, text, errors = await _demo("--once", "--profile", profile)
     assert code == 0, text + errors
     assert security in text
@@ -61,7 +61,7 @@ async def test_demo_once(profile: str, security: str) -> None:
 
 
 @pytest.mark.parametrize("profile", ["0", "4", "best"])
-async def test_security_profiles_that_there_are_not(profile: str) -> None:
+async def test_unknown_security_profile_is_refused(profile: str) -> None:
     code, text, errors = await _demo("--profile", profile)
     assert (code, text, errors.count("\n")) == (2, "", 1)
     assert profile in errors

@@ -132,7 +132,7 @@ async def test_cable_pulled_in_every_phase(here: Site) -> None:
     """By force, in each phase: the contactor opens, the transaction ends, and the EVSE is free again."""
     for count, phase in enumerate(("authorised", "cable_check", "precharge", "charging"), start=1):
         evse = 2 - count % 2
-        since, heard = here.rig.mark, len(here.csms.received)
+        since, received = here.rig.mark, len(here.csms.received)
         await here.plug_in(evse)
         assert await here.card(evse) == "started"
         await here.rig.wait("phase", since=since, evse=evse, phase=phase)
@@ -142,7 +142,7 @@ async def test_cable_pulled_in_every_phase(here: Site) -> None:
         assert (story.triggers[-1], story.reason) == ("EVCommunicationLost", "EVDisconnected"), (phase, story.outline)
         assert story.states[-1] == "Idle"
         await here.free(evse)
-        assert here.statuses(evse, since=heard) == ["Occupied", "Available"], phase
+        assert here.statuses(evse, since=received) == ["Occupied", "Available"], phase
 
 
 async def test_latch_holds_the_plug_under_load(here: Site) -> None:
@@ -282,19 +282,19 @@ GROUPS = [PAIRS[at : at + 3] for at in range(0, len(PAIRS), 3)]
 async def break_and_repair(here: Site, fault: Fault, evse: int) -> None:
     """A fault while charging: Faulted, on the display, and ended with its reason; cleared and unplugged: free."""
     transaction = await here.charge(evse, uid={1: CARD, 2: OTHER_CARD}[evse])
-    heard = len(here.csms.received)
+    received = len(here.csms.received)
     await here.rig.op("fault", code=fault.value, evse=evse)
     story = await here.end_of(transaction)
     story.check()
     assert story.triggers[-1] == "AbnormalCondition", (fault, story.outline)
     assert story.reason == REASONS.get(fault, "Other"), (fault, story.reason)
-    await here.csms.until(lambda: here.statuses(evse, since=heard) == ["Faulted"], f"Faulted by {fault}", timeout=20)
+    await here.csms.until(lambda: here.statuses(evse, since=received) == ["Faulted"], f"Faulted by {fault}", timeout=20)
     assert fault.value in (await here.until_page(evse, "faulted"))["faults"]
     await here.rig.op("clear_fault", code=fault.value, evse=evse)
     await here.until_evse(evse, lambda it: it["contactor"] == "open")
     await here.plug_out(evse)
     await here.free(evse)
-    assert here.statuses(evse, since=heard)[-1] == "Available"
+    assert here.statuses(evse, since=received)[-1] == "Available"
     assert (await here.rig.evse(evse))["faults"] == []
 
 
@@ -326,7 +326,7 @@ async def test_contactor_that_has_welded(here: Site) -> None:
 async def test_fault_of_the_station_while_both_charge(here: Site, fault: Fault) -> None:
     """Emergency stop, door, mains: both sessions end with the reason; both EVSEs are Faulted until it is cleared."""
     ids = await asyncio.gather(here.charge(1, uid=CARD), here.charge(2, uid=OTHER_CARD))
-    heard, since = len(here.csms.received), here.rig.mark
+    received, since = len(here.csms.received), here.rig.mark
     await here.rig.op("fault", code=fault.value)
     for evse, transaction in zip((1, 2), ids, strict=True):
         await here.rig.wait("contactor", since=since, evse=evse, contactor="open")
@@ -337,13 +337,13 @@ async def test_fault_of_the_station_while_both_charge(here: Site, fault: Fault) 
     for evse in (1, 2):
         await here.until_evse(evse, at_rest)
         await here.leave(evse)
-        assert here.statuses(evse, since=heard) == ["Faulted", "Occupied", "Available"]
+        assert here.statuses(evse, since=received) == ["Faulted", "Occupied", "Available"]
 
 
 async def test_fault_that_leaves_charging_alone(here: Site) -> None:
     """A broken card reader or display is reported, but ends no session and makes no EVSE Faulted."""
     transaction = await here.charge(1)
-    heard, since = len(here.csms.received), here.rig.mark
+    received, since = len(here.csms.received), here.rig.mark
     for fault in HARMLESS:
         await here.rig.op("fault", code=fault.value)
         await here.rig.wait("fault", since=since, code=fault.value)
@@ -351,7 +351,7 @@ async def test_fault_that_leaves_charging_alone(here: Site) -> None:
     for fault in HARMLESS:
         await here.rig.op("clear_fault", code=fault.value)
         await here.rig.wait("fault_cleared", since=since, code=fault.value)
-    assert here.statuses(1, since=heard) == here.statuses(2, since=heard) == []
+    assert here.statuses(1, since=received) == here.statuses(2, since=received) == []
     assert not here.story(transaction).ended
     story = await here.stop_with_card(1)
     story.check()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logs brought out of a station that charges: they arrive, hold nothing secret, and disturb nobody."""
+"""Log uploads of a station that charges: they arrive, contain no secret, and do not affect charging."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ async def get_log(here: Site, port: int, request_id: int, log_type: str = "Diagn
     return await here.csms.call("GetLog", request)
 
 
-def told(here: Site, request_id: int) -> list[str]:
+def statuses(here: Site, request_id: int) -> list[str]:
     return [each["status"] for each in here.sent("LogStatusNotification") if each.get("requestId") == request_id]
 
 
-async def until_told(here: Site, request_id: int, status: str) -> None:
-    await here.csms.until(lambda: status in told(here, request_id), f"{status} of {request_id}")
+async def until(here: Site, request_id: int, status: str) -> None:
+    await here.csms.until(lambda: status in statuses(here, request_id), f"{status} of {request_id}")
 
 
 async def test_logs_of_a_charging_station(here: Site, tmp_path: Path) -> None:
@@ -41,10 +41,10 @@ async def test_logs_of_a_charging_station(here: Site, tmp_path: Path) -> None:
     with ftp_server(folder, password=URL_PASSWORD) as server:
         diagnostics = await get_log(here, server.port, 1)
         assert diagnostics["status"] == "Accepted"
-        await until_told(here, 1, "Uploaded")
+        await until(here, 1, "Uploaded")
         security = await get_log(here, server.port, 2, "SecurityLog")
-        await until_told(here, 2, "Uploaded")
-    assert told(here, 1) == told(here, 2) == ["Uploading", "Uploaded"]
+        await until(here, 2, "Uploaded")
+    assert statuses(here, 1) == statuses(here, 2) == ["Uploading", "Uploaded"]
 
     with tarfile.open(folder / diagnostics["filename"]) as archive:
         files = {entry.name: archive.extractfile(entry) for entry in archive.getmembers()}
@@ -62,24 +62,26 @@ async def test_logs_of_a_charging_station(here: Site, tmp_path: Path) -> None:
     assert list((here.rig.directory / "data" / "uploads").iterdir()) == []
 
 
-async def test_a_server_that_hangs_disturbs_nobody_and_a_killed_service_says_so(here: Site) -> None:
-    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_a_server_that_hangs_and_a_killed_service(here: Site) -> None:
+    """Charging is not affected, further requests are Rejected, and after the restart UploadFailure is reported."""
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             await reader.read()
         writer.close()
 
-    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as server:
         await _hang(here, server.sockets[0].getsockname()[1])
 
 
 async def _hang(here: Site, port: int) -> None:
     assert (await get_log(here, port, 1))["status"] == "Accepted"
-    await until_told(here, 1, "Uploading")
+    await until(here, 1, "Uploading")
     assert (await get_log(here, port, 2))["status"] == "Rejected"
     await here.charge(1)
     mark = here.rig.mark
     await here.rig.op("process", kill="ocpp")
     await here.rig.wait("registration", since=mark, status="Accepted")
-    await until_told(here, 1, "UploadFailure")
+    await until(here, 1, "UploadFailure")
     assert (await get_log(here, port, 3))["status"] == "Accepted"
     (await here.stop_with_card(1)).check()

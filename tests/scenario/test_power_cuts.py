@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Power cuts at random moments of charging, stopping, booting and sending: the books stay true.
+"""Power cuts at random moments of charging, stopping, booting and sending: the transactions stay correct.
 
 `BAYWATT_POWER_CUTS=200 python -m pytest tests/scenario/test_power_cuts.py -s` cuts the power 200 times (a quarter of an
-hour); without it, 12 times. `BAYWATT_SEED` chooses other moments. With `-s` it prints what it counted.
+hour); the default is 12 times. `BAYWATT_SEED` chooses other moments. With `-s` it prints the counts.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections import Counter
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -27,12 +27,12 @@ LATENCIES_MS = (0, 0, 5, 40)
 
 
 async def drive(here: Site, rng: Random) -> None:
-    """Two drivers who plug in, present cards, stop and leave as they please, until they are cancelled."""
+    """Two EV drivers who plug in, present cards, stop and leave at random, until they are cancelled."""
     while True:
         evse = rng.choice((1, 2))
-        with contextlib.suppress(RigRefused):  # no power, no car, a latch that holds: drivers try, and try again
+        with contextlib.suppress(RigRefused):  # no power, no car, or the latch holds the plug: they try again
             await act(here, evse, rng)
-        await asyncio.sleep(rng.uniform(0.0, 0.3))
+        await asyncio.sleep(rng.uniform(0.0, 0.3))  # for the scenario: people pause, energy flows
 
 
 async def act(here: Site, evse: int, rng: Random) -> None:
@@ -46,17 +46,17 @@ async def act(here: Site, evse: int, rng: Random) -> None:
 
 
 async def cut(here: Site, rng: Random, registers: dict[int, float]) -> None:
-    """Let the drivers drive for a while, cut the power, and read the meters that nobody can cut.
+    """Let the EV drivers act for a while, cut the power, and read the meters, which never lose theirs.
 
-    Half of the cuts come in an outage of the network, when the disk holds what nobody has heard yet.
+    Half of the cuts are during an outage of the network, when messages are stored that the CSMS does not have yet.
     """
     await here.rig.op("network", latency_ms=rng.choice(LATENCIES_MS))
     drivers = asyncio.create_task(drive(here, rng))
-    await asyncio.sleep(rng.triangular(0.0, 7.0, 1.0))
+    await asyncio.sleep(rng.triangular(0.0, 7.0, 1.0))  # the random moment of the cut
     if rng.random() < 0.5:
         await here.rig.op("network", mode="refuse")
         await here.rig.op("network", mode="close")
-        await asyncio.sleep(rng.uniform(0.0, 2.0))
+        await asyncio.sleep(rng.uniform(0.0, 2.0))  # the outage lasts, messages are queued
     drivers.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await drivers
@@ -68,7 +68,7 @@ async def cut(here: Site, rng: Random, registers: dict[int, float]) -> None:
 
 
 async def wind_up(here: Site) -> None:
-    """The station comes back for good; everybody leaves."""
+    """Power and network stay on; all sessions end and all cars leave."""
     await here.rig.op("network", latency_ms=0)
     await here.settled()
     for evse in (1, 2):
@@ -82,15 +82,15 @@ async def wind_up(here: Site) -> None:
     await here.settled()
 
 
-def check_order(told: list[Story]) -> None:
-    """At one outlet each transaction's register begins where the one before ended, or later."""
+def check_order(stories: list[Story]) -> None:
+    """At each EVSE the register of a transaction begins at the end of the one before, or higher."""
     for evse in (1, 2):
-        registers = [value for story in told if story.evse == evse for value in story.registers]
+        registers = [value for story in stories if story.evse == evse for value in story.registers]
         assert registers == sorted(registers), f"EVSE {evse}: {registers}"
 
 
 def check_arrival(here: Site) -> None:
-    """First arrivals come in the order of their seqNo: nothing overtakes."""
+    """The first arrivals of a transaction's events are in the order of seqNo: no event overtakes another."""
     seen: dict[str, int] = {}
     for event in here.sent("TransactionEvent"):
         transaction, number = event["transactionInfo"]["transactionId"], event["seqNo"]
@@ -98,13 +98,11 @@ def check_arrival(here: Site) -> None:
         seen[transaction] = max(number, seen.get(transaction, -1))
 
 
-def report(here: Site, told: list[Story]) -> str:
-    reasons: dict[Any, int] = {}
-    for story in told:
-        reasons[story.reason] = reasons.get(story.reason, 0) + 1
-    events, again = sum(len(story.events) for story in told), sum(story.repeated for story in told)
-    boots = len(here.sent("BootNotification"))
-    return f"{CUTS} cuts, {boots} BootNotifications, {len(told)} transactions {reasons}, {events} events, {again} again"
+def summarise(here: Site, stories: list[Story]) -> str:
+    reasons = dict(Counter(story.reason for story in stories))
+    events, repeated = sum(len(story.events) for story in stories), sum(story.repeated for story in stories)
+    boots = len(here.boot_reasons())
+    return f"{CUTS} cuts, {boots} boots, {len(stories)} transactions {reasons}, {events} events, {repeated} repeated"
 
 
 @pytest.mark.slow
@@ -112,8 +110,8 @@ def report(here: Site, told: list[Story]) -> str:
 async def test_random_power_cuts(tmp_path: Path) -> None:
     """No event is lost, doubled or out of order, every transaction ends, and no register ever falls.
 
-    An event that was on its way when the power went may come again, with the same seqNo and the same words: nobody
-    can know whether the CSMS has it. There is at most one for each cut.
+    An event that was being sent when the power failed may be repeated, with the same seqNo and content: the station
+    can't know whether the CSMS has received it. There is at most one for each cut.
     """
     rng = Random(SEED)
     registers = {1: 0.0, 2: 0.0}
@@ -121,29 +119,29 @@ async def test_random_power_cuts(tmp_path: Path) -> None:
         for _ in range(CUTS):
             await cut(here, rng, registers)
         await wind_up(here)
-        told = here.stories
-        summary = report(here, told)
+        stories = here.stories
+        summary = summarise(here, stories)
         print(f"\n{summary}")
-        for story in told:
+        for story in stories:
             story.check()
             assert story.reason in ("PowerLoss", "Local", "StoppedByEV", "EVDisconnected"), story.outline
-        check_order(told)
+        check_order(stories)
         check_arrival(here)
         started = {each["id"] for each in here.rig.client.events if each["event"] == "transaction"}
-        assert started <= {story.id for story in told}, "a transaction that an onlooker saw is unknown to the CSMS"
-        assert sum(story.repeated for story in told) <= CUTS, summary
-        assert any(story.reason == "PowerLoss" for story in told), summary
-        assert {each["reason"] for each in here.sent("BootNotification")} == {"PowerUp"}
+        assert started <= {story.id for story in stories}, "a transaction in the rig's events is unknown to the CSMS"
+        assert sum(story.repeated for story in stories) <= CUTS, summary
+        assert any(story.reason == "PowerLoss" for story in stories), summary
+        assert set(here.boot_reasons()) == {"PowerUp"}
 
 
 async def test_cut_while_charging(tmp_path: Path) -> None:
-    """The car charges, the power goes: PowerLoss, with the meter's value, told as offline; the next is served."""
+    """A power cut ends the transaction with PowerLoss, the meter's value and the offline flag; the next one starts."""
     async with site(tmp_path) as here:
         transaction = await here.charge(2)
-        await here.until_evse(2, lambda it: it["energy_wh"] > 500)
+        await here.until_register(2, above_wh=500)
         since = len(here.csms.received)
         await here.rig.op("power_off")
-        register = (await here.rig.evse(2))["energy_wh"]
+        register = await here.register_wh(2)
         assert {each["page"] for each in (await here.rig.state())["screens"]} == {"off"}
         await here.rig.op("power_on")
         story = await here.end_of(transaction)
@@ -151,22 +149,21 @@ async def test_cut_while_charging(tmp_path: Path) -> None:
         assert (story.reason, story.triggers[-1]) == ("PowerLoss", "AbnormalCondition")
         assert story.registers[-1] == pytest.approx(register, abs=0.01)
         assert story.events[-1].get("offline") is True
-        assert here.sent("BootNotification", since=since)[0]["reason"] == "PowerUp"
+        assert here.boot_reasons(since=since)[0] == "PowerUp"
         assert "found open" in here.log("ocpp")
         await here.settled()
         assert await here.card(2) == "started"
-        await here.csms.until(lambda: here.stories[-1].id != transaction, "another transaction")
+        await here.until_another(transaction)
 
 
 async def test_cut_while_the_csms_is_away(tmp_path: Path) -> None:
-    """Everything that happened offline, before and after the cut, is told in order when the CSMS is back."""
+    """Everything that happened offline, before and after the cut, is sent in order once the CSMS is back."""
     async with site(tmp_path) as here:
         transaction = await here.charge(1)
         await here.rig.op("network", mode="refuse")
         await here.rig.op("network", mode="close")
         await here.rig.wait("disconnected")
-        register = (await here.rig.evse(1))["energy_wh"]
-        await here.until_evse(1, lambda it: it["energy_wh"] > register + 200)
+        await here.until_register(1, above_wh=await here.register_wh(1) + 200)
         since = here.rig.mark
         await here.rig.op("power_cycle")
         await here.rig.wait("booted", since=since)

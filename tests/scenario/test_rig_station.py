@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rig with the whole station in it, against a scripted CSMS: what the network and the mains do to the link."""
+"""The rig with a whole station and a scripted CSMS: effects of network and mains on the connection."""
 
 from __future__ import annotations
 
@@ -13,12 +13,6 @@ from tests.support.rig import Rig
 from tools.rig.factory_file import RETRY_AFTER_1_S, factory_file
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-async def csms() -> AsyncIterator[ScriptedCsms]:
-    async with ScriptedCsms() as csms:
-        yield csms
 
 
 @pytest.fixture

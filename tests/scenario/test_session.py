@@ -174,10 +174,10 @@ async def test_vehicle_pauses(here: Site) -> None:
 async def test_one_evse_serves_one_driver_after_another(here: Site) -> None:
     """Two sessions in a row: two transactions, each of which begins with the meter's register at that time."""
     registers: list[float] = []
-    for turn in range(2):
+    for uid in (OTHER_CARD, CARD):
         before = await here.register_wh(1)
-        await here.charge(1, uid=CARD if turn % 2 else OTHER_CARD)
-        story = await here.stop_with_card(1, CARD if turn % 2 else OTHER_CARD)
+        await here.charge(1, uid=uid)
+        story = await here.stop_with_card(1, uid)
         await here.leave(1)
         story.check()
         check_energy(story, before, await here.register_wh(1))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A disk that is full, or that damages the database, in the middle of a session."""
+"""During a session the disk is full, or the database is damaged."""
 
 from __future__ import annotations
 
@@ -10,22 +10,16 @@ import pytest
 from tests.support.scenario import Site
 
 
-def kinds(here: Site, *, since: int = 0) -> list[str]:
-    return [each["type"] for each in here.sent("SecurityEventNotification", since=since)]
-
-
 async def test_full_disk_during_a_session(here: Site) -> None:
-    """The session goes on and ends as if nothing were; once there is room again, even a power cut loses nothing."""
-    before = (await here.rig.evse(1))["energy_wh"]
+    """The session continues and ends as usual; once there is space again, even a power cut loses no event."""
+    before = await here.register_wh(1)
     transaction = await here.charge(1)
     await here.rig.op("storage", full=True)
-    story = here.story(transaction)
-    count = len(story.events)
-    await here.csms.until(lambda: len(here.story(transaction).events) >= count + 2, "events while full", timeout=20)
-    await here.csms.until(lambda: "MemoryExhaustion" in kinds(here), "a security event", timeout=20)
+    await here.until_more_events(transaction, 2)
+    await here.csms.until(lambda: "MemoryExhaustion" in here.security_events(), "a security event", timeout=20)
     story = await here.stop_with_card(1)
     story.check()
-    assert story.energy_wh == pytest.approx((await here.rig.evse(1))["energy_wh"] - before, abs=0.01)
+    assert story.energy_wh == pytest.approx(await here.register_wh(1) - before, abs=0.01)
     await here.leave(1)
     second = await here.charge(2)
     await here.rig.op("storage", full=False)
@@ -42,15 +36,14 @@ async def test_full_disk_during_a_session(here: Site) -> None:
 
 
 async def test_power_cut_with_a_full_disk(here: Site) -> None:
-    """Full, and then the power goes: what the disk had taken before is all there, and the station serves.
+    """The disk is full and the power fails: everything stored before is there, and the transaction ends.
 
-    What was told to the CSMS while the disk took nothing is forgotten, so the end comes under a number that it knows:
-    the price of serving with a full disk.
+    Events sent while the disk was full are not stored, so the last event may repeat one of their seqNo: the price of
+    continuing to charge with a full disk.
     """
     transaction = await here.charge(2)
     await here.rig.op("storage", full=True)
-    count = len(here.story(transaction).events)
-    await here.csms.until(lambda: len(here.story(transaction).events) > count, "an event while full", timeout=20)
+    await here.until_more_events(transaction)
     await here.rig.op("power_off")
     await here.rig.op("storage", full=False)
     await here.rig.op("power_on")
@@ -66,21 +59,21 @@ async def test_power_cut_with_a_full_disk(here: Site) -> None:
 
 @pytest.mark.parametrize("then", ["killed", "power"])
 async def test_damaged_database(here: Site, then: str) -> None:
-    """Set aside and reported; the station serves, and the transaction that was open is not told twice.
+    """The database is moved aside and reported; the next transaction starts, and no event of the last one conflicts.
 
-    Whether its end can still be told depends on what the damage left: here nothing is left, and the CSMS will have
-    to close it. No event may come again under a number that it had.
+    Whether the end of the running transaction is reported depends on what is left of the database: here nothing, so
+    the CSMS has to close the transaction. No other event may have a seqNo that was used before.
     """
     transaction = await here.charge(1)
-    heard, since = len(here.csms.received), here.rig.mark
+    received, since = len(here.csms.received), here.rig.mark
     await here.rig.op("storage", corrupt="database")
     if then == "power":
         await here.rig.op("power_cycle")
     else:
         await here.rig.op("process", kill="ocpp")
         await here.rig.wait("process_restarted", since=since, process="ocpp")
-    await here.csms.until(lambda: bool(here.sent("BootNotification", since=heard)), "BootNotification", timeout=20)
-    await here.csms.until(lambda: "DatabaseReplaced" in kinds(here, since=heard), "a security event", timeout=20)
+    await here.csms.until(lambda: bool(here.sent("BootNotification", since=received)), "BootNotification", timeout=20)
+    await here.csms.until(lambda: "DatabaseReplaced" in here.security_events(since=received), "the event", timeout=20)
     damaged = [file.name for file in (here.rig.directory / "data").iterdir() if ".damaged-" in file.name]
     assert damaged
     assert "damaged" in here.log("ocpp")
@@ -91,11 +84,11 @@ async def test_damaged_database(here: Site, then: str) -> None:
     await here.plug_out(1)
     await here.free(1)
     assert await here.card(1) == "started"
-    await here.csms.until(lambda: here.stories[-1].id != transaction, "another transaction")
+    await here.until_another(transaction)
 
 
 async def test_factory_settings_outlive_the_database(here: Site) -> None:
-    """Identity, password and CSMS are known again after the database is gone: no installer has to come."""
+    """Without its database the station uses the identity, password and CSMS of the factory settings."""
     await here.rig.op("power_off")
     shutil.rmtree(here.rig.directory / "data")
     (here.rig.directory / "data").mkdir()
