@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No secret of a station is anywhere but in its stores.
+"""A station's secrets are only in its stores.
 
-Secrets that can be told apart are planted wherever one can come in: factory file, SetVariables, network profile, URLs
-of file servers, keys, frames that are no messages. Then everything is provoked that might repeat them, at log level
-DEBUG, and every place is searched that somebody else can read: logs, standard error, uploads, all that the CSMS was
-sent, the control socket, command lines and environments of the processes. What may hold them is readable by its owner
-alone.
+A different secret is planted at each input: factory file, SetVariables, network profile, URLs of file servers, keys,
+malformed frames. Then everything that might repeat them is provoked, at log level DEBUG, and every place that others
+can read is searched: logs, standard error, uploads, all frames to the CSMS, the control socket, command lines and
+environments of the processes. Only their owner can read the stores.
 
-Card numbers are personal: the CSMS and the displays are told, logs and diagnostics are not.
+Card numbers are personal data: they go to the CSMS and the displays, and to no log or diagnostics archive.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ PLANTED = {
 }
 KNOW_THE_CARD = ("frame/Authorize", "frame/TransactionEvent", "control/state", "control/events")
 STORES = ("data", "station.toml")
-"""What may hold secrets, for its owner's eyes alone."""
+"""The places that may hold secrets; only their owner can read them."""
 MASTER_GROUP = "Pl4nted-master-group"
 MASTER_PASS: Variables = {("AuthCtrlr", "MasterPassGroupId"): MASTER_GROUP}
 CERTIFICATES = """
@@ -69,11 +68,10 @@ station_key = "station.key"
 """
 
 
-class Echo:
-    """An FTP server that lets nobody in, and repeats what he said."""
+class EchoingFtpServer:
+    """An FTP server that refuses every user, and repeats all of the client's commands in its answers."""
 
     async def __aenter__(self) -> int:
-        self.heard: list[str] = []
         self._server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
         port: int = self._server.sockets[0].getsockname()[1]
         return port
@@ -82,13 +80,13 @@ class Echo:
         self._server.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        said = ""
+        commands = ""
         with contextlib.suppress(OSError, asyncio.CancelledError):
             writer.write(b"220 welcome\r\n")
             while line := (await reader.readline()).decode(errors="replace").strip():
-                said += f" {line}"
+                commands += f" {line}"
                 code = 331 if line.startswith("USER") else 530
-                writer.write(f"{code} no such luck with{said}\r\n".encode())
+                writer.write(f"{code} refused after{commands}\r\n".encode())
         writer.close()
 
 
@@ -109,7 +107,7 @@ async def here(tmp_path: Path) -> AsyncIterator[Site]:
         here.check_logs()
 
 
-async def test_every_secret_stays_where_it_is(here: Site, tmp_path: Path) -> None:
+async def test_secrets_are_only_in_the_stores(here: Site, tmp_path: Path) -> None:
     planted = {name: list(_forms(secret)) for name, secret in PLANTED.items()}
     planted |= {f"private key {name}": lines for name, lines in _keys(here.rig.directory, tmp_path)}
     assert len(planted) == len(PLANTED) + 2
@@ -129,19 +127,19 @@ async def test_every_secret_stays_where_it_is(here: Site, tmp_path: Path) -> Non
     assert {place for place, text in places.items() if MASTER_GROUP in text} == {"frame/NotifyReport"}
 
 
-def test_a_secret_is_found_in_any_dress() -> None:
+def test_a_secret_is_found_in_any_encoding() -> None:
     assert set(_forms("a+b/ü")) == {"a+b/ü", '"a+b/\\u00fc"'[1:-1], "a%2Bb/%C3%BC", "YStiL8O8", "Q1AwMDE6YStiL8O8"}
 
 
-# --- what can go wrong goes wrong -----------------------------------------------------------------------------------
+# --- provoking what might repeat a secret ---------------------------------------------------------------------------
 
 
 async def _provoke(here: Site, manufacturer: Authority, folder: Path) -> None:
     await _set_passwords(here)
     await _set_profiles(here)
-    await _send_nonsense(here)
-    await _have_it_refused(here)
-    async with Echo() as port:
+    await _send_malformed_frames(here)
+    await _provoke_call_errors(here)
+    async with EchoingFtpServer() as port:
         await _move_files(here, port, manufacturer)
     assert (await here.csms.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"}))["status"]
     await here.csms.expect("SignCertificate")
@@ -163,8 +161,8 @@ async def _set_passwords(here: Site) -> None:
     count = here.csms.connections
     await here.csms.call("SetVariables", password(NEW_PASSWORD))
     await here.csms.until_connected(count + 1)
-    asked = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
-    answer = await here.csms.call("GetVariables", {"getVariableData": [asked]})
+    variable = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
+    answer = await here.csms.call("GetVariables", {"getVariableData": [variable]})
     assert answer["getVariableResult"][0]["attributeStatus"] == "Rejected"
     count = here.csms.connections
     here.csms.fail(Fault.REFUSE_401, times=2)
@@ -184,8 +182,8 @@ async def _set_profiles(here: Site) -> None:
         "apn": {"apn": "internet", "apnPassword": PLANTED["APN password"], "apnAuthentication": "CHAP"},
     }
     for slot in (1, 2):
-        taken = await here.csms.call("SetNetworkProfile", {"configurationSlot": slot, "connectionData": data})
-        assert taken["status"] == "Accepted"
+        answer = await here.csms.call("SetNetworkProfile", {"configurationSlot": slot, "connectionData": data})
+        assert answer["status"] == "Accepted"
     vpn = {"server": "vpn.example", "user": "me", "type": "IPSec"}
     vpn |= {"password": PLANTED["VPN password"], "key": PLANTED["VPN key"]}
     bad_url = f"ftp://me:{PLANTED['password in a URL that is refused']}@host/"
@@ -194,12 +192,12 @@ async def _set_profiles(here: Site) -> None:
         assert (await here.csms.call("SetNetworkProfile", request))["status"] == "Rejected"
 
 
-async def _send_nonsense(here: Site) -> None:
+async def _send_malformed_frames(here: Site) -> None:
     frame = json.dumps(
         [2, "half", "SetVariables", set_variables("SecurityCtrlr", "X", PLANTED["password in half a frame"])]
     )
     key = PLANTED["password of the wrong type"]
-    for nonsense in (
+    for malformed in (
         frame[:-4],
         frame.replace('"X"', "X"),
         frame.replace('"attributeValue"', '"attributeStatus"'),
@@ -209,21 +207,21 @@ async def _send_nonsense(here: Site) -> None:
         json.dumps([2, "wrong", "SetVariables", {"setVariableData": [{"attributeValue": {"password": key}}]}]),
         json.dumps([2, "wrong", "Reset", {"type": key}]),
     ):
-        await here.csms.send_raw(nonsense)
-        if not nonsense.startswith("[3"):
+        await here.csms.send_raw(malformed)
+        if not malformed.startswith("[3"):
             await here.csms.expect_error()
 
 
-async def _have_it_refused(here: Site) -> None:
-    """The CSMS repeats in its errors what it was told."""
+async def _provoke_call_errors(here: Site) -> None:
+    """The CSMS repeats a card number and a password in its CALLERRORs."""
     repeated = CallFailed("InternalError", f"{CARD} or {NEW_PASSWORD}?", {"idToken": CARD})
-    agreeable = dict(here.csms.answers)
+    usual = dict(here.csms.answers)
     for action in ("Authorize", "TransactionEvent"):
         here.csms.answers[action] = repeated
     await here.card(1)
     await here.plug_in(1)
     await here.csms.expect("StatusNotification")
-    here.csms.answers.update(agreeable, TransactionEvent={}, StatusNotification={})
+    here.csms.answers.update(usual, TransactionEvent={}, StatusNotification={})
     await here.plug_out(1)
     await here.charge(2)
     await here.stop_with_card(2)
@@ -276,11 +274,11 @@ async def _upload(here: Site, folder: Path) -> None:
             await here.csms.expect("LogStatusNotification", where=lambda it: it["status"] == "Uploaded", timeout=20.0)
 
 
-# --- everywhere -----------------------------------------------------------------------------------------------------
+# --- the places that are searched -----------------------------------------------------------------------------------
 
 
 async def _places(here: Site, uploads: Path) -> list[tuple[str, str]]:
-    """Every place that somebody else than the owner of the stores can read, and what is in it."""
+    """Every place that others than the owner of the stores can read, and its content."""
     places = [(f"state/{path}", text) for path, text in _files(here.rig.directory)]
     places += [("standard error", here.rig.errors.read_text(errors="replace"))]
     places += [(f"upload/{name}", text) for name, text in _unpacked(uploads)]
@@ -295,7 +293,7 @@ async def _places(here: Site, uploads: Path) -> list[tuple[str, str]]:
 
 
 def _files(directory: Path) -> Iterator[tuple[str, str]]:
-    """The files outside the stores; those inside are looked at for who may read them."""
+    """The files outside the stores; of those inside, the modes are checked."""
     for path in sorted(directory.rglob("*")):
         name = str(path.relative_to(directory))
         mode = path.lstat().st_mode
@@ -324,7 +322,7 @@ def _kind_of(frame: str | bytes) -> str:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """As it is, as JSON and URLs write it, and as HTTP's Basic does."""
+    """The secret in plain text, in JSON, in a URL, in base64 and in HTTP Basic authentication."""
     yield secret
     yield json.dumps(secret)[1:-1]
     yield quote(secret)
@@ -333,14 +331,14 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _keys(directory: Path, folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """The lines of the private keys: of the factory's, and of the signing request."""
+    """The lines of the private keys of the factory and of the signing request."""
     own = directory / "data" / "certificates" / "station" / "request.key"
     for path in (folder / "station.key", own):
         lines = path.read_text().splitlines()
         yield path.name, [line for line in lines if len(line) > 30 and "-----" not in line]
 
 
-# --- the test itself is honest --------------------------------------------------------------------------------------
+# --- checks of the test itself --------------------------------------------------------------------------------------
 
 
 def _check_that_they_were_planted(here: Site) -> None:

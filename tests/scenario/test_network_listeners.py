@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A station that charges listens on no network: nobody can come in who was not dialled."""
+"""A station that charges listens on no network: it accepts no connection that it has not dialled."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.support.scenario import Site
 
 _LISTENING = "0A"
 _ACCEPTS = 0x10000
-"""Flag of a Unix socket that listens."""
+"""Flag of a listening Unix socket."""
 
 
 def inodes(pid: int) -> set[str]:
-    """Of the sockets that a process holds."""
+    """The inodes of a process's sockets."""
     found = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+        with contextlib.suppress(FileNotFoundError):  # closed in the meantime
             link = str(descriptor.readlink())
             if link.startswith("socket:["):
                 found.add(link[len("socket:[") : -1])
@@ -32,7 +32,7 @@ def rows(pid: int, table: str) -> Iterator[list[str]]:
 
 
 def listens_on(pid: int) -> list[str]:
-    """Network addresses at which a process can be reached unasked."""
+    """Network addresses at which a process accepts connections or datagrams."""
     own = inodes(pid)
     tcp = [row[1] for table in ("tcp", "tcp6") for row in rows(pid, table) if row[9] in own and row[3] == _LISTENING]
     udp = [row[1] for table in ("udp", "udp6", "raw", "raw6") for row in rows(pid, table) if row[9] in own]
@@ -40,12 +40,12 @@ def listens_on(pid: int) -> list[str]:
 
 
 def serves_at(pid: int) -> list[str]:
-    """Unix sockets that a process serves."""
+    """Paths of the Unix sockets that a process serves."""
     own = inodes(pid)
     return [row[7] for row in rows(pid, "unix") if row[6] in own and int(row[3], 16) & _ACCEPTS]
 
 
-async def test_nobody_listens_on_the_network(here: Site) -> None:
+async def test_no_process_listens_on_the_network(here: Site) -> None:
     await here.charge(1)
     served: list[str] = []
     for name, pid in (await here.rig.state())["processes"].items():
@@ -58,7 +58,7 @@ async def test_nobody_listens_on_the_network(here: Site) -> None:
     (await here.stop_with_card(1)).check()
 
 
-def test_a_listener_is_seen() -> None:
+def test_a_listener_is_found() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = f"{server.getsockname()[1]:04X}"
         assert any(address.endswith(f":{port}") for address in listens_on(os.getpid()))
