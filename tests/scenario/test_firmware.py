@@ -15,6 +15,7 @@ from firmware.version import VERSION
 from tests.support.csms import ScriptedCsms
 from tests.support.firmware import checkout_image, signature
 from tests.support.rig import Rig
+from tests.support.scenario import Site
 from tests.support.sockets import eventually
 from tools.conformance.peer.files import FileServer
 from tools.pki import Authority, server_context
@@ -25,29 +26,11 @@ pytestmark = pytest.mark.slow
 NEXT = "1.0.1"
 
 
-class Csms(ScriptedCsms):
-    """What the station has reported of its updates."""
+class UpdateSite(Site):
+    """A station, its CSMS, its manufacturer and a file server for images."""
 
-    def sent(self, action: str) -> list[dict[str, Any]]:
-        return [call.payload for call in self.received if call.action == action]
-
-    def progress(self) -> list[str]:
-        return [payload["status"] for payload in self.sent("FirmwareStatusNotification")]
-
-    def boots(self) -> list[tuple[str, str]]:
-        """(reason, version) of each BootNotification."""
-        return [(boot["reason"], boot["chargingStation"]["firmwareVersion"]) for boot in self.sent("BootNotification")]
-
-    def security_events(self) -> list[str]:
-        return [payload["type"] for payload in self.sent("SecurityEventNotification")]
-
-
-class World:
-    """A station, its CSMS, its manufacturer and a file server."""
-
-    def __init__(self, folder: Path, csms: Csms) -> None:
+    def __init__(self, folder: Path, csms: ScriptedCsms) -> None:
         self.folder = folder
-        self.csms = csms
         self.manufacturer = Authority("manufacturer")
         self.signer = self.manufacturer.firmware_signer()
         files_root = Authority("files")
@@ -57,7 +40,14 @@ class World:
         station = folder / "station.toml"
         roots = {"csms_root": ["files.pem"], "manufacturer_root": ["manufacturer.pem"]}
         station.write_text(factory_file(csms.url, variables=RETRY_AFTER_1_S, certificates=roots))
-        self.rig = Rig(folder / "cp", station=station)
+        super().__init__(Rig(folder / "cp", station=station), csms)
+
+    def progress(self) -> list[str]:
+        return [payload["status"] for payload in self.sent("FirmwareStatusNotification")]
+
+    def boots(self) -> list[tuple[str, str]]:
+        """(reason, version) of each BootNotification."""
+        return [(boot["reason"], boot["chargingStation"]["firmwareVersion"]) for boot in self.sent("BootNotification")]
 
     async def update(self, data: bytes, **firmware: Any) -> str:
         """UpdateFirmware with this image; the answer's status."""
@@ -74,24 +64,24 @@ class World:
         answer = await self.csms.call("UpdateFirmware", {"requestId": 7, "firmware": request})
         return str(answer["status"])
 
-    async def until(self, *progress: str) -> None:
-        await self.hears(lambda: len(self.csms.progress()) >= len(progress))
-        assert self.csms.progress() == list(progress)
+    async def until_progress(self, *progress: str) -> None:
+        """Wait until the CSMS has as many statuses of the update; they must be these."""
+        await self.until(lambda: len(self.progress()) >= len(progress))
+        assert self.progress() == list(progress)
 
-    async def hears(self, condition: Callable[[], bool]) -> None:
-        """Until the CSMS has heard it; an update with its restarts takes seconds."""
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for the CSMS; an update with its restarts takes seconds."""
         await self.csms.until(condition, "progress of the update", timeout=60.0)
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with Csms() as csms:
-        world = World(tmp_path, csms)
-        await world.files.start()
-        async with world.rig:
-            await world.rig.wait("registration", status="Accepted")
-            yield world
-        await world.files.stop()
+async def here(tmp_path: Path, csms: ScriptedCsms) -> AsyncIterator[UpdateSite]:
+    here = UpdateSite(tmp_path, csms)
+    await here.files.start()
+    async with here.rig:
+        await here.rig.wait("registration", status="Accepted")
+        yield here
+    await here.files.stop()
 
 
 @pytest.fixture(scope="module")
@@ -102,63 +92,63 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 UP_TO_INSTALLING = ("Downloading", "Downloaded", "SignatureVerified", "Installing")
 
 
-async def test_update_exchanges_the_running_code(world: World, newer: bytes) -> None:
-    assert await world.update(newer) == "Accepted"
-    await world.until(*UP_TO_INSTALLING, "InstallRebooting", "Installed")
-    assert world.csms.boots() == [("PowerUp", VERSION), ("FirmwareUpdate", NEXT)]
-    await eventually(lambda: "FirmwareUpdated" in world.csms.security_events())
-    state = await world.rig.state()
+async def test_update_replaces_the_running_code(here: UpdateSite, newer: bytes) -> None:
+    assert await here.update(newer) == "Accepted"
+    await here.until_progress(*UP_TO_INSTALLING, "InstallRebooting", "Installed")
+    assert here.boots() == [("PowerUp", VERSION), ("FirmwareUpdate", NEXT)]
+    await eventually(lambda: "FirmwareUpdated" in here.security_events())
+    state = await here.rig.state()
     assert state["firmware_version"] == NEXT
     for process in ("hal", "ocpp"):
         environment = Path(f"/proc/{state['processes'][process]}/environ").read_bytes().split(b"\0")
-        assert f"PYTHONPATH={world.folder}/cp/slots/a".encode() in environment
-    assert os.readlink(world.folder / "cp/slots/current") == "a"
-    since = world.rig.mark
-    await world.rig.op("power_cycle")
-    await world.rig.wait("registration", since=since, status="Accepted")
-    assert world.csms.boots()[-1] == ("PowerUp", NEXT)
-    assert {payload["requestId"] for payload in world.csms.sent("FirmwareStatusNotification")} == {7}
+        assert f"PYTHONPATH={here.folder}/cp/slots/a".encode() in environment
+    assert os.readlink(here.folder / "cp/slots/current") == "a"
+    since = here.rig.mark
+    await here.rig.op("power_cycle")
+    await here.rig.wait("registration", since=since, status="Accepted")
+    assert here.boots()[-1] == ("PowerUp", NEXT)
+    assert {payload["requestId"] for payload in here.sent("FirmwareStatusNotification")} == {7}
 
 
-async def test_version_that_crashes_is_rolled_back(world: World, newer: bytes) -> None:
-    await world.rig.op("firmware", next="boot_fails")
-    await world.update(newer)
-    await world.until(*UP_TO_INSTALLING, "InstallRebooting", "InstallationFailed")
-    assert world.csms.boots()[-1][1] == VERSION
-    assert (await world.rig.state())["firmware_version"] == VERSION
-    assert "FirmwareUpdated" not in world.csms.security_events()
-    await eventually(lambda: world.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Available")
+async def test_version_that_crashes_is_rolled_back(here: UpdateSite, newer: bytes) -> None:
+    await here.rig.op("firmware", next="boot_fails")
+    await here.update(newer)
+    await here.until_progress(*UP_TO_INSTALLING, "InstallRebooting", "InstallationFailed")
+    assert here.boots()[-1][1] == VERSION
+    assert (await here.rig.state())["firmware_version"] == VERSION
+    assert "FirmwareUpdated" not in here.security_events()
+    await eventually(lambda: here.sent("StatusNotification")[-1]["connectorStatus"] == "Available")
 
 
-async def test_power_cut_while_installing_resumes(world: World, newer: bytes) -> None:
-    await world.update(newer)
-    await world.hears(lambda: "Installing" in world.csms.progress())
-    await world.rig.op("power_cycle")
-    await world.hears(lambda: world.csms.progress()[-1] == "Installed")
-    assert (await world.rig.state())["firmware_version"] == NEXT
+async def test_power_cut_while_installing_resumes(here: UpdateSite, newer: bytes) -> None:
+    await here.update(newer)
+    await here.until(lambda: "Installing" in here.progress())
+    await here.rig.op("power_cycle")
+    await here.until(lambda: here.progress()[-1] == "Installed")
+    assert (await here.rig.state())["firmware_version"] == NEXT
 
 
-async def test_board_that_has_to_restart_first(world: World, newer: bytes) -> None:
-    await world.rig.op("firmware", next="needs_reboot_first")
-    await world.update(newer)
-    await world.until(*UP_TO_INSTALLING[:-1], "InstallRebooting", "Installing", "InstallRebooting", "Installed")
-    assert [reason for reason, _version in world.csms.boots()] == ["PowerUp", "FirmwareUpdate", "FirmwareUpdate"]
+async def test_board_that_has_to_restart_first(here: UpdateSite, newer: bytes) -> None:
+    await here.rig.op("firmware", next="needs_reboot_first")
+    await here.update(newer)
+    await here.until_progress(*UP_TO_INSTALLING[:-1], "InstallRebooting", "Installing", "InstallRebooting", "Installed")
+    assert [reason for reason, _version in here.boots()] == ["PowerUp", "FirmwareUpdate", "FirmwareUpdate"]
 
 
-async def test_flash_that_fails_leaves_the_station_as_it_was(world: World, newer: bytes) -> None:
-    await world.rig.op("firmware", next="install_fails")
-    await world.update(newer)
-    await world.until(*UP_TO_INSTALLING, "InstallationFailed")
-    state = await world.rig.state()
+async def test_flash_that_fails_changes_nothing(here: UpdateSite, newer: bytes) -> None:
+    await here.rig.op("firmware", next="install_fails")
+    await here.update(newer)
+    await here.until_progress(*UP_TO_INSTALLING, "InstallationFailed")
+    state = await here.rig.state()
     assert (state["boots"], state["firmware_version"]) == (1, VERSION)
 
 
-async def test_forged_image_is_not_installed(world: World, newer: bytes) -> None:
+async def test_forged_image_is_not_installed(here: UpdateSite, newer: bytes) -> None:
     stranger = Authority("stranger").firmware_signer()
-    assert await world.update(newer, signingCertificate=stranger.pem) == "InvalidCertificate"
-    await eventually(lambda: "InvalidFirmwareSigningCertificate" in world.csms.security_events())
-    assert world.files.asked == []
-    assert await world.update(newer, signature=signature(newer + b"!", world.signer)) == "Accepted"
-    await world.until("Downloading", "Downloaded", "InvalidSignature")
-    await eventually(lambda: "InvalidFirmwareSignature" in world.csms.security_events())
-    assert not (world.folder / "cp/slots/a").exists()
+    assert await here.update(newer, signingCertificate=stranger.pem) == "InvalidCertificate"
+    await eventually(lambda: "InvalidFirmwareSigningCertificate" in here.security_events())
+    assert here.files.asked == []
+    assert await here.update(newer, signature=signature(newer + b"!", here.signer)) == "Accepted"
+    await here.until_progress("Downloading", "Downloaded", "InvalidSignature")
+    await eventually(lambda: "InvalidFirmwareSignature" in here.security_events())
+    assert not (here.folder / "cp/slots/a").exists()
