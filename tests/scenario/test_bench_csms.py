@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench CSMS over real loopback: a scripted station on one side, its page's API on the other."""
+"""The bench CSMS over the loopback, with scripted stations and the API of its page."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ from tools.ocppj.frames import Result, encode
 
 TOKEN = {"idToken": "04A1B2C3D4E580", "type": "ISO14443"}
 T0 = "2026-11-23T12:00:00.000Z"
+TIMEOUT_S = 10.0
 
 
 class CsmsBench:
-    """A bench CSMS that runs, and a program that uses its API."""
+    """A running bench CSMS, and a client of its API."""
 
     def __init__(self, bench: Running, http: aiohttp.ClientSession) -> None:
         self.url, self.ocpp_url, self.http = bench.url, bench.ocpp_url, http
@@ -48,10 +49,9 @@ class CsmsBench:
             return response.status, await response.json()
 
     async def until_absent(self, station: str = "CP001") -> None:
-        for _ in range(1000):
-            if not (await self.get(f"api/stations/{station}"))["connected"]:
-                return
-        pytest.fail(f"{station} is still connected")
+        async with asyncio.timeout(TIMEOUT_S):
+            while (await self.get(f"api/stations/{station}"))["connected"]:
+                pass
 
     async def put(self, path: str, body: Any) -> int:
         async with self.http.put(self.url + path, json=body) as response:
@@ -91,7 +91,7 @@ async def _charge(station: ScriptedStation, *numbers: int) -> None:
         await station.ask("TransactionEvent", _event(number, wh=1000.0 + 100 * number))
 
 
-async def test_boot_and_status_are_seen(bench: CsmsBench) -> None:
+async def test_boot_and_status_are_shown(bench: CsmsBench) -> None:
     async with bench.station(password="secret") as station:
         answer = await station.boot()
         assert (answer["status"], answer["interval"]) == ("Accepted", 60)
@@ -121,7 +121,7 @@ async def test_a_whole_transaction(bench: CsmsBench) -> None:
         ended = _event(4, "Ended", 1450.0, info={"stoppedReason": "Remote", "chargingState": "Idle"})
         assert await station.ask("TransactionEvent", ended) == {}
     (row,) = await bench.get("api/transactions")
-    wanted = {
+    expected = {
         "id": "t1",
         "station": "CP001",
         "evse": 1,
@@ -137,7 +137,7 @@ async def test_a_whole_transaction(bench: CsmsBench) -> None:
         "meter_stop_wh": 1450.0,
         "active": False,
     }
-    assert {name: row[name] for name in wanted} == wanted
+    assert {name: row[name] for name in expected} == expected
     detail = await bench.get("api/transactions/detail?station=CP001&id=t1")
     assert [point["energy_wh"] for point in detail["series"]] == [1000.0, 1100.0, 1200.0, 1300.0, 1450.0]
     assert [event["seq_no"] for event in detail["events"]] == [0, 1, 2, 3, 4]
@@ -167,7 +167,7 @@ async def test_gaps_are_flagged_and_filled_late(bench: CsmsBench) -> None:
         assert (row["missing"], row["late"], row["problems"]) == (0, 2, ["seqNo 2, 3 came late"])
 
 
-async def test_tokens_decide(bench: CsmsBench) -> None:
+async def test_authorize_is_answered_by_the_token_list(bench: CsmsBench) -> None:
     async def status(uid: str) -> Any:
         answer = await station.ask("Authorize", {"idToken": {"idToken": uid, "type": "ISO14443"}})
         return answer["idTokenInfo"]
@@ -186,7 +186,7 @@ async def test_tokens_decide(bench: CsmsBench) -> None:
 
 
 @pytest.mark.parametrize("registration", ["Pending", "Rejected"])
-async def test_a_station_that_is_not_accepted_may_not_speak(bench: CsmsBench, registration: str) -> None:
+async def test_requests_of_a_station_that_is_not_accepted_are_refused(bench: CsmsBench, registration: str) -> None:
     assert await bench.put("api/behaviour", {"boot_status": registration, "heartbeat_interval_s": 5}) == 200
     async with bench.station() as station:
         answer = await station.boot()
@@ -211,8 +211,8 @@ async def test_any_request_can_be_sent(bench: CsmsBench) -> None:
 
         station.answers["Reset"] = ["SecurityError", "not now", {"why": "busy"}]
         status, body = await bench.call("Reset", {"type": "OnIdle"})
-        told = {"code": "SecurityError", "description": "not now", "details": {"why": "busy"}}
-        assert (status, body["call_error"]) == (200, told)
+        error = {"code": "SecurityError", "description": "not now", "details": {"why": "busy"}}
+        assert (status, body["call_error"]) == (200, error)
 
         station.answers["Reset"] = {"status": "Perhaps"}
         status, body = await bench.call("Reset", {"type": "OnIdle"})
@@ -237,7 +237,7 @@ async def test_raw_sends_what_the_schema_forbids(bench: CsmsBench) -> None:
         (7, {}, 400, "malformed"),
     ],
 )
-async def test_what_cannot_be_sent_is_refused(
+async def test_invalid_requests_are_refused(
     bench: CsmsBench, action: Any, payload: Any, status: int, error: str
 ) -> None:
     async with bench.station() as station:
@@ -248,14 +248,14 @@ async def test_what_cannot_be_sent_is_refused(
 
 
 async def test_no_answer_a_late_answer_and_no_station(bench: CsmsBench) -> None:
-    status, body = await bench.call("ClearCache", {}, station="NOBODY")
+    status, body = await bench.call("ClearCache", {}, station="UNKNOWN")
     assert (status, body["error"]) == (404, "unknown_station")
     async with bench.station() as station:
         station.answers["ClearCache"] = None
         status, body = await bench.call("ClearCache", {}, timeout_s=0.05)
         assert (status, body["error"]) == (504, "no_answer")
-        (asked,) = [row for row in await bench.get("api/messages") if row["kind"] == "call"]
-        await station.socket.send(encode(Result(asked["message_id"], {"status": "Accepted"})))
+        (call,) = [row for row in await bench.get("api/messages") if row["kind"] == "call"]
+        await station.socket.send(encode(Result(call["message_id"], {"status": "Accepted"})))
         station.answers["ClearCache"] = {"status": "Rejected"}
         status, body = await bench.call("ClearCache", {})
         assert body["result"] == {"status": "Rejected"}
@@ -282,7 +282,7 @@ async def test_requests_go_out_one_at_a_time(bench: CsmsBench) -> None:
         assert (await second)[1]["result"] == {"versionNumber": 1}
 
 
-async def test_the_answer_of_another_request_is_not_taken(bench: CsmsBench) -> None:
+async def test_the_answer_to_another_request_is_not_accepted(bench: CsmsBench) -> None:
     async with bench.station() as station:
         station.answers["ClearCache"] = '[3,"another",{"status":"Rejected"}]'
         call = asyncio.create_task(bench.call("ClearCache", {}, timeout_s=0.2))
@@ -309,7 +309,7 @@ async def test_broken_frames_are_answered_and_shown(bench: CsmsBench) -> None:
         for _ in range(600):
             deep = {"vendorId": "x", "more": deep}
         assert isinstance(await station.request("Heartbeat", {"customData": deep}), Result)
-        await station.socket.send('[3,"never asked",{}]')
+        await station.socket.send('[3,"no-such-call",{}]')
         await station.ask("Heartbeat", {})
         assert (await bench.get("api/stations/CP001"))["malformed"] == 3
         rows = await bench.get("api/messages")
@@ -334,7 +334,7 @@ async def test_a_huge_frame_ends_its_connection_only(bench: CsmsBench) -> None:
     assert any("binary" in text for text in links)
 
 
-async def test_the_newer_connection_wins(bench: CsmsBench) -> None:
+async def test_a_new_connection_replaces_the_old_one(bench: CsmsBench) -> None:
     async with bench.station() as older, bench.station() as newer:
         async with asyncio.timeout(5):
             await older.socket.wait_closed()
@@ -368,7 +368,7 @@ async def test_passwords_identities_and_subprotocols(tmp_path: Path) -> None:
         assert "right" not in json.dumps(texts)
 
 
-async def test_the_page_is_served_and_keeps_others_out(bench: CsmsBench) -> None:
+async def test_the_page_is_served_and_other_origins_are_refused(bench: CsmsBench) -> None:
     async with bench.http.get(bench.url) as response:
         page = await response.text()
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]
@@ -404,8 +404,8 @@ async def test_the_page_is_served_and_keeps_others_out(bench: CsmsBench) -> None
         assert response.status == 415
 
 
-async def test_the_page_hears_of_everything(bench: CsmsBench) -> None:
-    heard: dict[str, Any] = {}
+async def test_the_page_is_notified_of_every_change(bench: CsmsBench) -> None:
+    received: dict[str, Any] = {}
 
     async def listen() -> None:
         async with bench.http.get(bench.url + "api/events") as response:
@@ -415,22 +415,22 @@ async def test_the_page_hears_of_everything(bench: CsmsBench) -> None:
                 if line.startswith(b"event: "):
                     kind = line[7:].decode().strip()
                 elif line.startswith(b"data: "):
-                    heard[kind] = json.loads(line[6:])
+                    received[kind] = json.loads(line[6:])
 
     listener = asyncio.create_task(listen())
-    await eventually(lambda: "hello" in heard)
+    await eventually(lambda: "hello" in received)
     async with bench.station() as station:
         await station.boot()
         await station.ask("TransactionEvent", _event(0, "Started", 1000.0))
         await bench.put("api/tokens/AB", {"status": "Blocked"})
-        await eventually(lambda: {"station", "message", "transaction", "token"} <= heard.keys())
-    assert heard["transaction"]["transaction"]["id"] == "t1"
-    assert heard["transaction"]["points"][0]["power_w"] == 50_000.0
-    assert heard["token"] == {"id_token": "AB", "type": "ISO14443", "status": "Blocked", "group_id_token": None}
+        await eventually(lambda: {"station", "message", "transaction", "token"} <= received.keys())
+    assert received["transaction"]["transaction"]["id"] == "t1"
+    assert received["transaction"]["points"][0]["power_w"] == 50_000.0
+    assert received["token"] == {"id_token": "AB", "type": "ISO14443", "status": "Blocked", "group_id_token": None}
     listener.cancel()
 
 
-async def test_every_message_is_kept_raw_and_in_order(bench: CsmsBench) -> None:
+async def test_every_message_is_stored_verbatim_and_in_order(bench: CsmsBench) -> None:
     async with bench.station() as station:
         await station.socket.send('[2, "spaced" , "Heartbeat",  {}]')
         await asyncio.wait_for(station.unexpected.get(), 5)
@@ -446,7 +446,7 @@ async def test_every_message_is_kept_raw_and_in_order(bench: CsmsBench) -> None:
         assert await bench.get(f"api/messages/{rows[1]['id']}") == rows[1]
 
 
-async def test_a_restart_of_the_bench_keeps_all(tmp_path: Path) -> None:
+async def test_data_outlives_a_restart_of_the_bench(tmp_path: Path) -> None:
     async with _bench(tmp_path) as bench, bench.station() as station:
         await station.boot()
         await station.ask("TransactionEvent", _event(0, "Started", 1000.0))
@@ -507,7 +507,7 @@ async def _use_the_command_line(station: ScriptedStation, *url: str) -> None:
     assert (await _run("transactions", *url))[0] == 0
 
 
-async def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_an_error_of_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         code, out, err = await _run("up", "--port", port, "--state", str(tmp_path))

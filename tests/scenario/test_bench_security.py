@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench CSMS with certificates: TLS for scripted stations, signing requests, and procedures with a real station."""
+"""The bench CSMS with certificates: TLS, signing requests, and procedures with scripted and real stations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TRIGGER = {"requestedMessage": "SignChargingStationCertificate"}
 
 
 class SecureCsmsBench:
-    """A bench CSMS that runs, its API, and stations to connect to it."""
+    """A running bench CSMS, a client of its API, and connections of stations."""
 
     def __init__(self, running_bench: Running, folder: Path) -> None:
         self.running = running_bench
@@ -57,7 +57,7 @@ class SecureCsmsBench:
         return [row["text"] for row in await self.get("/api/messages") if row["kind"] == "link"]
 
     def tls(self, shown: Issued | None = None) -> ssl.SSLContext:
-        """A station's side; `shown` is its certificate."""
+        """The TLS context of a station; `shown` is its certificate."""
         context = ssl.create_default_context(cadata=self.running.pki.root_pem)
         if shown is not None:
             file = self._folder / f"{id(shown)}.pem"
@@ -87,7 +87,7 @@ async def _refused(status: int, attempt: Any) -> None:
 
 
 async def _no_handshake(attempt: Any) -> None:
-    """Refused by TLS itself; with 1.3 a client learns of it after its own side is done."""
+    """TLS itself refuses; with TLS 1.3 a client notices only after its own part of the handshake."""
     with pytest.raises((OSError, EOFError, InvalidMessage)):
         async with attempt:
             pass
@@ -114,7 +114,7 @@ async def test_security_profile_2(tmp_path: Path, version: ssl.TLSVersion, ciphe
         assert about["ocpp"] == about["ocpps"] == here.running.ocpp_url
 
 
-async def test_what_tls_keeps_out(tmp_path: Path) -> None:
+async def test_connections_that_are_refused(tmp_path: Path) -> None:
     async with bench(tmp_path, 2) as here:
         plain = f"ws://{urlsplit(here.running.url).netloc}/ocpp/CP001"
         await _refused(403, connected(plain, password="0123456789abcdef"))
@@ -134,7 +134,7 @@ async def test_security_profile_3(tmp_path: Path) -> None:
         await _no_handshake(here.station(password="0123456789abcdef"))
         own, other = here.authority.client(SERIAL, "Operator"), here.authority.client("BW-0002", "Operator")
         async with here.station(own) as station:
-            assert await station.refused("Heartbeat", {}) == "SecurityError"  # who it is, it has to say first
+            assert await station.refused("Heartbeat", {}) == "SecurityError"  # it has not identified itself yet
             assert (await station.boot(SERIAL))["status"] == "Accepted"
             await station.ask("Heartbeat", {})
             seen = await here.get("/api/stations/CP001")
@@ -158,8 +158,8 @@ async def test_the_certificate_of_another_station(tmp_path: Path) -> None:
         assert (await here.get("/api/stations/CP001"))["boots"] == 0
 
 
-async def test_a_station_that_never_gave_its_serial_number(tmp_path: Path) -> None:
-    """It was accepted without, so nobody knows yet whether the certificate is its own."""
+async def test_a_station_that_never_sent_its_serial_number(tmp_path: Path) -> None:
+    """It was accepted without one, so its certificate can't be checked before it sends one."""
     async with bench(tmp_path, 2) as here:
         boot = {"reason": "PowerUp", "chargingStation": {"model": "C7AM-400", "vendorName": "baywatt"}}
         async with here.station(password="0123456789abcdef") as station:
@@ -171,7 +171,7 @@ async def test_a_station_that_never_gave_its_serial_number(tmp_path: Path) -> No
             await station.ask("Heartbeat", {})
 
 
-async def test_a_lower_profile_than_before_is_told(tmp_path: Path) -> None:
+async def test_a_lower_profile_than_before_is_shown(tmp_path: Path) -> None:
     async with bench(tmp_path, 0) as here:
         wss = f"{(await here.get('/api'))['ocpps']}/CP001"
         async with connected(wss, password="0123456789abcdef", tls=here.tls()) as station:
@@ -187,7 +187,7 @@ def _csr(common_name: str = SERIAL) -> dict[str, Any]:
     return {"csr": signing_request(new_key(), common_name, "Operator")}
 
 
-async def test_a_sound_request_is_signed(tmp_path: Path) -> None:
+async def test_a_valid_request_is_signed(tmp_path: Path) -> None:
     async with bench(tmp_path, 2) as here, here.station(password="0123456789abcdef") as station:
         await station.boot(SERIAL)
         station.answers["CertificateSigned"] = {"status": "Accepted"}
@@ -226,7 +226,7 @@ async def test_requests_that_are_not_signed(tmp_path: Path) -> None:
         assert signed.public_key() == x509.load_pem_x509_csr(second["csr"].encode()).public_key()
 
 
-# Procedures, with stations that do not play along
+# Procedures, with stations that refuse
 
 
 async def _fails(
@@ -249,28 +249,28 @@ async def test_an_update_that_fails(tmp_path: Path, answer: Any, statuses: tuple
     async with bench(tmp_path, 2) as here, here.station(password="0123456789abcdef") as station:
         (tmp_path / "files" / "image").write_bytes(b"image")
         station.answers["UpdateFirmware"] = answer
-        told: list[str] = []
-        task = asyncio.create_task(_fails(here, station, lambda: _update(here, told.append, image="image"), why))
+        steps: list[str] = []
+        task = asyncio.create_task(_fails(here, station, lambda: _update(here, steps.append, image="image"), why))
         if statuses:
-            await eventually(lambda: told)
+            await eventually(lambda: steps)
         for status in statuses:
             await station.ask("FirmwareStatusNotification", {"status": status, "requestId": 1})
         await task
-        assert told[1:] == list(statuses)
+        assert steps[1:] == list(statuses)
 
 
-async def test_a_station_that_does_not_take_its_certificate(tmp_path: Path) -> None:
+async def test_a_station_that_does_not_accept_its_certificate(tmp_path: Path) -> None:
     async with bench(tmp_path, 2) as here, here.station(password="0123456789abcdef") as station:
         station.answers |= {"InstallCertificate": {"status": "Accepted"}, "TriggerMessage": {"status": "Accepted"}}
         station.answers["CertificateSigned"] = {"status": "Rejected"}
-        told: list[str] = []
-        task = asyncio.create_task(_fails(here, station, lambda: _raise(here, told.append), "does not take"))
-        await eventually(lambda: len(told) == 2)
+        steps: list[str] = []
+        task = asyncio.create_task(_fails(here, station, lambda: _raise(here, steps.append), "does not take"))
+        await eventually(lambda: len(steps) == 2)
         await station.ask("SignCertificate", _csr())
         await task
 
 
-async def test_a_bench_that_signs_nothing_does_not_try(tmp_path: Path) -> None:
+async def test_a_bench_that_signs_nothing_does_not_start(tmp_path: Path) -> None:
     async with bench(tmp_path, 2) as here, here.station(password="0123456789abcdef") as station:
         station.answers |= {"InstallCertificate": {"status": "Accepted"}, "TriggerMessage": {"status": "Accepted"}}
         await here.behave(sign_certificate="Silent")
@@ -278,13 +278,13 @@ async def test_a_bench_that_signs_nothing_does_not_try(tmp_path: Path) -> None:
         assert [action for action, _ in station.asked] == ["InstallCertificate"]
 
 
-async def _update(here: SecureCsmsBench, tell: Callable[[str], object], **how: Any) -> None:
+async def _update(here: SecureCsmsBench, report: Callable[[str], object], **how: Any) -> None:
     chosen: dict[str, Any] = {"image": None, "checkout": ROOT, "product": "c7am-400-cc", "over": "https", **how}
-    await asyncio.to_thread(update_firmware, here.client, "CP001", **chosen, tell=tell)
+    await asyncio.to_thread(update_firmware, here.client, "CP001", **chosen, tell=report)
 
 
-async def _raise(here: SecureCsmsBench, tell: Callable[[str], object]) -> None:
-    await asyncio.to_thread(raise_security, here.client, "CP001", 3, tell=tell)
+async def _raise(here: SecureCsmsBench, report: Callable[[str], object]) -> None:
+    await asyncio.to_thread(raise_security, here.client, "CP001", 3, tell=report)
 
 
 # A whole station
@@ -292,7 +292,7 @@ async def _raise(here: SecureCsmsBench, tell: Callable[[str], object]) -> None:
 
 @pytest.mark.slow
 async def test_a_station_is_secured_renewed_and_updated(tmp_path: Path) -> None:
-    """It steps up from profile 2 to 3, gets a new certificate when asked to, and keeps it through an update."""
+    """From profile 2 to 3, then a new certificate at the CSMS's request, which it keeps through a firmware update."""
     async with bench(tmp_path, 2) as here:
         roots = {"csms_root": ["pki/csms-root.pem"], "manufacturer_root": ["pki/manufacturer-root.pem"]}
         settings = factory_file(here.running.ocpp_url, profile={"security_profile": 2}, certificates=roots)
@@ -300,14 +300,14 @@ async def test_a_station_is_secured_renewed_and_updated(tmp_path: Path) -> None:
         async with Rig(tmp_path / "rig", station=tmp_path / "station.toml") as rig:
             await rig.wait("registration", status="Accepted")
             assert (await here.get("/api/stations/CP001"))["security_profile"] == 2
-            told: list[str] = []
-            await _raise(here, told.append)
-            assert told[-1] == "Reset: Accepted"
+            steps: list[str] = []
+            await _raise(here, steps.append)
+            assert steps[-1] == "Reset: Accepted"
             await _renew(here, rig)
             mark = rig.mark
-            told.clear()
-            await _update(here, told.append)
-            accepted, downloading, *between, installed = told[1:]
+            steps.clear()
+            await _update(here, steps.append)
+            accepted, downloading, *between, installed = steps[1:]
             assert (accepted, downloading, installed) == ("UpdateFirmware Accepted", "Downloading", "Installed")
             assert between == ["Downloaded", "SignatureVerified", "Installing", "InstallRebooting"]
             await rig.wait("registration", since=mark, status="Accepted")
@@ -317,7 +317,7 @@ async def test_a_station_is_secured_renewed_and_updated(tmp_path: Path) -> None:
 
 
 async def _renew(here: SecureCsmsBench, rig: Rig) -> None:
-    """A02 by request of the CSMS: the station comes back by itself, with the new certificate."""
+    """A02 at the CSMS's request: the station reconnects with the new certificate."""
     await eventually(lambda: here.running.office.link("CP001"))
     before = await here.get("/api/stations/CP001")
     assert before["tls"]["certificate"]["common_name"] == (await rig.state())["label"]["serial_number"]
