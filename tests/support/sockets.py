@@ -27,7 +27,7 @@ from firmware.contract.messages import (
     Snapshot,
 )
 
-__all__ = ["AnsweringCabinet", "FixedClock", "RawPeer", "ScriptedServer", "eventually", "idle_evse", "snapshot"]
+__all__ = ["AnsweringCabinet", "RawPeer", "ScriptedServer", "eventually", "idle_evse", "snapshot"]
 
 TIMEOUT_S = 10.0
 
@@ -37,20 +37,6 @@ async def eventually(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(TIMEOUT_S):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.002)
-
-
-class FixedClock:
-    """A clock that stays where it is until it is moved."""
-
-    def __init__(self, mono_s: float = 100.0, utc_s: float = 1_800_000_000.0) -> None:
-        self.mono_s = mono_s
-        self.utc_s = utc_s
-
-    def monotonic(self) -> float:
-        return self.mono_s
-
-    def utc(self) -> float:
-        return self.utc_s
 
 
 class RawPeer:

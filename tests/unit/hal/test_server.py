@@ -33,7 +33,8 @@ from firmware.contract.messages import (
 from firmware.ipc.connection import Credentials
 from firmware.ipc.framing import MAX_LINE_BYTES, encode
 from hal.server import HalServer, out_of_range
-from tests.support.sockets import AnsweringCabinet, FixedClock, RawPeer, eventually, idle_evse, snapshot
+from tests.support.clock import ManualClock
+from tests.support.sockets import AnsweringCabinet, RawPeer, eventually, idle_evse, snapshot
 from tests.support.timer import ManualTimer
 
 HAL_GREETING = {"kind": "greeting", "version": CONTRACT_VERSION, "role": "service", "software": "hal 1"}
@@ -53,7 +54,13 @@ def path(tmp_path: Path) -> Path:
 @asynccontextmanager
 async def serving(cabinet: AnsweringCabinet, path: Path, **options: Any) -> AsyncIterator[HalServer]:
     server = HalServer(
-        cabinet, path=path, clock=FixedClock(), utc=lambda: 1_700_000_000.5, software="hal 1", run_id="run", **options
+        cabinet,
+        path=path,
+        clock=ManualClock(100.0),
+        utc=lambda: 1_700_000_000.5,
+        software="hal 1",
+        run_id="run",
+        **options,
     )
     await server.start()
     try:
@@ -379,7 +386,7 @@ async def test_a_snapshot_that_can_not_be_sent_closes_the_client_only(
 
 
 async def test_events_before_start_and_without_clients_are_numbered(cabinet: AnsweringCabinet, path: Path) -> None:
-    server = HalServer(cabinet, path=path, clock=FixedClock(), utc=lambda: 0.0)
+    server = HalServer(cabinet, path=path, clock=ManualClock(100.0), utc=lambda: 0.0)
     cabinet.publish(Plugged(evse=1))
     await server.start()
     peer = await RawPeer.connect(path)
@@ -390,7 +397,7 @@ async def test_events_before_start_and_without_clients_are_numbered(cabinet: Ans
     assert (await peer.hear())["replayed"] is True
     await server.close()
     await peer.close()
-    assert HalServer(AnsweringCabinet(), path=path, clock=FixedClock(), utc=lambda: 0.0).run_id != server.run_id
+    assert HalServer(AnsweringCabinet(), path=path, clock=ManualClock(100.0), utc=lambda: 0.0).run_id != server.run_id
 
 
 # --- commands -----------------------------------------------------------------------------------------

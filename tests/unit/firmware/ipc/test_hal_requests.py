@@ -31,7 +31,8 @@ from firmware.errors import ContractError
 from firmware.ipc.hal_link import HalLink, LinkState
 from hal.journal import Journal
 from hal.server import HalServer
-from tests.support.sockets import AnsweringCabinet, FixedClock, eventually
+from tests.support.clock import ManualClock
+from tests.support.sockets import AnsweringCabinet, eventually
 
 PERMIT = Permit(evse=1, session="s", lease_s=10.0)
 
@@ -73,7 +74,7 @@ def cabinet() -> AnsweringCabinet:
 
 
 def new_server(cabinet: AnsweringCabinet, path: Path, journal: Journal | None = None) -> HalServer:
-    return HalServer(cabinet, path=path, clock=FixedClock(), utc=lambda: 0.0, journal=journal)
+    return HalServer(cabinet, path=path, clock=ManualClock(), utc=lambda: 0.0, journal=journal)
 
 
 @pytest.fixture
