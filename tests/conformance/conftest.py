@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the conformance tests: a case of part 6, executed by the runner against a rig of its own."""
+"""Executes cases of part 6 by the runner, each against a rig of its own."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from tools.conformance.run.runner import Options, run
 
 
 @functools.cache
-def tested(product: str) -> ProductUnderTest:
+def product_under_test(product: str) -> ProductUnderTest:
     return describe(products.load(product), product)
 
 
 @functools.cache
-def written(product: str) -> dict[str, tuple[catalogue.Entry, Case]]:
-    """The written cases that apply to a product, by id."""
-    cases, about = collect(), tested(product)
+def applicable(product: str) -> dict[str, tuple[catalogue.Entry, Case]]:
+    """The implemented cases that apply to a product, by id."""
+    cases, about = collect(), product_under_test(product)
     entries = [entry for entry in catalogue.load() if catalogue.applicability(entry, about.name, about.answers).applies]
     return {entry.id: (entry, cases[entry.id]) for entry in entries if entry.id in cases}
 
 
 @pytest.fixture
 def play(tmp_path: Path) -> Callable[..., Awaitable[Result]]:
-    """Executes the case of this id; `patience` multiplies its time limits.
+    """Execute the case with this id; `patience` multiplies its time limits.
 
-    The rig's packages are those of the current directory, if there are any.
+    The rig's packages are those of the current directory, if it has any.
     """
 
     async def play(case: str, patience: float, product: str = catalogue.HOME_PRODUCT) -> Result:
-        about = tested(product)
+        about = product_under_test(product)
         fixtures = Fixtures(
             product=about.reference,
             identity="CP001",
@@ -48,7 +48,7 @@ def play(tmp_path: Path) -> Callable[..., Awaitable[Result]]:
             answers=about.answers,
         )
         options = Options(fixtures, patience=patience, logs=tmp_path, durations=tmp_path / "durations.json")
-        (result,) = await run([written(product)[case]], options, lambda _: None)
+        (result,) = await run([applicable(product)[case]], options, lambda _: None)
         return result
 
     return play

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The quick cases of part 6, each against a rig of its own; `baywatt conformance` runs all cases.
 
-These take less than four seconds; of several that differ only in a value there is one.
+Each takes less than four seconds; of cases that differ only in a value one is here.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ QUICK_OF_FULL = "L_10 N_28 N_31 N_36"
 """Cases that do not apply to the project's product, but to `full`."""
 
 PATIENCE = 3.0
-"""Machines that run tests are busy."""
-
+"""Machines that run tests may be slow."""
 
 _CASES = [(number, "c7am-400-cc") for number in QUICK.split()] + [(number, "full") for number in QUICK_OF_FULL.split()]
 

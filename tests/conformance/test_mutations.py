@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each fault of `mutations.toml` is put into a copy of the station, and the conformance cases must find it.
+"""Each fault of `mutations.toml` is put into a copy of the station, and the conformance cases must detect it.
 
-The runner is that of the checkout, rig and station are started from the copy. A fault counts as found only if its case
-fails by the check that the table names: a station that does not start, or a case that breaks, proves nothing. That the
-cases pass without a fault is tested with the same kind of copy.
+The runner is that of the checkout; rig and station are started from the copy. A fault is detected only if its case
+fails by the check in the table: a station that does not start, or a broken case, proves nothing. The cases must pass
+without a fault in the same kind of copy.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("firmware", "hal", "drivers", "services", "tools")
 
 PATIENCE = 3.0
-"""For cases that are to pass: machines that run tests are busy."""
+"""For cases that must pass: machines that run tests may be slow."""
 NO_PATIENCE = 1.0
-"""For cases that are to fail, possibly by a timeout."""
+"""For cases that must fail, possibly by a timeout."""
 
 NO_CHECK = (
     "the case is broken",
@@ -34,13 +34,13 @@ NO_CHECK = (
     "the rig did not start",
     "not done within",
 )
-"""Failures that no check of a case has found."""
+"""Failures that are not those of a check."""
 
 with_a_rig = [pytest.mark.conformance, pytest.mark.mutation, pytest.mark.timeout(300)]
 
 
 class Mutation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of the table, whose head explains the fields."""
+    """One entry of the table; the comment at its head explains the fields."""
 
     fault: str
     file: str
@@ -54,7 +54,7 @@ class Mutation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.case}: {self.fault}"
 
     def apply(self, station: Path) -> None:
-        """Puts the fault into the packages in `station`; fails unless it is one replacement of valid Python."""
+        """Put the fault into the packages in `station`; the replacement must be possible once and give valid Python."""
         path = station / self.file
         text = path.read_text()
         places = text.count(self.old)
@@ -74,7 +74,7 @@ CASES = sorted({(mutation.case, mutation.product) for mutation in MUTATIONS})
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The unchanged packages with byte code; to be copied."""
+    """The unchanged packages with byte code, for copying."""
     station = tmp_path_factory.mktemp("station")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, station / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -84,14 +84,14 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def station(compiled: Path, tmp_path: Path) -> Iterator[Path]:
-    """A copy of the packages, from which rigs are started while the test runs.
+    """A copy of the packages, from which the rigs of the test are started.
 
-    It keeps the files' times, by which Python accepts their byte code.
+    The files keep their times, so that their byte code stays valid.
     """
     copy = shutil.copytree(compiled, tmp_path / "station")
     with contextlib.chdir(copy):
         yield copy
-    shutil.rmtree(copy)  # pytest keeps the files of tests, and these are many
+    shutil.rmtree(copy)  # pytest keeps the files of tests, and these are large
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
@@ -102,13 +102,13 @@ def test_a_fault_is_one_replacement(mutation: Mutation, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mutation", [pytest.param(each, marks=with_a_rig) for each in MUTATIONS], ids=str)
-async def test_a_fault_is_found(
+async def test_a_fault_is_detected(
     mutation: Mutation, station: Path, play: Callable[[str, float, str], Awaitable[Result]]
 ) -> None:
     mutation.apply(station)
     result = await play(mutation.case, NO_PATIENCE, mutation.product)
     failures = [str(failure) for failure in result.failures]
-    assert result.outcome is Outcome.FAILED, f"{mutation.case} does not notice that the station {mutation.fault}"
+    assert result.outcome is Outcome.FAILED, f"{mutation.case} does not detect that the station {mutation.fault}"
     assert not [line for line in failures if any(text in line for text in NO_CHECK)], result.log
     assert any(mutation.breaks in line for line in failures), "\n".join(failures)
 

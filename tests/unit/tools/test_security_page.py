@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/security.md names tests that there are."""
+"""Every test and case that docs/security.md names exists."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _NAME = re.compile(r"`((?:\w+/)*test_\w+)(\.py)?`|\b(TC_[A-Z]_\d+_CS)\b")
 _TEST = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
 
 
-def written() -> dict[str, set[str]]:
-    """The tests that exist, by the name of their file, with any part of its path (`test_link`, `csms/test_link`)."""
+def existing() -> dict[str, set[str]]:
+    """The tests by the name of their file, with any part of its path (`test_link`, `csms/test_link`)."""
     found: dict[str, set[str]] = defaultdict(set)
     for path in Path("tests").rglob("test_*.py"):
         tests = set(_TEST.findall(path.read_text(encoding="utf-8")))
@@ -27,8 +27,8 @@ def written() -> dict[str, set[str]]:
     return found
 
 
-def wrong(text: str, tests: dict[str, set[str]], cases: set[str]) -> list[str]:
-    """What is named and is not there. A test belongs to the file that is named before it in the same line."""
+def missing_from(tests: dict[str, set[str]], cases: set[str], text: str) -> list[str]:
+    """The names in the text that don't exist. A test belongs to the file that is named before it in the same line."""
     missing = []
     for line in text.splitlines():
         file = ""
@@ -41,12 +41,12 @@ def wrong(text: str, tests: dict[str, set[str]], cases: set[str]) -> list[str]:
     return missing
 
 
-def test_every_test_that_is_named_exists() -> None:
+def test_every_named_test_exists() -> None:
     cases = {case["id"] for case in json.loads(CASES.read_text()) if case["applies"]}
-    assert wrong(PAGE.read_text(encoding="utf-8"), written(), cases) == []
+    assert missing_from(existing(), cases, PAGE.read_text(encoding="utf-8")) == []
 
 
-def test_every_attack_class_has_its_row() -> None:
+def test_every_attack_class_has_a_row() -> None:
     rows = re.findall(r"^\| (\d+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(set(map(int, rows))) == list(range(1, 21))
 
@@ -62,5 +62,5 @@ def test_every_attack_class_has_its_row() -> None:
         ("TC_A_02_CS", ["TC_A_02_CS"]),
     ],
 )
-def test_what_is_missing_is_found(text: str, missing: list[str]) -> None:
-    assert wrong(text, {"test_a": {"test_one", "test_two"}}, {"TC_A_01_CS"}) == missing
+def test_missing_names_are_found(text: str, missing: list[str]) -> None:
+    assert missing_from({"test_a": {"test_one", "test_two"}}, {"TC_A_01_CS"}, text) == missing

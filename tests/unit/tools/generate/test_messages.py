@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The committed messages are what the generator gives, and what the schemas say."""
+"""The committed messages are the generator's output, and agree with the schemas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.ocpp import messages
 from tools.generate import messages as generate
 
 
-def test_the_committed_file_is_what_the_generator_gives() -> None:
+def test_the_committed_file_is_the_output_of_the_generator() -> None:
     assert generate.TARGET.read_text(encoding="utf-8") == generate.render(generate.schema_folder())
 
 
@@ -36,14 +36,14 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         getattr(messages, "NoSuch" + "Request")
 
 
-def test_schemas_that_disagree_stop_the_generator() -> None:
+def test_contradictory_schemas_are_an_error() -> None:
     one = {"definitions": {"T": {"enum": ["A"]}}}
     other = {"definitions": {"T": {"enum": ["A", "B"]}}}
     with pytest.raises(ValueError, match="another T"):
         generate.shared_definitions({"X": one, "Y": other})
 
 
-def test_no_text_of_the_specification_is_taken_over(tmp_path: Path) -> None:
+def test_no_text_of_the_specification_is_copied(tmp_path: Path) -> None:
     (tmp_path / "PingRequest.json").write_bytes(
         b'\xef\xbb\xbf{"properties": {"status": {"type": "string", "description": "SECRET"},'
         b' "list": {"type": "array", "items": {"type": "integer"}}}, "required": ["status"]}'

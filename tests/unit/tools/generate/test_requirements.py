@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/conformance.md lists every requirement, and says of each what can be seen."""
+"""docs/conformance.md lists every requirement with its state."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class Door:
 
 def test_no_requirement_is_missing_and_none_is_open() -> None:
     requirements = json.loads(DATA.read_text())
-    wanted = {name for use_case, rows in requirements.items() if use_case[0] in BLOCKS for name in rows}
+    expected = {name for use_case, rows in requirements.items() if use_case[0] in BLOCKS for name in rows}
     found = states()
-    assert set(found) == wanted
-    assert len(wanted) > 500
+    assert set(found) == expected
+    assert len(expected) > 500
     assert unproven(found) == []
 
 
@@ -60,8 +60,8 @@ def test_no_note_is_needless() -> None:
 
 
 def test_the_page_is_up_to_date() -> None:
-    written = Path("docs/conformance.md").read_text(encoding="utf-8")
-    assert written == page(), "run: python -m tools.generate.requirements"
+    committed = Path("docs/conformance.md").read_text(encoding="utf-8")
+    assert committed == page(), "run: python -m tools.generate.requirements"
 
 
 # --- what the code says --------------------------------------------------------------------------------------------
