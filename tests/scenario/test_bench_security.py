@@ -301,8 +301,10 @@ async def test_a_station_is_secured_renewed_and_updated(tmp_path: Path) -> None:
             await rig.wait("registration", status="Accepted")
             assert (await here.get("/api/stations/CP001"))["security_profile"] == 2
             steps: list[str] = []
+            mark = rig.mark
             await _raise(here, steps.append)
             assert steps[-1] == "Reset: Accepted"
+            await rig.wait("registration", since=mark, status="Accepted")
             await _renew(here, rig)
             mark = rig.mark
             steps.clear()
@@ -318,7 +320,6 @@ async def test_a_station_is_secured_renewed_and_updated(tmp_path: Path) -> None:
 
 async def _renew(here: SecureCsmsBench, rig: Rig) -> None:
     """A02 at the CSMS's request: the station reconnects with the new certificate."""
-    await eventually(lambda: here.running.office.link("CP001"))
     before = await here.get("/api/stations/CP001")
     assert before["tls"]["certificate"]["common_name"] == (await rig.state())["label"]["serial_number"]
     answer = await here.call("TriggerMessage", TRIGGER)
