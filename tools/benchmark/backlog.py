@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A month offline in a moment: fills a stopped station's outbox."""
+"""Fills the outbox of a stopped station, as after a month offline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["fill"]
 
 
 def fill(path: Path, count: int) -> None:
-    """Queue `count` TransactionEvents with seqNo 0, 1, 2 ... as if the station had made them offline."""
+    """Queue `count` TransactionEvents with seqNo 0, 1, 2 ... as if the station had been offline."""
     clock = SystemClock()
     database = Database(path, clock=clock)
     table = OutboxTable(database)

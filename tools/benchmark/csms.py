@@ -98,10 +98,10 @@ class BenchCsms:
 
 
 @asynccontextmanager
-async def listening(port: int = 0) -> AsyncIterator[BenchCsms]:
+async def listening() -> AsyncIterator[BenchCsms]:
     csms = BenchCsms()
     async with serve(
-        csms.handle, "127.0.0.1", port, subprotocols=[Subprotocol("ocpp2.0.1")], compression=None, ping_interval=None
+        csms.handle, "127.0.0.1", 0, subprotocols=[Subprotocol("ocpp2.0.1")], compression=None, ping_interval=None
     ) as server:
         csms.port = next(iter(server.sockets)).getsockname()[1]
         yield csms

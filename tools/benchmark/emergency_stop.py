@@ -2,8 +2,8 @@
 """How long the HAL takes from the edge of the emergency stop input to its command to a contactor's coil.
 
 The HAL runs as in the field, a process of its own; the simulated world is here, so that both ends of the time are read
-by one clock. Both outlets have a car, so the HAL has its ordinary work to do. The safety chain's own, hard-wired way
-to the coils is not what is measured.
+by one clock. Both EVSEs have a car, so that the HAL has its usual work to do. The safety chain's own, hard-wired way
+to the coils is not measured.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = ["emergency_stops"]
 
 _PATIENCE_S = 10.0
 _BETWEEN_S = 0.12
-"""Long enough for the world and the HAL to settle; no multiple of their periods, so that all phases are met."""
+"""Long enough for world and HAL to settle, and no multiple of their periods: stops fall on every part of them."""
 
 
 class _Stopwatch(WorldServer):
-    """Notes when the first coil is told to open."""
+    """Records when the first coil is commanded to open."""
 
     opened: asyncio.Future[float]
 

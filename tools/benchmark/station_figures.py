@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures the station: a rig with both EVSEs charging and metering at 1 Hz.
+
+Times are milliseconds unless a row says otherwise. The queue is drained by the service alone, over a connection of its
+own as the floor's is: a rig's simulated network is no part of a station. All other rows are measured through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tools.benchmark.backlog import fill
+from tools.benchmark.csms import BenchCsms, listening
+from tools.benchmark.emergency_stop import emergency_stops
+from tools.benchmark.machine import CpuShare, bytes_written, resident_mb
+from tools.benchmark.requests import QUEUED, common_figures
+from tools.benchmark.table import Figures
+from tools.demo.bench import start_rig
+from tools.rig.client import RigClient
+from tools.rig.factory_file import RETRY_AFTER_1_S, factory_file
+
+__all__ = ["measure_station"]
+
+_CARDS = {1: "04A1B2C3D4E580", 2: "04A1B2C3D4E581"}
+_SAMPLE_S = 60
+"""Between two Updated events of a charging EVSE, for the row about flash."""
+
+
+async def measure_station(folder: Path) -> Figures:
+    async with listening() as csms:
+        factory = factory_file(csms.url, identity="BENCH", variables=RETRY_AFTER_1_S)
+        began = time.monotonic()
+        async with start_rig(folder, factory) as (_process, rig):
+            cold = 1000 * (await csms.wait("BootNotification", after=0) - began)
+            figures: Figures = {"boot": [await _service_start(csms, rig)], "cold": [cold]}
+            figures["card"] = await _cards(csms, rig)
+            figures["start"] = await _remote_starts(csms, rig, 30)
+            await _charge_both(csms, rig)
+            figures |= await common_figures(csms, count=2000)
+            figures["report"] = await _reports(csms, 10)
+            processes = (await rig.state())["processes"]
+            cpu = CpuShare([processes["hal"], processes["ocpp"]])
+            await asyncio.sleep(20)  # the row is about charging alone, without requests
+            figures["cpu"] = [cpu.percent()]
+            figures["flash"] = [await _flash(csms, processes["ocpp"])]
+            figures["memory"] = [resident_mb(processes["ocpp"])]
+            figures["memory hal"] = [resident_mb(processes["hal"])]
+            figures["stop"] = await _remote_stop(csms, rig)
+        rate, grown = await _drain(csms, folder)
+        figures |= {"drain": [rate], "drain memory": [grown]}
+    figures["estop"] = await emergency_stops(folder / "estop", 200)
+    return figures
+
+
+async def _reports(csms: BenchCsms, count: int) -> list[float]:
+    """GetBaseReport to the last NotifyReport."""
+    times = []
+    for number in range(count):
+        seen, began = len(csms.seen), time.monotonic()
+        await csms.call("GetBaseReport", {"requestId": number, "reportBase": "FullInventory"})
+        times.append(1000 * (await csms.wait("NotifyReport", after=seen, tbc=False) - began))
+    return times
+
+
+async def _service_start(csms: BenchCsms, rig: RigClient) -> float:
+    """The OCPP process alone, from its start to its BootNotification."""
+    await rig.subscribe()
+    seen, mark = len(csms.seen), rig.mark
+    await rig.op("process", kill="ocpp")
+    restarted = await rig.wait("process_restarted", since=mark)
+    return 1000 * (await csms.wait("BootNotification", after=seen) - float(restarted["t"]))
+
+
+async def _cards(csms: BenchCsms, rig: RigClient) -> list[float]:
+    times = []
+    for _ in range(20):
+        seen, began = len(csms.seen), time.monotonic()
+        await rig.op("present_card", uid=_CARDS[1], evse=1, hold_s=0.1)
+        times.append(1000 * (await csms.wait("Authorize", after=seen) - began))
+        await csms.wait("TransactionEvent", after=seen)
+        await asyncio.sleep(0.3)  # the card leaves the field
+        seen = len(csms.seen)
+        await rig.op("present_card", uid=_CARDS[1], evse=1, hold_s=0.1)
+        await csms.wait("TransactionEvent", after=seen, eventType="Ended")
+        await asyncio.sleep(0.3)
+    return times
+
+
+async def _remote_starts(csms: BenchCsms, rig: RigClient, count: int) -> list[float]:
+    """RequestStartTransaction to TransactionEvent on the wire, without an Authorize between them."""
+    await _set(csms, "AuthCtrlr", "AuthorizeRemoteStart", "false")
+    times = []
+    for number in range(count):
+        times.append(1000 * await _remote_start(csms, 1, number))
+        await _stop_by_remote(csms, 1)
+    return times
+
+
+async def _remote_start(csms: BenchCsms, evse: int, number: int) -> float:
+    seen, began = len(csms.seen), time.monotonic()
+    request = {"idToken": {"idToken": _CARDS[evse], "type": "ISO14443"}, "remoteStartId": number, "evseId": evse}
+    call = asyncio.create_task(csms.call("RequestStartTransaction", request))
+    at = await csms.wait("TransactionEvent", after=seen, eventType="Started")
+    await call
+    return at - began
+
+
+async def _stop_by_remote(csms: BenchCsms, evse: int) -> float:
+    started = next(
+        p for _, a, p in reversed(csms.seen) if a == "TransactionEvent" and p.get("evse", {}).get("id") == evse
+    )
+    transaction = started["transactionInfo"]["transactionId"]
+    seen, began = len(csms.seen), time.monotonic()
+    await csms.call("RequestStopTransaction", {"transactionId": transaction})
+    return await csms.wait("TransactionEvent", after=seen, eventType="Ended") - began
+
+
+async def _charge_both(csms: BenchCsms, rig: RigClient) -> None:
+    for evse in (1, 2):
+        await _remote_start(csms, evse, 1000 + evse)
+        await rig.op("plug_in", evse=evse)
+    for evse in (1, 2):
+        await rig.until(partial(_is_charging, evse), timeout_s=60)
+
+
+def _is_charging(evse: int, state: dict[str, Any]) -> bool:
+    return any(found["evse"] == evse and found["phase"] == "charging" for found in state["evses"])
+
+
+async def _flash(csms: BenchCsms, pid: int) -> float:
+    """MB that the service writes in a day with both EVSEs charging, from what a few events cost it."""
+    await _set(csms, "SampledDataCtrlr", "TxUpdatedInterval", "1")
+    await csms.count(len(csms.seen) + 2)
+    seen, written = len(csms.seen), bytes_written(pid)
+    await csms.count(seen + 40)
+    each = (bytes_written(pid) - written) / (len(csms.seen) - seen)
+    await _set(csms, "SampledDataCtrlr", "TxUpdatedInterval", str(_SAMPLE_S))
+    return each * 2 * 86400 / _SAMPLE_S / 1e6
+
+
+async def _set(csms: BenchCsms, component: str, variable: str, value: str) -> None:
+    row = {"component": {"name": component}, "variable": {"name": variable}, "attributeValue": value}
+    await csms.call("SetVariables", {"setVariableData": [row]})
+
+
+async def _remote_stop(csms: BenchCsms, rig: RigClient) -> list[float]:
+    return [1000 * await _stop_by_remote(csms, evse) for evse in (1, 2)]
+
+
+async def _drain(csms: BenchCsms, folder: Path) -> tuple[float, float]:
+    """10,000 queued TransactionEvents to the last one at the CSMS: messages a second, and how many MB they cost."""
+    station = folder / "rig"
+    fill(station / "data" / "station.db", QUEUED)
+    seen = len(csms.seen)
+    service = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.ocpp", "--config", "etc/ocpp.toml", cwd=station
+    )
+    try:
+        await csms.wait("TransactionEvent", after=seen, seqNo=QUEUED // 100)
+        before = resident_mb(service.pid)
+        await csms.wait("TransactionEvent", after=seen, within=180, seqNo=QUEUED - 1)
+        grown = resident_mb(service.pid) - before
+    finally:
+        service.terminate()
+        await service.wait()
+    events = [(at, payload["seqNo"]) for at, action, payload in csms.seen[seen:] if action == "TransactionEvent"]
+    if [number for _, number in events[:QUEUED]] != list(range(QUEUED)):
+        raise RuntimeError("the backlog was not delivered whole and in order")
+    return (QUEUED - 1) / (events[QUEUED - 1][0] - events[0][0]), grown
