@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A rig of one's own for a scenario test: a station in a process of its own, driven through its control socket.
+"""A rig for one scenario test: a station in processes of its own, controlled through its control socket.
 
     async with Rig(tmp_path, station=FILE) as rig:
         await rig.op("plug_in", evse=1)
         await rig.wait("phase", evse=1, phase="charging")
         assert (await rig.state())["evses"][0]["current_a"] > 0
 
-Without a `station` file it starts with the rig's own defaults. `stand_in=True` runs `permit_all` in the place of the
-OCPP service, for tests that need cars to charge and no CSMS. On the way out everything is stopped, and a rig that did
-not exit with 0 fails the test.
+Without a `station` file it starts with the rig's defaults. `stand_in=True` runs `permit_all` in place of the OCPP
+service, for tests that need cars to charge and no CSMS. At the end everything is stopped, and a rig that did not exit
+with 0 fails the test.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _STAND_IN = "import sys; from tests.support.rig import main; sys.exit(main())"
 
 
 class Rig:
-    """The process and its client; `client` gives what is not passed through here."""
+    """The process and its client; `client` has what is not passed through here."""
 
     client: RigClient
 
@@ -49,7 +49,7 @@ class Rig:
         self.directory = directory
         self.control = control or directory / "control.sock"
         self.ready = b""
-        """The line that the rig said when it was ready."""
+        """The line that the rig printed when it was ready."""
         self.process: asyncio.subprocess.Process | None = None
         self._arguments = ["up", "--state", str(directory), "--log-level", log_level]
         self._arguments += [] if station is None else ["--station", str(station)]
@@ -60,7 +60,7 @@ class Rig:
 
     @property
     def errors(self) -> Path:
-        """What the rig and its processes said on standard error."""
+        """Where the rig and its processes write standard error."""
         return self.directory.parent / f"{self.directory.name}.err"
 
     async def start(self) -> None:
@@ -87,7 +87,7 @@ class Rig:
         await self.client.subscribe()
 
     async def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """SIGTERM; returns the exit status."""
         assert self.process is not None
         await self.client.close()
         if self.process.returncode is None:

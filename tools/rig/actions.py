@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the operations do that people, cars, faults and the environment cause: a function for each.
+"""The operations on people, cars, faults, network and processes: one function for each.
 
 Each changes the simulation at once and returns. It raises `OperationError`, or `WorldRefused` for what is impossible
 in the present state of the world. Operations on the power supply are the rig's own (`rig.py`).

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`baywatt rig`: `up` starts a simulated station; the other verbs drive one that is up.
+"""`baywatt rig`: `up` starts a simulated station; the other verbs control one that is running.
 
-`up` starts the station's processes before it imports what it needs itself: a cold start has two seconds, and the
-processes can read their Python meanwhile.
+`up` starts the station's processes before it imports what it needs itself: a cold start may take two seconds, and the
+processes load their modules in parallel.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, Sequence[str]] | None = None) -> int:
-    """The exit code: 0, 1 when the rig refused, 2 for a bad argument or a bad file.
+    """Returns the exit status: 0, 1 if the rig refused, 2 for a bad argument or a bad file.
 
     `commands` are the processes to run instead of the station's own, by name (`hal`, `ocpp`).
     """
@@ -53,20 +53,22 @@ class _BadArgument(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """One line for a mistake, instead of the usage and a line."""
+    """Reports an error in one line, without the usage."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
         raise _BadArgument(f"{self.prog}: {message}")
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="baywatt rig", description="A simulated station, and the driver, car and weather around it.")
+    parser = _Parser(prog="baywatt rig", description="A simulated station, its EV drivers, cars and surroundings.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
     up = verbs.add_parser("up", help="start a station")
-    up.add_argument("--state", type=_path, required=True, metavar="DIR", help="everything that the station keeps")
+    up.add_argument(
+        "--state", type=_path, required=True, metavar="DIR", help="the station's files: databases, keys, logs"
+    )
     up.add_argument("--station", type=_path, metavar="FILE", help="factory settings, used if DIR is empty")
     up.add_argument("--control", type=_path, metavar="PATH", help="control socket, default DIR/control.sock")
-    up.add_argument("--off", action="store_true", help="do not switch it on yet")
+    up.add_argument("--off", action="store_true", help="do not switch the station on")
     up.add_argument("--log-level", type=str.upper, choices=LEVELS, default="INFO", metavar="LEVEL")
     if arguments[:1] != ["up"]:
         control = _Parser(add_help=False)
@@ -78,7 +80,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _path(text: str) -> Path:
-    """A path that was given: an empty one is a shell's unset variable, not the working directory."""
+    """A path from the command line: an empty one is an unset shell variable, not the working directory."""
     if not text:
         raise argparse.ArgumentTypeError("an empty path")
     return Path(text)
@@ -92,7 +94,7 @@ def _control(given: Path | None) -> Path:
 
 @contextmanager
 def _noted_signals() -> Iterator[list[int]]:
-    """Until a loop takes them over, requests to stop are only noted: what was started must not be left behind."""
+    """Collect requests to stop until the event loop handles them: processes already started must be ended."""
     asked: list[int] = []
     before = {number: signal.signal(number, lambda number, _: asked.append(number)) for number in STOP_SIGNALS}
     try:
@@ -131,7 +133,7 @@ def _up(args: argparse.Namespace, commands: Mapping[str, Sequence[str]], stop_as
 
 
 def _commands() -> dict[str, list[str]]:
-    """The processes as they run in the field; `-P` keeps the state directory out of the import path."""
+    """The processes as they run in the field; `-P`: the state directory is not in the import path."""
     return {
         "hal": [sys.executable, "-P", "-m", "hal", "--config", "etc/hal.toml"],
         "ocpp": [sys.executable, "-P", "-m", "services.ocpp", "--config", "etc/ocpp.toml"],
@@ -139,7 +141,7 @@ def _commands() -> dict[str, list[str]]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the packages on the import path, and the way to the network that the rig can take away."""
+    """This process's, with the packages in the import path, and the rig's network in place of the real one."""
     path = os.pathsep.join(each for each in (str(_ROOT), os.environ.get("PYTHONPATH", "")) if each)
     return {**os.environ, "PYTHONPATH": path, "BAYWATT_DIAL_VIA": "run/network.sock"}
 

@@ -6,7 +6,7 @@
         await rig.op("plug_in", evse=1)
         await rig.wait("phase", evse=1, phase="charging")
 
-Every event is kept from `subscribe` on, so that one that came before somebody waited for it is not missed.
+All events since `subscribe` are kept, so that `wait` also finds one that arrived before it was called.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class RigClient:
         self._writer = writer
         self._last_id = 0
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._news = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._listener: Callable[[dict[str, Any]], None] | None = None
         self._gone = False
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
     async def connect(cls, path: Path) -> RigClient:
-        """Raises `RigGone` when nobody serves there."""
+        """Raises `RigGone` when no rig serves this path."""
         try:
             socket = connect_unix(path)
         except OSError as error:
@@ -69,7 +69,7 @@ class RigClient:
         return cls(*await asyncio.open_unix_connection(sock=socket, limit=LINE_LIMIT))
 
     async def op(self, name: str, **fields: Any) -> dict[str, Any]:
-        """Carry out an operation; the whole answer. Raises `RigRefused`, `RigGone`."""
+        """Carry out an operation and return the whole answer. Raises `RigRefused`, `RigGone`."""
         if self._gone:
             raise RigGone("the rig closed the control socket")
         self._last_id += 1
@@ -96,7 +96,7 @@ class RigClient:
         return found
 
     async def subscribe(self) -> None:
-        """From now on events come in."""
+        """From now on the rig sends events."""
         await self.op("subscribe")
 
     def on_event(self, listener: Callable[[dict[str, Any]], None]) -> None:
@@ -105,7 +105,7 @@ class RigClient:
 
     @property
     def mark(self) -> int:
-        """The present place among the events, for `wait(..., since=)`."""
+        """The number of events so far, for `wait(..., since=)`."""
         return len(self.events)
 
     async def wait(
@@ -116,9 +116,9 @@ class RigClient:
         timeout_s: float = WAIT_S,
         **fields: Any,
     ) -> dict[str, Any]:
-        """The first event of this name, with these fields, from the place `since` on; waits for it to come.
+        """The first event with this name and these fields among `events[since:]`; waits until there is one.
 
-        Raises `TimeoutError` that tells what came instead, `RigGone`.
+        Raises `RigGone`, or `TimeoutError` with the events that came instead.
         """
         place = since
         try:
@@ -130,10 +130,12 @@ class RigClient:
                             return found
                     if self._gone:
                         raise RigGone("the rig closed the control socket")
-                    self._news.clear()
-                    await self._news.wait()
+                    self._arrived.clear()
+                    await self._arrived.wait()
         except TimeoutError:
-            raise TimeoutError(f"no {event} {fields} in {timeout_s:g} s; came: {self.events[since:][-20:]}") from None
+            raise TimeoutError(
+                f"no {event} {fields} within {timeout_s:g} s; events: {self.events[since:][-20:]}"
+            ) from None
 
     async def until(
         self, condition: Callable[[dict[str, Any]], Any], *, timeout_s: float = WAIT_S, every_s: float = 0.05
@@ -176,7 +178,7 @@ class RigClient:
             pass
         finally:
             self._gone = True
-            self._news.set()
+            self._arrived.set()
             for answer in self._waiting.values():
                 if not answer.done():
                     answer.set_exception(RigGone("the rig closed the control socket"))
@@ -188,7 +190,7 @@ class RigClient:
                 answer.set_result(message)
             return
         self.events.append(message)
-        self._news.set()
+        self._arrived.set()
         if self._listener is not None:
             self._listener(message)
 

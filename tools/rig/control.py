@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control socket: one JSON object a line, answered at once and in order, on any number of connections.
+"""The control socket: one JSON object a line, answered at once and in order, on up to 256 connections.
 
-Nothing that comes in can do harm: what is no request is answered `bad_request`, a line that passes 64 KiB too, as soon
-as it does; its rest is passed over. A subscriber that does not read is cut.
+A line that is no request is answered `bad_request`, and so is one of more than 64 KiB as soon as it is that long; its
+rest is skipped. A subscriber that does not read is disconnected.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class ControlServer:
-    """Serves `execute`, which carries an operation out and returns what the answer holds besides `ok`."""
+    """Serves `execute`, which carries out an operation and returns the fields of the answer besides `ok`."""
 
     def __init__(self, execute: Callable[[Any], dict[str, Any]]) -> None:
         self._execute = execute
@@ -44,7 +44,7 @@ class ControlServer:
             client.close()
 
     def emit(self, event: dict[str, Any]) -> None:
-        """Tell every subscriber."""
+        """Send an event to every subscriber."""
         line: bytes | None = None
         for client in list(self._clients):
             if client.subscribed:
@@ -62,7 +62,7 @@ class ControlServer:
         self._clients.discard(client)
 
     def answer(self, client: _Client, line: bytes) -> bytes:
-        """Carry out one line; whatever is wrong with it is said in the answer."""
+        """Carry out one line; an error becomes the answer."""
         try:
             ask = parse(line)
         except OperationError as error:
@@ -92,7 +92,7 @@ class _Client(asyncio.Protocol):
         self._server = server
         self._tail = b""
         self._skipping = False
-        """Whether what comes is the rest of a line that was too long, and answered."""
+        """Whether the rest of a line is arriving that was too long and has been answered."""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -111,7 +111,7 @@ class _Client(asyncio.Protocol):
             self._tail, self._skipping = b"", True
 
     def _take(self, line: bytes) -> None:
-        """Answer a line, unless it is the rest of one that was."""
+        """Answer a line, unless it is the rest of one that was too long."""
         if self._skipping or self._transport is None or self._transport.is_closing():
             return
         if len(line) >= MAX_LINE_BYTES:
@@ -124,7 +124,7 @@ class _Client(asyncio.Protocol):
             return
         self._transport.write(line)
         if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            _log.warning("a client of the control socket does not read: cut")
+            _log.warning("a client of the control socket does not read: disconnected")
             self._transport.abort()
 
     def close(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`baywatt rig up`, after the processes were started: the loop, the followers of the station's sockets, the end."""
+"""`baywatt rig up` after the processes were started: the event loop, the clients of the station's sockets, the end."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tools.rig.supervisor import Supervisor
 
 __all__ = ["Listening", "run"]
 
-LOOK_S = 0.02
+POLL_S = 0.02
 LOG_BYTES = 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
 class Listening:
-    """The sockets that the rig serves; open before the station's processes start, so that none is refused."""
+    """The sockets that the rig serves; opened before the processes start, so that none of them is refused."""
 
     def __init__(self, world: socket.socket, dial: socket.socket, control: socket.socket, control_path: Path) -> None:
         self.world = world
@@ -49,7 +49,7 @@ def run(
     powered: bool,
     log_level: str,
 ) -> int:
-    """Serve until SIGTERM or SIGINT, of which some may have come before; the exit code.
+    """Serve until SIGTERM or SIGINT and return the exit status; `stop_asked` are signals that came before.
 
     The working directory is the station's.
     """
@@ -72,19 +72,19 @@ async def _serve(
         if stop_asked:
             rig.stop()
         else:
-            _say_ready(listening.control_path)
+            _report_ready(listening.control_path)
         return await rig.finished
     finally:
         followers.stop()
         listening.control_path.unlink(missing_ok=True)
 
 
-def _say_ready(control: Path) -> None:
+def _report_ready(control: Path) -> None:
     line = json.dumps({"rig": "ready", "control": str(control), "pid": os.getpid()}, separators=(",", ":"))
     try:
         print(line, flush=True)
     except OSError:
-        _log.warning("nobody reads standard output")
+        _log.warning("standard output is closed")
 
 
 def _set_up_log(level: str) -> None:
@@ -94,12 +94,12 @@ def _set_up_log(level: str) -> None:
     file.setFormatter(root.handlers[0].formatter)
     root.addHandler(file)
     if level != "DEBUG":
-        # It is said once a start that a process does not serve yet, which is no news here.
+        # At each start it warns once that a process does not serve yet, which is normal here.
         logging.getLogger("firmware.ipc.dialer").setLevel(logging.ERROR)
 
 
 class _Followers:
-    """The clients of the station's two sockets; new ones for each boot, which try from the start without a pause."""
+    """The clients of the station's two sockets; new ones for each boot, whose pauses between attempts start anew."""
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
@@ -121,14 +121,14 @@ class _Followers:
 
 
 async def _follow(path: Path, run: Callable[[], Awaitable[None]]) -> None:
-    """Connect as soon as there is a socket: the client's own pauses have grown by then, and hide the first second."""
+    """Connect as soon as there is a socket: the client's own pauses would have grown and miss the first second."""
     while not path.exists():  # noqa: ASYNC110 - a file system has no event
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(POLL_S)
     await run()
 
 
 class _Watcher:
-    """Passes on what the station says, and looks whether its boot is done."""
+    """Passes on what the station reports, and checks whether its boot is complete."""
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig

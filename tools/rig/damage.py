@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Damages a database file the way a dying flash does: whole pages hold something else, while it is in use."""
+"""Damages a database file while it is in use, as failing flash does: whole pages have other content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["corrupt_database"]
 
 PAGE = 4096
 HEADER = 100
-"""SQLite's header and the write-ahead log's are left: a file that is plainly none is the easier case."""
+"""The headers of SQLite and its write-ahead log stay: a file without them is the easier case."""
 
 
 def corrupt_database(path: Path) -> None:

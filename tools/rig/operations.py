@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operations of the control socket, typed: what a line may ask for, and what is wrong with one that may not.
+"""The operations of the control socket as types, and the check of a request line.
 
-`parse` is the only door: it yields an `Ask` with a typed operation, or raises `OperationError` with a code of the
-closed list and words for a person, both with the id as it was sent. Numbers are finite and in a range in which the
-world stays a world.
+`parse` returns an `Ask` with a typed operation, or raises `OperationError` with a code of the closed list and a text
+for a person, both with the id as it was sent. Numbers are finite and in a range that the simulation can handle.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ ErrorCode: TypeAlias = Literal["bad_request", "unknown_op", "unsupported", "refu
 
 
 class OperationError(Exception):
-    """Why an operation was not carried out; `request_id` is its id as far as that could be read."""
+    """Why an operation was not carried out; `request_id` is its id if that could be read."""
 
     def __init__(self, code: ErrorCode, detail: str, request_id: Raw = NO_ID) -> None:
         super().__init__(detail)
@@ -130,7 +129,7 @@ class Car(_Operation, frozen=True):
     max_a: Amperes | UnsetType = UNSET
     insulation_kohm: Annotated[float, Meta(ge=0, le=1e6)] | UnsetType = UNSET
     plug_temp_c: Annotated[float, Meta(ge=-60, le=300)] | UnsetType | None = UNSET
-    """None: the plug's sensor is not connected."""
+    """None: the temperature sensor in the plug is disconnected."""
     misbehave: Misbehaviour | UnsetType = UNSET
 
 
@@ -154,7 +153,7 @@ class Network(_Operation, frozen=True):
     mode: Literal["up", "down", "refuse", "blackhole", "close"] | UnsetType = UNSET
     latency_ms: Annotated[float, Meta(ge=0, le=60_000)] | UnsetType = UNSET
     interface: Annotated[str, Meta(max_length=20)] | None = None
-    """None: all of them."""
+    """None: all interfaces."""
 
 
 class Clock(_Operation, frozen=True):
@@ -227,21 +226,21 @@ class Ask(Struct, frozen=True):
     """One request."""
 
     id: Raw
-    """Any JSON, to the byte: 1.0 does not come back as 1, nor is a number too large."""
+    """Any JSON, byte for byte: 1.0 does not come back as 1, and no number is too large."""
     operation: Operation
 
 
 def parse(line: bytes) -> Ask:
-    """The request in a line; raises `OperationError`."""
+    """The request in a line. Raises `OperationError`."""
     raw = _decode(line, dict[str, Raw], NO_ID)
     request_id = raw.pop("id", NO_ID)
     fields = {key: _decode(value, object, request_id) for key, value in raw.items()}
     name = fields.pop("op", None)
     if not isinstance(name, str):
-        raise OperationError("bad_request", "`op` is missing or no string", request_id)
+        raise OperationError("bad_request", "`op` is missing or not a string", request_id)
     kind = OPERATIONS.get(name)
     if kind is None:
-        raise OperationError("unknown_op", f"no operation {name[:40]!r}", request_id)
+        raise OperationError("unknown_op", f"there is no operation {name[:40]!r}", request_id)
     try:
         operation = msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
@@ -256,11 +255,11 @@ def _decode(text: bytes | Raw, kind: type[_T], request_id: Raw) -> _T:
     except msgspec.ValidationError as error:
         raise OperationError("bad_request", str(error), request_id) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise OperationError("bad_request", f"no JSON: {error}", request_id) from error
+        raise OperationError("bad_request", f"not JSON: {error}", request_id) from error
 
 
 def _check(name: str, operation: Operation, request_id: Raw) -> None:
-    """What types can't say: how many of the optional fields there must be."""
+    """What the types can't express: how many of the optional fields there must be."""
     given = {
         field
         for field in operation.__struct_fields__

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of the simulated hardware outlives the rig: meter registers, the clock's error, the count of boots, the label.
+"""The state of the simulated hardware that survives the rig: meter registers, clock error, boot count, serial number.
 
-Written whole or not at all, and before a higher register is told to anyone: a meter that counted less after a
-restart than it had shown would be a fault that no real meter has.
+The file is replaced atomically, and before a higher register is reported: no real meter shows less after a restart
+than before.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class SavedWorld(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class WorldFile:
-    """Saves what of a world outlives the rig, and restores it."""
+    """Saves and restores the state of a world."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._saved = self._load()
 
     def board(self) -> BoardState:
-        """The board as it was left, without power."""
+        """The board as it was saved, without power."""
         saved = self._saved
         return BoardState(
             serial_number=saved.serial_number,
@@ -54,7 +54,7 @@ class WorldFile:
             evse.energy_wh = self._saved.registers.get(number, 0.0)
 
     def save(self, world: World) -> None:
-        """Write what changed since the last time."""
+        """Write the file if anything in it has changed."""
         board = world.board
         content = SavedWorld(
             serial_number=board.serial_number,

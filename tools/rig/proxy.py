@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network between station and CSMS: a tunnel for each connection, which can be taken down in several ways.
 
-The OCPP service dials through a Unix socket (`BAYWATT_DIAL_VIA`): it sends one line, `{"host": .., "port": ..,
-"interface": "Wired0"}`, and from then on bytes flow to that address as they are, TLS and all. A tunnel that can't be
-had is closed without a word, like a connection that is refused.
+The OCPP service connects through a Unix socket (`BAYWATT_DIAL_VIA`): it sends one line, `{"host": .., "port": ..,
+"interface": "Wired0"}`, and from then on bytes flow to that address unchanged, TLS included. If the tunnel can't be
+made, the socket is closed, like a connection that is refused.
 
 Modes, for each interface
 - `up`: bytes flow.
 - `down`: established tunnels are cut, new ones refused; the link itself is reported down.
-- `refuse`: new tunnels are refused, established ones live on.
-- `blackhole`: whatever either side sends is swallowed, new tunnels are accepted and lead nowhere. A tunnel that lost
-  bytes stays dead when the network comes back, as if an address translator on the way had forgotten it.
-Besides: `close` ends what is established with a clean FIN to both sides, and a latency delays each direction.
+- `refuse`: new tunnels are refused, established ones continue.
+- `blackhole`: what either side sends is dropped, new tunnels are accepted and lead nowhere. A tunnel that lost bytes
+  stays dead when the network comes back, as if an address translator on the way had forgotten it.
+In addition, `close` ends established tunnels with a clean FIN to both sides, and a latency delays each direction.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Network:
         self._interfaces = {name: _Interface() for name in interfaces}
 
     def protocol(self) -> asyncio.Protocol:
-        """For `create_unix_server`: one end of a tunnel to be."""
+        """For `create_unix_server`: the station's end of a new tunnel."""
         return _StationEnd(self)
 
     def set_mode(self, mode: Mode, interface: str | None) -> None:
@@ -72,17 +72,17 @@ class Network:
                 tunnel.mode_changed()
 
     def set_latency(self, latency_s: float, interface: str | None) -> None:
-        """Seconds by which each direction is late."""
+        """Delay each direction by `latency_s` seconds."""
         for each in self._chosen(interface):
             each.latency_s = latency_s
 
     def close_established(self, interface: str | None) -> None:
-        """One clean end of every connection."""
+        """End every connection cleanly."""
         for tunnel in self._tunnels(interface):
             tunnel.close()
 
     def cut(self) -> None:
-        """The station has no power: nothing that is under way arrives."""
+        """The station has no power: data on the way is lost."""
         for tunnel in self._tunnels(None):
             tunnel.abort()
 
@@ -97,7 +97,7 @@ class Network:
 
 
 class _Tunnel:
-    """One connection of the station: its end, and the far end once it is connected."""
+    """One connection of the station: its own end, and the far end once it is connected."""
 
     def __init__(self, station: _StationEnd, interface: _Interface) -> None:
         self.interface = interface
@@ -109,14 +109,14 @@ class _Tunnel:
         interface.tunnels.add(self)
 
     @property
-    def swallows(self) -> bool:
+    def drops_data(self) -> bool:
         return self._dead or self.interface.mode == "blackhole"
 
     def dial(self, request: _Request, early: bytes) -> None:
-        """Connect the far end; `early` came from the station with its request."""
+        """Connect the far end; `early` are bytes that came with the station's request."""
         if not self._dead:
             self._early = early
-            # What follows waits in the station's socket until the far end is there.
+            # Further bytes wait in the station's socket until the far end is connected.
             self.station.pause_reading()
             self._dialling = asyncio.get_running_loop().create_task(self._dial(request))
 
@@ -127,7 +127,7 @@ class _Tunnel:
                 await loop.create_connection(lambda: _FarEnd(self), request.host, request.port)
         except (OSError, TimeoutError, ValueError, OverflowError) as error:
             _log.debug("%s:%d: %s", request.host, request.port, error)
-            if self.swallows:
+            if self.drops_data:
                 self._dead = True
             else:
                 self.abort()
@@ -140,35 +140,35 @@ class _Tunnel:
         self.station.resume_reading()
 
     def forward(self, source: _End, data: bytes) -> None:
-        """Bytes that came in at one end go out at the other, or nowhere."""
+        """Pass on bytes from one end to the other, or drop them."""
         target = self.far if source is self.station else self.station
-        if self.swallows or target is None:
+        if self.drops_data or target is None:
             self._dead = True
         else:
             target.send(data, self.interface.latency_s)
 
     def ended(self, source: _End) -> None:
-        """One end is gone; the other hears of it, unless the network swallows that too."""
+        """One end has closed: close the other too, unless the network drops that as well."""
         target = self.far if source is self.station else self.station
         if target is None or target.gone:
             self._forget()
-        elif self.swallows:
+        elif self.drops_data:
             self._dead = True
         else:
             target.finish(self.interface.latency_s)
             self._forget()
 
     def mode_changed(self) -> None:
-        """Cut by a link that is lost; an orphan of a black hole ends when the network is back."""
+        """A lost link aborts the tunnel; the rest of a dead one ends when the network is back."""
         mode = self.interface.mode
-        if mode == "down" or (mode == "up" and self._dead and self._orphan):
+        if mode == "down" or (mode == "up" and self._dead and self._one_end_gone):
             self.abort()
         elif mode == "blackhole":
             dropped = [end.drop_late() for end in (self.station, self.far) if end is not None]
             self._dead = self._dead or any(dropped)
 
     @property
-    def _orphan(self) -> bool:
+    def _one_end_gone(self) -> bool:
         return self.station.gone or (self.far is not None and self.far.gone)
 
     def close(self) -> None:
@@ -190,7 +190,7 @@ class _Tunnel:
 
 
 class _End(asyncio.Protocol):
-    """One socket of a tunnel; holds back what it sends for as long as the network is slow."""
+    """One socket of a tunnel; delays what it sends by the latency."""
 
     def __init__(self) -> None:
         self.tunnel: _Tunnel | None = None
@@ -208,7 +208,7 @@ class _End(asyncio.Protocol):
         self._queue(data, latency_s)
 
     def finish(self, latency_s: float) -> None:
-        """Close cleanly after what was sent before."""
+        """Close cleanly after everything that was sent before."""
         self._queue(None, latency_s)
 
     def _queue(self, data: bytes | None, latency_s: float) -> None:
@@ -219,14 +219,14 @@ class _End(asyncio.Protocol):
         self._late.append((now + latency_s, data))
         self._late_bytes += len(data or b"")
         if self._late_bytes > MAX_HELD_BYTES:
-            self._other_may_read(False)
+            self._let_other_read(False)
         self._arm()
 
     def _arm(self) -> None:
         if self._timer is None and self._late:
-            self._timer = asyncio.get_running_loop().call_at(self._late[0][0], self._due)
+            self._timer = asyncio.get_running_loop().call_at(self._late[0][0], self._send_due)
 
-    def _due(self) -> None:
+    def _send_due(self) -> None:
         self._timer = None
         now = asyncio.get_running_loop().time()
         while self._late and self._late[0][0] <= now + 0.001:
@@ -234,11 +234,11 @@ class _End(asyncio.Protocol):
             self._late_bytes -= len(data or b"")
             self._put(data)
         if self._late_bytes <= MAX_HELD_BYTES:
-            self._other_may_read(True)
+            self._let_other_read(True)
         self._arm()
 
     def drop_late(self) -> bool:
-        """Forget what is still under way; whether there was any."""
+        """Drop delayed bytes; returns whether there were any."""
         dropped = bool(self._late)
         self._late.clear()
         self._late_bytes = 0
@@ -268,7 +268,7 @@ class _End(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
-    def _other_may_read(self, may: bool) -> None:
+    def _let_other_read(self, may: bool) -> None:
         tunnel = self.tunnel
         if tunnel is None:
             return
@@ -277,10 +277,10 @@ class _End(asyncio.Protocol):
             (other.resume_reading if may else other.pause_reading)()
 
     def pause_writing(self) -> None:
-        self._other_may_read(False)
+        self._let_other_read(False)
 
     def resume_writing(self) -> None:
-        self._other_may_read(True)
+        self._let_other_read(True)
 
     def data_received(self, data: bytes) -> None:
         if self.tunnel is not None:
@@ -305,14 +305,14 @@ class _FarEnd(_End):
         self.tunnel.connected(self)
 
     def abort(self) -> None:
-        """With a reset: the CSMS shall not take a cut for an orderly end."""
+        """With a reset, so that the CSMS does not take it for an orderly end."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         super().abort()
 
 
 class _StationEnd(_End):
-    """The station's side: first the line that says where to, then bytes."""
+    """The station's end: first a line with the address, then bytes."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -341,7 +341,7 @@ class _StationEnd(_End):
         try:
             request = _decode.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            _log.warning("a dial request that is none: %s", error)
+            _log.warning("invalid dial request: %s", error)
             self.abort()
             return
         interface = self._network.find(request.interface)

@@ -64,7 +64,7 @@ class Rig:
         return self._simulation.view
 
     async def start(self, *, world: socket.socket, dial: socket.socket, control: socket.socket, powered: bool) -> None:
-        """Serve; with `powered`, the processes run already and this is their boot."""
+        """Serve. With `powered`, the processes are already running and this is their boot."""
         loop = asyncio.get_running_loop()
         self._supervisor.attach(loop)
         if powered:
@@ -74,7 +74,7 @@ class Rig:
         await self._control.start(control)
 
     def stop(self) -> None:
-        """End everything in order; `finished` becomes 0 when all are gone."""
+        """End all processes in order; `finished` becomes 0 when they have ended."""
         self._cancel_power_timer()
         self._trial.end()
         self._supervisor.stop_all()
@@ -91,14 +91,14 @@ class Rig:
             self.finished.set_result(code)
 
     def emit(self, name: str, mono_s: float | None, **fields: Any) -> None:
-        """An event for whoever subscribed; what the HAL stamped before the last one that was told gets its time."""
+        """Send an event to the subscribers; an older time stamp of the HAL is raised to that of the event before."""
         self._last_event_s = max(self._last_event_s, self._clock.monotonic() if mono_s is None else mono_s)
         self._control.emit({"event": name, "t": round(self._last_event_s, 4), **fields})
 
     def execute(self, operation: op.Operation) -> dict[str, Any]:
-        """Carry out an operation; what the answer holds besides `ok`. Raises `OperationError`."""
+        """Carry out an operation; returns the fields of the answer besides `ok`. Raises `OperationError`."""
         if isinstance(operation, op.State):
-            self._simulation.save_world()  # before a higher register is told
+            self._simulation.save_world()  # before a higher register is reported
             return {"state": state_of(self._simulation)}
         check_evse(self._simulation, getattr(operation, "evse", None))
         if isinstance(operation, _NEED_POWER) and not self._world.board.powered:
@@ -114,7 +114,7 @@ class Rig:
         return {}
 
     def saw_station(self) -> None:
-        """Both processes have shown themselves since the boot: it is done."""
+        """The boot is complete when both processes have reported."""
         if self._booting and self.view.hal_up and self.view.status is not None:
             self._booting = False
             board = self._world.board
@@ -176,7 +176,7 @@ class Rig:
         self._restart_board(BootCause.LOCAL_RESET)
 
     def _restart_board(self, cause: BootCause) -> None:
-        """Everything ends in order, within 3 s, and starts again."""
+        """All processes end in order, within 3 s, and start again."""
         _log.info("board restarts: %s", cause.value)
         self._trial.end()
         self._supervisor.stop_all()
@@ -187,7 +187,7 @@ class Rig:
         self._boot(cause)
         self._spawn()
 
-    # --- what the station does --------------------------------------------------------------------------------
+    # --- what happens in the station --------------------------------------------------------------------------------
 
     def _on_happening(self, happening: Happening) -> None:
         match happening:
@@ -199,9 +199,9 @@ class Rig:
                 self._restart_board(BootCause.REQUESTED)
 
     def _on_exit(self, name: str, code: int, first: bool) -> None:
-        """A new station whose settings a process finds impossible is not started again and again."""
+        """A new station is not restarted if a process rejects its settings."""
         if first and code == WRONG_SETTINGS and self._simulation.station.fresh and not self.finished.done():
-            _log.error("%s finds the factory settings impossible; see the line above", name)
+            _log.error("%s rejects the factory settings; see the line above", name)
             self._simulation.station.forget_settings()
             self._supervisor.stop_all()
             self._supervisor.when_clear(lambda: self._finish(WRONG_SETTINGS))

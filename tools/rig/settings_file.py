@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes settings as TOML: the little of it that the station's files need. Reading is `firmware.config`'s."""
+"""Writes settings as TOML, as far as the station's files need it; `firmware.config` reads them."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def _value(value: object) -> str:
     if isinstance(value, Mapping):
         inner = ", ".join(f"{_key(key)} = {_value(each)}" for key, each in value.items() if each is not None)
         return "{" + inner + "}"
-    raise TypeError(f"no TOML for {type(value).__name__}")
+    raise TypeError(f"cannot write as TOML: {type(value).__name__}")
 
 
 def _string(text: str) -> str:
-    """JSON's escapes are TOML's too, but for DEL, which JSON leaves alone."""
+    """JSON's escapes are valid in TOML; DEL, which JSON does not escape, is added."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

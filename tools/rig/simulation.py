@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that an operation of the control socket can act on or report: the parts of one simulated station."""
+"""The parts of one simulated station: all that operations of the control socket act on or report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Simulation"]
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """The parts; `create` makes those that follow from the station's directory."""
+    """The parts; `create` makes those that depend on the station's directory."""
 
     station: StationDir
     supervisor: Supervisor
@@ -48,5 +48,5 @@ class Simulation:
         )
 
     def save_world(self) -> None:
-        """Write what of the world outlives the rig."""
+        """Save the state of the hardware that survives the rig."""
         self.world_file.save(self.world)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The answer to `state`: what an onlooker sees, and what the station says of itself.
+"""The answer to `state`: what an onlooker sees, and what the station reports.
 
-Plug, lock, electrical values, register and displays are the world's, so they hold as soon as an operation is answered,
-and also when no process runs. Phase and faults are the HAL's; availability, status and transaction are the OCPP
-service's. Whoever is away says nothing: the phase is then what a glance at the cable tells, and the transaction is
-null.
+Plug, lock, electrical values, register and displays come from the world: they are valid as soon as an operation is
+answered, and also while no process runs. Phase and faults come from the HAL; availability, status and transaction from
+the OCPP service. While the HAL is not running, the phase follows from the cable; while the service is not running, the
+transaction is null.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["state_of"]
 
 
 def state_of(simulation: Simulation) -> dict[str, Any]:
-    """The whole snapshot, in the words of the rig's contract."""
+    """The whole snapshot, in the terms of the rig's contract."""
     board = simulation.world.board
     return {
         "powered": board.powered,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Unix sockets at paths of any length: the kernel takes at most 107 bytes, a state directory may be deeper.
+"""Unix sockets at paths of any length: the kernel accepts at most 107 bytes, a state directory may be deeper.
 
 A path that is too long is reached through its directory's descriptor (`/proc/self/fd/N/name`).
 """
@@ -35,11 +35,11 @@ def _short(path: Path) -> Iterator[str]:
 
 
 def listen_unix(path: Path) -> socket.socket:
-    """A listening socket of mode 0600; replaces one that nobody serves any more. Raises `ConfigError`."""
-    _clear_the_way(path)
+    """A listening socket of mode 0600; replaces a socket file that no process serves. Raises `ConfigError`."""
+    _remove_stale(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # The file takes its mode from the unbound socket: nobody else can connect between bind and chmod.
+        # The file takes its mode from the unbound socket: other users can't connect between bind and chmod.
         os.fchmod(listening.fileno(), 0o600)
         with _short(path) as name:
             listening.bind(name)
@@ -65,10 +65,10 @@ def connect_unix(path: Path) -> socket.socket:
     return client
 
 
-def _clear_the_way(path: Path) -> None:
+def _remove_stale(path: Path) -> None:
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ConfigError(f"{path}: in the way, and not a socket")
+            raise ConfigError(f"{path}: exists and is not a socket")
         connect_unix(path).close()
     except FileNotFoundError:
         return
@@ -77,4 +77,4 @@ def _clear_the_way(path: Path) -> None:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
     else:
-        raise ConfigError(f"{path}: another process serves there")
+        raise ConfigError(f"{path}: another process serves this socket")

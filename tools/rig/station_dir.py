@@ -3,12 +3,12 @@
 
     station.toml   factory settings, paths made absolute; written once, when the directory is empty
     etc/           hal.toml, ocpp.toml: written anew at each start
-    run/           sockets; relative in the settings, because a socket's path may be 107 bytes long at most
+    run/           sockets; relative in the settings, because a socket's path is limited to 107 bytes
     data/          the OCPP service's database and certificates
-    slots/         versions that were installed (`firmware/update/slot_directory.py`); not there before the first
-    log/           one file a process
-    world.json     what of the simulated hardware outlives the rig (`persistence.py`)
-    rig.lock       held for as long as a rig uses the directory
+    slots/         installed versions (`firmware/update/slot_directory.py`); missing until the first installation
+    log/           one file for each process
+    world.json     the state of the simulated hardware that survives the rig (`persistence.py`)
+    rig.lock       locked while a rig uses the directory
 
 Importing this must stay cheap: the rig starts the station's processes before it loads what it needs itself.
 """
@@ -45,7 +45,7 @@ DEFAULT_SETTINGS = FactorySettings(
     basic_auth_password="0123456789abcdef",
     network_profile=[NetworkProfile(slot=1, url="ws://127.0.0.1:9000/ocpp")],
 )
-"""A station for a laptop that was not told what to be: it looks for the bench CSMS beside it."""
+"""Without a factory file: a station that connects to the bench CSMS on the same machine."""
 
 EVSES = ((1, "cTesla"), (2, "cCCS1"))
 RATING = {"max_voltage_v": 1000.0, "min_voltage_v": 150.0, "max_current_a": 500.0, "max_power_w": 400_000.0}
@@ -53,18 +53,18 @@ _PRODUCTS = Path(__file__).resolve().parents[2] / "firmware" / "product"
 
 
 class StationDir:
-    """One station's directory; `open` makes it ready, and it is ours until the process ends."""
+    """One station's directory; `open` prepares it and locks it until the process ends."""
 
     def __init__(self, path: Path, settings: FactorySettings, *, fresh: bool, lock: int) -> None:
         self.path = path
         self.settings = settings
         self.fresh = fresh
-        """Whether the factory settings were written by this start."""
+        """Whether this start has written the factory settings."""
         self._lock = lock
 
     @classmethod
     def open(cls, path: Path, factory_file: Path | None, log_level: str) -> StationDir:
-        """Take the directory; an empty one becomes a new station. Raises `ConfigError`."""
+        """Prepare and lock the directory; an empty one becomes a new station. Raises `ConfigError`."""
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = _take_lock(path)
@@ -86,22 +86,22 @@ class StationDir:
             settings = DEFAULT_SETTINGS if factory_file is None else _read_factory_file(factory_file)
             _write(kept, to_toml(msgspec.to_builtins(settings)))
         settings = load(kept, FactorySettings)
-        _refuse_what_is_missing(settings, kept if factory_file is None or not fresh else factory_file)
+        _refuse_unknown(settings, kept if factory_file is None or not fresh else factory_file)
         _write(path / "etc" / "hal.toml", to_toml(_hal_settings(log_level)))
         _write(path / "etc" / "ocpp.toml", to_toml(_ocpp_settings(log_level)))
         return cls(path, settings, fresh=fresh, lock=lock)
 
     def clear_sockets(self) -> None:
-        """Before the processes start: what those of the last boot left would be taken for theirs."""
+        """Remove the sockets of the previous boot: the rig would take them for those of the processes to come."""
         for name in (HAL_SOCKET, STATUS_SOCKET):
             (self.path / name).unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Another rig may have it; the end of the process does the same."""
+        """Unlock the directory, as the end of the process does."""
         os.close(self._lock)
 
     def forget_settings(self) -> None:
-        """The factory settings turned out to be of no use: the next start may bring others."""
+        """Remove unusable factory settings: the next start may bring others."""
         (self.path / "station.toml").unlink(missing_ok=True)
 
 
@@ -131,13 +131,13 @@ def _read_factory_file(path: Path) -> FactorySettings:
     if not _is_product_name(product):
         product = _existing(base / product, path, "product")
     settings = msgspec.structs.replace(settings, certificates=absolute, product=product)
-    _refuse_what_is_missing(settings, path)
+    _refuse_unknown(settings, path)
     _refuse_wrong_values(settings, path)
     return settings
 
 
 def _refuse_wrong_values(settings: FactorySettings, where: Path) -> None:
-    """What the OCPP service would find impossible is said before anything runs; each check imports what it needs."""
+    """Check what the OCPP service would reject, before any process is started; each check imports what it needs."""
     from firmware import product
     from services.ocpp import first_start
     from services.ocpp.device_model.build import apply_factory, build
@@ -151,7 +151,7 @@ def _refuse_wrong_values(settings: FactorySettings, where: Path) -> None:
 
 
 def _refuse_certificates(files: CertificateFiles, limits: Limits, where: Path) -> None:
-    """They are installed for a trial, as the service will."""
+    """Install them in a temporary folder, as the service will install them."""
     from services.ocpp.certificates import factory
     from services.ocpp.certificates.store import CertificateStore
 
@@ -175,7 +175,7 @@ def _existing(file: Path, where: Path, key: str) -> str:
     return str(file)
 
 
-def _refuse_what_is_missing(settings: FactorySettings, where: Path) -> None:
+def _refuse_unknown(settings: FactorySettings, where: Path) -> None:
     if settings.rig.wire:
         raise ConfigError(f"{where}: rig.wire: wire-level device simulators are not available yet")
     if _is_product_name(settings.product) and not (_PRODUCTS / f"{settings.product}.toml").is_file():
@@ -183,7 +183,7 @@ def _refuse_what_is_missing(settings: FactorySettings, where: Path) -> None:
         raise ConfigError(f"{where}: product: no product {settings.product!r}; there are {known or 'none'}")
     slots = [profile.slot for profile in settings.network_profile]
     if len(set(slots)) < len(slots):
-        raise ConfigError(f"{where}: network_profile: a slot is given twice")
+        raise ConfigError(f"{where}: network_profile: two profiles have the same slot")
 
 
 def _hal_settings(log_level: str) -> dict[str, Any]:
@@ -233,7 +233,7 @@ def _ocpp_settings(log_level: str) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all, readable by us alone: there are passwords in it."""
+    """Atomically, readable by this user only: there are passwords in it."""
     try:
         files.replace(path, text.encode(), durable=False)
     except OSError as error:

@@ -2,8 +2,8 @@
 """Keeps the station's processes running: the bench's stand-in for systemd, and for the mains.
 
 A process that ended is started again, at once the first time, then after a growing pause of at most a second. Every
-process dies with the rig, even if the rig is killed: `firmware.lifecycle` asks the kernel for it when the
-environment names the parent. Nothing here waits; who wants to know when all are gone gives a callback.
+process dies with the rig, even if the rig is killed: `firmware.lifecycle` requests that from the kernel when the
+environment names the parent. No method waits; `when_clear` calls back when no process is left.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PARENT_VARIABLE = "BAYWATT_DIE_WITH_PARENT"
 STOP_S = 3.0
 PAUSES_S = (0.0, 0.1, 0.2, 0.4, 0.8, 1.0)
 STEADY_S = 5.0
-"""Who lived for this long is started at once again."""
+"""A process that ran for this long is restarted without a pause."""
 WRONG_SETTINGS = 2
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class _Child:
         self.restart: asyncio.TimerHandle | None = None
         self.pidfd = -1
         self.killed = False
-        """SIGKILL is under way: the process does nothing more, though its end has not been seen yet."""
+        """SIGKILL has been sent: the process does nothing more, although its end has not been seen yet."""
 
     @property
     def pid(self) -> int | None:
@@ -78,7 +78,7 @@ class Supervisor:
         self.on_exit: Callable[[str, int, bool], None] = lambda name, code, first: None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """From now on ends of processes are seen."""
+        """From now on processes that end are noticed."""
         self._loop = loop
         for child in self._children.values():
             if child.process is not None:
@@ -90,11 +90,11 @@ class Supervisor:
 
     @property
     def wanted(self) -> bool:
-        """Whether the processes shall run: an end is a failure then."""
+        """Whether the processes should run: if so, an end is a failure."""
         return self._wanted
 
     def run_from(self, tree: Path | None) -> None:
-        """What is started from now on is the version in `tree`; None: our own."""
+        """Start the version in `tree` from now on; None: the rig's own."""
         self._environment["PYTHONPATH"] = self._own_path if tree is None else str(tree)
 
     @property
@@ -102,10 +102,10 @@ class Supervisor:
         """Whether no process is left."""
         return all(child.process is None for child in self._children.values())
 
-    # --- what the mains and the board do -------------------------------------------------------------------
+    # --- what the mains and the board cause -------------------------------------------------------------------
 
     def spawn(self) -> None:
-        """Start every process; all have to be gone."""
+        """Start every process; none may be left from before."""
         self._wanted, self._stopping = True, False
         for child in self._children.values():
             child.failures = 0
@@ -113,31 +113,31 @@ class Supervisor:
 
     def kill_all(self) -> None:
         """SIGKILL: nothing is flushed, nothing restarts."""
-        self._give_up()
+        self._stop_supervising()
         self._kill_rest()
 
     def stop_all(self) -> None:
-        """SIGTERM, the last started first as systemd does it, and SIGKILL for whoever is still there after 3 s.
+        """SIGTERM in reverse order of starting, as systemd does, and SIGKILL to those that still run after `stop_s`.
 
-        The HAL goes last: a service that sees it go would report a fault that is none.
+        The HAL ends last: a service that lost it would report a fault.
         """
-        self._give_up()
+        self._stop_supervising()
         self._stopping = True
         self._stop_next()
         if self._loop is not None and not self.clear:
             self._kill_timer = self._loop.call_later(self._stop_s, self._kill_rest)
 
     def when_clear(self, callback: Callable[[], None] | None) -> None:
-        """Call once, when no process is left; now, if that is so. A later callback replaces an earlier one."""
+        """Call once, as soon as no process is left (which may be now). A later callback replaces an earlier one."""
         self._when_clear = callback
         self._maybe_clear()
 
     def kill(self, name: str) -> bool:
-        """SIGKILL to one, which is then restarted; False when it does not run."""
+        """SIGKILL to one process, which is then restarted; False if it is not running."""
         return self._signal(self._children[name], signal.SIGKILL)
 
     def set_storage_full(self, name: str, full: bool) -> None:
-        """From now on that process can't make a file longer, nor can the one that follows it."""
+        """From now on that process can't make a file longer, nor can its successors."""
         (self._storage_full.add if full else self._storage_full.discard)(name)
         child = self._children[name]
         if child.pid is not None:
@@ -154,7 +154,7 @@ class Supervisor:
 
     # --- processes -------------------------------------------------------------------------------------------
 
-    def _give_up(self) -> None:
+    def _stop_supervising(self) -> None:
         self._wanted = self._stopping = False
         self._when_clear = None
         if self._kill_timer is not None:
@@ -167,7 +167,7 @@ class Supervisor:
 
     def _start(self, child: _Child) -> None:
         child.restart = None
-        # Standard output is the rig's own: what a process says goes to standard error.
+        # Standard output is the rig's own: the output of processes goes to standard error.
         child.process = subprocess.Popen(
             child.command,
             cwd=self._directory,
@@ -181,7 +181,7 @@ class Supervisor:
         child.runs += 1
         if child.name in self._storage_full:
             self._limit_files(child)
-        _log.info("%s runs, pid %d", child.name, child.process.pid)
+        _log.info("%s started, pid %d", child.name, child.process.pid)
         if self._loop is not None:
             self._watch(child)
 
@@ -229,7 +229,7 @@ class Supervisor:
             callback()
 
     def _signal(self, child: _Child, number: signal.Signals) -> bool:
-        """The child is ours and not yet waited for, so its pid can't be another's."""
+        """The child has not been waited for, so its pid can't have been reused."""
         if child.process is None or child.killed:
             return False
         child.process.send_signal(number)
@@ -243,4 +243,4 @@ class Supervisor:
         try:
             resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (soft, hard))
         except (ProcessLookupError, PermissionError) as error:
-            _log.warning("%s: its files can't be limited: %s", child.name, error)
+            _log.warning("%s: cannot limit its files: %s", child.name, error)

@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class Trial:
-    """From `begin`, at each boot, to `end`; calls `failed` once when the version on trial has failed."""
+    """From `begin`, at each boot, to `end`; calls `failed` when the version on trial has failed."""
 
     def __init__(self, on_trial: Callable[[], bool], failed: Callable[[], None]) -> None:
         self._on_trial = on_trial

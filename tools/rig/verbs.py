@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`baywatt rig plug 1` and the like: the control socket for people. Each verb is one line of the table below."""
+"""`baywatt rig plug 1` and the like: the operations of the control socket as commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Request = tuple[str, dict[str, Any]]
 
 
 def add_verbs(verbs: argparse._SubParsersAction[Any], control: argparse.ArgumentParser) -> None:
-    """Add a parser for every verb; each sets `request`, from options to an operation."""
+    """Add a parser for every verb; each sets `request`, a function from its options to an operation."""
 
     def verb(name: str, purpose: str, request: Callable[[argparse.Namespace], Request]) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = verbs.add_parser(name, help=purpose, parents=[control])
@@ -30,23 +30,23 @@ def add_verbs(verbs: argparse._SubParsersAction[Any], control: argparse.Argument
     _evse(verb("unplug", "cable out of the car", _unplug)).add_argument("--force", action="store_true")
     card = verb("card", "hold a card to the reader", _card)
     card.add_argument("uid", help="hexadecimal")
-    card.add_argument("--evse", type=int, help="touch this outlet's display first")
-    _evse(verb("select", "touch an outlet's display", lambda args: ("select_evse", {"evse": args.evse})))
-    _evse(verb("stop", "press stop on an outlet's display", lambda args: ("press_stop", {"evse": args.evse})))
+    card.add_argument("--evse", type=int, help="touch this EVSE's display first")
+    _evse(verb("select", "touch an EVSE's display", lambda args: ("select_evse", {"evse": args.evse})))
+    _evse(verb("stop", "press stop on an EVSE's display", lambda args: ("press_stop", {"evse": args.evse})))
     for name, purpose in (("fault", "raise a hardware fault"), ("clear", "clear a hardware fault")):
         parser = verb(name, purpose, _fault)
         parser.add_argument("code")
         parser.add_argument("--evse", type=int)
-    network = verb("network", "what becomes of the network", _network)
+    network = verb("network", "change the network to the CSMS", _network)
     network.add_argument("mode", choices=["up", "down", "refuse", "blackhole", "close"])
     network.add_argument("--interface")
-    power = verb("power", "mains", lambda args: (f"power_{args.mode}", {}))
+    power = verb("power", "switch the mains", lambda args: (f"power_{args.mode}", {}))
     power.add_argument("mode", choices=["on", "off", "cycle"])
     verb("reboot", "press the board's reset button", lambda args: ("reboot", {}))
     kill = verb("kill", "kill one process", lambda args: ("process", {"kill": args.process}))
     kill.add_argument("process", choices=["hal", "ocpp", "commissioning"])
-    verb("state", "what there is to see", lambda args: ("state", {}))
-    verb("watch", "events as they come", lambda args: ("subscribe", {}))
+    verb("state", "print the state of the station", lambda args: ("state", {}))
+    verb("watch", "print events as they come", lambda args: ("subscribe", {}))
     verb("op", "any operation, as JSON", _any).add_argument("json")
 
 
@@ -90,7 +90,7 @@ def _any(args: argparse.Namespace) -> Request:
 
 
 def run(args: argparse.Namespace, control: Path) -> int:
-    """Carry the verb out; 0, 1 when the rig refused, 2 when there is no rig or the words make no sense."""
+    """Carry out the verb. Returns 0, 1 if the rig refused, 2 if there is no rig or an argument is wrong."""
     try:
         name, fields = args.request(args)
     except ValueError as error:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the station says of itself, folded into one picture: the HAL's events and the OCPP service's status.
+"""The state of the station as its processes report it: the HAL's events and the OCPP service's status, combined.
 
-Pure: messages go in, the picture changes, and what is news comes out of `on_event` as the control socket's events. A
-process that is away leaves no stale promises: its part of the picture falls back to what an onlooker would say.
+Pure: messages come in, and each change goes out through `emit` as an event of the control socket. When a process is
+not running, nothing of its last report remains: its part falls back to what an onlooker would see.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Emit = Callable[..., None]
 
 @dataclass(slots=True)
 class EvseView:
-    """One EVSE as the HAL has it."""
+    """One EVSE as the HAL reports it."""
 
     connector: int = 1
     phase: Phase = Phase.IDLE
@@ -40,7 +40,7 @@ class EvseView:
 
 
 class StationView:
-    """The picture. `emit(name, t=None, **fields)` is called for each event; `t` None means now."""
+    """The combined state. `emit(name, t, **fields)` is called for each change; `t` None means now."""
 
     def __init__(self, evses: list[int], emit: Emit) -> None:
         self.evses = {evse: EvseView() for evse in evses}
@@ -51,10 +51,10 @@ class StationView:
         self._emit = emit
         self._statuses: dict[tuple[int, int], str] = {}
         self._transactions: dict[tuple[int, str], str] = {}
-        """For each EVSE the transaction whose `started` was told last, and the one whose `ended` was."""
+        """For each EVSE the transactions whose `started` and `ended` were emitted last."""
 
     def forget(self) -> None:
-        """The power is gone: nobody says anything any more, and nothing of it is news."""
+        """The power is off: forget everything; of this only `disconnected` is an event."""
         self.hal_up = False
         self.evses = {evse: EvseView() for evse in self.evses}
         self.faults = set()
@@ -62,7 +62,7 @@ class StationView:
         self._service_gone()
 
     def service(self, evse: int) -> EvseService | None:
-        """The EVSE as OCPP has it; None while the service is away."""
+        """The EVSE as the OCPP service reports it; None while the service is not running."""
         entries = self.status.evses if self.status is not None else []
         return next((each for each in entries if each.evse == evse), None)
 
@@ -118,7 +118,7 @@ class StationView:
 
     def on_service_message(self, message: FromService) -> None:
         if isinstance(message, TransactionNotice):
-            self._tell_transaction(message.evse, message.id, message.change)
+            self._emit_transaction(message.evse, message.id, message.change)
         elif isinstance(message, CardNotice):
             self._emit("card", None, uid=message.uid, outcome=message.outcome)
         elif isinstance(message, ServiceStatus):
@@ -150,15 +150,15 @@ class StationView:
             self._compare_transaction(each.evse, each.transaction_id)
 
     def _compare_transaction(self, evse: int, running: str | None) -> None:
-        """A service that starts has ended what a power cut broke off, or begun anew, before we hear its notices."""
+        """A starting service may end an interrupted transaction, or start one, before the rig receives its notices."""
         started = self._transactions.get((evse, "started"))
         if started not in (None, running):
-            self._tell_transaction(evse, started, "ended")
+            self._emit_transaction(evse, started, "ended")
         if running is not None:
-            self._tell_transaction(evse, running, "started")
+            self._emit_transaction(evse, running, "started")
 
-    def _tell_transaction(self, evse: int, transaction_id: str, kind: str) -> None:
-        """Start and end are told once, by the notice or by the status that shows it, whichever comes first."""
+    def _emit_transaction(self, evse: int, transaction_id: str, kind: str) -> None:
+        """Start and end are emitted once, for the notice or for the status that shows it, whichever comes first."""
         if kind != "updated":
             if self._transactions.get((evse, kind)) == transaction_id:
                 return

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets time pass in the simulated world, and connects the HAL's drivers to it.
+"""Advances the simulated world in time, and connects the HAL's drivers to it.
 
-The world moves every 25 ms while something happens in it and every 100 ms while nothing does; readings leave every
-50 ms (100 ms), and at once when an edge is in them. The newest HAL has the wiring: one that comes while another is
-connected takes it over, because the older may be a dead process that the kernel has not told of yet.
+The world is stepped every 25 ms while something happens in it, otherwise every 100 ms; readings are sent every 50 ms
+(100 ms), and at once when an input has changed. A HAL that connects replaces the one that is connected: that may be
+a dead process whose end the kernel has not reported yet.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class WorldServer:
-    """The world's shell. `on_happening` hears what an onlooker sees, `on_push` is called before readings leave."""
+    """`on_happening` is called for what an onlooker sees, `on_push` before readings are sent."""
 
     def __init__(self, world: World, clock: Clock) -> None:
         self.world = world
@@ -55,30 +55,30 @@ class WorldServer:
         self.unplug_hal()
 
     def unplug_hal(self) -> None:
-        """The wiring is dead: no power, or the rig ends."""
+        """Disconnect the HAL: the power is off, or the rig ends."""
         hal, self._hal = self._hal, None
         if hal is not None:
             self.world.disconnect_hal()
-            hal.abort("the world has gone")
+            hal.abort("the simulated world has disconnected")
 
     def touch(self) -> None:
-        """Something was done to the world from outside: let it take effect, and the HAL see it, now."""
-        self._move()
+        """An operation has changed the world: step it and send readings now."""
+        self._step()
         self._publish(at_once=True)
 
     # --- time -------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        self._move()
+        self._step()
         self._publish(at_once=False)
         pause = BUSY_S if self.world.busy else IDLE_S
         self._timer = asyncio.get_running_loop().call_later(pause, self._tick)
 
-    def _move(self) -> None:
+    def _step(self) -> None:
         self.world.step(self._clock.monotonic())
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         happened = self.world.happened[:]
         self.world.happened.clear()
         for happening in happened:
@@ -106,9 +106,9 @@ class WorldServer:
             connection.abort("no power")
             return
         if self._hal is not None:
-            _log.warning("another HAL takes the wiring over")
+            _log.warning("another HAL connects: the older one is disconnected")
             self.unplug_hal()
-        self._move()
+        self._step()
         self._hal = connection
         self.world.connect_hal()
         connection.send(encode(self.world.hello()))
@@ -122,11 +122,11 @@ class WorldServer:
         except WorldRefused as error:
             raise ContractError(str(error)) from error
         if self.world.happened:
-            self._tell()
+            self._report()
 
     def on_closed(self, connection: Connection[Actuation], reason: str) -> None:
         if connection is self._hal:
-            _log.info("the HAL has left: %s", reason)
+            _log.info("the HAL has disconnected: %s", reason)
             self._hal = None
             self.world.disconnect_hal()
             self.touch()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control socket: answers in order, to anyone, whatever comes in."""
+"""The control socket: answers in order, on every connection, whatever comes in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tools.rig.sockets import listen_unix
 
 
 class RecordingRig:
-    """A rig made of nothing: remembers what it was asked."""
+    """A control socket without a rig: records the operations."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,7 +44,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[RecordingRig]:
 
 
 async def exchange(rig: RecordingRig, *lines: bytes) -> list[dict[str, Any]]:
-    """Send raw bytes, end, and read whatever is answered."""
+    """Send raw bytes, close, and return the answers."""
     reader, writer = await asyncio.open_unix_connection(str(rig.path), limit=2**20)
     for line in lines:
         writer.write(line)
@@ -74,7 +74,7 @@ async def test_garbage_between_good_lines_harms_neither(rig: RecordingRig) -> No
     assert len(rig.asked) == 2
 
 
-async def test_refusal_has_code_and_words(rig: RecordingRig) -> None:
+async def test_refusal_has_code_and_text(rig: RecordingRig) -> None:
     assert await exchange(rig, b'{"id":1,"op":"power_on"}\n') == [
         {"id": 1, "ok": False, "error": "refused", "detail": "the station has power"}
     ]
@@ -95,7 +95,7 @@ async def test_socket_is_ours_alone(rig: RecordingRig) -> None:
     assert stat.S_IMODE(rig.path.stat().st_mode) == 0o600
 
 
-async def test_many_connections_are_served_and_only_subscribers_hear(rig: RecordingRig) -> None:
+async def test_many_connections_are_served_and_only_subscribers_get_events(rig: RecordingRig) -> None:
     clients = [await RigClient.connect(rig.path) for _ in range(30)]
     for client in clients[:10]:
         await client.subscribe()
@@ -147,7 +147,7 @@ async def _is_served(rig: RecordingRig) -> bool:
     return True
 
 
-async def test_client_raises_what_the_rig_refuses_and_tells_its_end(rig: RecordingRig) -> None:
+async def test_client_raises_refusals_and_the_end_of_the_rig(rig: RecordingRig) -> None:
     client = await RigClient.connect(rig.path)
     with pytest.raises(RigRefused) as caught:
         await client.op("power_on")
@@ -162,7 +162,7 @@ async def test_client_raises_what_the_rig_refuses_and_tells_its_end(rig: Recordi
     await client.close()
 
 
-async def test_waiting_sees_what_came_before_and_tells_what_came_instead(rig: RecordingRig) -> None:
+async def test_wait_finds_earlier_events_and_reports_others_at_its_timeout(rig: RecordingRig) -> None:
     async with await RigClient.connect(rig.path) as client:
         await client.subscribe()
         rig.server.emit({"event": "phase", "t": 1.0, "evse": 1, "phase": "plugged"})
@@ -174,6 +174,6 @@ async def test_waiting_sees_what_came_before_and_tells_what_came_instead(rig: Re
             await client.wait("phase", evse=1, since=client.mark, timeout_s=0.0)
 
 
-async def test_nobody_there_is_said(tmp_path: Path) -> None:
+async def test_no_rig_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RigGone):
         await RigClient.connect(tmp_path / "none.sock")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every operation of the contract is understood as written, and nothing else is."""
+"""Every operation of the contract is accepted as written, and nothing else is."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ BAD: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize(("request_fields", "operation"), GOOD, ids=lambda value: str(value)[:60])
-def test_operation_is_understood(request_fields: dict[str, Any], operation: Operation) -> None:
+def test_operation_is_parsed(request_fields: dict[str, Any], operation: Operation) -> None:
     ask = parse(msgspec.json.encode({"id": 7, **request_fields}))
     assert (ask.id, ask.operation) == (Raw(b"7"), operation)
 
@@ -174,7 +174,7 @@ def test_request_without_an_id_is_answered_without_one() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_garbage_is_a_refusal_and_nothing_else(line: bytes) -> None:
+def test_garbage_is_refused(line: bytes) -> None:
     with pytest.raises(OperationError):
         parse(line)
 
@@ -187,7 +187,7 @@ json_values = st.recursive(
 
 
 @given(st.sampled_from(sorted(OPERATIONS)), st.dictionaries(st.sampled_from(["evse", "uid", "mode", "x"]), json_values))
-def test_wild_fields_are_understood_or_refused(name: str, fields: dict[str, Any]) -> None:
+def test_any_fields_are_accepted_or_refused(name: str, fields: dict[str, Any]) -> None:
     try:
         line = msgspec.json.encode({"id": 1, **fields, "op": name})
     except (msgspec.MsgspecError, UnicodeEncodeError):

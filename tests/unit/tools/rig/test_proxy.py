@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network's modes, against a loopback server that echoes."""
+"""The modes of the network, with an echo server on the loopback interface."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tools.rig.sockets import listen_unix
 
 
 class Echo:
-    """The far end: sends back what comes, remembers how connections ended."""
+    """The far end: sends everything back, and records how connections ended."""
 
     def __init__(self) -> None:
         self.writers: list[asyncio.StreamWriter] = []
@@ -49,7 +49,7 @@ class Echo:
 
 
 class Bed:
-    """Network and echo, and dialling through the one to the other."""
+    """Connects through the network to the echo server."""
 
     def __init__(self, path: Path, echo: Echo, neighbour: Echo, network: Network) -> None:
         self.path = path
@@ -68,13 +68,13 @@ class Bed:
         return reader, writer
 
     async def talking(self, interface: str = "Wired0") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection over which something has been said already."""
+        """A connection that has carried data in both directions."""
         reader, writer = await self.dial(interface=interface, early=b"hello")
         assert await reader.readexactly(5) == b"hello"
         return reader, writer
 
     async def silent(self, reader: asyncio.StreamReader) -> bool:
-        """Whether nothing comes, not even the end, although everything under way has had the time to."""
+        """Whether nothing arrives, not even the end, after anything on the way has had the time to."""
         await self._let_bytes_arrive()
         try:
             async with asyncio.timeout(0.0):
@@ -112,7 +112,7 @@ async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
 
 
 async def ended(reader: asyncio.StreamReader) -> bool:
-    """Waits for the end of a connection; whatever kind."""
+    """Wait for the end of a connection, of either kind."""
     try:
         async with asyncio.timeout(5.0):
             return await reader.read(1) == b""
@@ -134,7 +134,7 @@ async def _send(writer: asyncio.StreamWriter, payload: bytes) -> None:
     await writer.drain()
 
 
-async def test_either_end_hears_that_the_other_closed(bed: Bed) -> None:
+async def test_either_end_sees_that_the_other_closed(bed: Bed) -> None:
     _, writer = await bed.talking()
     writer.close()
     await eventually(lambda: bed.echo.ends == ["clean"])
@@ -143,7 +143,7 @@ async def test_either_end_hears_that_the_other_closed(bed: Bed) -> None:
     assert await ended(reader)
 
 
-async def test_nobody_listening_is_a_connection_that_closes(bed: Bed) -> None:
+async def test_a_refused_port_is_a_connection_that_closes(bed: Bed) -> None:
     reader, _ = await bed.dial(port=1)
     assert await ended(reader)
 
@@ -160,7 +160,7 @@ async def test_nobody_listening_is_a_connection_that_closes(bed: Bed) -> None:
         b"x" * 5000,
     ],
 )
-async def test_a_request_that_is_none_is_closed(bed: Bed, line: bytes) -> None:
+async def test_an_invalid_request_is_closed(bed: Bed, line: bytes) -> None:
     reader, writer = await asyncio.open_unix_connection(str(bed.path))
     bed.open.append(writer)
     writer.write(line)
@@ -187,7 +187,7 @@ async def test_refuse_leaves_what_is_established(bed: Bed) -> None:
     assert await ended(refused)
 
 
-async def test_blackhole_swallows_established_and_new(bed: Bed) -> None:
+async def test_blackhole_drops_data_of_established_and_new(bed: Bed) -> None:
     reader, writer = await bed.talking()
     bed.network.set_mode("blackhole", None)
     writer.write(b"lost")
@@ -199,7 +199,7 @@ async def test_blackhole_swallows_established_and_new(bed: Bed) -> None:
     assert bed.echo.received == b"hello"
 
 
-async def test_blackhole_swallows_an_end_too(bed: Bed) -> None:
+async def test_blackhole_drops_an_end_too(bed: Bed) -> None:
     _, writer = await bed.talking()
     other, _ = await bed.talking()
     bed.network.set_mode("blackhole", None)
@@ -225,7 +225,7 @@ async def test_connection_that_lost_bytes_stays_dead_and_an_idle_one_lives(bed: 
     assert await bed.silent(lossy)
 
 
-async def test_close_is_clean_for_both_and_new_ones_are_welcome(bed: Bed) -> None:
+async def test_close_is_clean_for_both_and_new_ones_are_accepted(bed: Bed) -> None:
     reader, _ = await bed.talking()
     bed.network.close_established(None)
     assert await reader.read() == b""
@@ -249,7 +249,7 @@ async def test_latency_delays_and_keeps_the_order(bed: Bed) -> None:
     assert await reader.readexactly(2) == b"45"
 
 
-async def test_interfaces_are_apart(bed: Bed) -> None:
+async def test_interfaces_are_independent(bed: Bed) -> None:
     wired, _ = await bed.talking("Wired0")
     wireless, wireless_writer = await bed.talking("Wireless0")
     bed.network.set_mode("down", "Wired0")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Unix sockets at paths of any length, and what is in their way."""
+"""Unix sockets at paths of any length, and paths that are in use."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def test_socket_at_any_depth(tmp_path: Path, depth: int) -> None:
     listen_unix(path).close()
 
 
-def test_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
+def test_other_file_at_the_path_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     with pytest.raises(ConfigError, match="not a socket"):
         listen_unix(tmp_path / "precious")
     assert (tmp_path / "precious").read_text() == "mine"
 
 
-def test_no_folder_is_told(tmp_path: Path) -> None:
+def test_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="none"):
         listen_unix(tmp_path / "none" / "control.sock")

@@ -80,7 +80,7 @@ def test_directory_that_is_in_use_ignores_the_file(tmp_path: Path, factory: Path
     assert again.settings.identity == "CP42"
 
 
-def test_secrets_are_ours_alone(tmp_path: Path, factory: Path) -> None:
+def test_secrets_are_for_this_user_only(tmp_path: Path, factory: Path) -> None:
     StationDir.open(tmp_path / "cp", factory, "INFO")
     assert stat.S_IMODE((tmp_path / "cp").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "cp" / "station.toml").stat().st_mode) == 0o600
@@ -133,7 +133,7 @@ def test_one_rig_at_a_time(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_bad_file_is_told_with_its_place_and_leaves_no_station(tmp_path: Path, text: str, says: str) -> None:
+def test_bad_file_is_reported_with_its_place_and_leaves_no_station(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "bad.toml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=says) as caught:
@@ -157,11 +157,11 @@ def test_bad_file_is_told_with_its_place_and_leaves_no_station(tmp_path: Path, t
 )
 @pytest.mark.usefixtures("factory")
 def test_certificates_are_tried_before_anything_runs(tmp_path: Path, certificates: str, says: str) -> None:
-    test_bad_file_is_told_with_its_place_and_leaves_no_station(
+    test_bad_file_is_reported_with_its_place_and_leaves_no_station(
         tmp_path, f'identity = "CP1"\n[certificates]\n{certificates}\n', says
     )
 
 
-def test_missing_file_is_told(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml"):
         StationDir.open(tmp_path / "cp", tmp_path / "none.toml", "INFO")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that are small: what is started, ended and started again."""
+"""The supervisor with small processes: starts, ends and restarts."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def test_power_cut_brings_nothing_back(supervisor: Supervisor) -> None:
     assert None not in supervisor.pids.values()
 
 
-async def test_order_to_stop_is_enforced(tmp_path: Path) -> None:
+async def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     supervisor = Supervisor({"hal": STUBBORN}, tmp_path, os.environ, stop_s=0.2)
     log = Log(supervisor)
     supervisor.attach(asyncio.get_running_loop())
@@ -107,7 +107,7 @@ async def test_order_to_stop_is_enforced(tmp_path: Path) -> None:
     assert log.exits == [("hal", -signal.SIGKILL, True)]
 
 
-async def test_full_storage_lasts_over_a_restart_until_it_is_mended(supervisor: Supervisor) -> None:
+async def test_full_storage_lasts_over_a_restart_until_it_is_cleared(supervisor: Supervisor) -> None:
     supervisor.set_storage_full("ocpp", True)
     supervisor.spawn()
     assert _limit(supervisor) == 0
@@ -126,7 +126,7 @@ def _limit(supervisor: Supervisor) -> int:
 
 
 async def test_processes_run_the_chosen_version(tmp_path: Path) -> None:
-    """`run_from` decides which tree is imported; without one it is our own."""
+    """`run_from` decides which tree is imported; None: the rig's own."""
     for version in ("a", "b"):
         (tmp_path / version).mkdir()
         (tmp_path / version / "hal_version.py").write_text(f"NAME = {version!r}\n")
@@ -161,7 +161,7 @@ async def test_standard_output_is_not_for_processes(tmp_path: Path) -> None:
 
 
 async def test_processes_die_with_a_killed_rig(tmp_path: Path) -> None:
-    """Played by a small parent that is killed: its child asks the kernel for the same end."""
+    """With a small parent that is killed: its child has asked the kernel to be killed with it."""
     child = (
         "import os, time; from firmware.lifecycle import die_with_parent;"
         "die_with_parent(int(os.environ['BAYWATT_DIE_WITH_PARENT']));"

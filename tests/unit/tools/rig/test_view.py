@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the station says, folded: the picture, and which of it is news."""
+"""The combined state of the station, and the events for its changes."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def test_phases_and_faults_follow_events() -> None:
     assert seen.take() == [{"event": "fault_cleared", "code": "meter", "evse": 1}]
 
 
-def test_replayed_events_are_no_news() -> None:
+def test_replayed_events_are_ignored() -> None:
     seen = Seen()
     seen.happen(PhaseChanged(evse=1, phase=Phase.PLUGGED, cause=Cause.DRIVER), replayed=True)
     assert (seen.view.evses[1].phase, seen.take()) == (Phase.IDLE, [])
 
 
-def test_new_run_of_the_hal_tells_only_what_differs() -> None:
+def test_new_run_of_the_hal_emits_only_differences() -> None:
     seen = Seen()
     seen.view.on_hal_up(
         snapshot(idle_evse(1, Phase.CHARGING, faults=[Fault.METER]), idle_evse(2), faults=[Fault.DOOR_OPEN])
@@ -105,7 +105,7 @@ def test_new_run_of_the_hal_tells_only_what_differs() -> None:
     ]
 
 
-def test_service_status_is_told_by_its_differences() -> None:
+def test_service_status_is_emitted_by_its_differences() -> None:
     seen = Seen()
     seen.view.on_service_message(STATUS)
     assert seen.take() == [
@@ -144,7 +144,7 @@ def test_notices_pass_through() -> None:
     ]
 
 
-def test_transaction_whose_notices_nobody_heard_is_told_by_the_status() -> None:
+def test_transaction_without_notices_is_emitted_from_the_status() -> None:
     seen = Seen()
     with_one, with_none = (
         msgspec.structs.replace(STATUS, evses=[msgspec.structs.replace(STATUS.evses[0], transaction_id=each)])
