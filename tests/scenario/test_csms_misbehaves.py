@@ -51,7 +51,7 @@ async def test_csms_that_refuses_connections(csms: ScriptedCsms, tmp_path: Path)
     csms.fail(IN_HANDSHAKE[0], times=2)
     async with site(tmp_path, csms=csms) as here:
         assert csms.attempts == 3
-        transaction = await here.charge(1)
+        transaction_id = await here.charge(1)
         for fault in IN_HANDSHAKE[1:]:
             connections = csms.connections
             csms.fail(fault, times=1)
@@ -62,10 +62,10 @@ async def test_csms_that_refuses_connections(csms: ScriptedCsms, tmp_path: Path)
         for words in ("HTTP 401", "HTTP 404", "HTTP 503", "HTTP 302", "ocpp2.0.1", "closed during the handshake"):
             assert words in log, words
         assert (await here.rig.evse(1))["contactor"] == "closed"
-        story = await here.stop_with_card(1)
-        story.check()
-        assert story.id == transaction
-        assert story.states == ["Idle", "EVConnected", "Charging", "EVConnected"]
+        transaction = await here.stop_with_card(1)
+        transaction.check()
+        assert transaction.id == transaction_id
+        assert transaction.states == ["Idle", "EVConnected", "Charging", "EVConnected"]
         assert len(here.sent("BootNotification")) == 1, "a lost connection is no boot"
 
 
@@ -106,28 +106,28 @@ async def test_a_reconnection_is_no_boot(here: Site) -> None:
 async def test_csms_that_answers_wrongly(csms: ScriptedCsms, tmp_path: Path) -> None:
     """Each kind of wrong answer to a meter value: the event is sent again, and the transaction is complete."""
     async with site(tmp_path, csms=csms, timeout_s=1, variables=RETRY_AT_ONCE) as here:
-        transaction = await here.charge(2)
+        transaction_id = await here.charge(2)
         for fault in IN_ANSWERS:
             csms.fail(fault, times=1)
-            await here.until_more_events(transaction)
+            await here.until_more_events(transaction_id)
             await here.settled()
             assert (await here.rig.evse(2))["contactor"] == "closed", fault
-        story = await here.stop_with_card(2)
-        story.check()
-        assert story.repeated >= 4, "unanswered events were not sent again"
-        assert story.states == ["Idle", "EVConnected", "Charging", "EVConnected"]
-        assert len(here.stories) == 1
+        transaction = await here.stop_with_card(2)
+        transaction.check()
+        assert transaction.repeated >= 4, "unanswered events were not sent again"
+        assert transaction.states == ["Idle", "EVConnected", "Charging", "EVConnected"]
+        assert len(here.transactions) == 1
 
 
 async def test_csms_that_always_refuses_one_message(csms: ScriptedCsms, tmp_path: Path) -> None:
     """A CALLERROR for every attempt: after MessageAttempts the message is dropped, and the next one is sent."""
     async with site(tmp_path, csms=csms, variables=RETRY_AT_ONCE) as here:
-        transaction = await here.charge(1)
+        transaction_id = await here.charge(1)
         csms.answers["TransactionEvent"] = CallFailed("InternalError", "never")
-        await csms.until(lambda: here.story(transaction).repeated >= 2, "three attempts", timeout=20)
+        await csms.until(lambda: here.transaction(transaction_id).repeated >= 2, "three attempts", timeout=20)
         csms.answers["TransactionEvent"] = {}
-        story = await here.stop_with_card(1)
-        story.check()
+        transaction = await here.stop_with_card(1)
+        transaction.check()
         await here.settled()
         assert "discarded" in here.log("ocpp")
 
@@ -158,7 +158,7 @@ async def test_black_hole_is_detected_by_ping(csms: ScriptedCsms, tmp_path: Path
     )
     product.write_text(text)
     async with site(tmp_path, csms=csms, product=str(product), speed=5.0) as here:
-        transaction = await here.charge(1)
+        transaction_id = await here.charge(1)
         since = here.rig.mark
         with within(1 + 10 + 2):
             await here.rig.op("network", mode="blackhole")
@@ -169,16 +169,16 @@ async def test_black_hole_is_detected_by_ping(csms: ScriptedCsms, tmp_path: Path
         await here.rig.op("network", mode="down")  # ends the present attempt, which would take 20 s
         await here.rig.op("network", mode="up")
         await here.rig.client.until(lambda state: state["ocpp"]["connected"])
-        story = await here.stop_with_card(1)
-        story.check()
-        assert story.id == transaction
-        assert any(event.get("offline") for event in story.events)
+        transaction = await here.stop_with_card(1)
+        transaction.check()
+        assert transaction.id == transaction_id
+        assert any(event.get("offline") for event in transaction.events)
 
 
 async def test_session_continues_offline(here: Site) -> None:
     """Charging and stopping work without a CSMS; it receives everything afterwards, in order and marked offline."""
     before = await here.register_wh(2)
-    transaction = await here.charge(2)
+    transaction_id = await here.charge(2)
     await here.rig.op("network", mode="down")
     await here.rig.wait("disconnected")
     assert await here.card(1) == "offline"
@@ -190,11 +190,11 @@ async def test_session_continues_offline(here: Site) -> None:
     await here.until_evse(2, lambda it: it["phase"] == "idle")
     assert len(here.csms.received) == received
     await here.rig.op("network", mode="up")
-    story = await here.end_of(transaction)
-    story.check()
-    assert story.events[-1]["offline"] is True
-    assert story.reason == "Local"
-    assert story.energy_wh == pytest.approx(await here.register_wh(2) - before, abs=0.01)
+    transaction = await here.end_of(transaction_id)
+    transaction.check()
+    assert transaction.events[-1]["offline"] is True
+    assert transaction.reason == "Local"
+    assert transaction.energy_wh == pytest.approx(await here.register_wh(2) - before, abs=0.01)
     await here.settled()
     assert here.statuses(2) == ["Available", "Occupied", "Available"]
 
@@ -203,26 +203,26 @@ async def test_slow_network(here: Site) -> None:
     """A latency of 300 ms: everything takes longer, and no message is repeated."""
     await here.rig.op("network", latency_ms=300)
     await here.charge(1)
-    story = await here.stop_with_card(1)
-    story.check()
-    assert story.repeated == 0
+    transaction = await here.stop_with_card(1)
+    transaction.check()
+    assert transaction.repeated == 0
     assert (await here.csms.call("GetVariables", VENDOR))["getVariableResult"][0]["attributeStatus"] == "Accepted"
     await here.rig.op("network", latency_ms=0)
 
 
 async def test_network_that_comes_and_goes(here: Site) -> None:
     """Ten lost connections within one session: one complete transaction, and at most one repetition for each loss."""
-    transaction = await here.charge(2)
+    transaction_id = await here.charge(2)
     for number in range(10):
         since = here.rig.mark
         await here.rig.op("network", mode="close" if number % 2 else "down")
         await here.rig.wait("disconnected", since=since)
         await here.rig.op("network", mode="up")
         await here.rig.wait("connected", since=since)
-    story = await here.stop_with_card(2)
-    story.check()
-    assert story.id == transaction
-    assert story.repeated <= 10
+    transaction = await here.stop_with_card(2)
+    transaction.check()
+    assert transaction.id == transaction_id
+    assert transaction.repeated <= 10
     assert len(here.sent("BootNotification")) == 1
 
 
@@ -303,7 +303,7 @@ async def test_malformed_frames(here: Site) -> None:
 
     Only a message of more than 256 KiB ends the connection (1009); the station dials again.
     """
-    transaction = await here.charge(1)
+    transaction_id = await here.charge(1)
     for name, frame, message_id, code in MALFORMED:
         await here.csms.send_raw(frame)
         error = await here.csms.expect_error()
@@ -313,7 +313,7 @@ async def test_malformed_frames(here: Site) -> None:
     await here.csms.send_raw("[3]")
     assert (await here.csms.call("GetVariables", VENDOR))["getVariableResult"][0]["attributeStatus"] == "Accepted"
     assert here.csms.connections == 1
-    assert not here.story(transaction).ended
+    assert not here.transaction(transaction_id).ended
 
     since = here.rig.mark
     padding = {"customData": {"vendorId": "x" * 300_000}}
@@ -321,9 +321,9 @@ async def test_malformed_frames(here: Site) -> None:
     await here.rig.wait("connected", since=since)
     await here.settled()
     assert "1009" in here.log("ocpp")
-    story = await here.stop_with_card(1)
-    story.check()
-    assert story.id == transaction
+    transaction = await here.stop_with_card(1)
+    transaction.check()
+    assert transaction.id == transaction_id
 
 
 async def test_same_call_twice(here: Site) -> None:
@@ -335,7 +335,7 @@ async def test_same_call_twice(here: Site) -> None:
     await here.csms.until(lambda: len(here.csms.results) >= 2, "two answers")
     assert sorted(each.payload["status"] for each in here.csms.results) == ["Accepted", "Rejected"]
     here.csms.results.clear()
-    await here.csms.until(lambda: len(here.stories) == 1, "a transaction")
+    await here.csms.until(lambda: len(here.transactions) == 1, "a transaction")
     assert len(here.sent("Authorize")) == 1
 
 
@@ -371,15 +371,15 @@ async def test_clock_that_is_wrong_at_boot(tmp_path: Path, trouble: dict[str, An
         await here.rig.op("clock", **trouble)
         await here.rig.op("power_on")
         await here.settled()
-        transaction = await here.charge(1)
+        transaction_id = await here.charge(1)
         await here.rig.op("power_off")
         await here.rig.op("network", mode="refuse")
         await here.rig.op("power_on")
         await here.rig.client.until(lambda state: state["ocpp"]["queued_messages"] > 0)
         await here.rig.op("network", mode="up")
-        story = await here.end_of(transaction)
-        story.check()
-        assert story.reason == "PowerLoss"
+        transaction = await here.end_of(transaction_id)
+        transaction.check()
+        assert transaction.reason == "PowerLoss"
         await here.settled()
         check_times(here, began)
 
@@ -387,12 +387,12 @@ async def test_clock_that_is_wrong_at_boot(tmp_path: Path, trouble: dict[str, An
 async def test_clock_that_is_stepped_while_charging(here: Site) -> None:
     """The board's clock is set forward and back: intervals and time stamps are not affected."""
     began = time.time()
-    transaction = await here.charge(2)
+    transaction_id = await here.charge(2)
     for trouble in ({"offset_s": 86_400}, {"offset_s": -86_400 * 400}, {"lost": True}, {"offset_s": 0}):
         await here.rig.op("clock", **trouble)
-        await here.until_more_events(transaction)
-    story = await here.stop_with_card(2)
-    story.check()
+        await here.until_more_events(transaction_id)
+    transaction = await here.stop_with_card(2)
+    transaction.check()
     check_times(here, began)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from firmware.contract import Fault
+from tests.support.received_transactions import ReceivedTransaction
 from tests.support.scenario import CARD, OTHER_CARD, Site, within
-from tests.support.story import Story
 from tools.rig.client import RigRefused
 
 
@@ -30,11 +30,11 @@ def at_rest(evse: dict[str, Any]) -> bool:
     return evse["phase"] in ("plugged", "finished") and evse["contactor"] == "open"
 
 
-async def faulted_end(here: Site, transaction: str) -> Story:
+async def faulted_end(here: Site, transaction_id: str) -> ReceivedTransaction:
     """Wait for the end of a transaction that a fault interrupts."""
-    story = await here.end_of(transaction)
-    story.check()
-    return story
+    transaction = await here.end_of(transaction_id)
+    transaction.check()
+    return transaction
 
 
 # --- cards ------------------------------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ async def test_card_that_the_csms_does_not_accept(here: Site, status: str) -> No
     assert (await here.rig.evse(1))["contactor"] == "closed"
     (await here.stop_with_card(1)).check()
     await here.leave(1)
-    assert len(here.stories) == 1
+    assert len(here.transactions) == 1
 
 
 async def test_token_that_is_blocked_while_charging(here: Site) -> None:
@@ -66,9 +66,9 @@ async def test_token_that_is_blocked_while_charging(here: Site) -> None:
     )
     await here.plug_in(2)
     assert await here.card(2) == "started"
-    story = await here.until_ended()
-    story.check()
-    assert (story.reason, story.triggers[-1]) == ("DeAuthorized", "Deauthorized")
+    transaction = await here.until_ended()
+    transaction.check()
+    assert (transaction.reason, transaction.triggers[-1]) == ("DeAuthorized", "Deauthorized")
     await here.until_evse(2, lambda it: it["contactor"] == "open")
 
 
@@ -98,10 +98,10 @@ async def test_card_without_a_selected_evse(here: Site) -> None:
 
 async def test_card_of_another_driver_does_not_stop(here: Site) -> None:
     """A card of another group does not stop the session."""
-    transaction = await here.charge(1)
+    transaction_id = await here.charge(1)
     assert await here.card(1, OTHER_CARD) == "not_yours"
     await here.until_page(1, "rejected")
-    assert not here.story(transaction).ended
+    assert not here.transaction(transaction_id).ended
     assert (await here.rig.evse(1))["contactor"] == "closed"
     (await here.stop_with_card(1)).check()
 
@@ -137,10 +137,11 @@ async def test_cable_pulled_in_every_phase(here: Site) -> None:
         assert await here.card(evse) == "started"
         await here.rig.wait("phase", since=since, evse=evse, phase=phase)
         await here.plug_out(evse, force=True)
-        story = await here.until_ended(count)
-        story.check()
-        assert (story.triggers[-1], story.reason) == ("EVCommunicationLost", "EVDisconnected"), (phase, story.outline)
-        assert story.states[-1] == "Idle"
+        transaction = await here.until_ended(count)
+        transaction.check()
+        cause = (transaction.triggers[-1], transaction.reason)
+        assert cause == ("EVCommunicationLost", "EVDisconnected"), (phase, transaction.outline)
+        assert transaction.states[-1] == "Idle"
         await here.free(evse)
         assert here.statuses(evse, since=received) == ["Occupied", "Available"], phase
 
@@ -176,11 +177,11 @@ async def test_car_that_never_closes_its_contactor(here: Site) -> None:
     await here.rig.op("car", evse=2, misbehave="refuse_precharge")
     assert await here.card(2) == "started"
     await here.rig.wait("phase", evse=2, phase="precharge")
-    story = await here.until_ended()
-    story.check()
-    assert story.reason in ("StoppedByEV", "Other")
-    assert "Charging" not in story.states
-    assert story.energy_wh < 1
+    transaction = await here.until_ended()
+    transaction.check()
+    assert transaction.reason in ("StoppedByEV", "Other")
+    assert "Charging" not in transaction.states
+    assert transaction.energy_wh < 1
     it = await here.until_evse(2, lambda it: it["contactor"] == "open")
     assert it["phase"] in ("finished", "plugged")
     await here.leave(2)
@@ -188,11 +189,11 @@ async def test_car_that_never_closes_its_contactor(here: Site) -> None:
 
 async def test_car_that_requests_too_much_voltage(here: Site) -> None:
     """over_voltage_request: never delivered; the session ends with PowerQuality, and unplugging clears the fault."""
-    transaction = await here.charge(2)
+    transaction_id = await here.charge(2)
     await here.rig.op("car", evse=2, misbehave="over_voltage_request")
     await here.rig.wait("fault", evse=2, code="over_voltage")
-    story = await faulted_end(here, transaction)
-    assert (story.triggers[-1], story.reason) == ("AbnormalCondition", "PowerQuality")
+    transaction = await faulted_end(here, transaction_id)
+    assert (transaction.triggers[-1], transaction.reason) == ("AbnormalCondition", "PowerQuality")
     assert (await here.until_page(2, "faulted"))["faults"] == "over_voltage"
     await here.leave(2)
     assert here.statuses(2)[-3:] == ["Occupied", "Faulted", "Available"]
@@ -200,17 +201,17 @@ async def test_car_that_requests_too_much_voltage(here: Site) -> None:
 
 async def test_car_that_lets_the_pilot_go(here: Site) -> None:
     """drop_pilot under load counts as unplugged: contactors open at once, EVDisconnected; the car can charge again."""
-    transaction = await here.charge(1)
+    transaction_id = await here.charge(1)
     since = here.rig.mark
     with within(1.0):
         await here.rig.op("car", evse=1, misbehave="drop_pilot")
         await here.rig.wait("contactor", since=since, evse=1, contactor="open")
-    story = await faulted_end(here, transaction)
-    assert story.reason in ("EVDisconnected", "Other")
+    transaction = await faulted_end(here, transaction_id)
+    assert transaction.reason in ("EVDisconnected", "Other")
     await here.rig.op("car", evse=1, misbehave="none")
     await here.until_evse(1, lambda it: it["status"] == "Occupied")
     assert await here.card(1) == "started"
-    await here.until_another(transaction)
+    await here.until_another(transaction_id)
 
 
 async def test_car_that_does_not_stop_drawing(here: Site) -> None:
@@ -218,9 +219,9 @@ async def test_car_that_does_not_stop_drawing(here: Site) -> None:
     await here.charge(2)
     await here.rig.op("car", evse=2, misbehave="hold_current")
     with within(10):
-        story = await here.stop_with_card(2)
-    story.check()
-    assert (story.reason, story.triggers[-1]) == ("Local", "StopAuthorized")
+        transaction = await here.stop_with_card(2)
+    transaction.check()
+    assert (transaction.reason, transaction.triggers[-1]) == ("Local", "StopAuthorized")
     assert (await here.rig.evse(2))["current_a"] == 0.0
     await here.leave(2)
 
@@ -231,29 +232,29 @@ async def test_car_with_bad_insulation(here: Site) -> None:
     await here.rig.op("car", evse=1, insulation_kohm=20)
     assert await here.card(1) == "started"
     await here.rig.wait("fault", evse=1, code="isolation")
-    story = await here.until_ended()
-    story.check()
-    assert (story.reason, story.energy_wh) == ("GroundFault", 0.0)
+    transaction = await here.until_ended()
+    transaction.check()
+    assert (transaction.reason, transaction.energy_wh) == ("GroundFault", 0.0)
     await here.plug_out(1)
     await here.free(1)
-    transaction = await here.charge(1)
+    transaction_id = await here.charge(1)
     await here.rig.op("car", evse=1, insulation_kohm=20)
-    story = await faulted_end(here, transaction)
-    assert (story.reason, story.triggers[-1]) == ("GroundFault", "AbnormalCondition")
+    transaction = await faulted_end(here, transaction_id)
+    assert (transaction.reason, transaction.triggers[-1]) == ("GroundFault", "AbnormalCondition")
     await here.plug_out(1)
     await here.free(1)
 
 
 async def test_plug_that_gets_hot(here: Site) -> None:
     """A lost sensor derates, too high a temperature ends the session; after cooling down the EVSE is free."""
-    transaction = await here.charge(2, soc_percent=10)
+    transaction_id = await here.charge(2, soc_percent=10)
     await here.until_evse(2, lambda it: it["current_a"] > 60)
     await here.rig.op("car", evse=2, plug_temp_c=None)
     await here.until_evse(2, lambda it: it["current_a"] < 33)
-    assert not here.story(transaction).ended
+    assert not here.transaction(transaction_id).ended
     await here.rig.op("car", evse=2, plug_temp_c=95)
-    story = await faulted_end(here, transaction)
-    assert story.triggers[-1] == "AbnormalCondition"
+    transaction = await faulted_end(here, transaction_id)
+    assert transaction.triggers[-1] == "AbnormalCondition"
     assert (await here.until_page(2, "faulted"))["faults"] == "over_temperature"
     await here.rig.op("car", evse=2, plug_temp_c=30)
     await here.until_evse(2, lambda it: it["faults"] == [])
@@ -281,13 +282,13 @@ GROUPS = [PAIRS[at : at + 3] for at in range(0, len(PAIRS), 3)]
 
 async def break_and_repair(here: Site, fault: Fault, evse: int) -> None:
     """A fault while charging: Faulted, on the display, and ended with its reason; cleared and unplugged: free."""
-    transaction = await here.charge(evse, uid={1: CARD, 2: OTHER_CARD}[evse])
+    transaction_id = await here.charge(evse, uid={1: CARD, 2: OTHER_CARD}[evse])
     received = len(here.csms.received)
     await here.rig.op("fault", code=fault.value, evse=evse)
-    story = await here.end_of(transaction)
-    story.check()
-    assert story.triggers[-1] == "AbnormalCondition", (fault, story.outline)
-    assert story.reason == REASONS.get(fault, "Other"), (fault, story.reason)
+    transaction = await here.end_of(transaction_id)
+    transaction.check()
+    assert transaction.triggers[-1] == "AbnormalCondition", (fault, transaction.outline)
+    assert transaction.reason == REASONS.get(fault, "Other"), (fault, transaction.reason)
     await here.csms.until(lambda: here.statuses(evse, since=received) == ["Faulted"], f"Faulted by {fault}", timeout=20)
     assert fault.value in (await here.until_page(evse, "faulted"))["faults"]
     await here.rig.op("clear_fault", code=fault.value, evse=evse)
@@ -309,14 +310,14 @@ async def test_contactor_that_has_welded(here: Site) -> None:
     """Undetectable until the contactor is to open; then there is no current, and Faulted until it is cleared."""
     await here.charge(1)
     await here.rig.op("fault", code=WELDED.value, evse=1)
-    story = await here.stop_with_card(1)
-    story.check()
-    assert story.reason == "Local"
+    transaction = await here.stop_with_card(1)
+    transaction.check()
+    assert transaction.reason == "Local"
     it = await here.until_evse(1, lambda it: it["status"] == "Faulted")
     assert (it["faults"], it["contactor"], it["current_a"]) == ([WELDED.value], "closed", 0.0)
     assert (await here.until_page(1, "faulted"))["faults"] == WELDED.value
     assert await here.card(1) == "faulted"
-    assert len(here.stories) == 1
+    assert len(here.transactions) == 1
     await here.rig.op("clear_fault", code=WELDED.value, evse=1)
     await here.until_evse(1, at_rest)
     await here.leave(1)
@@ -328,10 +329,10 @@ async def test_fault_of_the_station_while_both_charge(here: Site, fault: Fault) 
     ids = await asyncio.gather(here.charge(1, uid=CARD), here.charge(2, uid=OTHER_CARD))
     received, since = len(here.csms.received), here.rig.mark
     await here.rig.op("fault", code=fault.value)
-    for evse, transaction in zip((1, 2), ids, strict=True):
+    for evse, transaction_id in zip((1, 2), ids, strict=True):
         await here.rig.wait("contactor", since=since, evse=evse, contactor="open")
-        story = await faulted_end(here, transaction)
-        assert (story.triggers[-1], story.reason) == ("AbnormalCondition", REASONS.get(fault, "Other"))
+        transaction = await faulted_end(here, transaction_id)
+        assert (transaction.triggers[-1], transaction.reason) == ("AbnormalCondition", REASONS.get(fault, "Other"))
         assert (await here.until_page(evse, "faulted"))["faults"] == fault.value
     await here.rig.op("clear_fault", code=fault.value)
     for evse in (1, 2):
@@ -342,7 +343,7 @@ async def test_fault_of_the_station_while_both_charge(here: Site, fault: Fault) 
 
 async def test_fault_that_leaves_charging_alone(here: Site) -> None:
     """A broken card reader or display is reported, but ends no session and makes no EVSE Faulted."""
-    transaction = await here.charge(1)
+    transaction_id = await here.charge(1)
     received, since = len(here.csms.received), here.rig.mark
     for fault in HARMLESS:
         await here.rig.op("fault", code=fault.value)
@@ -352,24 +353,24 @@ async def test_fault_that_leaves_charging_alone(here: Site) -> None:
         await here.rig.op("clear_fault", code=fault.value)
         await here.rig.wait("fault_cleared", since=since, code=fault.value)
     assert here.statuses(1, since=received) == here.statuses(2, since=received) == []
-    assert not here.story(transaction).ended
-    story = await here.stop_with_card(1)
-    story.check()
-    assert story.reason == "Local"
+    assert not here.transaction(transaction_id).ended
+    transaction = await here.stop_with_card(1)
+    transaction.check()
+    assert transaction.reason == "Local"
 
 
 async def test_fault_that_comes_and_goes(here: Site) -> None:
     """A ground fault that comes and goes ends one transaction and starts none; no status is reported twice in a row."""
-    transaction = await here.charge(1)
+    transaction_id = await here.charge(1)
     for _ in range(5):
         since = here.rig.mark
         await here.rig.op("fault", code="ground_fault", evse=1)
         await here.rig.wait("fault", since=since, code="ground_fault")
         await here.rig.op("clear_fault", code="ground_fault", evse=1)
         await here.rig.wait("fault_cleared", since=since, code="ground_fault")
-    story = await faulted_end(here, transaction)
-    assert story.reason == "GroundFault"
+    transaction = await faulted_end(here, transaction_id)
+    assert transaction.reason == "GroundFault"
     await here.until_evse(1, at_rest)
     await here.leave(1)
     assert [pair for pair in pairwise(here.statuses(1)) if pair[0] == pair[1]] == []
-    assert len(here.stories) == 1
+    assert len(here.transactions) == 1

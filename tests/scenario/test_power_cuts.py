@@ -16,8 +16,8 @@ from random import Random
 
 import pytest
 
+from tests.support.received_transactions import ReceivedTransaction
 from tests.support.scenario import CARD, OTHER_CARD, Site, site
-from tests.support.story import Story
 from tools.rig.client import RigRefused
 
 CUTS = int(os.environ.get("BAYWATT_POWER_CUTS", "12"))
@@ -82,10 +82,10 @@ async def wind_up(here: Site) -> None:
     await here.settled()
 
 
-def check_order(stories: list[Story]) -> None:
+def check_order(transactions: list[ReceivedTransaction]) -> None:
     """At each EVSE the register of a transaction begins at the end of the one before, or higher."""
     for evse in (1, 2):
-        registers = [value for story in stories if story.evse == evse for value in story.registers]
+        registers = [value for each in transactions if each.evse == evse for value in each.registers]
         assert registers == sorted(registers), f"EVSE {evse}: {registers}"
 
 
@@ -93,16 +93,17 @@ def check_arrival(here: Site) -> None:
     """The first arrivals of a transaction's events are in the order of seqNo: no event overtakes another."""
     seen: dict[str, int] = {}
     for event in here.sent("TransactionEvent"):
-        transaction, number = event["transactionInfo"]["transactionId"], event["seqNo"]
-        assert number <= seen.get(transaction, -1) + 1, f"{transaction}: {number} after {seen.get(transaction)}"
-        seen[transaction] = max(number, seen.get(transaction, -1))
+        transaction_id, number = event["transactionInfo"]["transactionId"], event["seqNo"]
+        last = seen.get(transaction_id, -1)
+        assert number <= last + 1, f"{transaction_id}: {number} after {last}"
+        seen[transaction_id] = max(number, last)
 
 
-def summarise(here: Site, stories: list[Story]) -> str:
-    reasons = dict(Counter(story.reason for story in stories))
-    events, repeated = sum(len(story.events) for story in stories), sum(story.repeated for story in stories)
-    boots = len(here.boot_reasons())
-    return f"{CUTS} cuts, {boots} boots, {len(stories)} transactions {reasons}, {events} events, {repeated} repeated"
+def summarise(here: Site, transactions: list[ReceivedTransaction]) -> str:
+    reasons = dict(Counter(each.reason for each in transactions))
+    events, repeated = sum(len(each.events) for each in transactions), sum(each.repeated for each in transactions)
+    sums = f"{len(transactions)} transactions {reasons}, {events} events, {repeated} repeated"
+    return f"{CUTS} cuts, {len(here.boot_reasons())} boots, {sums}"
 
 
 @pytest.mark.slow
@@ -119,47 +120,47 @@ async def test_random_power_cuts(tmp_path: Path) -> None:
         for _ in range(CUTS):
             await cut(here, rng, registers)
         await wind_up(here)
-        stories = here.stories
-        summary = summarise(here, stories)
+        transactions = here.transactions
+        summary = summarise(here, transactions)
         print(f"\n{summary}")
-        for story in stories:
-            story.check()
-            assert story.reason in ("PowerLoss", "Local", "StoppedByEV", "EVDisconnected"), story.outline
-        check_order(stories)
+        for transaction in transactions:
+            transaction.check()
+            assert transaction.reason in ("PowerLoss", "Local", "StoppedByEV", "EVDisconnected"), transaction.outline
+        check_order(transactions)
         check_arrival(here)
         started = {each["id"] for each in here.rig.client.events if each["event"] == "transaction"}
-        assert started <= {story.id for story in stories}, "a transaction in the rig's events is unknown to the CSMS"
-        assert sum(story.repeated for story in stories) <= CUTS, summary
-        assert any(story.reason == "PowerLoss" for story in stories), summary
+        assert started <= {each.id for each in transactions}, "a transaction in the rig's events is unknown to the CSMS"
+        assert sum(each.repeated for each in transactions) <= CUTS, summary
+        assert any(each.reason == "PowerLoss" for each in transactions), summary
         assert set(here.boot_reasons()) == {"PowerUp"}
 
 
 async def test_cut_while_charging(tmp_path: Path) -> None:
     """A power cut ends the transaction with PowerLoss, the meter's value and the offline flag; the next one starts."""
     async with site(tmp_path) as here:
-        transaction = await here.charge(2)
+        transaction_id = await here.charge(2)
         await here.until_register(2, above_wh=500)
         since = len(here.csms.received)
         await here.rig.op("power_off")
         register = await here.register_wh(2)
         assert {each["page"] for each in (await here.rig.state())["screens"]} == {"off"}
         await here.rig.op("power_on")
-        story = await here.end_of(transaction)
-        story.check()
-        assert (story.reason, story.triggers[-1]) == ("PowerLoss", "AbnormalCondition")
-        assert story.registers[-1] == pytest.approx(register, abs=0.01)
-        assert story.events[-1].get("offline") is True
+        transaction = await here.end_of(transaction_id)
+        transaction.check()
+        assert (transaction.reason, transaction.triggers[-1]) == ("PowerLoss", "AbnormalCondition")
+        assert transaction.registers[-1] == pytest.approx(register, abs=0.01)
+        assert transaction.events[-1].get("offline") is True
         assert here.boot_reasons(since=since)[0] == "PowerUp"
         assert "found open" in here.log("ocpp")
         await here.settled()
         assert await here.card(2) == "started"
-        await here.until_another(transaction)
+        await here.until_another(transaction_id)
 
 
 async def test_cut_while_the_csms_is_away(tmp_path: Path) -> None:
     """Everything that happened offline, before and after the cut, is sent in order once the CSMS is back."""
     async with site(tmp_path) as here:
-        transaction = await here.charge(1)
+        transaction_id = await here.charge(1)
         await here.rig.op("network", mode="refuse")
         await here.rig.op("network", mode="close")
         await here.rig.wait("disconnected")
@@ -168,12 +169,12 @@ async def test_cut_while_the_csms_is_away(tmp_path: Path) -> None:
         await here.rig.op("power_cycle")
         await here.rig.wait("booted", since=since)
         await here.rig.client.until(lambda state: state["ocpp"]["queued_messages"] >= 3)
-        assert not here.story(transaction).ended
+        assert not here.transaction(transaction_id).ended
         await here.rig.op("network", mode="up")
-        story = await here.end_of(transaction)
-        story.check()
-        assert story.reason == "PowerLoss"
-        assert story.repeated <= 1
-        offline = [event.get("offline", False) for event in story.events]
+        transaction = await here.end_of(transaction_id)
+        transaction.check()
+        assert transaction.reason == "PowerLoss"
+        assert transaction.repeated <= 1
+        offline = [event.get("offline", False) for event in transaction.events]
         assert offline[-1] is True
         assert offline == sorted(offline)

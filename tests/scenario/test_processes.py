@@ -34,19 +34,19 @@ def release(here: Site, process: str) -> None:
 
 async def test_service_dies_while_a_car_charges(here: Site) -> None:
     """The car charges on, the service is back within 2 s, and the transaction continues with the next seqNo."""
-    transaction = await here.charge(1)
+    transaction_id = await here.charge(1)
     received, since = len(here.csms.received), here.rig.mark
     with within(2 * BACK_S):
         await here.rig.op("process", kill="ocpp")
         await here.csms.until(lambda: len(here.boot_reasons(since=received)) == 1, "BootNotification", timeout=20)
     before = await here.register_wh(1)
-    await here.until_evse(1, lambda it: it["energy_wh"] > before + 100 and it["transaction_id"] == transaction)
-    story = await here.stop_with_card(1)
+    await here.until_evse(1, lambda it: it["energy_wh"] > before + 100 and it["transaction_id"] == transaction_id)
+    transaction = await here.stop_with_card(1)
     await here.leave(1)
 
-    story.check()
-    assert story.states == ["Idle", "EVConnected", "Charging", "EVConnected"]
-    assert story.repeated <= 1
+    transaction.check()
+    assert transaction.states == ["Idle", "EVConnected", "Charging", "EVConnected"]
+    assert transaction.repeated <= 1
     assert here.boot_reasons(since=received)[0] == "ApplicationReset"
     moved = [each for each in here.rig.client.events[since:] if each["event"] == "contactor"]
     assert [each["contactor"] for each in moved] == ["open"], "the contactor opened before the driver stopped"
@@ -74,23 +74,23 @@ async def test_service_dies_around_a_session(here: Site) -> None:
         (await here.until_ended(count)).check()
         await here.settled()
         await here.leave(2)
-    assert len(here.stories) == 3
+    assert len(here.transactions) == 3
 
 
 async def test_hal_dies_while_a_car_charges(here: Site) -> None:
     """Contactors open at once, the CSMS is notified of the fault and of the end, and charging works again."""
-    transaction = await here.charge(2)
+    transaction_id = await here.charge(2)
     received, since = len(here.csms.received), here.rig.mark
     with within(1.0):
         await here.rig.op("process", kill="hal")
         await here.rig.wait("contactor", since=since, evse=2, contactor="open")
-    story = await here.end_of(transaction)
-    story.check()
-    assert (story.reason, story.triggers[-1]) == ("Other", "AbnormalCondition")
+    transaction = await here.end_of(transaction_id)
+    transaction.check()
+    assert (transaction.reason, transaction.triggers[-1]) == ("Other", "AbnormalCondition")
     await here.until_status(2, "Occupied", since=received)
     assert here.statuses(1, since=received) == ["Faulted", "Available"]
     assert here.statuses(2, since=received) == ["Faulted", "Occupied"]
-    assert story.registers[-1] == pytest.approx(await here.register_wh(2), abs=0.01)
+    assert transaction.registers[-1] == pytest.approx(await here.register_wh(2), abs=0.01)
     assert await here.card(2) == "started"
     await here.charging(2, since=received)
     (await here.stop_with_card(2)).check()
@@ -117,20 +117,20 @@ async def test_hal_dies_in_each_phase(here: Site) -> None:
         await here.until_evse(1, lambda it: it["transaction_id"] is None and it["contactor"] == "open")
         await here.plug_out(1)
         await here.free(1)
-    assert len(here.stories) == 2
-    for story in here.stories:
-        story.check()
+    assert len(here.transactions) == 2
+    for transaction in here.transactions:
+        transaction.check()
 
 
 async def test_both_die_at_once(here: Site) -> None:
     """Service and HAL die together, as if memory ran out: the transaction ends properly."""
-    transaction = await here.charge(1)
+    transaction_id = await here.charge(1)
     since = here.rig.mark
     await asyncio.gather(here.rig.op("process", kill="hal"), here.rig.op("process", kill="ocpp"))
     await here.rig.wait("contactor", since=since, evse=1, contactor="open")
-    story = await here.end_of(transaction)
-    story.check()
-    assert story.reason == "Other"
+    transaction = await here.end_of(transaction_id)
+    transaction.check()
+    assert transaction.reason == "Other"
     await here.settled()
     await here.plug_out(1)
     await here.free(1)
@@ -178,13 +178,13 @@ async def test_hal_of_another_release(tmp_path: Path) -> None:
 
 async def test_orderly_reboot(here: Site) -> None:
     """The board's reset button: the transaction ends with Reboot, and the next boot reason is LocalReset."""
-    transaction = await here.charge(2)
+    transaction_id = await here.charge(2)
     received, since = len(here.csms.received), here.rig.mark
     await here.rig.op("reboot")
     await here.rig.wait("booted", since=since, boot_cause="local_reset")
-    story = await here.end_of(transaction)
-    story.check()
-    assert story.reason == "Reboot", story.outline
+    transaction = await here.end_of(transaction_id)
+    transaction.check()
+    assert transaction.reason == "Reboot", transaction.outline
     assert here.boot_reasons(since=received) == ["LocalReset"]
     await here.settled()
     await here.leave(2)
@@ -197,16 +197,16 @@ async def test_orderly_reboot(here: Site) -> None:
 
 async def test_reset_by_the_csms(here: Site) -> None:
     """Reset Immediate while a car charges: the transaction ends and its end is reported before the board restarts."""
-    transaction = await here.charge(1)
+    transaction_id = await here.charge(1)
     received, since = len(here.csms.received), here.rig.mark
     assert (await here.csms.call("Reset", {"type": "Immediate"}))["status"] == "Accepted"
-    story = await here.end_of(transaction)
-    story.check()
-    assert (story.reason, story.triggers[-1]) == ("ImmediateReset", "ResetCommand")
+    transaction = await here.end_of(transaction_id)
+    transaction.check()
+    assert (transaction.reason, transaction.triggers[-1]) == ("ImmediateReset", "ResetCommand")
     await here.rig.wait("booted", since=since, boots=2)
     await here.settled()
     assert here.boot_reasons(since=received) == ["RemoteReset"]
-    assert story.repeated == 0
+    assert transaction.repeated == 0
     await here.leave(1)
 
 

@@ -348,7 +348,7 @@ def _check_that_they_were_planted(here: Site) -> None:
     stored = b"".join(path.read_bytes() for path in (here.rig.directory / "data").glob("station.db*"))
     assert NEW_PASSWORD.encode() in stored
     assert PASSWORD in (here.rig.directory / "station.toml").read_text()
-    assert any(story.ended for story in here.stories)
+    assert any(transaction.ended for transaction in here.transactions)
 
 
 def _check_that_the_places_are_searched(places: dict[str, str]) -> None:

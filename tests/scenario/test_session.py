@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
+from tests.support.received_transactions import ReceivedTransaction
 from tests.support.rig import Rig
 from tests.support.scenario import CARD, OTHER_CARD, Site, site
-from tests.support.story import Story
 
 WHOLE = ["Idle", "EVConnected", "Charging", "EVConnected"]
 REMOTE_TOKEN = {"idToken": OTHER_CARD, "type": "ISO14443"}
 
 
-def check_energy(story: Story, before: float, after: float) -> None:
+def check_energy(transaction: ReceivedTransaction, before: float, after: float) -> None:
     """The energy that the CSMS knows is the difference of the meter's registers, to 0.01 Wh."""
-    assert story.energy_wh > 10
-    assert story.energy_wh == pytest.approx(after - before, abs=0.01)
-    assert story.registers[0] == pytest.approx(before, abs=0.01)
+    assert transaction.energy_wh > 10
+    assert transaction.energy_wh == pytest.approx(after - before, abs=0.01)
+    assert transaction.registers[0] == pytest.approx(before, abs=0.01)
 
 
 async def test_card_first(here: Site) -> None:
@@ -33,25 +33,25 @@ async def test_card_first(here: Site) -> None:
     assert await here.card() == "started"
     await here.until_page(1, "plug_in")
     await here.plug_in(1)
-    transaction = await here.charging(1)
+    transaction_id = await here.charging(1)
     assert float((await here.until_page(1, "charging"))["power_kw"]) >= 0
     assert await here.page(2) == "idle"
     await here.until_register(1, above_wh=before + 100)
-    story = await here.stop_with_card(1)
+    transaction = await here.stop_with_card(1)
     await here.leave(1)
     await here.until_page(1, "idle")
 
-    story.check()
-    assert story.id == transaction
-    assert story.states == WHOLE
-    assert story.triggers == ["Authorized", "CablePluggedIn", "ChargingStateChanged", "StopAuthorized"]
-    assert (story.evse, story.reason, story.repeated) == (1, "Local", 0)
-    assert story.events[0]["idToken"]["idToken"] == story.events[-1]["idToken"]["idToken"] == CARD
-    check_energy(story, before, await here.register_wh(1))
+    transaction.check()
+    assert transaction.id == transaction_id
+    assert transaction.states == WHOLE
+    assert transaction.triggers == ["Authorized", "CablePluggedIn", "ChargingStateChanged", "StopAuthorized"]
+    assert (transaction.evse, transaction.reason, transaction.repeated) == (1, "Local", 0)
+    assert transaction.events[0]["idToken"]["idToken"] == transaction.events[-1]["idToken"]["idToken"] == CARD
+    check_energy(transaction, before, await here.register_wh(1))
     assert here.statuses(1) == ["Available", "Occupied", "Available"]
     assert here.statuses(2) == ["Available"]
     assert len(here.sent("Authorize")) == 1
-    assert len(here.stories) == 1
+    assert len(here.transactions) == 1
     shown = [
         each["page"] for each in here.rig.client.events[pages:] if each["event"] == "screen" and each["screen"] == 1
     ]
@@ -66,14 +66,14 @@ async def test_plug_first(here: Site) -> None:
     assert await here.card() == "started"
     await here.charging(2)
     await here.until_register(2, above_wh=before + 100)
-    story = await here.stop_with_card(2)
+    transaction = await here.stop_with_card(2)
     await here.leave(2)
 
-    story.check()
-    assert story.states == ["EVConnected", "Charging", "EVConnected"]
-    assert story.triggers == ["Authorized", "ChargingStateChanged", "StopAuthorized"]
-    assert (story.evse, story.reason) == (2, "Local")
-    check_energy(story, before, await here.register_wh(2))
+    transaction.check()
+    assert transaction.states == ["EVConnected", "Charging", "EVConnected"]
+    assert transaction.triggers == ["Authorized", "ChargingStateChanged", "StopAuthorized"]
+    assert (transaction.evse, transaction.reason) == (2, "Local")
+    check_energy(transaction, before, await here.register_wh(2))
     assert here.statuses(2) == ["Available", "Occupied", "Available"]
 
 
@@ -84,22 +84,22 @@ async def test_remote_start_and_stop(here: Site) -> None:
     assert (await here.csms.call("RequestStartTransaction", request))["status"] == "Accepted"
     await here.until_page(1, "plug_in")
     await here.plug_in(1)
-    transaction = await here.charging(1)
+    transaction_id = await here.charging(1)
     await here.until_register(1, above_wh=before + 100)
-    stop = await here.csms.call("RequestStopTransaction", {"transactionId": transaction})
+    stop = await here.csms.call("RequestStopTransaction", {"transactionId": transaction_id})
     assert stop["status"] == "Accepted"
-    story = await here.end_of(transaction)
+    transaction = await here.end_of(transaction_id)
     await here.leave(1)
 
-    story.check()
-    assert story.states == WHOLE
-    assert story.triggers == ["RemoteStart", "CablePluggedIn", "ChargingStateChanged", "RemoteStop"]
-    assert story.reason == "Remote"
-    starts = [each["transactionInfo"].get("remoteStartId") for each in story.events]
+    transaction.check()
+    assert transaction.states == WHOLE
+    assert transaction.triggers == ["RemoteStart", "CablePluggedIn", "ChargingStateChanged", "RemoteStop"]
+    assert transaction.reason == "Remote"
+    starts = [each["transactionInfo"].get("remoteStartId") for each in transaction.events]
     assert starts == [4711] + [None] * (len(starts) - 1)
     assert [each["idToken"] for each in here.sent("Authorize")] == [REMOTE_TOKEN]
-    check_energy(story, before, await here.register_wh(1))
-    again = await here.csms.call("RequestStopTransaction", {"transactionId": transaction})
+    check_energy(transaction, before, await here.register_wh(1))
+    again = await here.csms.call("RequestStopTransaction", {"transactionId": transaction_id})
     assert again["status"] == "Rejected"
 
 
@@ -122,53 +122,53 @@ async def test_both_evses_at_once(here: Site) -> None:
     await here.leave(2)
 
     assert [one.id, two.id] == [first, second]
-    for evse, story in ((1, one), (2, two)):
-        story.check()
-        assert (story.evse, story.states, story.reason) == (evse, WHOLE, "Local")
-        check_energy(story, before[evse - 1], await here.register_wh(evse))
+    for evse, transaction in ((1, one), (2, two)):
+        transaction.check()
+        assert (transaction.evse, transaction.states, transaction.reason) == (evse, WHOLE, "Local")
+        check_energy(transaction, before[evse - 1], await here.register_wh(evse))
         assert here.statuses(evse) == ["Available", "Occupied", "Available"]
-    assert len(here.stories) == 2
+    assert len(here.transactions) == 2
 
 
 async def test_stop_button(here: Site) -> None:
     """The button on the display ends the session: no card is needed to stop."""
-    transaction = await here.charge(1)
+    transaction_id = await here.charge(1)
     await here.rig.op("press_stop", evse=1)
-    story = await here.end_of(transaction)
+    transaction = await here.end_of(transaction_id)
     text = await here.until_page(1, "finished")
     assert "energy_kwh" in text
     await here.leave(1)
-    story.check()
-    assert (story.triggers[-1], story.reason) == ("StopAuthorized", "Local")
-    assert story.states == WHOLE
+    transaction.check()
+    assert (transaction.triggers[-1], transaction.reason) == ("StopAuthorized", "Local")
+    assert transaction.states == WHOLE
 
 
 async def test_vehicle_ends(here: Site) -> None:
     """The battery has reached its target: the car ends the session, and the transaction ends with it."""
     before = await here.register_wh(2)
-    transaction = await here.charge(2, soc_percent=40, target_soc_percent=40.5, capacity_kwh=50)
-    story = await here.end_of(transaction)
+    transaction_id = await here.charge(2, soc_percent=40, target_soc_percent=40.5, capacity_kwh=50)
+    transaction = await here.end_of(transaction_id)
     await here.until_page(2, "finished", "select")
     await here.leave(2)
-    story.check()
-    assert (story.triggers[-1], story.reason) == ("StopAuthorized", "StoppedByEV")
-    check_energy(story, before, await here.register_wh(2))
+    transaction.check()
+    assert (transaction.triggers[-1], transaction.reason) == ("StopAuthorized", "StoppedByEV")
+    check_energy(transaction, before, await here.register_wh(2))
     assert here.statuses(2) == ["Available", "Occupied", "Available"]
 
 
 async def test_vehicle_pauses(here: Site) -> None:
     """A car that requests no current suspends charging: the transaction continues with SuspendedEV."""
-    transaction = await here.charge(2)
+    transaction_id = await here.charge(2)
     await here.rig.op("car", evse=2, suspended=True)
-    await here.csms.until(lambda: here.story(transaction).states[-1] == "SuspendedEV", "SuspendedEV")
+    await here.csms.until(lambda: here.transaction(transaction_id).states[-1] == "SuspendedEV", "SuspendedEV")
     await here.until_page(2, "suspended")
     assert (await here.rig.evse(2))["phase"] == "paused"
     await here.rig.op("car", evse=2, suspended=False)
-    await here.csms.until(lambda: here.story(transaction).states[-1] == "Charging", "Charging")
-    story = await here.stop_with_card(2)
+    await here.csms.until(lambda: here.transaction(transaction_id).states[-1] == "Charging", "Charging")
+    transaction = await here.stop_with_card(2)
     await here.leave(2)
-    story.check()
-    assert story.states == ["Idle", "EVConnected", "Charging", "SuspendedEV", "Charging", "EVConnected"]
+    transaction.check()
+    assert transaction.states == ["Idle", "EVConnected", "Charging", "SuspendedEV", "Charging", "EVConnected"]
 
 
 async def test_one_evse_serves_one_driver_after_another(here: Site) -> None:
@@ -177,12 +177,12 @@ async def test_one_evse_serves_one_driver_after_another(here: Site) -> None:
     for uid in (OTHER_CARD, CARD):
         before = await here.register_wh(1)
         await here.charge(1, uid=uid)
-        story = await here.stop_with_card(1, uid)
+        transaction = await here.stop_with_card(1, uid)
         await here.leave(1)
-        story.check()
-        check_energy(story, before, await here.register_wh(1))
-        registers += story.registers
-    assert len(here.stories) == 2
+        transaction.check()
+        check_energy(transaction, before, await here.register_wh(1))
+        registers += transaction.registers
+    assert len(here.transactions) == 2
     assert registers == sorted(registers)
     assert here.statuses(1) == ["Available"] + ["Occupied", "Available"] * 2
 
@@ -192,9 +192,9 @@ async def test_no_cable_is_plugged_in(tmp_path: Path) -> None:
     async with site(tmp_path, variables={("TxCtrlr", "EVConnectionTimeOut"): "1"}) as here:
         assert await here.card(1) == "started"
         await here.until_page(1, "plug_in")
-        story = await here.until_ended()
-        assert [each["triggerReason"] for each in story.events] == ["Authorized", "EVConnectTimeout"]
-        assert story.reason == "Timeout"
+        transaction = await here.until_ended()
+        assert [each["triggerReason"] for each in transaction.events] == ["Authorized", "EVConnectTimeout"]
+        assert transaction.reason == "Timeout"
         await here.until_page(1, "idle")
         assert (await here.rig.evse(1))["transaction_id"] is None
 
@@ -206,11 +206,11 @@ async def test_two_rigs_side_by_side(tmp_path: Path) -> None:
         assert two.csms.handshakes[0].path.endswith("/CP2")
         await asyncio.gather(one.charge(1), two.charge(2))
         ends = await asyncio.gather(one.stop_with_card(1), two.stop_with_card(2))
-        for story in ends:
-            story.check()
+        for transaction in ends:
+            transaction.check()
         await asyncio.gather(one.leave(1), two.leave(2))
-        assert (len(one.stories), len(two.stories)) == (1, 1)
-        assert one.stories[0].id != two.stories[0].id
+        assert (len(one.transactions), len(two.transactions)) == (1, 1)
+        assert one.transactions[0].id != two.transactions[0].id
         serials: set[Any] = set()
         for each in (one, two):
             boots = each.sent("BootNotification")

@@ -13,26 +13,26 @@ from tests.support.scenario import Site
 async def test_full_disk_during_a_session(here: Site) -> None:
     """The session continues and ends as usual; once there is space again, even a power cut loses no event."""
     before = await here.register_wh(1)
-    transaction = await here.charge(1)
+    transaction_id = await here.charge(1)
     await here.rig.op("storage", full=True)
-    await here.until_more_events(transaction, 2)
+    await here.until_more_events(transaction_id, 2)
     await here.csms.until(lambda: "MemoryExhaustion" in here.security_events(), "a security event", timeout=20)
-    story = await here.stop_with_card(1)
-    story.check()
-    assert story.energy_wh == pytest.approx(await here.register_wh(1) - before, abs=0.01)
+    transaction = await here.stop_with_card(1)
+    transaction.check()
+    assert transaction.energy_wh == pytest.approx(await here.register_wh(1) - before, abs=0.01)
     await here.leave(1)
     second = await here.charge(2)
     await here.rig.op("storage", full=False)
-    count = len(here.story(second).events)
+    count = len(here.transaction(second).events)
     await here.csms.until(lambda: "on the disk again" in here.log("ocpp"), "recovery", timeout=20)
     await here.rig.op("power_cycle")
-    story = await here.end_of(second)
-    story.check()
-    assert story.reason == "PowerLoss"
-    assert len(story.events) > count
-    assert story.repeated <= 1
+    transaction = await here.end_of(second)
+    transaction.check()
+    assert transaction.reason == "PowerLoss"
+    assert len(transaction.events) > count
+    assert transaction.repeated <= 1
     await here.settled()
-    assert len(here.stories) == 2
+    assert len(here.transactions) == 2
 
 
 async def test_power_cut_with_a_full_disk(here: Site) -> None:
@@ -41,18 +41,18 @@ async def test_power_cut_with_a_full_disk(here: Site) -> None:
     Events sent while the disk was full are not stored, so the last event may repeat one of their seqNo: the price of
     continuing to charge with a full disk.
     """
-    transaction = await here.charge(2)
+    transaction_id = await here.charge(2)
     await here.rig.op("storage", full=True)
-    await here.until_more_events(transaction)
+    await here.until_more_events(transaction_id)
     await here.rig.op("power_off")
     await here.rig.op("storage", full=False)
     await here.rig.op("power_on")
-    story = await here.end_of(transaction)
-    ends = [each for each in (*story.events, *story.conflicts) if each["eventType"] == "Ended"]
+    transaction = await here.end_of(transaction_id)
+    ends = [each for each in (*transaction.events, *transaction.conflicts) if each["eventType"] == "Ended"]
     assert [each["transactionInfo"]["stoppedReason"] for each in ends] == ["PowerLoss"]
-    assert ends[0]["seqNo"] <= len(story.events)
-    assert ends[0]["meterValue"][-1]["sampledValue"][0]["value"] >= max(story.registers)
-    assert len(story.conflicts) <= 1
+    assert ends[0]["seqNo"] <= len(transaction.events)
+    assert ends[0]["meterValue"][-1]["sampledValue"][0]["value"] >= max(transaction.registers)
+    assert len(transaction.conflicts) <= 1
     await here.settled()
     await here.leave(2)
 
@@ -64,7 +64,7 @@ async def test_damaged_database(here: Site, then: str) -> None:
     Whether the end of the running transaction is reported depends on what is left of the database: here nothing, so
     the CSMS has to close the transaction. No other event may have a seqNo that was used before.
     """
-    transaction = await here.charge(1)
+    transaction_id = await here.charge(1)
     received, since = len(here.csms.received), here.rig.mark
     await here.rig.op("storage", corrupt="database")
     if then == "power":
@@ -78,13 +78,13 @@ async def test_damaged_database(here: Site, then: str) -> None:
     assert damaged
     assert "damaged" in here.log("ocpp")
     await here.settled()
-    here.story(transaction).check(ended=False)
-    assert here.story(transaction).repeated <= 1
+    here.transaction(transaction_id).check(ended=False)
+    assert here.transaction(transaction_id).repeated <= 1
     await here.until_evse(1, lambda it: it["contactor"] == "open")
     await here.plug_out(1)
     await here.free(1)
     assert await here.card(1) == "started"
-    await here.until_another(transaction)
+    await here.until_another(transaction_id)
 
 
 async def test_factory_settings_outlive_the_database(here: Site) -> None:

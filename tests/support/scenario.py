@@ -2,13 +2,13 @@
 """A station and its CSMS for scenario tests: the whole station as real processes, and what each side observed.
 
     async with site(tmp_path) as here:
-        transaction = await here.charge(1)                  # card, cable; until the CSMS knows that energy flows
-        story = await here.stop_with_card(1)                # until the CSMS knows of the end
-        assert story.states == ["Idle", "EVConnected", "Charging", "EVConnected"]
+        await here.charge(1)                                # card, cable; until the CSMS knows that energy flows
+        transaction = await here.stop_with_card(1)          # until the CSMS knows of the end
+        assert transaction.states == ["Idle", "EVConnected", "Charging", "EVConnected"]
 
-There are three observers: the EV driver (`page`, `until_page`: the EVSE's display), the CSMS (`Story`, `statuses`,
-`here.csms`) and the log (`log`). At the end the station is stopped, and its logs must contain no traceback, no
-password and no card number.
+There are three observers: the EV driver (`page`, `until_page`: the EVSE's display), the CSMS (`transactions`,
+`statuses`, `here.csms`) and the log (`log`). At the end the station is stopped, and its logs must contain no
+traceback, no password and no card number.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.csms import ScriptedCsms
+from tests.support.received_transactions import ReceivedTransaction, received_transactions
 from tests.support.rig import Rig
-from tests.support.story import Story, stories
 from tools.rig.factory_file import Variables, factory_file
 
 __all__ = ["CARD", "OTHER_CARD", "PASSWORD", "Site", "factory", "site", "within"]
@@ -74,36 +74,36 @@ class Site:
         """Wait until energy flows at this EVSE and the CSMS knows; returns the transaction's id."""
 
         def flowing() -> str | None:
-            for story in stories(self.csms.received[since:]).values():
-                if story.evse == evse and not story.ended and story.states[-1] == "Charging":
-                    return story.id
+            for transaction in received_transactions(self.csms.received[since:]).values():
+                if transaction.evse == evse and not transaction.ended and transaction.states[-1] == "Charging":
+                    return transaction.id
             return None
 
         await self.csms.until(lambda: flowing() is not None, f"Charging at EVSE {evse}", timeout=PATIENCE_S)
-        transaction = flowing()
-        assert transaction is not None
+        transaction_id = flowing()
+        assert transaction_id is not None
         await self.until_evse(evse, lambda it: it["current_a"] > 10)
-        return transaction
+        return transaction_id
 
-    async def stop_with_card(self, evse: int, uid: str = CARD) -> Story:
+    async def stop_with_card(self, evse: int, uid: str = CARD) -> ReceivedTransaction:
         """Present the card that started; waits until the CSMS knows of the end."""
-        transaction = (await self.rig.evse(evse))["transaction_id"]
+        transaction_id = (await self.rig.evse(evse))["transaction_id"]
         assert await self.card(evse, uid) == "stopped"
-        return await self.end_of(transaction)
+        return await self.end_of(transaction_id)
 
-    async def end_of(self, transaction: str) -> Story:
+    async def end_of(self, transaction_id: str) -> ReceivedTransaction:
         """Wait until the CSMS knows of the transaction's end."""
 
         def over() -> bool:
             return any(
                 call.action == "TransactionEvent"
                 and call.payload["eventType"] == "Ended"
-                and call.payload["transactionInfo"]["transactionId"] == transaction
+                and call.payload["transactionInfo"]["transactionId"] == transaction_id
                 for call in self.csms.received
             )
 
-        await self.csms.until(over, f"end of {transaction}", timeout=PATIENCE_S)
-        return self.story(transaction)
+        await self.csms.until(over, f"end of {transaction_id}", timeout=PATIENCE_S)
+        return self.transaction(transaction_id)
 
     async def leave(self, evse: int) -> None:
         """Unplug; waits until the EVSE is free for the next EV driver."""
@@ -119,31 +119,33 @@ class Site:
 
     # --- observations ----------------------------------------------------------------------------------------
 
-    def story(self, transaction: str) -> Story:
-        return stories(self.csms.received)[transaction]
+    def transaction(self, transaction_id: str) -> ReceivedTransaction:
+        return received_transactions(self.csms.received)[transaction_id]
 
     @property
-    def stories(self) -> list[Story]:
-        return list(stories(self.csms.received).values())
+    def transactions(self) -> list[ReceivedTransaction]:
+        return list(received_transactions(self.csms.received).values())
 
-    async def until_ended(self, count: int = 1) -> Story:
+    async def until_ended(self, count: int = 1) -> ReceivedTransaction:
         """Wait until the CSMS knows of the end of the `count`-th transaction; returns it."""
         await self.csms.until(
-            lambda: len(self.stories) >= count and self.stories[count - 1].ended,
+            lambda: len(self.transactions) >= count and self.transactions[count - 1].ended,
             f"end of transaction {count}",
             timeout=PATIENCE_S,
         )
-        return self.stories[count - 1]
+        return self.transactions[count - 1]
 
-    async def until_another(self, transaction: str) -> None:
+    async def until_another(self, transaction_id: str) -> None:
         """Wait until the CSMS knows of a transaction after this one."""
-        await self.csms.until(lambda: self.stories[-1].id != transaction, "another transaction", timeout=PATIENCE_S)
-
-    async def until_more_events(self, transaction: str, count: int = 1) -> None:
-        """Wait until the CSMS has received `count` more events of the transaction."""
-        wanted = len(self.story(transaction).events) + count
         await self.csms.until(
-            lambda: len(self.story(transaction).events) >= wanted, f"{count} more events", timeout=PATIENCE_S
+            lambda: self.transactions[-1].id != transaction_id, "another transaction", timeout=PATIENCE_S
+        )
+
+    async def until_more_events(self, transaction_id: str, count: int = 1) -> None:
+        """Wait until the CSMS has received `count` more events of the transaction."""
+        wanted = len(self.transaction(transaction_id).events) + count
+        await self.csms.until(
+            lambda: len(self.transaction(transaction_id).events) >= wanted, f"{count} more events", timeout=PATIENCE_S
         )
 
     def sent(self, action: str, *, since: int = 0) -> list[dict[str, Any]]:

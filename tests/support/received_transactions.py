@@ -11,13 +11,13 @@ from typing import Any
 from firmware.clock import CLOCK_FLOOR, parse_utc
 from tools.ocppj.frames import Call
 
-__all__ = ["Story", "stories"]
+__all__ = ["ReceivedTransaction", "received_transactions"]
 
 _REGISTER = "Energy.Active.Import.Register"
 
 
 @dataclass
-class Story:
+class ReceivedTransaction:
     """One transaction as the CSMS received it; `events` are its TransactionEvents in order of arrival, each once."""
 
     id: str
@@ -118,23 +118,22 @@ def _registers(event: dict[str, Any]) -> list[tuple[str, float]]:
     ]
 
 
-def stories(received: Iterable[Call]) -> dict[str, Story]:
+def received_transactions(received: Iterable[Call]) -> dict[str, ReceivedTransaction]:
     """The transactions in the requests that a CSMS received, in the order of their first events."""
-    found: dict[str, Story] = {}
+    found: dict[str, ReceivedTransaction] = {}
     for call in received:
         if call.action != "TransactionEvent":
             continue
         event = call.payload
-        story = found.setdefault(
-            event["transactionInfo"]["transactionId"], Story(event["transactionInfo"]["transactionId"])
-        )
-        before = next((each for each in story.events if each["seqNo"] == event["seqNo"]), None)
+        transaction_id = event["transactionInfo"]["transactionId"]
+        transaction = found.setdefault(transaction_id, ReceivedTransaction(transaction_id))
+        before = next((each for each in transaction.events if each["seqNo"] == event["seqNo"]), None)
         if before is None:
-            story.events.append(event)
+            transaction.events.append(event)
         elif _without_offline(before) == _without_offline(event):
-            story.repeated += 1
+            transaction.repeated += 1
         else:
-            story.conflicts.append(event)
+            transaction.conflicts.append(event)
     return found
 
 
