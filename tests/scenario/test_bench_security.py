@@ -264,7 +264,7 @@ async def test_a_station_that_does_not_accept_its_certificate(tmp_path: Path) ->
         station.answers |= {"InstallCertificate": {"status": "Accepted"}, "TriggerMessage": {"status": "Accepted"}}
         station.answers["CertificateSigned"] = {"status": "Rejected"}
         steps: list[str] = []
-        task = asyncio.create_task(_fails(here, station, lambda: _raise(here, steps.append), "does not take"))
+        task = asyncio.create_task(_fails(here, station, lambda: _raise(here, steps.append), "rejects the certificate"))
         await eventually(lambda: len(steps) == 2)
         await station.ask("SignCertificate", _csr())
         await task
@@ -274,17 +274,17 @@ async def test_a_bench_that_signs_nothing_does_not_start(tmp_path: Path) -> None
     async with bench(tmp_path, 2) as here, here.station(password="0123456789abcdef") as station:
         station.answers |= {"InstallCertificate": {"status": "Accepted"}, "TriggerMessage": {"status": "Accepted"}}
         await here.behave(sign_certificate="Silent")
-        await _fails(here, station, lambda: _raise(here, lambda _step: None), "set to sign nothing")
+        await _fails(here, station, lambda: _raise(here, lambda _step: None), "set to reject signing requests")
         assert [action for action, _ in station.asked] == ["InstallCertificate"]
 
 
 async def _update(here: SecureCsmsBench, report: Callable[[str], object], **how: Any) -> None:
     chosen: dict[str, Any] = {"image": None, "checkout": ROOT, "product": "c7am-400-cc", "over": "https", **how}
-    await asyncio.to_thread(update_firmware, here.client, "CP001", **chosen, tell=report)
+    await asyncio.to_thread(update_firmware, here.client, "CP001", **chosen, report=report)
 
 
 async def _raise(here: SecureCsmsBench, report: Callable[[str], object]) -> None:
-    await asyncio.to_thread(raise_security, here.client, "CP001", 3, tell=report)
+    await asyncio.to_thread(raise_security, here.client, "CP001", 3, report=report)
 
 
 # A whole station

@@ -2,14 +2,14 @@
 """The JSON API. Every error is `{"error": CODE, "detail": TEXT}` with a status of its own.
 
 GET    /api                            what this is: version, addresses, behaviour
-GET    /api/stations                   [station, ...];   /api/stations/{id}   one, with its active transactions
+GET    /api/stations                   [station, ...];   /api/stations/{id}   one; both with active transactions
 POST   /api/stations/{id}/call         {"action", "payload", "raw", "timeout_s"} -> the station's answer
 GET    /api/transactions               [summary, ...] the newest first; ?station= ?active=true
 GET    /api/transactions/detail        ?station= &id= -> summary, events, series
 GET    /api/messages                   ?station= &after= &before= &limit= &max_text=;   /api/messages/{number}   one
 GET    /api/tokens                     PUT and DELETE /api/tokens/{id_token}
 GET    /api/behaviour                  PUT: how stations are answered
-GET    /api/actions                    what can be sent, with templates
+GET    /api/actions                    templates of the requests that can be sent
 GET    /api/files                      and /api/firmware: see file_api.py
 GET    /api/events                     server-sent events: station, transaction, message, token, behaviour
 """
@@ -55,7 +55,7 @@ FEED = web.AppKey("feed", Feed)
 SETTINGS = web.AppKey("settings", Settings)
 PKI = web.AppKey("pki", BenchPki)
 WSS: web.AppKey[dict[str, int]] = web.AppKey("wss")
-"""`port`, when there is one for wss."""
+"""`port`, if there is one for wss."""
 
 _MAX_READERS = 32
 _KEEP_ALIVE_S = 15.0
@@ -66,7 +66,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ApiError(Exception):
-    """What a caller of the API did wrong, or what the station did not do."""
+    """An error of the caller, or a failure of the station."""
 
     def __init__(self, status: int, code: str, detail: str, **more: object) -> None:
         super().__init__(detail)
@@ -75,7 +75,7 @@ class ApiError(Exception):
 
 
 class CallRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """`raw` sends what it is given: any action, any payload."""
+    """`raw` sends any action and any payload, without a check."""
 
     action: str
     payload: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -96,7 +96,7 @@ def as_json(data: Any, status: int = 200) -> web.Response:
 
 @web.middleware
 async def errors_as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Turns every error of the API into its JSON."""
+    """Returns every error of the API as JSON."""
     try:
         return await handler(request)
     except ApiError as error:
@@ -111,7 +111,7 @@ async def errors_as_json(request: web.Request, handler: _Handler) -> web.StreamR
 
 async def _body(request: web.Request, kind: type[_T]) -> _T:
     if request.content_type != "application/json":
-        # A form of another site can't send this type without asking first.
+        # Another site's form can't send this type without a CORS preflight.
         raise ApiError(415, "not_json", "send Content-Type: application/json")
     try:
         return msgspec.json.decode(await request.read(), type=kind)
@@ -124,7 +124,7 @@ def _number(request: web.Request, name: str) -> int | None:
     if not text:
         return None
     if not text.isdecimal() or len(text) > 15:
-        raise ApiError(400, "malformed", f"{name} is a whole number, not {text[:40]!r}")
+        raise ApiError(400, "malformed", f"{name} must be a whole number, not {text[:40]!r}")
     return int(text)
 
 
@@ -134,7 +134,7 @@ def _number(request: web.Request, name: str) -> int | None:
 def _described(office: BackOffice, station: str) -> dict[str, Any]:
     record = office.station(station)
     if record is None:
-        raise ApiError(404, "unknown_station", f"{station[:60]} never connected")
+        raise ApiError(404, "unknown_station", f"{station[:60]} has never connected")
     active = [summary for summary in office.transactions() if summary.station == station and summary.active]
     return {**msgspec.to_builtins(record), "active_transactions": msgspec.to_builtins(active)}
 
@@ -166,15 +166,15 @@ async def _station(request: web.Request) -> web.Response:
 
 
 async def _call(request: web.Request) -> web.Response:
-    asked = await _body(request, CallRequest)
-    link = _connected(request.app[BACK_OFFICE], request.match_info["station"], raw=asked.raw)
-    if not asked.raw:
-        _check_call(asked)
-    timeout_s = asked.timeout_s or request.app[SETTINGS].call_timeout_s
+    requested = await _body(request, CallRequest)
+    link = _connected(request.app[BACK_OFFICE], request.match_info["station"], raw=requested.raw)
+    if not requested.raw:
+        _check_call(requested)
+    timeout_s = requested.timeout_s or request.app[SETTINGS].call_timeout_s
     if not 0 < timeout_s <= _MAX_TIMEOUT_S:
-        raise ApiError(400, "malformed", f"timeout_s is above 0 and at most {_MAX_TIMEOUT_S:g}")
+        raise ApiError(400, "malformed", f"timeout_s must be above 0 and at most {_MAX_TIMEOUT_S:g}")
     try:
-        answer = await link.request(asked.action, asked.payload, timeout_s=timeout_s)
+        answer = await link.request(requested.action, requested.payload, timeout_s=timeout_s)
     except NoAnswer as error:
         raise ApiError(504, "no_answer", str(error)) from None
     except Busy as error:
@@ -183,7 +183,7 @@ async def _call(request: web.Request) -> web.Response:
         raise ApiError(409, "not_connected", str(error)) from None
     except BadAnswer as error:
         raise ApiError(502, "bad_answer", str(error)) from None
-    return as_json(_answered(asked.action, answer))
+    return as_json(_answered(requested.action, answer))
 
 
 def _connected(office: BackOffice, station: str, *, raw: bool) -> RpcLink:
@@ -192,15 +192,15 @@ def _connected(office: BackOffice, station: str, *, raw: bool) -> RpcLink:
     if not isinstance(link, RpcLink):
         raise ApiError(409, "not_connected", f"{station} is not connected")
     if record["registration"] == "Rejected" and not raw:
-        # B03.FR.03; `raw` is how an engineer breaks the rule on purpose.
-        raise ApiError(409, "rejected", f"{station} was rejected: nothing is sent to it, unless raw")
+        # B03.FR.03; with `raw` an engineer can break the rule on purpose.
+        raise ApiError(409, "rejected", f"{station} was rejected: only raw requests are sent to it")
     return link
 
 
-def _check_call(asked: CallRequest) -> None:
-    if asked.action not in schemas.CSMS_ACTIONS:
-        raise ApiError(400, "unknown_action", f"{asked.action[:60]!r} is no request that a CSMS sends")
-    problem = schemas.check(asked.action, "Request", asked.payload)
+def _check_call(requested: CallRequest) -> None:
+    if requested.action not in schemas.CSMS_ACTIONS:
+        raise ApiError(400, "unknown_action", f"a CSMS does not send {requested.action[:60]!r}")
+    problem = schemas.check(requested.action, "Request", requested.payload)
     if problem:
         raise ApiError(422, "schema", str(problem), path=problem.path)
 
@@ -210,8 +210,8 @@ def _answered(action: str, answer: Answer) -> dict[str, Any]:
     common = {"action": action, "message_id": frame.message_id, "took_ms": answer.took_ms}
     if isinstance(frame, Result):
         return {**common, "result": frame.payload, "problem": answer.problem}
-    told = {"code": frame.code, "description": frame.description, "details": frame.details}
-    return {**common, "call_error": told}
+    error = {"code": frame.code, "description": frame.description, "details": frame.details}
+    return {**common, "call_error": error}
 
 
 # Transactions and messages
@@ -234,7 +234,7 @@ async def _transaction(request: web.Request) -> web.Response:
         if (summary.station, summary.id) == (station, transaction_id):
             series = office.series(station, transaction_id)
             return as_json({"transaction": summary, "events": office.events(station, transaction_id), "series": series})
-    raise ApiError(404, "unknown_transaction", f"{station[:60]} told of no transaction {transaction_id[:60]!r}")
+    raise ApiError(404, "unknown_transaction", f"{station[:60]} has reported no transaction {transaction_id[:60]!r}")
 
 
 async def _messages(request: web.Request) -> web.Response:
@@ -249,7 +249,7 @@ async def _message(request: web.Request) -> web.Response:
     number = request.match_info["number"]
     row: MessageRow | None = request.app[BACK_OFFICE].message(int(number)) if len(number) < 16 else None
     if row is None:
-        raise ApiError(404, "unknown_message", f"no message {number[:20]} is kept")
+        raise ApiError(404, "unknown_message", f"there is no message {number[:20]} in the log")
     return as_json(row)
 
 
@@ -261,8 +261,8 @@ async def _tokens(request: web.Request) -> web.Response:
 
 
 async def _put_token(request: web.Request) -> web.Response:
-    asked = await _body(request, TokenRequest)
-    token = Token(request.match_info["id_token"], asked.type, asked.status, asked.group_id_token)
+    body = await _body(request, TokenRequest)
+    token = Token(request.match_info["id_token"], body.type, body.status, body.group_id_token)
     _check_token(token)
     return as_json(request.app[BACK_OFFICE].put_token(token))
 
@@ -274,7 +274,7 @@ def _check_token(token: Token) -> None:
     }
     for name, (value, allowed) in choices.items():
         if value not in allowed:
-            raise ApiError(422, "malformed", f"{name} is one of {', '.join(allowed)}")
+            raise ApiError(422, "malformed", f"{name} must be one of {', '.join(allowed)}")
     if max(len(token.id_token), len(token.group_id_token or "")) > 36:
         raise ApiError(422, "malformed", "an id token has at most 36 characters")
 
@@ -292,9 +292,9 @@ async def _behaviour(request: web.Request) -> web.Response:
 
 async def _put_behaviour(request: web.Request) -> web.Response:
     office = request.app[BACK_OFFICE]
-    asked = await _body(request, dict[str, Any])
+    body = await _body(request, dict[str, Any])
     try:
-        office.set_behaviour(msgspec.convert({**msgspec.to_builtins(office.behaviour), **asked}, Behaviour))
+        office.set_behaviour(msgspec.convert({**msgspec.to_builtins(office.behaviour), **body}, Behaviour))
     except msgspec.ValidationError as error:
         raise ApiError(422, "malformed", str(error)) from None
     return as_json(office.behaviour)
@@ -302,7 +302,7 @@ async def _put_behaviour(request: web.Request) -> web.Response:
 
 @cache
 def templates() -> list[dict[str, Any]]:
-    """Requests to begin from: `{"group", "action", "title", "payload"}`; `$name` texts are filled in by the page."""
+    """Templates of requests: `{"group", "action", "title", "payload"}`; the page fills in texts like `$name`."""
     text = (Path(__file__).parent / "templates.json").read_bytes()
     return msgspec.json.decode(text, type=list[dict[str, Any]])
 
@@ -317,7 +317,7 @@ async def _actions(_request: web.Request) -> web.Response:
 async def _events(request: web.Request) -> web.StreamResponse:
     feed = request.app[FEED]
     if len(feed) >= _MAX_READERS:
-        raise ApiError(503, "too_many_readers", f"{_MAX_READERS} pages are open already")
+        raise ApiError(503, "too_many_readers", f"{_MAX_READERS} pages are already open")
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     with feed.subscribe() as reader:
         await response.prepare(request)

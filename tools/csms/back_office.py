@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the back office knows of its stations and decides about them.
+"""The back office: the state of its stations, and the decisions about them.
 
-Rules: a transaction event is on disk before its answer leaves; a message that can't be written to the log is
-dropped from the log, not from the conversation; the newest connection of an identity is the station's.
+Rules: a transaction event is on disk before it is answered; a message that can't be written to the log is handled all
+the same; the newest connection of an identity is the station's.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _SHOWN_TEXT = 20_000
 
 
 class Link(Protocol):
-    """A connection, as far as the back office uses it."""
+    """A connection, as the back office sees it."""
 
     async def close(self, code: int, reason: str) -> None:
         """Ends the connection."""
 
 
 class BackOffice:
-    """The back office itself; one object, one event loop, no waiting inside."""
+    """One object on one event loop; no method waits."""
 
     def __init__(self, store: Store, feed: Feed, clock: Clock, behaviour: Behaviour) -> None:
         self._store = store
@@ -59,7 +59,7 @@ class BackOffice:
             self._transactions[summary.station, summary.id] = summary
 
     def now(self) -> str:
-        """The time as stations and people read it."""
+        """The present time as RFC 3339 text."""
         return format_utc(self._clock.utc())
 
     # Stations and their connections
@@ -79,7 +79,7 @@ class BackOffice:
     def attach(
         self, station: str, link: Link, *, remote: str, security_profile: int, tls: TlsSession | None = None
     ) -> Link | None:
-        """A station connected. Returns the older connection that it replaces, which the caller closes."""
+        """A station has connected. Returns the older connection that this one replaces; the caller closes it."""
         old = self._links.get(station)
         self._links[station] = link
         record = self._known(station)
@@ -89,7 +89,7 @@ class BackOffice:
         record.connections += 1
         record.replaced += old is not None
         how = "connected, replacing an older connection that was still open" if old else "connected"
-        # A05.FR.07 forbids to go back; an engineer with one cabinet may, and is told. `--security-profile` forbids it.
+        # A05.FR.07 forbids a lower profile; here it is only noted, for tests. `--security-profile` refuses it.
         lower = f", which is less than {before}, its last one" if security_profile < before else ""
         secured = f" ({tls.version}, {tls.cipher})" if tls else ""
         self.note(station, f"{how}, from {remote}, security profile {security_profile}{secured}{lower}")
@@ -103,7 +103,7 @@ class BackOffice:
         return self._stations.setdefault(station, StationRecord(station))
 
     def detach(self, station: str, link: Link, why: str) -> None:
-        """A connection ended; if it was replaced before, the station stays connected."""
+        """A connection has ended; if another has replaced it, the station stays connected."""
         if self._links.get(station) is not link:
             self.note(station, f"the replaced connection is closed: {why}")
             return
@@ -117,7 +117,7 @@ class BackOffice:
         try:
             self._store.put_station(record.id, msgspec.json.encode(record))
         except StorageError as error:
-            _log.error("station %s is not kept: %s", record.id, error)
+            _log.error("station %s could not be saved: %s", record.id, error)
         self._feed.publish("station", record)
 
     # The log of messages
@@ -134,7 +134,7 @@ class BackOffice:
         problem: str | None = None,
         took_ms: float | None = None,
     ) -> None:
-        """Keeps a message as it was on the wire and shows it."""
+        """Stores a message as it was on the wire, and publishes it."""
         if direction == "in" and kind != "link":
             record = self._stations[station]
             record.last_seen = self.now()
@@ -144,11 +144,11 @@ class BackOffice:
         try:
             row = self._store.add_message(row)
         except StorageError as error:
-            _log.error("a message of %s is not kept: %s", station, error)
+            _log.error("a message of %s could not be saved: %s", station, error)
         self._feed.publish("message", shortened(row, _SHOWN_TEXT))
 
     def note(self, station: str, text: str) -> None:
-        """A line of the log that is no message."""
+        """Adds a line to the log of messages that is not a message."""
         _log.info("%s: %s", station, text)
         self.journal(station, "in", "link", text=text)
 
@@ -160,10 +160,10 @@ class BackOffice:
     def message(self, number: int) -> MessageRow | None:
         return self._store.message(number)
 
-    # What stations tell
+    # Requests of stations
 
     def on_boot(self, station: str, request: Mapping[str, Any]) -> Behaviour:
-        """BootNotification (B01): the answer is what the bench is set to."""
+        """BootNotification (B01); returns the behaviour that decides the answer."""
         record = self._stations[station]
         record.boots += 1
         record.boot = dict(request["chargingStation"])
@@ -180,14 +180,14 @@ class BackOffice:
             self._changed(self._stations[station])
 
     def on_events(self, station: str, request: Mapping[str, Any]) -> None:
-        """NotifyEvent (N07): the connector's AvailabilityState may come this way instead (G01)."""
+        """NotifyEvent (N07): a connector's AvailabilityState may be reported in this way instead (G01)."""
         for event in request["eventData"]:
             evse = event["component"].get("evse", {})
             named = event["component"]["name"] == "Connector" and event["variable"]["name"] == "AvailabilityState"
             if named and "id" in evse and "connectorId" in evse:
-                told = {"evseId": evse["id"], "connectorId": evse["connectorId"]}
+                place = {"evseId": evse["id"], "connectorId": evse["connectorId"]}
                 status = {"connectorStatus": event["actualValue"], "timestamp": event["timestamp"]}
-                self.on_status(station, told | status)
+                self.on_status(station, place | status)
 
     def on_progress(self, station: str, kind: Literal["firmware_status", "log_status"], status: str) -> None:
         """FirmwareStatusNotification (L01) and LogStatusNotification (N01)."""
@@ -195,7 +195,7 @@ class BackOffice:
         self._changed(self._stations[station])
 
     def on_meter_values(self, station: str, request: Mapping[str, Any]) -> None:
-        """MeterValues outside a transaction (J01): the last reading of each connector of the EVSE is shown."""
+        """MeterValues outside a transaction (J01): the last reading is shown at each connector of the EVSE."""
         points: dict[str, Point] = {}
         for reading in readings(request["meterValue"]):
             merge(points, reading)
@@ -218,7 +218,7 @@ class BackOffice:
     # Tokens
 
     def authorize(self, id_token: Mapping[str, Any]) -> Token:
-        """Whether a token may charge (C01). `NoAuthorization` always may (C02.FR.02 of the station's side)."""
+        """The token with its status (C01). `NoAuthorization` is always accepted (C02.FR.02 on the station's side)."""
         known = self._store.token(id_token["idToken"])
         if known is not None:
             return known
@@ -239,7 +239,7 @@ class BackOffice:
         return found
 
     def set_behaviour(self, behaviour: Behaviour) -> None:
-        """Holds from the next request on; a registered station stays what it is until it boots again."""
+        """Applies from the next request on; a station keeps its registration until it boots again."""
         self.behaviour = behaviour
         self._feed.publish("behaviour", behaviour)
 
@@ -250,7 +250,7 @@ class BackOffice:
         return list(self._transactions.values())[::-1]
 
     def series(self, station: str, transaction_id: str) -> list[Point] | None:
-        """What was measured in a transaction, or None when it is unknown."""
+        """The measured points of a transaction, or None if it is unknown."""
         known = (station, transaction_id) in self._transactions
         return self._audit(station, transaction_id).series() if known else None
 
@@ -258,7 +258,7 @@ class BackOffice:
         return self._store.events(station, transaction_id)
 
     def on_transaction_event(self, station: str, request: Mapping[str, Any]) -> Verdict:
-        """TransactionEvent (E): counted once, however often it comes. Raises `StorageError`: not to be answered."""
+        """TransactionEvent (E): repetitions are not counted twice. On `StorageError` it must not be answered."""
         transaction_id: str = request["transactionInfo"]["transactionId"]
         audit = self._audit(station, transaction_id)
         verdict = audit.add(request)

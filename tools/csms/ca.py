@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench's certificates: an authority of its own, and the manufacturer of the stations on the bench.
+"""The bench's certificates: its own authority, and the manufacturer of the stations on the bench.
 
-Kept below the bench's state, in `pki/`; keys are of mode 0600:
+Stored in `pki/` of the bench's state directory; keys have mode 0600:
 
     csms-root.key            signs the bench's servers and the stations' certificates
     csms-root.pem            its certificate, which stations need as CSMS root
@@ -10,8 +10,8 @@ Kept below the bench's state, in `pki/`; keys are of mode 0600:
     firmware-signer.key      and .pem: for `baywatt image sign`, and for what the bench sends
     server.pem               key and certificate of the bench's servers
 
-Both roots are made at the first start and stay. What they sign for the bench itself is made anew at each start, so
-that none of it ever comes to its end, and it always fits the address that the bench listens on.
+Both roots are made at the first start and kept. The certificates that they sign for the bench itself are made anew at
+each start, so that they do not expire and always match the address that the bench listens on.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _WEAK_DIGESTS = ("md5", "sha1")
 
 
 class CsrRefused(BaywattError):
-    """A signing request that no certificate is given for; the text says why."""
+    """No certificate is issued for a signing request; the text says why."""
 
 
 class BenchPki:
-    """The files, and what is done with them. Raises `StorageError`."""
+    """The two authorities and their files. Raises `StorageError`."""
 
     def __init__(self, folder: Path, host: str) -> None:
         self.csms_root = folder / "csms-root.pem"
@@ -77,20 +77,20 @@ def _names(host: str) -> tuple[str, ...]:
 
 
 def _authority(path: Path, name: str) -> Authority:
-    """The one that is kept, or a new one. Its certificate beside the key is for people to take away."""
+    """The stored authority, or a new one. Its certificate is also written beside the key, for people to copy."""
     keeper = path.with_suffix(".key")
     made = Authority(f"{name} {secrets.token_hex(3)}", _ORGANIZATION)
     try:
         kept = keeper.read_text("ascii") if keeper.exists() else _keep_first(keeper, made.key_and_certificate)
         authority = Authority.from_pem(kept)
     except ValueError as error:
-        raise StorageError(f"{keeper}: no key with its certificate: {error}") from error
+        raise StorageError(f"{keeper}: not a key with its certificate: {error}") from error
     _write(path, authority.pem)
     return authority
 
 
 def _keep_first(path: Path, text: str) -> str:
-    """Of two benches that begin at once in one place, both use what the first has written."""
+    """Of two benches that start at the same time in one folder, both use what the first has written."""
     new = _written(path, text)
     try:
         os.link(new, path)
@@ -106,18 +106,18 @@ def _write(path: Path, text: str) -> None:
 
 
 def _written(path: Path, text: str) -> Path:
-    """A file beside `path`, whole and readable by us alone."""
+    """A complete new file beside `path`, readable by this user only."""
     new = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     files.write_new(new, [text.encode("ascii")])
     return new
 
 
 def check_csr(csr: str, serial_number: str) -> None:
-    """Whether a certificate may be made of it; raises `CsrRefused`.
+    """Check a signing request; raises `CsrRefused`.
 
-    The signature proves that the station has the key. The subject has to be what the certificate's will be: an
-    organization (A00.FR.509; the bench belongs to no operator, so any will do) and, as common name, the serial number
-    that the station has booted with (A00.FR.511).
+    The signature proves that the station has the key. The subject, which becomes the certificate's, needs an
+    organization (A00.FR.509; any, as the bench belongs to no operator) and, as common name, the serial number that the
+    station has booted with (A00.FR.511).
     """
     try:
         request = x509.load_pem_x509_csr(csr.encode())

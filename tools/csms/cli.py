@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`baywatt csms`: start the bench CSMS, ask one that runs, and run procedures with it.
+"""`baywatt csms`: start the bench CSMS, query a running one, and run procedures with it.
 
-Exit codes: 0 done; 1 the station answered with a CALLERROR or the bench refused; 2 the command line is wrong;
-3 no bench or no answer of the station.
+Exit statuses: 0 done; 1 the station answered with a CALLERROR, or the bench refused; 2 the command line is wrong;
+3 there is no bench, or no answer of the station.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
+    """Runs one command and returns its exit status."""
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as stop:
@@ -59,42 +59,51 @@ def _complain(error: Exception, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="baywatt csms", description="the bench CSMS: OCPP 2.0.1 without accounts")
+    parser = argparse.ArgumentParser(prog="baywatt csms", description="The bench CSMS: OCPP 2.0.1 without accounts.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_up(commands)
     call = _add(commands, "call", _call, "send a request to a station")
     call.add_argument("station")
     call.add_argument("action", help="such as GetVariables")
-    call.add_argument("payload", nargs="?", default="{}", help="a JSON object; {} if left out")
-    call.add_argument("--raw", action="store_true", help="send it whatever the schema says")
-    call.add_argument("--timeout", type=float, metavar="S", help="how long the station may take")
+    call.add_argument("payload", nargs="?", default="{}", help="a JSON object (default: {})")
+    call.add_argument("--raw", action="store_true", help="send it without a check against the schema")
+    call.add_argument(
+        "--timeout",
+        type=float,
+        metavar="S",
+        help="how long to wait for the answer (default: the bench's --call-timeout)",
+    )
     text = "update a station's firmware, with an image signed by the bench"
     firmware = _add(commands, "firmware", _firmware, text, shows_data=False)
     firmware.add_argument("station")
-    firmware.add_argument("image", nargs="?", help="one of the bench's files; left out: built, as the next version")
-    firmware.add_argument("--from", dest="checkout", type=Path, default=_CHECKOUT, metavar="DIR", help="built from it")
-    firmware.add_argument("--product", default="c7am-400-cc", help="whose firmware family a built image is for")
+    firmware.add_argument("image", nargs="?", help="one of the bench's files (default: build one of the next version)")
     firmware.add_argument(
-        "--over", choices=["https", "ftp"], default="https", help="how the station fetches it (https)"
+        "--from", dest="checkout", type=Path, default=_CHECKOUT, metavar="DIR", help="the checkout to build from"
+    )
+    firmware.add_argument(
+        "--product", default="c7am-400-cc", help="the product whose firmware family a built image is for"
+    )
+    firmware.add_argument(
+        "--over", choices=["https", "ftp"], default="https", help="how the station downloads it (default: https)"
     )
     text = "raise a station's security profile, with certificates of the bench"
     secure = _add(commands, "secure", _secure, text, shows_data=False)
     secure.add_argument("station")
-    secure.add_argument("--profile", type=int, choices=[2, 3], default=3, help="(3)")
-    stations = _add(commands, "stations", _stations, "who is there")
-    stations.add_argument("station", nargs="?", help="all about one")
-    transactions = _add(commands, "transactions", _transactions, "what was charged")
+    secure.add_argument("--profile", type=int, choices=[2, 3], default=3, help="the profile to reach (default: 3)")
+    stations = _add(commands, "stations", _stations, "list the stations")
+    stations.add_argument("station", nargs="?", help="show everything about one station")
+    transactions = _add(commands, "transactions", _transactions, "list the transactions")
     transactions.add_argument("--station")
-    messages = _add(commands, "messages", _messages, "the log of messages")
+    messages = _add(commands, "messages", _messages, "list the messages")
     messages.add_argument("--station")
-    messages.add_argument("--after", type=int, metavar="N", help="from number N + 1 on")
+    messages.add_argument("--after", type=int, metavar="N", help="messages after number N")
     messages.add_argument("--limit", type=int, default=50)
-    tokens = _add(commands, "tokens", _tokens, "who may charge; set or delete a token")
+    tokens = _add(commands, "tokens", _tokens, "list the id tokens; set or delete one")
     tokens.add_argument("change", nargs="?", choices=["set", "delete"])
     tokens.add_argument("id_token", nargs="?")
     tokens.add_argument("--status", default="Accepted", help="such as Accepted, Blocked, Expired")
     tokens.add_argument("--type", default="ISO14443")
-    tokens.add_argument("--group", help="the group's id token")
+    tokens.add_argument("--group", help="the id token of its group")
     return parser
 
 
@@ -103,9 +112,9 @@ def _add(
 ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run)
-    parser.add_argument("--url", default=_DEFAULT_URL, help=f"of the bench CSMS ({_DEFAULT_URL})")
+    parser.add_argument("--url", default=_DEFAULT_URL, help=f"address of the bench CSMS (default: {_DEFAULT_URL})")
     if shows_data:
-        parser.add_argument("--json", action="store_true", help="print JSON, not columns")
+        parser.add_argument("--json", action="store_true", help="print JSON instead of columns")
     return parser
 
 
@@ -113,25 +122,66 @@ def _add_up(commands: Any) -> None:
     text = "start the bench CSMS"
     up = commands.add_parser("up", help=text, description=text)
     up.set_defaults(run=_up)
-    up.add_argument("--port", type=int, default=9000, help="0 takes any free port (9000)")
-    up.add_argument("--host", default="127.0.0.1", help="there are no accounts: think before you change it (127.0.0.1)")
-    up.add_argument("--state", type=Path, metavar="DIR", default=Path("csms-state"), help="where all is kept")
-    up.add_argument("--db", type=Path, metavar="FILE", help="the database, if not DIR/csms.sqlite3")
-    up.add_argument("--boot", choices=["Accepted", "Pending", "Rejected"], default="Accepted", help="BootNotification")
-    up.add_argument("--interval", type=int, default=60, metavar="S", help="of heartbeats and of boot retries (60)")
+    up.add_argument(
+        "--port", type=int, default=9000, help="for ws, the page and the API; 0: any free port (default: 9000)"
+    )
+    up.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; there are no accounts, so take care (default: 127.0.0.1)",
+    )
+    up.add_argument(
+        "--state",
+        type=Path,
+        metavar="DIR",
+        default=Path("csms-state"),
+        help="where the bench keeps its files (default: csms-state)",
+    )
+    up.add_argument("--db", type=Path, metavar="FILE", help="the database (default: DIR/csms.sqlite3)")
+    up.add_argument(
+        "--boot",
+        choices=["Accepted", "Pending", "Rejected"],
+        default="Accepted",
+        help="the answer to BootNotification (default: Accepted)",
+    )
+    up.add_argument(
+        "--interval",
+        type=int,
+        default=60,
+        metavar="S",
+        help="between heartbeats, and between boot attempts (default: 60)",
+    )
     up.add_argument("--accept-unknown", action="store_true", help="accept id tokens that are not on the list")
-    up.add_argument("--passwords", type=Path, metavar="FILE", help='TOML, identity = "password"; others come with any')
-    up.add_argument("--call-timeout", type=float, default=30.0, metavar="S", help="for an answer of a station (30)")
-    up.add_argument("--ping", type=float, default=30.0, metavar="S", help="WebSocket ping interval, 0 for none (30)")
+    up.add_argument(
+        "--passwords",
+        type=Path,
+        metavar="FILE",
+        help='TOML file of identity = "password" lines; other stations may use any',
+    )
+    up.add_argument(
+        "--call-timeout",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="how long to wait for a station's answer (default: 30)",
+    )
+    up.add_argument(
+        "--ping", type=float, default=30.0, metavar="S", help="WebSocket ping interval, 0: none (default: 30)"
+    )
     up.add_argument(
         "--security-profile",
         type=int,
         choices=[0, 1, 2, 3],
         default=0,
-        help="the least that is taken: 0 nothing, 1 a password, 2 TLS and a password, 3 TLS and a certificate (0)",
+        help="the minimum: 0 nothing, 1 a password, 2 TLS and a password, 3 TLS and a certificate (default: 0)",
     )
-    up.add_argument("--tls-port", type=int, metavar="PORT", help=f"for wss; with profiles 2 and 3: {_TLS_PORT}")
-    up.add_argument("--files", type=Path, metavar="DIR", help="offer DIR over HTTPS and FTP, take logs into DIR/logs")
+    up.add_argument(
+        "--tls-port",
+        type=int,
+        metavar="PORT",
+        help=f"for wss; 0: any free port (default: {_TLS_PORT} with profiles 2 and 3, else none)",
+    )
+    up.add_argument("--files", type=Path, metavar="DIR", help="serve DIR over HTTPS and FTP, accept logs into DIR/logs")
     up.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
 
 
@@ -161,9 +211,9 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         tls_port = _TLS_PORT
     for name, port in (("port", arguments.port), ("tls-port", tls_port or 0)):
         if not 0 <= port <= 65535:
-            raise ConfigError(f"--{name} is 0 to 65535, not {port}")
+            raise ConfigError(f"--{name} must be 0 to 65535, not {port}")
     if not 0 <= arguments.interval <= 86_400:
-        raise ConfigError(f"--interval is 0 to 86400 s, not {arguments.interval}")
+        raise ConfigError(f"--interval must be 0 to 86400 s, not {arguments.interval}")
     try:
         database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -183,7 +233,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 async def _serve(settings: Settings) -> None:
-    # Imported here: `call` and the lists need neither a server nor the OCPP library.
+    # Imported here: the other commands need neither the server nor the OCPP library.
     from tools.csms.server import running
 
     stop = asyncio.Event()
@@ -199,14 +249,14 @@ async def _serve(settings: Settings) -> None:
         await stop.wait()
 
 
-# Asking a bench that runs
+# Commands for a running bench
 
 
 def _call(arguments: argparse.Namespace) -> int:
     try:
         payload = msgspec.json.decode(arguments.payload, type=dict[str, Any])
     except msgspec.DecodeError as error:
-        raise ConfigError(f"the payload is no JSON object: {error}") from None
+        raise ConfigError(f"the payload is not a JSON object: {error}") from None
     client = Client(arguments.url, timeout_s=(arguments.timeout or 60.0) + 30.0)
     answer = client.call(arguments.station, arguments.action, payload, raw=arguments.raw, timeout_s=arguments.timeout)
     shown = answer if arguments.json else answer.get("result", answer.get("call_error"))
@@ -219,17 +269,17 @@ def _call(arguments: argparse.Namespace) -> int:
 def _firmware(arguments: argparse.Namespace) -> int:
     client = Client(arguments.url)
     how = {"image": arguments.image, "checkout": arguments.checkout, "product": arguments.product}
-    update_firmware(client, arguments.station, **how, over=arguments.over, tell=_tell)
+    update_firmware(client, arguments.station, **how, over=arguments.over, report=_print_step)
     return 0
 
 
 def _secure(arguments: argparse.Namespace) -> int:
-    raise_security(Client(arguments.url), arguments.station, arguments.profile, tell=_tell)
-    print(f"{arguments.station} is back with security profile {arguments.profile}")
+    raise_security(Client(arguments.url), arguments.station, arguments.profile, report=_print_step)
+    print(f"{arguments.station} has reconnected with security profile {arguments.profile}")
     return 0
 
 
-def _tell(step: str) -> None:
+def _print_step(step: str) -> None:
     print(step, flush=True)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API from the other side: blocking, for the command line and for scripts."""
+"""The client of the API: blocking, for the command line and for scripts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Unreachable(BaywattError):
 
 
 class ApiRefused(BaywattError):
-    """The API said no: `status` is HTTP's, `body` says why."""
+    """The API refused a request: `status` is HTTP's, `body` has the reason."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
         super().__init__(f"{body.get('error', status)}: {body.get('detail', '')}")
@@ -34,12 +34,12 @@ class Client:
     def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
         self._url = url.rstrip("/")
         self._timeout_s = timeout_s
-        # The bench is on this machine or this network: no proxy between.
+        # The bench is on this machine or this network: no proxy.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def get(self, path: str, **query: object) -> Any:
-        asked = urlencode({name: value for name, value in query.items() if value is not None})
-        return self._ask("GET", f"{path}?{asked}" if asked else path)
+        parameters = urlencode({name: value for name, value in query.items() if value is not None})
+        return self._request("GET", f"{path}?{parameters}" if parameters else path)
 
     def call(
         self,
@@ -52,16 +52,16 @@ class Client:
     ) -> Any:
         """Sends a request to a station; the answer has `result` or `call_error`."""
         body = {"action": action, "payload": payload, "raw": raw, "timeout_s": timeout_s}
-        return self._ask("POST", f"/api/stations/{quote(station, safe='')}/call", body)
+        return self._request("POST", f"/api/stations/{quote(station, safe='')}/call", body)
 
     def put_token(self, id_token: str, *, status: str, type: str, group_id_token: str | None) -> Any:
         body = {"status": status, "type": type, "group_id_token": group_id_token}
-        return self._ask("PUT", f"/api/tokens/{quote(id_token, safe='')}", body)
+        return self._request("PUT", f"/api/tokens/{quote(id_token, safe='')}", body)
 
     def delete_token(self, id_token: str) -> Any:
-        return self._ask("DELETE", f"/api/tokens/{quote(id_token, safe='')}")
+        return self._request("DELETE", f"/api/tokens/{quote(id_token, safe='')}")
 
-    def _ask(self, method: str, path: str, body: object = None) -> Any:
+    def _request(self, method: str, path: str, body: object = None) -> Any:
         data = None if body is None else msgspec.json.encode(body)
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self._url + path, data=data, headers=headers, method=method)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fan-out of what happens to the open pages. A reader that does not keep up is told to load everything again."""
+"""Sends changes to the open pages. A reader that can't keep up gets `resync`: it has to load everything again."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Subscription:
         self._queue.put_nowait(None)
 
     async def get(self) -> bytes | None:
-        """The next event, or None when there will be no more."""
+        """The next event, or None if there will be no more."""
         return await self._queue.get()
 
 
 class Feed:
-    """Where the back office says what changed."""
+    """Where the back office publishes changes."""
 
     def __init__(self) -> None:
         self._readers: set[Subscription] = set()
@@ -55,7 +55,7 @@ class Feed:
             self._readers.discard(reader)
 
     def publish(self, kind: str, data: Any) -> None:
-        """Tells every reader; costs nothing when there is none."""
+        """Sends an event to every reader; without readers nothing is encoded."""
         if self._readers:
             event = _encoded(kind, data)
             for reader in self._readers:

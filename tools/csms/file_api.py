@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API of the file side.
+"""The part of the API about files and firmware.
 
-GET    /api/files                      addresses, folder and files of the file servers; a file is at /files/{path}
+GET    /api/files                      addresses, folder and files of the file servers; each file is at /files/{path}
 GET    /api/firmware                   ?file= &over=https|ftp -> `firmware` of an UpdateFirmwareRequest, signed
 """
 
@@ -29,13 +29,13 @@ async def _files(request: web.Request) -> web.Response:
 
 
 async def _firmware(request: web.Request) -> web.Response:
-    """Signed by the bench's manufacturer over the whole file as it is now (L01.FR.04)."""
+    """Signed by the bench's manufacturer over the whole file in its present state (L01.FR.04)."""
     side, pki = request.app[FILES], request.app[PKI]
     name, over = request.query.get("file", ""), request.query.get("over", "https")
     if side is None:
         raise ApiError(404, "no_files", "the bench was started without a folder of files")
     if over not in ("https", "ftp"):
-        raise ApiError(400, "malformed", "over is https or ftp")
+        raise ApiError(400, "malformed", "over must be https or ftp")
     image = side.find(name)
     if image is None:
         raise ApiError(404, "unknown_file", f"there is no file {name[:60]!r}")

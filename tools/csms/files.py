@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file side of the bench CSMS: a folder for firmware images, and a place for the logs of stations.
+"""The file servers of the bench CSMS: a folder of firmware images, and a place for the logs of stations.
 
-`--files DIR` offers the files in DIR over HTTPS and FTP, both on free ports beside the CSMS's, and takes uploads
-into `DIR/logs`. The HTTPS server's certificate is of the bench's authority (`ca.py`), which a station needs as CSMS
-root. FTP asks for the name and password that are part of the URL, new at each start.
+`--files DIR` serves the files in DIR over HTTPS and FTP, each on a free port, and accepts uploads into `DIR/logs`. The
+HTTPS server's certificate is issued by the bench's authority (`ca.py`), which a station needs as CSMS root. FTP
+requires the name and password in its URL; the password is new at each start.
 
 Names are plain file names: nothing outside the folder can be read or written, and no link is followed.
 """
@@ -44,7 +44,7 @@ class FileEntry(Struct, frozen=True):
 
 
 class FileSide:
-    """The folder, and where its servers are."""
+    """The folder, and the addresses of its servers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -63,7 +63,7 @@ class FileSide:
         return sorted(found, key=lambda entry: -entry.modified)
 
     def find(self, path: str) -> Path | None:
-        """The file of a path like those in `entries`."""
+        """The file for a path as in `entries`, or None."""
         place = self.logs if path.startswith("logs/") else self.folder
         name = path.removeprefix("logs/")
         found = place / name
@@ -83,7 +83,7 @@ class FileSide:
             name = await self._take_form(request)
         else:
             await self._store(name, request.content.iter_chunked(65536))
-        return web.Response(status=201, text=f"{name} taken\n")
+        return web.Response(status=201, text=f"{name} stored\n")
 
     async def _take_form(self, request: web.Request) -> str:
         if not request.content_type.startswith("multipart/"):
@@ -93,13 +93,13 @@ class FileSide:
             if name:
                 await self._store(name, _chunks(part))
                 return str(name)
-        raise web.HTTPBadRequest(text="there is no file in the form\n")
+        raise web.HTTPBadRequest(text="the form has no file\n")
 
     async def _store(self, name: str, chunks: AsyncIterator[bytes]) -> None:
         if not _NAME.fullmatch(name):
-            raise web.HTTPBadRequest(text="that is no plain file name\n")
+            raise web.HTTPBadRequest(text="not a plain file name\n")
         if len(list(self.logs.iterdir())) >= _KEPT_UPLOADS:
-            raise web.HTTPInsufficientStorage(text="there are too many files already\n")
+            raise web.HTTPInsufficientStorage(text="there are already too many files\n")
         new = self.logs / f".{secrets.token_hex(8)}"
         size = 0
         try:
@@ -121,7 +121,7 @@ async def _chunks(part: Any) -> AsyncIterator[bytes]:
 
 @contextlib.asynccontextmanager
 async def open_files(folder: Path, tls: ssl.SSLContext, host: str = "127.0.0.1") -> AsyncIterator[FileSide]:
-    """Both servers, from here to the end of the block. Raises `StorageError`."""
+    """Both servers, until the block ends. Raises `StorageError`."""
     side = FileSide(folder)
     try:
         side.logs.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ async def open_files(folder: Path, tls: ssl.SSLContext, host: str = "127.0.0.1")
 
 
 class _Ftp:
-    """pyftpdlib has a loop of its own, so it gets a thread of its own."""
+    """The FTP server, in a thread: pyftpdlib has its own event loop."""
 
     def __init__(self, side: FileSide, host: str) -> None:
         self._side = side
@@ -158,7 +158,7 @@ class _Ftp:
 
     def start(self) -> str:
         """Returns the URL."""
-        with warnings.catch_warnings():  # it uses asyncore, which Python 3.11 warns of
+        with warnings.catch_warnings():  # it uses asyncore, which Python 3.11 warns about
             warnings.simplefilter("ignore", DeprecationWarning)
             from pyftpdlib.authorizers import DummyAuthorizer
             from pyftpdlib.filesystems import AbstractedFS

@@ -34,7 +34,7 @@ class Reading:
 
 
 class Point(Struct, frozen=True):
-    """What was measured at one instant, as far as the station said."""
+    """The values measured at one instant, as far as the station reported them."""
 
     t: str
     power_w: float | None = None
@@ -47,7 +47,7 @@ class Point(Struct, frozen=True):
 def readings(meter_values: Iterable[Mapping[str, Any]]) -> Iterator[Reading]:
     """The readings of a `meterValue` list that passed its schema, in the order of the message.
 
-    Values of one phase and of places other than the outlet and the car are left out: they are not the session's.
+    Values of single phases, and of locations other than Outlet and EV, are left out: they are not the session's.
     """
     for meter_value in meter_values:
         for sample in meter_value["sampledValue"]:
@@ -74,11 +74,11 @@ def _scaled(sample: Mapping[str, Any]) -> float | None:
 
 
 def merge(points: dict[str, Point], reading: Reading) -> Point:
-    """Adds a reading to the point of its instant; power follows from voltage and current when it is not told."""
+    """Adds a reading to the point of its instant; without a power reading, power is voltage times current."""
     old = points.get(reading.timestamp, Point(reading.timestamp))
     known = {name: getattr(old, name) for name in _FIELDS.values()} | {reading.field: reading.value}
-    told = reading.field == "power_w" or old.power_w is not None
-    if not told and known["voltage_v"] is not None and known["current_a"] is not None:
+    has_power = reading.field == "power_w" or old.power_w is not None
+    if not has_power and known["voltage_v"] is not None and known["current_a"] is not None:
         known["power_w"] = round(known["voltage_v"] * known["current_a"], 1)
     points[reading.timestamp] = Point(reading.timestamp, **known)
     return points[reading.timestamp]

@@ -30,30 +30,30 @@ _POLICY_VIOLATION = 1008
 
 
 class LinkLost(BaywattError):
-    """The connection ended; the text says how."""
+    """The connection has ended; the text says how."""
 
 
 class RequestError(BaywattError):
-    """A request of ours got no usable answer."""
+    """A request to the station got no usable answer."""
 
 
 class NoAnswer(RequestError):
-    """Nothing came within the time."""
+    """No answer came in time."""
 
 
 class BadAnswer(RequestError):
-    """What came is no CALLRESULT and no CALLERROR."""
+    """The answer is neither a CALLRESULT nor a CALLERROR."""
 
 
 class Busy(RequestError):
-    """Too many requests wait for this station."""
+    """Too many requests are waiting for this station."""
 
 
 class Transport(Protocol):
-    """A WebSocket, as far as RPC needs it."""
+    """A WebSocket, as RPC uses it."""
 
     async def recv(self) -> str:
-        """The next text frame. Raises `LinkLost` when there will be none."""
+        """The next text frame. Raises `LinkLost` if there will be none."""
 
     async def send(self, message: str) -> None:
         """Sends a text frame. Raises `LinkLost`."""
@@ -64,7 +64,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a station answered; `problem` says how a CALLRESULT breaks its schema."""
+    """A station's answer; `problem` says how a CALLRESULT breaks its schema."""
 
     frame: Result | Error
     took_ms: float
@@ -176,12 +176,12 @@ class RpcLink:
     # Requests to the station
 
     async def request(self, action: str, payload: dict[str, Any], *, timeout_s: float) -> Answer:
-        """Sends a request when no other is open and waits for its answer; the time counts from its sending.
+        """Sends a request as soon as no other is open, and waits for its answer; the time limit starts when it is sent.
 
         Raises `NoAnswer`, `BadAnswer`, `Busy` or `LinkLost`.
         """
         if self._queued >= _MAX_WAITING:
-            raise Busy(f"{_MAX_WAITING} requests wait for {self.identity} already")
+            raise Busy(f"{_MAX_WAITING} requests are already waiting for {self.identity}")
         self._queued += 1
         # Before it is sent: a quick station's report may arrive before its answer has been handled.
         self.admission.requested(action, payload)
@@ -208,7 +208,7 @@ class RpcLink:
         waiting = self._waiting
         kind = "result" if isinstance(frame, Result) else "error"
         if waiting is None or waiting.message_id != frame.message_id or waiting.answer.done():
-            problem = "no request is open with this id (too late, or never asked)"
+            problem = "no request with this id is open (the answer is too late, or was not requested)"
             self.office.journal(self.identity, "in", kind, text=text, message_id=frame.message_id, problem=problem)
             return
         took_ms = round((time.monotonic() - waiting.since) * 1000, 2)
@@ -234,5 +234,5 @@ def _answer_problem(action: str, frame: Result | Error) -> str | None:
 
 
 def _text(problem: SchemaProblem) -> str:
-    """Bounded: the text repeats a value of the station's payload."""
+    """Bounded, because it repeats a value of the station's payload."""
     return str(problem)[:_MAX_PROBLEM]

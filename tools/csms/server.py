@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ports of the bench CSMS: stations on `/ocpp/<identity>`, people on `/`, programs on `/api`.
 
-Rules for the browser's side, as there are no accounts: a request must name the host it was meant for (no DNS
-rebinding while on loopback), nothing is changed without JSON (no cross-site forms), a page of another origin
-gets neither API nor WebSocket, and the page loads nothing from elsewhere.
+Rules for browsers, as there are no accounts: a request must name the host it was meant for (no DNS rebinding while on
+loopback), nothing is changed without JSON (no cross-site forms), a page of another origin has no access to API and
+WebSocket, and the page loads nothing from elsewhere.
 
-Page and API stay on plain HTTP, on the first port. Security profiles 2 and 3 have a second port with TLS, for stations
-alone; `Settings.security_profile` says what is the least that a station has to bring.
+Page and API use plain HTTP, on the first port. Security profiles 2 and 3 have a second port with TLS, for stations
+only; `Settings.security_profile` is the minimum that a station needs.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Running:
-    """A bench CSMS that accepts connections; `ocpp_url` is the address for stations of the security profile wanted."""
+    """A bench CSMS that accepts connections; `ocpp_url` is the address for stations of the required profile."""
 
     office: BackOffice
     url: str
@@ -121,9 +121,9 @@ async def _on_station(request: web.Request) -> web.StreamResponse:
     )
     await socket.prepare(request)
     if socket.ws_protocol != SUBPROTOCOL:
-        # Part 4, 3.2: the handshake is completed without a subprotocol, then the connection closed.
+        # Part 4, 3.2: complete the handshake without a subprotocol, then close the connection.
         offered = request.headers.get("Sec-WebSocket-Protocol", "none")
-        _log.warning("%s: refused, it offers %.80s and not %s", identity, offered, SUBPROTOCOL)
+        _log.warning("%s: refused, it offers subprotocol %.80s, not %s", identity, offered, SUBPROTOCOL)
         await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=f"only {SUBPROTOCOL}".encode())
         return socket
     transport = _WebSocketTransport(socket)
@@ -136,23 +136,23 @@ async def _on_station(request: web.Request) -> web.StreamResponse:
 
 async def _serve_station(link: RpcLink, pki: BenchPki, replaced: Link | None) -> None:
     closing = asyncio.create_task(replaced.close(WSCloseCode.POLICY_VIOLATION, "replaced")) if replaced else None
-    why = "the connection broke"
+    why = "the connection was lost"
     try:
         await Station(link, pki).start()
     except LinkLost as lost:
         why = str(lost)
     finally:
         link.office.detach(link.identity, link, why)
-        await link.close(WSCloseCode.GOING_AWAY, "the bench is done with this connection")
+        await link.close(WSCloseCode.GOING_AWAY, "the connection is over")
         if closing:
             await closing
 
 
 def _security_profile(request: web.Request, settings: Settings, identity: str, session: TlsSession | None) -> int:
-    """0 to 3, or an HTTP error for who may not come in (A00.FR.203, A00.FR.303, A00.FR.404, A00.FR.405)."""
+    """0 to 3, or an HTTP error if the station is refused (A00.FR.203, A00.FR.303, A00.FR.404, A00.FR.405)."""
     if session is None and settings.security_profile >= 2:
-        _log.warning("%s: refused, it came without TLS", identity)
-        raise web.HTTPForbidden(text="stations come to the port for wss\n")
+        _log.warning("%s: refused, it connects without TLS", identity)
+        raise web.HTTPForbidden(text="stations connect to the port for wss\n")
     if session is not None and session.certificate is not None:
         _check_certificate(request.app[api.BACK_OFFICE], identity, session.certificate)
         return 3
@@ -160,7 +160,7 @@ def _security_profile(request: web.Request, settings: Settings, identity: str, s
     wanted = settings.passwords.get(identity)
     wrong = wanted is not None and (given is None or not hmac.compare_digest(given.encode(), wanted.encode()))
     if wrong or (given is None and settings.security_profile >= 1):
-        _log.warning("%s: refused, wrong password or none", identity)
+        _log.warning("%s: refused, no password or a wrong one", identity)
         raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Basic realm="bench CSMS"'})
     if given is None:
         return 0
@@ -168,7 +168,7 @@ def _security_profile(request: web.Request, settings: Settings, identity: str, s
 
 
 def _check_certificate(office: BackOffice, identity: str, certificate: PeerCertificate) -> None:
-    """Whether a certificate of our authority is this station's; of a station that never booted, its boot will say."""
+    """Refuse another station's certificate; if the station never booted here, its boot will be checked."""
     record = office.station(identity)
     serial_number = record.serial_number if record else None
     if not certificate.organization:  # A00.FR.404
@@ -189,9 +189,9 @@ def _password(request: web.Request, identity: str) -> str | None:
         user, password = base64.b64decode(header.removeprefix("Basic "), validate=True).split(b":", 1)
         login, secret = user.decode(), password.decode()
     except (ValueError, binascii.Error):
-        raise web.HTTPUnauthorized(text="the Authorization header is no Basic authentication\n") from None
+        raise web.HTTPUnauthorized(text="the Authorization header is not Basic authentication\n") from None
     if login != identity:
-        # Part 4, 3.1.1: the identity in the URL is checked against the one of the credentials.
+        # Part 4, 3.1.1: the identity in the URL must be the user name of the credentials.
         raise web.HTTPUnauthorized(text="the user name is not the identity in the URL\n")
     return secret
 
@@ -214,11 +214,11 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
     station = request.path.startswith("/ocpp/")
     if request.secure and not station:
-        raise web.HTTPNotFound(text="this port is for stations; the page is on the one without TLS\n")
+        raise web.HTTPNotFound(text="this port is for stations; the page is on the port without TLS\n")
     origin = request.headers.get("Origin")
-    # Some stations' libraries send an Origin, and name the host in it without its port.
+    # Some stations' libraries send an Origin with the host but without its port.
     if origin is not None and _authority(origin)[station:] != _authority(f"//{request.host}")[station:]:
-        raise web.HTTPForbidden(text="a page of another origin may not use the bench CSMS\n")
+        raise web.HTTPForbidden(text="pages of another origin may not use the bench CSMS\n")
     _, host = _authority(f"//{request.host}")
     if not station and _is_loopback(request.app[api.SETTINGS].host) and not _is_loopback(host):
         raise web.HTTPMisdirectedRequest(text=f"{host} is not the host name of the bench CSMS\n")
@@ -226,7 +226,7 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
 
 
 def _authority(url: str) -> tuple[str, str]:
-    """Host with port, and host alone; empty for what is no address."""
+    """Host with port, and host alone; empty if it is not an address."""
     try:
         parts = urlsplit(url)
         return parts.netloc, parts.hostname or ""
@@ -248,13 +248,13 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
         response.headers.update(_HEADERS)
 
 
-# The whole
+# The server
 
 
 def build_app(
     settings: Settings, office: BackOffice, feed: Feed, pki: BenchPki, files: FileSide | None
 ) -> web.Application:
-    """What all ports have in common."""
+    """The application behind all ports."""
     app = web.Application(middlewares=[_guard, api.errors_as_json], client_max_size=settings.max_frame_bytes * 2)
     app[api.SETTINGS] = settings
     app[api.BACK_OFFICE] = office
@@ -284,7 +284,7 @@ async def _listen_for_tls(runner: web.AppRunner, settings: Settings, pki: BenchP
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Running]:
-    """A bench CSMS from here to the end of the block. Raises `StorageError`, or `OSError` when a port is taken."""
+    """A bench CSMS, until the block ends. Raises `StorageError`, or `OSError` if a port is in use."""
     state = settings.database.parent
     pki = await asyncio.to_thread(BenchPki, state / "pki", settings.host)
     store = Store(settings.database, settings.limits)
@@ -310,6 +310,6 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         yield Running(office, url, ocpp_url, pki, files)
     finally:
         feed.close()
-        await asyncio.gather(*(link.close(WSCloseCode.GOING_AWAY, "the bench ends") for link in office.links()))
+        await asyncio.gather(*(link.close(WSCloseCode.GOING_AWAY, "the bench is stopping") for link in office.links()))
         await stack.aclose()
         store.close()

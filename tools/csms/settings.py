@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How one bench CSMS is set up, and what may be changed while it runs."""
+"""The settings of one bench CSMS, and the behaviour that can be changed while it runs."""
 
 from __future__ import annotations
 
@@ -22,22 +22,21 @@ Registration = Literal["Accepted", "Pending", "Rejected"]
 
 
 class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
-    """How stations are answered; may be changed on the page and through the API."""
+    """How stations are answered; can be changed on the page and through the API."""
 
     boot_status: Registration = "Accepted"
     heartbeat_interval_s: Annotated[int, Meta(ge=0, le=86_400)] = 60
     accept_unknown: bool = False
     sign_certificate: Literal["Accepted", "Rejected", "Silent"] = "Accepted"
-    """What a sound signing request gets; Silent: it is accepted, and no certificate ever comes."""
+    """The answer to a valid signing request; Silent: accepted, but no certificate follows."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Fixed from start to end. A station that is not in `passwords` may come with any password.
+    """Fixed while the bench runs. A station that is not in `passwords` may use any password.
 
-    `security_profile` is the least that is taken: 0 nobody needs to say who he is, 1 a password, 2 TLS and a password,
-    3 TLS and a certificate of the bench's authority. 2 and 3 need a `tls_port` (0: any free one), where stations
-    find wss.
+    `security_profile` is the minimum: 0 no authentication, 1 a password, 2 TLS and a password, 3 TLS and a certificate
+    of the bench's authority. 2 and 3 need a `tls_port` (0: any free one), which serves wss.
     """
 
     database: Path
@@ -57,12 +56,12 @@ class Settings:
 
 
 def reached_as(host: str) -> str:
-    """The name by which others reach what listens on `host`."""
+    """The name by which others reach a server that listens on `host`."""
     return socket.gethostname() if host in _ANY_ADDRESS else host
 
 
 def address(host: str, port: int) -> str:
-    """Host and port as they stand in a URL."""
+    """Host and port as in a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -74,5 +73,5 @@ def read_passwords(path: Path) -> dict[str, str]:
         raise ConfigError(f"{path}: {error}") from error
     for identity, password in table.items():
         if not isinstance(password, str):
-            raise ConfigError(f"{path}: {identity}: a password is a text")
+            raise ConfigError(f"{path}: {identity}: the password must be a string")
     return table

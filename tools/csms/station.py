@@ -3,7 +3,7 @@
 """The handlers: one for every request that a station may send, in the order of the specification's blocks.
 
 A handler reads the request as it was on the wire (`self.request_payload`), updates the back office and returns the
-answer. What needs no decision is only acknowledged: the message log has it.
+answer. A request that needs no decision is only acknowledged; it is in the log of messages.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Station(ChargePoint):
 
     @property
     def request_payload(self) -> Mapping[str, Any]:
-        """The request that is being handled; only to be read inside a handler."""
+        """The request that is being handled; valid only inside a handler."""
         assert self._link.handling is not None
         return self._link.handling.payload
 
@@ -81,22 +81,22 @@ class Station(ChargePoint):
         return call_result.SignCertificate(status="Accepted")  # A02.FR.11
 
     def _sign(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The CertificateSigned that follows; raises `CsrRefused` (A02.FR.12)."""
+        """The payload of the CertificateSigned that follows. Raises `CsrRefused` (A02.FR.12)."""
         kind = request.get("certificateType", "ChargingStationCertificate")
         if self._pki is None or self._office.behaviour.sign_certificate == "Rejected":
-            raise CsrRefused("the bench is set to sign nothing")
+            raise CsrRefused("the bench is set to reject signing requests")
         if kind != "ChargingStationCertificate":
-            raise CsrRefused(f"the bench has no authority for a {kind}")
+            raise CsrRefused(f"the bench does not sign a {kind}")
         record = self._office.station(self._link.identity)
         serial_number = (record.serial_number if record else None) or self._link.identity
         chain = self._pki.sign(request["csr"], serial_number)
         self._office.note(self._link.identity, f"certificate for {serial_number} signed")
-        # A02.FR.14: of the type that was asked for.
+        # A02.FR.14: of the requested type.
         return {"certificateChain": chain, "certificateType": kind}
 
     @_follows(Action.sign_certificate)
     def send_certificate(self, **_: Any) -> None:
-        """A02, step 9: not before the answer to the request has left."""
+        """A02, step 9: after the answer to the request has been sent."""
         signed, self._signed = self._signed, None
         if signed is not None and self._office.behaviour.sign_certificate != "Silent":
             task = asyncio.create_task(self._send_certificate(signed))
@@ -107,7 +107,7 @@ class Station(ChargePoint):
         try:
             await self._link.request("CertificateSigned", signed, timeout_s=_SIGNING_TIMEOUT_S)
         except (LinkLost, RequestError) as error:
-            self._office.note(self._link.identity, f"the certificate was not taken: {error}")
+            self._office.note(self._link.identity, f"the station did not take the certificate: {error}")
 
     # B. Provisioning
 
@@ -182,7 +182,7 @@ class Station(ChargePoint):
 
     @_handles(Action.notify_ev_charging_needs)
     def on_notify_ev_charging_needs(self, **_: Any) -> Any:
-        # The bench makes no charging schedules of its own.
+        # The bench makes no charging schedules.
         return call_result.NotifyEVChargingNeeds(status="Rejected")
 
     @_handles(Action.notify_ev_charging_schedule)
@@ -244,5 +244,5 @@ class Station(ChargePoint):
 
     @_handles(Action.data_transfer)
     def on_data_transfer(self, **_: Any) -> Any:
-        # P02: no vendor of this bench's own.
+        # P02: the bench knows no vendor.
         return call_result.DataTransfer(status="UnknownVendorId")

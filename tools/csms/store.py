@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the bench CSMS keeps, in one SQLite file of mode 0600. Synchronous: a row costs some 20 microseconds.
+"""The database of the bench CSMS: one SQLite file of mode 0600. Synchronous: a row takes some 20 microseconds.
 
-The file holds the raw messages, and so whatever secrets an engineer sends to a station: it is a bench's file.
-Everything is bounded: the oldest messages, transactions and absent stations go first. A damaged file is set
-aside under another name and a new one begun.
+The file holds raw messages, and with them any secrets that an engineer sends to a station. Everything is bounded: the
+oldest messages, transactions and absent stations are deleted first. A damaged file is renamed and a new one started.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ DELETE FROM stations WHERE id NOT IN (SELECT id FROM stations ORDER BY touched D
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is kept."""
+    """How much is stored."""
 
     messages: int = 50_000
     message_bytes: int = 256 * 1024 * 1024
@@ -72,7 +71,7 @@ class Limits:
 
 
 class MessageRow(Struct, frozen=True):
-    """A line of the log. `kind`: call, result, error, malformed, link (no message: the connection changed)."""
+    """A line of the log. `kind`: call, result, error, malformed, or link (a note about the connection)."""
 
     id: int
     t: str
@@ -87,7 +86,7 @@ class MessageRow(Struct, frozen=True):
 
 
 class Token(Struct, frozen=True):
-    """Who may charge. Ids are compared without regard to case (part 2, IdTokenType)."""
+    """An id token and its status. Ids are compared without regard to case (part 2, IdTokenType)."""
 
     id_token: str
     type: str = "ISO14443"
@@ -96,7 +95,7 @@ class Token(Struct, frozen=True):
 
 
 class StoredEvent(Struct, frozen=True):
-    """A TransactionEvent as it came first, and how often it came again."""
+    """A TransactionEvent as it was first received, and how often it was received again."""
 
     seq_no: int
     t: str
@@ -109,7 +108,7 @@ _FIRST_TOKENS = (Token("04A1B2C3D4E580"), Token("DEADBEEF", status="Blocked"))
 
 
 class Store:
-    """The file. Every method raises `StorageError` when the disk does not do what is asked."""
+    """The file. Every method raises `StorageError` if SQLite fails."""
 
     def __init__(self, path: Path, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -126,7 +125,7 @@ class Store:
         try:
             yield
         except (sqlite3.Error, OverflowError) as error:
-            # OverflowError: a station's number that no column can hold.
+            # OverflowError: a number of a station that is too large for a column.
             raise StorageError(str(error)) from error
 
     def _run(self, sql: str, *values: object) -> sqlite3.Cursor:
@@ -143,7 +142,7 @@ class Store:
     # Messages
 
     def add_message(self, row: MessageRow) -> MessageRow:
-        """Keeps a message and gives it back with its number."""
+        """Stores a message and returns it with its number."""
         _, *values = msgspec.structs.astuple(row)
         cursor = self._run("INSERT INTO messages VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", *values)
         self._bytes += len(row.text)
@@ -155,7 +154,7 @@ class Store:
     def messages(
         self, station: str | None = None, after: int | None = None, *, before: int | None = None, limit: int = 200
     ) -> list[MessageRow]:
-        """In order; the first `limit` after a number, or else the last `limit` (before a number)."""
+        """In order: the first `limit` after the number `after`, else the last `limit` (before the number `before`)."""
         bounds = (station, station, after or 0, before or 2**62, limit)
         rows = self._rows(_NEWEST_MESSAGES if after is None else _NEXT_MESSAGES, *bounds)
         return [MessageRow(*row) for row in (rows if after is not None else reversed(rows))]
@@ -226,7 +225,7 @@ class Store:
     # Retention
 
     def prune(self) -> None:
-        """Drops what is over the limits."""
+        """Deletes the oldest rows over the limits."""
         limits = self.limits
         self._since_prune = 0
         self._run("DELETE FROM messages WHERE id <= (SELECT max(id) FROM messages) - ?", limits.messages)
@@ -248,7 +247,7 @@ def _open(path: Path) -> sqlite3.Connection:
         if isinstance(error, sqlite3.OperationalError):
             raise StorageError(f"{path}: {error}") from error
         aside = path.with_name(path.name + ".damaged")
-        _log.warning("%s is damaged (%s): set aside as %s", path, error, aside.name)
+        _log.warning("%s is damaged (%s): renamed to %s", path, error, aside.name)
         os.replace(path, aside)
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
@@ -260,7 +259,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None)
     try:
         db.execute("PRAGMA journal_mode = WAL")
-        # The log may lose its last rows at a power cut; a bench has nobody to bill.
+        # A power cut may cost the last rows of the log; a bench bills no one.
         db.execute("PRAGMA synchronous = NORMAL")
         (version,) = db.execute("PRAGMA user_version").fetchone()
         db.executescript(_SCHEMA)

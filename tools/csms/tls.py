@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TLS of the bench's side (A00.FR.307 to .323, .409 to .426): TLS 1.2 and 1.3, ECDHE-ECDSA, and who is there.
+"""TLS of the bench's side (A00.FR.307 to .323, .409 to .426): TLS 1.2 and 1.3, ECDHE-ECDSA, station certificates.
 
-A station's certificate is always asked for, and verified when one is shown: a station of security profile 2 shows
-none. With `required` nobody gets in without (A00.FR.407).
+A station's certificate is always requested, and verified if one is sent: a station of security profile 2 sends none.
+With `required`, a station without one is refused (A00.FR.407).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CIPHERS = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384"
 
 
 class PeerCertificate(Struct, frozen=True):
-    """A station's certificate, as far as the bench looks at it."""
+    """The fields of a station's certificate that the bench uses."""
 
     common_name: str
     organization: str
@@ -33,7 +33,7 @@ class PeerCertificate(Struct, frozen=True):
 
 
 class TlsSession(Struct, frozen=True):
-    """How a connection is secured; without a certificate, the station has shown none."""
+    """How a connection is secured; `certificate` is None if the station has sent none."""
 
     version: str
     cipher: str
@@ -41,21 +41,21 @@ class TlsSession(Struct, frozen=True):
 
 
 def server_context(server_file: Path, *, stations_root: str | None = None, required: bool = False) -> ssl.SSLContext:
-    """`server_file` holds key and certificate; with `stations_root` (PEM) stations' certificates are asked for."""
+    """`server_file` holds key and certificate; with `stations_root` (PEM) stations' certificates are requested."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # A00.FR.313, A00.FR.416
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION  # A00.FR.321, A00.FR.424
     context.set_ciphers(_CIPHERS)
     context.load_cert_chain(server_file)
-    context.sslobject_class = _Telling
+    context.sslobject_class = _LoggingSslObject
     if stations_root is not None:
         context.load_verify_locations(cadata=stations_root)  # A00.FR.403
         context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
     return context
 
 
-class _Telling(ssl.SSLObject):
-    """asyncio drops a failed handshake without a word, and the engineer would see nothing at all (A00.FR.408)."""
+class _LoggingSslObject(ssl.SSLObject):
+    """Logs failed handshakes: asyncio drops them silently (A00.FR.408)."""
 
     def do_handshake(self) -> None:
         try:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One transaction, as its TransactionEvents tell it. Pure.
+"""One transaction, computed from its TransactionEvents. Pure.
 
-Rules: an event is known by its sequence number; the same event again changes nothing (a station that missed the
-answer must repeat it: E13), the same number with other content is a conflict and the first one stands. Numbers
+Rules: an event is identified by its sequence number; the same event again changes nothing (a station that missed the
+answer must repeat it: E13); the same number with other content is a conflict, and the first content counts. Numbers
 begin anywhere and rise by one (part 2, 1.3.2.1). Energy is the last minus the first value of the import register,
-`Transaction.Begin` and `Transaction.End` before any other, whatever the order in which the messages came.
+with `Transaction.Begin` and `Transaction.End` preferred, in whatever order the messages arrive.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SHOWN_GAPS = 8
 
 
 class Verdict(Enum):
-    """What an event was."""
+    """How an event relates to those before."""
 
     NEW = "new"
     REPEATED = "repeated"
@@ -69,7 +69,7 @@ class TransactionSummary(Struct, frozen=True):
 
 
 class TransactionAudit:
-    """Adds events up."""
+    """Collects the events of one transaction."""
 
     def __init__(self, station: str, transaction_id: str) -> None:
         self._station = station
@@ -107,7 +107,7 @@ class TransactionAudit:
         return Verdict.NEW
 
     def count_again(self, repeated: int, conflicts: list[int]) -> None:
-        """Restores the counts of what was not kept."""
+        """Restores counts of events that are not stored."""
         self._repeated += repeated
         self._conflicts += conflicts
 
@@ -131,13 +131,13 @@ class TransactionAudit:
         if event["eventType"] == "Ended":
             self._ended_seq = seq_no
             facts["ended"] = event["timestamp"]
-            # The reason may only be left out when it is Local (part 2, TransactionType).
+            # The reason may be left out only if it is Local (part 2, TransactionType).
             facts["stopped_reason"] = info.get("stoppedReason", "Local")
         known = {name: value for name, value in facts.items() if value is not None}
         newest = seq_no == self._high
         self._latest = self._latest | known if newest else known | self._latest
         if "idToken" in event:
-            # The first token is the one that started it; the one that stops it may be another of the group.
+            # The first token started the transaction; it may be stopped with another of the same group.
             self._latest.setdefault("id_token", event["idToken"]["idToken"])
             self._latest.setdefault("id_token_type", event["idToken"]["type"])
 
@@ -166,22 +166,22 @@ class TransactionAudit:
         return sorted(self._points.values(), key=lambda point: _instant(point.t))
 
     def series(self, limit: int = 600) -> list[Point]:
-        """What was measured, in order of time, thinned to about `limit` points; the last is always there."""
+        """The measured points in order of time, thinned to about `limit`; the last one is always included."""
         points = self._ordered()
         step = max(1, -(-len(points) // limit))
         return points[::-step][::-1]
 
     def points_of(self, event: Mapping[str, Any]) -> list[Point]:
-        """The points that an event of this transaction touched."""
+        """The points that an event of this transaction has changed."""
         stamps = [meter_value["timestamp"] for meter_value in event.get("meterValue", ())]
         return [self._points[stamp] for stamp in dict.fromkeys(stamps) if stamp in self._points]
 
     def missing(self) -> int:
-        """How many sequence numbers between the first and the last never came."""
+        """How many sequence numbers between the first and the last are missing."""
         return self._high - self._low + 1 - len(self._seen) if self._seen else 0
 
     def problems(self) -> list[str]:
-        """What is wrong with the sequence, in words; a repetition is not wrong."""
+        """The errors in the sequence of events, as texts; a repetition is no error."""
         found = []
         if self._seen and self._started_seq is None:
             found.append("no Started event")
@@ -202,7 +202,7 @@ class TransactionAudit:
         return TransactionSummary(
             station=self._station,
             id=self._id,
-            **{name: self._latest.get(name) for name in _TOLD},
+            **{name: self._latest.get(name) for name in _FROM_EVENTS},
             active=self._ended_seq is None,
             events=len(self._seen),
             seq_ok=not problems,
@@ -229,11 +229,20 @@ class TransactionAudit:
         return self._registers[0][1], self._registers[-1][1]
 
 
-_TOLD = ("evse", "connector", "id_token", "id_token_type", "started", "ended", "stopped_reason", "charging_state")
+_FROM_EVENTS = (
+    "evse",
+    "connector",
+    "id_token",
+    "id_token_type",
+    "started",
+    "ended",
+    "stopped_reason",
+    "charging_state",
+)
 
 
 def _content(event: Mapping[str, Any]) -> bytes:
-    # A station may mark the repetition as offline: that is no other content.
+    # A station may mark the repetition as offline: the content is still the same.
     kept = {name: event[name] for name in event if name != "offline"}
     return hashlib.blake2b(msgspec.json.encode(kept, order="deterministic"), digest_size=16).digest()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is kept of a station, and a line of the log cut short for the page: plain data, as the API shows it."""
+"""What the API shows of a station, and of a message that is too long for the page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ConnectorRecord", "StationRecord", "shortened"]
 
 
 class ConnectorRecord(Struct):
-    """What a station said about one connector."""
+    """What a station has reported about one connector."""
 
     evse: int
     connector: int
@@ -27,7 +27,7 @@ class ConnectorRecord(Struct):
 
 
 class StationRecord(Struct):
-    """What is known of a station; also its JSON in the API and on disk."""
+    """What is known of a station; also the JSON of the API and of the database."""
 
     id: str
     connected: bool = False
@@ -51,18 +51,18 @@ class StationRecord(Struct):
 
     @property
     def serial_number(self) -> str | None:
-        """What the last BootNotification said."""
+        """From the last BootNotification."""
         return self.boot.get("serialNumber")
 
 
 class ShortRow(MessageRow, frozen=True):
-    """A line of the log whose text is not whole."""
+    """A line of the log with an incomplete text."""
 
     cut: bool = True
 
 
 def shortened(row: MessageRow, max_text: int) -> MessageRow:
-    """The row, with at most so many characters of text."""
+    """The row with at most `max_text` characters of text."""
     if len(row.text) <= max_text:
         return row
     return ShortRow(**msgspec.structs.asdict(row) | {"text": row.text[:max_text]})

@@ -104,7 +104,7 @@ async def _secured(rig: RigClient, csms: Client, profile: int) -> None:
     await accepted(rig)
     if profile == 3:
         print("      security profile 2; the bench signs a certificate and moves the station up to 3:", flush=True)
-        await asyncio.to_thread(raise_security, csms, _IDENTITY, 3, tell=lambda step: print("       ", step))
+        await asyncio.to_thread(raise_security, csms, _IDENTITY, 3, report=lambda step: print("       ", step))
         await accepted(rig)
     seen = await asyncio.to_thread(csms.get, f"/api/stations/{_IDENTITY}")
     print(f"      {_security(seen)}", flush=True)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page: loads everything once, then follows the server-sent events; loads everything again after a break.
+// The page: loads everything once, then follows the server-sent events; loads everything again when reconnected.
 
 import { $, api } from "/static/dom.js";
 import { loadFiles } from "/static/files.js";
@@ -15,20 +15,20 @@ let waiting = false;
 function render() {
   if (waiting) return;
   waiting = true;
-  // A few times a second is enough, however fast a station talks.
+  // A few times a second is enough, even if a station sends faster.
   setTimeout(() => {
     waiting = false;
     if (!state.stations.has(state.chosen)) state.chosen = [...state.stations.values()].find((s) => s.connected)?.id ?? state.stations.keys().next().value ?? null;
     $("send-to").textContent = state.chosen ? `to ${state.chosen}` : "";
-    // What somebody is marking to copy it is not drawn again under his hand.
-    if (marking()) return;
+    // Text that the user is selecting must not be redrawn.
+    if (selecting()) return;
     renderTabs(state, choose);
     renderStation(state);
     renderTransactions(state);
   }, 150);
 }
 
-function marking() {
+function selecting() {
   const selection = document.getSelection();
   return !selection.isCollapsed && document.querySelector(".left").contains(selection.anchorNode);
 }
@@ -57,7 +57,7 @@ async function loadAll() {
   await loadSeries();
 }
 
-// The series of what the EVSE cards show: what runs, and the last session of each EVSE.
+// The series that the EVSE cards show: active sessions, and the last session of each EVSE.
 async function loadSeries() {
   const shown = new Map();
   for (const session of state.transactions.values()) {

@@ -101,12 +101,12 @@ export class Chart {
     const x = this.x(near.at);
     for (const name of ["x1", "x2"]) this.cursor.setAttribute(name, x);
     this.cursor.setAttribute("visibility", "visible");
-    const told = [span(near.at - this.first())];
-    if (near.power_w !== null) told.push(`${(near.power_w / 1000).toFixed(1)} kW`);
-    if (near.soc_percent !== null) told.push(`${near.soc_percent.toFixed(0)} %`);
-    if (near.voltage_v !== null) told.push(`${near.voltage_v.toFixed(0)} V`);
-    if (near.current_a !== null) told.push(`${near.current_a.toFixed(0)} A`);
-    this.tip.textContent = told.join("  ·  ");
+    const texts = [span(near.at - this.first())];
+    if (near.power_w !== null) texts.push(`${(near.power_w / 1000).toFixed(1)} kW`);
+    if (near.soc_percent !== null) texts.push(`${near.soc_percent.toFixed(0)} %`);
+    if (near.voltage_v !== null) texts.push(`${near.voltage_v.toFixed(0)} V`);
+    if (near.current_a !== null) texts.push(`${near.current_a.toFixed(0)} A`);
+    this.tip.textContent = texts.join("  ·  ");
     this.tip.hidden = false;
     const room = box.width - this.tip.offsetWidth;
     this.tip.style.left = `${Math.max(0, Math.min(room, x - this.tip.offsetWidth / 2))}px`;

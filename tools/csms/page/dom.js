@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small helpers. Text is only ever set as text: what stations send is never read as HTML.
+// Small helpers. Text is always set as text: nothing that stations send is parsed as HTML.
 
 export const $ = (id) => document.getElementById(id);
 

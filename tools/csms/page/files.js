@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the bench's file servers hold: images that stations may fetch, logs that they brought.
+// The files of the bench's file servers: images for stations to download, logs that they have uploaded.
 
 import { $, api, dayAndClock, el } from "/static/dom.js";
 import { newId, prepare } from "/static/request.js";
@@ -14,7 +14,7 @@ export async function loadFiles(state) {
   const rows = state.files.files.map((file) => el("div", { class: "row" },
     el("a", { href: `/files/${file.path.split("/").map(encodeURIComponent).join("/")}`, textContent: file.path }),
     el("small", { textContent: `${file.size.toLocaleString("en")} bytes, ${dayAndClock(new Date(file.modified * 1000).toISOString())}` }),
-    isImage(file) ? el("button", { textContent: "Update with it", title: "Signs it and puts the UpdateFirmware request into the form below", onclick: () => offer(file.path) }) : null));
+    isImage(file) ? el("button", { textContent: "Update with it", title: "Signs the image and fills in the UpdateFirmware request below", onclick: () => offer(file.path) }) : null));
   $("files").replaceChildren(...(rows.length ? rows : [el("small", { textContent: "no files yet" })]));
 }
 

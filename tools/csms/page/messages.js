@@ -11,7 +11,7 @@ const nodes = new Map();
 let waiting = false;
 
 export function setMessages(newest) {
-  // What the event stream told while the list was on its way stays.
+  // Keep what the event stream has sent while the list was loading.
   const last = newest.at(-1)?.id ?? 0;
   rows.splice(0, rows.length, ...newest, ...rows.filter((row) => row.id > last));
   nodes.clear();
@@ -57,7 +57,7 @@ function render() {
   $("messages-count").textContent = found.length === rows.length ? `${rows.length} loaded` : `${found.length} of ${rows.length}`;
   const several = new Set(rows.map((row) => row.station)).size > 1;
   $("messages").replaceChildren(...shown.map((row) => node(row, several)));
-  if (!shown.length) $("messages").append(el("p", { class: "empty", textContent: rows.length ? "Nothing matches the filter." : "No messages yet." }));
+  if (!shown.length) $("messages").append(el("p", { class: "empty", textContent: rows.length ? "No message matches the filter." : "No messages yet." }));
   for (const id of nodes.keys()) if (nodes.size > 2 * SHOWN) nodes.delete(id);
 }
 
@@ -95,16 +95,16 @@ function pretty(text) {
   try { return JSON.stringify(JSON.parse(text), null, 2); } catch { return text; }
 }
 
-// One line that says what the message is about.
+// A summary of the message in one line.
 function brief(row) {
   if (row.kind === "link" || row.kind === "malformed") return row.text.slice(0, 200);
   let frame;
   try { frame = JSON.parse(row.text); } catch { return row.text.slice(0, 200); }
   if (row.kind === "error") return `${frame[2]}: ${frame[3]}`;
-  try { return told(row, frame); } catch { return row.text.slice(0, 200); } // what breaks its schema has no short form
+  try { return summary(row, frame); } catch { return row.text.slice(0, 200); } // a payload that breaks its schema
 }
 
-function told(row, frame) {
+function summary(row, frame) {
   const payload = frame[row.kind === "call" ? 3 : 2] ?? {};
   const short = (row.kind === "call" ? BRIEF : RESULT_BRIEF)[row.action]?.(payload) || payload.status || payload.idTokenInfo?.status;
   return short || (Object.keys(payload).length ? JSON.stringify(payload).slice(0, 160) : row.kind === "result" ? "ok" : "");

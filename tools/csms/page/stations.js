@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The chosen station: facts, and for each EVSE its status and its session.
+// The chosen station: its properties, and for each EVSE its status and its session.
 
 import { Chart } from "/static/chart.js";
 import { $, ago, el, fixed, secondsSince, span } from "/static/dom.js";
@@ -23,7 +23,7 @@ export function renderStation(state) {
   const station = state.stations.get(state.chosen);
   if (!station) {
     const address = el("code", { textContent: `${state.ocpp}/<identity>` });
-    const text = "No station yet. Point one, with subprotocol ocpp2.0.1 and any password, at ";
+    const text = "No station yet. Connect one, with subprotocol ocpp2.0.1 and any password, to ";
     $("station").replaceChildren(el("section", { class: "card idle" }, text, address));
     return;
   }
@@ -66,11 +66,11 @@ function certificate(shown) {
 }
 
 function notices(station) {
-  const told = [];
+  const texts = [];
   const times = (count) => (count === 1 ? "once" : `${count} times`);
-  if (station.replaced) told.push(`A second connection with this identity replaced the first ${times(station.replaced)}: two stations with one name, or a half-open link.`);
-  if (station.malformed) told.push(`${station.malformed} malformed ${station.malformed === 1 ? "frame" : "frames"} received: see the messages.`);
-  return told.map((text) => el("div", { class: "notice", textContent: text }));
+  if (station.replaced) texts.push(`A second connection with this identity replaced the first ${times(station.replaced)}: two stations with the same identity, or a half-open connection.`);
+  if (station.malformed) texts.push(`${station.malformed} malformed ${station.malformed === 1 ? "frame" : "frames"} received: see the messages.`);
+  return texts.map((text) => el("div", { class: "notice", textContent: text }));
 }
 
 function evses(station, sessions, state) {
@@ -125,7 +125,7 @@ export function sequencePill(session) {
   const again = session.repeated ? `, ${session.repeated} repeated` : "";
   const text = session.seq_ok ? `${session.events} events${again}` : session.problems.join("; ");
   const node = pill(text, session.seq_ok ? "" : "bad");
-  node.title = session.seq_ok ? "sequence numbers complete and in order" : "what is wrong with the sequence of events";
+  node.title = session.seq_ok ? "sequence numbers complete and in order" : "errors in the sequence of events";
   return node;
 }
 
