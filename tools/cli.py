@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `baywatt`: finds the verb and hands over the rest of the line.
+"""The command `baywatt`: finds the module of the verb and passes it the remaining arguments.
 
-Each verb is a module with `main(argv: list[str]) -> int`, imported only when it is asked for, so that no verb pays
-for another's imports. A verb that this installation does not have is not offered.
+Each verb is a module with `main(argv: list[str]) -> int`, imported only when it is used, so that no verb waits for
+another's imports. Verbs that are not installed are not listed.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from importlib.util import find_spec
 __all__ = ["VERBS", "main"]
 
 VERBS = {
-    "rig": ("tools.rig.cli", "a simulated station, and the driver, car and weather around it"),
+    "rig": ("tools.rig.cli", "a simulated station, its EV drivers, cars and surroundings"),
     "csms": ("tools.csms.cli", "a bench CSMS to connect stations to"),
     "conformance": ("tools.conformance.cli", "the test cases of OCPP 2.0.1 part 6 that apply to the product"),
     "image": ("tools.image.cli", "firmware images for the board"),
 }
-"""Verb -> module, what it is for."""
+"""Verb -> module, purpose."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one verb; the exit code is the verb's, 2 if there is no such verb."""
+    """Runs one verb; returns its exit status, or 2 if there is no such verb."""
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_usage())
@@ -47,12 +47,12 @@ def _usage() -> str:
 def _is_installed(verb: str) -> bool:
     try:
         return find_spec(VERBS[verb][0]) is not None
-    except ModuleNotFoundError:  # not even the package that would hold it
+    except ModuleNotFoundError:  # its package is missing, too
         return False
 
 
 def _version() -> str:
-    from importlib.metadata import version  # takes as long to import as all the rest
+    from importlib.metadata import version  # takes as long to import as everything else
 
     return f"baywatt {version('baywatt')}"
 

@@ -3,10 +3,10 @@
 # Makes .venv in this checkout: locked build tools, locked libraries, the project itself (editable). Every make verb
 # runs it.
 #
-# - It ends at once when the stamp of an earlier run fits. The stamp stands for everything the result depends on: the
-#   checkout's place (the programs in .venv/bin hold their own path), the locks, pyproject.toml, this script.
-# - The stamp is written last. A .venv without one was interrupted, one with a stamp of another place was moved: both
-#   are made anew. One that is only outdated is brought up to date.
+# - It ends at once if the stamp of an earlier run matches. The stamp's name depends on everything that the result
+#   depends on: the checkout's path (which the programs in .venv/bin contain), the locks, pyproject.toml, this script.
+# - The stamp is written last. A .venv without a stamp was interrupted, one with a stamp of another path was moved: both
+#   are made anew. One that is only outdated is updated.
 # - PYTHON=/path/to/python3 chooses the interpreter.
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."
@@ -21,7 +21,7 @@ fail() {
     exit 1
 }
 
-# Runs a command; shows what it printed only if it fails.
+# Runs a command; shows its output only if it fails.
 quietly() {
     "$@" >"$log" 2>&1 || {
         tail -n 25 "$log" >&2
@@ -30,12 +30,12 @@ quietly() {
 }
 
 is_ready() {
-    # The import fails when the interpreter behind .venv was removed or became another version.
+    # The import fails if the interpreter behind .venv was removed or replaced by another version.
     [ -e "$stamp" ] && .venv/bin/python -c 'import msgspec' 2>/dev/null
 }
 
 can_make_venv() {
-    # Debian keeps ensurepip, which venv needs, in a package of its own.
+    # Debian has ensurepip, which venv needs, in a separate package.
     "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
@@ -50,7 +50,7 @@ find_python() {
 }
 
 install_python() {
-    [ -z "${PYTHON:-}" ] || fail "$PYTHON is not a Python 3.11 or newer with the modules venv and ensurepip"
+    [ -z "${PYTHON:-}" ] || fail "$PYTHON is not Python 3.11 or newer with the modules venv and ensurepip"
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
         fail "needs Python 3.11 or newer that can make virtual environments. On Debian or Ubuntu:" \
             "apt-get install python3 python3-venv (as root)"
@@ -65,7 +65,7 @@ install_python() {
 make_venv() {
     had_stamp=$(find .venv -maxdepth 1 -name "$stamp_here-*" 2>/dev/null || true)
     if [ -n "$had_stamp" ] && .venv/bin/python -m pip --version >/dev/null 2>&1; then
-        echo "[1/3] .venv is there, to be brought up to date"
+        echo "[1/3] .venv exists and is updated"
         rm -f .venv/.stamp-*
         return
     fi
@@ -83,7 +83,7 @@ if is_ready; then
     exit 0
 fi
 
-# Two verbs started at once on a fresh checkout take turns (where flock exists); the second finds the work done.
+# Of two verbs started at once on a fresh checkout the second waits (where flock exists), and finds the work done.
 if command -v flock >/dev/null; then
     exec 9<tools/setup.sh
     flock -n 9 || { echo "setup: waiting for another set-up of this checkout" && flock 9; } || true
@@ -98,7 +98,7 @@ trap 'exit 130' INT TERM HUP
 
 make_venv
 pip_install --require-hashes -r $locks/build.txt
-echo "[2/3] libraries of $locks/bench.txt (the first time some 80 MB are fetched)"
+echo "[2/3] libraries of $locks/bench.txt (the first time some 80 MB are downloaded)"
 pip_install --require-hashes --no-build-isolation -r $locks/bench.txt
 echo "[3/3] baywatt itself, editable"
 pip_install --no-build-isolation -e .

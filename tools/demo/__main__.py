@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make run`: a bench CSMS and a simulated station on this machine, one session played, then yours to play with.
+"""`make run`: a bench CSMS and a simulated station on this machine; plays one session, then leaves both to the user.
 
-With security profile 3 the station begins with 2, as one does that comes from the factory without a certificate of
-its operator; the bench then signs it one and moves it up.
+With security profile 3 the station begins with profile 2, like a station from the factory that has no certificate of
+its operator yet; the bench then signs one for it and raises its profile.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--profile", default="1", help="OCPP security profile: 1, 2 or 3")
     arguments = parser.parse_args(argv)
     if arguments.profile not in ("1", "2", "3"):
-        print(f"make run: PROFILE is the security profile, 1, 2 or 3, not {arguments.profile}", file=sys.stderr)
+        print(f"make run: PROFILE is the security profile: 1, 2 or 3, not {arguments.profile}", file=sys.stderr)
         return 2
     try:
         asyncio.run(_run(int(arguments.profile), once=arguments.once))
@@ -66,7 +66,7 @@ async def _run(profile: int, *, once: bool) -> None:
 
 
 def _is_ours(lock: int) -> bool:
-    """The usual folder belongs to one demonstration at a time; others live in folders of their own."""
+    """Whether the usual folder is free: it is for one demonstration at a time, others get temporary folders."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -85,7 +85,7 @@ async def _bench(home: Path, profile: int, *, once: bool) -> None:
         print("[2/3] starting the station: HAL, OCPP service, simulated cabinet and cars", flush=True)
         shutil.rmtree(home / "rig", ignore_errors=True)
         async with start_rig(home, _factory_settings(csms.ready, least)) as (rig_process, rig):
-            summary = await _play_or_die(rig, csms, rig_process, profile)
+            summary = await _play_while_running(rig, csms, rig_process, profile)
             print(f"\n{summary}", flush=True)
             if not once:
                 await _stay(csms.ready["url"], "" if home is _HOME else f" --control {home / 'rig' / 'control.sock'}")
@@ -100,16 +100,16 @@ def _factory_settings(ready: dict[str, Any], security_profile: int) -> str:
 
 
 async def _secured(rig: RigClient, csms: Client, profile: int) -> None:
-    """The station is there with the security profile that was asked for; says what the CSMS sees of it."""
+    """Wait for the station and raise its security profile; print what the CSMS sees of the connection."""
     await accepted(rig)
     if profile == 3:
-        print("      security profile 2; the bench signs a certificate and moves the station up to 3:", flush=True)
+        print("      security profile 2; the bench signs a certificate and raises the station to 3:", flush=True)
         await asyncio.to_thread(raise_security, csms, _IDENTITY, 3, report=lambda step: print("       ", step))
         await accepted(rig)
     seen = await asyncio.to_thread(csms.get, f"/api/stations/{_IDENTITY}")
     print(f"      {_security(seen)}", flush=True)
     if seen["security_profile"] != profile:
-        raise DemoFailed(f"the station came with security profile {seen['security_profile']}")
+        raise DemoFailed(f"the station has connected with security profile {seen['security_profile']}")
 
 
 def _security(seen: dict[str, Any]) -> str:
@@ -123,8 +123,8 @@ def _security(seen: dict[str, Any]) -> str:
     return f"security profile {seen['security_profile']}: {tls['version']}, {tls['cipher']}, {by}"
 
 
-async def _play_or_die(rig: RigClient, csms: Child, rig_process: Child, profile: int) -> Summary:
-    """The session, unless one of the processes ends before it does."""
+async def _play_while_running(rig: RigClient, csms: Child, rig_process: Child, profile: int) -> Summary:
+    """Play the session; raises `DemoFailed` if one of the processes ends before."""
     session = asyncio.create_task(_play(rig, Client(csms.ready["url"]), profile))
     ends = {asyncio.create_task(child.process.wait()): child for child in (csms, rig_process)}
     done, _pending = await asyncio.wait({session, *ends}, return_when=asyncio.FIRST_COMPLETED)
@@ -143,7 +143,7 @@ async def _play(rig: RigClient, csms: Client, profile: int) -> Summary:
 
 
 class _Line:
-    """One line that is written over and over on a terminal, and only when the phase changes elsewhere."""
+    """A status line: on a terminal it is overwritten, elsewhere it is printed when the phase changes."""
 
     def __init__(self) -> None:
         self._live = sys.stdout.isatty()
@@ -166,12 +166,12 @@ async def _stay(url: str, control: str) -> None:
     url_option = "" if url == f"http://127.0.0.1:{_PORT}/" else f" --url {url}"
     print(
         f"""
-The station stays up. In another terminal, in this folder:
-    {baywatt} rig plug 1{control}            a car comes to EVSE 1 (unplug 1 takes it away)
+The station keeps running. In another terminal, in this folder:
+    {baywatt} rig plug 1{control}            plug a car in at EVSE 1 (unplug 1: take it away)
     {baywatt} rig card {CARD} --evse 1{control}
-    {baywatt} rig state{control}             everything there is to know; `rig --help` for the rest
+    {baywatt} rig state{control}             the whole state; `rig --help` lists the other verbs
     {baywatt} csms call CP001 GetVariables ...{url_option}     any request of OCPP 2.0.1
-    {baywatt} csms firmware CP001{url_option}      this checkout as the next version: built, signed, sent, installed
+    {baywatt} csms firmware CP001{url_option}      build, sign, send and install this checkout as the next version
 and in the browser {url}
 Ctrl-C ends it.""",
         flush=True,

@@ -24,12 +24,12 @@ _STOP_S = 10.0
 
 
 class DemoFailed(BaywattError):
-    """Something that the demonstration relies on did not happen; the text is for the user."""
+    """A step of the demonstration failed; the text is for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process that said it is ready, and what it said."""
+    """A process that is ready, and the line in which it reported that."""
 
     name: str
     process: asyncio.subprocess.Process
@@ -40,7 +40,7 @@ class Child:
 async def start(name: str, *arguments: str, log: Path) -> AsyncIterator[Child]:
     """`baywatt ARGUMENTS` until the block ends; its standard error goes to `log`.
 
-    Raises `DemoFailed` with the end of the log when it does not become ready.
+    Raises `DemoFailed` with the last line of the log if it does not become ready.
     """
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
@@ -72,7 +72,7 @@ async def _ready(name: str, process: asyncio.subprocess.Process, log: Path) -> d
         line = b""
     if not line:
         lines = log.read_text(errors="replace").strip().splitlines()
-        raise DemoFailed(f"{name} did not start: {lines[-1] if lines else 'it said nothing'}")
+        raise DemoFailed(f"{name} did not start: {lines[-1] if lines else 'there is no output'}")
     ready: dict[str, Any] = json.loads(line)
     return ready
 

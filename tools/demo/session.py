@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One charging session as a driver lives it, and what the three parties say of it afterwards.
+"""One charging session as an EV driver plays it, and a comparison of its energy afterwards.
 
-The energy is told three times: by the meter's register, by the station's TransactionEvents as the CSMS sums them,
-and by the summary. They must agree, or the demonstration has failed.
+The energy in the meter's register must be that which the CSMS computes from the station's TransactionEvents, or the
+demonstration has failed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def _watch(rig: RigClient, show: Callable[[dict[str, Any]], None]) -> None
 
 
 async def accepted(rig: RigClient) -> None:
-    """Until the station is on the line and accepted."""
+    """Wait until the station is connected and accepted."""
     await _until(rig, _is_accepted, "the CSMS did not accept the station")
 
 
@@ -63,7 +63,7 @@ def _is_accepted(state: dict[str, Any]) -> bool:
 
 
 async def _play(rig: RigClient, csms: Client) -> Summary:
-    await _until(rig, lambda state: _evse(state)["status"] == "Available", "the outlet is not available")
+    await _until(rig, lambda state: _evse(state)["status"] == "Available", "the EVSE is not available")
     before = (await rig.evse(_EVSE))["energy_wh"]
     await rig.op("select_evse", evse=_EVSE)
     await rig.op("present_card", uid=CARD)
@@ -74,9 +74,9 @@ async def _play(rig: RigClient, csms: Client) -> Summary:
     await _until(rig, lambda state: _evse(state)["energy_wh"] - before >= _ENERGY_WH, "the car charged too slowly")
     await rig.op("present_card", uid=CARD, evse=_EVSE)
     await _until(rig, lambda state: not _transaction(state), "the second card did not stop the transaction")
-    await _until(rig, lambda state: not _evse(state)["locked"], "the car did not let go of the plug")
+    await _until(rig, lambda state: not _evse(state)["locked"], "the car did not release the plug")
     await rig.op("plug_out", evse=_EVSE)
-    await _until(rig, lambda state: _evse(state)["status"] == "Available", "the outlet did not become free")
+    await _until(rig, lambda state: _evse(state)["status"] == "Available", "the EVSE did not become available")
     state = await _until(rig, lambda state: state["ocpp"]["queued_messages"] == 0, "messages are left in the queue")
     return await _compare(csms, transaction, _evse(state)["energy_wh"] - before, state["ocpp"]["queued_messages"])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Firmware images out of a checkout: which files go in, and how they are signed."""
+"""Builds firmware images from a checkout, and signs them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _VERSION = re.compile(r'^VERSION = "([^"]*)"$', re.MULTILINE)
 
 
 def next_version(version: str = VERSION) -> str:
-    """A version after this one, by default the one that runs."""
+    """A version after this one, by default after the running one."""
     return re.sub(r"\d+$", lambda digits: str(int(digits.group()) + 1), version.partition("-")[0])
 
 
@@ -42,11 +42,11 @@ def build(checkout: Path, out: Path, *, product_name: str, version: str | None, 
     """
     contents = {path: (checkout / path).read_bytes() for path in _files(checkout)}
     if _VERSION_FILE not in contents:
-        raise ImageError(f"{checkout} is no checkout: no {_VERSION_FILE}")
+        raise ImageError(f"{checkout} is not a checkout: it has no {_VERSION_FILE}")
     text = contents[_VERSION_FILE].decode()
     found = _VERSION.search(text)
     if found is None:
-        raise ImageError(f"{checkout / _VERSION_FILE} names no VERSION")
+        raise ImageError(f"{checkout / _VERSION_FILE} defines no VERSION")
     if version is not None:
         contents[_VERSION_FILE] = _VERSION.sub(f'VERSION = "{version}"', text).encode()
     manifest = Manifest(
@@ -62,7 +62,7 @@ def build(checkout: Path, out: Path, *, product_name: str, version: str | None, 
 
 
 def _files(checkout: Path) -> list[str]:
-    """The version tree's files, in order, so that one checkout gives one image. A link is refused."""
+    """The files of the version tree, sorted, so that a checkout always gives the same image. Links are refused."""
     found: list[str] = []
     for top in TOP_LEVEL:
         for folder, folders, files in os.walk(checkout / top):
@@ -76,12 +76,12 @@ def _files(checkout: Path) -> list[str]:
 
 
 def sign(image: Path, out: Path, *, certificate: Path, key: Path) -> None:
-    """Write `image` with an embedded signature to `out`; one that is there is replaced. Raises `ImageError`."""
+    """Write `image` with an embedded signature to `out`, in place of any earlier one. Raises `ImageError`."""
     pem = certificate.read_bytes()
     signer = signing.load_certificate(pem)
     private = _private_key(key)
     if private.public_key() != signer.public_key():
-        raise ImageError("key and certificate do not belong together")
+        raise ImageError("the key does not belong to the certificate")
     content = image.read_bytes()
     _manifest, embedded, _digest = read(image)
     if embedded is not None:
@@ -94,13 +94,13 @@ def _private_key(path: Path) -> PrivateKeyTypes:
     try:
         return load_pem_private_key(path.read_bytes(), password=None)
     except TypeError as error:
-        raise ImageError(f"{path}: a key with a password can't be used; decrypt it where you sign") from error
+        raise ImageError(f"{path}: a key with a password can't be used; decrypt it first") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ImageError(f"{path}: not a private key in PEM format") from error
 
 
 def request_fields(image: Path, *, certificate: Path, key: Path) -> dict[str, str]:
-    """`signature` and `signingCertificate` of an UpdateFirmwareRequest for this file, whole as it is (L01.FR.04)."""
+    """`signature` and `signingCertificate` of an UpdateFirmwareRequest for the whole file (L01.FR.04)."""
     private = _private_key(key)
     digest = hashlib.sha256(image.read_bytes()).digest()
     signature = base64.b64encode(signing.sign_digest(private, digest)).decode()
@@ -108,7 +108,7 @@ def request_fields(image: Path, *, certificate: Path, key: Path) -> dict[str, st
 
 
 def read(image: Path) -> tuple[Manifest, Embedded | None, bytes]:
-    """The manifest, the embedded signature and the digest of an image that is whole; raises `ImageError`."""
+    """The manifest, the embedded signature and the digest of a complete image. Raises `ImageError`."""
     with open_image(image) as stream:
         reader = ImageReader(stream)
         reader.check_files()

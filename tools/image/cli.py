@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`baywatt image`: build a firmware image from a checkout, sign it, and look whether a station would take it."""
+"""`baywatt image`: build a firmware image from a checkout, sign it, and check whether a station would accept it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0, 1 when the image (or what it is made of) is no good, 2 for a bad argument."""
+    """Returns the exit status: 0, 1 if the image or an input of it is invalid, 2 for a bad argument."""
     args = _parser().parse_args(argv)
     try:
         args.run(args)
@@ -37,11 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="baywatt image", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    make = verbs.add_parser("build", help="an unsigned image of a checkout's version tree")
+    make = verbs.add_parser("build", help="build an unsigned image of a checkout's version tree")
     make.add_argument("--checkout", type=Path, default=Path(), metavar="DIR", help="default: the working directory")
-    make.add_argument("--product", default="c7am-400-cc", help="whose firmware family the image is for")
-    make.add_argument("--version", help="call the image this version, instead of the checkout's own")
-    make.add_argument("--min-version", default="0.0.0", help="the oldest version that it may replace")
+    make.add_argument("--product", default="c7am-400-cc", help="the product whose firmware family the image is for")
+    make.add_argument("--version", help="the version of the image (default: the checkout's)")
+    make.add_argument("--min-version", default="0.0.0", help="the oldest version that it may replace (default: 0.0.0)")
     make.add_argument("out", type=Path, metavar="IMAGE")
     make.set_defaults(run=_build)
     sign = verbs.add_parser("sign", help="embed a signature, and print what an UpdateFirmwareRequest needs")
@@ -50,10 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     sign.add_argument("--out", type=Path, metavar="IMAGE", help="default: the image itself")
     sign.add_argument("image", type=Path, metavar="IMAGE")
     sign.set_defaults(run=_sign)
-    verify = verbs.add_parser("verify", help="would a station take it?")
+    verify = verbs.add_parser("verify", help="check whether a station would accept an image")
     verify.add_argument("--root", type=Path, required=True, action="append", metavar="PEM", help="manufacturer root")
     verify.add_argument("--product", default="c7am-400-cc")
-    verify.add_argument("--running", default=VERSION, help="the station's version, default: this checkout's")
+    verify.add_argument("--running", default=VERSION, help="the station's version (default: this checkout's)")
     verify.add_argument("image", type=Path, metavar="IMAGE")
     verify.set_defaults(run=_verify)
     return parser

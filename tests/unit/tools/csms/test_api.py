@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The requests that the page and the command line offer to begin from."""
+"""The templates of requests that the page offers."""
 
 from __future__ import annotations
 

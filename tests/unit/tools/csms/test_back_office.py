@@ -72,7 +72,7 @@ def test_a_restart_forgets_nothing_of_a_transaction(tmp_path: Path) -> None:
     assert [point.energy_wh for point in series] == [100.0, 150.0, 175.0]
 
 
-def test_an_event_that_is_not_kept_is_not_counted(tmp_path: Path) -> None:
+def test_an_event_that_is_not_stored_is_not_counted(tmp_path: Path) -> None:
     office = _office(tmp_path)
     _joined(office)
     office.on_transaction_event("CP001", _event(0, "Started"))
@@ -106,12 +106,12 @@ def test_the_newer_connection_is_the_stations(tmp_path: Path) -> None:
         ("", "NoAuthorization", False, "Accepted"),
     ],
 )
-def test_who_may_charge(tmp_path: Path, id_token: str, kind: str, accept_unknown: bool, status: str) -> None:
+def test_status_of_tokens(tmp_path: Path, id_token: str, kind: str, accept_unknown: bool, status: str) -> None:
     office = _office(tmp_path, accept_unknown=accept_unknown)
     assert office.authorize({"idToken": id_token, "type": kind}).status == status
 
 
-def test_groups_are_kept(tmp_path: Path) -> None:
+def test_groups_are_stored(tmp_path: Path) -> None:
     office = _office(tmp_path)
     office.put_token(Token("aa", "ISO14443", "Accepted", "FLEET"))
     assert office.authorize({"idToken": "AA", "type": "ISO14443"}).group_id_token == "FLEET"
@@ -128,7 +128,7 @@ def test_status_comes_by_notify_event_too(tmp_path: Path) -> None:
     assert [(at.evse, at.connector, at.status) for at in record.connectors] == [(2, 1, "Occupied")]
 
 
-def test_names_do_not_pile_up(tmp_path: Path) -> None:
+def test_stations_and_transactions_are_bounded(tmp_path: Path) -> None:
     office = _office(tmp_path, Limits(stations=3, transactions=2))
     for number in range(10):
         station = f"CP{number}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench's authority: what it keeps, what it signs, and what it does not sign."""
+"""The bench's authority: its files, what it signs, and what it refuses to sign."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_of_two_first_starts_one_makes_the_roots(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "no PEM", "\xff"])
-def test_a_damaged_root_is_told_and_not_replaced(pki: BenchPki, tmp_path: Path, content: str) -> None:
+def test_a_damaged_root_is_reported_and_not_replaced(pki: BenchPki, tmp_path: Path, content: str) -> None:
     keeper = tmp_path / "pki" / "csms-root.key"
     keeper.write_text(content)
     with pytest.raises(StorageError, match=r"csms-root\.key"):
@@ -85,7 +85,7 @@ def test_a_damaged_root_is_told_and_not_replaced(pki: BenchPki, tmp_path: Path, 
     assert keeper.read_text() == content
 
 
-def test_a_key_that_is_not_the_certificates_is_told(pki: BenchPki, tmp_path: Path) -> None:
+def test_a_key_of_another_certificate_is_reported(pki: BenchPki, tmp_path: Path) -> None:
     keeper, other = tmp_path / "pki" / "csms-root.key", tmp_path / "pki" / "manufacturer-root.pem"
     keeper.write_text(keeper.read_text().partition("-----BEGIN CERT")[0] + other.read_text())
     with pytest.raises(StorageError, match="do not belong together"):
@@ -116,9 +116,9 @@ def test_suites_and_versions(pki: BenchPki) -> None:
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
-def test_a_station_gets_a_station_certificate_whatever_it_asks_for(pki: BenchPki) -> None:
-    wish = _builder().add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    csr = wish.sign(CURVE_KEY, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+def test_a_station_gets_a_station_certificate_whatever_it_requests(pki: BenchPki) -> None:
+    request = _builder().add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    csr = request.sign(CURVE_KEY, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
     certificate = x509.load_pem_x509_certificate(pki.sign(csr, SERIAL).encode())
     certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(pki.root_pem.encode()))
     assert [(value.oid, value.value) for value in certificate.subject] == list(GOOD)
@@ -135,13 +135,13 @@ def test_a_station_gets_a_station_certificate_whatever_it_asks_for(pki: BenchPki
         _pem(_der()),
         _pem(_der(key=_rsa(2048))),
         _pem(_der()).replace("\n", "\r\n"),
-        "Subject: somebody\n" + _pem(_der()),
+        "Subject: a text before it\n" + _pem(_der()),
         _pem(_der(_type=_ASN1Type.BMPString)),
         _pem(_der(((COMMON_NAME, SERIAL), (ORGANIZATION, "Ä & Ö"), (NameOID.COUNTRY_NAME, "DE")))),
     ],
     ids=["P-256", "RSA", "CRLF", "text before it", "BMPString", "other order"],
 )
-def test_sound_requests(csr: str) -> None:
+def test_valid_requests(csr: str) -> None:
     check_csr(csr, SERIAL)
 
 

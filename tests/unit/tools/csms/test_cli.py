@@ -11,7 +11,7 @@ from tools.csms.settings import read_passwords
 
 
 @pytest.mark.parametrize(
-    ("argv", "code", "told"),
+    ("argv", "code", "message"),
     [
         ([], 2, "COMMAND"),
         (["up", "--boot", "Maybe"], 2, "invalid choice"),
@@ -29,15 +29,15 @@ from tools.csms.settings import read_passwords
         (["secure", "CP001", "--profile", "1"], 2, "invalid choice"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_place(
-    argv: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_wrong_arguments_are_reported_on_standard_error(
+    argv: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     if argv[:1] == ["up"]:
         argv = [*argv, "--state", str(tmp_path)]
     assert main(argv) == code
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert told in captured.err
+    assert message in captured.err
 
 
 def test_passwords(tmp_path: Path) -> None:

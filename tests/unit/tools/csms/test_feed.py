@@ -13,7 +13,7 @@ async def test_readers_get_what_is_published_while_they_listen() -> None:
     assert len(feed) == 0
 
 
-async def test_a_slow_reader_is_told_to_start_again() -> None:
+async def test_a_slow_reader_has_to_load_everything_again() -> None:
     feed = Feed()
     with feed.subscribe() as reader:
         for number in range(2001):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench's file servers, used by the station's own transfers and by people who try things."""
+"""The bench's file servers, used by the station's own transfers and by hostile clients."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def side(tmp_path: Path, pki: BenchPki) -> AsyncIterator[FileSide]:
 
 
 @pytest.mark.parametrize("scheme", ["https", "ftp"])
-async def test_a_station_fetches_an_image_and_brings_its_log(
+async def test_a_station_downloads_an_image_and_uploads_its_log(
     side: FileSide, pki: BenchPki, tmp_path: Path, scheme: str
 ) -> None:
     base: str = getattr(side, scheme)
@@ -91,7 +91,7 @@ async def test_nothing_else_can_be_written(side: FileSide, pki: BenchPki, name: 
     assert list(side.logs.iterdir()) == []
 
 
-async def test_ftp_is_no_way_out_either(side: FileSide) -> None:
+async def test_ftp_does_not_leave_the_folder_either(side: FileSide) -> None:
     import asyncio
     from urllib.parse import urlsplit
 
@@ -122,21 +122,21 @@ async def bench(tmp_path: Path) -> AsyncIterator[Running]:
         yield found
 
 
-async def test_the_page_lists_them(bench: Running, tmp_path: Path) -> None:
+async def test_the_api_lists_the_files(bench: Running, tmp_path: Path) -> None:
     (tmp_path / "files" / "logs" / "CP001.log").write_text("lines")
     async with aiohttp.ClientSession() as http:
         async with http.get(f"{bench.url}api/files") as response:
-            told = await response.json()
+            listed = await response.json()
         async with http.get(f"{bench.url}files/logs/CP001.log") as response:
             assert await response.text() == "lines"
             assert "attachment" in response.headers["Content-Disposition"]
-    assert [entry["path"] for entry in told["files"]] == ["logs/CP001.log"]
-    assert told["https"].startswith("https://127.0.0.1:")
-    assert told["folder"] == str(tmp_path / "files")
+    assert [entry["path"] for entry in listed["files"]] == ["logs/CP001.log"]
+    assert listed["https"].startswith("https://127.0.0.1:")
+    assert listed["folder"] == str(tmp_path / "files")
 
 
 @pytest.mark.parametrize("over", ["https", "ftp"])
-async def test_what_an_update_needs_is_filled_in(bench: Running, tmp_path: Path, over: str) -> None:
+async def test_the_fields_of_an_update_are_filled_in(bench: Running, tmp_path: Path, over: str) -> None:
     (tmp_path / "files" / "firmware-1.2.0.img").write_bytes(IMAGE)
     query = {"file": "firmware-1.2.0.img", "over": over}
     async with aiohttp.ClientSession() as http, http.get(f"{bench.url}api/firmware", params=query) as response:
@@ -157,7 +157,7 @@ async def test_no_update_without_a_file(bench: Running, query: str, status: int)
         assert response.status == status
 
 
-async def test_without_the_option_there_are_none(tmp_path: Path) -> None:
+async def test_without_the_option_there_are_no_files(tmp_path: Path) -> None:
     async with running(Settings(tmp_path / "csms.sqlite3", port=0)) as found, aiohttp.ClientSession() as http:
         async with http.get(f"{found.url}api/files") as response:
             assert (await response.json())["https"] is None

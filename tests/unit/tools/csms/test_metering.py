@@ -38,11 +38,11 @@ def test_units_and_multipliers(unit: dict[str, Any], watts: float) -> None:
         {"value": 10**400},
     ],
 )
-def test_what_is_not_the_sessions_is_left_out(sample: dict[str, Any]) -> None:
+def test_values_that_are_not_the_sessions_are_left_out(sample: dict[str, Any]) -> None:
     assert _one(**sample) == []
 
 
-def test_power_follows_from_voltage_and_current_until_it_is_told() -> None:
+def test_power_follows_from_voltage_and_current_until_it_is_reported() -> None:
     points: dict[str, Point] = {}
     merge(points, Reading(T, "voltage_v", 400.0, ""))
     assert merge(points, Reading(T, "current_a", 100.0, "")).power_w == 40_000.0

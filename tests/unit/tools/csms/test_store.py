@@ -26,7 +26,7 @@ def test_messages_come_back_in_order_and_by_number(tmp_path: Path) -> None:
     assert store.message(999) is None
 
 
-def test_the_oldest_go_first(tmp_path: Path) -> None:
+def test_the_oldest_are_deleted_first(tmp_path: Path) -> None:
     store = Store(tmp_path / "db", Limits(messages=5, transactions=2, events=3, stations=2))
     for number in range(9):
         store.add_message(_row(str(number)))
@@ -64,7 +64,7 @@ def test_the_file_is_its_owners_only(tmp_path: Path) -> None:
     assert (tmp_path / "db").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
+def test_a_damaged_file_is_renamed(tmp_path: Path) -> None:
     (tmp_path / "db").write_bytes(b"no database" * 1000)
     assert Store(tmp_path / "db").messages() == []
     assert (tmp_path / "db.damaged").read_bytes().startswith(b"no database")

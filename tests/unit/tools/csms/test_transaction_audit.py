@@ -37,7 +37,7 @@ def _session() -> list[dict[str, Any]]:
     ]
 
 
-def _told(events: list[dict[str, Any]]) -> TransactionAudit:
+def _audited(events: list[dict[str, Any]]) -> TransactionAudit:
     audit = TransactionAudit("CP001", "t1")
     for event in events:
         audit.add(event)
@@ -45,7 +45,7 @@ def _told(events: list[dict[str, Any]]) -> TransactionAudit:
 
 
 def test_a_whole_session() -> None:
-    summary = _told(_session()).summary()
+    summary = _audited(_session()).summary()
     assert (summary.events, summary.seq_ok, summary.problems, summary.active) == (7, True, [], False)
     assert (summary.meter_start_wh, summary.meter_stop_wh, summary.energy_wh) == (1000.0, 1065.5, 65.5)
     assert (summary.id_token, summary.evse, summary.connector) == ("04A1", 1, 1)
@@ -55,11 +55,11 @@ def test_a_whole_session() -> None:
 
 def test_numbers_may_begin_anywhere() -> None:
     events = [event | {"seqNo": event["seqNo"] + 41} for event in _session()]
-    assert _told(events).summary().seq_ok
+    assert _audited(events).summary().seq_ok
 
 
-def test_a_repetition_counts_nothing_twice_and_is_not_wrong() -> None:
-    audit = _told(_session())
+def test_a_repetition_is_not_counted_and_is_no_error() -> None:
+    audit = _audited(_session())
     before = audit.summary()
     assert audit.add(_session()[3]) is Verdict.REPEATED
     assert audit.add(_session()[6] | {"offline": True}) is Verdict.REPEATED
@@ -68,8 +68,8 @@ def test_a_repetition_counts_nothing_twice_and_is_not_wrong() -> None:
     assert after.energy_wh == before.energy_wh
 
 
-def test_a_conflict_is_wrong_and_the_first_content_stands() -> None:
-    audit = _told(_session())
+def test_a_conflict_is_wrong_and_the_first_content_counts() -> None:
+    audit = _audited(_session())
     assert audit.add(_event(6, "Ended", 9999.0)) is Verdict.CONFLICT
     summary = audit.summary()
     assert (summary.seq_ok, summary.conflicts, summary.meter_stop_wh) == (False, 1, 1065.5)
@@ -83,32 +83,32 @@ def test_a_conflict_is_wrong_and_the_first_content_stands() -> None:
         ([0], 0, "no Started event"),
     ],
 )
-def test_what_is_lost_is_flagged(lost: list[int], missing: int, problem: str) -> None:
-    summary = _told([event for event in _session() if event["seqNo"] not in lost]).summary()
+def test_lost_events_are_flagged(lost: list[int], missing: int, problem: str) -> None:
+    summary = _audited([event for event in _session() if event["seqNo"] not in lost]).summary()
     assert (summary.seq_ok, summary.missing, summary.problems) == (False, missing, [problem])
 
 
 def test_a_huge_gap_costs_nothing() -> None:
-    summary = _told([_event(0, "Started"), _event(0) | {"seqNo": 2**40}]).summary()
+    summary = _audited([_event(0, "Started"), _event(0) | {"seqNo": 2**40}]).summary()
     assert (summary.missing, summary.problems) == (2**40 - 1, [f"missing seqNo 1 to {2**40 - 1}"])
 
 
 def test_an_event_after_the_end_is_flagged() -> None:
-    assert _told([*_session(), _event(7)]).summary().problems == ["an event after Ended"]
+    assert _audited([*_session(), _event(7)]).summary().problems == ["an event after Ended"]
 
 
 @given(st.integers())
 def test_disorder_changes_no_energy(seed: int) -> None:
     events = _session()
     random.Random(seed).shuffle(events)
-    summary = _told(events).summary()
+    summary = _audited(events).summary()
     assert (summary.energy_wh, summary.missing, summary.active, summary.id_token) == (65.5, 0, False, "04A1")
     assert summary.charging_state == "Idle"
     assert summary.seq_ok == (events == _session())
 
 
 def test_a_local_stop_needs_no_reason() -> None:
-    assert _told([_event(0, "Started"), _event(1, "Ended")]).summary().stopped_reason == "Local"
+    assert _audited([_event(0, "Started"), _event(1, "Ended")]).summary().stopped_reason == "Local"
 
 
 def test_the_series_is_thinned_but_ends_where_the_session_ends() -> None:

@@ -24,7 +24,7 @@ NEXT = "9.0.0"
 
 
 class Workbench:
-    """Keys, certificates and an image on the manufacturer's disk."""
+    """The manufacturer's keys, certificates and image."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -104,13 +104,13 @@ def test_signing_again_replaces_the_signature(bench: Workbench) -> None:
 
 
 @pytest.mark.parametrize("version", ["", "1.0", "1.0.0 beta", '"; import os'])
-def test_what_is_no_version(bench: Workbench, capsys: pytest.CaptureFixture[str], version: str) -> None:
+def test_an_invalid_version_is_refused(bench: Workbench, capsys: pytest.CaptureFixture[str], version: str) -> None:
     assert bench.build("--version", version) == 1
     assert capsys.readouterr().err == f"baywatt image build: not a version: {version!r}\n"
     assert not bench.image.exists()
 
 
-def test_folder_that_is_no_image(bench: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folder_that_is_not_an_image(bench: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
     bench.image.mkdir()
     assert bench.verify() == 1
     assert capsys.readouterr().err == f"baywatt image verify: {bench.image}: Is a directory\n"
@@ -127,7 +127,7 @@ def test_folder_that_is_no_image(bench: Workbench, capsys: pytest.CaptureFixture
         ("min_version", "9.0.0 replaces only 1.0.0 and newer"),
     ],
 )
-def test_what_a_station_would_not_take_is_not_verified(
+def test_verify_refuses_what_a_station_would_refuse(
     bench: Workbench, trouble: str, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments: list[str] = []
@@ -147,9 +147,9 @@ def test_what_a_station_would_not_take_is_not_verified(
     if trouble == "min_version":
         arguments = ["--running", "0.9.0"]
     assert bench.verify(*arguments) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("baywatt image verify: ")
-    assert why in told
+    error = capsys.readouterr().err
+    assert error.startswith("baywatt image verify: ")
+    assert why in error
 
 
 def test_key_of_another_certificate_does_not_sign(bench: Workbench) -> None:
@@ -166,13 +166,13 @@ def test_key_that_can_not_be_read(bench: Workbench, capsys: pytest.CaptureFixtur
     )
     bench.key = bench.keep("locked.key", locked.decode() if kind == "encrypted" else "junk")
     assert bench.sign() == 1
-    told = capsys.readouterr().err
-    assert told.startswith("baywatt image sign: ")
-    assert why in told
-    assert told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("baywatt image sign: ")
+    assert why in error
+    assert error.count("\n") == 1
 
 
-def test_folder_that_is_no_checkout(bench: Workbench, tmp_path: Path) -> None:
+def test_folder_that_is_not_a_checkout(bench: Workbench, tmp_path: Path) -> None:
     assert bench.run("build", "--checkout", str(tmp_path)) == 1
 
 
@@ -187,7 +187,7 @@ def test_links_are_not_packed(bench: Workbench, tmp_path: Path) -> None:
     assert bench.run("build", "--checkout", str(checkout)) == 1
 
 
-def test_checkout_without_a_room(bench: Workbench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_checkout_without_a_package(bench: Workbench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "firmware").mkdir()
     (tmp_path / "firmware" / "__init__.py").touch()
     (tmp_path / "firmware" / "version.py").write_text('VERSION = "1.0.0"\n')
