@@ -78,7 +78,7 @@ class BenchCsms:
         return answered - sent
 
     async def count(self, total: int, within: float = 120.0) -> None:
-        """Wait until `total` requests have come."""
+        """Wait until `total` requests have been received."""
         async with asyncio.timeout(within):
             while len(self.seen) < total:
                 self._arrived.clear()

@@ -48,7 +48,7 @@ class Admission:
         return registration in (None, "Accepted") or (registration == "Pending" and action in self._requested)
 
     def wrong_certificate(self, call: Call) -> str | None:
-        """What is wrong if a valid BootNotification names another station than the certificate (B01.FR.11, .12)."""
+        """The problem if a valid BootNotification names another station than the certificate (B01.FR.11, B01.FR.12)."""
         if call.action != "BootNotification" or self._certified_as is None:
             return None
         serial_number = call.payload["chargingStation"].get("serialNumber")

@@ -3,8 +3,8 @@
 
 An `RpcLink` is the connection of the `ocpp` package's `ChargePoint`: `recv` hands it the requests that its handlers
 are to answer, `send` takes the answers. Everything else stays on this side, because the library drops broken frames
-without an answer, hides CALLERRORs, and can't send what the schema forbids, which is what a bench is for. Requests
-are handled in the order in which they arrive.
+without an answer, hides CALLERRORs, and can't send what the schema forbids, and a bench has to. Requests are handled
+in the order in which they arrive.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operations on people, cars, faults, network and processes: one function for each.
+"""The operations of the control socket, except those on the power supply (`rig.py`): one function for each.
 
-Each changes the simulation at once and returns. It raises `OperationError`, or `WorldRefused` for what is impossible
-in the present state of the world. Operations on the power supply are the rig's own (`rig.py`).
+Each changes the simulation at once and returns. It raises `OperationError`, or `WorldRefused` if the operation is not
+possible in the present state of the world.
 """
 
 from __future__ import annotations

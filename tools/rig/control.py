@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from tools.rig.operations import NO_ID, Ask, OperationError, Subscribe, parse
+from tools.rig.operations import NO_ID, ControlRequest, OperationError, Subscribe, parse
 
 __all__ = ["ControlServer"]
 
@@ -64,20 +64,20 @@ class ControlServer:
     def answer(self, client: _Client, line: bytes) -> bytes:
         """Carry out one line; an error becomes the answer."""
         try:
-            ask = parse(line)
+            request = parse(line)
         except OperationError as error:
             return _refusal(error.request_id, error)
         try:
-            extra = self._perform(client, ask)
+            extra = self._perform(client, request)
         except OperationError as error:
-            return _refusal(ask.id, error)
-        return _encode({"id": ask.id, "ok": True, **extra}) + b"\n"
+            return _refusal(request.id, error)
+        return _encode({"id": request.id, "ok": True, **extra}) + b"\n"
 
-    def _perform(self, client: _Client, ask: Ask) -> dict[str, Any]:
-        if isinstance(ask.operation, Subscribe):
+    def _perform(self, client: _Client, request: ControlRequest) -> dict[str, Any]:
+        if isinstance(request.operation, Subscribe):
             client.subscribed = True
             return {}
-        return self._execute(ask.operation)
+        return self._execute(request.operation)
 
 
 def _refusal(request_id: msgspec.Raw, error: OperationError) -> bytes:

@@ -121,7 +121,7 @@ class _Followers:
 
 
 async def _follow(path: Path, run: Callable[[], Awaitable[None]]) -> None:
-    """Connect as soon as there is a socket: the client's own pauses would have grown and miss the first second."""
+    """Connect as soon as there is a socket: until then the pauses of the client would have grown to a second."""
     while not path.exists():  # noqa: ASYNC110 - a file system has no event
         await asyncio.sleep(POLL_S)
     await run()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operations of the control socket as types, and the check of a request line.
 
-`parse` returns an `Ask` with a typed operation, or raises `OperationError` with a code of the closed list and a text
-for a person, both with the id as it was sent. Numbers are finite and in a range that the simulation can handle.
+`parse` returns a `ControlRequest` with a typed operation, or raises `OperationError` with a code of the closed list and
+a text for a person, both with the id as it was sent. Numbers are finite and in a range that the simulation can handle.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from firmware.contract import Fault
 __all__ = [
     "NO_ID",
     "OPERATIONS",
-    "Ask",
     "Car",
     "ClearFault",
     "Clock",
+    "ControlRequest",
     "ErrorCode",
     "Firmware",
     "MeterChange",
@@ -222,15 +222,15 @@ OPERATIONS: dict[str, type[Operation]] = {
 }
 
 
-class Ask(Struct, frozen=True):
-    """One request."""
+class ControlRequest(Struct, frozen=True):
+    """One line of the control socket."""
 
     id: Raw
     """Any JSON, byte for byte: 1.0 does not come back as 1, and no number is too large."""
     operation: Operation
 
 
-def parse(line: bytes) -> Ask:
+def parse(line: bytes) -> ControlRequest:
     """The request in a line. Raises `OperationError`."""
     raw = _decode(line, dict[str, Raw], NO_ID)
     request_id = raw.pop("id", NO_ID)
@@ -246,7 +246,7 @@ def parse(line: bytes) -> Ask:
     except msgspec.ValidationError as error:
         raise OperationError("bad_request", f"{name}: {error}", request_id) from error
     _check(name, operation, request_id)
-    return Ask(request_id, operation)
+    return ControlRequest(request_id, operation)
 
 
 def _decode(text: bytes | Raw, kind: type[_T], request_id: Raw) -> _T:

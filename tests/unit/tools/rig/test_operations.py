@@ -130,8 +130,8 @@ BAD: list[tuple[bytes, str]] = [
 
 @pytest.mark.parametrize(("request_fields", "operation"), GOOD, ids=lambda value: str(value)[:60])
 def test_operation_is_parsed(request_fields: dict[str, Any], operation: Operation) -> None:
-    ask = parse(msgspec.json.encode({"id": 7, **request_fields}))
-    assert (ask.id, ask.operation) == (Raw(b"7"), operation)
+    request = parse(msgspec.json.encode({"id": 7, **request_fields}))
+    assert (request.id, request.operation) == (Raw(b"7"), operation)
 
 
 def test_every_operation_of_the_table_is_tried_here() -> None:
