@@ -122,67 +122,38 @@ def _add_up(commands: Any) -> None:
     text = "start the bench CSMS"
     up = commands.add_parser("up", help=text, description=text)
     up.set_defaults(run=_up)
-    up.add_argument(
-        "--port", type=int, default=9000, help="for ws, the page and the API; 0: any free port (default: 9000)"
-    )
-    up.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address to listen on; there are no accounts, so take care (default: 127.0.0.1)",
-    )
-    up.add_argument(
-        "--state",
-        type=Path,
-        metavar="DIR",
-        default=Path("csms-state"),
-        help="where the bench keeps its files (default: csms-state)",
-    )
+    _add_addresses(up)
+    _add_behaviour(up)
+    state = "where the bench keeps its files (default: csms-state)"
+    up.add_argument("--state", type=Path, metavar="DIR", default=Path("csms-state"), help=state)
     up.add_argument("--db", type=Path, metavar="FILE", help="the database (default: DIR/csms.sqlite3)")
-    up.add_argument(
-        "--boot",
-        choices=["Accepted", "Pending", "Rejected"],
-        default="Accepted",
-        help="the answer to BootNotification (default: Accepted)",
-    )
-    up.add_argument(
-        "--interval",
-        type=int,
-        default=60,
-        metavar="S",
-        help="between heartbeats, and between boot attempts (default: 60)",
-    )
-    up.add_argument("--accept-unknown", action="store_true", help="accept id tokens that are not on the list")
-    up.add_argument(
-        "--passwords",
-        type=Path,
-        metavar="FILE",
-        help='TOML file of identity = "password" lines; other stations may use any',
-    )
-    up.add_argument(
-        "--call-timeout",
-        type=float,
-        default=30.0,
-        metavar="S",
-        help="how long to wait for a station's answer (default: 30)",
-    )
-    up.add_argument(
-        "--ping", type=float, default=30.0, metavar="S", help="WebSocket ping interval, 0: none (default: 30)"
-    )
-    up.add_argument(
-        "--security-profile",
-        type=int,
-        choices=[0, 1, 2, 3],
-        default=0,
-        help="the minimum: 0 nothing, 1 a password, 2 TLS and a password, 3 TLS and a certificate (default: 0)",
-    )
-    up.add_argument(
-        "--tls-port",
-        type=int,
-        metavar="PORT",
-        help=f"for wss; 0: any free port (default: {_TLS_PORT} with profiles 2 and 3, else none)",
-    )
     up.add_argument("--files", type=Path, metavar="DIR", help="serve DIR over HTTPS and FTP, accept logs into DIR/logs")
     up.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
+
+
+def _add_addresses(up: argparse.ArgumentParser) -> None:
+    port = "for ws, the page and the API; 0: any free port (default: 9000)"
+    up.add_argument("--port", type=int, default=9000, help=port)
+    tls_port = f"for wss; 0: any free port (default: {_TLS_PORT} with profiles 2 and 3, else none)"
+    up.add_argument("--tls-port", type=int, metavar="PORT", help=tls_port)
+    host = "address to listen on; there are no accounts, so take care (default: 127.0.0.1)"
+    up.add_argument("--host", default="127.0.0.1", help=host)
+    profile = "the minimum: 0 nothing, 1 a password, 2 TLS and a password, 3 TLS and a certificate (default: 0)"
+    up.add_argument("--security-profile", type=int, choices=[0, 1, 2, 3], default=0, help=profile)
+    passwords = 'TOML file of identity = "password" lines; other stations may use any'
+    up.add_argument("--passwords", type=Path, metavar="FILE", help=passwords)
+
+
+def _add_behaviour(up: argparse.ArgumentParser) -> None:
+    boot = "the answer to BootNotification (default: Accepted)"
+    up.add_argument("--boot", choices=["Accepted", "Pending", "Rejected"], default="Accepted", help=boot)
+    interval = "between heartbeats, and between boot attempts (default: 60)"
+    up.add_argument("--interval", type=int, default=60, metavar="S", help=interval)
+    up.add_argument("--accept-unknown", action="store_true", help="accept id tokens that are not on the list")
+    timeout = "how long to wait for a station's answer (default: 30)"
+    up.add_argument("--call-timeout", type=float, default=30.0, metavar="S", help=timeout)
+    ping = "WebSocket ping interval, 0: none (default: 30)"
+    up.add_argument("--ping", type=float, default=30.0, metavar="S", help=ping)
 
 
 # up
