@@ -11,34 +11,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+from msgspec import Struct
 
 __all__ = ["Cancel", "Failed", "Order", "Outcome", "Progress", "Report", "Task", "TaskRunner", "Worker"]
 
 _log = logging.getLogger(__name__)
 
 
-class Order:
+class Order(Struct, frozen=True):
     """What a worker is to do; its class selects the worker."""
 
-    __slots__ = ()
 
-
-class Progress:
+class Progress(Struct, frozen=True):
     """What a worker reports while a task runs."""
 
-    __slots__ = ()
 
-
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a task ended."""
 
-    __slots__ = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Failed(Outcome):
+class Failed(Outcome, frozen=True):
     """The work could not be done, or the worker raised an exception."""
 
     reason: str
@@ -47,16 +41,14 @@ class Failed(Outcome):
 Report: TypeAlias = Progress | Outcome
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Task:
+class Task(Struct, frozen=True, eq=False):
     """One piece of work. `asked_by` is the letter of the block that gets its reports. Equal only to itself."""
 
     asked_by: str
     order: Order
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Struct, frozen=True):
     """Stop this task; it reports no outcome. Nothing happens if it is over."""
 
     task: Task

@@ -7,9 +7,10 @@ station delivers each signal, in the order of emission, to every block.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from services.ocpp.device_model import Change
@@ -45,8 +46,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(Struct, frozen=True):
     """The CSMS is connected and has accepted the station: by a BootNotification just now (`booted`), or before, and
     the connection is back after `offline_s` seconds."""
 
@@ -54,20 +54,17 @@ class Registered:
     offline_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
+class Connected(Struct, frozen=True):
     """The link to the CSMS is up, over this security profile; the CSMS may not have accepted the station yet."""
 
     security_profile: int
 
 
-@dataclass(frozen=True, slots=True)
-class WentOffline:
+class WentOffline(Struct, frozen=True):
     """The link to the CSMS is down, or the registration was lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorisationRequested:
+class AuthorisationRequested(Struct, frozen=True):
     """Authorise this token for the EVSE as if it had been presented there (F01.FR.01)."""
 
     evse: int
@@ -75,8 +72,7 @@ class AuthorisationRequested:
     remote_start_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Authorised:
+class Authorised(Struct, frozen=True):
     """The EV driver may charge at this EVSE."""
 
     evse: int
@@ -85,8 +81,7 @@ class Authorised:
     remote_start_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested:
+class StopRequested(Struct, frozen=True):
     """End the authorisation on this EVSE; whether that ends the transaction depends on TxStopPoint."""
 
     evse: int
@@ -95,16 +90,14 @@ class StopRequested:
     id_token: IdTokenType | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenInformed:
+class TokenInformed(Struct, frozen=True):
     """The answer to a TransactionEvent had this information about a token (C10.FR.05)."""
 
     id_token: IdTokenType
     info: IdTokenInfoType
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionChanged:
+class TransactionChanged(Struct, frozen=True):
     """A TransactionEvent was queued. `change` is `started`, `updated` or `ended`."""
 
     evse: int
@@ -112,8 +105,7 @@ class TransactionChanged:
     change: str
 
 
-@dataclass(frozen=True, slots=True)
-class Triggered:
+class Triggered(Struct, frozen=True):
     """TriggerMessage was answered Accepted: send the message (F06.FR.10)."""
 
     message: MessageTriggerEnumType
@@ -121,56 +113,48 @@ class Triggered:
     connector: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class VariablesChanged:
+class VariablesChanged(Struct, frozen=True):
     """Variables were written by the CSMS or changed by the station."""
 
     changes: tuple[Change, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MeterSampled:
+class MeterSampled(Struct, frozen=True):
     """The sample of a clock-aligned interval is due (J01); EVSEs in a transaction report it themselves."""
 
     utc: float
 
 
-@dataclass(frozen=True, slots=True)
-class SecurityEvent:
+class SecurityEvent(Struct, frozen=True):
     """A security event of the appendix to part 2 happened (A04.FR.01)."""
 
     type: str
     tech_info: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ClockMoved:
+class ClockMoved(Struct, frozen=True):
     """The clock was set: whatever waits for a time of day must be planned again."""
 
 
-@dataclass(frozen=True, slots=True)
-class CertificatesChanged:
+class CertificatesChanged(Struct, frozen=True):
     """The station's own certificate was replaced, or one of two was discarded."""
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateWaits:
+class UpdateWaits(Struct, frozen=True):
     """A firmware update waits for the EVSEs in use, or is being installed: free EVSEs are Unavailable (L01.FR.07).
     False: no longer."""
 
     waits: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TaskUnderWay:
+class TaskUnderWay(Struct, frozen=True):
     """Whether this `task` keeps the station busy: a reset on idle waits for it (erratum 2.14 of part 2)."""
 
     task: str
     busy: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ResetWaits:
+class ResetWaits(Struct, frozen=True):
     """A reset waits until the station is idle: EVSEs that are free now are Unavailable (B12). False: no longer."""
 
     waits: bool
@@ -193,8 +177,7 @@ class CardResult(str, Enum):
     UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, slots=True)
-class CardOutcome:
+class CardOutcome(Struct, frozen=True):
     """The outcome of a presented card, for the display and local observers."""
 
     uid: str

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +26,7 @@ __all__ = ["LogUpload", "LogUploads", "NotUploaded", "UploadAttempt", "Uploaded"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class LogUpload(Order):
+class LogUpload(Order, frozen=True):
     """Upload a log. URL, documents and secrets are not in its text."""
 
     name: str
@@ -36,23 +34,23 @@ class LogUpload(Order):
     """The security log; otherwise the diagnostics."""
     remote: Remote
     period: Period
-    documents: dict[str, Any] = field(repr=False)
+    documents: dict[str, Any]
     """The contents of the archive besides the log files, by name."""
-    secrets: tuple[str, ...] = field(repr=False)
+    secrets: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"LogUpload({self.name!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class UploadAttempt(Progress):
+class UploadAttempt(Progress, frozen=True):
     """An attempt begins."""
 
 
-@dataclass(frozen=True, slots=True)
-class Uploaded(Outcome):
+class Uploaded(Outcome, frozen=True):
     """The server has the whole file."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotUploaded(Outcome):
+class NotUploaded(Outcome, frozen=True):
     """The file could not be written, or the last attempt failed."""
 
     kind: Kind

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from msgspec import Struct
 
 from services.ocpp.background import Failed, Order, Outcome, Progress
 
@@ -33,86 +34,73 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(Struct, frozen=True):
     """The request's signature (Base64) and signing certificate (PEM)."""
 
     signature: str
     certificate: str
 
 
-@dataclass(frozen=True, slots=True)
-class Download(Order):
+class Download(Order, frozen=True):
     """Fetch the image."""
 
     remote: Remote
 
 
-@dataclass(frozen=True, slots=True)
-class Downloaded(Outcome):
+class Downloaded(Outcome, frozen=True):
     """The whole file is in the image folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verify(Order):
+class Verify(Order, frozen=True):
     """Check the signer and the signature over the downloaded file."""
 
     signed: Signed
 
 
-@dataclass(frozen=True, slots=True)
-class Verified(Outcome):
+class Verified(Outcome, frozen=True):
     """The signature is valid."""
 
 
-@dataclass(frozen=True, slots=True)
-class Install(Order):
+class Install(Order, frozen=True):
     """Write the image into the slot that does not run."""
 
     signed: Signed
 
 
-@dataclass(frozen=True, slots=True)
-class InstallBegun(Progress):
+class InstallBegun(Progress, frozen=True):
     """The board needs no restart first and begins to write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Installed(Outcome):
+class Installed(Outcome, frozen=True):
     """The image is in `slot`, which is not yet activated."""
 
     slot: str
 
 
-@dataclass(frozen=True, slots=True)
-class RebootRequired(Outcome):
+class RebootRequired(Outcome, frozen=True):
     """The board has to restart before it can install."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRefused(Outcome):
+class ImageRefused(Outcome, frozen=True):
     """The image is damaged, unsigned, or not allowed on this station."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SignerUntrusted(Outcome):
+class SignerUntrusted(Outcome, frozen=True):
     """The signing certificate no longer comes from an installed manufacturer root."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SlotRequest(Order):
+class SlotRequest(Order, frozen=True):
     """What the board shall do with its slots. `clean` deletes the image at the end of an update."""
 
     action: Literal["status", "activate", "keep", "roll_back", "clean"]
     slot: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SlotsAnswered(Outcome):
+class SlotsAnswered(Outcome, frozen=True):
     """The request was carried out; the slots' status afterwards."""
 
     status: SlotStatus

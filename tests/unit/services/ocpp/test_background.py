@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
@@ -14,19 +13,17 @@ from services.ocpp.background import Cancel, Failed, Order, Outcome, Progress, R
 from services.ocpp.transfer.threads import in_thread
 
 
-@dataclass(frozen=True, slots=True)
-class Open(Order):
+class Open(Order, frozen=True):
     """Wait for this gate."""
 
     gate: str
 
 
-@dataclass(frozen=True, slots=True)
-class AtGate(Progress):
+class AtGate(Progress, frozen=True):
     gate: str
 
 
-class Passed(Outcome):
+class Passed(Outcome, frozen=True):
     pass
 
 
