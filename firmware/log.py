@@ -12,12 +12,13 @@ HTTP authorization, passwords in URLs, private keys in PEM, `password=`/`token=`
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from firmware.bounded_file import BoundedFile
 
 __all__ = ["MAX_FILE_BYTES", "MAX_LINE_CHARS", "redact", "register_secret", "setup"]
 
@@ -90,15 +91,12 @@ class _Formatter(logging.Formatter):
         return redact(super().formatStack(stack_info))
 
 
-class _BoundedFile(logging.Handler):
-    """Appends to `path` up to `max_bytes`, then renames it to `path.1` and starts a new file."""
+class _FileHandler(logging.Handler):
+    """Writes to a bounded file; the lines that it has no room for are counted."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(self, file: BoundedFile) -> None:
         super().__init__()
-        self._path = path
-        self._max_bytes = max_bytes
-        self._fd = -1
-        self._size = 0
+        self._file = file
         self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -109,40 +107,15 @@ class _BoundedFile(logging.Handler):
         try:
             if self._lost:
                 line = f"({self._lost} lines lost before this)\n{line}"
-            self._write(f"{line}\n".encode(errors="backslashreplace"))
+            self._file.append(f"{line}\n".encode(errors="backslashreplace"))
             self._lost = 0
         except OSError:
             self._lost += 1
 
-    def _write(self, data: bytes) -> None:
-        if self._fd < 0:
-            self._open()
-        if self._size and self._size + len(data) > self._max_bytes:
-            self._rotate()
-        written = os.write(self._fd, data)
-        self._size += written
-        if written < len(data):
-            raise OSError("only a part was written")
-
-    def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
-        self._size = os.fstat(self._fd).st_size
-
-    def _rotate(self) -> None:
-        self._close_fd()
-        os.replace(self._path, self._path.with_name(self._path.name + ".1"))
-        self._open()
-
-    def _close_fd(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
     def close(self) -> None:
         self.acquire()
         try:
-            self._close_fd()
+            self._file.close()
         finally:
             self.release()
         super().close()
@@ -154,7 +127,9 @@ def setup(level: str = "INFO", file: Path | None = None, *, max_bytes: int = MAX
     `file` and `file.1` together take at most twice `max_bytes`.
     """
     logging.raiseExceptions = False
-    handler = _BoundedFile(file, max_bytes) if file is not None else logging.StreamHandler(sys.stderr)
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if file is not None:
+        handler = _FileHandler(BoundedFile(file, max_bytes))
     handler.setFormatter(_Formatter(_FORMAT))
     root = logging.getLogger()
     for old in root.handlers[:]:
