@@ -30,6 +30,7 @@ from services.ocpp.durable_lane import RetryRule
 from services.ocpp.firmware_update.workers import FirmwareWorkers
 from services.ocpp.hal_view import HalView
 from services.ocpp.key_values import Key
+from services.ocpp.message_log import Formatter, MessageLog, Redaction, open_file
 from services.ocpp.outbox import Outbox
 from services.ocpp.security_log import SecurityLog
 from services.ocpp.station_time import StationTime
@@ -109,6 +110,7 @@ class Composition:
         trust = Trust(lambda: self._roots("CSMSRootCertificate"), self._known_utc)
         self._transfers = Transfers(trust, self.transfer_rules)
         self._firmware = self._open_slots(config)
+        self.messages = self._open_messages(config)
         self._log_uploads = self._open_logs(config)
 
     def workers(self) -> list[Worker]:
@@ -219,10 +221,23 @@ class Composition:
             transfers=self._transfers,
         )
 
+    def _open_messages(self, config: ServiceConfig) -> MessageLog:
+        """With the other logs; if these are not in files, beside the database."""
+        folder = Path(config.log_file or config.database).parent
+        formatter = Formatter(Redaction(self.model.variables.values()), self._utc)
+        return MessageLog(open_file(folder), formatter, clock=self._clock)
+
+    def _utc(self, now: float) -> float:
+        """The station's time at a monotonic time; the board's until `context` is made."""
+        if self._time is not None:
+            return self._time.utc(now)
+        return self._clock.utc() + now - self._clock.monotonic()
+
     def _open_logs(self, config: ServiceConfig) -> LogUploads:
         return LogUploads(
             Path(config.database).with_name("uploads"),
             logs=Path(config.log_file).parent if config.log_file else None,
+            messages=self.messages,
             security_log=self.security_log,
             transfers=self._transfers,
         )

@@ -25,8 +25,9 @@ from services.ocpp.composition import Boot, Composition
 from services.ocpp.context import LinkOrder
 from services.ocpp.csms.failures import LinkFailures
 from services.ocpp.csms.link import CsmsLink
+from services.ocpp.device_model import keys
 from services.ocpp.key_values import Key
-from services.ocpp.signals import SecurityEvent
+from services.ocpp.signals import SecurityEvent, TransactionChanged
 from services.ocpp.station import Station, Step
 from services.ocpp.status import StatusPublisher, notice
 from services.ocpp.status_feed import StatusFeed
@@ -66,6 +67,7 @@ class Service:
     ) -> None:
         self._clock = clock
         self._parts = Composition(config, factory, product, clock=clock, firmware_version=firmware_version)
+        self._messages = self._parts.messages
         self._failures = LinkFailures(
             self._parts.link_settings, self._parts.credentials, self._parts.certificates.station.alternate
         )
@@ -92,6 +94,7 @@ class Service:
     async def start(self, life: Lifecycle) -> None:
         """Start everything; `life` stops it in the reverse order."""
         self._loop = asyncio.get_running_loop()
+        life.on_stop("message log", self._messages.close)
         await self._feed.start()
         life.on_stop("status feed", self._feed.close)
         life.on_stop("tasks", self._tasks.close)
@@ -138,6 +141,7 @@ class Service:
         self._loop.call_soon(self._after_step, station, now)  # while the CSMS reads
 
     def _after_step(self, station: Station, now: float) -> None:
+        self._messages.switch(recording=bool(station.context.model.find(keys.MESSAGE_LOG_ENABLED)))
         self._status.update(station)
         self._set_timer(station, now)
 
@@ -177,12 +181,17 @@ class Service:
             self._handle(lambda station, now: station.on_time(now))
 
     def _carry_out(self, step: Step, *, durable: bool) -> None:
+        for failed in step.failures:
+            self._messages.failed(failed)
         for frame in step.frames:
-            self._link.send(frame)
+            if self._link.send(frame):
+                self._messages.sent(frame)
         for command in step.commands:
             self._ask_hal(command)
         for signal in step.notices:
             self._feed.publish(notice(signal))
+            if isinstance(signal, TransactionChanged):
+                self._messages.session_ended(signal.stopped_reason)
         if step.acknowledge is not None and durable and self._hal.state is LinkState.UP:
             self._hal.acknowledge(step.acknowledge)
         for task in step.tasks:
@@ -245,16 +254,20 @@ class Service:
     # --- LinkListener -----------------------------------------------------------------------------------------------
 
     def on_link_up(self, profile: NetworkProfile) -> None:
+        self._messages.connected(f"slot {profile.slot}, {profile.url}, security profile {profile.security_profile}")
         if profile.security_profile >= 2:
             self._parts.tls.connected()
         self._report(self._failures.connected(profile))
         self._handle(lambda station, now: station.on_link_up(profile, now))
 
     def on_link_frame(self, frame: str | bytes) -> None:
+        self._messages.received(frame)
         self._handle(lambda station, now: station.on_frame(frame, now))
 
     def on_link_down(self, reason: str) -> None:
+        self._messages.disconnected(reason)
         self._handle(lambda station, now: station.on_link_down(now))
 
     def on_link_failed(self, profile: NetworkProfile, reason: str, kind: FailureKind) -> None:
+        self._messages.not_connected(f"slot {profile.slot}: {reason}")
         self._report(self._failures.failed(profile, reason, kind))

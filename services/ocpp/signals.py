@@ -103,6 +103,8 @@ class TransactionChanged(Struct, frozen=True):
     evse: int
     transaction_id: str
     change: str
+    stopped_reason: str | None = None
+    """As in the event; None: Local, or it has not ended."""
 
 
 class Triggered(Struct, frozen=True):

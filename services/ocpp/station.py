@@ -42,6 +42,8 @@ _PERSONAL = ("Authorize", "TransactionEvent")
 class Step:
     """What one unit of work asks the caller to do, in this order, once the database has committed."""
 
+    failures: list[Failed] = field(default_factory=list)
+    """Calls of this station that have ended without a valid answer."""
     frames: list[str] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     orders: list[LinkOrder] = field(default_factory=list)
@@ -157,6 +159,8 @@ class Station:
 
     def _answered(self, event: Answered | Failed, now: float) -> None:
         item, self._in_flight = self._in_flight, None
+        if isinstance(event, Failed):
+            self._step.failures.append(event)
         if item is None:
             return
         outbox = self.context.outbox

@@ -33,6 +33,7 @@ STATE_KEYS = {
     "commissioning",
     "label",
     "processes",
+    "message_log",
 }
 EVSE_KEYS = {
     "evse",

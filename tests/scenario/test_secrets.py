@@ -58,7 +58,10 @@ KNOW_THE_CARD = ("frame/Authorize", "frame/TransactionEvent", "control/state", "
 STORES = ("data", "station.toml")
 """The places that may hold secrets; only their owner can read them."""
 MASTER_GROUP = "Pl4nted-master-group"
-MASTER_PASS: Variables = {("AuthCtrlr", "MasterPassGroupId"): MASTER_GROUP}
+VARIABLES: Variables = {
+    ("AuthCtrlr", "MasterPassGroupId"): MASTER_GROUP,
+    ("MessageLogCtrlr", "Enabled"): "true",  # every message is in a log
+}
 CERTIFICATES = """
 [certificates]
 csms_root = ["root.pem"]
@@ -98,7 +101,7 @@ async def here(tmp_path: Path) -> AsyncIterator[Site]:
     async with ScriptedCsms() as csms:
         csms.fail(Fault.REFUSE_401, times=1)
         file = tmp_path / "cp.toml"
-        file.write_text(factory(csms.url, identity="CP001", variables=MASTER_PASS) + CERTIFICATES)
+        file.write_text(factory(csms.url, identity="CP001", variables=VARIABLES) + CERTIFICATES)
         async with Rig(tmp_path / "cp", station=file, log_level="DEBUG") as rig:
             here = Site(rig, csms)
             await here.settled()
@@ -353,6 +356,7 @@ def _check_that_they_were_planted(here: Site) -> None:
 
 def _check_that_the_places_are_searched(places: dict[str, str]) -> None:
     assert {"state/log/ocpp.log", "state/log/hal.log", "upload/log/ocpp.log", "upload/inventory.json"} <= set(places)
+    assert all("SetVariables" in places[place] for place in ("state/log/messages.jsonl", "upload/log/messages.jsonl"))
     assert {"frame/NotifyReport", "frame/SecurityEventNotification", "frame/answer", "frame/error"} <= set(places)
     assert "not uploaded" in places["state/log/ocpp.log"]
     assert any(place.startswith("upload/security-") for place in places)

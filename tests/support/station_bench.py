@@ -23,6 +23,7 @@ from services.ocpp.background import Cancel, Order, Report, Task
 from services.ocpp.composition import Boot, Composition
 from services.ocpp.config import ServiceConfig
 from services.ocpp.context import Firmware
+from services.ocpp.rpc.peer import Failed
 from services.ocpp.station import Station, Step
 from tests.support.clock import ManualClock
 from tests.support.csms_double import CsmsDouble
@@ -94,6 +95,7 @@ class StationBench(CsmsDouble, HalDouble):
         self.updates = updates
         self.orders: list[str] = []
         self.notices: list[Any] = []
+        self.failures: list[Failed] = []
         self.tasks: list[Task] = []
         """Work that blocks have requested; none is done, the test reports on it."""
         self.cancelled: list[Task] = []
@@ -204,6 +206,7 @@ class StationBench(CsmsDouble, HalDouble):
         self.tasks += [each for each in step.tasks if isinstance(each, Task)]
         self.cancelled += [each.task for each in step.tasks if isinstance(each, Cancel)]
         self.notices += step.notices
+        self.failures += step.failures
         if step.acknowledge is not None and durable:
             self.acknowledge(step.acknowledge)
         for frame in step.frames if self.linked and not self.blackhole else ():

@@ -14,6 +14,7 @@ from typing import Any
 from drivers.simulated.world.evse import Evse
 from firmware.contract import Phase
 from tools.rig.simulation import Simulation
+from tools.rig.station_dir import MESSAGE_LOG
 from tools.rig.view import EvseView
 
 __all__ = ["state_of"]
@@ -38,6 +39,7 @@ def state_of(simulation: Simulation) -> dict[str, Any]:
         "commissioning": None,
         "label": {"serial_number": board.serial_number, "commissioning_password": None},
         "processes": {**simulation.supervisor.pids, "commissioning": None},
+        "message_log": str(simulation.station.path / MESSAGE_LOG),
     }
 
 

@@ -6,7 +6,7 @@
     run/           sockets; relative in the settings, because a socket's path is limited to 107 bytes
     data/          the OCPP service's database and certificates
     slots/         installed versions (`firmware/update/slot_directory.py`); missing until the first installation
-    log/           one file for each process
+    log/           one file for each process, and the message log (docs/ocpp-log.md)
     world.json     the state of the simulated hardware that survives the rig (`persistence.py`)
     rig.lock       locked while a rig uses the directory
 
@@ -32,13 +32,24 @@ from tools.rig.settings_file import to_toml
 if TYPE_CHECKING:
     from firmware.product.model import Limits
 
-__all__ = ["DEFAULT_SETTINGS", "DIAL_SOCKET", "HAL_SOCKET", "SLOTS", "STATUS_SOCKET", "WORLD_SOCKET", "StationDir"]
+__all__ = [
+    "DEFAULT_SETTINGS",
+    "DIAL_SOCKET",
+    "HAL_SOCKET",
+    "MESSAGE_LOG",
+    "SLOTS",
+    "STATUS_SOCKET",
+    "WORLD_SOCKET",
+    "StationDir",
+]
 
 WORLD_SOCKET = Path("run/world.sock")
 DIAL_SOCKET = Path("run/network.sock")
 HAL_SOCKET = Path("run/hal.sock")
 STATUS_SOCKET = Path("run/status.sock")
 SLOTS = Path("slots")
+MESSAGE_LOG = Path("log/messages.jsonl")
+"""The OCPP service's (`services/ocpp/message_log/`)."""
 
 DEFAULT_SETTINGS = FactorySettings(
     identity="CP001",

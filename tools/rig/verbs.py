@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tools.rig import message_log
 from tools.rig.client import RigClient, RigGone, RigRefused
 
 __all__ = ["add_verbs", "run"]
@@ -47,6 +48,11 @@ def add_verbs(verbs: argparse._SubParsersAction[Any], control: argparse.Argument
     kill.add_argument("process", choices=["hal", "ocpp", "commissioning"])
     verb("state", "print the state of the station", lambda args: ("state", {}))
     verb("watch", "print events as they come", lambda args: ("subscribe", {}))
+    log = verb("log", "print the messages between station and CSMS", lambda args: ("state", {}))
+    log.add_argument("--ocpp", action="store_true", required=True, help="the message log")
+    log.add_argument("--follow", action="store_true", help="continue with what is written from now on")
+    log.add_argument("--json", action="store_true", help="the lines as they are in the file")
+    log.add_argument("--file", type=Path, metavar="PATH", help="read this file, for instance of a diagnostics archive")
     verb("op", "any operation, as JSON", _any).add_argument("json")
 
 
@@ -97,10 +103,16 @@ def run(args: argparse.Namespace, control: Path) -> int:
         print(f"baywatt rig {args.verb}: {error}", file=sys.stderr)
         return 2
     try:
+        if args.verb == "log":
+            asyncio.run(message_log.show(control, args.file, follow=args.follow, as_json=args.json))
+            return 0
         return asyncio.run(_talk(control, name, fields))
     except RigRefused as error:
         print(f"baywatt rig {args.verb}: {error}", file=sys.stderr)
         return 1
+    except FileNotFoundError as error:
+        print(f"baywatt rig {args.verb}: no file {error.filename}", file=sys.stderr)
+        return 2
     except RigGone as error:
         print(f"baywatt rig {args.verb}: no rig at {error}", file=sys.stderr)
         return 2

@@ -97,15 +97,20 @@ class CsmsLink:
             else:
                 await self._attempt(profile)
 
-    def send(self, frame: str) -> None:
-        """Send a text frame, or drop it when there is no connection. Disconnects from a CSMS that reads none."""
+    def send(self, frame: str) -> bool:
+        """Send a text frame, or drop it when there is no connection. Disconnects from a CSMS that reads none.
+
+        Returns whether the frame leaves, unless the connection is lost first.
+        """
         if self._profile is None:
             _log.debug("not connected: frame dropped")
-        elif len(self._waiting) >= _MAX_WAITING_FRAMES:
+            return False
+        if len(self._waiting) >= _MAX_WAITING_FRAMES:
             self._finish("the CSMS takes no more frames")
-        else:
-            self._waiting.append(frame)
-            self._something_waits.set()
+            return False
+        self._waiting.append(frame)
+        self._something_waits.set()
+        return True
 
     def disconnect(self, reason: str) -> None:
         """Close the connection after the frames sent before, and do not dial until `reconnect`."""

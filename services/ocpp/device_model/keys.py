@@ -110,6 +110,10 @@ RETRY_BACK_OFF_REPEAT_TIMES = _int("OCPPCommCtrlr", "RetryBackOffRepeatTimes")
 RETRY_BACK_OFF_WAIT_MINIMUM = _int("OCPPCommCtrlr", "RetryBackOffWaitMinimum")
 WEB_SOCKET_PING_INTERVAL = _int("OCPPCommCtrlr", "WebSocketPingInterval")
 
+# The manufacturer's; docs/ocpp-log.md.
+MESSAGE_LOG_ENABLED = _bool("MessageLogCtrlr", "Enabled")
+"""Not every product has it: then only trouble is written."""
+
 # Time; part 2, 2.1.24 to 2.1.32.
 DATE_TIME: Key[float] = Key("ClockCtrlr", "DateTime", DataType.DATE_TIME)
 """Seconds since 1970; `model.provide` gives it a source."""

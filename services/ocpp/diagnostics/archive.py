@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files of a log upload: the diagnostics archive, and the security log as one file (N01).
 
-The archive is a tar.gz of the log files of all processes and of the documents that the block has made (device model,
-versions, state). Only regular files of the log folder are read, without following links: at most the last
-`MAX_FILE_BYTES` of each, and `MAX_BYTES` together. Secrets, which should not be there, are replaced once more.
+The archive is a tar.gz of the log files of all processes, of the message log, and of the documents that the block has
+made (device model, versions, state). Only regular files of the log folder are read, without following links: at most
+the last `MAX_FILE_BYTES` of each, and `MAX_BYTES` together. Secrets, which should not be there, are replaced once more;
+in the message log only those that are known by their value, so that its lines remain JSON.
 
 These functions block: call them in a thread.
 """
@@ -14,9 +15,8 @@ import io
 import json
 import os
 import re
-import stat
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +33,7 @@ MAX_FILE_BYTES: Final = 2 * 1024 * 1024
 MAX_BYTES: Final = 16 * 1024 * 1024
 """Before compression, which leaves about a tenth."""
 _LOG_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}\.log(?:\.[0-9])?")
-_STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_STAMP: Final = re.compile(r'(?:\{"time":")?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
 _SECURITY_STAMP: Final = re.compile(r'"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
 _LEAST_SECRET_CHARS: Final = 4
 _BLOCK_LINES: Final = 500
@@ -53,17 +53,26 @@ class Period:
 
 
 def write_diagnostics(
-    target: Path, folder: Path | None, documents: Mapping[str, Any], *, secrets: Iterable[str], period: Period
+    target: Path,
+    folder: Path | None,
+    documents: Mapping[str, Any],
+    *,
+    messages: Collection[Path],
+    secrets: Iterable[str],
+    period: Period,
 ) -> None:
-    """Write the archive to `target` (mode 0600); `documents` become JSON files. Raises `OSError`."""
+    """Write the archive to `target` (mode 0600); `documents` become JSON files, `messages` are those of the message
+    log. Raises `OSError`."""
     hidden = _hidden(secrets)
     left = MAX_BYTES
     with _create(target) as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as archive:
         for name, content in documents.items():
             data = msgspec.json.format(msgspec.json.encode(content), indent=1).decode()
             left -= _add(archive, f"{name}.json", _clean(data, hidden).encode()[:left])
-        for path in _log_files(folder):
-            text = "".join(_blocks(_tail(path, min(MAX_FILE_BYTES, left)), period, hidden))
+        for path in (*_log_files(folder), *filter(_is_file, messages)):
+            clean = _without_secrets if path in messages else _clean
+            lines = _tail(path, min(MAX_FILE_BYTES, left))
+            text = "".join(clean(block, hidden) for block in _blocks(lines, period))
             left -= _add(archive, f"log/{path.name}", text.encode(errors="replace")[:left])
 
 
@@ -86,8 +95,11 @@ def _create(target: Path) -> Any:
 def _log_files(folder: Path | None) -> list[Path]:
     if folder is None or not folder.is_dir():
         return []
-    named = [path for path in sorted(folder.iterdir()) if _LOG_NAME.fullmatch(path.name)]
-    return [path for path in named if not path.is_symlink() and stat.S_ISREG(path.lstat().st_mode)]
+    return [path for path in sorted(folder.iterdir()) if _LOG_NAME.fullmatch(path.name) and _is_file(path)]
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _tail(path: Path, limit: int) -> list[str]:
@@ -103,19 +115,19 @@ def _tail(path: Path, limit: int) -> list[str]:
     return lines[1:] if size > limit else lines
 
 
-def _blocks(lines: list[str], period: Period, hidden: list[str]) -> Iterator[str]:
+def _blocks(lines: list[str], period: Period) -> Iterator[str]:
     """The lines of the period, in blocks. A line without a stamp belongs to the one before it (a traceback)."""
     included = True
     kept: list[str] = []
     for line in lines:
-        if _STAMP.match(line):
-            included = period.admits(line[:19])
+        if stamp := _STAMP.match(line):
+            included = period.admits(stamp[1])
         if included:
             kept.append(line)
         if len(kept) >= _BLOCK_LINES:
-            yield _clean("".join(kept), hidden)
+            yield "".join(kept)
             kept.clear()
-    yield _clean("".join(kept), hidden)
+    yield "".join(kept)
 
 
 def _hidden(secrets: Iterable[str]) -> list[str]:
@@ -134,9 +146,13 @@ def _json(text: str) -> str:
 
 
 def _clean(text: str, hidden: list[str]) -> str:
+    return redact(_without_secrets(text, hidden))
+
+
+def _without_secrets(text: str, hidden: list[str]) -> str:
     for secret in hidden:
         text = text.replace(secret, "***")
-    return redact(text)
+    return text
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> int:

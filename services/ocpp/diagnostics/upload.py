@@ -19,6 +19,7 @@ from services.ocpp.transfer import Kind, Remote, TransferError, Transfers, disk_
 from services.ocpp.transfer.threads import in_thread
 
 if TYPE_CHECKING:
+    from services.ocpp.message_log import MessageLog
     from services.ocpp.security_log import SecurityLog
 
 __all__ = ["LogUpload", "LogUploads", "NotUploaded", "UploadAttempt", "Uploaded"]
@@ -57,7 +58,10 @@ class NotUploaded(Outcome, frozen=True):
 
 
 class LogUploads:
-    """The worker. `folder` is for the files to upload alone; `logs` is where the processes log, if to files at all."""
+    """The worker. `folder` is for the files to upload alone; `logs` is where the processes log, if to files at all.
+
+    What `messages` holds in memory is written before it is uploaded.
+    """
 
     orders = (LogUpload,)
 
@@ -66,11 +70,13 @@ class LogUploads:
         folder: Path,
         *,
         logs: Path | None,
+        messages: MessageLog,
         security_log: SecurityLog,
         transfers: Transfers,
     ) -> None:
         self._folder = folder
         self._logs = logs
+        self._messages = messages
         self._security_log = security_log
         self._transfers = transfers
 
@@ -79,6 +85,8 @@ class LogUploads:
             raise TypeError(order)
         path = self._folder / order.name
         try:
+            if not order.security:
+                await self._messages.flush()
             with disk_errors():
                 await in_thread(self._build, order, path)
             await self._transfers.upload(
@@ -100,4 +108,11 @@ class LogUploads:
         if order.security:
             write_security_log(path, self._security_log.files(), period=order.period)
         else:
-            write_diagnostics(path, self._logs, order.documents, secrets=order.secrets, period=order.period)
+            write_diagnostics(
+                path,
+                self._logs,
+                order.documents,
+                messages=self._messages.paths,
+                secrets=order.secrets,
+                period=order.period,
+            )

@@ -125,4 +125,5 @@ class TransactionEvents:
             self.save(session)
         trigger, seq_no = request["triggerReason"], request["seqNo"]
         _log.info("EVSE %d: transaction %s (%s, seqNo %d)", evse.evse, kind.lower(), trigger, seq_no)
-        context.emit(signals.TransactionChanged(evse.evse, session.id, kind.lower()))
+        reason = request["transactionInfo"].get("stoppedReason")
+        context.emit(signals.TransactionChanged(evse.evse, session.id, kind.lower(), reason))

@@ -9,6 +9,8 @@ from firmware.errors import ConfigError
 from firmware.product import Product, VariableRow, load
 
 ROW = 'extends = "c7am-400-cc"\n[[device_model.variables]]\ncomponent = "X"\nvariable = "Y"\n'
+PLACE = f"variables[{len(load('c7am-400-cc').device_model.variables)}]"
+"""Of `ROW`: after those of the product that it extends."""
 
 
 @pytest.fixture(params=["c7am-400-cc", "full"])
@@ -124,9 +126,9 @@ def test_extending_a_file_beside(tmp_path: Path) -> None:
         (ROW + "min = 3\nmax = 2", "X.Y: min is above max"),
         (ROW + 'values = ["a,b"]', "X.Y: values: no commas"),
         (ROW + f'values = ["{"v" * 1001}"]', "X.Y: values: no commas, and at most 1000 characters in all"),
-        (ROW + f'unit = "{"u" * 17}"', "variables[114].unit"),
-        (ROW.replace("X", "X" * 51), "variables[114].component"),
-        (ROW.replace("Y", ""), "variables[114].variable"),
+        (ROW + f'unit = "{"u" * 17}"', f"{PLACE}.unit"),
+        (ROW.replace("X", "X" * 51), f"{PLACE}.component"),
+        (ROW.replace("Y", ""), f"{PLACE}.variable"),
         (ROW.replace('"X"', '"txCtrlr"').replace("Y", "txStartPoint"), "txCtrlr.txStartPoint: listed twice"),
     ],
 )

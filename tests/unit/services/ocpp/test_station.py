@@ -12,7 +12,7 @@ import pytest
 
 from firmware.clock import CLOCK_FLOOR, format_utc, parse_utc
 from firmware.contract import EvseSelected, Fault, FaultRaised, Plugged, StopPressed
-from services.ocpp.signals import Authorised
+from services.ocpp.signals import Authorised, TransactionChanged
 from tests.support.station_bench import StationBench, charge, set_variables
 
 CARD = "04A1B2C3D4E580"
@@ -70,6 +70,35 @@ def test_answers_without_a_request_are_ignored(bench: StationBench, frame: str) 
     bench.frame(frame)
     bench.card(CARD, 1)
     assert bench.events[-1]["eventType"] == "Started"
+
+
+def test_calls_without_a_valid_answer_are_reported(bench: StationBench) -> None:
+    """For the message log: each once, whether it will be repeated or not."""
+    bench.answers["StatusNotification"] = None
+    bench.plug(1)
+    bench.advance(31.0)
+    bench.answers["Authorize"] = {"idTokenInfo": {"status": "Perhaps"}}
+    bench.card(CARD, 1)
+    bench.answers["StatusNotification"] = None
+    bench.unplug(1)
+    bench.link_down()
+    outcomes = [(each.action, each.code) for each in bench.failures]
+    assert outcomes == [
+        ("StatusNotification", "TimedOut"),
+        ("Authorize", "PropertyConstraintViolation"),
+        ("StatusNotification", "ConnectionLost"),
+    ]
+
+
+def test_the_end_of_a_transaction_is_reported_with_its_reason(bench: StationBench) -> None:
+    charge(bench, 1)
+    finish(bench, 1)
+    charge(bench, 2)
+    bench.fault(Fault.EMERGENCY_STOP)
+    bench.energy_off(2)
+    bench.advance(31.0)
+    ends = [each for each in bench.notices if isinstance(each, TransactionChanged) and each.change == "ended"]
+    assert [each.stopped_reason for each in ends] == ["Local", "EmergencyStop"]
 
 
 def test_one_request_at_a_time(bench: StationBench) -> None:

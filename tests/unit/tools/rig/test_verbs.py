@@ -32,6 +32,7 @@ from tools.rig.verbs import add_verbs
         ("kill hal", ("process", {"kill": "hal"})),
         ("state", ("state", {})),
         ("watch", ("subscribe", {})),
+        ("log --ocpp --follow", ("state", {})),
         ('op {"op":"car","evse":1,"ready":false}', ("car", {"evse": 1, "ready": False})),
     ],
 )

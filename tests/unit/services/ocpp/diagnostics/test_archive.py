@@ -25,7 +25,7 @@ def logs(tmp_path: Path) -> Path:
 
 
 def write(target: Path, folder: Path | None, **more: Any) -> dict[str, str]:
-    options: dict[str, Any] = {"documents": {}, "secrets": [], "period": ALWAYS, **more}
+    options: dict[str, Any] = {"documents": {}, "messages": (), "secrets": [], "period": ALWAYS, **more}
     documents = options.pop("documents")
     write_diagnostics(target, folder, documents, **options)
     return contents(target.read_bytes())
@@ -67,6 +67,22 @@ def test_secrets_are_taken_out_in_every_form(tmp_path: Path, logs: Path) -> None
     assert "Pl4nted" not in everything
     assert "UGw0bnRlZA" not in everything
     assert "files.example" in everything
+
+
+def test_the_message_log_stays_json(tmp_path: Path, logs: Path) -> None:
+    """Its lines are without secrets already, and what looks like one is none: `"idToken":"***"`."""
+    line = '{"time":"2026-11-24T0%d:00:00.000Z","type":"CALL","payload":{"idToken":"***","text":"%s"}}\n'
+    (tmp_path / "messages.jsonl.1").write_text(line % (1, "one"))
+    (tmp_path / "messages.jsonl").write_text(line % (2, "two") + line % (3, "Pl4nted"))
+    paths = (tmp_path / "messages.jsonl.1", tmp_path / "messages.jsonl")
+    period = Period(parse_utc("2026-11-24T02:00:00Z"))
+    files = write(tmp_path / "out", logs, messages=paths, secrets=["Pl4nted"], period=period)
+    assert files["log/messages.jsonl.1"] == ""
+    texts = [json.loads(each)["payload"]["text"] for each in files["log/messages.jsonl"].splitlines()]
+    assert texts == ["two", "***"]
+    (tmp_path / "messages.jsonl").unlink()
+    (tmp_path / "messages.jsonl").symlink_to(tmp_path / "messages.jsonl.1")
+    assert "log/messages.jsonl" not in write(tmp_path / "again", logs, messages=paths)
 
 
 def test_only_log_files_and_no_links(tmp_path: Path, logs: Path) -> None:

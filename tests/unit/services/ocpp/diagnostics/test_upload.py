@@ -14,9 +14,11 @@ import pytest
 from services.ocpp.background import Outcome, Progress
 from services.ocpp.diagnostics.archive import Period
 from services.ocpp.diagnostics.upload import LogUpload, LogUploads, NotUploaded, UploadAttempt, Uploaded
+from services.ocpp.message_log import Formatter, MessageLog, Redaction, open_file
 from services.ocpp.security_log import SecurityLog
 from services.ocpp.transfer import Remote, Rules, Transfers
 from services.ocpp.transfer.trust import Trust
+from tests.support.clock import ManualClock
 from tests.support.diagnostics import contents, write_logs
 from tests.support.file_servers import RawServer, raw_server
 from tests.support.tls import make_files, server_context
@@ -44,7 +46,12 @@ async def server(certificates: Path) -> AsyncIterator[RawServer]:
 
 
 @pytest.fixture
-def worker(tmp_path: Path, logs: Path, certificates: Path) -> LogUploads:
+def messages(tmp_path: Path) -> MessageLog:
+    return MessageLog(open_file(tmp_path), Formatter(Redaction([]), lambda now: now), clock=ManualClock())
+
+
+@pytest.fixture
+def worker(tmp_path: Path, logs: Path, messages: MessageLog, certificates: Path) -> LogUploads:
     security_log = SecurityLog(tmp_path / "security.log")
     security_log.check(None)
     security_log.record("StartupOfTheDevice", time="2026-11-24T00:00:00.000Z", tech_info="PowerUp")
@@ -52,6 +59,7 @@ def worker(tmp_path: Path, logs: Path, certificates: Path) -> LogUploads:
     return LogUploads(
         tmp_path / "uploads",
         logs=logs,
+        messages=messages,
         security_log=security_log,
         transfers=Transfers(trust, lambda: Rules(stall_s=0.5)),
     )
@@ -75,9 +83,15 @@ async def run(worker: LogUploads, order: LogUpload) -> tuple[list[Progress], Out
     return reports, await worker.run(order, reports.append)
 
 
-async def test_the_diagnostics_arrive(worker: LogUploads, server: RawServer, tmp_path: Path) -> None:
+async def test_the_diagnostics_arrive(
+    worker: LogUploads, messages: MessageLog, server: RawServer, tmp_path: Path
+) -> None:
+    """With the messages that were only in memory."""
+    messages.sent('[2,"1","Heartbeat",{}]')
     assert await run(worker, order(f"{server.base}/logs/")) == ([UploadAttempt()], Uploaded())
-    assert "log/hal.log" in contents(server.bodies[0])
+    files = contents(server.bodies[0])
+    assert "log/hal.log" in files
+    assert json.loads(files["log/messages.jsonl"])["action"] == "Heartbeat"
     assert list((tmp_path / "uploads").iterdir()) == []
 
 
