@@ -253,7 +253,8 @@ class VehicleLink(Protocol):
 
     Link lost: the vehicle sees an emergency stop. Fault `vehicle_link`; the HAL switches the EVSE's modules off within
     200 ms + one control cycle. `report_output` is repeated with each cycle while a vehicle is plugged, and clears the
-    fault when it succeeds; `authorise` is repeated when the vehicle asks again; no other command is.
+    fault when it succeeds; `authorise` is repeated once a second meanwhile, and when the vehicle asks again; no other
+    command is.
     """
 
     stale_after_s: float
@@ -264,7 +265,13 @@ class VehicleLink(Protocol):
         """Called at once for a change of pilot, stage, lock or identity."""
 
     def authorise(self, granted: bool) -> None:
-        """Answer (or take back) the vehicle's authorisation."""
+        """Answer (or take back) the vehicle's authorisation: a level, which the same call does not change."""
+
+    def wake(self) -> None:
+        """Interrupt the pilot, as IEC 61851-23 allows, for as long as makes a vehicle that sleeps begin anew.
+
+        Returns at once. The vehicle's report shows pilot F meanwhile, never A: the plug is still in.
+        """
 
     def report_output(self, voltage_v: float, current_a: float) -> None:
         """The present output, repeated at 10 Hz."""

@@ -43,6 +43,7 @@ __all__ = [
     "StartSelfTest",
     "SwitchOff",
     "Touched",
+    "Wake",
     "decode_actuation",
     "decode_from_world",
     "encode",
@@ -165,6 +166,12 @@ class Authorise(_Message, frozen=True, tag="authorise"):
     granted: bool
 
 
+class Wake(_Message, frozen=True, tag="wake"):
+    """Interrupt the pilot, so that a car that sleeps begins anew."""
+
+    evse: int
+
+
 class ReportOutput(_Message, frozen=True, tag="report_output"):
     evse: int
     voltage_v: float
@@ -218,6 +225,7 @@ Actuation: TypeAlias = (
     | StartSelfTest
     | CommandContactor
     | Authorise
+    | Wake
     | ReportOutput
     | AnnounceLimits
     | FinishCableCheck

@@ -36,6 +36,9 @@ class SimulatedVehicleLink:
     def authorise(self, granted: bool) -> None:
         self._bus.send(wire.Authorise(evse=self._evse, granted=granted))
 
+    def wake(self) -> None:
+        self._bus.send(wire.Wake(evse=self._evse))
+
     def report_output(self, voltage_v: float, current_a: float) -> None:
         self._bus.send(wire.ReportOutput(evse=self._evse, voltage_v=voltage_v, current_a=current_a))
 

@@ -103,12 +103,16 @@ class Cause(str, Enum):
 
 
 class EnergyFlow(str, Enum):
-    """Whether energy flows, and which side has suspended it if it does not."""
+    """Whether energy flows, and which side has suspended it if it does not.
+
+    `unanswered`: energy is permitted, and the vehicle did not begin within the time limit, nor at the second try.
+    """
 
     NONE = "none"
     FLOWING = "flowing"
     SUSPENDED_BY_VEHICLE = "suspended_by_vehicle"
     SUSPENDED_BY_STATION = "suspended_by_station"
+    UNANSWERED = "unanswered"
 
 
 class MeterContext(str, Enum):

@@ -39,6 +39,7 @@ from hal.evse.model import (
     StartSelfTest,
     State,
     SwitchOff,
+    WakeVehicle,
 )
 from hal.evse.step import step
 from hal.ports import Contactor, InsulationMonitor, Meter, PowerShelf, VehicleLink
@@ -223,6 +224,7 @@ class Evse:
     def _command_vehicle(
         self,
         action: AuthoriseVehicle
+        | WakeVehicle
         | AnnounceLimits
         | ReportOutput
         | FinishCableCheck
@@ -233,6 +235,9 @@ class Evse:
         match action:
             case AuthoriseVehicle(granted):
                 vehicle.authorise(granted)
+            case WakeVehicle():
+                _log.info("EVSE %d: the vehicle does not begin, its pilot is interrupted", self.number)
+                vehicle.wake()
             case AnnounceLimits(voltage_v, current_a, power_w):
                 vehicle.announce_limits(voltage_v, current_a, power_w)
             case ReportOutput(voltage_v, current_a):

@@ -37,6 +37,7 @@ __all__ = [
     "StartSelfTest",
     "State",
     "SwitchOff",
+    "WakeVehicle",
     "Withdrawn",
 ]
 
@@ -109,6 +110,10 @@ class State:
     evcc_id: str | None = None
     vehicle_authorised: bool = False
     """The last authorisation sent to the vehicle."""
+    authorised_at: float = 0.0
+    """When it was sent."""
+    woken: bool = False
+    """The pilot was interrupted under this permission, because the vehicle did not begin or did not go on."""
     cable_check_until: float = 0.0
     self_test_seen: bool = False
     """A reading has shown the insulation monitor busy with the self test that this session requested."""
@@ -219,6 +224,11 @@ class AuthoriseVehicle:
 
 
 @dataclass(frozen=True, slots=True)
+class WakeVehicle:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class AnnounceLimits:
     voltage_v: float
     current_a: float
@@ -272,6 +282,7 @@ Action: TypeAlias = (
     | EnableInsulation
     | StartSelfTest
     | AuthoriseVehicle
+    | WakeVehicle
     | AnnounceLimits
     | ReportOutput
     | FinishCableCheck

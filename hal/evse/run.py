@@ -32,12 +32,15 @@ from hal.evse.model import (
     StartSelfTest,
     State,
     SwitchOff,
+    WakeVehicle,
 )
 from hal.evse.table import CABLE_CHECK, RUNNING, TRANSITIONS, Stage, StopKind, Trigger, stop_kind_of
 
-__all__ = ["CABLE_CHECK_S", "Run"]
+__all__ = ["CABLE_CHECK_S", "REPEAT_S", "Run"]
 
 CABLE_CHECK_S = 40.0
+REPEAT_S = 1.0
+"""How often the vehicle's authorisation is sent while it does not change."""
 ANNOUNCE_LEAD_S = 1.0
 """A lower limit is sent to the vehicle this long before less is delivered: some end the session otherwise."""
 
@@ -101,10 +104,16 @@ class Run:
         self.set(session=None, lease_until=0.0, permitted_while_stopping=False)
 
     def authorise(self, granted: bool) -> None:
-        """Send the vehicle its authorisation if that has changed."""
-        if self.state.vehicle_authorised is not granted:
+        """Send the vehicle its authorisation if that has changed or REPEAT_S are over: it is a level, not an edge."""
+        if self.state.vehicle_authorised is not granted or self.now - self.state.authorised_at >= REPEAT_S:
             self.do(AuthoriseVehicle(granted))
-            self.set(vehicle_authorised=granted)
+            self.set(vehicle_authorised=granted, authorised_at=self.now)
+
+    def wake_vehicle(self) -> None:
+        """Interrupt the pilot, the second try for a vehicle that does not begin or go on; once under a permission."""
+        if not self.state.woken:
+            self.do(WakeVehicle())
+            self.set(woken=True)
 
     # --- output --------------------------------------------------------------------------------------------
 
@@ -170,7 +179,7 @@ def _leave(run: Run, stage: Stage) -> None:
 
 def _enter_idle(run: Run) -> None:
     run.authorise(False)
-    run.set(stop_kind=StopKind.NORMAL, offered=ZERO_LIMITS, announced=ZERO_LIMITS)
+    run.set(stop_kind=StopKind.NORMAL, offered=ZERO_LIMITS, announced=ZERO_LIMITS, woken=False)
 
 
 def _enter_authorised(run: Run) -> None:

@@ -8,6 +8,7 @@ fault's detail says so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -16,7 +17,7 @@ from hal.evse.limits import PRECHARGE_A, TEST_A, cable_check_voltage
 from hal.evse.metering import settle_meter
 from hal.evse.model import Rating, Readings
 from hal.evse.run import Run
-from hal.evse.table import TIME_LIMIT_S, Stage, StopKind, Trigger
+from hal.evse.table import TIME_LIMIT_S, WAKE_AFTER_S, Stage, StopKind, Trigger
 from hal.ports import Pilot, Vehicle, VehicleStage
 
 __all__ = ["HANDLERS", "INSULATION_KOHM", "QUIET_A", "QUIET_S", "SAFE_V", "insulation_limit_kohm"]
@@ -75,13 +76,20 @@ def _in_plugged(run: Run, _readings: Readings) -> None:
 def _in_authorised(run: Run, readings: Readings) -> None:
     if readings.ceiling.current_a > 0.0 or run.state.limit_w == 0.0:
         run.follow_limits(readings)
-    if readings.vehicle is not None and readings.vehicle.stage is VehicleStage.CABLE_CHECK:
+    if readings.vehicle is None:
+        return
+    if readings.vehicle.stage is VehicleStage.CABLE_CHECK:
         run.fire(Trigger.BEGIN, Cause.VEHICLE)
+    elif run.spent_s >= WAKE_AFTER_S.get(readings.vehicle.stage, math.inf):
+        run.wake_vehicle()
 
 
 def _in_finished(run: Run, _readings: Readings) -> None:
-    if run.state.permitted_while_stopping:
+    state = run.state
+    if state.permitted_while_stopping:
         run.fire(Trigger.PERMIT, Cause.SERVICE)
+    elif state.session is not None and state.ended_by is Cause.TIMEOUT:
+        run.wake_vehicle()
 
 
 def _in_faulted(run: Run, _readings: Readings) -> None:

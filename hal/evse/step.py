@@ -35,7 +35,19 @@ from hal.evse.model import (
 )
 from hal.evse.run import Run
 from hal.evse.stages import HANDLERS, QUIET_A, QUIET_S
-from hal.evse.table import CABLE_CHECK, CLOSED, RESTING, RUNNING, TIME_LIMIT_S, Stage, StopKind, Trigger, stop_kind_of
+from hal.evse.table import (
+    ANSWER_WITHIN_S,
+    CABLE_CHECK,
+    CLOSED,
+    RESTING,
+    RUNNING,
+    TIME_LIMIT_S,
+    WAKE_AFTER_S,
+    Stage,
+    StopKind,
+    Trigger,
+    stop_kind_of,
+)
 from hal.ports import Pilot, Vehicle, VehicleStage
 
 __all__ = ["next_deadline", "step"]
@@ -82,6 +94,7 @@ def _permitted(run: Run, session: str, lease_s: float) -> None:
     run.set(session=session, lease_until=run.now + lease_s)
     if renewed:
         return
+    run.set(woken=False)
     if run.state.stage in (Stage.PLUGGED, Stage.FINISHED):
         run.fire(Trigger.PERMIT, Cause.SERVICE)
     elif run.state.stage not in RESTING:
@@ -127,6 +140,8 @@ def _sample(run: Run, readings: Readings) -> None:
     if run.state.session is not None and run.now >= run.state.lease_until:
         _end_permission(run, Cause.LEASE)
     HANDLERS[run.state.stage](run, readings)
+    if run.state.plugged:
+        run.authorise(run.state.vehicle_authorised)
     if readings.power is not None and run.state.plugged:
         run.do(ReportOutput(readings.power.voltage_v, readings.power.current_a))
     _flow(run)
@@ -197,13 +212,21 @@ def _flow_of(state: State, now: float) -> EnergyFlow:
         return EnergyFlow.FLOWING
     if state.stage is Stage.PAUSED:
         return _flow_in_pause(state, now)
-    waiting = state.stage is Stage.AUTHORISED
-    if waiting and state.limit_w == 0.0:
-        return EnergyFlow.SUSPENDED_BY_STATION
-    ended = state.stage is Stage.FINISHED and state.session is not None and not state.permitted_while_stopping
-    if ended or (waiting and now - state.since >= UNREADY_S):
-        return EnergyFlow.SUSPENDED_BY_VEHICLE
+    if state.stage is Stage.AUTHORISED:
+        return _flow_before_begin(state, now - state.since)
+    if state.stage is Stage.FINISHED and state.session is not None and not state.permitted_while_stopping:
+        if state.ended_by is not Cause.TIMEOUT:
+            return EnergyFlow.SUSPENDED_BY_VEHICLE
+        return EnergyFlow.UNANSWERED if now - state.since >= ANSWER_WITHIN_S else EnergyFlow.NONE
     return EnergyFlow.NONE
+
+
+def _flow_before_begin(state: State, waited_s: float) -> EnergyFlow:
+    if state.limit_w == 0.0:
+        return EnergyFlow.SUSPENDED_BY_STATION
+    if waited_s >= ANSWER_WITHIN_S and state.vehicle_stage in WAKE_AFTER_S:
+        return EnergyFlow.UNANSWERED
+    return EnergyFlow.SUSPENDED_BY_VEHICLE if waited_s >= UNREADY_S else EnergyFlow.NONE
 
 
 def _flow_in_pause(state: State, now: float) -> EnergyFlow:

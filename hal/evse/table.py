@@ -38,6 +38,10 @@ All of them pass `open` (the mirror contact must follow) and `welding` (the conn
 reading of the meter is taken), and end in `finished`, in `idle` when the plug is gone by then, or in
 `faulted`. `faulted` is left only when every fault that stops charging is cleared: to `plugged`, or to `idle`.
 
+`authorised` waits for the vehicle, and so does `finished` for one that did not go on from `checked` while the
+permission lasts. A silent vehicle is woken by an interruption of its pilot (`WAKE_AFTER_S`), once under a permission;
+if it does not begin then either, the energy flow is `unanswered` (`ANSWER_WITHIN_S`), until it begins after all.
+
 Two rules hold in every stage. The contactor is closed, and current is requested of the modules, only between `close`
 and `ramp_down`. Every stage with a closed contactor has a time limit, except `charging` and `paused`, which are
 bounded by the lease.
@@ -48,8 +52,10 @@ from __future__ import annotations
 from enum import Enum
 
 from firmware.contract import Fault, Phase
+from hal.ports import VehicleStage
 
 __all__ = [
+    "ANSWER_WITHIN_S",
     "CABLE_CHECK",
     "CLOSED",
     "PHASE_OF",
@@ -57,6 +63,7 @@ __all__ = [
     "RUNNING",
     "TIME_LIMIT_S",
     "TRANSITIONS",
+    "WAKE_AFTER_S",
     "Stage",
     "StopKind",
     "Trigger",
@@ -195,6 +202,16 @@ TIME_LIMIT_S: dict[Stage, float] = {
     Stage.WELDING: 5.0,
 }
 """The longest time in a stage; `stages.py` decides what follows."""
+
+_TALKING = (VehicleStage.WAITING_AUTHORISATION, VehicleStage.CABLE_CHECK)
+WAKE_AFTER_S = {stage: 30.0 for stage in VehicleStage if stage not in _TALKING} | {VehicleStage.ENDED: 5.0}
+"""How long an authorised vehicle may stay in each of these stages before its pilot is interrupted.
+
+A vehicle that has ended a session sleeps; one that has just been plugged in takes up to 20 s to set up its
+communication. One that waits for its authorisation is not silent: it suspends energy transfer for as long as it likes.
+"""
+ANSWER_WITHIN_S = 60.0
+"""How long a silent vehicle may take to begin in all, until the energy flow counts as `unanswered`."""
 
 _EMERGENCIES = frozenset(
     {

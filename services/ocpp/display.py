@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from firmware.contract import Page, Phase, Show
+from firmware.contract import EnergyFlow, Page, Phase, Show
 from services.ocpp.signals import CardResult
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ _REASONS = {
     CardResult.UNREADABLE: "We could not read this card. Please try again.",
 }
 _PROMPT = "Please hold your card to the reader."
+_PLUG_AGAIN = "The car does not answer. Please unplug the cable and plug it in again."
 
 
 @dataclass(slots=True)
@@ -78,6 +79,8 @@ class Display:
                 return Page.REJECTED, {"reason": refused[0]}
             del self._refused[screen]
         hal = self.context.hal
+        if evse.flow is EnergyFlow.UNANSWERED and evse.id_token is not None:
+            return Page.PLUG_IN, {"prompt": _PLUG_AGAIN}
         if evse.transaction_id is not None and evse.started_by is not None:
             return _session(evse)
         if hal.is_faulted(evse):

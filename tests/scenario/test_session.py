@@ -187,6 +187,39 @@ async def test_one_evse_serves_one_driver_after_another(here: Site) -> None:
     assert here.statuses(1) == ["Available"] + ["Occupied", "Available"] * 2
 
 
+@pytest.mark.parametrize("by", ["card", "csms"])
+async def test_started_again_at_once_on_the_same_cable(here: Site, by: str) -> None:
+    """The car is still ending the last session when the next is authorised: it charges again all the same."""
+    first = await here.charge(1)
+    await here.rig.op("car", evse=1, misbehave="slow_end")
+    since = len(here.csms.received)
+    assert (await here.csms.call("RequestStopTransaction", {"transactionId": first}))["status"] == "Accepted"
+    await here.end_of(first)
+    if by == "card":
+        assert await here.card(1) == "started"
+    else:
+        request = {"idToken": REMOTE_TOKEN, "remoteStartId": 4712, "evseId": 1}
+        assert (await here.csms.call("RequestStartTransaction", request))["status"] == "Accepted"
+    second = await here.charging(1, since=since)
+    assert second != first
+    story = await here.stop_with_card(1, CARD if by == "card" else OTHER_CARD)
+    await here.leave(1)
+    story.check()
+
+
+async def test_a_car_that_sleeps_is_woken(here: Site) -> None:
+    """The next session on the same cable: the car does not see that it is authorised until its pilot is interrupted."""
+    await here.charge(2)
+    await here.rig.op("car", evse=2, misbehave="sleep")
+    await here.stop_with_card(2)
+    since = len(here.csms.received)
+    assert await here.card(2) == "started"
+    await here.charging(2, since=since)
+    assert "its pilot is interrupted" in here.log("hal")
+    (await here.stop_with_card(2)).check()
+    await here.leave(2)
+
+
 async def test_no_cable_is_plugged_in(tmp_path: Path) -> None:
     """A card and no cable: the transaction ends after EVConnectionTimeOut, and the EVSE is free."""
     async with site(tmp_path, variables={("TxCtrlr", "EVConnectionTimeOut"): "1"}) as here:

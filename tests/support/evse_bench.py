@@ -32,6 +32,7 @@ from hal.evse.model import (
     StartSelfTest,
     State,
     SwitchOff,
+    WakeVehicle,
     Withdrawn,
 )
 from hal.evse.step import step
@@ -60,6 +61,8 @@ class EvseBench:
         self.vehicle: Vehicle | None = NO_VEHICLE
         self.obeys = True
         """The vehicle follows the sequence by itself."""
+        self.sleeps = False
+        """After a session it does not see an authorisation before its pilot is interrupted."""
         self.wanted_a = 100.0
         # knobs: the hardware
         self.coil = False
@@ -245,6 +248,8 @@ class EvseBench:
                 self.session_faults.clear()
             case Publish(event):
                 self.events.append(event)
+            case WakeVehicle() if self.obeys:
+                self.sleeps = False
             case _:
                 pass
 
@@ -275,6 +280,8 @@ class EvseBench:
         over = self.state.stage in (Stage.WELDING, Stage.FINISHED, Stage.FAULTED)
         if over and vehicle.stage not in (*_EARLY, VehicleStage.ENDED):
             self.change(stage=VehicleStage.ENDED, pilot=Pilot.B, locked=False, target_current_a=0.0)
+        elif vehicle.stage is VehicleStage.ENDED and self.sleeps:
+            return
         elif vehicle.stage in (VehicleStage.NEGOTIATING, VehicleStage.ENDED) and self._granted():
             self.change(stage=VehicleStage.WAITING_AUTHORISATION)
         elif vehicle.stage is VehicleStage.WAITING_AUTHORISATION and self.state.stage is Stage.AUTHORISED:

@@ -252,6 +252,9 @@ class FakeVehicleLink(_Fake):
             self._vehicle = replace(self._vehicle, stage=VehicleStage.WAITING_AUTHORISATION)
         self.granted = granted
 
+    def wake(self) -> None:
+        self._do("wake")
+
     def report_output(self, voltage_v: float, current_a: float) -> None:
         self._require()
         self.output = (voltage_v, current_a)

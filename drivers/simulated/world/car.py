@@ -9,7 +9,8 @@ Rules
 - All times are real time, also when the battery charges faster than in life: a car's timeouts are not scaled.
 - The car holds the plug from cable check to the end of welding detection.
 - It closes its own contactor when pre-charge has brought the inlet to within 20 V of the pack, and opens it below 1 A.
-- After `ended` the plug may stay in: a new authorisation by the station wakes the car up for another session.
+- After `ended` the plug may stay in: an authorisation under which the car has not charged yet wakes it up for another
+  session, whenever it came, and so does an interrupted pilot.
 """
 
 from __future__ import annotations
@@ -36,9 +37,12 @@ STOP_LIMIT_S = 30.0
 """Later than the 20 s after which a station enforces the stop."""
 WELDING_LIMIT_S = 4.0
 WELDING_S = 0.2
+SLOW_WELDING_S = 2.0
 PRECHARGE_A = 2.0
 HOLD_S = 0.4
 """After its contactor has closed, a car repeats its pre-charge request for so long, then requests its full current."""
+WAKE_S = 0.5
+"""How long the station interrupts the pilot to wake a car; real ones need several seconds."""
 MATCH_V = 20.0
 CONTACTOR_OPENS_A = 1.0
 SAFE_V = 60.0
@@ -52,6 +56,10 @@ class Misbehaviour(str, Enum):
     OVER_VOLTAGE_REQUEST = "over_voltage_request"
     DROP_PILOT = "drop_pilot"
     HOLD_CURRENT = "hold_current"
+    SLOW_END = "slow_end"
+    """Its welding detection takes so long that the station is ready for the next session before the car is."""
+    SLEEP = "sleep"
+    """After a session it does not see an authorisation; only an interrupted pilot wakes it."""
 
 
 class Moment(NamedTuple):
@@ -70,6 +78,8 @@ class Secc:
     authorised: bool = False
     grants: int = 0
     """Count of new authorisations: a car that has ended wakes up only for a new one."""
+    interrupted_s: float = 0.0
+    """How long the pilot will still be interrupted."""
     cable_check: bool | None = None
     stop_requested: bool = False
     max_current_a: float = math.inf
@@ -82,9 +92,17 @@ class Secc:
             self.grants += 1
         self.authorised = granted
 
+    def interrupt_pilot(self) -> None:
+        self.interrupted_s = WAKE_S
+
+    @property
+    def has_pilot(self) -> bool:
+        return self.available and self.interrupted_s <= 0.0
+
     def reset(self) -> None:
         """A new driver has connected: forget what the one before has sent."""
         self.available = True
+        self.interrupted_s = 0.0
         self.authorised = False
         self.cable_check = None
         self.stop_requested = False
@@ -119,7 +137,8 @@ class Car:
     pilot_dropped: bool = False
     _age_s: float = 0.0
     _settled_s: float = 0.0
-    _grants_seen: int = 0
+    _grants_used: int = 0
+    """The authorisations up to the one under which this car has last charged."""
 
     # --- what the station sees ---------------------------------------------------------------------------
 
@@ -147,7 +166,7 @@ class Car:
         )
 
     def _pilot(self, secc: Secc) -> Pilot:
-        if not secc.available:
+        if not secc.has_pilot:
             return Pilot.F
         if self.pilot_dropped:
             return Pilot.A
@@ -179,6 +198,7 @@ class Car:
     def step(self, secc: Secc, moment: Moment) -> None:
         """Advance by `moment.dt` seconds."""
         self._age_s += moment.dt
+        secc.interrupted_s = max(0.0, secc.interrupted_s - moment.dt)
         if self._pilot_is_wrong(secc):
             self._enter(VehicleStage.NONE)
         elif self.stage is VehicleStage.NONE:
@@ -209,12 +229,12 @@ class Car:
         self._enter(VehicleStage.NEGOTIATING)
 
     def _pilot_is_wrong(self, secc: Secc) -> bool:
-        """An EVSE out of service, or a pilot wire that this car drops under load."""
+        """An EVSE out of service, an interrupted pilot, or a pilot wire that this car drops under load."""
         if self.misbehave is not Misbehaviour.DROP_PILOT:
             self.pilot_dropped = False
         elif self.stage is VehicleStage.CHARGE:
             self.pilot_dropped = True
-        return self.pilot_dropped or not secc.available
+        return self.pilot_dropped or not secc.has_pilot
 
     @property
     def _needs_energy(self) -> bool:
@@ -232,6 +252,7 @@ class Car:
         self._settled_s = self._settled_s + moment.dt if secc.authorised and self._needs_energy else 0.0
         if self._settled_s >= PARAMETERS_S:
             secc.cable_check = None
+            self._grants_used = secc.grants
             self._enter(VehicleStage.CABLE_CHECK)
 
     def _cable_check(self, secc: Secc, moment: Moment) -> None:
@@ -260,17 +281,20 @@ class Car:
 
     def _welding_detection(self, secc: Secc, moment: Moment) -> None:
         self._settled_s = self._settled_s + moment.dt if moment.inlet_v < SAFE_V else 0.0
-        if self._settled_s >= WELDING_S or self._age_s > WELDING_LIMIT_S:
+        needed_s = SLOW_WELDING_S if self.misbehave is Misbehaviour.SLOW_END else WELDING_S
+        if self._settled_s >= needed_s or self._age_s > WELDING_LIMIT_S:
             self._end(secc)
 
     def _end(self, secc: Secc) -> None:
         """The session is over. A car that was not ready starts again once it is, under the same authorisation."""
-        self._grants_seen = secc.grants if self.ready else secc.grants - 1
+        if not self.ready:
+            self._grants_used = secc.grants - 1
         self._enter(VehicleStage.ENDED)
 
     def _ended(self, secc: Secc, moment: Moment) -> None:
         """Asleep, until the station authorises again and the battery is below its target."""
-        if secc.authorised and secc.grants > self._grants_seen and self._needs_energy:
+        awake = self.misbehave is not Misbehaviour.SLEEP
+        if awake and secc.authorised and secc.grants > self._grants_used and self._needs_energy:
             self._begin(secc)
 
 

@@ -252,6 +252,9 @@ class World:
     def _authorise(self, message: wire.Authorise) -> None:
         self.evses[message.evse].secc.authorise(message.granted)
 
+    def _wake(self, message: wire.Wake) -> None:
+        self.evses[message.evse].secc.interrupt_pilot()
+
     def _report_output(self, message: wire.ReportOutput) -> None:
         secc = self.evses[message.evse].secc
         secc.reported_v, secc.reported_a = message.voltage_v, message.current_a
@@ -300,6 +303,7 @@ _APPLY: dict[type[Any], Callable[[World, Any], None]] = {
     wire.EnableMonitor: World._enable_monitor,
     wire.StartSelfTest: World._start_self_test,
     wire.Authorise: World._authorise,
+    wire.Wake: World._wake,
     wire.ReportOutput: World._report_output,
     wire.AnnounceLimits: World._announce_limits,
     wire.FinishCableCheck: World._finish_cable_check,

@@ -19,10 +19,19 @@ from firmware.contract import (
     Unplugged,
     VehicleIdentified,
 )
-from hal.evse.model import AuthoriseVehicle, EmergencyStop, Limits, OpenContactor, RequestVehicleStop, State, SwitchOff
+from hal.evse.model import (
+    AuthoriseVehicle,
+    EmergencyStop,
+    Limits,
+    OpenContactor,
+    RequestVehicleStop,
+    State,
+    SwitchOff,
+    WakeVehicle,
+)
 from hal.evse.step import next_deadline
-from hal.evse.table import CLOSED, RUNNING, Stage
-from hal.ports import VehicleStage
+from hal.evse.table import ANSWER_WITHIN_S, CLOSED, RUNNING, Stage
+from hal.ports import Pilot, VehicleStage
 from tests.support.evse_bench import PERIOD_S, EvseBench
 
 ALL_WAYS_IN = [stage for stage in Stage if stage not in (Stage.IDLE,)]
@@ -313,6 +322,77 @@ def test_vehicle_that_asks_again_is_authorised_again(bench: EvseBench) -> None:
     bench.change(stage=VehicleStage.WAITING_AUTHORISATION)
     bench.run(0.3)
     assert bench.taken(AuthoriseVehicle)[before:] == [AuthoriseVehicle(True)]
+
+
+# --- a vehicle that does not begin -----------------------------------------------------------------------------------
+
+
+def test_authorisation_is_a_level_that_is_repeated_while_plugged(bench: EvseBench) -> None:
+    bench.bring_to(Stage.AUTHORISED)
+    before = len(bench.taken(AuthoriseVehicle))
+    bench.run(5.0)
+    bench.withdraw()
+    bench.run(5.0)
+    levels = [action.granted for action in bench.taken(AuthoriseVehicle)[before:]]
+    assert levels == sorted(levels, reverse=True)
+    assert min(levels.count(True), levels.count(False)) >= 4
+
+
+def asleep(bench: EvseBench) -> None:
+    """A session is over, the next is permitted, and the vehicle has not noticed."""
+    bench.charge()
+    bench.sleeps = True
+    bench.withdraw()
+    bench.run_to(Stage.FINISHED)
+    bench.permit("two", lease_s=1000.0)
+
+
+def test_vehicle_that_sleeps_is_woken_once(bench: EvseBench) -> None:
+    asleep(bench)
+    bench.run_to(Stage.CHARGING, within_s=60.0)
+    assert bench.taken(WakeVehicle) == [WakeVehicle()]
+    assert [reading.context.value for reading in bench.billed] == ["start", "stop", "start"]
+
+
+def test_vehicle_that_does_not_wake_leaves_the_permission_unanswered(bench: EvseBench) -> None:
+    asleep(bench)
+    bench.obeys = False
+    bench.run(ANSWER_WITHIN_S + 1.0)
+    assert bench.taken(WakeVehicle) == [WakeVehicle()]
+    assert bench.state.flow is EnergyFlow.UNANSWERED
+    assert bench.state.session == "two"
+    bench.obeys, bench.sleeps = True, False
+    bench.run_to(Stage.CHARGING)
+    assert flows(bench)[-2:] == [EnergyFlow.NONE, EnergyFlow.FLOWING]
+
+
+@pytest.mark.parametrize("stage", [each for each in VehicleStage if each is not VehicleStage.CABLE_CHECK])
+def test_every_wait_for_a_vehicle_has_an_end(bench: EvseBench, stage: VehicleStage) -> None:
+    bench.bring_to(Stage.AUTHORISED)
+    bench.permit(lease_s=1000.0)
+    bench.change(stage=stage)
+    bench.run(ANSWER_WITHIN_S + 1.0)
+    talks = stage is VehicleStage.WAITING_AUTHORISATION
+    assert bench.taken(WakeVehicle) == ([] if talks else [WakeVehicle()])
+    assert bench.state.flow is (EnergyFlow.SUSPENDED_BY_VEHICLE if talks else EnergyFlow.UNANSWERED)
+
+
+def test_vehicle_that_does_not_go_on_gets_a_second_try(bench: EvseBench) -> None:
+    bench.bring_to(Stage.CHECKED)
+    bench.obeys = False
+    bench.permit(lease_s=1000.0)
+    bench.run_to(Stage.FINISHED, within_s=80.0)
+    bench.run(0.1)
+    assert bench.taken(WakeVehicle) == [WakeVehicle()]
+    bench.change(stage=VehicleStage.NEGOTIATING, pilot=Pilot.B, locked=False)
+    bench.run(1.0)
+    bench.obeys = True
+    bench.run_to(Stage.CHECKED)
+    bench.obeys = False
+    bench.run_to(Stage.FINISHED, within_s=80.0)
+    bench.run(ANSWER_WITHIN_S + 0.1)
+    assert bench.taken(WakeVehicle) == [WakeVehicle()]
+    assert flows(bench) == [EnergyFlow.UNANSWERED]
 
 
 # --- deadlines ----------------------------------------------------------------------------------------------------

@@ -50,6 +50,22 @@ def test_a_session_page_by_page(bench: StationBench) -> None:
     assert page(bench, 2) == "idle"
 
 
+def test_a_car_that_does_not_answer(bench: StationBench) -> None:
+    """The EV driver reads what to do, and the CSMS that nothing is offered to a car that does not listen."""
+    bench.card(CARD, 1)
+    bench.plug(1)
+    bench.suspend(1, EnergyFlow.SUSPENDED_BY_VEHICLE)
+    bench.suspend(1, EnergyFlow.UNANSWERED)
+    shown, text = bench.shown[1]
+    assert shown == "plug_in"
+    assert "unplug the cable and plug it in again" in text["prompt"]
+    assert bench.summary()[-1] == ("Updated", "ChargingStateChanged", "EVConnected")  # E01.FR.18
+    assert bench.permitted(1)
+    bench.energy_on(1)
+    assert page(bench) == "charging"
+    assert bench.summary()[-1] == ("Updated", "ChargingStateChanged", "Charging")
+
+
 def test_figures(bench: StationBench) -> None:
     bench.card(CARD, 1)
     bench.plug(1)

@@ -173,6 +173,30 @@ def test_new_authorisation_on_the_same_plug_wakes_the_car() -> None:
     station.run_until(VehicleStage.CHARGE)
 
 
+@pytest.mark.parametrize("still", [VehicleStage.STOP, VehicleStage.WELDING_DETECTION, VehicleStage.ENDED])
+def test_authorisation_that_comes_while_the_car_still_stops_is_seen_afterwards(still: VehicleStage) -> None:
+    bench, station = charging()
+    bench.vehicle.authorise(False)
+    station.run_until(still)
+    bench.vehicle.authorise(True)
+    station.run_until(VehicleStage.CHARGE)
+
+
+def test_car_that_sleeps_begins_when_its_pilot_is_interrupted() -> None:
+    bench, station = charging()
+    assert bench.evse.car is not None
+    bench.evse.car.misbehave = Misbehaviour.SLEEP
+    bench.vehicle.authorise(False)
+    station.run_until(VehicleStage.ENDED)
+    bench.vehicle.authorise(True)
+    station.play(3.0)
+    assert bench.vehicle.vehicle().stage is VehicleStage.ENDED
+    bench.vehicle.wake()
+    station.play(0.1)
+    assert bench.vehicle.vehicle().pilot is Pilot.F
+    station.run_until(VehicleStage.CHARGE)
+
+
 def test_withdrawn_authorisation_ends_the_session() -> None:
     bench, station = charging()
     bench.vehicle.authorise(False)
