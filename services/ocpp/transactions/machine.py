@@ -121,8 +121,13 @@ class SessionMachine:
             return
         if evse.flow is EnergyFlow.NONE and evse.delivering and ends(self._context.model, evse):
             return  # E06.FR.07: not before the final reading, and with the cause that the HAL reports
-        if evse.observed_charging_state != session.charging_state:
-            self.happened(evse, Cause("ChargingStateChanged", why_without_energy(evse)), now)
+        if evse.observed_charging_state == session.charging_state:
+            return
+        cause = Cause("ChargingStateChanged", why_without_energy(evse))
+        if evse.delivering and ends(self._context.model, evse):
+            self.stop(evse, cause, now)  # E06.FR.07: it ends EVConnected, because nothing is offered any more
+        else:
+            self.happened(evse, cause, now)
 
     def stop(self, evse: Evse, cause: Cause, now: float) -> None:
         """End the authorisation, and the transaction too where its stop points require that."""

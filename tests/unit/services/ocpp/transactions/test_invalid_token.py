@@ -171,7 +171,8 @@ def test_holding_energy_back_ends_a_transaction_that_ends_with_energy(tmp_path: 
     charge(bench)
     bench.deliver(2, 101.0)
     bench.suspend(2, EnergyFlow.SUSPENDED_BY_STATION)
-    assert bench.summary()[-1][:2] == ("Ended", "ChargingStateChanged")  # E05.FR.02, E06.FR.07
+    bench.energy_off(2)
+    assert bench.summary()[-1] == ("Ended", "ChargingStateChanged", "EVConnected")  # E05.FR.02, E06.FR.07
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "DeAuthorized"
     assert bench.limits[2] is None
 

@@ -90,9 +90,17 @@ def test_energy_transfer_as_stop_point(tmp_path: Path) -> None:
     bench = full(tmp_path, "Authorized", "EnergyTransfer")
     charge(bench)
     bench.suspend(2, EnergyFlow.SUSPENDED_BY_VEHICLE)
-    assert kinds(bench)[-1] == ("Ended", "ChargingStateChanged")  # E06.FR.07
-    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "StoppedByEV"
     assert not bench.permitted(2)
+    assert bench.events[-1]["eventType"] == "Updated"
+    bench.registers[2] += 1.0
+    bench.energy_off(2)
+    # E06.FR.07, TC_E_22_CS with erratum 6.2.50: the Ended event goes with EVConnected, SuspendedEV only with Updated
+    assert bench.summary()[-2:] == [
+        ("Updated", "ChargingStateChanged", "Charging"),
+        ("Ended", "ChargingStateChanged", "EVConnected"),
+    ]
+    assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "StoppedByEV"
+    assert bench.events[-1]["meterValue"][-1]["sampledValue"][0]["value"] == bench.registers[2]
 
 
 def test_power_path_closed_is_the_same_as_both_of_its_halves(tmp_path: Path) -> None:
