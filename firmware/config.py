@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from firmware.errors import ConfigError
+from firmware.type_words import type_problem
+from firmware.words import not_toml
 
 __all__ = ["convert", "load", "read_toml"]
 
@@ -27,8 +29,8 @@ def read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    except (ValueError, RecursionError) as error:  # ValueError: also an integer of thousands of digits
+        raise ConfigError(f"{path}: {not_toml(error)}") from error
 
 
 def convert(data: object, kind: type[_T], where: object) -> _T:
@@ -36,7 +38,7 @@ def convert(data: object, kind: type[_T], where: object) -> _T:
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}") from error
+        raise ConfigError(f"{where}: {type_problem(error, kind, data, table='a table')}") from error
 
 
 def load(path: Path, kind: type[_T]) -> _T:

@@ -21,7 +21,9 @@ __all__ = [
     "RigSettings",
 ]
 
-Identity = Annotated[str, Meta(pattern=r"^[A-Za-z0-9*\-_=+|@.]{1,48}$")]
+Identity = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9*\-_=+|@.]{1,48}$", description="1 to 48 of A-Z a-z 0-9 * - _ = + | @ .")
+]
 """Charging station identity: part 4, section 3.1.1 allows these characters, and at most 48 of them."""
 
 
@@ -29,7 +31,14 @@ class NetworkProfile(Struct, frozen=True, forbid_unknown_fields=True):
     """One configuration slot of network connection data (B09)."""
 
     slot: Annotated[int, Meta(ge=1, le=99)]
-    url: Annotated[str, Meta(pattern=r"^wss?://(?!/)[!\"$->@-~]+\Z", max_length=512)]
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"^wss?://(?!/)[!\"$->@-~]+\Z",
+            max_length=512,
+            description="a ws:// or wss:// URL without user, query or fragment, of at most 512 characters",
+        ),
+    ]
     """Visible ASCII without query and fragment: other characters percent-encoded, other host names in Punycode."""
     security_profile: Annotated[int, Meta(ge=0, le=3)] = 1
     interface: Literal["Wired0", "Wired1", "Wired2", "Wired3", "Wireless0", "Wireless1", "Wireless2", "Wireless3"] = (

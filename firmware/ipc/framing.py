@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from firmware.errors import ContractError
+from firmware.type_words import json_problem
 
 __all__ = ["MAX_LINE_BYTES", "Decoder", "LineSplitter", "encode"]
 
@@ -35,6 +36,7 @@ class Decoder(Generic[_T]):
     """Decodes lines to messages of one union, passed as `kind` (mypy can't express the type of a union)."""
 
     def __init__(self, kind: Any) -> None:
+        self._kind = kind
         self._decode = msgspec.json.Decoder(kind).decode
 
     def __call__(self, line: bytes) -> _T:
@@ -42,7 +44,8 @@ class Decoder(Generic[_T]):
         try:
             message: _T = self._decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise ContractError(f"not a message of the contract: {str(error)[:_MAX_REASON_CHARS]}") from error
+            problem = json_problem(error, self._kind, line)
+            raise ContractError(f"not a message of the contract: {problem[:_MAX_REASON_CHARS]}") from error
         return message
 
 

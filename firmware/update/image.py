@@ -27,6 +27,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from firmware.errors import ImageError
+from firmware.type_words import decode_json
 from firmware.update.version import Version
 
 __all__ = [
@@ -63,7 +64,7 @@ class Limits:
     depth: int = 8
 
 
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits in lower case")]
 
 
 class Entry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,8 +178,8 @@ class ImageReader:
 
 def _decode(data: bytes) -> Manifest:
     try:
-        return msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return decode_json(data, Manifest)
+    except ValueError as error:
         raise ImageError(f"manifest: {error}") from error
 
 

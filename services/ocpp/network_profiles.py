@@ -15,6 +15,7 @@ import msgspec
 
 from firmware.errors import ConfigError
 from firmware.factory_settings import NetworkProfile
+from firmware.type_words import type_problem
 from services.ocpp.key_values import Key, KeyValueStore
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def _restored(data: object) -> NetworkProfile | None:
     try:
         return msgspec.convert(data, NetworkProfile)
     except msgspec.ValidationError as error:
-        _log.error("a stored network profile is unusable: %s", error)
+        _log.error("a stored network profile is unusable: %s", type_problem(error, NetworkProfile, data))
         return None
 
 
@@ -82,6 +83,8 @@ def check(profile: NetworkProfile) -> None:
         possible = False
     if not possible:
         raise ConfigError("the URL has no host, or an impossible port")
+    if "@" in parts.netloc:  # its password would be in reports and logs
+        raise ConfigError("expected a URL without user and password: the station has BasicAuthPassword")
 
 
 def _profile(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:
@@ -95,4 +98,4 @@ def _profile(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:
     try:
         return msgspec.convert(values, NetworkProfile)
     except msgspec.ValidationError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(type_problem(error, NetworkProfile, values)) from error

@@ -27,6 +27,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from firmware.errors import StorageError
+from firmware.type_words import decode_json, type_problem
 from tools.csms.back_office import BackOffice
 from tools.csms.ca import BenchPki
 from tools.csms.feed import Feed
@@ -114,8 +115,8 @@ async def _body(request: web.Request, kind: type[_T]) -> _T:
         # Another site's form can't send this type without a CORS preflight.
         raise ApiError(415, "not_json", "send Content-Type: application/json")
     try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+        return decode_json(await request.read(), kind)
+    except ValueError as error:
         raise ApiError(400, "malformed", str(error)) from None
 
 
@@ -293,10 +294,11 @@ async def _behaviour(request: web.Request) -> web.Response:
 async def _put_behaviour(request: web.Request) -> web.Response:
     office = request.app[BACK_OFFICE]
     body = await _body(request, dict[str, Any])
+    wanted = {**msgspec.to_builtins(office.behaviour), **body}
     try:
-        office.set_behaviour(msgspec.convert({**msgspec.to_builtins(office.behaviour), **body}, Behaviour))
+        office.set_behaviour(msgspec.convert(wanted, Behaviour))
     except msgspec.ValidationError as error:
-        raise ApiError(422, "malformed", str(error)) from None
+        raise ApiError(422, "malformed", type_problem(error, Behaviour, wanted)) from None
     return as_json(office.behaviour)
 
 

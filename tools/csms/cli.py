@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from firmware.errors import BaywattError, ConfigError
+from firmware.type_words import decode_json
 from tools.csms.client import ApiRefused, Client, Unreachable
 from tools.csms.procedures import raise_security, update_firmware
 from tools.csms.settings import Behaviour, Settings, read_passwords
@@ -225,8 +226,8 @@ async def _serve(settings: Settings) -> None:
 
 def _call(arguments: argparse.Namespace) -> int:
     try:
-        payload = msgspec.json.decode(arguments.payload, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+        payload = decode_json(os.fsencode(arguments.payload), dict[str, Any])
+    except ValueError as error:
         raise ConfigError(f"the payload is not a JSON object: {error}") from None
     client = Client(arguments.url, timeout_s=(arguments.timeout or 60.0) + 30.0)
     answer = client.call(arguments.station, arguments.action, payload, raw=arguments.raw, timeout_s=arguments.timeout)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import socket
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from firmware.config import read_toml
 from firmware.errors import ConfigError
 from tools.csms.store import Limits
 
@@ -67,10 +67,7 @@ def address(host: str, port: int) -> str:
 
 def read_passwords(path: Path) -> dict[str, str]:
     """A TOML file of `identity = "password"` lines. Raises `ConfigError`."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    table = read_toml(path)
     for identity, password in table.items():
         if not isinstance(password, str):
             raise ConfigError(f"{path}: {identity}: the password must be a string")

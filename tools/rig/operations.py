@@ -15,6 +15,8 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from drivers.simulated.world.car import Misbehaviour
 from drivers.simulated.world.garage import Amperes, CarOrder, Kilowatts, Percent
 from firmware.contract import Fault
+from firmware.type_words import decode_json, type_problem
+from firmware.words import not_json
 
 __all__ = [
     "NO_ID",
@@ -63,7 +65,9 @@ class OperationError(Exception):
 
 
 Evse: TypeAlias = Annotated[int, Meta(ge=1, le=99)]
-Uid: TypeAlias = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){1,10}$")]
+Uid: TypeAlias = Annotated[
+    str, Meta(pattern=r"^([0-9A-Fa-f]{2}){1,10}$", description="1 to 10 bytes as pairs of hexadecimal digits")
+]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=3600)]
 
 
@@ -158,7 +162,7 @@ class Network(_Operation, frozen=True):
 
 class Clock(_Operation, frozen=True):
     offset_s: Annotated[float, Meta(ge=-4e9, le=4e9)] | UnsetType = UNSET
-    lost: Literal[True] | bool | UnsetType = UNSET
+    lost: bool | UnsetType = UNSET
     synchronised: bool | UnsetType = UNSET
 
 
@@ -244,18 +248,18 @@ def parse(line: bytes) -> ControlRequest:
     try:
         operation = msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
-        raise OperationError("bad_request", f"{name}: {error}", request_id) from error
+        raise OperationError("bad_request", f"{name}: {type_problem(error, kind, fields)}", request_id) from error
     _check(name, operation, request_id)
     return ControlRequest(request_id, operation)
 
 
 def _decode(text: bytes | Raw, kind: type[_T], request_id: Raw) -> _T:
     try:
-        return msgspec.json.decode(bytes(text).decode(), type=kind)
-    except msgspec.ValidationError as error:
+        return decode_json(bytes(text).decode(), kind)
+    except UnicodeError as error:
+        raise OperationError("bad_request", not_json(error), request_id) from error
+    except ValueError as error:
         raise OperationError("bad_request", str(error), request_id) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise OperationError("bad_request", f"not JSON: {error}", request_id) from error
 
 
 def _check(name: str, operation: Operation, request_id: Raw) -> None:

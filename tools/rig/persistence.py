@@ -16,6 +16,7 @@ import msgspec
 from drivers.simulated.world.board import BoardState
 from drivers.simulated.world.world import World
 from firmware import files
+from firmware.type_words import decode_json
 
 __all__ = ["WorldFile"]
 
@@ -74,9 +75,10 @@ class WorldFile:
 
     def _load(self) -> SavedWorld:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=SavedWorld)
+            return decode_json(self._path.read_bytes(), SavedWorld)
         except FileNotFoundError:
             pass
-        except (OSError, msgspec.DecodeError) as error:
-            _log.warning("%s: starting with a new cabinet: %s", self._path, error)
+        except (OSError, ValueError) as error:
+            problem = getattr(error, "strerror", None) or error
+            _log.warning("%s: starting with a new cabinet: %s", self._path, problem)
         return SavedWorld(serial_number=f"BW{secrets.randbelow(10**8):08d}")

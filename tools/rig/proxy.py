@@ -25,6 +25,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from firmware.type_words import json_problem
+
 __all__ = ["Mode", "Network"]
 
 Mode: TypeAlias = Literal["up", "down", "refuse", "blackhole"]
@@ -341,7 +343,7 @@ class _StationEnd(_End):
         try:
             request = _decode.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            _log.warning("invalid dial request: %s", error)
+            _log.warning("invalid dial request: %s", json_problem(error, _Request, line))
             self.abort()
             return
         interface = self._network.find(request.interface)

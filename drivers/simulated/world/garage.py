@@ -30,7 +30,9 @@ class CarOrder(Struct, frozen=True, forbid_unknown_fields=True):
     max_kw: Kilowatts | None = None
     max_v: Annotated[float, Meta(ge=50, le=1500)] | None = None
     max_a: Amperes | None = None
-    evcc_id: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{1,40}$")] | None = None
+    evcc_id: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{1,40}$", description="1 to 40 hexadecimal digits")] | None = (
+        None
+    )
     ready: bool = True
 
 

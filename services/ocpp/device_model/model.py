@@ -19,6 +19,7 @@ import msgspec
 
 from firmware.factory_settings import FactoryVariable
 from firmware.product import Product
+from firmware.type_words import type_problem
 from services.ocpp.device_model import keys
 from services.ocpp.device_model.build import apply_factory, build
 from services.ocpp.device_model.change import Validator
@@ -146,7 +147,8 @@ class DeviceModel:
         try:
             return list(factory) if stored is None else msgspec.convert(stored, list[FactoryVariable])
         except msgspec.ValidationError as error:
-            _log.error("the stored factory values are unusable: %s", error)
+            problem = type_problem(error, list[FactoryVariable], stored)
+            _log.error("the stored factory values are unusable: %s", problem)
             return list(factory)
 
     def _load(self) -> None:

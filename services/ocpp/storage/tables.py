@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from firmware.words import not_json
 from services.ocpp.authorization_cache import Entry
 from services.ocpp.device_model import Address, Row
 from services.ocpp.durable_lane import OutboxRow
@@ -232,5 +233,5 @@ def _decode(text: bytes, what: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        _log.error("%s is unreadable: %s", what, error)
+        _log.error("%s is unreadable: %s", what, not_json(error))
         return None

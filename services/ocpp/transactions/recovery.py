@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from firmware.contract import Phase
+from firmware.type_words import json_problem
 from services.ocpp.session import Session
 from services.ocpp.transactions.events import Cause
 from services.ocpp.transactions.reasons import why_faulted
@@ -49,7 +50,7 @@ class Recovery:
             try:
                 session = Session.decode(state)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                _log.error("an open transaction could not be read: %s", error)
+                _log.error("an open transaction could not be read: %s", json_problem(error, Session, state))
                 continue
             if session.evse in self._evses:
                 self._restore(session, now)

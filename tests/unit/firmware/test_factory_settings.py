@@ -69,13 +69,22 @@ def test_an_identity_is_enough(tmp_path: Path) -> None:
         ('identity = "a"\nnonsense = 1', "nonsense"),
         ('identity = "a"\n[rig]\nspeed = 0', "rig.speed"),
         ('identity = "a"\n[commissioning]\nport = 65536', "commissioning.port"),
-        ('identity = "a"\n[[network_profile]]\nslot = 1\nurl = "http://x"', "network_profile[0].url"),
-        ('identity = "a"\n[[network_profile]]\nslot = 1\nurl = "ws://x?a=b"', "network_profile[0].url"),
-        ('identity = "a"\n[[network_profile]]\nslot = 0\nurl = "ws://x"', "network_profile[0].slot"),
+        (
+            'identity = "a"\n[[network_profile]]\nslot = 1\nurl = "http://x"',
+            "network_profile 1, url: expected a ws:// or wss:// URL without user, query or",
+        ),
+        ('identity = "a"\n[[network_profile]]\nslot = 1\nurl = "ws://x?a=b"', "network_profile 1, url"),
+        (
+            'identity = "a"\n[[network_profile]]\nslot = 0\nurl = "ws://x"',
+            "network_profile 1, slot: expected a whole number from 1 to 99, got 0",
+        ),
         ('identity = "a"\n[[network_profile]]\nslot = 1\nurl = "ws://x"\nsecurity_profile = 4', "security_profile"),
-        ('identity = "a"\n[[variable]]\ncomponent = "A"\nvariable = "B"\nvalue = 10', "variable[0].value"),
-        ('identity = "a"\n[[variable]]\ncomponent = "A"\nvariable = "B"', "variable[0]"),
-        ("identity = a", "Invalid value"),
+        (
+            'identity = "a"\n[[variable]]\ncomponent = "A"\nvariable = "B"\nvalue = 10',
+            "variable 1, value: expected a text, got a whole number",
+        ),
+        ('identity = "a"\n[[variable]]\ncomponent = "A"\nvariable = "B"', "variable 1, value is missing"),
+        ("identity = a", "not TOML: invalid value (at line 1, column 12)"),
     ],
 )
 def test_errors_name_the_file_and_the_place(tmp_path: Path, text: str, words: str) -> None:

@@ -66,20 +66,26 @@ def test_messages_survive_the_wire() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (b"", "truncated"),
-        (b"\xff\xfe", "malformed"),
-        (b"not json", "malformed"),
-        (b"[]", "Expected `object`"),
+        (b"", "not JSON: it ends too early"),
+        (b"\xff\xfe", "not JSON: invalid character (byte 0)"),
+        (b"not json", "not JSON"),
+        (b"[]", "expected an object, got an empty list"),
         (b'{"kind":"nonsense"}', "nonsense"),
         (b'{"id":1}', "kind"),
         (b'{"kind":"acknowledge"}', "seq"),
-        (b'{"kind":"acknowledge","seq":"1"}', "$.seq"),
-        (b'{"kind":"acknowledge","seq":true}', "$.seq"),
+        (b'{"kind":"acknowledge","seq":"1"}', "seq: expected a whole number, got '1'"),
+        (b'{"kind":"acknowledge","seq":true}', "seq: expected a whole number, got true"),
         (b'{"kind":"acknowledge","seq":1,"more":2}', "more"),
-        (b'{"kind":"request","id":1,"command":{"kind":"permit","evse":1,"session":"\xff","lease_s":1}}', "utf-8"),
-        (b'{"kind":"request","id":1,"command":{"kind":"permit","evse":1,"session":"s","lease_s":NaN}}', "malformed"),
+        (
+            b'{"kind":"request","id":1,"command":{"kind":"permit","evse":1,"session":"\xff","lease_s":1}}',
+            "not in UTF-8",
+        ),
+        (
+            b'{"kind":"request","id":1,"command":{"kind":"permit","evse":1,"session":"s","lease_s":NaN}}',
+            "invalid character",
+        ),
         (b'{"kind":"acknowledge","seq":1}{"kind":"acknowledge","seq":2}', "trailing"),
-        (b'{"x":' + b"[" * 60_000, "recursion"),
+        (b'{"x":' + b"[" * 60_000, "nested too deeply"),
     ],
 )
 def test_the_problem_of_an_invalid_message_is_described(line: bytes, words: str) -> None:

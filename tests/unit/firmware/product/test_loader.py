@@ -9,7 +9,7 @@ from firmware.errors import ConfigError
 from firmware.product import Product, VariableRow, load
 
 ROW = 'extends = "c7am-400-cc"\n[[device_model.variables]]\ncomponent = "X"\nvariable = "Y"\n'
-PLACE = f"variables[{len(load('c7am-400-cc').device_model.variables)}]"
+PLACE = f"variables {len(load('c7am-400-cc').device_model.variables) + 1}"
 """Of `ROW`: after those of the product that it extends."""
 
 
@@ -101,7 +101,7 @@ def test_extending_a_file_beside(tmp_path: Path) -> None:
         ('extends = "nothing"', "no such product file"),
         ('extends = "product.toml"', "without a circle"),
         ("[identity]", "device_model"),
-        ("x = ", "Invalid"),
+        ("x = ", "not TOML: invalid value (at end of document)"),
         (
             'extends = "c7am-400-cc"\n[[device_model.variables]]\ncomponent = "X"\nvariable = "Y"\nvalue = "@limits.z"',
             "@limits.z refers to nothing",
@@ -126,9 +126,9 @@ def test_extending_a_file_beside(tmp_path: Path) -> None:
         (ROW + "min = 3\nmax = 2", "X.Y: min is above max"),
         (ROW + 'values = ["a,b"]', "X.Y: values: no commas"),
         (ROW + f'values = ["{"v" * 1001}"]', "X.Y: values: no commas, and at most 1000 characters in all"),
-        (ROW + f'unit = "{"u" * 17}"', f"{PLACE}.unit"),
-        (ROW.replace("X", "X" * 51), f"{PLACE}.component"),
-        (ROW.replace("Y", ""), f"{PLACE}.variable"),
+        (ROW + f'unit = "{"u" * 17}"', f"{PLACE}, unit: expected a text of at most 16 characters, got a text of 17"),
+        (ROW.replace("X", "X" * 51), f"{PLACE}, component"),
+        (ROW.replace("Y", ""), f"{PLACE}, variable: expected a text of 1 to 50 characters, got an empty text"),
         (ROW.replace('"X"', '"txCtrlr"').replace("Y", "txStartPoint"), "txCtrlr.txStartPoint: listed twice"),
     ],
 )
