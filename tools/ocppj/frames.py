@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from firmware.errors import BaywattError
+from firmware.words import not_json
 
 __all__ = ["UNREADABLE_ID", "BadFrame", "Call", "Error", "Frame", "Result", "decode", "encode"]
 
@@ -95,8 +96,8 @@ def _parts(text: str) -> list[Any]:
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         found = _BROKEN_CALL.match(text)
         if found:
-            raise BadFrame("FormatViolation", f"not JSON: {error}", found.group(1)) from None
-        raise BadFrame("RpcFrameworkError", f"not JSON: {error}") from None
+            raise BadFrame("FormatViolation", not_json(error), found.group(1)) from None
+        raise BadFrame("RpcFrameworkError", not_json(error)) from None
     if not isinstance(parts, list) or not parts:
         raise BadFrame("RpcFrameworkError", "a frame is a JSON array that starts with a message type")
     return parts

@@ -17,6 +17,7 @@ import jsonschema_rs
 import msgspec
 
 from firmware.clock import parse_utc
+from firmware.schema_words import schema_problem
 
 __all__ = ["CSMS_ACTIONS", "STATION_ACTIONS", "SchemaProblem", "Side", "check", "enumeration"]
 
@@ -71,9 +72,10 @@ class SchemaProblem:
     path: str
     """Such as `evse.id` or `meterValue.0.timestamp`; empty for the payload itself."""
     detail: str
+    """A sentence with the place."""
 
     def __str__(self) -> str:
-        return f"{self.message}{f' at {self.path}' if self.path else ''}: {self.detail}"
+        return f"{self.message}: {self.detail}"
 
 
 def check(action: str, side: Side, payload: object) -> SchemaProblem | None:
@@ -85,7 +87,7 @@ def check(action: str, side: Side, payload: object) -> SchemaProblem | None:
         return None
     code = _ERROR_CODES.get(error.kind.name, "PropertyConstraintViolation")
     path = ".".join(str(part) for part in error.instance_path)
-    return SchemaProblem(action + side, code, path, error.message)
+    return SchemaProblem(action + side, code, path, schema_problem(error))
 
 
 def enumeration(action: str, side: Side, name: str) -> tuple[str, ...]:

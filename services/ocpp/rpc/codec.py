@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from firmware.words import not_json
 from services.ocpp.rpc.validation import ErrorCode
 
 __all__ = [
@@ -122,7 +123,7 @@ def decode(frame: str | bytes) -> Message:
     except RecursionError:
         return _broken(frame, "nested too deeply")
     except (msgspec.MsgspecError, UnicodeError) as error:
-        return _broken(frame, f"not JSON in UTF-8: {error}")
+        return _broken(frame, not_json(error))
     if _openings(frame) > _MAX_DEPTH and _too_deep(data):
         return _broken(frame, "nested too deeply")
     if not isinstance(data, list) or not data:

@@ -17,6 +17,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from firmware.words import name
 from services.ocpp.messages import ACTIONS
 from services.ocpp.rpc import codec
 from services.ocpp.rpc.codec import Call, CallError, CallResult, Malformed
@@ -161,8 +162,8 @@ class RpcPeer:
         return self._fail(self._outstanding, CONNECTION_LOST, "the connection was lost")
 
     def _on_malformed(self, message: Malformed) -> list[Event]:
-        _log.warning("malformed frame: %s", message.description)
-        self._invalid = message.description
+        _log.warning("malformed frame of the CSMS: %s", message.description)
+        self._invalid = f"frame of the CSMS: {message.description}"
         if not message.answerable:
             outstanding = self._match(message.message_id)
             return [] if outstanding is None else [self._fail(outstanding, message.code, message.description)]
@@ -176,9 +177,10 @@ class RpcPeer:
     def _on_call(self, call: Call) -> list[Event]:
         refusal = self._refusal(call)
         if refusal is not None:
-            _log.warning("%.50r refused: %s", call.action, refusal[0])
-            if refusal[0] not in ("NotSupported", "GenericError", "SecurityError"):
-                self._invalid = f"{call.action[:50]}: {refusal[0]}"
+            code, description, _ = refusal
+            _log.warning("%s of the CSMS refused: %s: %s", name(call.action), code, description)
+            if code not in ("NotSupported", "GenericError", "SecurityError"):
+                self._invalid = f"{name(call.action)} of the CSMS: {code}: {description}"
             self._frames.append(codec.encode_error(call.message_id, *refusal))
             return []
         self._open_calls.add(call.message_id)
@@ -206,7 +208,8 @@ class RpcPeer:
             return [self._fail(outstanding, message.code, message.description)]
         violation = check_response(outstanding.action, message.payload)
         if violation is not None:
-            self._invalid = f"{outstanding.action} response: {violation.code}"
+            self._invalid = f"answer of the CSMS to {outstanding.action}: {violation.description}"
+            _log.warning("invalid %s", self._invalid)
             return [self._fail(outstanding, violation.code, violation.description)]
         self._outstanding = None
         return [Answered(outstanding.message_id, outstanding.action, message.payload)]

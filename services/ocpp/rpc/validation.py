@@ -20,6 +20,7 @@ import jsonschema_rs
 import msgspec
 
 from firmware.clock import parse_utc
+from firmware.schema_words import schema_problem
 
 __all__ = ["ErrorCode", "Violation", "check_request", "check_response", "schema_folder"]
 
@@ -107,9 +108,7 @@ def _validator(message: str) -> jsonschema_rs.Draft6Validator:
     except FileNotFoundError:
         raise KeyError(message) from None
     _bound_integers(schema)
-    return jsonschema_rs.Draft6Validator(
-        schema, validate_formats=True, formats={"date-time": _is_date_time}, mask="value"
-    )
+    return jsonschema_rs.Draft6Validator(schema, validate_formats=True, formats={"date-time": _is_date_time})
 
 
 def _bound_integers(schema: Any) -> None:
@@ -142,8 +141,7 @@ def _violation(error: jsonschema_rs.ValidationError) -> Violation:
     code = _CODES.get(kind, "FormatViolation")
     if kind == "type" and not path:
         code = "FormatViolation"  # not an object, so not a payload of any action
-    text = f"{path or 'payload'}: {error.message}"
-    return Violation(code, text[:_MAX_DESCRIPTION], {"path": path, "constraint": kind})
+    return Violation(code, schema_problem(error)[:_MAX_DESCRIPTION], {"path": path, "constraint": kind})
 
 
 def _path(parts: list[str | int]) -> str:
