@@ -49,6 +49,8 @@ _RETRY_INTERVAL_S = 30.0
 """Where the request does not give them."""
 _MAX_DATA_CHARS = 512
 """NotifyCustomerInformationRequest.data"""
+_CLEARED = "The customer's data was cleared."
+_NO_DATA = "No data about this customer is stored."
 _REFERENCES = ("idToken", "customerCertificate", "customerIdentifier")
 _FAILURES: dict[Kind, UploadLogStatusEnumType] = {
     "permission": "PermissionDenied",
@@ -215,8 +217,9 @@ class Diagnostics(Block):
         found = self._stored_about(request)
         if request["clear"]:
             self._forget(request)
-        text = "\n".join(found) if request["report"] else "The customer's data was cleared."  # N10.FR.06
-        self._notify(request, text, now)
+        nothing = _NO_DATA if "idToken" in request else ""  # N09.FR.06, N10.FR.04; empty: TC_N_62_CS, TC_N_63_CS
+        text = "\n".join(found) or nothing
+        self._notify(request, text if request["report"] else _CLEARED, now)  # N10.FR.06
         return {"status": "Accepted"}  # N09.FR.02, N10.FR.01
 
     def _stored_about(self, request: CustomerInformationRequest) -> list[str]:
@@ -245,10 +248,7 @@ class Diagnostics(Block):
             self.context.authorization_cache.forget_group(request["customerIdentifier"])
 
     def _notify(self, asked: CustomerInformationRequest, text: str, now: float) -> None:
-        """N09.FR.05, N10.FR.03; N09.FR.06, N10.FR.04: empty data means that nothing is stored (TC_N_62_CS).
-
-        Cleared data exists only in this report, which is therefore durable.
-        """
+        """N09.FR.05, N10.FR.03. Cleared data exists only in this report, which is therefore durable."""
         send = self.context.outbox.send_kept if asked["clear"] else self.context.outbox.send
         parts = [text[at : at + _MAX_DATA_CHARS] for at in range(0, len(text), _MAX_DATA_CHARS)] or [""]
         generated = self.context.time.text(now)

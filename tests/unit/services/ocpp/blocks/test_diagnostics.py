@@ -261,7 +261,13 @@ def test_cleared_without_a_report(bench: StationBench) -> None:
 def test_nothing_known(bench: StationBench, clear: bool) -> None:
     customer(bench, report=True, clear=clear, idToken=TOKEN)
     (request,) = bench.sent("NotifyCustomerInformation")  # N09.FR.06, N10.FR.04
-    assert (request["data"], request["seqNo"], request["tbc"]) == ("", 0, False)
+    assert (request["seqNo"], request["tbc"]) == (0, False)
+    assert request["data"] == "No data about this customer is stored."
+
+
+def test_nothing_known_about_an_identifier_is_empty(full: StationBench) -> None:
+    customer(full, report=True, customerIdentifier="unknown")
+    assert [request["data"] for request in full.sent("NotifyCustomerInformation")] == [""]  # TC_N_62_CS
 
 
 def test_the_cache_is_reported_and_forgotten(full: StationBench) -> None:
