@@ -43,10 +43,10 @@ def request_problem(model: DeviceModel, action: str, payload: dict[str, Any]) ->
     member, items_limit, bytes_limit = _LIMITS[action]
     items, most_items = len(payload.get(member, ())), model.get(items_limit)
     if items > most_items:
-        return "OccurrenceConstraintViolation", f"{items} elements, at most {most_items} are allowed"
+        return "OccurrenceConstraintViolation", f"{member}: expected at most {most_items} elements, got {items}"
     size, most_bytes = len(msgspec.json.encode(payload)), model.get(bytes_limit)
     if size > most_bytes:
-        return "FormatViolation", f"{size} bytes, at most {most_bytes} are allowed"
+        return "FormatViolation", f"expected a message of at most {most_bytes} bytes, got {size}"
     return None
 
 
@@ -85,7 +85,7 @@ def _get(model: DeviceModel, item: dict[str, Any]) -> dict[str, Any]:
         return _result(item, found)
     variable, attribute = found
     if not attribute.readable:  # B06.FR.09
-        return _result(item, "Rejected", Refusal("WriteOnly", "can't be read"))
+        return _result(item, "Rejected", Refusal("WriteOnly", "can only be set, not read"))
     result = _result(item, "Accepted")
     result["attributeValue"] = variable.read(attribute)  # B06.FR.10; empty if there is none: B06.FR.13
     return result
@@ -109,9 +109,12 @@ def _set(model: DeviceModel, item: dict[str, Any], changes: list[Change], now: f
 def _checked(model: DeviceModel, variable: Variable, attribute: Attribute, text: str) -> Value:
     """The parsed value; raises `Refusal`."""
     if not attribute.writable:  # B05.FR.09
-        raise Refusal("ReadOnly", "can't be set")
-    if len(text) > model.get(keys.CONFIGURATION_VALUE_SIZE):
-        raise Refusal("TooLargeElement", "longer than ConfigurationValueSize")
+        raise Refusal("ReadOnly", "can only be read, not set")
+    most = model.get(keys.CONFIGURATION_VALUE_SIZE)
+    if len(text) > most:
+        raise Refusal(
+            "TooLargeElement", f"expected at most {most} characters (ConfigurationValueSize), got {len(text)}"
+        )
     value = parse(text, variable.kind)  # B05.FR.07, B05.FR.08
     if attribute.type == "Target":
         _check_set_limits(variable, value)
@@ -124,7 +127,8 @@ def _check_set_limits(variable: Variable, value: Value) -> None:
         attribute = variable.attributes.get(name)
         bound = attribute.value if attribute else None
         if isinstance(bound, (int, float)) and isinstance(value, (int, float)) and outside(value, bound):
-            raise Refusal("ValueOutOfRange", f"outside {name}")
+            limit = "at least" if name == "MinSet" else "at most"
+            raise Refusal("ValueOutOfRange", f"expected {limit} {bound:.16g} ({name}), got {value:.16g}")
 
 
 _OUTSIDE: dict[str, Callable[[float, float], bool]] = {

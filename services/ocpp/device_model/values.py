@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from firmware.clock import format_utc, parse_utc
+from firmware.words import in_range, length, name, one_of
 
 __all__ = ["Characteristics", "DataType", "Refusal", "Value", "empty_value", "parse", "to_text"]
 
@@ -63,6 +64,29 @@ class Characteristics:
     format: str | None = None
     required: bool = False
 
+    @property
+    def expected(self) -> str:
+        """What a text of this variable must be, in words."""
+        kind = self.data_type
+        if kind is DataType.INTEGER:
+            least = -_INT32_MAX if self.minimum is None else self.minimum
+            most = _INT32_MAX if self.maximum is None else self.maximum
+            return in_range("a whole number", least, most, self.unit or "")
+        if kind is DataType.DECIMAL:
+            return in_range("a number with at most six decimals", self.minimum, self.maximum, self.unit or "")
+        if kind is DataType.STRING:
+            return _expected_text(self)
+        return _EXPECTED.get(kind, "").format(one_of(self.choices, _MAX_CHOICES) if self.choices else "")
+
+
+_MAX_CHOICES = 300
+_EXPECTED = {
+    DataType.BOOLEAN: "true or false",
+    DataType.DATE_TIME: "a date and time like 2026-01-31T12:00:00Z",
+    DataType.OPTION_LIST: "{}",
+    DataType.SEQUENCE_LIST: "members separated by commas, each {}",
+    DataType.MEMBER_LIST: "members separated by commas, each {}",
+}
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]{1,6})?")
@@ -88,9 +112,10 @@ def parse(text: str, kind: Characteristics) -> Value:
     if kind.data_type in _NUMBERS:
         _check_range(value, kind)
     elif kind.data_type in _TEXTS and len(text) > (kind.maximum if kind.maximum is not None else MAX_TEXT):
-        raise Refusal("ValueOutOfRange", f"at most {kind.maximum or MAX_TEXT:g} characters")
+        most = MAX_TEXT if kind.maximum is None else kind.maximum
+        raise Refusal("ValueOutOfRange", f"expected at most {most:g} characters, got {len(text)}")
     if kind.required and not text:
-        raise Refusal("InvalidValue", "can't be empty")
+        raise Refusal("InvalidValue", f"can't be empty, expected {kind.expected}")
     return value
 
 
@@ -116,84 +141,83 @@ def to_text(value: Value, data_type: DataType) -> str:
 
 def _string(text: str, kind: Characteristics) -> str:
     if _UNPRINTABLE.search(text):
-        raise Refusal("InvalidValue", "unprintable characters")
+        raise Refusal("InvalidValue", "expected a text without control characters")
     if kind.format is not None and text:
-        _FORMATS[kind.format](text)
+        check, _ = _FORMATS[kind.format]
+        if not check(text):
+            raise _unfit(kind)
+    if kind.format == "password" and 0 < len(text) < _PASSWORD_MIN_LENGTH:
+        # A00.FR.205 as erratum 2.1 has it: any characters; the upper bound is the variable's maxLimit.
+        raise Refusal("ValueOutOfRange", f"expected {kind.expected}, got {len(text)}")
     return text
 
 
-def _integer(text: str, _: Characteristics) -> int:
+def _unfit(kind: Characteristics) -> Refusal:
+    return Refusal("InvalidValue", f"expected {kind.expected}")
+
+
+def _integer(text: str, kind: Characteristics) -> int:
     if not _INTEGER.fullmatch(text):
-        raise Refusal("InvalidValue", "not an integer")
+        raise _unfit(kind)
     value = int(text[:12])  # longer is out of range anyway
     if abs(value) > _INT32_MAX or text == "-0":
-        raise Refusal("InvalidValue", "not a 32-bit integer")
+        raise _unfit(kind)
     return value
 
 
-def _decimal(text: str, _: Characteristics) -> float:
+def _decimal(text: str, kind: Characteristics) -> float:
     if not _DECIMAL.fullmatch(text) or len(text) > 40:
-        raise Refusal("InvalidValue", "not a decimal number with at most six places")
+        raise _unfit(kind)
     return float(text)
 
 
-def _boolean(text: str, _: Characteristics) -> bool:
+def _boolean(text: str, kind: Characteristics) -> bool:
     if text not in {"true", "false"}:
-        raise Refusal("InvalidValue", "neither true nor false")
+        raise _unfit(kind)
     return text == "true"
 
 
-def _date_time(text: str, _: Characteristics) -> float:
+def _date_time(text: str, kind: Characteristics) -> float:
     try:
         if _DATE_TIME.fullmatch(text):
             return parse_utc(text)
     except ValueError:
         pass
-    raise Refusal("InvalidValue", "not an RFC 3339 date and time with a zone and at most three decimals")
+    raise _unfit(kind)
 
 
 def _option(text: str, kind: Characteristics) -> str:
     if text not in kind.choices:
-        raise Refusal("InvalidValue", "not in the list of values")
+        raise Refusal("InvalidValue", f"expected {kind.expected}, got '{name(text)}'")
     return text
 
 
 def _list(text: str, kind: Characteristics) -> tuple[str, ...]:
     members = tuple(text.split(",")) if text else ()
-    if any(member not in kind.choices for member in members):
-        raise Refusal("InvalidValue", "not in the list of values")
-    if len(set(members)) < len(members):
-        raise Refusal("InvalidValue", "a value occurs twice")
+    for number, member in enumerate(members):
+        if member not in kind.choices:
+            raise Refusal("InvalidValue", f"'{name(member)}' is no member, expected {kind.expected}")
+        if member in members[:number]:
+            raise Refusal("InvalidValue", f"'{member}' occurs twice")
     return members
 
 
 def _check_range(value: Value, kind: Characteristics) -> None:
     assert isinstance(value, (int, float))
-    if kind.minimum is not None and value < kind.minimum:
-        raise Refusal("ValueOutOfRange", f"below {kind.minimum:.16g}")
-    if kind.maximum is not None and value > kind.maximum:
-        raise Refusal("ValueOutOfRange", f"above {kind.maximum:.16g}")
+    below = kind.minimum is not None and value < kind.minimum
+    if below or (kind.maximum is not None and value > kind.maximum):
+        raise Refusal("ValueOutOfRange", f"expected {kind.expected}, got {value:.16g}")
 
 
-def _password(text: str) -> None:
-    # A00.FR.205 as erratum 2.1 has it: any characters; the upper bound is the variable's maxLimit.
-    if len(text) < _PASSWORD_MIN_LENGTH:
-        raise Refusal("ValueOutOfRange", f"at least {_PASSWORD_MIN_LENGTH} characters")
+def _expected_text(kind: Characteristics) -> str:
+    least = _PASSWORD_MIN_LENGTH if kind.format == "password" else int(kind.required or kind.format == "identifier")
+    characters = length(least, int(MAX_TEXT if kind.maximum is None else kind.maximum))
+    words = "a text of {} characters" if kind.format is None else _FORMATS[kind.format][1]
+    return words.format(characters)
 
 
-def _identifier(text: str) -> None:
-    if not _IDENTIFIER.fullmatch(text):
-        raise Refusal("InvalidValue", "characters not allowed in an identifier")
-
-
-def _time_offset(text: str) -> None:
-    if not _TIME_OFFSET.fullmatch(text):
-        raise Refusal("InvalidValue", "not an offset like +01:00")
-
-
-def _time_zone(text: str) -> None:
-    if _NO_TIME_ZONE.fullmatch(text) or not _has_rules(text):
-        raise Refusal("InvalidValue", "not a time zone like Europe/Oslo")
+def _is_time_zone(text: str) -> bool:
+    return not _NO_TIME_ZONE.fullmatch(text) and _has_rules(text)
 
 
 def _has_rules(zone: str) -> bool:
@@ -204,19 +228,14 @@ def _has_rules(zone: str) -> bool:
     return True
 
 
-def _name(text: str) -> None:
-    """Goes into the subject of a certificate (A00.FR.509)."""
-    if text != text.strip():
-        raise Refusal("InvalidValue", "leading or trailing blanks")
-
-
-_FORMATS: dict[str, Callable[[str], None]] = {
-    "password": _password,
-    "identifier": _identifier,
-    "time_offset": _time_offset,
-    "time_zone": _time_zone,
-    "name": _name,
+_FORMATS: dict[str, tuple[Callable[[str], object], str]] = {
+    "password": (lambda text: True, "{} characters"),
+    "identifier": (_IDENTIFIER.fullmatch, "{} of A-Z a-z 0-9 * - _ = + | @ ."),
+    "time_offset": (_TIME_OFFSET.fullmatch, "an offset from UTC like +01:00"),
+    "time_zone": (_is_time_zone, "a time zone like Europe/Oslo"),
+    "name": (lambda text: text == text.strip(), "{} characters without blanks at either end"),
 }
+"""The check of a format and its words; `name` goes into the subject of a certificate (A00.FR.509)."""
 
 _PARSERS: dict[DataType, Callable[[str, Characteristics], Value]] = {
     DataType.STRING: _string,

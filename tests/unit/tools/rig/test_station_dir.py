@@ -117,7 +117,7 @@ def test_one_rig_at_a_time(tmp_path: Path) -> None:
         ('identity = "CP1"\n[[network_profile]]\nslot=1\nurl="ws://a:99999/b"', "slot 1: .* impossible port"),
         ('identity = "CP1"\n[[network_profile]]\nslot=1\nurl="ws://u:p@a/b"', "slot 1: .* without user and password"),
         ('identity = "CP1"\n[[network_profile]]\nslot=2\nurl="ws://a/b"\nsecurity_profile=2', "slot 2: .* scheme"),
-        ('identity = "CP1"\nbasic_auth_password = "short"', "basic_auth_password: at least 16"),
+        ('identity = "CP1"\nbasic_auth_password = "short"', "basic_auth_password: expected 16 to 64 char"),
         ("identity = ", "end of document"),
         ('identity = "CP1"\nx = ' + "[" * 3000, "nested too deeply"),
         ('identity = "CP1"\n' + VARIABLE.format("NoSuchThing", "1"), "NoSuchThing"),

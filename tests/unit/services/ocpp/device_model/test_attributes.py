@@ -130,8 +130,8 @@ def test_a_reboot_is_required(model: DeviceModel) -> None:
             '{ component = "X", variable = "Y", type = "integer", values = ["1"] }',
             "integer, but only list types have `values`, and must have them",
         ),
-        ('{ component = "X", variable = "Y", type = "integer", value = "x" }', "not an integer"),
-        ('{ component = "X", variable = "Count", value = "5", max = 4 }', "above 4"),
+        ('{ component = "X", variable = "Y", type = "integer", value = "x" }', "expected a whole number"),
+        ('{ component = "X", variable = "Count", value = "5", max = 4 }', "to 4, got 5"),
         ('{ component = "X", variable = "Count", constant = true, mutability = "ReadWrite" }', "constant"),
     ],
 )

@@ -150,9 +150,12 @@ def test_factory_mutability(make: Make) -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        (FactoryVariable("OCPPCommCtrlr", "HeartbeatInterval", "5"), "HeartbeatInterval): below 60"),
-        (FactoryVariable("TxCtrlr", "TxStartPoint", "EVConnected"), "TxStartPoint): not in the list"),
-        (FactoryVariable("TxCtrlr", "EVConnectionTimeOut", ""), "not an integer"),
+        (
+            FactoryVariable("OCPPCommCtrlr", "HeartbeatInterval", "5"),
+            "HeartbeatInterval): expected a whole number from 60 to 120 s, got 5",
+        ),
+        (FactoryVariable("TxCtrlr", "TxStartPoint", "EVConnected"), "TxStartPoint): 'EVConnected' is no member"),
+        (FactoryVariable("TxCtrlr", "EVConnectionTimeOut", ""), "expected a whole number from 1 to 3600 s"),
         (FactoryVariable("TxCtrlr", "Nonsense", "1"), "no such variable"),
         (FactoryVariable("EVSE", "AvailabilityState", "Available"), "no such variable"),
     ],
