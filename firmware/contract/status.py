@@ -14,10 +14,29 @@ from msgspec import Struct
 __all__ = [
     "CardNotice",
     "EvseService",
+    "FailureKind",
     "FromService",
+    "LinkFailure",
     "ServiceStatus",
     "TransactionNotice",
 ]
+
+
+FailureKind: TypeAlias = Literal[
+    "dns", "refused", "unreachable", "timeout", "tls", "http", "subprotocol", "closed", "registration"
+]
+
+
+class LinkFailure(Struct, frozen=True):
+    """The last time that there was no registered connection to the CSMS, and why; it stays when there is one again.
+
+    `time` is the station's, as RFC 3339 text; `text` is one sentence for a person, without secrets.
+    """
+
+    time: str
+    slot: int
+    kind: FailureKind
+    text: str
 
 
 class EvseService(Struct, frozen=True):
@@ -44,6 +63,8 @@ class ServiceStatus(Struct, frozen=True, tag="status", tag_field="kind"):
     last_contact_mono_s: float | None
     firmware_version: str
     evses: list[EvseService]
+    last_failure: LinkFailure | None = None
+    """Null when there was none since the service started."""
 
 
 class TransactionNotice(Struct, frozen=True, tag="transaction", tag_field="kind"):

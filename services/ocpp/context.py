@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from services.ocpp.hal_view import HalView
     from services.ocpp.key_values import KeyValueStore
     from services.ocpp.messages import Action, MessageTriggerEnumType, RegistrationStatusEnumType
+    from services.ocpp.no_connection import NoConnection
     from services.ocpp.outbox import Outbox
     from services.ocpp.security_log import SecurityRecord
     from services.ocpp.signals import Signal
@@ -64,11 +65,24 @@ class Registration:
     security_profile: int | None = None
     offline_since: float = 0.0
     last_contact: float | None = None
+    last_failure: NoConnection | None = None
+    """Stays when the connection is back; not on disk."""
+    failed_at: float = 0.0
+    """When `last_failure` happened."""
 
     @property
     def online(self) -> bool:
         """Whether the station may send requests of its own (B01.FR.08, B02.FR.02)."""
         return self.link_up and self.status == "Accepted"
+
+    def failed(self, failure: NoConnection, now: float) -> None:
+        """There is no registered connection, for this reason."""
+        self.last_failure, self.failed_at = failure, now
+
+    @property
+    def why_offline(self) -> NoConnection | None:
+        """Why the station is not online now, if that is known."""
+        return None if self.online or self.failed_at < self.offline_since else self.last_failure
 
 
 @dataclass(slots=True)

@@ -88,7 +88,8 @@ class Display:
         if not evse.operative:
             return Page.UNAVAILABLE, {}
         if not self.context.registration.online:
-            return Page.OFFLINE, {}
+            why = self.context.registration.why_offline
+            return Page.OFFLINE, {} if why is None else {"detail": why.cause.for_driver}
         if evse.authorising:
             return Page.AUTHORISING, {}
         if evse.id_token is not None:

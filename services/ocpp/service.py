@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from firmware.lifecycle import Lifecycle
     from firmware.product import Product
     from services.ocpp.config import ServiceConfig
-    from services.ocpp.csms.dial import FailureKind
+    from services.ocpp.no_connection import NoConnection
 
 __all__ = ["Service"]
 
@@ -264,10 +264,11 @@ class Service:
         self._messages.received(frame)
         self._handle(lambda station, now: station.on_frame(frame, now))
 
-    def on_link_down(self, reason: str) -> None:
+    def on_link_down(self, reason: str, failure: NoConnection | None) -> None:
         self._messages.disconnected(reason)
-        self._handle(lambda station, now: station.on_link_down(now))
+        self._handle(lambda station, now: station.on_link_down(failure, now))
 
-    def on_link_failed(self, profile: NetworkProfile, reason: str, kind: FailureKind) -> None:
-        self._messages.not_connected(f"slot {profile.slot}: {reason}")
-        self._report(self._failures.failed(profile, reason, kind))
+    def on_link_failed(self, profile: NetworkProfile, failure: NoConnection) -> None:
+        self._messages.not_connected(f"slot {profile.slot}: {failure.text}")
+        self._handle(lambda station, now: station.on_link_failed(failure, now))
+        self._report(self._failures.failed(profile, failure))

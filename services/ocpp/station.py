@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from firmware.factory_settings import NetworkProfile
     from services.ocpp.background import Cancel, Report, Task
     from services.ocpp.messages import Action, MessageTriggerEnumType
+    from services.ocpp.no_connection import NoConnection
     from services.ocpp.outbox import Item
     from services.ocpp.rpc.validation import ErrorCode
 
@@ -102,7 +103,15 @@ class Station:
             block.on_link_up(now)
         self._settle(now)
 
-    def on_link_down(self, now: float) -> None:
+    def on_link_failed(self, failure: NoConnection, now: float) -> None:
+        """An attempt to connect failed."""
+        self.context.registration.failed(failure, now)
+        self._settle(now)
+
+    def on_link_down(self, failure: NoConnection | None, now: float) -> None:
+        """`failure`: why, unless the station wanted it."""
+        if failure is not None:
+            self.context.registration.failed(failure, now)
         failed = self._peer.reset()
         if failed is not None:
             self._answered(failed, now)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, cast
 
 from msgspec.structs import replace
 
-from firmware.contract.status import CardNotice, EvseService, ServiceStatus, TransactionNotice
+from firmware.contract.status import CardNotice, EvseService, LinkFailure, ServiceStatus, TransactionNotice
 from services.ocpp.signals import CardOutcome, TransactionChanged
 
 if TYPE_CHECKING:
     from typing import Literal
 
     from firmware.timer import Scheduled, Timer
+    from services.ocpp.context import Context
     from services.ocpp.station import Station
 
 __all__ = ["StatusPublisher", "notice", "status"]
@@ -73,7 +74,16 @@ def status(station: Station, *, firmware_version: str) -> ServiceStatus:
             )
             for evse in context.hal.evses.values()
         ],
+        last_failure=_last_failure(context),
     )
+
+
+def _last_failure(context: Context) -> LinkFailure | None:
+    failure = context.registration.last_failure
+    if failure is None:
+        return None
+    time = context.time.text(context.registration.failed_at)
+    return LinkFailure(time, failure.slot, failure.cause.kind, failure.text)
 
 
 def notice(signal: TransactionChanged | CardOutcome) -> TransactionNotice | CardNotice:

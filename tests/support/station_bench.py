@@ -23,6 +23,7 @@ from services.ocpp.background import Cancel, Order, Report, Task
 from services.ocpp.composition import Boot, Composition
 from services.ocpp.config import ServiceConfig
 from services.ocpp.context import Firmware
+from services.ocpp.no_connection import NoConnection
 from services.ocpp.rpc.peer import Failed
 from services.ocpp.station import Station, Step
 from tests.support.clock import ManualClock
@@ -228,9 +229,9 @@ class StationBench(CsmsDouble, HalDouble):
         self.profile = profile or self.profile
         self.handle(lambda now: self.station.on_link_up(self.profile, now))
 
-    def link_down(self) -> None:
+    def link_down(self, failure: NoConnection | None = None) -> None:
         self.linked = False
-        self.handle(self.station.on_link_down)
+        self.handle(lambda now: self.station.on_link_down(failure, now))
 
     def call(self, action: str, payload: Any) -> Any:
         """A request of the CSMS. Returns the response's payload, or the whole CALLERROR, or None without an answer."""

@@ -67,11 +67,13 @@ def make_files(folder: Path) -> Path:
     return folder
 
 
-def server_context(folder: Path, name: str = "csms", *, client_certificates: bool = False) -> ssl.SSLContext:
+def server_context(
+    folder: Path, name: str = "csms", *, client_certificates: bool = False, client_ca: str = "root"
+) -> ssl.SSLContext:
     """The CSMS's side of TLS, with one of the certificates of `make_files`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
     if client_certificates:
         context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(folder / "root.pem")
+        context.load_verify_locations(folder / f"{client_ca}.pem")
     return context

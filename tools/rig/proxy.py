@@ -2,13 +2,15 @@
 """The network between station and CSMS: a tunnel for each connection, which can be taken down in several ways.
 
 The OCPP service connects through a Unix socket (`BAYWATT_DIAL_VIA`): it sends one line, `{"host": .., "port": ..,
-"interface": "Wired0"}`, and from then on bytes flow to that address unchanged, TLS included. If the tunnel can't be
-made, the socket is closed, like a connection that is refused.
+"interface": "Wired0"}`, and receives one. `{}`: the tunnel is open, and from then on bytes flow to that address
+unchanged, TLS included. Else the line has the error of the attempt to connect, `{"errno": 111, "text": ".."}`, with
+`"resolver": true` if it is one of `getaddrinfo`, and the connection ends: the station sees the cause that it would see
+without this network.
 
 Modes, for each interface
 - `up`: bytes flow.
-- `down`: established tunnels are cut, new ones refused; the link itself is reported down.
-- `refuse`: new tunnels are refused, established ones continue.
+- `down`: established tunnels are cut, for new ones the network is unreachable; the link itself is reported down.
+- `refuse`: new tunnels are refused as by a closed port, established ones continue.
 - `blackhole`: what either side sends is dropped, new tunnels are accepted and lead nowhere. A tunnel that lost bytes
   stays dead when the network comes back, as if an address translator on the way had forgotten it.
 In addition, `close` ends established tunnels with a clean FIN to both sides, and a latency delays each direction.
@@ -17,6 +19,7 @@ In addition, `close` ends established tunnels with a clean FIN to both sides, an
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import struct
@@ -32,6 +35,7 @@ __all__ = ["Mode", "Network"]
 Mode: TypeAlias = Literal["up", "down", "refuse", "blackhole"]
 
 MAX_REQUEST_BYTES = 1024
+MAX_TEXT_CHARS = 400
 REQUEST_S = 5.0
 DIAL_S = 30.0
 MAX_HELD_BYTES = 4 * 1024 * 1024
@@ -45,7 +49,16 @@ class _Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interface: str = "Wired0"
 
 
+class _Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """To the request. Without fields: the tunnel is open."""
+
+    errno: int | None = None
+    text: str = ""
+    resolver: bool = False
+
+
 _decode = msgspec.json.Decoder(_Request)
+_REFUSED: dict[Mode, int] = {"down": errno.ENETUNREACH, "refuse": errno.ECONNREFUSED}
 
 
 class _Interface:
@@ -132,10 +145,15 @@ class _Tunnel:
             if self.drops_data:
                 self._dead = True
             else:
-                self.abort()
+                self.station.refuse(error, self.interface.latency_s)
+                self._forget()
 
     def connected(self, far: _FarEnd) -> None:
         self.far = far
+        if self.drops_data:
+            self._dead = True
+        else:
+            self.station.answer(_Answer(), self.interface.latency_s)
         early, self._early = self._early, b""
         if early:
             self.forward(self.station, early)
@@ -337,6 +355,17 @@ class _StationEnd(_End):
         elif len(line) > MAX_REQUEST_BYTES:
             self.abort()
 
+    def answer(self, answer: _Answer, latency_s: float) -> None:
+        """The line that the station waits for before it sends anything."""
+        self.send(msgspec.json.encode(answer) + b"\n", latency_s)
+
+    def refuse(self, error: Exception, latency_s: float) -> None:
+        """The far end can't be reached. `error` has no number if a name has several addresses that all failed."""
+        number = errno.ETIMEDOUT if isinstance(error, TimeoutError) else getattr(error, "errno", None)
+        text = (getattr(error, "strerror", None) or str(error))[:MAX_TEXT_CHARS]
+        self.answer(_Answer(number, text, resolver=isinstance(error, socket.gaierror)), latency_s)
+        self.finish(latency_s)
+
     def _open(self, line: bytes, rest: bytes) -> None:
         if self._limit is not None:
             self._limit.cancel()
@@ -347,8 +376,9 @@ class _StationEnd(_End):
             self.abort()
             return
         interface = self._network.find(request.interface)
-        if interface is None or interface.mode in ("down", "refuse"):
-            self.abort()
+        refused = errno.ENODEV if interface is None else _REFUSED.get(interface.mode)
+        if interface is None or refused is not None:
+            self.refuse(OSError(refused, ""), 0.0)
             return
         self.tunnel = _Tunnel(self, interface)
         self.tunnel.dial(request, rest)

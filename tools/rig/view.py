@@ -7,9 +7,12 @@ not running, nothing of its last report remains: its part falls back to what an 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from firmware.contract import (
     Fault,
@@ -27,6 +30,7 @@ from firmware.version import VERSION
 __all__ = ["EvseView", "StationView"]
 
 Emit = Callable[..., None]
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -49,6 +53,8 @@ class StationView:
         self.status: ServiceStatus | None = None
         self.firmware_version = VERSION
         self._emit = emit
+        self._failure_logged: tuple[int, str] | None = None
+        """Slot and text of the last failure to connect."""
         self._statuses: dict[tuple[int, int], str] = {}
         self._transactions: dict[tuple[int, str], str] = {}
         """For each EVSE the transactions whose `started` and `ended` were emitted last."""
@@ -142,12 +148,25 @@ class StationView:
             self._emit("disconnected", None)
         if status.registration is not None and (before is None or before.registration != status.registration):
             self._emit("registration", None, status=status.registration)
+        self._log_failure(before, status)
         for each in status.evses:
             key = (each.evse, each.connector)
             if self._statuses.get(key) != each.status:
                 self._statuses[key] = each.status
                 self._emit("status", None, evse=each.evse, connector=each.connector, status=each.status)
             self._compare_transaction(each.evse, each.transaction_id)
+
+    def _log_failure(self, before: ServiceStatus | None, status: ServiceStatus) -> None:
+        """A line for each cause, not for each attempt; after a connection, the same cause is logged again."""
+        failure = status.last_failure
+        if failure is None or (before is not None and before.last_failure == failure):
+            return
+        if before is not None and before.connected:
+            self._failure_logged = None
+        cause = (failure.slot, failure.text)
+        if cause != self._failure_logged:
+            _log.warning("no connection, slot %d, %s: %s", failure.slot, failure.kind, failure.text)
+        self._failure_logged = cause
 
     def _compare_transaction(self, evse: int, running: str | None) -> None:
         """A starting service may end an interrupted transaction, or start one, before the rig receives its notices."""
@@ -178,8 +197,9 @@ class StationView:
                 "security_profile": None,
                 "queued_messages": 0,
                 "last_contact_s": None,
+                "last_failure": None,
             }
-        heard = status.last_contact_mono_s
+        heard, failure = status.last_contact_mono_s, status.last_failure
         return {
             "connected": status.connected,
             "registration": status.registration,
@@ -187,4 +207,5 @@ class StationView:
             "security_profile": status.security_profile,
             "queued_messages": status.queued_messages,
             "last_contact_s": None if heard is None else round(max(0.0, now - heard), 3),
+            "last_failure": None if failure is None else msgspec.structs.asdict(failure),
         }

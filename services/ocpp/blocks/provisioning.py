@@ -15,6 +15,7 @@ from services.ocpp import network_profiles, signals
 from services.ocpp.context import Block, Context, Failure, LinkOrder, TriggerAnswer
 from services.ocpp.device_model import keys, paged, reports, requests
 from services.ocpp.key_values import Key
+from services.ocpp.no_connection import Cause, NoConnection, peer_text
 from services.ocpp.resets import Resets
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ _log = logging.getLogger(__name__)
 
 _OWN_BOOT_INTERVAL_S = 60.0
 """Between BootNotifications when the CSMS has set no interval (B02.FR.07, B03.FR.05) or has not answered."""
+
+_UNREGISTERED = {"Pending": Cause.PENDING, "Rejected": Cause.REJECTED}
 
 _BOOT_REASON: dict[str, BootReasonEnumType] = {
     "power_up": "PowerUp",
@@ -164,6 +167,8 @@ class Provisioning(Block):
         again, self._boot_unanswered, self._boot_triggered = self._boot_triggered, False, False
         if isinstance(answer, Failure):
             if answer.code != "offline":
+                why = "no answer in time" if answer.code == "timeout" else f"{answer.code} {answer.description}"
+                self._not_registered(Cause.NOT_REGISTERED, why, now)
                 self._boot_later(0, now, again=again)
             return
         response: BootNotificationResponse = answer
@@ -176,9 +181,14 @@ class Provisioning(Block):
                 self.context.model.put(keys.HEARTBEAT_INTERVAL, interval)
             self._go_online(booted=True, now=now)
         else:
+            self._not_registered(_UNREGISTERED[status], _status_info(response), now)
             self._boot_later(interval, now, again=again and status == "Pending")  # B03.FR.02: no boot while rejected
         if status == "Rejected":
             self.context.outbox.forget_early()
+
+    def _not_registered(self, cause: Cause, detail: str, now: float) -> None:
+        registration = self.context.registration
+        registration.failed(NoConnection(cause, registration.slot or 0, detail=peer_text(detail)), now)
 
     def _boot_later(self, interval: int, now: float, *, again: bool) -> None:
         """B02.FR.04, B02.FR.08, B03.FR.06; B02.FR.07, B03.FR.05; one triggered meanwhile leaves at once (F06.FR.10)."""
@@ -339,6 +349,12 @@ class Provisioning(Block):
             if self.context.registration.link_up:
                 self._send_boot(self._reason)
         self._resets.advance(now)
+
+
+def _status_info(response: BootNotificationResponse) -> str:
+    """The CSMS's own words about the status, if it has given any."""
+    info = response.get("statusInfo")
+    return f": {info['reasonCode']} {info.get('additionalInfo') or ''}" if info else ""
 
 
 def _profile_rejected(code: str, why: str) -> SetNetworkProfileResponse:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attempt to connect to a CSMS: URL, credentials, TLS, WebSocket handshake, and the kind of a failure.
+"""One attempt to connect to a CSMS: URL, credentials, TLS, WebSocket handshake, and the cause of a failure.
 
 Security profiles (block A, A00): 0 no authentication, for the laboratory; 1 HTTP Basic over `ws:`; 2 HTTP Basic over
 `wss:`; 3 client certificate over `wss:`. A URL whose scheme belongs to another profile is not dialled (`A00.FR.001`):
@@ -10,36 +10,29 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
+from websockets.exceptions import InvalidHandshake, InvalidURI
 from websockets.typing import Subprotocol
 
 from firmware.errors import BaywattError
 from firmware.factory_settings import NetworkProfile
 from firmware.log import register_secret
+from services.ocpp.csms.diagnosis import DialError, diagnose
 from services.ocpp.csms.policy import RetryRules
+from services.ocpp.no_connection import Cause, plain
 
-__all__ = [
-    "MAX_FRAME_BYTES",
-    "DialError",
-    "FailureKind",
-    "LinkSettings",
-    "connection_url",
-    "dial",
-    "security_event",
-]
-
-FailureKind = Literal["refused", "unauthorised", "tls", "timeout", "protocol", "dns", "unreachable"]
-"""With `dns` and `unreachable`, the CSMS was not reached."""
+__all__ = ["MAX_FRAME_BYTES", "LinkSettings", "connection_url", "dial"]
 
 MAX_FRAME_BYTES: Final = 256 * 1024
 """A larger message is answered by closing the connection with 1009 (RFC 6455, section 7.4.1)."""
@@ -47,22 +40,7 @@ MAX_FRAME_BYTES: Final = 256 * 1024
 _SUBPROTOCOL: Final = Subprotocol("ocpp2.0.1")
 _CLOSE_TIMEOUT_S: Final = 2.0
 _MAX_UNSENT_BYTES: Final = 4 * MAX_FRAME_BYTES
-
-# OpenSSL's errors when the CSMS offers only old versions (A00.FR.316) or only weak suites (A00.FR.323).
-_VERSION_ERRORS: Final = (
-    "UNSUPPORTED_PROTOCOL",
-    "TLSV1_ALERT_PROTOCOL_VERSION",
-    "WRONG_SSL_VERSION",
-    "VERSION_TOO_LOW",
-)
-_CIPHER_ERRORS: Final = (
-    "SSLV3_ALERT_HANDSHAKE_FAILURE",
-    "TLSV1_ALERT_INSUFFICIENT_SECURITY",
-    "WRONG_CIPHER_RETURNED",
-    "UNKNOWN_CIPHER_RETURNED",
-    "NO_CIPHERS_AVAILABLE",
-)
-_SECURITY_EVENTS: Final = ("InvalidCsmsCertificate", "InvalidTLSVersion", "InvalidTLSCipherSuite")
+_MAX_RELAY_LINE: Final = 1024
 
 _log = logging.getLogger(__name__)
 # At DEBUG the library logs every header and frame, including passwords.
@@ -92,15 +70,6 @@ class LinkSettings:
         return f"LinkSettings(slots={[profile.slot for profile in self.profiles]})"
 
 
-class DialError(Exception):
-    """The attempt failed; the link catches this."""
-
-    def __init__(self, kind: FailureKind, reason: str) -> None:
-        super().__init__(f"{kind}: {reason}")
-        self.kind: FailureKind = kind
-        self.reason = reason
-
-
 def connection_url(url: str, identity: str) -> str:
     """The endpoint URL with the percent-encoded identity as last part of the path (part 4, section 3.1.1).
 
@@ -111,34 +80,31 @@ def connection_url(url: str, identity: str) -> str:
     return parts._replace(netloc=host, path=f"{parts.path.rstrip('/')}/{quote(identity, safe='*=@')}").geturl()
 
 
-def security_event(reason: str) -> str | None:
-    """The security event for a failure of kind `tls` (`A00.FR.310`, `.316`, `.323`), if any."""
-    name = reason.partition(":")[0]
-    return name if name in _SECURITY_EVENTS else None
-
-
 async def dial(settings: LinkSettings, profile: NetworkProfile, dial_via: str | None = None) -> ClientConnection:
     """An open WebSocket with subprotocol `ocpp2.0.1`. Raises `DialError`, and then leaves no connection open
     (A00.FR.311).
 
     `dial_via`: a Unix socket that takes the place of the network on a rig. It receives host, port and interface in a
-    line of JSON and then relays the bytes.
+    line of JSON, answers with a line that says whether it is connected, and then relays the bytes.
     """
+    options = _tls_options(settings, profile)
     try:
         async with asyncio.timeout(settings.open_timeout_s):
-            connection = await _open(settings, profile, dial_via)
-    except (OSError, InvalidHandshake, InvalidURI, ValueError) as error:
-        raise _classified(error, settings.open_timeout_s) from error
+            connection = await _open(settings, profile, options, dial_via)
+    except (OSError, InvalidHandshake, InvalidURI, ValueError) as error:  # ssl.SSLError is an OSError
+        raise diagnose(error, profile, options.get("ssl"), open_timeout_s=settings.open_timeout_s) from error
     if connection.subprotocol != _SUBPROTOCOL:  # part 4, section 3.2: the CSMS then closes, but not all do
         connection.transport.abort()
-        raise DialError("protocol", "the CSMS did not agree on ocpp2.0.1")
+        raise DialError(Cause.SUBPROTOCOL, "it selected none")
     _detect_dead_peers(connection)
     return connection
 
 
-async def _open(settings: LinkSettings, profile: NetworkProfile, dial_via: str | None) -> ClientConnection:
+async def _open(
+    settings: LinkSettings, profile: NetworkProfile, tls: dict[str, ssl.SSLContext], dial_via: str | None
+) -> ClientConnection:
     url = connection_url(profile.url, settings.identity)
-    options = _tls_options(settings, profile)
+    options: dict[str, Any] = dict(tls)
     if dial_via is None:
         options["happy_eyeballs_delay"] = 0.25
     else:
@@ -173,6 +139,13 @@ class _Connection(ClientConnection):
             _log.warning("the CSMS does not read: connection dropped")
             self.transport.abort()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The library reports every end within the handshake as a missing answer. In TLS 1.3 the alert about a client
+        certificate comes only then."""
+        super().connection_lost(exc)
+        if isinstance(exc, ssl.SSLError) and self.response is None:
+            self.protocol.handshake_exc = exc
+
 
 class _Connect(connect):
     def process_redirect(self, exc: Exception) -> Exception | str:
@@ -185,28 +158,30 @@ def _headers(settings: LinkSettings, profile: NetworkProfile) -> dict[str, str]:
     if profile.security_profile not in (1, 2):
         return {}
     if settings.basic_auth_password is None:
-        raise DialError("unauthorised", "no BasicAuthPassword is set")
+        raise DialError(Cause.NO_PASSWORD, str(profile.security_profile))
     credentials = base64.b64encode(f"{settings.identity}:{settings.basic_auth_password}".encode()).decode()
     register_secret(credentials)  # a server may send it back in unexpected places, which error texts then repeat
     return {"Authorization": f"Basic {credentials}"}
 
 
-def _tls_options(settings: LinkSettings, profile: NetworkProfile) -> dict[str, Any]:
-    secure = profile.url.startswith("wss:")
-    if secure != (profile.security_profile >= 2):  # A00.FR.001, A00.FR.312
-        raise DialError("tls", f"security profile {profile.security_profile} does not fit the URL's scheme")
-    if not secure:
+def _tls_options(settings: LinkSettings, profile: NetworkProfile) -> dict[str, ssl.SSLContext]:
+    scheme = profile.url.partition(":")[0]
+    if (scheme == "wss") != (profile.security_profile >= 2):  # A00.FR.001, A00.FR.312
+        raise DialError(Cause.SCHEME, f"{scheme} with security profile {profile.security_profile}")
+    if scheme != "wss":
         return {}
     if settings.tls is None:
-        raise DialError("tls", "no certificates are configured")
+        raise DialError(Cause.NO_CERTIFICATE, "none are configured")
     try:
         return {"ssl": settings.tls(profile)}
-    except (OSError, BaywattError) as error:  # ssl.SSLError is an OSError
-        raise DialError("tls", f"certificates are not usable: {_short(error)}") from error
+    except (OSError, BaywattError) as error:
+        raise DialError(Cause.NO_CERTIFICATE, plain(str(error))) from error
 
 
 async def _reach_relay(path: str, url: str, interface: str) -> socket.socket:
     parts = urlsplit(url)
+    if not parts.hostname:
+        raise InvalidURI(url, "no host")
     request = {
         "host": parts.hostname,
         "port": parts.port or (443 if parts.scheme == "wss" else 80),
@@ -218,10 +193,37 @@ async def _reach_relay(path: str, url: str, interface: str) -> socket.socket:
         relay.setblocking(False)
         await loop.sock_connect(relay, path)
         await loop.sock_sendall(relay, msgspec.json.encode(request) + b"\n")
+        await _hear_relay(relay)
     except BaseException:
         relay.close()
         raise
     return relay
+
+
+class _RelayAnswer(msgspec.Struct, frozen=True):
+    """Empty when the relay has reached the CSMS, else the error that it met."""
+
+    errno: int | None = None
+    text: str = ""
+    resolver: bool = False
+    """The error is a `socket.gaierror`."""
+
+
+async def _hear_relay(relay: socket.socket) -> None:
+    """Wait until the relay has reached the CSMS; raises the error that it met instead."""
+    loop, line = asyncio.get_running_loop(), b""
+    while not line.endswith(b"\n"):  # byte by byte: what follows is the CSMS's
+        read = await loop.sock_recv(relay, 1)
+        if not read or len(line) > _MAX_RELAY_LINE:
+            raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
+        line += read
+    answer = msgspec.json.decode(line, type=_RelayAnswer)
+    if answer.resolver:
+        raise socket.gaierror(answer.errno, answer.text)
+    if answer.errno is not None:
+        raise OSError(answer.errno, answer.text)
+    if answer.text:
+        raise OSError(answer.text)
 
 
 def _detect_dead_peers(connection: ClientConnection) -> None:
@@ -237,41 +239,3 @@ def _detect_dead_peers(connection: ClientConnection) -> None:
         (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000),
     ):
         connected.setsockopt(level, option, value)
-
-
-def _classified(error: Exception, open_timeout_s: float) -> DialError:
-    match error:
-        case ssl.SSLError():
-            return DialError("tls", _tls_reason(error))
-        case TimeoutError():
-            return DialError("timeout", f"no connection within {open_timeout_s:g} s")
-        case socket.gaierror():
-            return DialError("dns", _short(error))
-        case InvalidStatus():
-            status = error.response.status_code
-            return DialError("unauthorised" if status in (401, 403) else "refused", f"HTTP {status}")
-        case InvalidMessage() if isinstance(error.__cause__, EOFError):
-            return DialError("refused", "closed during the handshake")
-        case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError():
-            return DialError("refused", _short(error))
-        case OSError():
-            return DialError("unreachable", _short(error))
-        case _:
-            return DialError("protocol", _short(error))
-
-
-def _tls_reason(error: ssl.SSLError) -> str:
-    name = error.reason or ""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"InvalidCsmsCertificate: {error.verify_message}"
-    if name in _VERSION_ERRORS:
-        return f"InvalidTLSVersion: {name}"
-    if name in _CIPHER_ERRORS:
-        return f"InvalidTLSCipherSuite: {name}"
-    return name or _short(error)
-
-
-def _short(error: Exception) -> str:
-    """The cause, cut to a bounded length because it may contain what the peer sent."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
-    return text[:120]

@@ -8,17 +8,28 @@ other one is tried, the password at once (`credentials`), the certificate after 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from services.ocpp.csms.dial import security_event
+from services.ocpp.no_connection import Cause
 from services.ocpp.signals import SecurityEvent
 
 if TYPE_CHECKING:
     from firmware.factory_settings import NetworkProfile
     from services.ocpp.csms.credentials import Credentials
-    from services.ocpp.csms.dial import FailureKind, LinkSettings
+    from services.ocpp.csms.dial import LinkSettings
+    from services.ocpp.no_connection import NoConnection
 
 __all__ = ["LinkFailures"]
+
+_SECURITY_EVENTS: Final = {
+    Cause.CSMS_CERTIFICATE: "InvalidCsmsCertificate",  # A00.FR.310
+    Cause.TLS_VERSION: "InvalidTLSVersion",  # A00.FR.316
+    Cause.TLS_SUITES: "InvalidTLSCipherSuite",  # A00.FR.323
+    Cause.CREDENTIALS: "FailedToAuthenticateAtCsms",
+    Cause.NO_PASSWORD: "FailedToAuthenticateAtCsms",
+}
+_NOT_REACHED: Final = (Cause.NAME, Cause.PORT_CLOSED, Cause.NO_ROUTE)
+"""The CSMS has not seen what the station presents."""
 
 
 class LinkFailures:
@@ -43,19 +54,17 @@ class LinkFailures:
             return SecurityEvent("ReconfigurationOfSecurityParameters", "the former BasicAuthPassword is in use again")
         return None
 
-    def failed(self, profile: NetworkProfile, reason: str, kind: FailureKind) -> SecurityEvent | None:
+    def failed(self, profile: NetworkProfile, failure: NoConnection) -> SecurityEvent | None:
         """An attempt failed; the security event to report, if it is one and is new."""
-        event = security_event(reason) if kind == "tls" else None
-        if kind == "unauthorised":
-            event = "FailedToAuthenticateAtCsms"
-            if profile.security_profile in (1, 2):
-                self._credentials.refused()
-        if profile.security_profile == 3 and kind not in ("dns", "unreachable"):
+        event = _SECURITY_EVENTS.get(failure.cause)
+        if failure.cause in (Cause.CREDENTIALS, Cause.NO_PASSWORD) and profile.security_profile in (1, 2):
+            self._credentials.refused()
+        if profile.security_profile == 3 and failure.cause not in _NOT_REACHED:
             self._count_attempt()
         if event is None or (profile.slot, event) in self._reported:
             return None
         self._reported.add((profile.slot, event))
-        return SecurityEvent(event, reason)
+        return SecurityEvent(event, failure.text)
 
     def _count_attempt(self) -> None:
         """A02.FR.28: after all attempts of every slot with one certificate, the other one is tried.

@@ -18,18 +18,22 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CLOSE_CODE_EXPLANATIONS, Close
 from websockets.protocol import State
 
 from firmware.clock import Clock
 from firmware.factory_settings import NetworkProfile
 from firmware.timer import LoopTimer, Timer, sleep
-from services.ocpp.csms.dial import DialError, FailureKind, LinkSettings, dial
+from services.ocpp.csms.diagnosis import DialError
+from services.ocpp.csms.dial import LinkSettings, dial
 from services.ocpp.csms.policy import ConnectionPolicy
 from services.ocpp.csms.tls import forget_session
+from services.ocpp.no_connection import Cause, NoConnection, peer_text
 
 __all__ = ["CsmsLink", "LinkListener"]
 
@@ -49,11 +53,19 @@ class LinkListener(Protocol):
     def on_link_frame(self, frame: str | bytes) -> None:
         """A message arrived: `str` from a text frame, `bytes` from a binary one."""
 
-    def on_link_down(self, reason: str) -> None:
-        """No longer connected; once for each `on_link_up`."""
+    def on_link_down(self, reason: str, failure: NoConnection | None) -> None:
+        """No longer connected; once for each `on_link_up`. Without a `failure`, the station wanted it."""
 
-    def on_link_failed(self, profile: NetworkProfile, reason: str, kind: FailureKind) -> None:
-        """An attempt to connect failed. For kind `tls`, `dial.security_event(reason)` is the event to record."""
+    def on_link_failed(self, profile: NetworkProfile, failure: NoConnection) -> None:
+        """An attempt to connect failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Why an open connection has ended; without a `cause`, the station wanted it."""
+
+    cause: Cause | None
+    detail: str = ""
 
 
 class CsmsLink:
@@ -83,10 +95,10 @@ class CsmsLink:
         self._something_waits = asyncio.Event()
         self._wake = asyncio.Event()
         self._end = asyncio.Event()
-        self._end_reason = ""
+        self._end_reason = _End(None)
         self._asked = False  # `disconnect` or `reconnect` has requested the end
         self._away = False
-        self._last_failure = ""
+        self._last_failure: NoConnection | None = None
 
     async def run(self) -> None:
         """Keep the connection up until cancelled."""
@@ -106,7 +118,7 @@ class CsmsLink:
             _log.debug("not connected: frame dropped")
             return False
         if len(self._waiting) >= _MAX_WAITING_FRAMES:
-            self._finish("the CSMS takes no more frames")
+            self._finish(_End(Cause.READS_NOTHING))
             return False
         self._waiting.append(frame)
         self._something_waits.set()
@@ -116,7 +128,7 @@ class CsmsLink:
         """Close the connection after the frames sent before, and do not dial until `reconnect`."""
         self._away = True
         self._asked = True
-        self._finish(reason)
+        self._finish(_End(None, reason))
 
     def reconnect(self, slot: int | None = None) -> None:
         """Close the connection likewise, and dial at once: `slot`, or, if None, the one that was in use last."""
@@ -124,7 +136,7 @@ class CsmsLink:
         self._asked = True
         self._configure()
         self._policy.restart(slot)
-        self._finish("reconnecting")
+        self._finish(_End(None, "reconnecting"))
 
     def links_changed(self, up: dict[str, bool]) -> None:
         """Note which interfaces (`Wired0`, ...) have a link; one that isn't named is assumed to have one."""
@@ -135,9 +147,9 @@ class CsmsLink:
         self._down = down
         self._wake.set()
         if self._profile is not None and self._profile.interface in down:
-            self._finish(f"{self._profile.interface} is down")
+            self._finish(_End(Cause.LINK_DOWN, self._profile.interface))
 
-    def _finish(self, reason: str) -> None:
+    def _finish(self, reason: _End) -> None:
         if not self._end.is_set():
             self._end_reason = reason
             self._end.set()
@@ -189,20 +201,21 @@ class CsmsLink:
 
     def _on_failure(self, profile: NetworkProfile, error: DialError) -> None:
         self._policy.failed(profile.slot, self._clock.monotonic())
-        text = f"slot {profile.slot}: {error}"
-        _log.log(logging.DEBUG if text == self._last_failure else logging.WARNING, "no connection, %s", text)
-        self._last_failure = text
-        self._listener.on_link_failed(profile, error.reason, error.kind)
+        failure = NoConnection.of(error.cause, profile, error.detail)
+        level = logging.DEBUG if failure == self._last_failure else logging.WARNING
+        _log.log(level, "no connection, slot %d: %s", profile.slot, failure.text)
+        self._last_failure = failure
+        self._listener.on_link_failed(profile, failure)
 
     async def _hold(self, connection: ClientConnection, profile: NetworkProfile) -> None:
         """Serve an open connection until it ends."""
         self._policy.connected(profile.slot)
-        self._profile, self._last_failure = profile, ""
+        self._profile, self._last_failure = profile, None
         _log.info("connected to slot %d", profile.slot)
         self._listener.on_link_up(profile)
-        reason = "stopping"
+        end = _End(None, "stopping")
         try:
-            reason = await self._until_the_end(connection)
+            end = await self._until_the_end(connection)
         finally:
             self._profile = None
             self._waiting.clear()
@@ -212,10 +225,17 @@ class CsmsLink:
             if _ended_by_csms(connection):
                 forget_session(connection.transport.get_extra_info("ssl_object"))
             connection.transport.abort()
-            _log.info("disconnected: %s", reason)
-            self._listener.on_link_down(reason)
+            self._on_end(profile, end)
 
-    async def _until_the_end(self, connection: ClientConnection) -> str:
+    def _on_end(self, profile: NetworkProfile, end: _End) -> None:
+        failure = None if end.cause is None else NoConnection.of(end.cause, profile, end.detail)
+        reason = end.detail if failure is None else failure.text
+        _log.log(
+            logging.INFO if failure is None else logging.WARNING, "disconnected, slot %d: %s", profile.slot, reason
+        )
+        self._listener.on_link_down(reason, failure)
+
+    async def _until_the_end(self, connection: ClientConnection) -> _End:
         parts = [self._read(connection), self._write(connection), self._ping(connection), self._await_end()]
         tasks = [asyncio.ensure_future(part) for part in parts]
         try:
@@ -228,22 +248,22 @@ class CsmsLink:
                 await _cancelled(task)
         return reasons[0]
 
-    async def _close(self, connection: ClientConnection, writing: asyncio.Task[str]) -> None:
+    async def _close(self, connection: ClientConnection, writing: asyncio.Task[_End]) -> None:
         """Deliver the frames sent before, such as the answer to the Reset that is the reason, then close."""
         await _cancelled(writing)  # a frame whose sending is cancelled is in the transport's buffer already
         try:
             async with asyncio.timeout(_FLUSH_TIMEOUT_S):
                 while self._waiting:
                     await connection.send(self._waiting.popleft())
-            await connection.close(1000, self._end_reason[:60])
+            await connection.close(1000, self._end_reason.detail[:60])
         except (TimeoutError, ConnectionClosed):
             pass
 
-    async def _await_end(self) -> str:
+    async def _await_end(self) -> _End:
         await self._end.wait()
         return self._end_reason
 
-    async def _read(self, connection: ClientConnection) -> str:
+    async def _read(self, connection: ClientConnection) -> _End:
         try:
             while True:
                 self._listener.on_link_frame(await connection.recv())
@@ -252,7 +272,7 @@ class CsmsLink:
         except ConnectionClosed as closed:
             return _closing(closed)
 
-    async def _write(self, connection: ClientConnection) -> str:
+    async def _write(self, connection: ClientConnection) -> _End:
         try:
             while True:
                 while self._waiting:
@@ -262,13 +282,14 @@ class CsmsLink:
         except ConnectionClosed as closed:
             return _closing(closed)
 
-    async def _ping(self, connection: ClientConnection) -> str:
+    async def _ping(self, connection: ClientConnection) -> _End:
         try:
             while True:
                 interval_s = self._settings().ping_interval_s
                 await sleep(self._timer, interval_s if interval_s > 0 else _NO_PING_RECHECK_S)
-                if interval_s > 0 and not await _answers(connection, self._settings().pong_timeout_s):
-                    return "no pong in time"
+                timeout_s = self._settings().pong_timeout_s
+                if interval_s > 0 and not await _answers(connection, timeout_s):
+                    return _End(Cause.NO_PONG, f"{timeout_s:g} s")
         except ConnectionClosed as closed:
             return _closing(closed)
 
@@ -291,12 +312,19 @@ def _ended_by_csms(connection: ClientConnection) -> bool:
     return ended and protocol.close_rcvd_then_sent is not False
 
 
-def _closing(closed: ConnectionClosed) -> str:
+def _closing(closed: ConnectionClosed) -> _End:
     if closed.rcvd is not None and closed.rcvd_then_sent is not False:
-        return f"closed by the CSMS with {closed.rcvd.code}"
+        return _End(Cause.CLOSED, _close_text(closed.rcvd))
     if closed.sent is not None:
-        return f"closed with {closed.sent.code}: {closed.sent.reason}"
-    return "connection lost"
+        return _End(Cause.BAD_FRAME, _close_text(closed.sent))
+    return _End(Cause.BROKEN)
+
+
+def _close_text(close: Close) -> str:
+    """The code, its name (RFC 6455, section 7.4.1) and the reason in the words of the sender."""
+    name = CLOSE_CODE_EXPLANATIONS.get(close.code)
+    code = f"{close.code} ({name})" if name else str(close.code)
+    return f'{code}: "{peer_text(close.reason)}"' if close.reason else code
 
 
 async def _cancelled(task: asyncio.Future[Any]) -> None:

@@ -35,7 +35,16 @@ if TYPE_CHECKING:
     from firmware.factory_settings import NetworkProfile
     from services.ocpp.certificates.store import CertificateStore
 
-__all__ = ["CIPHERS", "Chain", "TlsContexts", "check_periods", "client_context", "forget_session"]
+__all__ = [
+    "CIPHERS",
+    "CertificateRefused",
+    "Chain",
+    "TlsContexts",
+    "check_periods",
+    "client_context",
+    "forget_session",
+    "offered_suites",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -50,9 +59,44 @@ _NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME; Python's `ssl` ha
 _CERT_HAS_EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _CERT_NOT_YET_VALID: Final = 9
 _HOSTNAME_MISMATCH: Final = 62
+_WILDCARD: Final = 50  # X509_V_ERR_APPLICATION_VERIFICATION
+_RULES: Final = {
+    _CERT_HAS_EXPIRED: "it has expired",
+    _CERT_NOT_YET_VALID: "it is not valid yet",
+    2: "no installed CSMS root has signed it",  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT
+    18: "it is self-signed, and no installed CSMS root",  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
+    19: "its root is not an installed CSMS root",  # X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN
+    20: "no installed CSMS root has signed it",  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+    21: "no installed CSMS root has signed it",  # X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE
+    _HOSTNAME_MISMATCH: "it is for another host name",
+    64: "it is for another address",  # X509_V_ERR_IP_ADDRESS_MISMATCH
+}
+"""Rules by OpenSSL's number of their violation; its own words for the others."""
 
-Chain: TypeAlias = list[tuple[bytes, dict[str, Any]]]
-"""Each certificate as DER, and decoded as `getpeercert` does."""
+Certificate: TypeAlias = dict[str, Any]
+"""As `getpeercert` decodes it."""
+Chain: TypeAlias = list[tuple[bytes, Certificate]]
+"""Each certificate as DER, and decoded."""
+
+
+class CertificateRefused(ssl.SSLCertVerificationError):
+    """The peer's certificate breaks a rule. `certificate` is the one that does, where it is known; else the peer's."""
+
+    def __init__(self, why: str, code: int, certificate: Certificate | None = None) -> None:
+        super().__init__(1, f"certificate verify failed: {why}")
+        self.reason = "CERTIFICATE_VERIFY_FAILED"
+        self.verify_message, self.verify_code = why, code
+        self.certificate = certificate or {}
+
+    def describe(self) -> str:
+        """The rule, and which certificate: `it has expired (certificate of "csms.example", issued by ...)`."""
+        if not self.certificate:
+            return self.verify_message
+        rule = _RULES.get(self.verify_code, self.verify_message)
+        names = ", ".join(_names(self.certificate)) or _name(self.certificate.get("subject", ()))
+        issuer = _name(self.certificate.get("issuer", ()))
+        period = f"valid from {self.certificate.get('notBefore')} to {self.certificate.get('notAfter')}"
+        return f'{rule} (certificate of "{names}", issued by "{issuer}", {period})'
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +188,8 @@ class TlsContexts:
         self.verified_by = tuple(der for der, _ in chain)
         period = check_periods(peer, chain, self._utc())
         if not self._wildcards() and not _named_literally(peer.getpeercert() or {}, peer.server_hostname or ""):
-            raise _refused("only a wildcard of the certificate matches the host name", _HOSTNAME_MISMATCH)
+            why = "only a wildcard of the certificate matches the host name"
+            raise CertificateRefused(why, _WILDCARD, peer.getpeercert())
         self.period = period
 
 
@@ -156,7 +201,10 @@ class _CheckedSocket(ssl.SSLObject):
     """The chain, until the session is kept."""
 
     def do_handshake(self) -> None:
-        super().do_handshake()
+        try:
+            super().do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            raise CertificateRefused(error.verify_message, error.verify_code, _presented(self)) from error
         resumed = self.offered is not None and self.session_reused
         chain = self.offered.chain if self.offered is not None and resumed else _chain_of(self)
         context = self.context
@@ -234,32 +282,49 @@ def check_periods(peer: ssl.SSLObject, chain: Chain, utc: float | None) -> tuple
     Raises `ssl.SSLCertVerificationError` when one is not valid at `utc`; None: the time is not known.
     """
     certificates = (peer.getpeercert() or {}, *(info for _, info in chain))
-    start = max(ssl.cert_time_to_seconds(certificate["notBefore"]) for certificate in certificates)
-    end = min(ssl.cert_time_to_seconds(certificate["notAfter"]) for certificate in certificates)
+    start, latest = max((ssl.cert_time_to_seconds(each["notBefore"]), place) for place, each in enumerate(certificates))
+    end, first = min((ssl.cert_time_to_seconds(each["notAfter"]), place) for place, each in enumerate(certificates))
     if end < (CLOCK_FLOOR if utc is None else utc):
-        raise _refused("certificate has expired", _CERT_HAS_EXPIRED)
+        raise CertificateRefused("certificate has expired", _CERT_HAS_EXPIRED, certificates[first])
     if utc is not None and start > utc:
-        raise _refused("certificate is not yet valid", _CERT_NOT_YET_VALID)
+        raise CertificateRefused("certificate is not yet valid", _CERT_NOT_YET_VALID, certificates[latest])
     return start, end
 
 
-def _named_literally(leaf: dict[str, Any], host: str) -> bool:
+def offered_suites(context: ssl.SSLContext) -> str:
+    """The cipher suites that a context offers, by IANA's names."""
+    names = {openssl: name for name, openssl in CIPHERS.items()}
+    return ", ".join(names.get(one["name"], one["name"]) for one in context.get_ciphers())
+
+
+def _presented(peer: ssl.SSLObject) -> Certificate | None:
+    """The certificate that the peer presented and OpenSSL refused. There is no public way to it."""
+    inner = getattr(peer, "_sslobj", None)
+    chain = None if inner is None else inner.get_unverified_chain()
+    return chain[0].get_info() if chain else None
+
+
+def _named_literally(leaf: Certificate, host: str) -> bool:
     """Whether the certificate has `host` as a name without a wildcard; OpenSSL has matched the host already."""
+    if any(kind == "IP Address" for kind, _ in leaf.get("subjectAltName", ())) and _is_address(host):
+        return True
+    return any(name.rstrip(".").casefold() == host.rstrip(".").casefold() for name in _names(leaf))
+
+
+def _names(leaf: Certificate) -> list[str]:
+    """The names for which the certificate counts."""
     alternatives = leaf.get("subjectAltName", ())
     names = [value for kind, value in alternatives if kind in ("DNS", "IP Address")]
     if not any(kind == "DNS" for kind, _ in alternatives):  # the common name counts (A00.FR.510)
         names += [value for rdn in leaf.get("subject", ()) for kind, value in rdn if kind == "commonName"]
-    if any(kind == "IP Address" for kind, _ in alternatives) and _is_address(host):
-        return True
-    return any(name.rstrip(".").casefold() == host.rstrip(".").casefold() for name in names)
+    return names
+
+
+def _name(rdns: tuple[tuple[tuple[str, str], ...], ...]) -> str:
+    """The common name of a subject or issuer; without one, all that it has."""
+    pairs = [pair for rdn in rdns for pair in rdn]
+    return ", ".join([value for kind, value in pairs if kind == "commonName"] or [value for _, value in pairs])
 
 
 def _is_address(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdigit()
-
-
-def _refused(why: str, code: int) -> ssl.SSLCertVerificationError:
-    error = ssl.SSLCertVerificationError(1, f"certificate verify failed: {why}")
-    error.reason = "CERTIFICATE_VERIFY_FAILED"
-    error.verify_message, error.verify_code = why, code
-    return error

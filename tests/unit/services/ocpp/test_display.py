@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from firmware.contract import CardProblem, EnergyFlow, Fault, Show
+from services.ocpp.no_connection import Cause, NoConnection
 from services.ocpp.signals import CardOutcome, CardResult
 from tests.support.station_bench import StationBench
 
@@ -132,6 +133,19 @@ def test_offline(bench: StationBench) -> None:
     assert page(bench) == "offline"
     bench.link_up()
     assert page(bench) == "idle"
+
+
+def test_offline_for_a_reason(bench: StationBench) -> None:
+    """A sentence for the EV driver while it lasts, without the engineer's detail; an old one is not shown again."""
+    bench.link_down(NoConnection(Cause.CLOSED, 1, "csms.example:80", '1008: "go away"'))
+    assert bench.shown[1] == ("offline", {"detail": "The operator's server has ended the connection."})
+    bench.handle(lambda now: bench.station.on_link_failed(NoConnection(Cause.NAME, 1, "csms.example:80"), now))
+    assert bench.shown[1] == ("offline", {"detail": "The operator's server can't be found by its name."})
+    bench.link_up()
+    assert page(bench) == "idle"
+    bench.advance(1)
+    bench.link_down()
+    assert bench.shown[1] == ("offline", {})
 
 
 def test_charging_continues_while_offline(bench: StationBench) -> None:

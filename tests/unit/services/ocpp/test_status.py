@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware.contract.status import CardNotice, ServiceStatus, TransactionNotice
+from firmware.contract.status import CardNotice, LinkFailure, ServiceStatus, TransactionNotice
+from services.ocpp.no_connection import Cause, NoConnection
 from services.ocpp.status import StatusPublisher, notice, status
 from tests.support.station_bench import StationBench
 from tests.support.timer import ManualTimer
@@ -65,6 +66,47 @@ def test_out_of_service_and_offline(bench: StationBench) -> None:
     assert [evse.availability for evse in state.evses] == ["Inoperative", "Operative"]
     assert (state.connected, state.slot) == (False, None)
     assert state.queued_messages == 1
+
+
+def test_the_last_failure_stays_when_the_connection_is_back(bench: StationBench) -> None:
+    failure = NoConnection(Cause.PORT_CLOSED, 2, "127.0.0.1:9000")
+    assert now(bench).last_failure is None
+    bench.hal_up()
+    bench.handle(lambda mono: bench.station.on_link_failed(failure, mono))
+    at = bench.context.time.text(bench.clock.monotonic())
+    bench.clock.advance(60)
+    bench.up()
+    expected = LinkFailure(at, 2, "refused", "nothing listens at 127.0.0.1:9000")
+    assert (now(bench).connected, now(bench).last_failure) == (True, expected)
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        ("Rejected", "the CSMS answered BootNotification with Rejected: NotFound ask for *** <"),
+        ("Pending", "the CSMS answered BootNotification with Pending: NotFound ask for *** <"),
+    ],
+)
+def test_a_station_that_is_not_registered(bench: StationBench, status: str, text: str) -> None:
+    info = {"reasonCode": "NotFound", "additionalInfo": "ask\nfor 04A1B2C3D4E580 <"}
+    time = bench.context.time.text(bench.clock.monotonic())
+    bench.answers["BootNotification"] = {"currentTime": time, "interval": 300, "status": status, "statusInfo": info}
+    bench.up()
+    failure = now(bench).last_failure
+    assert failure is not None
+    assert (failure.slot, failure.kind, failure.text) == (1, "registration", text)
+    assert bench.shown[1][0] == "offline"
+    assert bench.shown[1][1]["detail"]
+
+
+def test_a_boot_without_an_answer(bench: StationBench) -> None:
+    bench.answers["BootNotification"] = None
+    bench.up()
+    bench.advance(31)
+    failure = now(bench).last_failure
+    assert failure is not None
+    assert failure.kind == "registration"
+    assert failure.text.endswith("no answer in time")
 
 
 def test_notices(bench: StationBench) -> None:

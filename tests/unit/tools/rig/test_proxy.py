@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,17 +62,18 @@ class Bed:
         self._neighbour = neighbour
 
     async def dial(
-        self, *, interface: str = "Wired0", port: int | None = None, early: bytes = b""
+        self, *, interface: str = "Wired0", host: str = "127.0.0.1", port: int | None = None, early: bytes = b""
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_unix_connection(str(self.path))
         self.open.append(writer)
-        head = {"host": "127.0.0.1", "port": port or self.echo.port, "interface": interface}
+        head = {"host": host, "port": port or self.echo.port, "interface": interface}
         writer.write(json.dumps(head).encode() + b"\n" + early)
         return reader, writer
 
     async def talking(self, interface: str = "Wired0") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection that has carried data in both directions."""
         reader, writer = await self.dial(interface=interface, early=b"hello")
+        assert await answer(reader) == {}
         assert await reader.readexactly(5) == b"hello"
         return reader, writer
 
@@ -111,6 +115,13 @@ async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
     await asyncio.sleep(0)
 
 
+async def answer(reader: asyncio.StreamReader) -> dict[str, Any]:
+    """What the network answers to a request."""
+    async with asyncio.timeout(5.0):
+        found: dict[str, Any] = json.loads(await reader.readline())
+    return found
+
+
 async def ended(reader: asyncio.StreamReader) -> bool:
     """Wait for the end of a connection, of either kind."""
     try:
@@ -124,6 +135,7 @@ async def test_bytes_flow_both_ways_whole_and_in_order(bed: Bed) -> None:
     reader, writer = await bed.dial(early=b"first")
     payload = bytes(range(256)) * 8192
     sending = asyncio.create_task(_send(writer, payload))
+    assert await answer(reader) == {}
     async with asyncio.timeout(10.0):
         assert await reader.readexactly(5 + len(payload)) == b"first" + payload
     await sending
@@ -143,8 +155,28 @@ async def test_either_end_sees_that_the_other_closed(bed: Bed) -> None:
     assert await ended(reader)
 
 
-async def test_a_refused_port_is_a_connection_that_closes(bed: Bed) -> None:
-    reader, _ = await bed.dial(port=1)
+@pytest.mark.parametrize(
+    ("host", "port", "number", "resolver"),
+    [
+        ("127.0.0.1", 1, errno.ECONNREFUSED, False),
+        ("255.255.255.255", 9, errno.ENETUNREACH, False),  # no TCP to a broadcast address
+        ("csms.invalid", 9, socket.EAI_NONAME, True),
+    ],
+)
+async def test_what_can_not_be_reached_gives_the_error(
+    bed: Bed, host: str, port: int, number: int, resolver: bool
+) -> None:
+    reader, _ = await bed.dial(host=host, port=port)
+    found = await answer(reader)
+    assert (found["errno"], found.get("resolver", False)) == (number, resolver)
+    assert await ended(reader)
+
+
+async def test_a_name_whose_addresses_all_refuse_gives_their_errors(bed: Bed) -> None:
+    """asyncio gives them as text, unless they are alike."""
+    reader, _ = await bed.dial(host="localhost", port=1)
+    found = await answer(reader)
+    assert found.get("errno") == errno.ECONNREFUSED or f"[Errno {errno.ECONNREFUSED}]" in found["text"]
     assert await ended(reader)
 
 
@@ -154,9 +186,6 @@ async def test_a_refused_port_is_a_connection_that_closes(bed: Bed) -> None:
         b"rubbish\n",
         b"{}\n",
         b'{"host":"127.0.0.1","port":"x"}\n',
-        b'{"host":"127.0.0.1","port":99999999}\n',
-        b'{"host":"\\u0000","port":80}\n',
-        b'{"host":"127.0.0.1","port":80,"interface":"Wired7"}\n',
         b"x" * 5000,
     ],
 )
@@ -167,12 +196,29 @@ async def test_an_invalid_request_is_closed(bed: Bed, line: bytes) -> None:
     assert await ended(reader)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"host":"127.0.0.1","port":99999999}\n',
+        b'{"host":"\\u0000","port":80}\n',
+        b'{"host":"127.0.0.1","port":80,"interface":"Wired7"}\n',
+    ],
+)
+async def test_an_address_that_does_not_exist_is_refused(bed: Bed, line: bytes) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(bed.path))
+    bed.open.append(writer)
+    writer.write(line)
+    assert await answer(reader) != {}
+    assert await ended(reader)
+
+
 async def test_down_cuts_and_refuses_until_up(bed: Bed) -> None:
     reader, _ = await bed.talking()
     bed.network.set_mode("down", None)
     assert await ended(reader)
     await eventually(lambda: bed.echo.ends == ["reset"])
     reader, _ = await bed.dial()
+    assert (await answer(reader))["errno"] == errno.ENETUNREACH
     assert await ended(reader)
     bed.network.set_mode("up", None)
     await bed.talking()
@@ -184,6 +230,7 @@ async def test_refuse_leaves_what_is_established(bed: Bed) -> None:
     writer.write(b"still here")
     assert await reader.readexactly(10) == b"still here"
     refused, _ = await bed.dial()
+    assert (await answer(refused))["errno"] == errno.ECONNREFUSED
     assert await ended(refused)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import pytest
 
 from firmware.contract import (
     Cause,
@@ -22,7 +23,7 @@ from firmware.contract import (
     Snapshot,
     Stamped,
 )
-from firmware.contract.status import CardNotice, TransactionNotice
+from firmware.contract.status import CardNotice, LinkFailure, TransactionNotice
 from tests.support import service_status
 from tests.support.sockets import idle_evse
 from tests.support.sockets import snapshot as no_evses
@@ -172,7 +173,28 @@ def test_ocpp_part_counts_from_the_last_contact() -> None:
         "security_profile": 2,
         "queued_messages": 3,
         "last_contact_s": 10.0,
+        "last_failure": None,
     }
+
+
+def test_a_failure_to_connect_is_in_the_state_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """One line for each cause until there was a connection, and the newest time in the state."""
+    seen = Seen()
+    failure = LinkFailure("2026-11-30T12:00:00.000Z", 1, "refused", "nothing listens at 127.0.0.1:9000")
+    later = msgspec.structs.replace(failure, time="2026-11-30T12:00:10.000Z")
+    for connected, last in ((False, None), (False, failure), (False, later), (True, later), (False, failure)):
+        seen.view.on_service_message(msgspec.structs.replace(STATUS, connected=connected, last_failure=last))
+    assert [record.getMessage() for record in caplog.records] == [
+        "no connection, slot 1, refused: nothing listens at 127.0.0.1:9000"
+    ] * 2
+    assert seen.view.ocpp(100.0)["last_failure"] == {
+        "time": "2026-11-30T12:00:00.000Z",
+        "slot": 1,
+        "kind": "refused",
+        "text": "nothing listens at 127.0.0.1:9000",
+    }
+    seen.view.on_service_down("killed")
+    assert seen.view.ocpp(100.0)["last_failure"] is None
 
 
 def test_power_cut_forgets_everything_but_the_version() -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from firmware.clock import SystemClock
 from firmware.factory_settings import NetworkProfile
-from services.ocpp.csms.dial import FailureKind, LinkSettings
+from services.ocpp.csms.dial import LinkSettings
 from services.ocpp.csms.link import CsmsLink
 from services.ocpp.csms.policy import RetryRules
+from services.ocpp.no_connection import NoConnection
 from services.ocpp.rpc.codec import encode_call
 from services.ocpp.rpc.peer import CONNECTION_LOST, Answered, CallReceived, Event, Failed, RpcPeer
 from tests.support.csms import CallFailed, Fault, ScriptedCsms
@@ -47,14 +48,14 @@ class _Station:
             else:
                 self.events.put_nowait(event)
 
-    def on_link_down(self, reason: str) -> None:
+    def on_link_down(self, reason: str, failure: NoConnection | None) -> None:
         self.up.clear()
         failed = self.peer.reset()
         if failed is not None:
             self.events.put_nowait(failed)
 
-    def on_link_failed(self, profile: NetworkProfile, reason: str, kind: FailureKind) -> None:
-        raise AssertionError(reason)
+    def on_link_failed(self, profile: NetworkProfile, failure: NoConnection) -> None:
+        raise AssertionError(failure.text)
 
     async def event(self) -> Event:
         return await asyncio.wait_for(self.events.get(), 5.0)

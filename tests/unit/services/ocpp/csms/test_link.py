@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import json
 import logging
@@ -19,9 +20,10 @@ import pytest
 
 from firmware.clock import SystemClock
 from firmware.factory_settings import NetworkProfile
-from services.ocpp.csms.dial import FailureKind, LinkSettings
+from services.ocpp.csms.dial import LinkSettings
 from services.ocpp.csms.link import CsmsLink
 from services.ocpp.csms.policy import RetryRules
+from services.ocpp.no_connection import Cause, NoConnection
 from tests.support.csms import Fault, ScriptedCsms
 from tests.support.sockets import eventually
 from tests.support.timer import ManualTimer
@@ -42,8 +44,10 @@ class _Listener:
     def __init__(self) -> None:
         self.ups: list[int] = []
         self.downs: list[str] = []
+        self.losses: list[Cause] = []
+        """Ends that the station did not want."""
         self.frames: list[str | bytes] = []
-        self.failures: list[tuple[int, str, str]] = []
+        self.failures: list[NoConnection] = []
         self._changed = asyncio.Event()
 
     def on_link_up(self, profile: NetworkProfile) -> None:
@@ -54,12 +58,13 @@ class _Listener:
         self.frames.append(frame)
         self._changed.set()
 
-    def on_link_down(self, reason: str) -> None:
+    def on_link_down(self, reason: str, failure: NoConnection | None) -> None:
         self.downs.append(reason)
+        self.losses += [] if failure is None else [failure.cause]
         self._changed.set()
 
-    def on_link_failed(self, profile: NetworkProfile, reason: str, kind: FailureKind) -> None:
-        self.failures.append((profile.slot, reason, kind))
+    def on_link_failed(self, profile: NetworkProfile, failure: NoConnection) -> None:
+        self.failures.append(failure)
         self._changed.set()
 
     async def until(self, met: Callable[[], Any]) -> None:
@@ -156,7 +161,32 @@ async def test_a_clean_close_by_the_csms_is_followed_by_a_new_connection() -> No
     async with _connected() as (bench, csms):
         await csms.close(1012, "restarting")
         await bench.up(2)
-        assert bench.listener.downs == ["closed by the CSMS with 1012"]
+        place = f"127.0.0.1:{csms.port}"
+        assert bench.listener.downs == [f'closed by {place} with 1012 (service restart): "restarting"']
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("card 04A1B2C3D4E580 unknown", "card *** unknown"),
+        ("04:a1:b2:c3 is bad", "*** is bad"),
+        ("the password 0123456789abcdef is wrong", "the password *** is wrong"),
+        ("a\nb\x1b[31m\u202ec", "a b [31m c"),
+        ("x" * 123, "x" * 117 + "..."),
+    ],
+)
+async def test_the_reason_of_a_close_is_not_trusted(reason: str, shown: str) -> None:
+    async with _connected() as (bench, csms):
+        await csms.close(4001, reason)
+        await bench.up(2)
+        assert bench.listener.downs == [f'closed by 127.0.0.1:{csms.port} with 4001: "{shown}"']
+
+
+async def test_a_connection_that_breaks_and_one_that_ends_without_a_close() -> None:
+    async with _connected() as (bench, csms):
+        csms.cut()
+        await bench.up(2)
+        assert bench.listener.losses == [Cause.BROKEN]
 
 
 async def test_without_a_pong_the_connection_is_dropped_and_replaced() -> None:
@@ -165,8 +195,8 @@ async def test_without_a_pong_the_connection_is_dropped_and_replaced() -> None:
         async with csms.blackhole():
             await bench.listener.until(lambda: bench.listener.downs)
             await bench.listener.until(lambda: bench.listener.failures)
-        assert bench.listener.downs == ["no pong in time"]
-        assert bench.listener.failures[0][2] == "timeout"
+        assert bench.listener.downs == [f"no pong in time: 127.0.0.1:{csms.port} did not answer a ping within 0.1 s"]
+        assert bench.listener.failures[0].cause is Cause.NO_ANSWER
         await bench.up(2)
         bench.link.send(HEARTBEAT)
         await csms.expect("Heartbeat")
@@ -199,7 +229,7 @@ async def test_a_large_frame_is_accepted_and_a_larger_one_closes_with_1009() -> 
         await bench.listener.until(lambda: bench.listener.frames)
         await csms.send_raw("x" * (256 * 1024 + 1))
         await bench.listener.until(lambda: bench.listener.downs)
-        assert "1009" in bench.listener.downs[0]
+        assert f"because of what 127.0.0.1:{csms.port} sent: 1009" in bench.listener.downs[0]
         assert len(bench.listener.frames) == 1
         await bench.up(2)
 
@@ -209,7 +239,7 @@ async def test_text_that_is_no_utf8_closes_with_1007() -> None:
         csms.fail(Fault.BAD_UTF8, times=1)
         bench.link.send(HEARTBEAT)
         await bench.listener.until(lambda: bench.listener.downs)
-        assert "1007" in bench.listener.downs[0]
+        assert f"because of what 127.0.0.1:{csms.port} sent: 1007" in bench.listener.downs[0]
         await bench.up(2)
 
 
@@ -232,7 +262,7 @@ async def test_a_csms_that_takes_no_frames_is_dropped_and_spared_them_later() ->
                 await asyncio.sleep(0)
                 if bench.listener.downs:
                     break
-            assert bench.listener.downs == ["the CSMS takes no more frames"]
+            assert bench.listener.losses == [Cause.READS_NOTHING]
         await bench.up(2)
         bench.link.send(HEARTBEAT)
         await csms.expect("Heartbeat")
@@ -313,7 +343,7 @@ async def test_slots_are_tried_in_rotation_until_one_answers() -> None:
         bench = _LinkBench(_profile(first, 1), _profile(second, 7))
         async with bench.running():
             await bench.up()
-        assert [slot for slot, _, _ in bench.listener.failures] == [1, 1, 7, 7, 1, 1, 7]
+        assert [failure.slot for failure in bench.listener.failures] == [1, 1, 7, 7, 1, 1, 7]
         assert bench.listener.ups == [7]
 
 
@@ -337,7 +367,7 @@ async def test_a_slot_whose_interface_is_down_is_skipped_or_left() -> None:
             bench.link.links_changed({"Wired0": True, "Wireless0": False})
             await bench.up(2)
         assert bench.listener.ups == [2, 1]
-        assert bench.listener.downs[0] == "Wireless0 is down"
+        assert bench.listener.downs[0] == "the interface Wireless0 has no link"
 
 
 async def test_a_link_that_comes_up_ends_a_long_wait() -> None:
@@ -370,6 +400,7 @@ async def test_stopping_leaves_no_connection_and_no_task() -> None:
             await bench.up()
         await csms.until(lambda: not csms.connected, "the end of the connection")
         assert bench.listener.downs == ["stopping"]
+        assert bench.listener.losses == []
         assert not [task for task in asyncio.all_tasks() if "services/ocpp/csms/link.py" in repr(task)]
 
 
@@ -447,33 +478,35 @@ async def test_no_password_in_any_log(caplog: pytest.LogCaptureFixture) -> None:
 async def test_a_failure_that_repeats_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with ScriptedCsms() as csms:
-        csms.fail(Fault.REFUSE_404, times=6)
+        place = f"127.0.0.1:{csms.port}"
+        csms.fail(Fault.REFUSE_503, times=6)
         bench = _LinkBench(_profile(csms))
         async with bench.running():
             await bench.up()
     assert [record.getMessage() for record in caplog.records if "no connection" in record.message] == [
-        "no connection, slot 1: refused: HTTP 404"
+        f"no connection, slot 1: {place} refused the WebSocket handshake: HTTP 503 Service Unavailable"
     ]
+
+
+async def _relay(asked: list[dict[str, Any]], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    request = json.loads(await reader.readline())
+    asked.append(request)
+    far_reader, far_writer = await asyncio.open_connection("127.0.0.1", request["port"])
+    writer.write(b"{}\n")
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(4096):
+                sink.write(data)
+        sink.close()
+
+    await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
 
 
 async def test_over_the_relay_of_a_rig(tmp_path: Path) -> None:
     asked: list[dict[str, Any]] = []
-
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = json.loads(await reader.readline())
-        asked.append(request)
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", request["port"])
-
-        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(OSError):
-                while data := await source.read(4096):
-                    sink.write(data)
-            sink.close()
-
-        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
-
     path = str(tmp_path / "relay.sock")
-    async with ScriptedCsms() as csms, await asyncio.start_unix_server(relay, path):
+    async with ScriptedCsms() as csms, await asyncio.start_unix_server(functools.partial(_relay, asked), path):
         bench = _LinkBench(_profile(csms, interface="Wireless0"), dial_via=path)
         async with bench.running():
             await bench.up()
@@ -483,9 +516,38 @@ async def test_over_the_relay_of_a_rig(tmp_path: Path) -> None:
         await csms.until(lambda: not csms.connected, "the end of the connection")
 
 
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (b'{"errno":-2,"text":"Name or service not known","resolver":true}\n', Cause.NAME),
+        (b'{"errno":111,"text":"Connect call failed"}\n', Cause.PORT_CLOSED),
+        (b'{"text":"Multiple exceptions: [Errno 101] Network is unreachable, [Errno 111] no"}\n', Cause.PORT_CLOSED),
+        (b'{"errno":101,"text":""}\n', Cause.NO_ROUTE),
+        (b'{"errno":110,"text":""}\n', Cause.NO_ANSWER),
+        (b"", Cause.NO_ROUTE),
+        (b"x" * 2000, Cause.NO_ROUTE),
+    ],
+)
+async def test_a_relay_that_does_not_reach_the_csms_gives_its_error(
+    tmp_path: Path, answer: bytes, cause: Cause
+) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(answer)
+        writer.close()
+
+    path = str(tmp_path / "relay.sock")
+    async with ScriptedCsms() as csms, await asyncio.start_unix_server(refuse, path):
+        bench = _LinkBench(_profile(csms), dial_via=path)
+        async with bench.running():
+            await bench.listener.until(lambda: bench.listener.failures)
+        assert bench.listener.failures[0].cause is cause
+        assert csms.attempts == 0
+
+
 async def test_a_missing_relay_is_an_unreachable_csms(tmp_path: Path) -> None:
     async with ScriptedCsms() as csms:
         bench = _LinkBench(_profile(csms), dial_via=str(tmp_path / "none.sock"))
         async with bench.running():
             await bench.listener.until(lambda: bench.listener.failures)
-        assert bench.listener.failures[0][2] == "unreachable"
+        assert bench.listener.failures[0].cause is Cause.NO_ROUTE
