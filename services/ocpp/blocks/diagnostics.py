@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from firmware.clock import format_utc, parse_utc
+from firmware.clock import parse_utc
 from services.ocpp import signals
 from services.ocpp.background import Cancel, Outcome, Report, Task
 from services.ocpp.context import Block, Context, TriggerAnswer
@@ -118,10 +118,7 @@ class Diagnostics(Block):
         except TransferError as error:
             _log.warning("GetLog refused: %s", error)
             return "InvalidURL"
-        try:
-            period = _period(request)
-        except ValueError:
-            return "InvalidValue"
+        period = _period(request)
         ends = [end for end in (period.latest, self.context.time.known_utc(now)) if end is not None]
         if period.oldest is not None and any(period.oldest > end for end in ends):
             return "InvalidValue"  # N01.FR.05: there is no log of that time
@@ -264,13 +261,8 @@ class Diagnostics(Block):
 
 
 def _period(request: GetLogRequest) -> Period:
-    """Raises `ValueError` for a time that does not exist."""
     oldest, latest = request["log"].get("oldestTimestamp"), request["log"].get("latestTimestamp")
-    period = Period(None if oldest is None else parse_utc(oldest), None if latest is None else parse_utc(latest))
-    for moment in (period.oldest, period.latest):
-        if moment is not None:
-            format_utc(moment)
-    return period
+    return Period(None if oldest is None else parse_utc(oldest), None if latest is None else parse_utc(latest))
 
 
 def _charges(evse: Evse, request: CustomerInformationRequest) -> bool:

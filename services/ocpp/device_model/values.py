@@ -90,9 +90,6 @@ _EXPECTED = {
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]{1,6})?")
-_DATE_TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,3})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9*\-_=+|@.]+")
 _TIME_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4]):[0-5][0-9]")
 _NO_TIME_ZONE = re.compile(r"(posix|right)/.*|posixrules|localtime|Factory")
@@ -179,11 +176,9 @@ def _boolean(text: str, kind: Characteristics) -> bool:
 
 def _date_time(text: str, kind: Characteristics) -> float:
     try:
-        if _DATE_TIME.fullmatch(text):
-            return parse_utc(text)
+        return parse_utc(text)
     except ValueError:
-        pass
-    raise _unfit(kind)
+        raise _unfit(kind) from None
 
 
 def _option(text: str, kind: Characteristics) -> str:

@@ -47,7 +47,6 @@ class Update(msgspec.Struct, forbid_unknown_fields=False):
 
     @classmethod
     def requested(cls, request: UpdateFirmwareRequest, signed: Signed) -> Update:
-        """Raises `ValueError` for a date that does not exist."""
         firmware = request["firmware"]
         install = firmware.get("installDateTime")
         return cls(

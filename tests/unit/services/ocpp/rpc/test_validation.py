@@ -82,10 +82,16 @@ def test_the_most_severe_of_several_violations_is_reported() -> None:
         "2026-11-23T10:00:00.123456789Z",
         "2024-02-29T00:00:00-08:00",
         "2026-11-23t10:00:00z",
+        "2016-12-31T23:59:60Z",
+        "0000-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-23:59",
     ],
 )
 def test_date_times_that_are(text: str) -> None:
+    """In answers and requests, at any place."""
     assert check_response("Heartbeat", _local_time(text)) is None
+    log = {"remoteLocation": "https://files.example/", "oldestTimestamp": text, "latestTimestamp": text}
+    assert check_request("GetLog", {"logType": "SecurityLog", "requestId": 1, "log": log}) is None
 
 
 @pytest.mark.parametrize(
@@ -98,8 +104,7 @@ def test_date_times_that_are(text: str) -> None:
         "2026-11-23 10:00:00Z",
         "2026-02-30T10:00:00Z",
         "2026-11-23T25:00:00Z",
-        "2016-12-31T23:59:60Z",
-        "0000-01-01T00:00:00Z",
+        "2026-11-23T23:59:60Z",
         "2026-11-23T10:00:00+0100",
         "२०२६-11-23T10:00:00Z",
     ],
