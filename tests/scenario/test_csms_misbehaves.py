@@ -142,6 +142,54 @@ async def test_csms_that_does_not_support_authorize(here: Site) -> None:
     assert await here.card(1) == "started"
 
 
+def no_zone(_: dict[str, Any]) -> str:
+    """As `datetime.utcnow().isoformat()` writes it."""
+    return format_utc(time.time()).removesuffix("Z")
+
+
+SLOPPY: dict[str, Any] = {
+    "BootNotification": lambda _: {
+        "currentTime": no_zone(_),
+        "interval": 300,
+        "status": "Accepted",
+        "statusInfo": None,
+        "serverVersion": "2.0",
+    },
+    "Heartbeat": lambda _: {"currentTime": no_zone(_), "customData": None},
+    "Authorize": {
+        "idTokenInfo": {
+            "status": "Accepted",
+            "cacheExpiryDateTime": "2126-11-23 10:00:00",
+            "groupIdToken": None,
+            "evseId": None,
+            "personalMessage": None,
+        },
+        "certificateStatus": None,
+    },
+    "TransactionEvent": {"totalCost": None, "idTokenInfo": None, "status": "ok"},
+    "StatusNotification": {"timestamp": "now"},
+}
+
+
+async def test_csms_that_answers_sloppily(csms: ScriptedCsms, tmp_path: Path) -> None:
+    """No zone, null for an absent field, unknown fields: a whole session, nothing is repeated, one warning a rule."""
+    csms.answers |= SLOPPY
+    async with site(tmp_path, csms=csms) as here:
+        await here.charge(1)
+        transaction = await here.stop_with_card(1)
+        transaction.check()
+        assert transaction.repeated == 0
+        await here.leave(1)
+        assert len(here.sent("BootNotification")) == 1
+        found = (line.partition("invalid answer of the CSMS to ")[2] for line in here.log("ocpp").splitlines())
+        warnings = [text for text in found if text]
+        assert sorted(warnings) == [
+            "BootNotification: currentTime: a date-time without a zone is read as UTC",
+            "BootNotification: serverVersion: an unknown field is ignored",
+            "BootNotification: statusInfo: null counts as absent",
+        ]
+
+
 # --- the network ------------------------------------------------------------------------------------------------------
 
 

@@ -376,7 +376,7 @@ class ScriptedCsms:
             None: [good],
             Fault.STALL: [],
             Fault.NONSENSE: ["<html>It works!</html>"],
-            Fault.INVALID_ANSWER: [encode(Result(call.message_id, {"noSuchField": 1}))],
+            Fault.INVALID_ANSWER: [encode(Result(call.message_id, {"customData": 1}))],
             Fault.WRONG_ID: [encode(Result("no-such-id", {}))],
             Fault.OVERSIZED: [encode(Result(call.message_id, large))],
             Fault.BINARY: [good.encode()],

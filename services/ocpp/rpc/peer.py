@@ -5,6 +5,7 @@ Rules (part 4, section 4):
 
 - at most one CALL of ours is outstanding; it ends as `Answered` or `Failed`, exactly once, at the latest by its
   time-out. An answer that comes later, or to nothing, is dropped;
+- an answer that breaks its schema, but whose meaning is plain, counts (`leniency.py`);
 - every CALL of the other side that reaches the caller is valid by its schema; others are refused here with the error
   code of table 8. The caller answers each `CallReceived` once, with `answer` or `refuse`;
 - after `receive` the caller sends the frames of `take_frames` before its own.
@@ -21,7 +22,8 @@ from firmware.words import name
 from services.ocpp.messages import ACTIONS
 from services.ocpp.rpc import codec
 from services.ocpp.rpc.codec import Call, CallError, CallResult, Malformed
-from services.ocpp.rpc.validation import ErrorCode, check_request, check_response
+from services.ocpp.rpc.leniency import Rule, mend_response
+from services.ocpp.rpc.validation import ErrorCode, Violation, check_request, check_response
 
 __all__ = ["CONNECTION_LOST", "TIMED_OUT", "Answered", "CallReceived", "Event", "Failed", "RpcPeer"]
 
@@ -47,7 +49,7 @@ class CallReceived:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Our call was answered; the payload is valid by its schema."""
+    """Our call was answered; the payload is valid by its schema, if necessary after it was mended."""
 
     message_id: str
     action: str
@@ -91,6 +93,8 @@ class RpcPeer:
         self._frames: list[str] = []
         self._malformed = 0
         self._invalid: str | None = None
+        self._warned: set[Rule] = set()
+        """Rules of which the log has shown a use on this connection."""
 
     @property
     def busy(self) -> bool:
@@ -157,6 +161,7 @@ class RpcPeer:
         self._open_calls.clear()
         self._frames.clear()
         self._malformed = 0
+        self._warned.clear()
         if self._outstanding is None:
             return None
         return self._fail(self._outstanding, CONNECTION_LOST, "the connection was lost")
@@ -208,11 +213,23 @@ class RpcPeer:
             return [self._fail(outstanding, message.code, message.description)]
         violation = check_response(outstanding.action, message.payload)
         if violation is not None:
-            self._invalid = f"answer of the CSMS to {outstanding.action}: {violation.description}"
+            self._invalid = _invalid_answer(outstanding.action, violation)
+            violation = self._mend(outstanding.action, message.payload)
+        if violation is not None:
+            self._invalid = _invalid_answer(outstanding.action, violation)
             _log.warning("invalid %s", self._invalid)
             return [self._fail(outstanding, violation.code, violation.description)]
         self._outstanding = None
         return [Answered(outstanding.message_id, outstanding.action, message.payload)]
+
+    def _mend(self, action: str, payload: dict[str, Any]) -> Violation | None:
+        """What is still wrong. A CSMS repeats its faults with each answer: one warning for a rule and connection."""
+        mends, violation = mend_response(action, payload)
+        for mend in mends:
+            level = logging.DEBUG if mend.rule in self._warned else logging.WARNING
+            self._warned.add(mend.rule)
+            _log.log(level, "invalid answer of the CSMS to %s: %s: %s", action, mend.field, mend.rule.value)
+        return violation
 
     def _match(self, message_id: str) -> _Outstanding | None:
         if self._outstanding is not None and self._outstanding.message_id == message_id:
@@ -223,3 +240,7 @@ class RpcPeer:
     def _fail(self, call: _Outstanding, code: str, description: str, *, timed_out: bool = False) -> Failed:
         self._outstanding = None
         return Failed(call.message_id, call.action, code, description, timed_out)
+
+
+def _invalid_answer(action: str, violation: Violation) -> str:
+    return f"answer of the CSMS to {action}: {violation.description}"

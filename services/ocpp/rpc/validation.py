@@ -21,7 +21,15 @@ import msgspec
 from firmware.clock import parse_utc
 from firmware.schema_words import schema_problem
 
-__all__ = ["ErrorCode", "Violation", "check_request", "check_response", "schema_folder"]
+__all__ = [
+    "ErrorCode",
+    "Violation",
+    "check_request",
+    "check_response",
+    "response_errors",
+    "schema_folder",
+    "worst",
+]
 
 ErrorCode = Literal[
     "FormatViolation",
@@ -80,6 +88,18 @@ def check_response(action: str, payload: object) -> Violation | None:
     return _check(f"{action}Response", payload)
 
 
+def response_errors(action: str, payload: object) -> list[jsonschema_rs.ValidationError]:
+    """All that is wrong with it, in no order; of more than 50 errors some are missing."""
+    return _errors(_validator(f"{action}Response"), payload)
+
+
+def worst(errors: list[jsonschema_rs.ValidationError]) -> Violation | None:
+    """The most severe error, if there is any."""
+    if not errors:
+        return None
+    return _violation(min(errors, key=lambda error: _SEVERITY.get(error.kind.name, len(_SEVERITY))))
+
+
 @cache
 def schema_folder() -> Path:
     """The folder of the schema files; raises `RuntimeError` if the package is missing."""
@@ -91,10 +111,11 @@ def schema_folder() -> Path:
 
 def _check(message: str, payload: object) -> Violation | None:
     validator = _validator(message)
-    if validator.is_valid(payload):
-        return None
-    errors = islice(validator.iter_errors(payload), _MAX_ERRORS)
-    return _violation(min(errors, key=lambda error: _SEVERITY.get(error.kind.name, len(_SEVERITY))))
+    return None if validator.is_valid(payload) else worst(_errors(validator, payload))
+
+
+def _errors(validator: jsonschema_rs.Draft6Validator, payload: object) -> list[jsonschema_rs.ValidationError]:
+    return list(islice(validator.iter_errors(payload), _MAX_ERRORS))
 
 
 @cache

@@ -123,7 +123,15 @@ def test_a_boot_interrupted_by_the_link_is_sent_by_the_next(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "current", ["2027-05-05T05:05:05Z", "2027-05-05t10:35:05.000123+05:30", "2027-05-05t05:05:05z"]
+    "current",
+    [
+        "2027-05-05T05:05:05Z",
+        "2027-05-05t10:35:05.000123+05:30",
+        "2027-05-05t05:05:05z",
+        "2027-05-05T05:05:05.000000000000Z",
+        "2027-05-05T05:05:05",
+        "2027-05-05 05:05:05.000001",
+    ],
 )
 def test_the_csms_gives_the_time(tmp_path: Path, current: str) -> None:
     bench = StationBench(tmp_path)

@@ -88,7 +88,7 @@ async def test_a_conversation() -> None:
     ("fault", "code"),
     [
         (Fault.CALLERROR, "InternalError"),
-        (Fault.INVALID_ANSWER, "FormatViolation"),
+        (Fault.INVALID_ANSWER, "OccurrenceConstraintViolation"),
         (Fault.BINARY, "RpcFrameworkError"),
         (Fault.CLOSE, CONNECTION_LOST),
         (Fault.OVERSIZED, CONNECTION_LOST),

@@ -55,6 +55,21 @@ def test_an_answer_that_breaks_its_schema_fails_the_call(peer: RpcPeer) -> None:
     assert peer.take_frames() == []
 
 
+def test_a_plain_answer_that_breaks_its_schema_counts(peer: RpcPeer, caplog: pytest.LogCaptureFixture) -> None:
+    sloppy = {"currentTime": "2026-11-23T10:00:00", "serverName": None}
+    for number in range(3):
+        peer.call("a", "Heartbeat", {}, 0.0)
+        assert peer.receive(encode_result("a", sloppy), 1.0) == [Answered("a", "Heartbeat", TIME)]
+        assert peer.take_invalid() == "answer of the CSMS to Heartbeat: payload: unknown field serverName"
+        if number == 1:
+            peer.reset()
+    expected = [
+        "invalid answer of the CSMS to Heartbeat: currentTime: a date-time without a zone is read as UTC",
+        "invalid answer of the CSMS to Heartbeat: serverName: an unknown field is ignored",
+    ]
+    assert sorted(record.getMessage() for record in caplog.records) == sorted(expected * 2), "once a connection"
+
+
 @pytest.mark.parametrize("frame", ['[3,"a"]', '[3,"a",{"currentTime":', b'[3,"a",{}]'])
 def test_a_malformed_answer_fails_the_call(peer: RpcPeer, frame: str | bytes) -> None:
     peer.call("a", "Heartbeat", {}, 0.0)
