@@ -29,6 +29,9 @@ _WINDOW = 200
 _KEPT_LIMIT = 10_000
 """Messages that are not about a transaction: a month without a CSMS, and no more than a few MB of disk for one that
 requests messages and never accepts them."""
+_SHORTEST_INTERVAL_S = 1.0
+"""An interval of 0 counts as this much: the waits between the attempts of one message still grow (E13.FR.03), so that a
+CSMS that fails to process it does not get the same message hundreds of times a second."""
 _DEFERRAL_S = 3600.0
 """How long kept messages of an action that the CSMS leaves unanswered are deferred, unless it reconnects earlier. Then
 the oldest is tried once: a CSMS that never answers them costs the others one time-out an hour."""
@@ -243,7 +246,9 @@ class DurableLane:
 
     def _due(self, item: DurableItem, now: float) -> float:
         """E13.FR.03: when it may be sent again, by the interval in force now and not when it failed."""
-        return now if item.failed_at is None else item.failed_at + self.retry_rule().interval_s * item.attempts
+        if item.failed_at is None:
+            return now
+        return item.failed_at + max(self.retry_rule().interval_s, _SHORTEST_INTERVAL_S) * item.attempts
 
     def _end_deferral(self) -> None:
         """Put deferred messages back at the head of the window, in their original order."""

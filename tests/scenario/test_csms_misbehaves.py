@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from pathlib import Path
@@ -188,6 +189,34 @@ async def test_csms_that_answers_sloppily(csms: ScriptedCsms, tmp_path: Path) ->
             "BootNotification: serverVersion: an unknown field is ignored",
             "BootNotification: statusInfo: null counts as absent",
         ]
+
+
+async def test_all_waits_set_to_0(csms: ScriptedCsms, tmp_path: Path) -> None:
+    """They stay as they are set; yet a CSMS that refuses gets a handshake a second, and one that fails to process a
+    message gets it after growing waits."""
+    attempts = {("OCPPCommCtrlr", "MessageAttempts", "TransactionEvent"): "1000"}
+    async with site(tmp_path, csms=csms, variables={**RETRY_AT_ONCE, **attempts}) as here:
+        csms.fail(Fault.REFUSE_503)
+        await here.rig.op("network", mode="close")
+        before, times = len(csms.handshakes), list[float]()
+        while len(times) < 4:
+            await csms.until(lambda: len(csms.handshakes) > before + len(times), "a handshake")
+            times.append(time.monotonic())
+        assert times[-1] - times[0] > 2.0
+        csms.fail(None)
+        await here.settled()
+        csms.answers["TransactionEvent"] = CallFailed("InternalError", "never")
+        assert await here.card(1) == "started"
+        await csms.until(lambda: len(here.sent("TransactionEvent")) >= 4, "four attempts", timeout=20)
+        csms.answers["TransactionEvent"] = {}
+        lines = here.log("ocpp").splitlines()
+        failed = [parse_utc(line.partition(" ")[0]) for line in lines if "TransactionEvent failed" in line]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(failed)]
+        assert [round(gap) >= number for number, gap in enumerate(gaps, start=1)] == [True] * len(gaps)
+        place = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "RetryBackOffWaitMinimum"}}
+        answer = await csms.call("GetVariables", {"getVariableData": [place]})
+        assert answer["getVariableResult"][0]["attributeValue"] == "0"
+        await here.settled()
 
 
 # --- the network ------------------------------------------------------------------------------------------------------

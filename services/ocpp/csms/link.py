@@ -6,8 +6,8 @@ nothing of OCPP's messages. All other methods set a flag or queue a frame, and r
 
 - `send` puts a frame into a bounded buffer. Frames for a connection that has ended are dropped: the sender keeps a
   message that must not get lost until it is answered;
-- `disconnect` closes the connection and does not dial again (before a reboot); `reconnect` dials at once, the same slot
-  or another one. Frames that were sent before are still delivered.
+- `disconnect` closes the connection and does not dial again (before a reboot); `reconnect` dials without a back-off,
+  the same slot or another one. Frames that were sent before are still delivered.
 
 A connection on which no pong arrives in time, or whose interface goes down, is dropped without a closing handshake.
 """
@@ -131,7 +131,7 @@ class CsmsLink:
         self._finish(_End(None, reason))
 
     def reconnect(self, slot: int | None = None) -> None:
-        """Close the connection likewise, and dial at once: `slot`, or, if None, the one that was in use last."""
+        """Close the connection likewise, and dial without a back-off: `slot`, or, if None, the one in use last."""
         self._away = False
         self._asked = True
         self._configure()
@@ -181,6 +181,7 @@ class CsmsLink:
         self._wake.clear()
 
     async def _attempt(self, profile: NetworkProfile) -> None:
+        self._policy.began(self._clock.monotonic())
         self._asked = False
         self._end.clear()
         dialling = asyncio.ensure_future(dial(self._settings(), profile, self._dial_via))

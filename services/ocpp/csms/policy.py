@@ -9,6 +9,8 @@
   seconds; after each failure it is doubled and gets a new random part, RetryBackOffRepeatTimes times; then it stays.
   A successful connection resets it (erratum of 2025-04). A change of slot does not: the slots of a station often lead
   to the same overloaded CSMS.
+- An attempt begins one second after the one before, or later: back-offs of 0 s, or orders to connect again with each
+  new connection, must not make a busy loop.
 - Slots whose interface is down are skipped, unless all are down: a wrong report must not strand a station. When an
   interface comes up, the back-off is reset.
 
@@ -23,7 +25,6 @@ from typing import Final
 
 __all__ = ["Attempt", "ConnectionPolicy", "RetryRules"]
 
-_SHORTEST_WAIT_S: Final = 0.1  # with a wait of 0 s, the station must not dial in a busy loop
 _LONGEST_WAIT_S: Final = 86_400.0  # with many doublings, it must still dial once a day
 
 
@@ -39,6 +40,8 @@ class RetryRules:
     """RetryBackOffRandomRange"""
     repeat_times: int = 3
     """RetryBackOffRepeatTimes"""
+    least_s: float = 1.0
+    """From the beginning of one attempt to the beginning of the next, whatever the variables are set to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class ConnectionPolicy:
         self._doublings = 0
         self._since = 0.0
         self._due = float("-inf")
+        self._began = float("-inf")
 
     def configure(self, order: tuple[int, ...], rules: RetryRules) -> None:
         """Set the slots in order of priority, and the rules that apply from the next failure on."""
@@ -83,7 +87,11 @@ class ConnectionPolicy:
             if slot in usable:
                 break
             slot = self._after(slot)  # all are down: this ends at the slot where it began
-        return Attempt(slot, self._due)
+        return Attempt(slot, max(self._due, self._began + self._rules.least_s))
+
+    def began(self, now: float) -> None:
+        """An attempt has begun."""
+        self._began = now
 
     def failed(self, slot: int, now: float) -> None:
         """An attempt to connect to `slot` failed."""
@@ -104,7 +112,7 @@ class ConnectionPolicy:
         self._wait(now)
 
     def restart(self, slot: int | None = None) -> None:
-        """Make the next attempt due at once: `slot` if it is given and known, else the proven one, else the first."""
+        """Make the next attempt due as soon as possible, to `slot` if it is known, else the proven, else the first."""
         self._current = slot if slot in self._order else self._proven
         self._attempts = 0
         self._forget_back_off()
@@ -134,7 +142,7 @@ class ConnectionPolicy:
             self._back_off_s = min(2.0 * self._back_off_s + self._random_part(), _LONGEST_WAIT_S)
             self._doublings += 1
         self._since = now
-        self._due = now + max(_SHORTEST_WAIT_S, self._back_off_s)
+        self._due = now + self._back_off_s
 
     def _random_part(self) -> float:
         return self._random() * max(0.0, self._rules.random_range_s)

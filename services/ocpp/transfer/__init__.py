@@ -80,7 +80,8 @@ class Transfers:
         with disk_errors():
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
-            await attempts.run(attempt, remote.retries, remote.retry_interval_s, on_attempt=on_attempt)
+            interval_s = rules.interval_s(remote.retry_interval_s)
+            await attempts.run(attempt, remote.retries, interval_s, on_attempt=on_attempt)
 
     async def upload(
         self, source: Path, remote: Remote, *, name: str, on_attempt: Callable[[], None] = _silent
@@ -104,4 +105,5 @@ class Transfers:
                 await http.put(place, source, name, await self._trust.context(), rules)
 
         with disk_errors():
-            await attempts.run(attempt, remote.retries, remote.retry_interval_s, on_attempt=on_attempt)
+            interval_s = rules.interval_s(remote.retry_interval_s)
+            await attempts.run(attempt, remote.retries, interval_s, on_attempt=on_attempt)

@@ -15,7 +15,6 @@ __all__ = ["Watch", "run"]
 _log = logging.getLogger(__name__)
 
 _MAX_RETRIES = 100
-_MAX_INTERVAL_S = 86_400.0
 _FINAL = ("scheme", "too_large")
 """Kinds of failure that another attempt can't change."""
 
@@ -30,7 +29,6 @@ async def run(
     """Call `attempt` with 0, 1, 2 ... until one succeeds; raises the last one's `TransferError`."""
     loop = asyncio.get_running_loop()
     last = min(max(0, retries), _MAX_RETRIES)
-    interval_s = min(max(0.0, interval_s), _MAX_INTERVAL_S)
     for number in range(last + 1):
         started = loop.time()
         on_attempt()

@@ -72,12 +72,20 @@ class Rules:
     """An attempt ends when no byte is transferred for this long."""
     slowest: tuple[int, float] = (4096, 60.0)
     """Least number of bytes in a number of seconds: a trickle is a stall, too."""
+    intervals_s: tuple[float, float] = (1.0, 86_400.0)
+    """The shortest and the longest time from the start of one attempt to the start of the next, whatever the request
+    says: an interval of 0 must not become a burst of attempts at a server that refuses them."""
 
     @classmethod
     def of(cls, protocols: Iterable[str], csms_urls: Iterable[str]) -> Rules:
         """By FileTransferProtocols; the loopback is allowed only on a bench, where the CSMS is there, too."""
         schemes = frozenset(name.lower() for name in protocols) & frozenset(_PORTS)
         return cls(schemes=schemes, loopback=any(_is_loopback_name(url) for url in csms_urls))
+
+    def interval_s(self, requested_s: float) -> float:
+        """From the start of one attempt to the start of the next."""
+        shortest, longest = self.intervals_s
+        return min(max(shortest, requested_s), longest)
 
 
 DEFAULT_RULES: Final = Rules()

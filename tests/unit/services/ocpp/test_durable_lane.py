@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from services.ocpp.messages import Action
 
 MARK = b"mark" * 100
+RULE = RetryRule(3, 10.0)
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ def database(tmp_path: Path) -> Database:
     return Database(tmp_path / "station.db", clock=ManualClock())
 
 
-def make(database: Database, *, limit: int = 50_000) -> DurableLane:
-    lane = DurableLane(OutboxTable(database), lambda: RetryRule(3, 10.0), limit=limit)
+def make(database: Database, *, limit: int = 50_000, rule: RetryRule = RULE) -> DurableLane:
+    lane = DurableLane(OutboxTable(database), lambda: rule, limit=limit)
     lane.load()
     return lane
 
@@ -144,6 +145,21 @@ def test_retry_interval_grows_with_the_transmissions_and_ends(database: Database
     assert lane.next(29.9) is None  # E13.FR.03
     assert lane.failed(item, 30.0) is True  # E13.FR.04
     assert drain(lane, 30.0) == [1]
+
+
+def test_with_an_interval_of_0_the_waits_still_grow(database: Database) -> None:
+    lane = make(database, rule=RetryRule(1000, 0.0))
+    lane.connected()
+    add(lane, 0)
+    now, sent = 0.0, list[float]()
+    for _ in range(5):
+        item = lane.next(now)
+        assert item is not None
+        sent.append(now)
+        assert lane.failed(item, now) is False
+        assert lane.next(now) is None
+        now = lane.next_deadline() or now
+    assert sent == [0.0, 1.0, 3.0, 6.0, 10.0]
 
 
 def test_attempts_survive_a_restart(database: Database) -> None:

@@ -28,7 +28,9 @@ class _Station:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.up = asyncio.Event()
         profile = NetworkProfile(slot=1, url=url, security_profile=0)
-        settings = LinkSettings(identity="CP001", profiles=(profile,), retry=RetryRules(wait_minimum_s=0.0))
+        settings = LinkSettings(
+            identity="CP001", profiles=(profile,), retry=RetryRules(wait_minimum_s=0.0, least_s=0.0)
+        )
         self.clock = SystemClock()
         self.link = CsmsLink(lambda: settings, self, clock=self.clock, random=lambda: 0.0)
 

@@ -30,7 +30,7 @@ from tests.support.timer import ManualTimer
 from tests.support.tls import contexts, make_files, server_context
 
 HEARTBEAT = '[2,"1","Heartbeat",{}]'
-QUICK = RetryRules(attempts_per_slot=2, wait_minimum_s=0.01, random_range_s=0.0, repeat_times=0)
+QUICK = RetryRules(attempts_per_slot=2, wait_minimum_s=0.01, random_range_s=0.0, repeat_times=0, least_s=0.0)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ocpp.csms.policy import ConnectionPolicy, RetryRules
+from services.ocpp.csms.policy import Attempt, ConnectionPolicy, RetryRules
 
 RULES = RetryRules(attempts_per_slot=3, wait_minimum_s=10.0, random_range_s=0.0, repeat_times=2)
 
@@ -30,6 +30,7 @@ def _dial(
         assert attempt is not None
         attempts.append((attempt.slot, max(0.0, attempt.at - now)))
         now = max(now, attempt.at)
+        policy.began(now)
         policy.failed(attempt.slot, now)
     return attempts
 
@@ -110,13 +111,13 @@ def test_slots_whose_interface_is_down_are_skipped(usable: tuple[int, ...], slot
 
 def test_a_restart_dials_at_once_the_given_the_proven_or_the_first_slot() -> None:
     policy = _policy((1, 2, 3))
-    for slot, expected in ((None, 1), (3, 3), (9, 1)):
-        policy.failed(1, 100.0)
+    for now, slot, expected in ((100.0, None, 1), (200.0, 3, 3), (300.0, 9, 1)):
+        policy.failed(1, now)
         policy.restart(slot)
-        assert _dial(policy, 1, order=(1, 2, 3), start=100.0) == [(expected, 0.0)]
+        assert _dial(policy, 1, order=(1, 2, 3), start=now) == [(expected, 0.0)]
     policy.connected(2)
     policy.restart()
-    assert _dial(policy, 1, order=(1, 2, 3), start=100.0) == [(2, 0.0)]
+    assert _dial(policy, 1, order=(1, 2, 3), start=400.0) == [(2, 0.0)]
 
 
 def test_an_interface_that_comes_up_shortens_a_long_back_off_to_the_first_one() -> None:
@@ -156,7 +157,23 @@ def test_an_interface_that_flaps_gives_one_attempt_per_first_back_off() -> None:
 def test_values_out_of_range_neither_spin_nor_stop(rules: RetryRules) -> None:
     attempts = _dial(_policy((1, 2), rules), 4, order=(1, 2))
     assert _slots(attempts) == [1, 2, 1, 2]
-    assert [round(wait, 6) for _, wait in attempts] == [0.0, 0.1, 0.1, 0.1]
+    assert [wait for _, wait in attempts] == [0.0, 1.0, 1.0, 1.0]
+
+
+def test_orders_to_dial_again_do_not_spin() -> None:
+    """A CSMS that sets a new password on each connection, or closes each: one connection a second."""
+    policy = _policy((1,), RetryRules(1, 0.0, 0.0, 0))
+    for second in range(5):
+        attempt = policy.next((1,))
+        assert attempt is not None
+        assert attempt.at <= second
+        policy.began(float(second))
+        policy.connected(1)
+        if second % 2:
+            policy.restart()
+        else:
+            policy.lost(second + 0.1)
+        assert policy.next((1,)) == Attempt(1, second + 1.0)
 
 
 def test_doubling_ends_at_a_day() -> None:
@@ -180,5 +197,5 @@ def test_no_slot_is_starved_and_the_back_off_never_shrinks(
     assert _slots(attempts) == expected * 2
     waits = [wait for _, wait in attempts[1:]]
     assert all(later >= earlier - 1e-6 for earlier, later in itertools.pairwise(waits))
-    assert all(wait >= min(rules.wait_minimum_s, 0.1) - 1e-6 for wait in waits)
-    assert max(waits) <= max(0.1, (rules.wait_minimum_s + 2 * rules.random_range_s) * 2**rules.repeat_times) + 1e-6
+    assert all(wait >= max(rules.wait_minimum_s, 1.0) - 1e-6 for wait in waits)
+    assert max(waits) <= max(1.0, (rules.wait_minimum_s + 2 * rules.random_range_s) * 2**rules.repeat_times) + 1e-6

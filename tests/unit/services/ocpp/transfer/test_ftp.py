@@ -17,7 +17,7 @@ from tests.support.file_servers import ftp_server, trusting
 from tests.support.sockets import eventually
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
-QUICK = Rules(stall_s=1.0)
+QUICK = Rules(stall_s=1.0, intervals_s=(0.0, 60.0))
 
 
 async def get(url: str, target: Path, *, limit_bytes: int = 2_000_000, retries: int = 0, rules: Rules = QUICK) -> None:

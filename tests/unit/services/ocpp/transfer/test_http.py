@@ -19,7 +19,7 @@ from tests.support.file_servers import Answer, RawServer, raw_server, trusting
 from tests.support.tls import make_files, server_context
 
 CONTENT = bytes(range(256)) * 800  # 200 KiB
-QUICK = Rules(stall_s=0.3)
+QUICK = Rules(stall_s=0.3, intervals_s=(0.0, 60.0))
 PLAIN = Rules(schemes=frozenset({"http", "https"}), stall_s=0.3)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 

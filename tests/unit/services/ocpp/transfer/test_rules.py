@@ -32,6 +32,11 @@ def test_nothing_secret_is_in_its_text() -> None:
     assert str(place) == "https://files.example/logs"
 
 
+@pytest.mark.parametrize(("requested", "kept"), [(-1, 1), (0, 1), (1, 1), (30, 30), (2**31 - 1, 86_400)])
+def test_attempts_are_a_second_apart_at_least(requested: float, kept: float) -> None:
+    assert DEFAULT_RULES.interval_s(requested) == kept
+
+
 @pytest.mark.parametrize(
     "url",
     [
