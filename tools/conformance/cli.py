@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
-import math
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from firmware.errors import BaywattError
+from tools.arguments import Parser, count, factor
 from tools.conformance.bench.bench import Fixtures
 from tools.conformance.bench.station import AttachedRig, RealStation, Station
 from tools.conformance.run import catalogue, report
@@ -29,7 +29,7 @@ __all__ = ["main"]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="baywatt conformance", description=__doc__)
+    parser = Parser(prog="baywatt conformance", description=__doc__)
     add = parser.add_argument
     add("--cases", default="*", metavar="GLOB", help="cases: TC_B_*, B_01, a block's letter; separated by commas")
     add(
@@ -40,8 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--report", type=Path, metavar="DIR", help="write report.json, junit.xml and report.html")
     add("--list", action="store_true", help="only list the cases: whether they apply and are written")
-    add("--jobs", type=_count, default=4, metavar="N", help="number of rigs at the same time (default 4)")
-    add("--patience", type=_factor, default=1.0, metavar="X", help="multiplies every time limit, for slow machines")
+    add("--jobs", type=count, default=4, metavar="N", help="number of rigs at the same time (default 4)")
+    add("--patience", type=factor, default=1.0, metavar="X", help="multiplies every time limit, for slow machines")
     add(
         "--logs", type=Path, default=Path(".run/conformance"), metavar="DIR", help="folder for the logs of failed cases"
     )
@@ -59,20 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--identity", default="CP001", help="the station's identity")
     add("--password", default="0123456789abcdef", help="its basic authentication password")
     return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
-    return number
-
-
-def _factor(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
-    return number
 
 
 def _address(text: str) -> tuple[str, int]:

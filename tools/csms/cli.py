@@ -21,6 +21,7 @@ import msgspec
 
 from firmware.errors import BaywattError, ConfigError
 from firmware.type_words import decode_json
+from tools.arguments import Parser, number, whole
 from tools.csms.client import ApiRefused, Client, Unreachable
 from tools.csms.procedures import raise_security, update_firmware
 from tools.csms.settings import Behaviour, Settings, read_passwords
@@ -60,7 +61,7 @@ def _complain(error: Exception, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="baywatt csms", description="The bench CSMS: OCPP 2.0.1 without accounts.")
+    parser = Parser(prog="baywatt csms", description="The bench CSMS: OCPP 2.0.1 without accounts.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_up(commands)
     call = _add(commands, "call", _call, "send a request to a station")
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     call.add_argument("--raw", action="store_true", help="send it without a check against the schema")
     call.add_argument(
         "--timeout",
-        type=float,
+        type=number,
         metavar="S",
         help="how long to wait for the answer (default: the bench's --call-timeout)",
     )
@@ -90,15 +91,15 @@ def _parser() -> argparse.ArgumentParser:
     text = "raise a station's security profile, with certificates of the bench"
     secure = _add(commands, "secure", _secure, text, shows_data=False)
     secure.add_argument("station")
-    secure.add_argument("--profile", type=int, choices=[2, 3], default=3, help="the profile to reach (default: 3)")
+    secure.add_argument("--profile", type=whole, choices=[2, 3], default=3, help="the profile to reach (default: 3)")
     stations = _add(commands, "stations", _stations, "list the stations")
     stations.add_argument("station", nargs="?", help="show everything about one station")
     transactions = _add(commands, "transactions", _transactions, "list the transactions")
     transactions.add_argument("--station")
     messages = _add(commands, "messages", _messages, "list the messages")
     messages.add_argument("--station")
-    messages.add_argument("--after", type=int, metavar="N", help="messages after number N")
-    messages.add_argument("--limit", type=int, default=50)
+    messages.add_argument("--after", type=whole, metavar="N", help="messages after number N")
+    messages.add_argument("--limit", type=whole, default=50)
     tokens = _add(commands, "tokens", _tokens, "list the id tokens; set or delete one")
     tokens.add_argument("change", nargs="?", choices=["set", "delete"])
     tokens.add_argument("id_token", nargs="?")
@@ -134,13 +135,13 @@ def _add_up(commands: Any) -> None:
 
 def _add_addresses(up: argparse.ArgumentParser) -> None:
     port = "for ws, the page and the API; 0: any free port (default: 9000)"
-    up.add_argument("--port", type=int, default=9000, help=port)
+    up.add_argument("--port", type=whole, default=9000, help=port)
     tls_port = f"for wss; 0: any free port (default: {_TLS_PORT} with profiles 2 and 3, else none)"
-    up.add_argument("--tls-port", type=int, metavar="PORT", help=tls_port)
+    up.add_argument("--tls-port", type=whole, metavar="PORT", help=tls_port)
     host = "address to listen on; there are no accounts, so take care (default: 127.0.0.1)"
     up.add_argument("--host", default="127.0.0.1", help=host)
     profile = "the minimum: 0 nothing, 1 a password, 2 TLS and a password, 3 TLS and a certificate (default: 0)"
-    up.add_argument("--security-profile", type=int, choices=[0, 1, 2, 3], default=0, help=profile)
+    up.add_argument("--security-profile", type=whole, choices=[0, 1, 2, 3], default=0, help=profile)
     passwords = 'TOML file of identity = "password" lines; other stations may use any'
     up.add_argument("--passwords", type=Path, metavar="FILE", help=passwords)
 
@@ -149,12 +150,12 @@ def _add_behaviour(up: argparse.ArgumentParser) -> None:
     boot = "the answer to BootNotification (default: Accepted)"
     up.add_argument("--boot", choices=["Accepted", "Pending", "Rejected"], default="Accepted", help=boot)
     interval = "between heartbeats, and between boot attempts (default: 60)"
-    up.add_argument("--interval", type=int, default=60, metavar="S", help=interval)
+    up.add_argument("--interval", type=whole, default=60, metavar="S", help=interval)
     up.add_argument("--accept-unknown", action="store_true", help="accept id tokens that are not on the list")
     timeout = "how long to wait for a station's answer (default: 30)"
-    up.add_argument("--call-timeout", type=float, default=30.0, metavar="S", help=timeout)
+    up.add_argument("--call-timeout", type=number, default=30.0, metavar="S", help=timeout)
     ping = "WebSocket ping interval, 0: none (default: 30)"
-    up.add_argument("--ping", type=float, default=30.0, metavar="S", help=ping)
+    up.add_argument("--ping", type=number, default=30.0, metavar="S", help=ping)
 
 
 # up

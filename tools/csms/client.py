@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from http.client import HTTPException, InvalidURL
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -64,15 +65,26 @@ class Client:
     def _request(self, method: str, path: str, body: object = None) -> Any:
         data = None if body is None else msgspec.json.encode(body)
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self._url + path, data=data, headers=headers, method=method)
         try:
+            request = urllib.request.Request(self._url + path, data=data, headers=headers, method=method)
             with self._opener.open(request, timeout=self._timeout_s) as response:
                 return msgspec.json.decode(response.read())
         except urllib.error.HTTPError as error:
             with error:
                 raise ApiRefused(error.code, _decoded(error.read())) from None
-        except (OSError, ValueError) as error:
-            raise Unreachable(f"no bench CSMS answers at {self._url}: {error}") from error
+        except (OSError, ValueError, HTTPException) as error:
+            raise Unreachable(f"no bench CSMS answers at {self._url}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(reason, TimeoutError):
+        return "it does not answer in time"
+    if isinstance(reason, OSError) and reason.strerror:
+        return reason.strerror
+    if isinstance(reason, msgspec.DecodeError | HTTPException) and not isinstance(reason, InvalidURL):
+        return "something else answers there"
+    return "expected a URL like http://127.0.0.1:9000"
 
 
 def _decoded(body: bytes) -> dict[str, Any]:

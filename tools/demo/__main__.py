@@ -7,7 +7,6 @@ its operator yet; the bench then signs one for it and raises its profile.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import fcntl
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware.errors import BaywattError
+from tools.arguments import Parser
 from tools.csms.client import Client
 from tools.csms.procedures import raise_security
 from tools.demo.bench import Child, DemoFailed, start, start_rig
@@ -35,7 +35,7 @@ _PORT = 9000
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser = Parser(prog="make run", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end after the session")
     parser.add_argument("--profile", default="1", help="OCPP security profile: 1, 2 or 3")
     arguments = parser.parse_args(argv)

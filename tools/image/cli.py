@@ -15,6 +15,7 @@ from firmware.errors import BaywattError, ImageError
 from firmware.update import signing
 from firmware.update.image import check_allowed
 from firmware.version import VERSION
+from tools.arguments import Parser
 from tools.image import build
 
 __all__ = ["main"]
@@ -25,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         args.run(args)
+    except UnicodeDecodeError:
+        print(f"baywatt image {args.verb}: a file is not text in UTF-8", file=sys.stderr)
+        return 1
     except (BaywattError, ValueError) as error:
         print(f"baywatt image {args.verb}: {error}", file=sys.stderr)
         return 1
@@ -35,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="baywatt image", description=__doc__)
+    parser = Parser(prog="baywatt image", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     make = verbs.add_parser("build", help="build an unsigned image of a checkout's version tree")
     make.add_argument("--checkout", type=Path, default=Path(), metavar="DIR", help="default: the working directory")

@@ -68,7 +68,7 @@ class RigClient:
             raise RigGone(f"{path}: {error.strerror}") from error
         return cls(*await asyncio.open_unix_connection(sock=socket, limit=LINE_LIMIT))
 
-    async def op(self, name: str, **fields: Any) -> dict[str, Any]:
+    async def op(self, name: str, /, **fields: Any) -> dict[str, Any]:
         """Carry out an operation and return the whole answer. Raises `RigRefused`, `RigGone`."""
         if self._gone:
             raise RigGone("the rig closed the control socket")

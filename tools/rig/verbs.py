@@ -6,11 +6,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from firmware.type_words import decode_json
+from tools.arguments import number, whole
 from tools.rig import message_log
 from tools.rig.client import RigClient, RigGone, RigRefused
 
@@ -27,17 +30,17 @@ def add_verbs(verbs: argparse._SubParsersAction[Any], control: argparse.Argument
         parser.set_defaults(request=request)
         return parser
 
-    _evse(verb("plug", "cable into a car", _plug)).add_argument("--soc", type=float, help="state of charge in %%")
+    _evse(verb("plug", "cable into a car", _plug)).add_argument("--soc", type=number, help="state of charge in %%")
     _evse(verb("unplug", "cable out of the car", _unplug)).add_argument("--force", action="store_true")
     card = verb("card", "hold a card to the reader", _card)
     card.add_argument("uid", help="hexadecimal")
-    card.add_argument("--evse", type=int, help="touch this EVSE's display first")
+    card.add_argument("--evse", type=whole, help="touch this EVSE's display first")
     _evse(verb("select", "touch an EVSE's display", lambda args: ("select_evse", {"evse": args.evse})))
     _evse(verb("stop", "press stop on an EVSE's display", lambda args: ("press_stop", {"evse": args.evse})))
     for name, purpose in (("fault", "raise a hardware fault"), ("clear", "clear a hardware fault")):
         parser = verb(name, purpose, _fault)
         parser.add_argument("code")
-        parser.add_argument("--evse", type=int)
+        parser.add_argument("--evse", type=whole)
     network = verb("network", "change the network to the CSMS", _network)
     network.add_argument("mode", choices=["up", "down", "refuse", "blackhole", "close"])
     network.add_argument("--interface")
@@ -57,7 +60,7 @@ def add_verbs(verbs: argparse._SubParsersAction[Any], control: argparse.Argument
 
 
 def _evse(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("evse", type=int)
+    parser.add_argument("evse", type=whole)
     return parser
 
 
@@ -88,8 +91,8 @@ def _network(args: argparse.Namespace) -> Request:
 
 
 def _any(args: argparse.Namespace) -> Request:
-    fields = json.loads(args.json)
-    if not isinstance(fields, dict) or not isinstance(fields.get("op"), str):
+    fields = decode_json(os.fsencode(args.json), dict[str, Any])
+    if not isinstance(fields.get("op"), str):
         raise ValueError('an operation looks like {"op": "plug_in", "evse": 1}')
     fields.pop("id", None)
     return fields.pop("op"), fields

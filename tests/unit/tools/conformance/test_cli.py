@@ -36,8 +36,8 @@ def test_bad_arguments_exit_with_2(tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--jobs", "0"], "must be 1 or more, not 0"),
-        (["--patience", "nan"], "must be more than 0, not nan"),
+        (["--jobs", "0"], "expected a whole number of at least 1, got '0'"),
+        (["--patience", "nan"], "expected a number above 0, got 'nan'"),
         (["--manual", "--listen", "9000"], "expected HOST:PORT, not '9000'"),
         (["--manual", "--listen", "localhost:99999"], "expected HOST:PORT"),
         (["--manual", "--control", "c.sock"], "not allowed with"),

@@ -61,4 +61,4 @@ async def test_timestamps_must_be_rfc_3339(make_bench: Make) -> None:
     await t.station.call("StatusNotification", {**payload, "timestamp": format_utc(time.time())})
     assert t.failures == []
     await t.station.call("StatusNotification", {**payload, "timestamp": "yesterday"})
-    assert "date-time" in t.failures[0].text
+    assert "a date and time" in t.failures[0].text
