@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from firmware.clock import format_utc, parse_utc
+from services.ocpp.no_connection import Cause
 from tests.support.csms import CallFailed, Fault, ScriptedCsms
 from tests.support.rig import ROOT
 from tests.support.scenario import Site, site, within
@@ -240,7 +241,12 @@ async def test_black_hole_is_detected_by_ping(csms: ScriptedCsms, tmp_path: Path
         with within(1 + 10 + 2):
             await here.rig.op("network", mode="blackhole")
             await here.rig.wait("disconnected", since=since, timeout_s=15)
-        assert "no pong in time" in here.log("ocpp")
+        failure = (await here.rig.state())["ocpp"]["last_failure"]
+        assert failure["kind"] == "timeout"
+        assert failure["text"].startswith(f"no pong in time: 127.0.0.1:{csms.port} did not answer a ping")
+        assert failure["text"] in here.log("ocpp")
+        assert failure["text"] in here.rig.errors.read_text()
+        await here.until_page(2, "offline", detail=Cause.NO_PONG.for_driver)
         await here.until_register(1, above_wh=await here.register_wh(1))
         await here.rig.client.until(lambda state: state["ocpp"]["queued_messages"] > 3)
         await here.rig.op("network", mode="down")  # ends the present attempt, which would take 20 s

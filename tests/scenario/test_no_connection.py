@@ -58,6 +58,15 @@ async def test_a_csms_that_is_not_reached(csms: ScriptedCsms, tmp_path: Path) ->
             await seen(Site(rig, csms), cause, words)
 
 
+async def test_a_station_without_a_password(csms: ScriptedCsms, tmp_path: Path) -> None:
+    """The CSMS is not dialled, and the reason is not one of the network."""
+    file = tmp_path / "cp.toml"
+    file.write_text(factory_file(csms.url, password=None, variables=RETRY_AFTER_1_S))
+    async with Rig(tmp_path / "cp", station=file) as rig:
+        await seen(Site(rig, csms), Cause.NO_PASSWORD, "needs a BasicAuthPassword")
+        assert csms.attempts == 0
+
+
 async def test_the_modes_of_the_network(here: Site) -> None:
     place = f"127.0.0.1:{here.csms.port}"
     await here.rig.op("network", mode="refuse")

@@ -23,7 +23,7 @@ def factory_file(
     url: str,
     *,
     identity: str = "CP001",
-    password: str = "0123456789abcdef",
+    password: str | None = "0123456789abcdef",
     profile: Mapping[str, Any] | None = None,
     variables: Variables | None = None,
     **settings: Any,

@@ -104,7 +104,7 @@ async def _open(
     settings: LinkSettings, profile: NetworkProfile, tls: dict[str, ssl.SSLContext], dial_via: str | None
 ) -> ClientConnection:
     url = connection_url(profile.url, settings.identity)
-    options: dict[str, Any] = dict(tls)
+    options: dict[str, Any] = {"additional_headers": _headers(settings, profile), **tls}
     if dial_via is None:
         options["happy_eyeballs_delay"] = 0.25
     else:
@@ -114,7 +114,6 @@ async def _open(
             url,
             subprotocols=[_SUBPROTOCOL],
             compression=None,
-            additional_headers=_headers(settings, profile),
             user_agent_header="baywatt",
             proxy=None,
             open_timeout=None,
