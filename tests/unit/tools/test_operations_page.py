@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every message that docs/operations.md quotes exists in the code, so that a technician finds what the station says."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "operations.md").read_text()
+QUOTED = [
+    message
+    for line in PAGE.splitlines()
+    if line.startswith("| `")
+    for message in re.findall("`([^`]+)`", line.split(" | ")[0])
+]
+
+
+@cache
+def modules() -> tuple[tuple[str, ...], ...]:
+    """The texts of each module, without its comments."""
+    paths = [path for folder in ("services", "hal", "firmware", "tools") for path in (ROOT / folder).rglob("*.py")]
+    return tuple(
+        tuple(
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
+        for path in paths
+    )
+
+
+def test_the_page_begins_with_the_most_frequent_questions() -> None:
+    assert re.findall("^## (.*)", PAGE, re.MULTILINE)[:2] == ["It does not connect", "The bill is wrong"]
+    assert len(QUOTED) > 60
+
+
+@pytest.mark.parametrize("message", QUOTED)
+def test_a_quoted_message_exists(message: str) -> None:
+    parts = [part.strip() for part in message.split("…") if part.strip(" :;,'")]
+    assert parts
+    assert any(all(any(part in text for text in texts) for part in parts) for texts in modules()), parts
+
+
+def test_links_lead_somewhere() -> None:
+    headings = {heading.lower().replace(" ", "-") for heading in re.findall("^## (.*)", PAGE, re.MULTILINE)}
+    for target in re.findall(r"\]\(([^)]+)\)", PAGE):
+        file, _, heading = target.partition("#")
+        assert (ROOT / "docs" / file).exists() if file else heading in headings
