@@ -17,6 +17,7 @@ __all__ = [
     "CommissioningSettings",
     "FactorySettings",
     "FactoryVariable",
+    "Interface",
     "NetworkProfile",
     "RigSettings",
 ]
@@ -25,6 +26,9 @@ Identity = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9*\-_=+|@.]{1,48}$", description="1 to 48 of A-Z a-z 0-9 * - _ = + | @ .")
 ]
 """Charging station identity: part 4, section 3.1.1 allows these characters, and at most 48 of them."""
+
+Interface = Literal["Wired0", "Wired1", "Wired2", "Wired3", "Wireless0", "Wireless1", "Wireless2", "Wireless3"]
+"""OCPPInterfaceEnumType. Which of them a station has is in its product file."""
 
 
 class NetworkProfile(Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,9 +45,7 @@ class NetworkProfile(Struct, frozen=True, forbid_unknown_fields=True):
     ]
     """Visible ASCII without query and fragment: other characters percent-encoded, other host names in Punycode."""
     security_profile: Annotated[int, Meta(ge=0, le=3)] = 1
-    interface: Literal["Wired0", "Wired1", "Wired2", "Wired3", "Wireless0", "Wireless1", "Wireless2", "Wireless3"] = (
-        "Wired0"
-    )
+    interface: Interface = "Wired0"
     message_timeout_s: Annotated[int, Meta(ge=1, le=3600)] = 30
 
 

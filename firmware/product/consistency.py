@@ -114,6 +114,7 @@ def _is_writable(row: VariableRow) -> bool:
 
 
 def _hardware(product: Product) -> Iterator[str]:
+    yield from _interfaces(product)
     for row, evse in _rows_of_evses(product, "EVSE.Power"):
         if row.max != evse.max_power_w:
             yield f"hardware.evse {evse.id}: max_power_w is {evse.max_power_w}, but the max of EVSE.Power is {row.max}"
@@ -122,6 +123,21 @@ def _hardware(product: Product) -> Iterator[str]:
             if row.connector in (connector.id, "each") and row.value != connector.type:
                 place = f"hardware.evse {evse.id}: connector {connector.id}"
                 yield f"{place} is a {connector.type}, but Connector.ConnectorType says {row.value}"
+
+
+def _interfaces(product: Product) -> Iterator[str]:
+    interfaces, communication = product.hardware.interfaces, product.hardware.communication
+    there = ", ".join(sorted(interfaces))
+    links = [
+        row.component_instance
+        for row in product.device_model.variables
+        if f"{row.component}.{row.variable}" == "DataLink.Active"
+    ]
+    if sorted(links) != sorted(interfaces):
+        yield f"hardware.interfaces: {there}; but DataLink.Active is there for {', '.join(sorted(links)) or 'none'}"
+    kinds = {"Wired" if each == "Ethernet" else "Wireless" for each in communication}
+    if {name[:-1] for name in interfaces} != kinds:
+        yield f"hardware.interfaces: {there}; but hardware.communication: {', '.join(communication)}"
 
 
 def _rows_of_evses(product: Product, name: str) -> Iterator[tuple[VariableRow, Evse]]:

@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from firmware.factory_settings import Interface
+
 __all__ = [
     "AttributeRow",
     "Connector",
@@ -70,6 +72,8 @@ class Hardware(Struct, frozen=True, forbid_unknown_fields=True):
     phases: list[Literal[1, 2, 3]]  # HFS-5 to HFS-7
     evse: Annotated[list[Evse], Meta(min_length=1)]  # HFS-8
     communication: list[Literal["LTE", "Ethernet", "WiFi"]]  # HFS-9
+    interfaces: Annotated[list[Interface], Meta(min_length=1)]
+    """The OCPP names of the network interfaces that the board has, whether or not they have a link now."""
     rfid_readers: Annotated[int, Meta(ge=0)]  # HFS-10
     max_power_w: Positive  # HFS-11; shared by the EVSEs
     displays: Annotated[int, Meta(ge=0)]  # HFS-12
@@ -170,7 +174,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     certificate_entries: Positive  # ORS-17
     certificate_chain_bytes: Annotated[int, Meta(ge=1, le=10000)]  # ORS-18
     file_transfer: list[Literal["FTP", "FTPS", "HTTP", "HTTPS", "SFTP"]]  # ORS-24
-    network_slots: Positive
+    network_slots: Annotated[int, Meta(ge=2)]  # B09.FR.06
     commissioning_port: Annotated[int, Meta(ge=1, le=65535)]
     response_s: float  # declared performance: the answer to a request
     triggered_response_s: float

@@ -85,9 +85,7 @@ def _check_profile(profile: NetworkProfile, product: Product, place: str) -> Non
     """The rules for a SetNetworkProfileRequest hold for the factory, too: B09.FR.02, B09.FR.05."""
     if profile.slot > product.limits.network_slots:
         raise ConfigError(f"{place}: this product has slots 1 to {product.limits.network_slots}")
-    if profile.security_profile not in (0, *product.features.security_profiles):  # C-61
-        raise ConfigError(f"{place}: this product has no security profile {profile.security_profile}")
     try:
-        network_profiles.check(profile)
+        network_profiles.check(profile, product)
     except ConfigError as error:
         raise ConfigError(f"{place}: {error}") from error

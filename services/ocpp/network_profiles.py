@@ -19,6 +19,7 @@ from firmware.type_words import type_problem
 from services.ocpp.key_values import Key, KeyValueStore
 
 if TYPE_CHECKING:
+    from firmware.product import Product
     from services.ocpp.messages import NetworkConnectionProfileType
 
 __all__ = ["check", "in_priority", "load", "parse", "store", "trusts_fallback_root"]
@@ -58,7 +59,7 @@ def trusts_fallback_root(key_values: KeyValueStore, profile: NetworkProfile) -> 
     return key_values.get(Key.FALLBACK_ROOT) in (None, profile.url)
 
 
-def parse(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:
+def parse(slot: int, data: NetworkConnectionProfileType, product: Product) -> NetworkProfile:
     """The profile of a SetNetworkProfileRequest; raises `ConfigError` with what is wrong (B09.FR.02).
 
     Its ocppVersion is ignored: the handshake decides on it (part 2, NetworkConnectionProfileType).
@@ -67,13 +68,23 @@ def parse(slot: int, data: NetworkConnectionProfileType) -> NetworkProfile:
         raise ConfigError("only JSON is supported")
     if "vpn" in data:
         raise ConfigError("VPN is not supported")
+    if "apn" in data:
+        raise ConfigError("an APN can't be set over OCPP")
     profile = _profile(slot, data)
-    check(profile)
+    check(profile, product)
     return profile
 
 
-def check(profile: NetworkProfile) -> None:
-    """Raises `ConfigError` for a profile that can't be dialled, which would strand the station at its next boot."""
+def check(profile: NetworkProfile, product: Product) -> None:
+    """Raises `ConfigError` for a profile that can't be dialled, which would strand the station at its next boot.
+
+    The product file says what the hardware has, so that the answer is the same while the HAL is away.
+    """
+    interfaces, supported = product.hardware.interfaces, product.features.security_profiles
+    if profile.interface not in interfaces:
+        raise ConfigError(f"there is no network interface {profile.interface}, only {' and '.join(interfaces)}")
+    if profile.security_profile not in (0, *supported):  # C-61
+        raise ConfigError(f"security profile {profile.security_profile} is not supported")
     if profile.url.startswith("wss://") != (profile.security_profile >= 2):
         raise ConfigError("the URL's scheme does not match the security profile")
     try:

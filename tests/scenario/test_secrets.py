@@ -182,7 +182,6 @@ async def _set_profiles(here: Site) -> None:
         "securityProfile": 1,
         "ocppInterface": "Wired0",
         "ocppCsmsUrl": f"ws://127.0.0.1:{here.csms.port}/ocpp",
-        "apn": {"apn": "internet", "apnPassword": PLANTED["APN password"], "apnAuthentication": "CHAP"},
     }
     for slot in (1, 2):
         answer = await here.csms.call("SetNetworkProfile", {"configurationSlot": slot, "connectionData": data})
@@ -191,7 +190,8 @@ async def _set_profiles(here: Site) -> None:
     vpn |= {"password": PLANTED["VPN password"], "key": PLANTED["VPN key"]}
     bad_url = f"ftp://me:{PLANTED['password in a URL that is refused']}@host/"
     url = f"ws://me:{PLANTED['password in the CSMS URL']}@127.0.0.1:{here.csms.port}/ocpp"
-    for change in ({"vpn": vpn}, {"ocppCsmsUrl": bad_url}, {"ocppCsmsUrl": url}):
+    apn = {"apn": "internet", "apnPassword": PLANTED["APN password"], "apnAuthentication": "CHAP"}
+    for change in ({"vpn": vpn}, {"apn": apn}, {"ocppCsmsUrl": bad_url}, {"ocppCsmsUrl": url}):
         request = {"configurationSlot": 2, "connectionData": {**data, **change}}
         assert (await here.csms.call("SetNetworkProfile", request))["status"] == "Rejected"
 

@@ -231,7 +231,7 @@ class Provisioning(Block):
             case "GetReport":
                 return self._report(request, now)
             case "SetNetworkProfile":
-                return self._set_network_profile(request)
+                return self._set_network_profile(request, now)
             case _:
                 return self._resets.handle(request, now)
 
@@ -288,24 +288,26 @@ class Provisioning(Block):
 
     # --- B09, B10 -------------------------------------------------------------------------------------------------
 
-    def _set_network_profile(self, request: SetNetworkProfileRequest) -> SetNetworkProfileResponse:
+    def _set_network_profile(self, request: SetNetworkProfileRequest, now: float) -> SetNetworkProfileResponse:
         slot, data = request["configurationSlot"], request["connectionData"]
         if not 1 <= slot <= self.context.product.limits.network_slots:  # two at least: B09.FR.06
             return _profile_rejected("InvalidConfSlot", "no such configuration slot")  # B09.FR.05
         if not self._may_change_to(data["securityProfile"]):
             return _profile_rejected("NoSecurityDowngrade", "the security profile may not be lowered")  # B09.FR.04
-        if data["securityProfile"] not in (0, *self.context.product.features.security_profiles):  # C-61
-            return _profile_rejected("InvalidNetworkConf", "this security profile is not supported")
         try:
-            profile = network_profiles.parse(slot, data)
+            profile = network_profiles.parse(slot, data, self.context.product)
         except ConfigError as error:
             return _profile_rejected("InvalidNetworkConf", str(error))  # B09.FR.02
+        if str(slot) in self.context.model.get(keys.NETWORK_CONFIGURATION_PRIORITY):
+            missing = self._missing_credential({profile.security_profile}, now)
+            if missing is not None:  # the next boot would use it: as for NetworkConfigurationPriority
+                return _profile_rejected("InvalidNetworkConf", missing)
         self.context.profiles[slot] = profile
         network_profiles.store(self.context.key_values, self.context.profiles)
         return {"status": "Accepted"}  # B09.FR.01
 
     def _priority_problem(self, _address: Address, slots: tuple[str, ...], now: float) -> str | None:
-        """B10.FR.01, B10.FR.02: each slot must hold a profile, none with lower security (A05.FR.04)."""
+        """B10.FR.01, B10.FR.02: each slot must hold a usable profile, none with lower security (A05.FR.04)."""
         profiles = self.context.profiles
         unknown = [slot for slot in slots if not slot.isdigit() or int(slot) not in profiles]
         if unknown:
@@ -313,11 +315,21 @@ class Provisioning(Block):
         lower = [slot for slot in slots if not self._may_change_to(profiles[int(slot)].security_profile)]
         if lower:
             return f"lower security in slot {', '.join(lower)}"
-        return self._missing_certificate(max(profiles[int(slot)].security_profile for slot in slots), now)
+        for slot in slots:
+            try:
+                network_profiles.check(profiles[int(slot)], self.context.product)
+            except ConfigError as error:  # set by an earlier version of this firmware
+                return f"slot {slot}: {error}"
+        return self._missing_credential({profiles[int(slot)].security_profile for slot in slots}, now)
 
-    def _missing_certificate(self, highest: int, now: float) -> str | None:
-        """A05.FR.02, A05.FR.03: why a profile more secure than the present one can't be used."""
-        if highest < 2 or highest <= (self.context.registration.security_profile or 0):
+    def _missing_credential(self, security_profiles: set[int], now: float) -> str | None:
+        """A05.FR.02, A05.FR.03: why a profile more secure than the present one can't be used; or one with a password,
+        while the present one has none."""
+        highest, current = max(security_profiles), self.context.registration.security_profile or 0
+        has_password = current in (1, 2) or self.context.model.get(keys.BASIC_AUTH_PASSWORD)
+        if security_profiles & {1, 2} and not has_password:
+            return "no BasicAuthPassword is set"
+        if highest < 2 or highest <= current:
             return None
         store, utc = self.context.certificates, self.context.time.known_utc(now)
         if not store.has_valid_root("CSMSRootCertificate", utc):

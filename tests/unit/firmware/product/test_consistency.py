@@ -104,6 +104,14 @@ def test_variable_with_one_possible_value(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ("[limits]\nnetwork_slots = 2", "limits.network_slots: 1, 2; but the values of OCPPCommCtrlr.NetworkConfigura"),
+        (
+            '[hardware]\ninterfaces = ["Wired0"]',
+            "interfaces: Wired0; but DataLink.Active is there for",
+        ),
+        (
+            '[hardware]\ncommunication = ["Ethernet"]',
+            "hardware.interfaces: Wired0, Wireless0; but hardware.communication: Ethernet",
+        ),
         (HARDWARE.replace("cCCS1", "cCCS2"), "evse 2: connector 1 is a cCCS2, but Connector.ConnectorType says cCCS1"),
         (HARDWARE.replace("400_000", "350_000"), "evse 1: max_power_w is 350000, but the max of EVSE.Power is 400000"),
     ],

@@ -82,6 +82,11 @@ def test_a_slot_that_the_product_does_not_have_ends_the_start(tmp_path: Path) ->
         compose(tmp_path, replace(PROFILE, slot=7))
 
 
+def test_an_interface_that_the_board_does_not_have_ends_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"slot 1: there is no network interface Wired3, only Wired0 and Wireless0"):
+        compose(tmp_path, replace(PROFILE, interface="Wired3"))
+
+
 def test_a_network_profile_of_the_csms_opens_no_way_to_the_loopback(tmp_path: Path) -> None:
     """Otherwise SetNetworkProfile, Reset and GetLog would lead to what listens on the station itself."""
     real = NetworkProfile(slot=1, url="wss://csms.example/ocpp", security_profile=2)

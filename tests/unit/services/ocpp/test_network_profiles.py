@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from firmware.errors import ConfigError
 from firmware.factory_settings import NetworkProfile
+from firmware.product import load
 from services.ocpp import network_profiles
 from services.ocpp.csms.dial import connection_url
 from services.ocpp.key_values import Key
 
+PRODUCT = load("c7am-400-cc")
 FACTORY = [NetworkProfile(slot=slot, url=f"ws://host{slot}/ocpp") for slot in (1, 3)]
 
 
@@ -49,7 +51,7 @@ def test_factory_profiles_until_others_are_stored() -> None:
     key_values = KeyValues()
     profiles = network_profiles.load(key_values, FACTORY)
     assert list(profiles) == [1, 3]
-    profiles[2] = network_profiles.parse(2, data())
+    profiles[2] = network_profiles.parse(2, data(), PRODUCT)
     network_profiles.store(key_values, profiles)
     again = network_profiles.load(key_values, [])
     assert again == profiles
@@ -67,11 +69,12 @@ def test_priority() -> None:
     ("url", "security_profile"), [("ws://a/b", 1), ("ws://a/b", 0), ("wss://a/b", 2), ("wss://[::1]:99/b", 3)]
 )
 def test_valid_profiles(url: str, security_profile: int) -> None:
-    assert network_profiles.parse(1, data(ocppCsmsUrl=url, securityProfile=security_profile)).url == url
+    assert network_profiles.parse(1, data(ocppCsmsUrl=url, securityProfile=security_profile), PRODUCT).url == url
 
 
 def test_the_version_is_ignored() -> None:
-    assert network_profiles.parse(1, data(ocppVersion="OCPP16")) == network_profiles.parse(1, data())
+    older = network_profiles.parse(1, data(ocppVersion="OCPP16"), PRODUCT)
+    assert older == network_profiles.parse(1, data(), PRODUCT)
 
 
 @pytest.mark.parametrize(
@@ -100,13 +103,16 @@ def test_the_version_is_ignored() -> None:
         {"ocppCsmsUrl": "ws://a/", "securityProfile": 3},
         {"securityProfile": -1},
         {"ocppInterface": "Serial0"},
+        {"ocppInterface": "Wired1"},
+        {"ocppInterface": "Wireless3"},
+        {"apn": {"apn": "internet", "apnAuthentication": "NONE"}},
         {"messageTimeout": 0},
         {"messageTimeout": 4000},
     ],
 )
 def test_invalid_profiles(fault: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
-        network_profiles.parse(1, data(**fault))
+        network_profiles.parse(1, data(**fault), PRODUCT)
 
 
 def test_an_unusable_stored_profile_is_skipped() -> None:
@@ -119,7 +125,8 @@ def test_an_unusable_stored_profile_is_skipped() -> None:
 @given(st.text(st.characters(codec="utf-8"), max_size=60) | st.from_regex(r"\Awss?://[ -~\x7f-\x9f]{0,40}\Z"))
 def test_any_url_is_refused_or_can_be_dialled(url: str) -> None:
     try:
-        profile = network_profiles.parse(1, data(ocppCsmsUrl=url, securityProfile=2 if url[:4] == "wss:" else 1))
+        secure = 2 if url[:4] == "wss:" else 1
+        profile = network_profiles.parse(1, data(ocppCsmsUrl=url, securityProfile=secure), PRODUCT)
     except ConfigError:
         return
     dialled = connection_url(profile.url, "CP 001")

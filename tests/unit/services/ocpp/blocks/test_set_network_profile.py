@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from firmware.factory_settings import NetworkProfile
+from services.ocpp.device_model import keys
 from tests.support.station_bench import PROFILE, StationBench, set_variables
 
 
@@ -59,11 +61,47 @@ def test_an_unknown_slot(bench: StationBench, slot: int) -> None:
         {"securityProfile": 4},
         {"messageTimeout": 0},
         {"messageTimeout": -5},
+        {"ocppInterface": "Wired3"},
+        {"apn": {"apn": "internet", "apnAuthentication": "NONE"}},
     ],
 )
 def test_invalid_profiles(bench: StationBench, fault: dict[str, Any]) -> None:
     assert set_profile(bench, 2, **fault) == ("Rejected", "InvalidNetworkConf")  # B09.FR.02
     assert 2 not in bench.context.profiles
+
+
+def test_the_reason_names_what_the_hardware_has(bench: StationBench) -> None:
+    """Also while the HAL is away: the answer does not depend on who is connected."""
+    bench.hal_down()
+    data = connection_data(ocppInterface="Wired3")
+    answer = bench.call("SetNetworkProfile", {"configurationSlot": 2, "connectionData": data})
+    assert answer["statusInfo"]["additionalInfo"] == "there is no network interface Wired3, only Wired0 and Wireless0"
+    assert set_profile(bench, ocppInterface="Wireless0") == ("Accepted", None)
+
+
+def test_priority_of_an_interface_that_is_not_there(bench: StationBench) -> None:
+    """A profile that an earlier firmware has accepted."""
+    bench.context.profiles[2] = replace(PROFILE, slot=2, interface="Wired3")
+    assert set_priority(bench, "2,1") == "Rejected"  # B10.FR.02
+    assert set_profile(bench) == ("Accepted", None)
+    assert set_priority(bench, "2,1") == "Accepted"  # B10.FR.01
+
+
+def test_a_slot_in_use_gets_no_profile_without_its_certificates(bench: StationBench) -> None:
+    """The next boot would dial it: as for NetworkConfigurationPriority (A05.FR.02)."""
+    tls = {"securityProfile": 2, "ocppCsmsUrl": "wss://csms.example/x"}
+    assert set_profile(bench, 1, **tls) == ("Rejected", "InvalidNetworkConf")
+    assert set_profile(bench, 2, **tls) == ("Accepted", None)
+
+
+def test_without_a_password_no_profile_that_needs_one(tmp_path: Path) -> None:
+    bench = secure(tmp_path, "full", 3)
+    bench.context.model.put(keys.BASIC_AUTH_PASSWORD, "")
+    bench.call("SetVariables", set_variables("SecurityCtrlr", "AllowSecurityProfileDowngrade", "true"))
+    assert set_profile(bench, 2, securityProfile=2, ocppCsmsUrl="wss://csms.example/x") == ("Accepted", None)
+    assert set_priority(bench, "2") == "Rejected"
+    bench.call("SetVariables", set_variables("SecurityCtrlr", "BasicAuthPassword", "0123456789abcdef"))
+    assert set_priority(bench, "2") == "Accepted"
 
 
 def secure(directory: Path, product: str = "c7am-400-cc", profile: int = 2) -> StationBench:
