@@ -64,10 +64,13 @@ class Resets:
 
     def handle(self, request: ResetRequest, now: float) -> ResetResponse:
         """B11.FR.01: answer a request to reset the station or an EVSE, and begin with it."""
-        if "evseId" in request and request["evseId"] != 0:
-            return self._reset_evse(request["evseId"], request["type"])
-        if not self.context.hal.present:
-            return {"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}}  # B11.FR.06, B12.FR.10
+        evse_id = request.get("evseId", 0)
+        if evse_id and not self._can_reset(evse_id):
+            return _rejected("UnsupportedRequest", f"EVSE {evse_id} can't be reset by itself")
+        if not self.context.hal.present:  # B11.FR.06, B12.FR.10
+            return _rejected("InternalError", "the charging hardware does not answer")
+        if evse_id:
+            return self._reset_evse(evse_id, request["type"])
         if request["type"] == "OnIdle":
             return self._reset_on_idle(now)
         if self._reset is None or self._reset.waits_for_idle:  # a repeated request does not delay the reset
@@ -100,14 +103,14 @@ class Resets:
         scheduled = self._reset is not None and self._reset.waits_for_idle
         return {"status": "Scheduled" if scheduled else "Accepted"}  # B12.FR.01, B11.FR.03
 
+    def _can_reset(self, evse_id: int) -> bool:
+        """B11.FR.09, B12.FR.09; AllowReset is true exactly where this is supported (B11.FR.10)."""
+        return evse_id in self.context.hal.evses and self.context.model.get(keys.ALLOW_RESET, evse=evse_id)
+
     def _reset_evse(self, evse_id: int, kind: ResetEnumType) -> ResetResponse:
         """One EVSE starts its charging sequence from the beginning, once its transaction has ended."""
-        evse = self.context.hal.evses.get(evse_id)
-        if evse is None or not self.context.model.get(keys.ALLOW_RESET, evse=evse_id):
-            # B11.FR.09, B12.FR.09; AllowReset is true exactly where this is supported (B11.FR.10).
-            return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedRequest"}}
         self._evses_to_reset.add(evse_id)
-        if not _in_use(evse):  # B11.FR.08
+        if not _in_use(self.context.hal.evses[evse_id]):  # B11.FR.08
             return {"status": "Accepted"}
         if kind == "OnIdle":  # B12.FR.07
             return {"status": "Scheduled"}
@@ -115,6 +118,8 @@ class Resets:
         return {"status": "Accepted"}
 
     def _restart_evses(self) -> None:
+        if not self.context.hal.present:
+            return
         for evse_id in sorted(self._evses_to_reset):
             if not _in_use(self.context.hal.evses[evse_id]):
                 self._evses_to_reset.discard(evse_id)
@@ -167,6 +172,10 @@ class Resets:
             reset.announced = True
             self.context.emit(signals.ResetWaits(True))
         self._restart_evses()
+
+
+def _rejected(code: str, why: str) -> ResetResponse:
+    return {"status": "Rejected", "statusInfo": {"reasonCode": code, "additionalInfo": why}}
 
 
 def _in_use(evse: Evse) -> bool:

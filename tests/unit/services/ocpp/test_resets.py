@@ -361,6 +361,25 @@ def test_reset_of_an_idle_evse(full_bench: StationBench) -> None:
     assert Reboot() not in full_bench.commands
 
 
+@pytest.mark.parametrize("kind", ["Immediate", "OnIdle"])
+def test_reset_of_an_evse_without_the_hal(full_bench: StationBench, kind: str) -> None:
+    full_bench.hal_down()
+    answer = full_bench.call("Reset", {"type": kind, "evseId": 1})
+    assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "InternalError")  # B11.FR.06
+    full_bench.hal_up()
+    assert SetLimit(1, None) not in full_bench.commands
+
+
+def test_reset_of_an_evse_waits_for_the_hal(full_bench: StationBench) -> None:
+    charge(full_bench, 1)
+    assert full_bench.call("Reset", {"type": "OnIdle", "evseId": 1}) == {"status": "Scheduled"}
+    full_bench.hal_dies()
+    full_bench.advance(10)  # the transaction ends without the HAL
+    full_bench.commands.clear()
+    full_bench.hal_up()
+    assert SetLimit(1, None) in full_bench.commands
+
+
 def test_reset_of_an_evse_waits_for_its_transaction(full_bench: StationBench) -> None:
     full_bench.card("04A1B2C3D4E580", 1)
     full_bench.commands.clear()
