@@ -16,6 +16,7 @@ from firmware.product.model import (
     Identity,
     LabAnswers,
     Limits,
+    OptionalTrigger,
     Product,
     VariableRow,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Identity",
     "LabAnswers",
     "Limits",
+    "OptionalTrigger",
     "Product",
     "VariableRow",
     "load",

@@ -25,6 +25,7 @@ __all__ = [
     "LabAnswers",
     "Limits",
     "Mutability",
+    "OptionalTrigger",
     "Product",
     "VariableRow",
 ]
@@ -35,6 +36,16 @@ Name = Annotated[str, Meta(min_length=1, max_length=50)]
 Instance = Annotated[str, Meta(max_length=50)]
 TxPoint = Literal["ParkingBayOccupancy", "EVConnected", "Authorized", "DataSigned", "PowerPathClosed", "EnergyTransfer"]
 TokenType = Literal["ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization", "Central", "eMAID"]
+
+OptionalTrigger = Literal[
+    "MeterValues",
+    "TransactionEvent",
+    "LogStatusNotification",
+    "FirmwareStatusNotification",
+    "StatusNotification",
+    "BootNotification",
+]
+"""C-29: messages that a station need not send when they are triggered."""
 
 
 class Identity(Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,10 +115,12 @@ class Features(Struct, frozen=True, forbid_unknown_fields=True):
     time_offset: bool  # C-25
     time_zone: bool  # C-26
     send_during_idle: bool  # C-28
-    trigger_messages: list[str]  # C-29
+    trigger_messages: list[OptionalTrigger]  # C-29
     start_tokens: list[TokenType]  # C-30 to C-35
     stop_tokens: list[TokenType]  # C-70 to C-75
-    remote_start_tokens: list[TokenType]  # C-36 to C-39
+    remote_start_tokens: Annotated[
+        list[Literal["ISO14443", "ISO15693", "Central", "NoAuthorization"]], Meta(min_length=1)
+    ]  # C-36 to C-39
     sampled_started_measurands: list[str]  # C-40.1
     sampled_updated_measurands: list[str]  # C-40.2
     sampled_ended_measurands: list[str]  # C-40.3

@@ -11,9 +11,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from firmware.contract import ClockChanged, Command, Snapshot, Stamped
+from firmware.product import OptionalTrigger
 from services.ocpp.blocks import BLOCKS
 from services.ocpp.context import Block, Context, Failure, LinkOrder, Refusal, TriggerAnswer
 from services.ocpp.device_model import Hardware, keys, request_problem
@@ -281,6 +282,8 @@ class Station:
 
     def _ask_trigger(self, message: MessageTriggerEnumType, evse: int | None, connector: int | None) -> TriggerAnswer:
         """F06.FR.05, F06.FR.08: the block that owns the message answers whether it will be sent."""
+        if message in get_args(OptionalTrigger) and message not in self.context.product.features.trigger_messages:
+            return "NotImplemented"  # C-29
         answers = (block.triggers(message, evse, connector) for block in self.blocks)
         return next((answer for answer in answers if answer is not None), "NotImplemented")
 

@@ -56,6 +56,10 @@ class RemoteControl(Block):
         """Ignores a chargingProfile: this product has no Smart Charging (F01.FR.12, F02.FR.20)."""
         if self.context.registration.status != "Accepted":  # B02.FR.05
             return {"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}}
+        allowed = self.context.product.features.remote_start_tokens
+        if request["idToken"]["type"] not in allowed:  # C-36 to C-39
+            why = f"a remote start takes an idToken of type {' or '.join(allowed)}"
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidIdToken", "additionalInfo": why}}
         evse = self._choose(request.get("evseId"))
         if evse is None:
             return {"status": "Rejected", "statusInfo": _no_evse(request)}

@@ -171,7 +171,7 @@ _START_TOKENS = {
     "C-35": "NoAuthorization",
 }
 _STOP_TOKENS = {"C-70": "ISO14443", "C-71": "ISO15693", "C-72": "KeyCode", "C-75": "NoAuthorization"}
-_REMOTE_TOKENS = {"C-36": "ISO14443", "C-37": "ISO15693", "C-38": "KeyCode", "C-39": "Central"}
+_REMOTE_TOKENS = {"C-36": "ISO14443", "C-37": "ISO15693", "C-38": "Central", "C-39": "NoAuthorization"}
 
 
 def _core(product: Product) -> Iterator[Row]:

@@ -99,6 +99,8 @@ def test_extending_a_file_beside(tmp_path: Path) -> None:
         ('extends = "c7am-400-cc"\n[features]\nnonsense = true', "nonsense"),
         ('extends = "c7am-400-cc"\n[features]\nauth_cache = "yes"', "auth_cache"),
         ('extends = "c7am-400-cc"\n[limits]\nnetwork_slots = 1', "network_slots"),  # B09.FR.06
+        ('extends = "c7am-400-cc"\n[features]\nremote_start_tokens = []', "remote_start_tokens"),  # C-36 to C-39
+        ('extends = "c7am-400-cc"\n[features]\ntrigger_messages = ["Heartbeat"]', "trigger_messages"),  # C-29
         ('extends = "nothing"', "no such product file"),
         ('extends = "product.toml"', "without a circle"),
         ("[identity]", "device_model"),

@@ -131,7 +131,8 @@ class World(RuleBasedStateMachine):
 
     @rule(evse=EVSES)
     def remote_start(self, evse: int) -> None:
-        request = {"idToken": {"idToken": "APP", "type": "Central"}, "remoteStartId": 1, "evseId": evse}
+        kind = self.bench.product.features.remote_start_tokens[-1]
+        request = {"idToken": {"idToken": "APP", "type": kind}, "remoteStartId": 1, "evseId": evse}
         self.bench.call("RequestStartTransaction", request)
         self.read_events()
 

@@ -87,10 +87,22 @@ def test_remote_start_without_checking(trusting: StationBench) -> None:
     assert kinds(trusting) == [("Started", "RemoteStart")]
 
 
-def test_a_central_token_is_not_checked(bench: StationBench) -> None:
-    start(bench, idToken={"idToken": "ticket", "type": "Central"})
+@pytest.mark.parametrize("kind", ["Central", "NoAuthorization"])
+def test_a_central_token_is_not_checked(tmp_path: Path, kind: str) -> None:
+    bench = StationBench(tmp_path, product_name="full")
+    bench.up()
+    start(bench, idToken={"idToken": "ticket", "type": kind})
     assert bench.sent("Authorize") == []  # C05.FR.01
-    assert bench.events[0]["idToken"]["type"] == "Central"
+    assert bench.events[0]["idToken"]["type"] == kind
+
+
+@pytest.mark.parametrize("kind", ["ISO15693", "Central", "NoAuthorization", "KeyCode", "eMAID", "Local", "MacAddress"])
+def test_tokens_that_this_product_does_not_take(bench: StationBench, kind: str) -> None:
+    answer = start(bench, idToken={"idToken": "ticket", "type": kind})
+    assert rejected(answer) == "InvalidIdToken"  # C-37 to C-39
+    assert answer["statusInfo"]["additionalInfo"] == "a remote start takes an idToken of type ISO14443"
+    assert bench.sent("Authorize") == bench.events == []
+    assert start(bench) == {"status": "Accepted"}  # C-36
 
 
 def test_remote_start_of_a_refused_token(bench: StationBench) -> None:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from msgspec.structs import replace
 
+from firmware.product import OptionalTrigger
 from tests.support.station_bench import StationBench
 
 
@@ -22,6 +24,19 @@ def trigger(bench: StationBench, message: str, **evse: int) -> str:
 def test_the_status_is_idle_without_a_task(bench: StationBench, message: str, evse: dict[str, int]) -> None:
     assert trigger(bench, message, **evse) == "Accepted"  # F06.FR.03
     assert bench.sent(message) == [{"status": "Idle"}]  # F06.FR.15, F06.FR.16
+
+
+@pytest.mark.parametrize("message", get_args(OptionalTrigger))
+def test_a_message_that_the_product_does_not_send_when_triggered(bench: StationBench, message: str) -> None:
+    """C-29, F06.FR.08."""
+    bench.plug(1)
+    product = bench.context.product
+    allowed = [each for each in product.features.trigger_messages if each != message]
+    bench.context.product = replace(product, features=replace(product.features, trigger_messages=allowed))
+    sent = len(bench.requests)
+    assert trigger(bench, message, id=1, connectorId=1) == "NotImplemented"
+    assert len(bench.requests) == sent
+    assert trigger(bench, "Heartbeat") == "Accepted"
 
 
 def test_a_triggered_transaction_event_names_its_evse(bench: StationBench) -> None:
