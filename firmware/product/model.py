@@ -193,6 +193,12 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     triggered_response_s: float
     remote_start_s: float
     remote_stop_s: float
+    schedule_days: Positive
+    """How far ahead an accepted request may be scheduled."""
+    transfer_retries: Annotated[int, Meta(ge=0, le=100)]
+    """How often a request may have a failed download or upload repeated."""
+    transfer_hours: Positive
+    """How long the intervals between these attempts may be in all."""
     firmware_rollback: bool
     """An image that is older than the running one may be installed."""
 

@@ -110,6 +110,22 @@ async def test_update_replaces_the_running_code(here: UpdateSite, newer: bytes) 
     assert {payload["requestId"] for payload in here.sent("FirmwareStatusNotification")} == {7}
 
 
+async def test_wrong_date_can_be_corrected(here: UpdateSite, newer: bytes) -> None:
+    """No date closes the station to updates: a far one is refused, and a nearer one gives way to a new request."""
+    utc = SystemClock().utc()
+    assert await here.update(newer, retrieveDateTime=format_utc(utc + 10 * 365 * 86_400)) == "Rejected"
+    assert await here.update(newer, retrieveDateTime=format_utc(utc + 86_400)) == "Accepted"
+    await here.until(lambda: here.progress() == ["DownloadScheduled"])
+    await here.settled()
+    since = here.rig.mark
+    await here.rig.op("power_cycle")
+    await here.rig.wait("registration", since=since, status="Accepted")
+    assert await here.update(newer) == "AcceptedCanceled"  # L01.FR.24
+    await here.until(lambda: here.progress()[-1] == "Installed")
+    assert here.progress()[:3] == ["DownloadScheduled", "DownloadFailed", "Downloading"]
+    assert (await here.rig.state())["firmware_version"] == NEXT
+
+
 async def test_version_that_crashes_is_rolled_back(here: UpdateSite, newer: bytes) -> None:
     await here.rig.op("firmware", next="boot_fails")
     await here.update(newer)

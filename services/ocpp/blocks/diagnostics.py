@@ -98,6 +98,9 @@ class Diagnostics(Block):
         problem = self._problem(request, now)
         if problem is not None:
             return {"status": "Rejected", "statusInfo": {"reasonCode": problem}}
+        excess = _remote(request).excess(self.context.product.limits)
+        if excess is not None:  # C-57: another upload has to wait for this one
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidValue", "additionalInfo": excess}}
         cancelled = self._upload
         if cancelled is not None:  # N01.FR.12, N01.FR.20
             self.context.tasks.append(Cancel(cancelled.task))
@@ -137,11 +140,7 @@ class Diagnostics(Block):
         return LogUpload(
             name=f"{kind}-{identity}-{stamp}-{request['requestId']}.{suffix}",
             security=security,
-            remote=Remote(
-                request["log"]["remoteLocation"],
-                request.get("retries", _RETRIES),
-                float(request.get("retryInterval", _RETRY_INTERVAL_S)),
-            ),
+            remote=_remote(request),
             period=_period(request),
             documents={} if security else documents(self.context, now),
             secrets=secrets(self.context.model),
@@ -258,6 +257,14 @@ class Diagnostics(Block):
                 "requestId": asked["requestId"],
             }
             send("NotifyCustomerInformation", request)
+
+
+def _remote(request: GetLogRequest) -> Remote:
+    return Remote(
+        request["log"]["remoteLocation"],
+        request.get("retries", _RETRIES),
+        float(request.get("retryInterval", _RETRY_INTERVAL_S)),
+    )
 
 
 def _period(request: GetLogRequest) -> Period:

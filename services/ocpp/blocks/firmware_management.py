@@ -113,16 +113,30 @@ class FirmwareManagement(Block):
         problem = checks.location_problem(firmware["location"])
         if problem is not None:
             return _answer("Rejected", "InvalidURL", problem)
-        return self._accept(Update.requested(request, Signed(signature, certificate)))
+        update = Update.requested(request, Signed(signature, certificate))
+        problem = self._excess(update, now)
+        if problem is not None:
+            return _answer("Rejected", "InvalidValue", problem)
+        return self._accept(update)
 
     def _can_cancel(self, update: Update) -> bool:
-        """L01.FR.24, where the product can (C-60)."""
+        """L01.FR.24: an update that has not begun, or else where the product can (C-60)."""
+        if update.stage is Stage.SCHEDULED:
+            return True
         return self.context.product.features.cancel_firmware_update and update.stage in CANCELLABLE
+
+    def _excess(self, update: Update, now: float) -> str | None:
+        """Why this update could keep the station from any other for too long. Without the time no date is too far."""
+        limits, utc = self.context.product.limits, self.context.time.known_utc(now)
+        if utc is not None and update.last_date > utc + limits.schedule_days * 86_400:
+            return f"retrieveDateTime and installDateTime may be at most {limits.schedule_days} days ahead"
+        return update.remote.excess(limits)
 
     def _accept(self, update: Update) -> UpdateFirmwareResponse:
         cancelled, self._update = self._update, update
         if cancelled is not None:  # L01.FR.24
-            self._cancel_task()
+            if self._task is not None and not isinstance(self._task.order, SlotRequest):  # that is not of the update
+                self._cancel_task()
             fetched = cancelled.stage in (Stage.VERIFYING, Stage.READY, Stage.INSTALLED)
             self._send_status("InstallationFailed" if fetched else "DownloadFailed", cancelled.request_id)
         self._save()

@@ -60,12 +60,21 @@ class Update(msgspec.Struct, forbid_unknown_fields=False):
             retry_interval_s=max(0, request.get("retryInterval", _RETRY_INTERVAL_S)),
         )
 
+    @property
+    def remote(self) -> Remote:
+        return Remote(self.location, self.retries, self.retry_interval_s)
+
+    @property
+    def last_date(self) -> float:
+        """The later of its two dates, seconds since 1970."""
+        return self.retrieve_at if self.install_at is None else max(self.retrieve_at, self.install_at)
+
     def work(self) -> Order | None:
         """The work that begins when the present stage is entered."""
         signed = Signed(self.signature, self.certificate)
         match self.stage:
             case Stage.DOWNLOADING:
-                return Download(Remote(self.location, self.retries, self.retry_interval_s))
+                return Download(self.remote)
             case Stage.VERIFYING:
                 return Verify(signed)
             case Stage.INSTALLING:

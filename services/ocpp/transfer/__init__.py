@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from firmware.product import Limits
     from services.ocpp.transfer.trust import Trust
 
 __all__ = ["DEFAULT_RULES", "Kind", "Place", "Remote", "Rules", "TransferError", "Transfers", "disk_errors", "parse"]
@@ -33,6 +34,15 @@ class Remote:
     url: str = field(repr=False)
     retries: int
     retry_interval_s: float
+
+    def excess(self, limits: Limits) -> str | None:
+        """Why these are too many attempts, or take too long, for a request that may not be cancelled; None: they are
+        not."""
+        if self.retries > limits.transfer_retries:
+            return f"at most {limits.transfer_retries} retries are allowed"
+        if self.retries * self.retry_interval_s > limits.transfer_hours * 3600:
+            return f"the retries may take {limits.transfer_hours} hours in all"
+        return None
 
 
 def _silent() -> None:

@@ -90,6 +90,25 @@ def test_the_csms_sets_the_retries_and_is_notified_once(bench: StationBench) -> 
 
 
 @pytest.mark.parametrize(
+    ("retries", "interval", "words"),
+    [
+        (101, 0, "at most 100 retries are allowed"),
+        (2**31 - 1, 0, "at most 100 retries are allowed"),
+        (1, 24 * 3600 + 1, "the retries may take 24 hours in all"),
+        (100, 3600, "the retries may take 24 hours in all"),
+    ],
+)
+def test_an_upload_that_could_go_on_for_days(bench: StationBench, retries: int, interval: int, words: str) -> None:
+    """No other can be requested meanwhile (C-57)."""
+    log = {"remoteLocation": "https://files.example/"}
+    request = {"logType": "DiagnosticsLog", "requestId": 1, "retries": retries, "retryInterval": interval, "log": log}
+    answer = bench.call("GetLog", request)
+    assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidValue", "additionalInfo": words}}
+    assert uploads(bench) == []
+    assert get_log(bench)["status"] == "Accepted"
+
+
+@pytest.mark.parametrize(
     ("outcome", "status"),
     [
         (NotUploaded("permission"), "PermissionDenied"),
