@@ -97,8 +97,7 @@ def _set(model: DeviceModel, item: dict[str, Any], changes: list[Change], now: f
         return _result(item, found)
     variable, attribute = found
     try:
-        value = _checked(model, variable, attribute, item["attributeValue"])
-        _cross_check(model, variable, value, now)
+        value = _accepted(model, variable, attribute, item["attributeValue"], now)
     except Refusal as refusal:
         _log.info("%s not set by the CSMS: %s", variable.address, refusal.text)
         return _result(item, "Rejected", refusal)
@@ -106,16 +105,24 @@ def _set(model: DeviceModel, item: dict[str, Any], changes: list[Change], now: f
     return _result(item, "RebootRequired" if variable.reboot else "Accepted")  # B05.FR.10
 
 
-def _checked(model: DeviceModel, variable: Variable, attribute: Attribute, text: str) -> Value:
-    """The parsed value; raises `Refusal`."""
+def _accepted(model: DeviceModel, variable: Variable, attribute: Attribute, text: str, now: float) -> Value:
+    """The parsed value; raises `Refusal`. What the CSMS has just read is never refused."""
     if not attribute.writable:  # B05.FR.09
         raise Refusal("ReadOnly", "can only be read, not set")
+    if attribute.readable and text == attribute.text:
+        return attribute.value
+    value = _checked(model, variable, attribute, text)
+    _cross_check(model, variable, value, now)
+    return value
+
+
+def _checked(model: DeviceModel, variable: Variable, attribute: Attribute, text: str) -> Value:
     most = model.get(keys.CONFIGURATION_VALUE_SIZE)
     if len(text) > most:
         raise Refusal(
             "TooLargeElement", f"expected at most {most} characters (ConfigurationValueSize), got {len(text)}"
         )
-    value = parse(text, variable.kind)  # B05.FR.07, B05.FR.08
+    value = parse(text, variable.limits)  # B05.FR.07, B05.FR.08
     if attribute.type == "Target":
         _check_set_limits(variable, value)
     return value

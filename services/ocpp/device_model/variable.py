@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from services.ocpp.device_model.values import Characteristics, Value, empty_value, parse, to_text
@@ -77,6 +77,21 @@ class Variable:
     def actual(self) -> Attribute:
         return self.attributes[ACTUAL]
 
+    @property
+    def limits(self) -> Characteristics:
+        """The characteristics in force: the product's, widened to a value that is beyond them.
+
+        The station itself may set such a value (any HeartbeatInterval that the CSMS gives at a boot: B01.FR.04).
+        """
+        value, kind = self.actual.value, self.kind
+        if not self.actual.writable or isinstance(value, bool) or not isinstance(value, int | float):
+            return kind
+        if kind.minimum is not None and value < kind.minimum:
+            return replace(kind, minimum=value)
+        if kind.maximum is not None and value > kind.maximum:
+            return replace(kind, maximum=value)
+        return kind
+
     def read(self, attribute: Attribute) -> str:
         """The attribute's text now."""
         if attribute.source is None:
@@ -116,7 +131,7 @@ class Variable:
             "component": _component(self.address),
             "variable": _named(self.address.variable, self.address.instance),
             "variableAttribute": [self._report_attribute(attribute) for attribute in attributes],
-            "variableCharacteristics": _characteristics(self.kind),  # B08.FR.12
+            "variableCharacteristics": _characteristics(self.limits),  # B08.FR.12
         }
 
     def _report_attribute(self, attribute: Attribute) -> dict[str, Any]:
