@@ -72,14 +72,18 @@ class Outbox:
     # --- for blocks -------------------------------------------------------------------------------------------
 
     def send(self, action: Action, payload: Any, *, early: bool = False) -> None:
-        """Queue a message whose loss is tolerable; `early` when the CSMS requested it before accepting us."""
+        """Queue a message whose loss is tolerable; `early` when the CSMS requested it before accepting us.
+
+        A BootNotification goes first: a report that the CSMS has requested must not delay it (B02.FR.08, B03.FR.06).
+        """
         if not self._online and not early:
             if self._outlasts_outage(action):
                 self._add_durable(action, payload, None, None)
             return
         if len(self._volatile) >= _VOLATILE_LIMIT and not self._make_room(action):
             return
-        self._volatile.append(VolatileItem(action, payload, next(self._order), early))
+        add = self._volatile.appendleft if action == "BootNotification" else self._volatile.append
+        add(VolatileItem(action, payload, next(self._order), early))
 
     def send_kept(self, action: Action, payload: Any, *, clock_offset: float | None = None) -> None:
         """Queue a message that is not about a transaction and yet must not be lost (A04.FR.02).

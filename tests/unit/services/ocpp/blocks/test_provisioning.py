@@ -231,6 +231,28 @@ def test_a_boot_requested_while_one_is_unanswered(tmp_path: Path, answer: str) -
     assert reasons == ["PowerUp", *["Triggered"] * again]
 
 
+@pytest.mark.parametrize("status", ["Pending", "Accepted"])
+def test_a_report_does_not_delay_the_next_boot(tmp_path: Path, status: str) -> None:
+    """B02.FR.08: of a long report one part is unanswered, and the others are queued."""
+    bench = StationBench(tmp_path)
+    answer_boot(bench, "Pending", 10)
+    bench.up()
+    bench.answers["NotifyReport"] = None
+    bench.call("GetBaseReport", {"requestId": 5, "reportBase": "FullInventory"})
+    first = bench.frames[-1]
+    bench.advance(10)
+    assert [action for action, _ in bench.requests[1:]] == ["NotifyReport"], "one outstanding CALL"
+    answer_boot(bench, status, 10)
+    del bench.answers["NotifyReport"]
+    bench.requests.clear()
+    bench.frame(json.dumps([3, first[1], {}]))
+    sent = [action for action, _ in bench.requests]
+    assert sent[0] == "BootNotification"
+    report = bench.sent("NotifyReport")
+    assert [part["seqNo"] for part in report] == list(range(1, len(report) + 1))
+    assert not report[-1]["tbc"], "the report continues behind it"
+
+
 def test_a_report_requested_while_pending_is_dropped_by_a_rejection(tmp_path: Path) -> None:
     bench = StationBench(tmp_path)
     answer_boot(bench, "Pending", 10)
