@@ -9,6 +9,7 @@ recently used one (C10.FR.07). Nothing expires while the clock is not set.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -127,6 +128,19 @@ class AuthorizationCache:
         """The same of all tokens of a group."""
         for name in [name for name, entry in self._entries.items() if _is_in(entry, group)]:
             self._drop(name)
+
+    def saved(self) -> Callable[[], None]:
+        """A function that puts back, also on disk, what was removed since this call."""
+        entries = dict(self._entries)
+
+        def put_back() -> None:
+            for name in entries.keys() - self._entries.keys():
+                self._entries[name] = entries[name]
+                self._bytes += entries[name].size
+                self._store.save(name, entries[name])
+            self._report_size()
+
+        return put_back
 
     def clear(self) -> bool:
         """C11.FR.03, C11.FR.04: False when the cache is not enabled."""

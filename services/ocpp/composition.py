@@ -141,6 +141,7 @@ class Composition:
             boot_cause="application" if same_boot else boot.cause.value,
             serial_number=model.get(keys.SERIAL_NUMBER),
             profiles=dict(self._booted_profiles),
+            commit=self.database.commit,
             certificates=self.certificates,
             firmware=self._firmware,
             security_log=self.security_log,

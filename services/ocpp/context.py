@@ -25,16 +25,21 @@ if TYPE_CHECKING:
     from services.ocpp.device_model import DeviceModel
     from services.ocpp.hal_view import HalView
     from services.ocpp.key_values import KeyValueStore
-    from services.ocpp.messages import Action, MessageTriggerEnumType, RegistrationStatusEnumType
+    from services.ocpp.messages import Action, MessageTriggerEnumType, RegistrationStatusEnumType, StatusInfoType
     from services.ocpp.no_connection import NoConnection
     from services.ocpp.outbox import Outbox
     from services.ocpp.security_log import SecurityRecord
     from services.ocpp.signals import Signal
     from services.ocpp.station_time import StationTime
 
-__all__ = ["Block", "Context", "Failure", "Refusal", "Registration", "TriggerAnswer"]
+__all__ = ["DISK_FULL", "Block", "Context", "Failure", "Refusal", "Registration", "TriggerAnswer"]
 
 TriggerAnswer = Literal["Accepted", "Rejected", "NotImplemented"]
+DISK_FULL: StatusInfoType = {
+    "reasonCode": "OutOfStorage",
+    "additionalInfo": "the station's disk is full or can't be written: nothing was changed",
+}
+"""The reason for the refusal of what could not be kept; see `Context.kept`."""
 
 
 class Refusal(CsmsError):
@@ -103,6 +108,8 @@ class Context:
     serial_number: str
     profiles: dict[int, NetworkProfile]
     """Configuration slots; owner: provisioning (B)."""
+    commit: Callable[[], bool]
+    """Makes what was written so far durable; False while the disk can't be written."""
     certificates: CertificateStore
     """Writes to the disk at once, not with the unit of work: an answer never promises more than is stored."""
     security_log: SecurityRecord
@@ -118,6 +125,17 @@ class Context:
 
     def emit(self, signal: Signal) -> None:
         self.signals.append(signal)
+
+    def kept(self, undo: Callable[[], object]) -> bool:
+        """Whether what the CSMS has ordered is on disk, so that the answer may promise it.
+
+        If not, `undo` restores what was there before, in memory and in the database, and the answer is a refusal with
+        `DISK_FULL`. Whatever else the order leads to comes after this.
+        """
+        if self.commit():
+            return True
+        undo()
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from firmware.contract import CardPresented, CardUnreadable, Event, EvseSelected, Plugged
 from services.ocpp import signals
-from services.ocpp.context import Block, Context, Failure
+from services.ocpp.context import DISK_FULL, Block, Context, Failure
 from services.ocpp.device_model import keys
 from services.ocpp.hal_view import NotStartable
 from services.ocpp.id_tokens import is_group, same_token
@@ -65,8 +65,12 @@ class Authorization(Block):
         """Those for which the CSMS has been asked."""
 
     def on_call(self, action: Action, request: Any, now: float) -> ClearCacheResponse:
-        cleared = self.context.authorization_cache.clear()
-        return {"status": "Accepted" if cleared else "Rejected"}  # C11.FR.03, C11.FR.04
+        put_back = self.context.authorization_cache.saved()
+        if not self.context.authorization_cache.clear():
+            return {"status": "Rejected"}  # C11.FR.04
+        if not self.context.kept(put_back):
+            return {"status": "Rejected", "statusInfo": DISK_FULL}
+        return {"status": "Accepted"}  # C11.FR.03
 
     # --- the EV driver --------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from firmware.clock import parse_utc
 from firmware.contract import Event
 from services.ocpp import signals
-from services.ocpp.context import Block, Context, Failure, TriggerAnswer
+from services.ocpp.context import DISK_FULL, Block, Context, Failure, TriggerAnswer
 from services.ocpp.device_model import keys
 from services.ocpp.key_values import Key
 
@@ -72,21 +72,22 @@ class Availability(Block):
             unknown = "UnknownConnectorId" if request["evse"]["id"] in self.context.hal.evses else "UnknownEvse"
             return {"status": "Rejected", "statusInfo": {"reasonCode": unknown}}
         requested = request["operationalStatus"]
-        self._scheduled.pop(target, None)
-        busy = [evse for evse in self._covered(target) if evse.transaction_id is not None]
-        if (target in self._inoperative) == (requested == "Inoperative"):
-            self._save()
+        former = set(self._inoperative), dict(self._scheduled)
+        repeated = (target in self._inoperative) == (requested == "Inoperative")
+        waits = not repeated and any(evse.transaction_id is not None for evse in self._covered(target))
+        self._scheduled.pop(target, None)  # the change that this cancels may have closed an EVSE
+        if waits:
+            self._scheduled[target] = requested
+        else:
+            self._set(target, requested)
+        self._save()
+        if not self.context.kept(lambda: self._restore(*former)):
+            return {"status": "Rejected", "statusInfo": DISK_FULL}
+        if repeated:
             for evse in self._covered(target):  # the answer to a repeated request is reported again (TC_G_13_CS)
                 self._reported.pop(evse.evse, None)
-            self._update_status(now)  # the scheduled change that this cancels may have closed an EVSE
-            return {"status": "Accepted"}  # G03.FR.03, G04.FR.04
-        if busy:
-            self._scheduled[target] = requested
-            self._save()
-            self._update_status(now)  # the EVSEs without a transaction change now
-            return {"status": "Scheduled"}  # G03.FR.05, G04.FR.06
-        self._apply(target, requested, now)
-        return {"status": "Accepted"}
+        self._update_status(now)  # of one that waits: the EVSEs without a transaction change now
+        return {"status": "Scheduled" if waits else "Accepted"}  # G03.FR.03, G03.FR.05, G04.FR.04, G04.FR.06
 
     def _target(self, request: ChangeAvailabilityRequest) -> str | None:
         """The stored name of the level that the request is for; None if there is no such EVSE or connector."""
@@ -101,23 +102,26 @@ class Availability(Block):
     def _covered(self, target: str) -> list[Evse]:
         return [evse for evse in self.context.hal.evses.values() if target in _levels(evse)]
 
-    def _apply(self, target: str, requested: OperationalStatusEnumType, now: float) -> None:
+    def _set(self, target: str, requested: OperationalStatusEnumType) -> None:
         (self._inoperative.add if requested == "Inoperative" else self._inoperative.discard)(target)
         _log.info("%s is now %s", target, requested)
+
+    def _restore(self, inoperative: set[str], scheduled: dict[str, OperationalStatusEnumType]) -> None:
+        self._inoperative, self._scheduled = inoperative, scheduled
         self._save()
-        self._update_status(now)
 
     def _save(self) -> None:
         self.context.key_values.put(
             Key.AVAILABILITY, {"inoperative": sorted(self._inoperative), "scheduled": self._scheduled}
         )
 
-    def _run_scheduled(self, now: float) -> None:
+    def _run_scheduled(self) -> None:
         """A transaction ended: apply the changes that waited for it (G01.FR.05)."""
         for target, requested in list(self._scheduled.items()):
             if not any(evse.transaction_id for evse in self._covered(target)):
                 del self._scheduled[target]
-                self._apply(target, requested, now)
+                self._set(target, requested)
+                self._save()
 
     # --- G01 ---------------------------------------------------------------------------------------------------
 
@@ -187,7 +191,7 @@ class Availability(Block):
     def on_signal(self, signal: signals.Signal, now: float) -> None:
         match signal:
             case signals.TransactionChanged(change="ended"):
-                self._run_scheduled(now)
+                self._run_scheduled()
                 self._update_status(now)
             case signals.TransactionChanged():
                 self._update_status(now)

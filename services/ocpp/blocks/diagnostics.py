@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from firmware.clock import parse_utc
 from services.ocpp import signals
 from services.ocpp.background import Cancel, Outcome, Report, Task
-from services.ocpp.context import Block, Context, TriggerAnswer
+from services.ocpp.context import DISK_FULL, Block, Context, TriggerAnswer
 from services.ocpp.device_model import keys
 from services.ocpp.diagnostics.archive import Period
 from services.ocpp.diagnostics.documents import documents, secrets
@@ -211,8 +211,11 @@ class Diagnostics(Block):
         if "customerIdentifier" in request and not self.context.product.features.customer_by_identifier:  # C-14
             return {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}}
         found = self._stored_about(request)
+        put_back = self.context.authorization_cache.saved()
         if request["clear"]:
             self._forget(request)
+            if not self.context.kept(put_back):
+                return {"status": "Rejected", "statusInfo": DISK_FULL}
         nothing = _NO_DATA if "idToken" in request else ""  # N09.FR.06, N10.FR.04; empty: TC_N_62_CS, TC_N_63_CS
         text = "\n".join(found) or nothing
         self._notify(request, text if request["report"] else _CLEARED, now)  # N10.FR.06

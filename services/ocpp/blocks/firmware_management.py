@@ -15,7 +15,7 @@ import msgspec
 
 from services.ocpp import signals
 from services.ocpp.background import Cancel, Failed, Outcome, Report, Task
-from services.ocpp.context import Block, Context, TriggerAnswer
+from services.ocpp.context import DISK_FULL, Block, Context, TriggerAnswer
 from services.ocpp.device_model import keys
 from services.ocpp.firmware_update.conditions import Conditions
 from services.ocpp.firmware_update.table import (
@@ -134,12 +134,14 @@ class FirmwareManagement(Block):
 
     def _accept(self, update: Update) -> UpdateFirmwareResponse:
         cancelled, self._update = self._update, update
+        self._save()
+        if not self.context.kept(lambda: self._put_back(cancelled)):
+            return {"status": "Rejected", "statusInfo": DISK_FULL}
         if cancelled is not None:  # L01.FR.24
             if self._task is not None and not isinstance(self._task.order, SlotRequest):  # that is not of the update
                 self._cancel_task()
             fetched = cancelled.stage in (Stage.VERIFYING, Stage.READY, Stage.INSTALLED)
             self._send_status("InstallationFailed" if fetched else "DownloadFailed", cancelled.request_id)
-        self._save()
         _log.info("firmware update %d accepted", update.request_id)
         return {"status": "Accepted" if cancelled is None else "AcceptedCanceled"}
 
@@ -273,6 +275,10 @@ class FirmwareManagement(Block):
         if self._task is not None:
             self.context.tasks.append(Cancel(self._task))
             self._task = None
+
+    def _put_back(self, update: Update | None) -> None:
+        self._update = update
+        self._save()
 
     def _save(self) -> None:
         saved = None if self._update is None else msgspec.to_builtins(self._update)

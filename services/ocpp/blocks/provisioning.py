@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 from firmware.clock import parse_utc
 from firmware.errors import ConfigError
 from services.ocpp import network_profiles, signals
-from services.ocpp.context import Block, Context, Failure, LinkOrder, TriggerAnswer
-from services.ocpp.device_model import keys, paged, reports, requests
+from services.ocpp.context import DISK_FULL, Block, Context, Failure, LinkOrder, TriggerAnswer
+from services.ocpp.device_model import Refusal, keys, paged, reports, requests
 from services.ocpp.key_values import Key
 from services.ocpp.no_connection import Cause, NoConnection, peer_text
 from services.ocpp.resets import Resets
@@ -242,8 +242,12 @@ class Provisioning(Block):
 
     def _set_variables(self, request: SetVariablesRequest, now: float) -> SetVariablesResponse:
         data = cast("list[dict[str, Any]]", request["setVariableData"])
-        results, changes = requests.set_variables(self.context.model, data, now)
-        if changes:
+        model = self.context.model
+        results, changes = requests.set_variables(model, data, now)
+        if any(change.is_new for change in changes) and not self.context.commit():
+            why = Refusal(DISK_FULL["reasonCode"], DISK_FULL["additionalInfo"])
+            results = requests.take_back(model, results, changes, why)
+        elif changes:
             self.context.emit(signals.VariablesChanged(tuple(changes)))
         return {"setVariableResult": cast("list[SetVariableResultType]", results)}
 
@@ -302,8 +306,12 @@ class Provisioning(Block):
             missing = self._missing_credential({profile.security_profile}, now)
             if missing is not None:  # the next boot would use it: as for NetworkConfigurationPriority
                 return _profile_rejected("InvalidNetworkConf", missing)
+        key_values = self.context.key_values
+        former = key_values.get(Key.NETWORK_PROFILES)
+        network_profiles.store(key_values, {**self.context.profiles, slot: profile})
+        if not self.context.kept(lambda: key_values.put(Key.NETWORK_PROFILES, former)):
+            return {"status": "Failed", "statusInfo": DISK_FULL}  # B09.FR.03
         self.context.profiles[slot] = profile
-        network_profiles.store(self.context.key_values, self.context.profiles)
         return {"status": "Accepted"}  # B09.FR.01
 
     def _priority_problem(self, _address: Address, slots: tuple[str, ...], now: float) -> str | None:

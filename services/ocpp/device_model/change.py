@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.ocpp.device_model.keys import Key
-from services.ocpp.device_model.values import Refusal
+from services.ocpp.device_model.values import Refusal, Value
 from services.ocpp.device_model.variable import ACTUAL, Address
 
 __all__ = ["Change", "Validator"]
@@ -28,6 +28,8 @@ class Change:
     attribute: str = ACTUAL
     is_new: bool = True
     """The value differs from the previous one."""
+    former: tuple[str, Value] = field(default=("", None), repr=False)
+    """The previous text and value."""
 
     def of(self, key: Key[Any]) -> bool:
         """Is it the variable of this key, on any EVSE?"""

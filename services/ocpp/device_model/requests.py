@@ -20,7 +20,7 @@ from services.ocpp.device_model.model import DeviceModel
 from services.ocpp.device_model.values import Refusal, Value, parse
 from services.ocpp.device_model.variable import ACTUAL, Address, Attribute, Variable
 
-__all__ = ["address_of", "get_variables", "request_problem", "set_variables"]
+__all__ = ["address_of", "get_variables", "request_problem", "set_variables", "take_back"]
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +77,20 @@ def set_variables(
     """
     changes: list[Change] = []
     return [_set(model, item, changes, now) for item in data], changes
+
+
+def take_back(
+    model: DeviceModel, results: Sequence[dict[str, Any]], changes: Sequence[Change], why: Refusal
+) -> list[dict[str, Any]]:
+    """Undo what `set_variables` has set. Returns its results, with `why` for each accepted element (B05.FR.09)."""
+    for change in reversed(changes):
+        variable = model.variables[change.address]
+        attribute = variable.attributes[change.attribute]
+        if change.is_new:
+            variable.store(attribute, *change.former)
+            model.persist(variable, attribute)
+    accepted = ("Accepted", "RebootRequired")
+    return [_result(each, "Rejected", why) if each["attributeStatus"] in accepted else each for each in results]
 
 
 def _get(model: DeviceModel, item: dict[str, Any]) -> dict[str, Any]:
@@ -157,12 +171,13 @@ def _cross_check(model: DeviceModel, variable: Variable, value: Value, now: floa
 
 
 def _apply(model: DeviceModel, variable: Variable, attribute: Attribute, text: str, value: Value) -> Change:
+    former = attribute.text, attribute.value
     is_new = text != attribute.text
     if is_new:
         variable.store(attribute, text, value)
         model.persist(variable, attribute)
     _log.info("%s set by the CSMS", variable.address)
-    return Change(variable.address.folded(), value, attribute.type, is_new)
+    return Change(variable.address.folded(), value, attribute.type, is_new, former)
 
 
 def _look_up(model: DeviceModel, item: dict[str, Any]) -> tuple[Variable, Attribute] | str:

@@ -1,15 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A disk that can't be written: nothing raises, nothing is lost while the process lives, all is written later.
-
-The full disk is a limit on file sizes (RLIMIT_FSIZE) in a child process: each write beyond it fails with EFBIG.
-"""
+"""A disk that can't be written: nothing raises, nothing is lost while the process lives, all is written later."""
 
 from __future__ import annotations
 
 import os
-import resource
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,33 +11,9 @@ import pytest
 from services.ocpp.storage import Database
 from tests.support.clock import ManualClock
 from tests.support.database import put_raw, raw
+from tests.support.full_disk import full, in_child
 
 INSERT = "INSERT INTO outbox(transaction_id, action, payload, boot_id) VALUES (?, 'A', ?, 'b')"
-
-
-def full(is_full: bool) -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0 if is_full else resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-
-
-def in_child(test: Callable[[], None]) -> None:
-    """Run `test` in a process of its own; its traceback is the assertion's text."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(reader)
-            try:
-                test()
-            except BaseException:
-                full(False)
-                os.write(writer, traceback.format_exc().encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as lines:
-        problem = lines.read()
-    os.waitpid(child, 0)
-    assert not problem, problem
 
 
 def messages(database: Database) -> list[str]:
