@@ -9,6 +9,7 @@ station, EVSE and connector separately (G03.FR.07, G04.FR.08) and survives a reb
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
 from firmware.clock import parse_utc
@@ -36,6 +37,8 @@ __all__ = ["Availability"]
 _log = logging.getLogger(__name__)
 
 _STATION = "station"
+_MOST_REPETITIONS = 5
+"""Of a StatusNotification that is not answered; then the status is sent with the next change or connection."""
 
 
 class Availability(Block):
@@ -51,6 +54,10 @@ class Availability(Block):
         """The status last sent, by EVSE; missing: has to be sent."""
         self._unanswered: set[int] = set()
         """EVSEs of which the last StatusNotification failed."""
+        self._time_outs: Counter[int] = Counter()
+        """How often the present status of an EVSE was sent and not answered."""
+        self._repeat_at: dict[int, float] = {}
+        """When the present status of an EVSE is sent again."""
         self._update_waits = False
         self._closed_for_reset: set[int] = set()
         self._heartbeat_at: float | None = None
@@ -138,6 +145,7 @@ class Availability(Block):
                 if not self.context.registration.online:  # B04.FR.02: a change, even one that is reverted
                     self._reported.pop(evse.evse, None)
             if self.context.registration.online and self._reported.get(evse.evse) != status:
+                del self._time_outs[evse.evse]
                 self._notify(evse, now)  # after a ChangeAvailability: G01.FR.07, G03.FR.04, G04.FR.05
 
     def _is_operative(self, evse: Evse) -> bool:
@@ -169,6 +177,7 @@ class Availability(Block):
 
     def _notify(self, evse: Evse, now: float, *, early: bool = False) -> None:
         self._reported[evse.evse] = evse.status
+        self._repeat_at.pop(evse.evse, None)
         request: StatusNotificationRequest = {
             "timestamp": self.context.time.text(now),
             "connectorStatus": evse.status,
@@ -205,6 +214,7 @@ class Availability(Block):
                 self._registered(signal, now)
             case signals.WentOffline():
                 self._heartbeat_at = None
+                self._repeat_at.clear()
             case signals.VariablesChanged():
                 self._plan_heartbeat(now)
             case signals.Triggered(message="Heartbeat"):
@@ -261,13 +271,31 @@ class Availability(Block):
     def on_answer(self, action: Action, request: Any, answer: Any, now: float) -> None:
         if action == "Heartbeat" and not isinstance(answer, Failure):
             self.context.time.hear("Heartbeat", parse_utc(cast("HeartbeatResponse", answer)["currentTime"]), now)
-        elif action == "StatusNotification":  # repeated with the next change or connection, not at once
-            (self._unanswered.add if isinstance(answer, Failure) else self._unanswered.discard)(request["evseId"])
+        elif action == "StatusNotification" and isinstance(answer, Failure):
+            self._unanswered.add(request["evseId"])  # repeated with the next change or connection at the latest
+            if answer.code == "timeout":
+                self._plan_repetition(request, now)
+        elif action == "StatusNotification":
+            self._unanswered.discard(request["evseId"])
+
+    def _plan_repetition(self, request: StatusNotificationRequest, now: float) -> None:
+        """The link is up, and yet the CSMS may not have the status; a newer one, if there is one, is on its way.
+
+        Each repetition waits one MessageTimeout longer than the one before.
+        """
+        evse = request["evseId"]
+        self._time_outs[evse] += 1
+        is_newest = request["connectorStatus"] == self._reported.get(evse)
+        if self.context.registration.online and is_newest and self._time_outs[evse] <= _MOST_REPETITIONS:
+            self._repeat_at[evse] = now + self._time_outs[evse] * self.context.model.get(keys.MESSAGE_TIMEOUT)
 
     def next_deadline(self) -> float | None:
-        return self._heartbeat_at
+        times = [*self._repeat_at.values(), *([] if self._heartbeat_at is None else [self._heartbeat_at])]
+        return min(times, default=None)
 
     def on_time(self, now: float) -> None:
+        for evse in [evse for evse, at in self._repeat_at.items() if now >= at]:
+            self._notify(self.context.hal.evses[evse], now)
         if self._heartbeat_at is not None and now >= self._heartbeat_at:
             self._heartbeat(now)  # G02.FR.02
             self._plan_heartbeat(now)

@@ -50,6 +50,56 @@ def test_a_status_that_the_csms_refuses_is_not_repeated_at_once(bench: StationBe
     assert reported(bench) == [(1, "Occupied"), (2, "Occupied"), (2, "Available")]
 
 
+def test_a_status_that_is_not_answered_is_repeated(bench: StationBench) -> None:
+    """MessageTimeout is 30 s. The link is up, and without a repetition the CSMS would never know of the vehicle."""
+    reported(bench)
+    bench.answers["StatusNotification"] = None
+    bench.plug(1)
+    bench.advance(59)
+    assert reported(bench) == [(1, "Occupied")]
+    del bench.answers["StatusNotification"]
+    bench.advance(2)
+    assert reported(bench) == [(1, "Occupied")]
+    bench.advance(3600)
+    assert (1, "Occupied") not in reported(bench), "it was answered"
+
+
+def test_an_unanswered_status_is_not_repeated_for_ever(bench: StationBench) -> None:
+    bench.answers["StatusNotification"] = bench.answers["Heartbeat"] = None
+    reported(bench)
+    bench.plug(1)
+    bench.advance(86_400)
+    assert reported(bench).count((1, "Occupied")) == 6
+    bench.unplug(1)
+    bench.advance(86_400)
+    assert reported(bench).count((1, "Available")) == 6, "a new status is tried as often"
+
+
+def test_only_the_newest_status_is_repeated(bench: StationBench) -> None:
+    reported(bench)
+    bench.answers["StatusNotification"] = None
+    bench.plug(1)
+    bench.unplug(1)  # waits behind the other
+    bench.advance(30)
+    del bench.answers["StatusNotification"]
+    assert reported(bench) == [(1, "Occupied"), (1, "Available")]
+    bench.advance(30)
+    bench.advance(3600)
+    assert reported(bench) == [(1, "Available")], "the CSMS did not answer it"
+
+
+def test_a_lost_link_ends_the_repetitions(bench: StationBench) -> None:
+    bench.answers["StatusNotification"] = None
+    bench.plug(1)
+    bench.advance(31)
+    bench.link_down()
+    del bench.answers["StatusNotification"]
+    bench.link_up()
+    reported(bench)
+    bench.advance(3600)
+    assert reported(bench) == []
+
+
 def test_a_vehicle_comes_and_goes(bench: StationBench) -> None:
     reported(bench)
     bench.plug(1)
