@@ -27,7 +27,6 @@ __all__ = [
     "Authorised",
     "CardOutcome",
     "CardResult",
-    "CertificatesChanged",
     "ClockMoved",
     "Connected",
     "MeterSampled",
@@ -138,10 +137,6 @@ class ClockMoved(Struct, frozen=True):
     """The clock was set: whatever waits for a time of day must be planned again."""
 
 
-class CertificatesChanged(Struct, frozen=True):
-    """The station's own certificate was replaced, or one of two was discarded."""
-
-
 class UpdateWaits(Struct, frozen=True):
     """A firmware update waits for the EVSEs in use, or is being installed: free EVSEs are Unavailable (L01.FR.07).
     False: no longer."""
@@ -204,6 +199,5 @@ Signal: TypeAlias = (
     | MeterSampled
     | SecurityEvent
     | ClockMoved
-    | CertificatesChanged
     | CardOutcome
 )

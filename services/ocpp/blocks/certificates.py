@@ -48,7 +48,7 @@ class Certificates(Block):
         self._count()
 
     def on_signal(self, signal: signals.Signal, now: float) -> None:
-        if isinstance(signal, signals.CertificatesChanged | signals.Connected):  # M05.FR.13: perhaps one root fewer
+        if isinstance(signal, signals.Connected):  # M05.FR.13: perhaps one root fewer
             self._count()
 
     def on_call(self, action: Action, request: Any, now: float) -> Any:

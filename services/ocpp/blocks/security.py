@@ -174,7 +174,6 @@ class Security(Block):
             _log.error("the certificate could not be stored: %s", error)
             return {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
         self._signing, self._awaits_trigger = None, False
-        self.context.emit(signals.CertificatesChanged())
         self.context.emit(signals.SecurityEvent("ReconfigurationOfSecurityParameters", "station certificate"))
         if self.context.registration.security_profile == 3:  # A02.FR.08
             self.context.link_orders.append(LinkOrder("redial", "new station certificate"))
@@ -189,8 +188,6 @@ class Security(Block):
         except StorageError as error:
             _log.error("the other certificate could not be discarded: %s", error)
             return
-        if kept is not None:
-            self.context.emit(signals.CertificatesChanged())
         if kept == "former":
             self.context.emit(signals.SecurityEvent("DiscardedRenewedClientCertificate"))
 

@@ -48,10 +48,6 @@ class StationKeys:
         return [path for path in (self._renewed, self._current) if path.exists()]
 
     @property
-    def count(self) -> int:
-        return len(self._chains())
-
-    @property
     def file(self) -> Path | None:
         """Private key and chain to identify the station with, for `SSLContext.load_cert_chain`."""
         chains = self._chains()

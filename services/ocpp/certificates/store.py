@@ -95,8 +95,12 @@ class CertificateStore:
 
     @property
     def count(self) -> int:
-        """CertificateEntries: how many certificates are installed."""
-        return len(self._roots) + self.station.count
+        """CertificateEntries: how many certificates the CSMS has installed (M05) and can list and delete.
+
+        The station's own, which come and go with A02 and A03, are not among them: a renewal must never fail because of
+        the roots, nor a count exceed its maxLimit.
+        """
+        return len(self._roots)
 
     def roots(self, kind: RootKind) -> list[Root]:
         """The installed roots of a kind."""

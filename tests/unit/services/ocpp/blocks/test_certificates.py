@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
 from firmware.factory_settings import NetworkProfile
+from firmware.product import load
 from services.ocpp.device_model import keys
 from services.ocpp.network_profiles import trusts_fallback_root
 from tests.support.pki import Pki
@@ -66,6 +68,25 @@ def test_a_root_survives_a_power_cut(bench: StationBench) -> None:
     bench.up()
     assert kinds_of(listed(bench)) == [CSMS]
     assert bench.context.model.get(keys.CERTIFICATE_ENTRIES) == 1
+
+
+def test_as_many_roots_as_certificate_entries_allows(tmp_path: Path) -> None:
+    """M05.FR.06; the station's own certificate takes no entry, and a renewal no other."""
+    product = load("c7am-400-cc")
+    bench = StationBench(tmp_path, product=replace(product, limits=replace(product.limits, certificate_entries=2)))
+    bench.up()
+    root = Pki()
+    assert install(bench, CSMS, root.pem) == {"status": "Accepted"}
+    station = bench.context.certificates.station
+    for _ in range(2):
+        csr = station.request("SN-1", "O")
+        chain = root.sign_request(csr)
+        answer = bench.call("CertificateSigned", {"certificateChain": chain})
+        assert answer == {"status": "Accepted"}
+        assert bench.context.model.get(keys.CERTIFICATE_ENTRIES) == 1
+    assert install(bench, CSMS, Pki("Second").pem) == {"status": "Accepted"}
+    assert install(bench, CSMS, Pki("Third").pem)["status"] == "Rejected"
+    assert bench.context.model.get(keys.CERTIFICATE_ENTRIES) == 2
 
 
 def test_a_full_disk_is_a_failure_and_not_a_rejection(bench: StationBench) -> None:
