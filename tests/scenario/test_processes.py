@@ -19,6 +19,10 @@ BACK_S = 2.0
 """Time in which the OCPP service is back on an idle machine; tests allow the double."""
 
 
+AWAY_S = 7.0
+"""Longer than a HAL takes to restart."""
+
+
 class LateRig(Rig):
     """A rig whose processes start when `release` is called."""
 
@@ -162,6 +166,29 @@ async def test_hal_that_starts_late(tmp_path: Path) -> None:
         release(here, "hal")
         await here.until_status(2, "Available")
         assert await here.card(2) == "started"
+
+
+async def test_hal_that_stays_away_while_the_csms_is_away(tmp_path: Path) -> None:
+    """HAL and CSMS are lost together: the transaction waits for the HAL, and ends with the meter's last register."""
+    async with site(tmp_path, rig=LateRig, accepted=False) as here:
+        release(here, "hal")
+        release(here, "ocpp")
+        await here.settled()
+        charging = await here.charge(1)
+        await here.rig.op("network", mode="refuse")
+        await here.rig.op("network", mode="close")
+        (here.rig.directory / "hal.go").unlink()
+        since = here.rig.mark
+        await here.rig.op("process", kill="hal")
+        await here.rig.wait("contactor", since=since, evse=1, contactor="open")
+        await asyncio.sleep(AWAY_S)  # the HAL does not come back for so long
+        release(here, "hal")
+        await here.until_evse(1, lambda it: it["transaction_id"] is None)
+        await here.rig.op("network", mode="up")
+        transaction = await here.end_of(charging)
+        transaction.check()
+        assert transaction.triggers[-1] == "AbnormalCondition"
+        assert transaction.registers[-1] == pytest.approx(await here.register_wh(1), abs=0.01)
 
 
 async def test_hal_of_another_release(tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ class Transactions(Block):
     def on_hal_up(self, *, same_run: bool, now: float) -> None:
         self._recovery.on_hal_up(now)
 
-    def on_hal_down(self, now: float) -> None:
-        self._recovery.await_hal(now)
+    def settle(self, now: float) -> None:
+        self._recovery.settle(now)
 
     # --- what the CSMS asks --------------------------------------------------------------------------------
 
@@ -205,13 +205,13 @@ class Transactions(Block):
             session = evse.session
             deadlines += [session.connect_by, session.renew_at]
             deadlines += [session.sample_at, session.ended_sample_at, session.aligned_sample_at]
-            deadlines.append(session.stop.deadline if session.stop is not None else None)
+            deadlines.append(self._machine.energy_off_by(evse))
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def on_time(self, now: float) -> None:
         self._recovery.on_time(now)
         for evse in self._evses.values():
-            if evse.session.stop is not None and now >= evse.session.stop.deadline:
+            if _is_due(self._machine.energy_off_by(evse), now):
                 _log.error("EVSE %d: no final meter reading within the time limit; using the last one", evse.evse)
                 evse.delivering = False
                 self._machine.energy_off(evse, now)

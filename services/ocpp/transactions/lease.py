@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from services.ocpp.context import Context
     from services.ocpp.hal_view import Evse
 
-__all__ = ["EnergyLease"]
+__all__ = ["LEASE_S", "EnergyLease"]
 
-_LEASE_S = 15.0
+LEASE_S = 15.0
 _RENEW_S = 5.0
 
 
@@ -30,7 +30,7 @@ class EnergyLease:
         if not session.authorised or session.stop is not None or withheld:  # C01.FR.01
             session.renew_at = None
             return
-        self._hal.ask(Permit(evse.evse, session.permission, _LEASE_S))
+        self._hal.ask(Permit(evse.evse, session.permission, LEASE_S))
         session.renew_at = now + _RENEW_S
 
     def withdraw(self, evse: Evse) -> None:

@@ -135,9 +135,20 @@ class SessionMachine:
         if session.stop is not None and (session.stop.ends or not _is_reset(cause)):
             return  # the first cause counts
         outlasts = session.has_transaction and evse.plugged and not self._ends_transaction(cause)
+        unseen = session.leased and not self._context.hal.present  # energy may begin to flow until the lease ends
         self.fire(evse, Input.DEAUTHORISE if outlasts else Input.STOP, cause, now)
-        if not evse.delivering and not evse.power_active:
+        if not (evse.delivering or evse.power_active or unseen):
             self.energy_off(evse, now)
+
+    def await_energy_off(self, evse: Evse, now: float) -> None:
+        """Bound the wait for the HAL's final reading, from now on."""
+        if evse.session.stop is not None:
+            evse.session.stop.deadline = now + _STOP_TIMEOUT_S
+
+    def energy_off_by(self, evse: Evse) -> float | None:
+        """When a stop no longer waits for the final reading; `recovery.py` bounds the wait for an absent HAL."""
+        stop = evse.session.stop
+        return stop.deadline if stop is not None and self._context.hal.present else None
 
     def energy_off(self, evse: Evse, now: float) -> None:
         """The energy is off: report the stop that waited for it, if there is one."""

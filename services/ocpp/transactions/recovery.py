@@ -3,7 +3,7 @@
 
 After a restart of this process the vehicle is still charging and the transaction continues. After one of the HAL the
 power was cut: a transaction in which energy flowed ends. After one of the board every transaction ends, dated with its
-last event. Each waits for the HAL, which has the meter's register, at most `_HAL_ABSENCE_S`.
+last event. Each waits for the HAL, which has the meter's register, at most `HAL_ABSENCE_S`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,16 @@ if TYPE_CHECKING:
     from services.ocpp.messages import ReasonEnumType
     from services.ocpp.transactions.machine import SessionMachine
 
-__all__ = ["Recovery"]
+__all__ = ["HAL_ABSENCE_S", "Recovery"]
 
 _log = logging.getLogger(__name__)
 
-_HAL_ABSENCE_S = 5.0
-"""How long a transaction waits for a HAL that is disconnected before it ends without it."""
+HAL_ABSENCE_S = 60.0
+"""How long a transaction waits for a HAL that is disconnected before it ends without it.
+
+Only the connection may be lost: then energy flows until the lease ends, and it belongs to this transaction. So the
+wait is longer than the lease and the stop that follows it, and than a HAL takes to restart.
+"""
 
 
 class Recovery:
@@ -54,7 +58,6 @@ class Recovery:
                 continue
             if session.evse in self._evses:
                 self._restore(session, now)
-        self.await_hal(now)
 
     def _restore(self, session: Session, now: float) -> None:
         evse = self._evses[session.evse]
@@ -67,10 +70,10 @@ class Recovery:
 
     # --- the HAL -----------------------------------------------------------------------------------
 
-    def await_hal(self, now: float) -> None:
-        """Bound the wait for the HAL, if a transaction is open."""
-        if any(evse.session.has_transaction for evse in self._evses.values()):
-            self.hal_needed_by = now + _HAL_ABSENCE_S
+    def settle(self, now: float) -> None:
+        """Bound the wait for the HAL, if it is disconnected and a transaction needs it."""
+        if self.hal_needed_by is None and not self._context.hal.present and any(map(_needs_hal, self._evses.values())):
+            self.hal_needed_by = now + HAL_ABSENCE_S
 
     def on_hal_up(self, now: float) -> None:
         self.hal_needed_by = None
@@ -100,10 +103,13 @@ class Recovery:
         if self.hal_needed_by is None or now < self.hal_needed_by:
             return
         self.hal_needed_by = None
-        for evse in self._evses.values():
+        for evse in filter(_needs_hal, self._evses.values()):
+            _log.error("EVSE %d: no HAL for %g s, using the last meter reading", evse.evse, HAL_ABSENCE_S)
             if evse.session.closing:
                 self._close(evse, now)
-            elif evse.session.has_transaction and evse.delivering:
+            elif evse.session.stop is not None and not evse.delivering:
+                self._machine.energy_off(evse, now)
+            else:
                 self._machine.abandon(evse, Cause("AbnormalCondition"), now)
 
     # --- one transaction ------------------------------------------------------------------------------------------
@@ -129,7 +135,9 @@ class Recovery:
         match state_of(evse.session):
             case State.STOPPING:
                 self._machine.lease.withdraw(evse)
-                if not evse.power_active:
+                if evse.power_active:
+                    self._machine.await_energy_off(evse, now)
+                else:
                     self._machine.energy_off(evse, now)
             case State.RUNNING:
                 self._resume_energy(evse, now)
@@ -144,6 +152,13 @@ class Recovery:
         if session.suspended:
             self._machine.lease.hold_back(evse)
         self._machine.check_charging_state(evse, now)
+
+
+def _needs_hal(evse: Evse) -> bool:
+    """Whether the transaction can't continue without the HAL: it may deliver energy, or is about to end."""
+    session = evse.session
+    waits = session.closing or session.authorised or session.stop is not None
+    return session.has_transaction and (waits or evse.delivering)
 
 
 def _is_delivering(evse: Evse) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from firmware.contract import EnergyFlow, SetLimit
+from services.ocpp.transactions.recovery import HAL_ABSENCE_S
 from tests.support.station_bench import StationBench, charge
 from tests.support.transactions import CARD, full, kinds, refuse_token
 
@@ -204,7 +205,7 @@ def test_no_limit_outlives_the_transaction_that_ended_while_the_hal_was_lost(tmp
     charge(bench)
     assert bench.limits[2] == 0.0  # E05.FR.02
     bench.hal_down()
-    bench.advance(6)
+    bench.advance(HAL_ABSENCE_S + 1)
     assert bench.events[-1]["eventType"] == "Ended"
     bench.hal_up()
     assert bench.limits[2] is None

@@ -11,6 +11,9 @@ import pytest
 
 from firmware.clock import format_utc
 from firmware.contract import BootCause, Cause, EnergyFlow, Fault, Phase, PhaseChanged
+from hal.evse.table import TIME_LIMIT_S, Stage
+from services.ocpp.transactions.lease import LEASE_S
+from services.ocpp.transactions.recovery import HAL_ABSENCE_S
 from tests.support.station_bench import Instant, StationBench, charge
 from tests.support.transactions import CARD, full, kinds
 
@@ -217,8 +220,74 @@ def test_death_of_the_hal_ends_the_session(bench: StationBench) -> None:
 def test_death_of_the_hal_that_does_not_come_back(bench: StationBench) -> None:
     charge(bench)
     bench.hal_dies()
-    bench.advance(6)
+    bench.advance(HAL_ABSENCE_S - 1)
+    assert bench.events[-1]["eventType"] == "Updated"
+    bench.advance(2)
     assert bench.events[-1]["eventType"] == "Ended"
+
+
+@pytest.mark.parametrize("seconds", [6.0, 30.0], ids=["within the lease", "after the lease"])
+def test_energy_that_flows_while_the_connection_to_the_hal_is_lost_is_part_of_the_transaction(
+    bench: StationBench, seconds: float
+) -> None:
+    """With HAL and CSMS both out of reach, energy flows until the lease ends."""
+    transaction_id = charge(bench)
+    bench.link_down()
+    bench.hal_down()
+    bench.deliver(2, 300.0)
+    if seconds > 15.0:
+        bench.energy_off(2, cause=Cause.LEASE)
+    bench.advance(seconds)
+    bench.hal_up()
+    bench.link_up()
+    assert {event["transactionInfo"]["transactionId"] for event in bench.events} == {transaction_id}
+    assert bench.events[-1]["eventType"] == "Updated"
+    assert bench.permitted(2)
+    bench.card(CARD, 2)
+    bench.energy_off(2)
+    assert_stopped_by_the_driver(bench)
+    assert bench.events[-1]["meterValue"][-1]["sampledValue"][0]["value"] == 2300.0
+
+
+def test_stopped_by_the_csms_while_energy_flows_and_the_hal_is_lost(bench: StationBench) -> None:
+    """The end waits for the register: neither the stop's time limit nor a permission not used yet makes it earlier."""
+    transaction_id = charge(bench)
+    bench.hal_down()
+    bench.call("RequestStopTransaction", {"transactionId": transaction_id})
+    bench.deliver(2, 300.0)
+    bench.energy_off(2, cause=Cause.LEASE)
+    bench.advance(40)
+    assert bench.events[-1]["eventType"] == "Updated"
+    bench.hal_up()
+    assert kinds(bench)[-1] == ("Ended", "RemoteStop")
+    assert bench.events[-1]["meterValue"][-1]["sampledValue"][0]["value"] == 2300.0
+
+
+def test_stopped_by_the_csms_while_energy_may_begin_and_the_hal_is_lost(bench: StationBench) -> None:
+    bench.card(CARD, 2)
+    bench.plug(2)
+    bench.hal_down()
+    bench.call("RequestStopTransaction", {"transactionId": bench.events[0]["transactionInfo"]["transactionId"]})
+    bench.energy_on(2)
+    bench.deliver(2, 300.0)
+    bench.energy_off(2, cause=Cause.LEASE)
+    bench.advance(20)
+    bench.hal_up()
+    assert kinds(bench)[-1] == ("Ended", "RemoteStop")
+    assert bench.events[-1]["meterValue"][-1]["sampledValue"][0]["value"] == 2300.0
+
+
+def test_no_transaction_waits_for_ever_for_the_hal(bench: StationBench) -> None:
+    bench.card(CARD, 2)
+    bench.plug(2)
+    bench.hal_dies()
+    bench.advance(HAL_ABSENCE_S + 1)
+    assert kinds(bench)[-1] == ("Ended", "AbnormalCondition")
+
+
+def test_the_wait_for_the_hal_outlasts_lease_and_stop() -> None:
+    stop_s = sum(TIME_LIMIT_S[stage] for stage in (Stage.ASK_STOP, Stage.RAMP_DOWN, Stage.OPEN, Stage.WELDING))
+    assert LEASE_S + stop_s < HAL_ABSENCE_S
 
 
 def test_a_lost_connection_to_the_hal_is_not_its_death(bench: StationBench) -> None:
@@ -279,7 +348,7 @@ def test_stopped_by_the_csms_while_the_hal_was_lost(tmp_path: Path) -> None:
 def test_the_permission_of_a_transaction_that_ended_without_the_hal_is_withdrawn(bench: StationBench) -> None:
     charge(bench)
     bench.hal_down()
-    bench.advance(6)
+    bench.advance(HAL_ABSENCE_S + 1)
     assert bench.events[-1]["eventType"] == "Ended"
     assert bench.held[2] is not None
     bench.hal_up()
