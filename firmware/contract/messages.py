@@ -229,7 +229,7 @@ class StopPressed(_Event, frozen=True, tag="stop_pressed"):
     evse: int
 
 
-class MeterReading(_Event, frozen=True, tag="meter_reading"):
+class MeterReading(_Event, frozen=True, tag="meter_reading", omit_defaults=True):
     """One reading of the EVSE's meter. `energy_wh` is the register, which never decreases."""
 
     evse: int
@@ -241,6 +241,8 @@ class MeterReading(_Event, frozen=True, tag="meter_reading"):
     offered_a: float
     offered_w: float
     soc_percent: float | None = None
+    age_s: float = 0.0
+    """How long before this message the register was read."""
 
 
 class EnergyFlowChanged(_Event, frozen=True, tag="energy_flow_changed"):

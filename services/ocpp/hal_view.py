@@ -63,6 +63,7 @@ class Evse:
     locked: bool = False
     reading: MeterReading | None = None
     reading_mono: float = 0.0
+    """When the meter showed it, monotonic."""
     faults: set[Fault] = field(default_factory=set)
     evcc_id: str | None = None
     permission: str | None = None
@@ -210,7 +211,7 @@ class HalView:
             evse.locked, evse.faults, evse.evcc_id = status.locked, set(status.faults), status.evcc_id
             evse.permission, evse.limit_w = status.session, status.limit_w
             if status.reading is not None:
-                evse.reading, evse.reading_mono = status.reading, now
+                evse.reading, evse.reading_mono = status.reading, snapshot.clock.mono_s - status.reading.age_s
 
     def lose(self) -> None:
         """The HAL is disconnected: keep the last readings, and take the power for off."""
@@ -248,7 +249,7 @@ def _fold(evse: Evse, event: Event, mono_s: float) -> None:
         case LatchChanged():
             evse.locked = event.locked
         case MeterReading():
-            evse.reading, evse.reading_mono = event, mono_s
+            evse.reading, evse.reading_mono = event, mono_s - event.age_s
         case VehicleIdentified():
             evse.evcc_id = event.evcc_id
         case FaultRaised():

@@ -81,6 +81,8 @@ class Saved(Struct):
     """The HAL's run that has last seen this transaction."""
     ended_values: list[MeterValueType] = field(default_factory=list)
     """Meter values collected for the Ended event (TxEndedInterval)."""
+    last_reading_utc: float = 0.0
+    """When `last_reading` was true; 0: as `last_utc`."""
 
 
 class Session(Saved):

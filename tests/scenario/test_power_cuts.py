@@ -150,6 +150,8 @@ async def test_cut_while_charging(tmp_path: Path) -> None:
         assert (transaction.reason, transaction.triggers[-1]) == ("PowerLoss", "AbnormalCondition")
         assert transaction.registers[-1] == pytest.approx(register, abs=0.01)
         assert transaction.events[-1].get("offline") is True
+        # The end is dated with the last event, the register with the time at which the station has read it.
+        assert transaction.events[-1]["meterValue"][-1]["timestamp"] > transaction.events[-1]["timestamp"]
         assert here.boot_reasons(since=since)[0] == "PowerUp"
         assert "found open" in here.log("ocpp")
         await here.settled()

@@ -60,6 +60,8 @@ class HalDouble(ABC):
         """The session that holds a permission."""
         self.lease_until = {1: 0.0, 2: 0.0}
         self.limits: dict[int, float | None] = {1: None, 2: None}
+        self.reading_age_s = 0.0
+        """How old the register is that the HAL reports; more than 0 while the meter is silent."""
         self.faults: set[Fault] = set()
         self.shown: dict[int, tuple[str, dict[str, str]]] = {}
         self.clock_set = True
@@ -238,4 +240,15 @@ class HalDouble(ABC):
 
     def reading(self, evse: int, context: MeterContext = MeterContext.PERIODIC) -> MeterReading:
         power = 100_000.0 if self.flow[evse] is EnergyFlow.FLOWING else 0.0
-        return MeterReading(evse, context, self.registers[evse], 400.0, power / 400, power, 250.0, 100_000.0, 50.0)
+        return MeterReading(
+            evse,
+            context,
+            self.registers[evse],
+            400.0,
+            power / 400,
+            power,
+            250.0,
+            100_000.0,
+            50.0,
+            age_s=self.reading_age_s,
+        )

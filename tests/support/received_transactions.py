@@ -58,8 +58,12 @@ class ReceivedTransaction:
 
         The last event repeats the reading at the beginning.
         """
+        return [value for _, value in self._reported()]
+
+    def _reported(self) -> list[tuple[float, float]]:
+        """(time, register) of every meter value, in order of time."""
         reported = [(parse_utc(stamp), value) for event in self.events for stamp, value in _registers(event)]
-        return [value for _, value in sorted(reported, key=lambda each: each[0])]
+        return sorted(reported, key=lambda each: each[0])
 
     @property
     def energy_wh(self) -> float:
@@ -74,7 +78,7 @@ class ReceivedTransaction:
 
     def check(self, *, ended: bool = True) -> None:
         """No event is lost, doubled or out of order, and each ChargingStateChanged has a new state; the register never
-        falls; times are plausible and in order."""
+        falls, and there is one at a time; times are plausible and in order."""
         assert not self.conflicts, (self.conflicts, self.outline)
         kinds = [each["eventType"] for each in self.events]
         assert [each["seqNo"] for each in self.events] == list(range(len(self.events))), self.outline
@@ -84,6 +88,8 @@ class ReceivedTransaction:
         assert not self.unchanged, self.outline
         assert not self.ended or self.reason is not None, self.outline
         assert self.registers == sorted(self.registers), (self.registers, self.outline)
+        at_once = [(a, b) for a, b in pairwise(self._reported()) if a[0] == b[0] and a[1] != b[1]]
+        assert not at_once, (at_once, self.outline)
         stamps = [parse_utc(each["timestamp"]) for each in self.events]
         assert stamps == sorted(stamps), [each["timestamp"] for each in self.events]
         assert stamps[0] >= CLOCK_FLOOR, self.events[0]["timestamp"]

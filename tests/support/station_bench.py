@@ -104,6 +104,8 @@ class StationBench(CsmsDouble, HalDouble):
         self.linked = self.alive = False
         self.blackhole = False
         """The link seems up, and nothing arrives at the CSMS."""
+        self.meters_silent = False
+        """The HAL has no new readings."""
         self.dies: Instant | None = None
         """Where in the next unit of work the process dies."""
         self._ids = itertools.count(1)
@@ -185,6 +187,7 @@ class StationBench(CsmsDouble, HalDouble):
             self._todo.clear()
 
     def _unit(self, event: Callable[[float], None]) -> None:
+        self._read_meters()
         event(self.clock.monotonic())
         step = self.station.take_step()
         if self.dies == "before the commit":
@@ -199,6 +202,12 @@ class StationBench(CsmsDouble, HalDouble):
         self._carry_out(step, durable=durable)
         if self.dies == "after sending":
             self.die()
+
+    def _read_meters(self) -> None:
+        """The HAL reads each meter once a second; without a unit of work, because nothing follows from it."""
+        if self.hal_linked and not self.meters_silent:
+            for evse in self.context.hal.evses.values():
+                evse.reading_mono = self.clock.monotonic()
 
     def _carry_out(self, step: Step, *, durable: bool) -> None:
         for command in step.commands:

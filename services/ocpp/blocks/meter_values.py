@@ -12,7 +12,7 @@ from firmware.contract import Fault
 from services.ocpp import signals
 from services.ocpp.context import Block, Context, TriggerAnswer
 from services.ocpp.device_model import keys
-from services.ocpp.metering import meter_value, until_aligned
+from services.ocpp.metering import meter_value, until_aligned, value_time
 
 if TYPE_CHECKING:
     from services.ocpp.hal_view import Evse
@@ -56,7 +56,7 @@ class MeterValues(Block):
         return [
             each
             for each in self.context.hal.evses.values()
-            if evse in (None, 0, each.evse) and self._value(each, "Trigger", "") is not None
+            if evse in (None, 0, each.evse) and self._value(each, "Trigger", each.reading_mono) is not None
         ]
 
     def next_deadline(self) -> float | None:
@@ -79,13 +79,15 @@ class MeterValues(Block):
         self._aligned_at = now + until_aligned(self.context.time.utc(now), interval) if interval > 0 else None
 
     def _send(self, evse: Evse, context: ReadingContextEnumType, now: float, *, early: bool = False) -> None:
-        value = self._value(evse, context, self.context.time.text(now))
+        value = self._value(evse, context, now)
         if value is not None:
             request: MeterValuesRequest = {"evseId": evse.evse, "meterValue": [value]}  # J01.FR.02
             self.context.outbox.send("MeterValues", request, early=early)
 
-    def _value(self, evse: Evse, context: ReadingContextEnumType, timestamp: str) -> MeterValueType | None:
+    def _value(self, evse: Evse, context: ReadingContextEnumType, now: float) -> MeterValueType | None:
         measurands = self.context.model.get(keys.ALIGNED_MEASURANDS)
-        if evse.reading is None or Fault.METER in evse.faults:  # a broken meter's last reading is out of date
+        outdated = not self.context.hal.present or Fault.METER in evse.faults
+        if evse.reading is None or outdated:  # the last reading of a broken meter, or from a HAL that is lost
             return None
-        return meter_value(evse.reading, measurands, context=context, timestamp=timestamp)
+        stamp = self.context.time.text(value_time(evse.reading_mono, now))
+        return meter_value(evse.reading, measurands, context=context, timestamp=stamp)

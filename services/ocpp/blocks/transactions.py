@@ -132,16 +132,14 @@ class Transactions(Block):
         """F06.FR.07."""
         for evse in self._evses.values():
             if evse.session.has_transaction and wanted in (None, 0, evse.evse):
-                stamp = self.context.time.text(now)
-                values = self._machine.meter.values(evse, keys.SAMPLED_TX_UPDATED_MEASURANDS, "Trigger", stamp)
+                values = self._machine.meter.values(evse, keys.SAMPLED_TX_UPDATED_MEASURANDS, "Trigger", now)
                 self._machine.events.make(evse, "Updated", Cause("Trigger"), now, values=values)
 
     def _clock_aligned(self, now: float) -> None:
         """J01.FR.22: EVSEs in a transaction report clock-aligned values in a TransactionEvent."""
         for evse in self._evses.values():
             if evse.session.has_transaction and not evse.stopping:
-                stamp = self.context.time.text(now)
-                values = self._machine.meter.values(evse, keys.ALIGNED_MEASURANDS, "Sample.Clock", stamp)
+                values = self._machine.meter.values(evse, keys.ALIGNED_MEASURANDS, "Sample.Clock", now)
                 if values:
                     self._machine.events.make(evse, "Updated", Cause("MeterValueClock"), now, values=values)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from firmware.clock import format_utc, parse_utc
 from services.ocpp import signals
+from services.ocpp.transactions.meter import RESOLUTION_S
 
 if TYPE_CHECKING:
     from services.ocpp.context import Context
@@ -65,6 +66,8 @@ class TransactionEvents:
     ) -> None:
         """Make and queue one event of the open transaction; `values` replace the meter values that belong to `kind`."""
         session, time = evse.session, self._context.time
+        # No two events at one moment: the registers that they report may differ.
+        now = max(now, session.last_event_at + RESOLUTION_S)
         trigger = cause.trigger
         if session.id_token_pending and session.remote_start_id is not None and kind != "Ended":
             trigger = "RemoteStart"  # F01.FR.19, F02.FR.21
@@ -83,10 +86,11 @@ class TransactionEvents:
         self._add_identity(session, request, cause)
         self._add_evse(evse, request)
         if values is None:
-            values = self._meter.of_event(evse, kind, request["timestamp"])
+            values = self._meter.of_event(evse, kind, now)
         if values:
             request["meterValue"] = values
-        session.last_event_at = max(session.last_event_at, now)
+        session.last_event_at = now
+        self._meter.remember(evse, now)
         self._queue(evse, request, None if cause.dated_back else time.provisional_offset(now))
 
     def _charging_state(self, evse: Evse, *, sampled: bool) -> ChargingStateEnumType:
@@ -117,7 +121,6 @@ class TransactionEvents:
         context, session, kind = self._context, evse.session, request["eventType"]
         session.seq_no += 1
         session.last_utc = parse_utc(request["timestamp"])
-        session.last_reading = self._meter.reading(evse)
         context.outbox.send_durable("TransactionEvent", request, session.id, clock_offset=clock_offset)
         if kind == "Ended":
             context.transaction_store.drop(session.id)

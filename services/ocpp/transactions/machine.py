@@ -199,7 +199,7 @@ class SessionMachine:
         session.begin_wh = evse.reading.energy_wh if evse.reading else None
         session.held = points_of(evse)
         session.hal_run = context.hal.run_id
-        session.ended_values = self.meter.begin_values(evse, context.time.text(now))
+        session.ended_values = self.meter.begin_values(evse, now)
         self.meter.plan(evse, now)
 
     def _send_started(self, evse: Evse, cause: Cause, now: float) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from firmware.clock import parse_utc
+from firmware.clock import format_utc, parse_utc
 from services.ocpp.device_model import keys
-from services.ocpp.metering import meter_value, until_aligned
+from services.ocpp.metering import meter_value, until_aligned, value_time
 
 if TYPE_CHECKING:
     from firmware.contract import MeterReading
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from services.ocpp.hal_view import Evse
     from services.ocpp.messages import MeterValueType, ReadingContextEnumType, TransactionEventEnumType
 
-__all__ = ["TransactionMeter", "next_multiple"]
+__all__ = ["RESOLUTION_S", "TransactionMeter", "next_multiple"]
+
+RESOLUTION_S = 0.002
+"""Time stamps have three decimals: the next moment that differs from this one in its text, whatever is cut off."""
 
 _ENDED_VALUES = 100
 """How many meter values an Ended event carries at most (J02.FR.20)."""
@@ -32,30 +35,42 @@ class TransactionMeter:
     # --- values -------------------------------------------------------------------------------------------------
 
     def values(
-        self, evse: Evse, measurands: keys.Key[tuple[str, ...]], context: ReadingContextEnumType, stamp: str
+        self, evse: Evse, measurands: keys.Key[tuple[str, ...]], context: ReadingContextEnumType, now: float
     ) -> list[MeterValueType]:
         reading = self.reading(evse)
         if reading is None:
             return []
+        stamp = format_utc(self.read_utc(evse, now))
         value = meter_value(reading, self._context.model.get(measurands), context=context, timestamp=stamp)
         return [value] if value else []  # one at most, of now: J02.FR.10
 
-    def of_event(self, evse: Evse, kind: TransactionEventEnumType, stamp: str) -> list[MeterValueType]:
+    def read_utc(self, evse: Evse, now: float) -> float:
+        """When the values of the newest reading are true.
+
+        After a power cut they are newer than the last event, even if the board's clock has forgotten the time.
+        """
+        session = evse.session
+        if evse.reading is None:  # the HAL has not been seen in this run of the process
+            return session.last_reading_utc or session.last_utc
+        utc = self._context.time.utc(value_time(evse.reading_mono, now))
+        return max(utc, session.last_utc + RESOLUTION_S) if session.closing else utc
+
+    def of_event(self, evse: Evse, kind: TransactionEventEnumType, now: float) -> list[MeterValueType]:
         """The meter values that belong to this kind of event."""
         session = evse.session
         if kind == "Ended":
-            end = self.values(evse, keys.SAMPLED_TX_ENDED_MEASURANDS, "Transaction.End", stamp)  # E06.FR.11
+            end = self.values(evse, keys.SAMPLED_TX_ENDED_MEASURANDS, "Transaction.End", now)  # E06.FR.11
             return session.ended_values + end
         if session.begun:
             return []
         if self.reading(evse) is not None:  # E02.FR.09; measurands configured later do not count
             session.begun = True
-            session.ended_values = session.ended_values or self.begin_values(evse, stamp)
-        return self.values(evse, keys.SAMPLED_TX_STARTED_MEASURANDS, "Transaction.Begin", stamp)
+            session.ended_values = session.ended_values or self.begin_values(evse, now)
+        return self.values(evse, keys.SAMPLED_TX_STARTED_MEASURANDS, "Transaction.Begin", now)
 
-    def begin_values(self, evse: Evse, stamp: str) -> list[MeterValueType]:
+    def begin_values(self, evse: Evse, now: float) -> list[MeterValueType]:
         """The values of the start that the Ended event reports, even if no other does (E06.FR.11; part 2, J, 2.5)."""
-        return self.values(evse, keys.SAMPLED_TX_ENDED_MEASURANDS, "Transaction.Begin", stamp)
+        return self.values(evse, keys.SAMPLED_TX_ENDED_MEASURANDS, "Transaction.Begin", now)
 
     def register(self, evse: Evse) -> float:
         """Wh; 0 before the first reading."""
@@ -71,6 +86,12 @@ class TransactionMeter:
         if reading is None or last is None:
             return reading or last
         return msgspec.structs.replace(reading, energy_wh=max(reading.energy_wh, last.energy_wh))
+
+    def remember(self, evse: Evse, now: float) -> None:
+        """Keep the reading with the session, for an end without the HAL."""
+        session, reading = evse.session, self.reading(evse)
+        session.last_reading_utc = self.read_utc(evse, now)
+        session.last_reading = msgspec.structs.replace(reading, age_s=0.0) if reading is not None else None
 
     # --- samples ------------------------------------------------------------------------------------------------
 
@@ -92,7 +113,7 @@ class TransactionMeter:
         if due is None or now < due:
             return []
         evse.session.sample_at = next_multiple(due, self._context.model.get(keys.SAMPLED_TX_UPDATED_INTERVAL), now)
-        return self.values(evse, keys.SAMPLED_TX_UPDATED_MEASURANDS, "Sample.Periodic", self._context.time.text(now))
+        return self.values(evse, keys.SAMPLED_TX_UPDATED_MEASURANDS, "Sample.Periodic", now)
 
     def sample_for_the_end(self, evse: Evse, now: float) -> bool:
         """Keep the samples of the intervals that are over for the Ended event; True when there were any."""
@@ -110,11 +131,11 @@ class TransactionMeter:
         self, evse: Evse, measurands: keys.Key[tuple[str, ...]], context: ReadingContextEnumType, now: float
     ) -> bool:
         session = evse.session
-        values = self.values(evse, measurands, context, self._context.time.text(now))
+        values = self.values(evse, measurands, context, now)
         if not session.has_transaction or not values:
             return False
         session.ended_values += values
-        session.last_reading = self.reading(evse)
+        self.remember(evse, now)
         session.last_utc = self._context.time.utc(now)  # a power cut is not dated before it
         session.last_event_at = max(session.last_event_at, now)
         if len(session.ended_values) > _ENDED_VALUES:

@@ -57,6 +57,26 @@ def test_a_broken_meter_reports_nothing(tmp_path: Path) -> None:
     assert {request["evseId"] for request in bench.sent("MeterValues")} == {1, 2}
 
 
+def test_a_hal_that_is_away_reports_nothing(tmp_path: Path) -> None:
+    """Its last readings would be sent again and again."""
+    bench = aligned(tmp_path)
+    bench.hal_down()
+    bench.advance(65)
+    assert bench.sent("MeterValues") == []
+    assert bench.call("TriggerMessage", {"requestedMessage": "MeterValues"})["status"] == "Rejected"  # F06.FR.10
+
+
+def test_a_value_has_the_time_of_its_reading(tmp_path: Path) -> None:
+    bench = aligned(tmp_path)
+    read = bench.clock.utc()
+    bench.meters_silent = True
+    bench.call("TriggerMessage", {"requestedMessage": "MeterValues"})
+    bench.advance(4)
+    bench.call("TriggerMessage", {"requestedMessage": "MeterValues"})
+    stamps = [request["meterValue"][0]["timestamp"] for request in bench.sent("MeterValues")]
+    assert [parse_utc(stamp) for stamp in stamps] == pytest.approx([read] * 4, abs=0.01)
+
+
 def test_an_interval_of_zero_is_none(tmp_path: Path) -> None:
     bench = aligned(tmp_path, 0)
     bench.advance(4000)

@@ -38,6 +38,38 @@ def test_no_change_is_reported_while_the_hal_is_lost(tmp_path: Path) -> None:
     assert bench.summary()[-1] == ("Updated", "MeterValuePeriodic", "Charging")
 
 
+def test_values_have_the_time_of_their_reading_while_there_is_no_other(tmp_path: Path) -> None:
+    """A sample without the HAL, and of a silent meter, repeats the last reading, and says of when it is."""
+    bench = StationBench(tmp_path, variables={("SampledDataCtrlr", "TxUpdatedInterval"): "5"})
+    bench.up()
+    charge(bench)
+    bench.advance(1)
+    read = bench.clock.utc()
+    bench.meters_silent = True
+    bench.advance(9.5)
+    bench.call("TriggerMessage", {"requestedMessage": "TransactionEvent"})
+    samples = [event for event in bench.events if event["triggerReason"] in ("MeterValuePeriodic", "Trigger")]
+    assert len(samples) == 3
+    for event in samples:
+        assert parse_utc(event["meterValue"][0]["timestamp"]) == pytest.approx(read, abs=0.01)
+        assert parse_utc(event["timestamp"]) > read + 2.0
+
+
+def test_the_age_of_a_reading_counts(bench: StationBench) -> None:
+    """The register of a silent meter: the HAL says how old it is, in events and in its snapshot."""
+    charge(bench)
+    bench.advance(10)
+    bench.meters_silent, bench.reading_age_s = True, 6.0
+    bench.card(CARD, 2)
+    bench.energy_off(2)
+    ended = bench.events[-1]
+    assert ended["eventType"] == "Ended"
+    assert parse_utc(ended["timestamp"]) - parse_utc(ended["meterValue"][-1]["timestamp"]) == pytest.approx(6, abs=0.1)
+    bench.hal_down()
+    bench.hal_up()
+    assert bench.context.hal.evses[2].reading_mono == pytest.approx(bench.clock.monotonic() - 6.0)
+
+
 # --- in the order of time --------------------------------------------------------------------------------------------
 
 
@@ -52,6 +84,7 @@ def test_a_late_hal_event_is_not_dated_before_the_last_transaction_event(tmp_pat
     assert bench.summary()[-1][1:] == ("ChargingStateChanged", "SuspendedEV")
     stamps = [parse_utc(event["timestamp"]) for event in bench.events]
     assert stamps == sorted(stamps)
+    assert len(set(stamps[-2:])) == 2, "two registers for one moment"
 
 
 @pytest.mark.parametrize("restart", [False, True])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from firmware.clock import format_utc
+from firmware.clock import format_utc, parse_utc
 from firmware.contract import BootCause, Cause, EnergyFlow, Fault, Phase, PhaseChanged
 from hal.evse.table import TIME_LIMIT_S, Stage
 from services.ocpp.transactions.lease import LEASE_S
@@ -68,7 +68,36 @@ def test_a_power_cut_that_lost_the_clock_is_dated_with_the_last_event(bench: Sta
     ended = bench.events[-1]
     assert ended["eventType"] == "Ended"
     assert ended["timestamp"] == last
-    assert ended["meterValue"][-1]["timestamp"] == last
+    assert ended["meterValue"][-1]["timestamp"] > last, "not the moment of another register"
+
+
+@pytest.mark.parametrize("sees_the_meter", [True, False])
+def test_a_final_value_after_a_power_cut_has_the_time_at_which_it_was_true(
+    tmp_path: Path, *, sees_the_meter: bool
+) -> None:
+    bench = StationBench(tmp_path, variables={("SampledDataCtrlr", "TxUpdatedInterval"): "5"})
+    bench.up()
+    charge(bench)
+    bench.deliver(2, 100.0)
+    bench.advance(5)
+    sampled = bench.events[-1]
+    bench.registers[2] += 50.0
+    bench.power_cut(30.0)
+    if sees_the_meter:
+        bench.hal_up()
+    else:
+        bench.advance(HAL_ABSENCE_S + 1)
+    bench.link_up()
+    ended, boot = bench.events[-1], bench.clock.utc()
+    assert (ended["eventType"], ended["timestamp"]) == ("Ended", sampled["timestamp"])
+    value = ended["meterValue"][-1]
+    register = value["sampledValue"][0]["value"]
+    if sees_the_meter:
+        assert register == 2150.0
+        assert parse_utc(value["timestamp"]) == pytest.approx(boot, abs=0.01)
+    else:
+        assert register == 2100.0
+        assert value["timestamp"] == sampled["meterValue"][0]["timestamp"]
 
 
 # --- this process restarts -------------------------------------------------------------------------------------------
