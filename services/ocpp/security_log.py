@@ -161,7 +161,8 @@ class SecurityLog:
                 with path.open("rb") as file:
                     return _decode(file.readline(_MAX_LINE_BYTES)).time
             except (OSError, msgspec.DecodeError) as error:
-                _log.warning("security log: the first line of %s can't be read: %s", path.name, type(error).__name__)
+                problem = getattr(error, "strerror", None) or "damaged"
+                _log.warning("security log: the first line of %s can't be read: %s", path.name, problem)
         return None
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from services.ocpp.context import Block, Context, Failure, LinkOrder, Refusal, T
 from services.ocpp.device_model import Hardware, keys, request_problem
 from services.ocpp.display import Display
 from services.ocpp.key_values import Key
+from services.ocpp.reason_texts import explain
 from services.ocpp.rpc.peer import CONNECTION_LOST, Answered, CallReceived, Failed, RpcPeer
 from services.ocpp.rpc.validation import check_request, check_response
 from services.ocpp.signals import CardOutcome, SecurityEvent, Signal, TransactionChanged
@@ -151,6 +152,7 @@ class Station:
             del self.context.signals[emitted:]
             self._refuse(call, Refusal("InternalError", "the request could not be handled"))
             return
+        explain(call.action, response)
         violation = check_response(call.action, response)
         if violation is not None:
             _log.error("%sResponse of this station breaks its schema: %s", call.action, violation.description)

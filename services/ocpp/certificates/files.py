@@ -8,7 +8,7 @@ from pathlib import Path
 from firmware import files
 from firmware.errors import StorageError
 
-__all__ = ["make_folder", "remove", "rename", "write"]
+__all__ = ["damage", "make_folder", "remove", "rename", "write"]
 
 
 def make_folder(path: Path) -> None:
@@ -45,3 +45,8 @@ def remove(path: Path) -> None:
         files.sync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"{path.name} can't be removed: {error.strerror}") from error
+
+
+def damage(error: Exception) -> str:
+    """Why a file can't be used: the system's text, or that it is damaged."""
+    return getattr(error, "strerror", None) or "damaged"

@@ -81,7 +81,7 @@ class StationKeys:
             try:
                 yield _chain_in(path)[0]
             except (OSError, ValueError, CertificateError) as error:
-                _log.error("%s can't be read: %s", path, type(error).__name__)
+                _log.error("%s can't be read: %s", path, files.damage(error))
 
     # --- a new certificate -------------------------------------------------------------------------------------------
 

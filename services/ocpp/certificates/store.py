@@ -214,7 +214,7 @@ class CertificateStore:
             try:
                 yield _root_of(kind, path)
             except (OSError, ValueError) as error:
-                _log.error("%s can't be read and is not used: %s", path, type(error).__name__)
+                _log.error("%s can't be read and is not used: %s", path, files.damage(error))
 
 
 def _root_of(kind: RootKind, path: Path) -> Root:

@@ -159,7 +159,7 @@ async def _session(place: Place, rules: Rules) -> AsyncIterator[tuple[aioftp.Cli
         raise TransferError("stalled", f"nothing was transferred for {rules.stall_s:g} s") from None
     except (aioftp.AIOFTPException, OSError, EOFError, ValueError, IndexError, OverflowError) as error:
         # The last three: the library does not check answers to EPSV and PASV, and connects to any port in them.
-        raise TransferError("broken", type(error).__name__) from error
+        raise TransferError("broken", "the server broke off, or did not answer in FTP") from error
 
 
 async def _address(place: Place, reach: Reach) -> str:

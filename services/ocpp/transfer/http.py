@@ -266,9 +266,9 @@ async def _translated() -> AsyncIterator[None]:
             raise error.os_error from None
         raise TransferError("refused", f"no connection: {error.os_error.strerror or 'unknown host'}"[:120]) from error
     except (aiohttp.ClientError, OSError, EOFError, ValueError) as error:
-        raise TransferError("broken", type(error).__name__) from error
+        raise TransferError("broken", "the server broke off, or did not answer in HTTP") from error
 
 
 def _tls_text(error: Any) -> str:
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
-    return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or type(cause).__name__)[:120]
+    return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "the TLS handshake failed")[:120]

@@ -189,7 +189,8 @@ def test_a_period_before_the_security_log_begins(bench: StationBench) -> None:
     first = bench.sent("SecurityEventNotification")[0]["timestamp"]
     before = format_utc(parse_utc(first) - 3600)
     answer = get_log(bench, log_type="SecurityLog", latestTimestamp=before)
-    assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "NotFound"}}  # N01.FR.05
+    info = {"reasonCode": "NotFound", "additionalInfo": "there is no log of that time"}
+    assert answer == {"status": "Rejected", "statusInfo": info}  # N01.FR.05
     assert bench.tasks == []
     assert get_log(bench, log_type="SecurityLog", oldestTimestamp=before, latestTimestamp=first)["status"] == "Accepted"
 
