@@ -228,7 +228,9 @@ class RpcPeer:
         for mend in mends:
             level = logging.DEBUG if mend.rule in self._warned else logging.WARNING
             self._warned.add(mend.rule)
-            _log.log(level, "invalid answer of the CSMS to %s: %s: %s", action, mend.field, mend.rule.value)
+            _log.log(
+                level, "answer of the CSMS to %s accepted, though invalid: %s: %s", action, mend.field, mend.rule.value
+            )
         return violation
 
     def _match(self, message_id: str) -> _Outstanding | None:

@@ -64,10 +64,12 @@ def test_a_plain_answer_that_breaks_its_schema_counts(peer: RpcPeer, caplog: pyt
         if number == 1:
             peer.reset()
     expected = [
-        "invalid answer of the CSMS to Heartbeat: currentTime: a date-time without a zone is read as UTC",
-        "invalid answer of the CSMS to Heartbeat: serverName: an unknown field is ignored",
+        "currentTime: a date-time without a zone is read as UTC",
+        "serverName: an unknown field is ignored",
     ]
-    assert sorted(record.getMessage() for record in caplog.records) == sorted(expected * 2), "once a connection"
+    prefix = "answer of the CSMS to Heartbeat accepted, though invalid: "
+    logged = sorted(record.getMessage().removeprefix(prefix) for record in caplog.records)
+    assert logged == sorted(expected * 2), "once a connection"
 
 
 @pytest.mark.parametrize("frame", ['[3,"a"]', '[3,"a",{"currentTime":', b'[3,"a",{}]'])
