@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, assert_never
 
-from firmware.contract import Event, EvseStatus, Fault, PhaseChanged
+import msgspec
+
+from firmware.contract import Event, EvseStatus, Fault, MeterReading, PhaseChanged
 from firmware.errors import DriverError
 from hal.active_faults import ActiveFaults
 from hal.evse.limits import ceiling
@@ -106,6 +108,8 @@ class Evse:
         self._mirror = False
         self._connector_v = 0.0
         self._reopen = False
+        self._sampled_at = self._heard_at = self._reading_at = started
+        """When the ports were read, when the meter was last heard, and when the published register was read."""
 
     # --- reading -------------------------------------------------------------------------------------------
 
@@ -124,6 +128,8 @@ class Evse:
             connector_v=self._connector_v,
             ceiling=ceiling(self.state.rating, plug_temp_c, share),
         )
+        self._sampled_at = now
+        self._heard_at = readings.meter.mono_s if readings.meter is not None else self._heard_at
         found = self._watch.check(self.state, readings, plug_temp_c, now)
         self._faults.replace("watch", self.number, [finding for finding in found if not finding.latched])
         for finding in found:
@@ -254,7 +260,13 @@ class Evse:
     def _publish_event(self, event: Event) -> None:
         if isinstance(event, PhaseChanged):
             _log.info("EVSE %d %s by %s", self.number, event.phase.value, event.cause.value)
+        elif isinstance(event, MeterReading):
+            self._reading_at = self._heard_at
+            event = self._aged(event, self._sampled_at)
         self._publish(event)
+
+    def _aged(self, reading: MeterReading, now: float) -> MeterReading:
+        return msgspec.structs.replace(reading, age_s=round(max(0.0, now - self._reading_at), 3))
 
     # --- status --------------------------------------------------------------------------------------------
 
@@ -271,7 +283,7 @@ class Evse:
             session=state.session,
             lease_left_s=max(0.0, state.lease_until - now) if state.session is not None else 0.0,
             limit_w=state.limit_w,
-            reading=state.reading,
+            reading=self._aged(state.reading, now) if state.reading is not None else None,
             faults=self._faults.own(self.number),
             evcc_id=state.evcc_id,
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from firmware.clock import parse_utc
 from tests.support.received_transactions import ReceivedTransaction
 from tests.support.rig import Rig
 from tests.support.scenario import CARD, OTHER_CARD, Site, site
@@ -169,6 +170,20 @@ async def test_vehicle_pauses(here: Site) -> None:
     await here.leave(2)
     transaction.check()
     assert transaction.states == ["Idle", "EVConnected", "Charging", "SuspendedEV", "Charging", "EVConnected"]
+
+
+async def test_a_meter_that_falls_silent(here: Site) -> None:
+    """The session ends with the meter's last register, and with the time at which that was read."""
+    transaction_id = await here.charge(1)
+    await here.until_register(1, above_wh=100)
+    await here.rig.op("meter", evse=1, failed=True)
+    transaction = await here.end_of(transaction_id)
+    transaction.check()
+    ended = transaction.events[-1]
+    assert parse_utc(ended["timestamp"]) - parse_utc(ended["meterValue"][-1]["timestamp"]) > 3.0
+    await here.rig.op("meter", evse=1, failed=False)
+    await here.until_evse(1, lambda it: it["faults"] == [])
+    await here.leave(1)
 
 
 async def test_one_evse_serves_one_driver_after_another(here: Site) -> None:

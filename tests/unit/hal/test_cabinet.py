@@ -270,6 +270,19 @@ def test_meter_gap_of_3_s_passes_and_of_6_s_ends_the_session_as_a_meter_fault(fa
     assert phase(fake) is Phase.PLUGGED
 
 
+def test_a_register_says_how_old_it_is(fake: CabinetDouble) -> None:
+    charge(fake)
+    assert all(reading.age_s <= 1.0 for reading in fake.of_kind(MeterReading))
+    read = fake.clock.monotonic()
+    fake.meters[1].failing = True
+    fake.run(12.0)
+    stop = next(reading for reading in fake.of_kind(MeterReading) if reading.context is MeterContext.STOP)
+    assert 5.0 <= stop.age_s <= fake.clock.monotonic() - read
+    status = fake.cabinet.snapshot(0, "run").evses[0]
+    assert status.reading is not None
+    assert status.reading.age_s == pytest.approx(fake.clock.monotonic() - read)
+
+
 def test_vehicle_link_that_is_silent(fake: CabinetDouble) -> None:
     charge(fake)
     fake.cars[1].freeze()
