@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,14 +11,16 @@ import pytest
 from services.ocpp.messages import ACTIONS
 from services.ocpp.rpc.codec import Malformed, decode, encode_call, encode_result
 from services.ocpp.rpc.peer import Failed, RpcPeer
-from services.ocpp.rpc.validation import check_request, check_response
+from services.ocpp.rpc.validation import Violation, check_request, check_response
 from tests.support.plain_words import assert_plain, schema, valid, wrong_payloads
 from tools.ocppj import schemas
 
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))
 def test_every_wrong_field_is_named_in_plain_words(action: str) -> None:
-    for side, check in (("Request", check_request), ("Response", check_response)):
+    sides: tuple[tuple[schemas.Side, Callable[[str, object], Violation | None]], ...]
+    sides = (("Request", check_request), ("Response", check_response))
+    for side, check in sides:
         root = schema(f"{action}{side}")
         assert check(action, valid(root, root)) is None
         for field, payload in wrong_payloads(f"{action}{side}"):
@@ -26,7 +29,7 @@ def test_every_wrong_field_is_named_in_plain_words(action: str) -> None:
             assert_plain(violation.description)
             assert field in violation.description
             assert len(violation.description) <= 255
-            problem = schemas.check(action, side, payload)  # type: ignore[arg-type]
+            problem = schemas.check(action, side, payload)
             assert problem is not None
             assert_plain(str(problem))
 
