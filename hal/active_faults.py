@@ -49,7 +49,7 @@ class ActiveFaults:
     def replace(self, source: str, evse: int | None, findings: Iterable[Finding]) -> None:
         """Set all faults that `source` reports of this EVSE; those it reported before and not now are removed."""
         present = {finding.fault: finding.detail for finding in findings}
-        for fault in self._reported(source, evse):
+        for fault in self.reported(source, evse):
             if fault not in present:
                 self.remove(source, fault, evse)
         for fault, detail in present.items():
@@ -63,7 +63,8 @@ class ActiveFaults:
         """The faults that concern this EVSE: its own and the station's."""
         return frozenset(fault for fault, whose in self._sources if whose is None or whose == evse)
 
-    def _reported(self, source: str, evse: int | None) -> list[Fault]:
+    def reported(self, source: str, evse: int | None) -> list[Fault]:
+        """The faults that this source reports."""
         return [fault for (fault, whose), sources in self._sources.items() if whose == evse and source in sources]
 
 

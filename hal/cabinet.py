@@ -46,6 +46,7 @@ from hal.hardware import EvseHardware, Hardware, ScreenHardware
 from hal.ports import InputsReading, Vehicle
 from hal.power_sharing import Demand, GroupRequest, allocate, demand_of
 from hal.safety import Pulse, StationWatch
+from hal.trouble import Trouble
 
 __all__ = ["StationCabinet"]
 
@@ -82,6 +83,8 @@ class StationCabinet:
         self._links: dict[str, bool] = {}
         self._fed_at = -math.inf
         self._rebooting_since: float | None = None
+        self._unassigned = Trouble(_log, "modules can't be assigned")
+        self._unfed = Trouble(_log, "the board's watchdog can't be fed", logging.ERROR)
 
     def _evse(self, hardware: EvseHardware, started: float) -> Evse:
         ports = EvsePorts(
@@ -159,7 +162,9 @@ class StationCabinet:
         try:
             self._hardware.board.feed_watchdog()
         except DriverError as error:
-            _log.error("the board's watchdog can't be fed: %s", error)
+            self._unfed.failed(error)
+        else:
+            self._unfed.worked()
 
     def _sample(self, evse: Evse, now: float) -> None:
         temperature = self._inputs.plug_temp_c.get(evse.number) if self._inputs is not None else None
@@ -196,8 +201,9 @@ class StationCabinet:
         try:
             shelf.assign(groups_of)
         except DriverError as error:
-            _log.warning("modules can't be assigned: %s", error)
+            self._unassigned.failed(error)
         else:
+            self._unassigned.worked()
             _log.info("module groups: %s", groups_of)
             self._assigned = groups_of
 

@@ -8,7 +8,9 @@ Rules for every port
 - Only `DriverError` and its subclasses leave a driver.
 - A command while the link to the device is lost raises `DeviceLost`. Drivers queue nothing: a lost command is not
   carried out when the link is back. For a command of an EVSE's device the HAL raises that device's fault and clears
-  it with the next command to the device that succeeds. "Link lost" in each port states which commands are repeated.
+  it with the next command to the device that succeeds. A faulted EVSE repeats the harmless command of such a device
+  with each control cycle: `switch_off`, `command(False)`, `enable(False)`, `authorise(False)`. "Link lost" in each port
+  states which other commands are repeated.
 - Listeners are plain functions called on the event loop; they return quickly.
 - `close()` leaves the device in its safe value. The loss of the process must have the same effect: a device with
   a watchdog is configured so that silence is safe.
@@ -63,9 +65,7 @@ class PowerShelf(Protocol):
     A group changes EVSE only at zero current of that group. Safe value: all off.
 
     Link lost: the modules switch themselves off within 10 s. Fault `power_module`, which ends the session.
-    `set_output` and `assign` are repeated with the next control cycle as long as they are needed; `switch_off` is
-    sent again on entry of the stages that end a session, but not to an EVSE at rest. If the link is still lost then,
-    the fault remains until the HAL is restarted.
+    `set_output` and `assign` are repeated with the next control cycle as long as they are needed.
     """
 
     stale_after_s: float
@@ -126,8 +126,7 @@ class InsulationMonitor(Protocol):
     """The insulation monitor of one EVSE. A reading during its settling time is not `valid`.
 
     Link lost: fault `isolation`, which ends the session: after 3 s without a reading, at once after a lost command.
-    No command is repeated, and a faulted EVSE sends none: after a lost command the fault remains until the HAL is
-    restarted.
+    `enable(True)` and `start_self_test` are not repeated.
     """
 
     stale_after_s: float
@@ -254,7 +253,7 @@ class VehicleLink(Protocol):
     Link lost: the vehicle sees an emergency stop. Fault `vehicle_link`; the HAL switches the EVSE's modules off within
     200 ms + one control cycle. `report_output` is repeated with each cycle while a vehicle is plugged, and clears the
     fault when it succeeds; `authorise` is repeated once a second meanwhile, and when the vehicle asks again; no other
-    command is.
+    command is, except by a faulted EVSE: `set_available(True)` together with `authorise(False)`.
     """
 
     stale_after_s: float

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One EVSE with its ports: reads them, keeps the state, carries the actions out.
 
-A port that fails while an action is carried out raises a fault of this EVSE, which is cleared when the port works
-again. A contactor that could not be commanded to open is commanded again with every sample.
+A port that fails while an action is carried out raises a fault of this EVSE, which is cleared when a command to it
+succeeds. A faulted EVSE has nothing to command, so the harmless command of such a port is repeated with every sample:
+modules off, contactor open, insulation monitor off, vehicle not authorised. A contactor that could not be commanded to
+open is commanded again in every stage.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ from hal.evse.model import (
     WakeVehicle,
 )
 from hal.evse.step import step
+from hal.evse.table import Stage
 from hal.ports import Contactor, InsulationMonitor, Meter, PowerShelf, VehicleLink
 from hal.safety import EvseWatch
 
@@ -119,6 +122,9 @@ class Evse:
         self._read_contactor()
         if self._reopen:
             self._carry_out(OpenContactor())
+        if self.state.stage is Stage.FAULTED:
+            for fault in self._faults.reported("driver", self.number):
+                self._try_again(fault)
         self.readings = readings = Readings(
             vehicle=_unless_stale(ports.vehicle.vehicle, ports.vehicle.stale_after_s, now),
             power=_unless_stale(lambda: ports.shelf.reading(self.number), ports.shelf.stale_after_s, now),
@@ -146,6 +152,18 @@ class Evse:
             self._faults.add("contactor", Fault.CONTACTOR_FAILED, self.number, detail=str(error))
         else:
             self._faults.remove("contactor", Fault.CONTACTOR_FAILED, self.number)
+
+    def _try_again(self, fault: Fault) -> None:
+        """Repeat the harmless command of a port that failed; its fault is cleared if the command succeeds."""
+        match fault:
+            case Fault.POWER_MODULE:
+                self.switch_off()
+            case Fault.CONTACTOR_FAILED:
+                self.open_contactor()
+            case Fault.ISOLATION:
+                self._carry_out(EnableInsulation(False))
+            case _:
+                self.reset_vehicle_link()
 
     # --- acting ----------------------------------------------------------------------------------------------
 
@@ -179,6 +197,8 @@ class Evse:
             self._ports.vehicle.authorise(False)
         except DriverError as error:
             self._faults.add("driver", Fault.VEHICLE_LINK, self.number, detail=str(error))
+        else:
+            self._faults.remove("driver", Fault.VEHICLE_LINK, self.number)
 
     @property
     def is_open(self) -> bool:

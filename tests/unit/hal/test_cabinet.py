@@ -350,6 +350,65 @@ def test_modules_that_do_not_answer(fake: CabinetDouble) -> None:
     assert not fake.contactors[1].coil
 
 
+@pytest.mark.parametrize("unplugs", [False, True])
+def test_modules_that_answer_again_clear_their_fault(fake: CabinetDouble, unplugs: bool) -> None:
+    """Also when the session has ended meanwhile, and without energising anything."""
+    charge(fake)
+    fake.shelf.failing = True
+    fake.run(10.0)
+    assert phase(fake) is Phase.FAULTED
+    if unplugs:
+        fake.cars[1].unplug()
+        fake.run(1.0)
+        assert phase(fake) is Phase.FAULTED
+    before = len(fake.shelf.called("set_output"))
+    fake.shelf.failing = False
+    fake.run(0.3)
+    assert (Fault.POWER_MODULE, 1) in cleared(fake)
+    assert phase(fake) is (Phase.IDLE if unplugs else Phase.PLUGGED)
+    assert len(fake.shelf.called("set_output")) == before
+    assert not fake.contactors[1].coil
+
+
+def test_insulation_monitor_that_answers_again_clears_its_fault(fake: CabinetDouble) -> None:
+    fake.monitors[1].failing = True
+    fake.cars[1].plug()
+    permit(fake)
+    fake.run(10.0)
+    assert raised(fake) == [(Fault.ISOLATION, 1)]
+    assert phase(fake) is Phase.FAULTED
+    fake.monitors[1].failing = False
+    fake.run(0.3)
+    assert cleared(fake) == [(Fault.ISOLATION, 1)]
+    assert phase(fake) is Phase.PLUGGED
+    assert fake.monitors[1].called("enable") == [(False,)], "nothing is measured without a session"
+    assert (True,) not in fake.contactors[1].called("command")
+
+
+def test_vehicle_link_that_answers_again_is_put_in_service() -> None:
+    fake = CabinetDouble()
+    fake.cars[1].failing = True
+    fake.start()
+    fake.run(1.0)
+    assert phase(fake) is Phase.FAULTED
+    fake.cars[1].failing = False
+    fake.run(0.3)
+    assert phase(fake) is Phase.IDLE
+    assert fake.cars[1].called("set_available") == [(True,)]
+
+
+def test_what_fails_again_and_again_is_logged_once(fake: CabinetDouble, caplog: pytest.LogCaptureFixture) -> None:
+    fake.board.failing = True
+    charge(fake)
+    fake.shelf.failing = True
+    fake.run(2.0)
+    fake.shelf.failing = fake.board.failing = False
+    fake.run(1.0)
+    for what in ("modules can't be assigned", "the board's watchdog can't be fed"):
+        lines = [record.message for record in caplog.records if record.message.startswith(what)]
+        assert len(lines) == 1, lines
+
+
 def test_plug_pulled_under_load(fake: CabinetDouble) -> None:
     charge(fake)
     fake.cars[1].unplug()
