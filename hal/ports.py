@@ -101,12 +101,18 @@ class MeterSample:
 
 
 class Meter(Protocol):
-    """The EVSE's energy meter: at least one sample a second; the register never falls.
+    """The EVSE's energy meter: at least one sample a second. Its register is at most 2 s behind the current.
 
+    A driver reports what the meter says, also when that can't be true: the HAL decides what it believes
+    (`hal/evse/register.py`).
     Link lost: `sample` raises `DeviceLost`; after 5 s fault `meter`, an orderly end of the session. It has no commands.
     """
 
     stale_after_s: float
+    resolution_wh: float
+    """The smallest step of the register."""
+    speed: float
+    """How much faster than in life the register counts: 1, except in a simulation."""
 
     def sample(self) -> MeterSample: ...
 

@@ -156,6 +156,8 @@ class EvseWatch:
             found.append(Finding(Fault.POWER_MODULE, "a power module failed"))
         if self._meter.lost(readings.meter is not None, now):
             found.append(Finding(Fault.METER, f"no reading of the meter for {METER_GAP_S:.0f} s"))
+        elif state.register.fault is not None:
+            found.append(Finding(Fault.METER, state.register.fault))
         if self._monitor.lost(readings.insulation is not None, now) and state.stage in _ENERGISED:
             found.append(Finding(Fault.ISOLATION, "insulation monitor is silent", latched=True))
         return found

@@ -73,6 +73,8 @@ class Hello(_Message, frozen=True, tag="hello"):
     group_current_a: float
     max_voltage_v: float
     min_voltage_v: float
+    speed: float
+    """How much faster than in life the meters count."""
 
 
 class EvseReadings(_Part, frozen=True):

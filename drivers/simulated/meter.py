@@ -12,9 +12,11 @@ __all__ = ["SimulatedMeter"]
 
 class SimulatedMeter:
     stale_after_s = STALE_AFTER_S
+    resolution_wh = 0.1
 
     def __init__(self, bus: WorldBus, options: Options) -> None:
         self._bus = bus
+        self.speed = bus.hello.speed
         self._evse = number(options, "evse")
 
     def sample(self) -> MeterSample:

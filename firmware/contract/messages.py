@@ -230,7 +230,10 @@ class StopPressed(_Event, frozen=True, tag="stop_pressed"):
 
 
 class MeterReading(_Event, frozen=True, tag="meter_reading", omit_defaults=True):
-    """One reading of the EVSE's meter. `energy_wh` is the register, which never decreases."""
+    """One reading of the EVSE's meter. `energy_wh` is the register as far as it is believed.
+
+    It never falls between a `start` and its `stop`.
+    """
 
     evse: int
     context: MeterContext
@@ -360,6 +363,8 @@ class EvseStatus(Struct, frozen=True, forbid_unknown_fields=True):
     reading: MeterReading | None
     faults: list[Fault]
     evcc_id: str | None = None
+    max_wh_per_s: float | None = None
+    """The fastest that the register can rise, by the EVSE's rating; None if it is not known."""
 
 
 class Snapshot(Struct, frozen=True, tag="snapshot", tag_field="kind", forbid_unknown_fields=True):

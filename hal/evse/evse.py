@@ -45,6 +45,7 @@ from hal.evse.model import (
     SwitchOff,
     WakeVehicle,
 )
+from hal.evse.register import Register
 from hal.evse.step import step
 from hal.evse.table import Stage
 from hal.ports import Contactor, InsulationMonitor, Meter, PowerShelf, VehicleLink
@@ -100,7 +101,13 @@ class Evse:
     ) -> None:
         self.number = number
         self.connector = connector
-        self.state = State(evse=number, rating=rating, next_reading=started, since=started)
+        self.state = State(
+            evse=number,
+            rating=rating,
+            next_reading=started,
+            since=started,
+            register=Register(ports.meter.resolution_wh, ports.meter.speed),
+        )
         self.readings: Readings | None = None
         self.busy = False
         """A step is in progress: a callback of a port must not start another."""
@@ -111,8 +118,8 @@ class Evse:
         self._mirror = False
         self._connector_v = 0.0
         self._reopen = False
-        self._sampled_at = self._heard_at = self._reading_at = started
-        """When the ports were read, when the meter was last heard, and when the published register was read."""
+        self._sampled_at = self._reading_at = started
+        """When the ports were read, and when the published register was read."""
 
     # --- reading -------------------------------------------------------------------------------------------
 
@@ -135,7 +142,6 @@ class Evse:
             ceiling=ceiling(self.state.rating, plug_temp_c, share),
         )
         self._sampled_at = now
-        self._heard_at = readings.meter.mono_s if readings.meter is not None else self._heard_at
         found = self._watch.check(self.state, readings, plug_temp_c, now)
         self._faults.replace("watch", self.number, [finding for finding in found if not finding.latched])
         for finding in found:
@@ -170,8 +176,11 @@ class Evse:
     def apply(self, event: EvseEvent, now: float) -> None:
         """Step the EVSE and carry out the actions."""
         self.busy = True
+        before = self.state.register
         try:
             self.state, actions = step(self.state, event, now)
+            if self.state.register.outliers != before.outliers:
+                _log.warning("EVSE %d: meter not believed: %s", self.number, self.state.register.doubt)
             for action in actions:
                 self._carry_out(action)
         finally:
@@ -281,7 +290,7 @@ class Evse:
         if isinstance(event, PhaseChanged):
             _log.info("EVSE %d %s by %s", self.number, event.phase.value, event.cause.value)
         elif isinstance(event, MeterReading):
-            self._reading_at = self._heard_at
+            self._reading_at = self.state.register.read_at
             event = self._aged(event, self._sampled_at)
         self._publish(event)
 
@@ -306,6 +315,7 @@ class Evse:
             reading=self._aged(state.reading, now) if state.reading is not None else None,
             faults=self._faults.own(self.number),
             evcc_id=state.evcc_id,
+            max_wh_per_s=state.rating.max_power_w * state.register.speed / 3600.0,
         )
 
 

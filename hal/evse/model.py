@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from firmware.contract import Cause, EnergyFlow, Event, Fault, MeterReading, Phase
+from hal.evse.register import Register
 from hal.evse.table import PHASE_OF, Stage, StopKind
 from hal.ports import InsulationReading, MeterSample, PowerReading, Vehicle, VehicleStage
 
@@ -138,7 +139,7 @@ class State:
     """Energy transfer has begun and its `start` reading is not published yet."""
     stop_reading_due: bool = False
     """A `start` reading is published and its `stop` is not."""
-    energy_wh: float | None = None
+    register: Register = field(default_factory=Register)
     reading: MeterReading | None = None
     next_reading: float = 0.0
 

@@ -18,7 +18,7 @@ from firmware.contract import (
     Unplugged,
     VehicleIdentified,
 )
-from hal.evse.metering import read_meter
+from hal.evse.metering import judge_meter, read_meter
 from hal.evse.model import (
     Action,
     AuthoriseVehicle,
@@ -132,6 +132,7 @@ def _faults_changed(run: Run, faults: frozenset[Fault]) -> None:
 
 
 def _sample(run: Run, readings: Readings) -> None:
+    judge_meter(run, readings)
     if readings.contactor_closed is not run.state.contactor_closed:
         run.set(contactor_closed=readings.contactor_closed)
         run.publish(ContactorChanged(evse=run.state.evse, closed=readings.contactor_closed))

@@ -121,8 +121,9 @@ def _figures(evse: Evse) -> dict[str, str]:
     if reading is None:
         return {}
     figures = {"power_kw": f"{reading.power_w / 1000:.1f}"}
-    if evse.begin_wh is not None:
-        figures["energy_kwh"] = f"{max(0.0, reading.energy_wh - evse.begin_wh) / 1000:.2f}"
+    delivered_wh = evse.delivered_wh
+    if delivered_wh is not None:
+        figures["energy_kwh"] = f"{max(0.0, delivered_wh) / 1000:.2f}"
     if reading.soc_percent is not None:
         figures["soc_percent"] = f"{reading.soc_percent:.0f}"
     return figures

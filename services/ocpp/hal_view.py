@@ -70,6 +70,8 @@ class Evse:
     """The HAL's permission at its last snapshot."""
     limit_w: float | None = None
     """Its power limit then."""
+    max_wh_per_s: float | None = None
+    """The fastest that its register can rise."""
 
     operative: bool = True
     """EVSE, connector and station are Operative; owner: availability (G)."""
@@ -106,9 +108,13 @@ class Evse:
         return self.session.group
 
     @property
-    def begin_wh(self) -> float | None:
-        """Register at the start of the running transaction, or of the last one."""
-        return self.session.begin_wh
+    def delivered_wh(self) -> float | None:
+        """Energy of the running transaction, or of the last one."""
+        if not self.session.has_transaction:
+            return self.session.former_wh
+        if self.reading is None or self.session.begin_wh is None:
+            return None
+        return self.reading.energy_wh - self.session.begin_wh
 
     @property
     def reported_charging_state(self) -> ChargingStateEnumType | None:
@@ -210,6 +216,7 @@ class HalView:
             evse.plugged, evse.phase, evse.flow = status.plugged, status.phase, status.flow
             evse.locked, evse.faults, evse.evcc_id = status.locked, set(status.faults), status.evcc_id
             evse.permission, evse.limit_w = status.session, status.limit_w
+            evse.max_wh_per_s = status.max_wh_per_s
             if status.reading is not None:
                 evse.reading, evse.reading_mono = status.reading, snapshot.clock.mono_s - status.reading.age_s
 

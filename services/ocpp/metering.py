@@ -2,8 +2,8 @@
 """Meter readings as the specification's MeterValueType (J).
 
 One table defines how each supported measurand is taken from a reading. A measurand that the reading lacks (SoC before
-the vehicle has sent it) is left out. Registers are reported as the meter has them (J02.FR.17) and never fall
-(J02.FR.16).
+the vehicle has sent it) is left out. Registers are reported as the meter has them (J02.FR.17), as far as the HAL
+believes them.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Saved(Struct):
     begun: bool = False
     """Meter values with context Transaction.Begin have been reported (E01.FR.09, E01.FR.17)."""
     begin_wh: float | None = None
-    """Register at the start of this transaction; before it starts, that of the last one on this EVSE."""
+    """Register at the start of this transaction."""
     last_reading: MeterReading | None = None
     invalid_from_wh: float | None = None
     """Register when the CSMS called the token invalid and MaxEnergyOnInvalidId began to count (E05.FR.03)."""
@@ -106,6 +106,8 @@ class Session(Saved):
     """Next renewal of the lease."""
     last_event_at: float = 0.0
     """When the last event was made; a late HAL event is not dated before it, so that seqNo and time agree."""
+    former_wh: float | None = None
+    """What the transaction before delivered: the display shows it until the next one begins."""
 
     @property
     def has_transaction(self) -> bool:
@@ -116,15 +118,23 @@ class Session(Saved):
         """The HAL has a permission to energise, or will have it with this unit of work."""
         return self.renew_at is not None
 
+    @property
+    def delivered_wh(self) -> float | None:
+        """What this transaction has delivered, up to its last event."""
+        if self.begin_wh is None or self.last_reading is None:
+            return None
+        return self.last_reading.energy_wh - self.begin_wh
+
     @staticmethod
     def none(evse: int, connector: int) -> Session:
         """No authorisation and no transaction."""
         return Session("", evse, connector, "", 0.0, 0.0)
 
     def next(self) -> Session:
-        """The empty session after this one; the display still shows this one's energy until the next begins."""
+        """The empty session after this one; of its readings none is carried over."""
         after = Session.none(self.evse, self.connector)
-        after.begin_wh, after.last_event_at = self.begin_wh, self.last_event_at
+        after.last_event_at = self.last_event_at
+        after.former_wh = self.delivered_wh if self.has_transaction else self.former_wh
         return after
 
     def encode(self) -> bytes:

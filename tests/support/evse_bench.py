@@ -79,6 +79,8 @@ class EvseBench:
         self.ceiling = Limits(500.0, 400_000.0)
         self.groups = 4
         self.energy_wh = 1000.0
+        self.false_wh: float | None = None
+        """What the meter shows instead."""
         # what it does
         self.output = (0.0, 0.0)
         """What is requested of the modules: volts, amperes."""
@@ -202,12 +204,16 @@ class EvseBench:
         return Readings(
             vehicle=replace(self.vehicle, mono_s=self.now) if self.vehicle is not None else None,
             power=None if self.power_lost else PowerReading(self.now, made_v, self.current_a, self.groups),
-            meter=None if self.meter_lost else MeterSample(self.now, self.energy_wh, connector_v, self.current_a, 0.0),
+            meter=None if self.meter_lost else self._sample(connector_v),
             insulation=self._insulation(),
             contactor_closed=self.mirror,
             connector_v=self.held_v if self.held_v is not None else connector_v,
             ceiling=self.ceiling,
         )
+
+    def _sample(self, connector_v: float) -> MeterSample:
+        shown_wh = self.energy_wh if self.false_wh is None else self.false_wh
+        return MeterSample(self.now, shown_wh, connector_v, self.current_a, 0.0)
 
     def _insulation(self) -> InsulationReading:
         busy = self.self_test_started_at is not None and self.now - self.self_test_started_at < 0.5

@@ -55,6 +55,8 @@ class HalDouble(ABC):
         self.phase = {1: Phase.IDLE, 2: Phase.IDLE}
         self.flow = {1: EnergyFlow.NONE, 2: EnergyFlow.NONE}
         self.registers = {1: 1000.0, 2: 2000.0}
+        self.max_wh_per_s: float | None = None
+        """How fast a register can rise; None: tests deliver energy in no time."""
         self.evse_faults: dict[int, set[Fault]] = {1: set(), 2: set()}
         self.held: dict[int, str | None] = {1: None, 2: None}
         """The session that holds a permission."""
@@ -165,6 +167,7 @@ class HalDouble(ABC):
             limit_w=self.limits[evse],
             reading=self.reading(evse),
             faults=sorted(self.evse_faults[evse]),
+            max_wh_per_s=self.max_wh_per_s,
         )
 
     def event(self, event: Event) -> None:

@@ -148,6 +148,9 @@ class FakeShelf(_Fake):
 class FakeMeter(_Fake):
     """Counts what the shelf delivers; `error_a` is its error in A."""
 
+    resolution_wh = 0.1
+    speed = 1.0
+
     def __init__(self, clock: ManualClock) -> None:
         super().__init__(clock)
         self.energy_wh = 1000.0

@@ -90,8 +90,11 @@ def _evse_and_car(simulation: Simulation, number: int) -> tuple[Evse, Car]:
 
 
 def _change_meter(simulation: Simulation, operation: op.MeterChange) -> None:
+    evse = simulation.world.evses[operation.evse]
     if operation.energy_wh is not UNSET:
-        simulation.world.evses[operation.evse].energy_wh = operation.energy_wh
+        evse.energy_wh = operation.energy_wh
+    if operation.stuck is not UNSET:
+        evse.meter_stuck = operation.stuck
     if operation.failed is not UNSET:
         simulation.world.faults.set(Fault.METER, operation.evse, operation.failed)
 

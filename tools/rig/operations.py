@@ -141,6 +141,8 @@ class MeterChange(_Operation, frozen=True):
     evse: Evse
     energy_wh: Annotated[float, Meta(ge=0, le=1e12)] | UnsetType = UNSET
     failed: bool | UnsetType = UNSET
+    stuck: bool | UnsetType = UNSET
+    """True: the register stays where it is; the meter's other values are true."""
 
 
 class RaiseFault(_Operation, frozen=True):

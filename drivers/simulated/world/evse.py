@@ -46,6 +46,7 @@ class Evse:
         self.voltage_v = 0.0
         self.energy_wh = 0.0
         self.meter_failed = False
+        self.meter_stuck = False
         self.secc_silent = False
         self.overheated = False
         self.plug_override: float | None = None
@@ -97,7 +98,8 @@ class Evse:
         self.contactor.step(dt, self.current_a)
         self.bank.step(dt, self._load())
         self._step_voltage(dt)
-        self.energy_wh += self.power_w * dt * speed / 3600.0
+        if not self.meter_stuck:
+            self.energy_wh += self.power_w * dt * speed / 3600.0
         if self.car is not None:
             load = self._load()
             if load is not None:

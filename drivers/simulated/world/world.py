@@ -172,6 +172,7 @@ class World:
             group_current_a=rating.group_current_a,
             max_voltage_v=rating.max_voltage_v,
             min_voltage_v=rating.min_voltage_v,
+            speed=self.speed,
         )
 
     def readings(self, mono_s: float, utc_s: float) -> wire.Readings:

@@ -31,7 +31,7 @@ from services.ocpp.id_tokens import same_token
 from services.ocpp.transactions.events import Cause
 from services.ocpp.transactions.invalid_token import InvalidTokens
 from services.ocpp.transactions.machine import SessionMachine
-from services.ocpp.transactions.reasons import why_faulted
+from services.ocpp.transactions.reasons import caused_by
 from services.ocpp.transactions.recovery import Recovery
 from services.ocpp.transactions.table import Input
 
@@ -149,8 +149,7 @@ class Transactions(Block):
         if isinstance(event, FaultRaised) and event.fault.stops_charging:
             for each in self._evses.values():
                 if event.evse in (None, each.evse):
-                    cause = Cause("AbnormalCondition", why_faulted(event.fault))  # E06.FR.16
-                    self._machine.stop(each, cause, max(now, each.session.last_event_at))
+                    self._machine.stop(each, caused_by(event.fault), max(now, each.session.last_event_at))
             return
         evse = self._evses.get(getattr(event, "evse", None) or 0)
         if evse is not None:

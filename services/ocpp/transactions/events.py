@@ -42,6 +42,8 @@ class Cause:
     """The token that was presented."""
     dated_back: bool = False
     """It gets the time of the last event."""
+    ends: bool = False
+    """It ends the transaction, whatever its stop points are."""
 
 
 class TransactionEvents:

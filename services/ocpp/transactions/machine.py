@@ -132,7 +132,7 @@ class SessionMachine:
     def stop(self, evse: Evse, cause: Cause, now: float) -> None:
         """End the authorisation, and the transaction too where its stop points require that."""
         session = evse.session
-        if session.stop is not None and (session.stop.ends or not _is_reset(cause)):
+        if session.stop is not None and (session.stop.ends or not _ends_always(cause)):
             return  # the first cause counts
         outlasts = session.has_transaction and evse.plugged and not self._ends_transaction(cause)
         unseen = session.leased and not self._context.hal.present  # energy may begin to flow until the lease ends
@@ -176,8 +176,7 @@ class SessionMachine:
         evse.session.connect_by = now + self._context.model.get(keys.EV_CONNECTION_TIME_OUT)
 
     def _ends_transaction(self, cause: Cause) -> bool:
-        """A reset ends it whatever its stop points are (B12.FR.04, B12.FR.08)."""
-        return _is_reset(cause) or ends_with_authorisation(self._context.model)
+        return _ends_always(cause) or ends_with_authorisation(self._context.model)
 
     # --- actions --------------------------------------------------------------------------------------------------
 
@@ -239,6 +238,11 @@ class SessionMachine:
         self.lease.release(evse)
         self.lease.withdraw(evse)
         evse.session = evse.session.next()
+
+
+def _ends_always(cause: Cause) -> bool:
+    """Whether the transaction ends whatever its stop points are: by a reset too (B12.FR.04, B12.FR.08)."""
+    return cause.ends or _is_reset(cause)
 
 
 def _is_reset(cause: Cause) -> bool:

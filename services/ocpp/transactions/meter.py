@@ -24,6 +24,8 @@ RESOLUTION_S = 0.002
 
 _ENDED_VALUES = 100
 """How many meter values an Ended event carries at most (J02.FR.20)."""
+_LATE_S = 5.0
+"""How much older than its event a reading may be."""
 
 
 class TransactionMeter:
@@ -45,12 +47,12 @@ class TransactionMeter:
         return [value] if value else []  # one at most, of now: J02.FR.10
 
     def read_utc(self, evse: Evse, now: float) -> float:
-        """When the values of the newest reading are true.
+        """When the values of `reading` are true.
 
         After a power cut they are newer than the last event, even if the board's clock has forgotten the time.
         """
         session = evse.session
-        if evse.reading is None:  # the HAL has not been seen in this run of the process
+        if self._is_foreign(evse):  # or the HAL has not been seen in this run of the process
             return session.last_reading_utc or session.last_utc
         utc = self._context.time.utc(value_time(evse.reading_mono, now))
         return max(utc, session.last_utc + RESOLUTION_S) if session.closing else utc
@@ -78,14 +80,22 @@ class TransactionMeter:
         return reading.energy_wh if reading else 0.0
 
     def reading(self, evse: Evse) -> MeterReading | None:
-        """The newest reading of this EVSE (J02.FR.22).
+        """The newest reading of this EVSE that belongs to its transaction (J02.FR.22)."""
+        return evse.session.last_reading if self._is_foreign(evse) else evse.reading
 
-        A register below one that was already reported is a meter's error (J02.FR.16).
+    def _is_foreign(self, evse: Evse) -> bool:
+        """Whether the register can't have become what it is since the transaction's last event (J02.FR.16).
+
+        The HAL judges the register within one of its runs. After another one it may be another meter's.
         """
         reading, last = evse.reading, evse.session.last_reading
         if reading is None or last is None:
-            return reading or last
-        return msgspec.structs.replace(reading, energy_wh=max(reading.energy_wh, last.energy_wh))
+            return reading is None
+        rise_wh = reading.energy_wh - last.energy_wh
+        if evse.max_wh_per_s is None or not self._context.time.is_known:
+            return rise_wh < 0.0
+        elapsed = max(0.0, evse.reading_mono - evse.session.last_event_at) + _LATE_S
+        return not 0.0 <= rise_wh <= evse.max_wh_per_s * elapsed
 
     def remember(self, evse: Evse, now: float) -> None:
         """Keep the reading with the session, for an end without the HAL."""

@@ -6,12 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware.contract import EnergyFlow, Fault
+from services.ocpp.transactions.events import Cause
 
 if TYPE_CHECKING:
     from services.ocpp.hal_view import Evse
     from services.ocpp.messages import ReasonEnumType
 
-__all__ = ["why_faulted", "why_without_energy"]
+__all__ = ["caused_by", "why_without_energy"]
 
 _STOPPED_REASON: dict[Fault, ReasonEnumType] = {
     Fault.EMERGENCY_STOP: "EmergencyStop",
@@ -24,9 +25,12 @@ _STOPPED_REASON: dict[Fault, ReasonEnumType] = {
 }
 
 
-def why_faulted(fault: Fault) -> ReasonEnumType:
-    """When a fault ends the transaction (E06.FR.16)."""
-    return _STOPPED_REASON.get(fault, "Other")
+def caused_by(fault: Fault) -> Cause:
+    """The cause of an event when a fault stops the energy (E06.FR.16).
+
+    Without its meter a transaction ends whatever its stop points are: what flows later can't be added to it.
+    """
+    return Cause("AbnormalCondition", _STOPPED_REASON.get(fault, "Other"), ends=fault is Fault.METER)
 
 
 def why_without_energy(evse: Evse) -> ReasonEnumType:

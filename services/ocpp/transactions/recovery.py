@@ -9,15 +9,16 @@ last event. Each waits for the HAL, which has the meter's register, at most `HAL
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from firmware.contract import Phase
+from firmware.contract import Fault, Phase
 from firmware.type_words import json_problem
 from services.ocpp.session import Session
 from services.ocpp.transactions.events import Cause
-from services.ocpp.transactions.reasons import why_faulted
+from services.ocpp.transactions.reasons import caused_by
 from services.ocpp.transactions.table import State, state_of
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Recovery:
             return
         faults = sorted(fault for fault in self._context.hal.faults_of(evse) if fault.stops_charging)
         if faults:
-            self._machine.stop(evse, Cause("AbnormalCondition", why_faulted(faults[0])), now)
+            self._machine.stop(evse, replace(caused_by(faults[0]), ends=Fault.METER in faults), now)
         match state_of(evse.session):
             case State.STOPPING:
                 self._machine.lease.withdraw(evse)

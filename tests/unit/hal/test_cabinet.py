@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TypeGuard
 
 import pytest
 
@@ -15,6 +16,7 @@ from firmware.contract import (
     ClockChanged,
     Command,
     EnergyFlow,
+    Event,
     EvseSelected,
     Fault,
     FaultCleared,
@@ -64,6 +66,10 @@ def charge(fake: CabinetDouble, evse: int = 1) -> None:
 
 def raised(fake: CabinetDouble) -> list[tuple[Fault, int | None]]:
     return [(event.fault, event.evse) for event in fake.of_kind(FaultRaised)]
+
+
+def is_reading(event: Event, evse: int) -> TypeGuard[MeterReading]:
+    return isinstance(event, MeterReading) and event.evse == evse
 
 
 def cleared(fake: CabinetDouble) -> list[tuple[Fault, int | None]]:
@@ -281,6 +287,34 @@ def test_a_register_says_how_old_it_is(fake: CabinetDouble) -> None:
     status = fake.cabinet.snapshot(0, "run").evses[0]
     assert status.reading is not None
     assert status.reading.age_s == pytest.approx(fake.clock.monotonic() - read)
+
+
+def test_register_that_is_reset_is_a_meter_fault_until_the_new_one_is_proven(fake: CabinetDouble) -> None:
+    charge(fake)
+    fake.meters[1].energy_wh = 0.0
+    fake.run(8.0)
+    assert raised(fake) == [(Fault.METER, 1)]
+    (fault,) = fake.of_kind(FaultRaised)
+    assert "the register fell from 10" in fault.detail
+    assert phase(fake) is Phase.FAULTED
+    fake.run(8.0)
+    assert cleared(fake) == [(Fault.METER, 1)]
+    assert phase(fake) is Phase.PLUGGED
+    readings = [
+        event for event in fake.events[: fake.events.index(FaultCleared(Fault.METER, 1))] if is_reading(event, 1)
+    ]
+    assert readings[-1].energy_wh < 200.0, "no session can begin with the former register"
+
+
+def test_outlier_is_logged_once(fake: CabinetDouble, caplog: pytest.LogCaptureFixture) -> None:
+    charge(fake)
+    meter = fake.meters[1]
+    true_wh, meter.energy_wh = meter.energy_wh, 4294967295.0
+    fake.run(1.3)
+    meter.energy_wh = true_wh + 20.0
+    fake.run(8.0)
+    assert raised(fake) == []
+    assert caplog.text.count("meter not believed: the register rose by") == 1
 
 
 def test_vehicle_link_that_is_silent(fake: CabinetDouble) -> None:

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
-from firmware.contract import MeterContext, MeterReading
+import math
+
+import pytest
+
+from firmware.contract import Fault, MeterContext, MeterReading
+from hal.evse.register import DOUBT_S, PROOF_S
 from hal.evse.table import Stage
 from tests.support.evse_bench import PERIOD_S, EvseBench
 
@@ -33,11 +38,66 @@ def test_readings_stop_with_the_meter_and_come_back(bench: EvseBench) -> None:
     assert len(periodic(bench)) - before in (2, 3)
 
 
-def test_register_never_falls(bench: EvseBench) -> None:
+def test_outlier_at_rest_is_not_published(bench: EvseBench) -> None:
     bench.run(2.0)
     bench.energy_wh = 3.0
     bench.run(2.0)
-    assert periodic(bench) == sorted(periodic(bench))
+    assert set(periodic(bench)) == {1000.0}
+    assert bench.state.register.outliers == 1
+
+
+@pytest.mark.parametrize("false_wh", [4294967295.0, 3.0, math.nan])
+def test_a_session_with_an_outlier_bills_what_has_flowed(bench: EvseBench, false_wh: float) -> None:
+    """J02.FR.16, E06.FR.11: while it lasts, register and current are the last believed and the modules'."""
+    bench.charge()
+    true_wh, bench.false_wh = bench.energy_wh, false_wh
+    bench.run(1.3)
+    reading = bench.state.reading
+    assert reading is not None
+    assert 1000.0 < reading.energy_wh <= true_wh
+    assert reading.current_a == bench.current_a
+    assert reading.power_w == pytest.approx(bench.output_v * bench.current_a)
+    bench.false_wh = None
+    bench.run(2.0)
+    bench.withdraw()
+    bench.run_to(Stage.FINISHED)
+    start, stop = bench.billed
+    assert stop.energy_wh == bench.energy_wh
+    assert start.energy_wh < start.energy_wh + 50.0 < stop.energy_wh
+
+
+def test_after_a_reset_the_session_stops_with_the_last_believed_reading(bench: EvseBench) -> None:
+    """And the next one starts at the register as it then is (J02.FR.17)."""
+    bench.charge()
+    last, bench.energy_wh = bench.energy_wh, 5.0
+    bench.run(DOUBT_S + 0.5)
+    assert bench.state.register.fault is not None
+    bench.fault(Fault.METER)
+    bench.run_to(Stage.FAULTED)
+    assert bench.last_billed() is MeterContext.STOP
+    assert bench.billed[-1].energy_wh == pytest.approx(last, abs=5.0)
+    published = len(periodic(bench))
+    bench.run(1.5)
+    assert len(periodic(bench)) == published, "a meter that is not believed has no readings"
+    bench.run(PROOF_S)
+    assert bench.state.register.fault is None
+    assert periodic(bench)[published] == bench.energy_wh, "published before the fault is cleared"
+    bench.fault()
+    bench.run(0.2)
+    bench.permit("two")
+    bench.run_to(Stage.CHARGING)
+    bench.run(1.0)
+    assert bench.billed[-1].context is MeterContext.START
+    assert bench.billed[-1].energy_wh < 100.0
+
+
+def test_the_first_reading_of_a_meter_that_is_back_is_published_at_once(bench: EvseBench) -> None:
+    bench.run(2.0)
+    bench.meter_lost = True
+    bench.run(6.35)
+    bench.meter_lost, bench.energy_wh = False, 77.0
+    bench.run(PERIOD_S)
+    assert periodic(bench)[-1] == 77.0
 
 
 def test_stop_reading_waits_for_a_sample_after_the_contact_opened(bench: EvseBench) -> None:

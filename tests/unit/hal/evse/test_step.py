@@ -181,7 +181,7 @@ def test_error_switches_off_first_and_opens_soon(bench: EvseBench, stage: Stage)
 
 def test_lost_meter_ends_the_session_in_the_orderly_way(bench: EvseBench) -> None:
     bench.charge()
-    last = bench.state.energy_wh
+    last = bench.state.register.energy_wh
     bench.meter_lost = True
     bench.fault(Fault.METER)
     assert bench.state.stage is Stage.ASK_STOP

@@ -186,3 +186,16 @@ def test_no_display_shows_a_token(bench: StationBench) -> None:
     bench.card("04FFEEDDCCBB80", 1)
     shows = [command for command in bench.commands if isinstance(command, Show)]
     assert not any(CARD in text or "04FF" in text for show in shows for text in show.text.values())
+
+
+def test_the_energy_of_a_session_stays_when_the_register_changes_after_it(bench: StationBench) -> None:
+    bench.plug(1)
+    bench.card(CARD, 1)
+    bench.energy_on(1)
+    bench.deliver(1, 500.0)
+    bench.card(CARD, 1)
+    bench.energy_off(1)
+    assert bench.shown[1][1]["energy_kwh"] == "0.50"
+    bench.registers[1] = 4294967295.0
+    bench.event(bench.reading(1))
+    assert bench.shown[1] == ("finished", {"power_kw": "0.0", "energy_kwh": "0.50", "soc_percent": "50"})

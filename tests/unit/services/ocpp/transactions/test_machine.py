@@ -189,3 +189,34 @@ def test_a_fault_after_the_driver_had_stopped_is_not_the_reason(tmp_path: Path) 
     bench.unplug(2)
     assert bench.events[-1]["eventType"] == "Ended"
     assert bench.events[-1]["transactionInfo"]["stoppedReason"] == "Local"  # part 2, 2.48: what initiated the stopping
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_transaction_without_its_meter_ends_whatever_its_stop_points_are(tmp_path: Path, away: bool) -> None:
+    """What flows later is measured by another register (J02.FR.16, E06.FR.16); also if the service was away."""
+    bench = full(tmp_path, start="EVConnected", stop="EVConnected")
+    first = charge(bench)
+    bench.deliver(2, 500.0)
+    if away:
+        bench.die()
+    bench.fault(Fault.METER, 2)
+    bench.energy_off(2, Phase.FAULTED)
+    if away:
+        bench.restart_service()
+        bench.up()
+    ended = bench.events[-1]
+    assert (ended["eventType"], ended["triggerReason"]) == ("Ended", "AbnormalCondition")
+    assert ended["transactionInfo"] == {
+        "transactionId": first,
+        "chargingState": "EVConnected",
+        "stoppedReason": "Other",
+    }
+    assert ended["meterValue"][-1]["sampledValue"][0]["value"] == 2500.0  # E06.FR.11
+    bench.registers[2] = 7.0
+    bench.event(bench.reading(2))
+    bench.clear_fault(Fault.METER, 2)
+    bench.card(CARD, 2)
+    bench.energy_on(2)
+    begun = bench.events[-2]
+    assert begun["transactionInfo"]["transactionId"] != first
+    assert begun["meterValue"][0]["sampledValue"][0]["value"] == 7.0  # J02.FR.17

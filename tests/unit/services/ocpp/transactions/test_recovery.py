@@ -36,6 +36,31 @@ def test_power_cut_ends_the_transaction_with_the_next_number(bench: StationBench
     }
 
 
+@pytest.mark.parametrize(
+    ("shown_wh", "billed_wh"),
+    [(2500.0, 500.0), (2700.0, 700.0), (2499.9, 500.0), (0.0, 500.0), (4294967295.0, 500.0)],
+)
+def test_a_register_at_boot_that_can_not_be_true_is_not_billed(
+    bench: StationBench, shown_wh: float, billed_wh: float
+) -> None:
+    """The last event was 2 s before the cut; the EVSE gives 400 kW at most (decision 0005, J02.FR.16)."""
+    bench.max_wh_per_s = 400_000.0 / 3600.0
+    bench.restart_service()
+    bench.up()
+    charge(bench)
+    bench.advance(58)
+    bench.deliver(2, 500.0)
+    bench.advance(4)
+    bench.registers[2] = shown_wh
+    bench.power_cut()
+    bench.up()
+    assert [each["sampledValue"][0]["value"] for each in bench.events[-1]["meterValue"]] == [2000.0, 2000.0 + billed_wh]
+    bench.unplug(2)
+    transaction_id = charge(bench)
+    begin = next(each for each in bench.events if each["transactionInfo"]["transactionId"] == transaction_id)
+    assert begin["meterValue"][0]["sampledValue"][0]["value"] == shown_wh, "J02.FR.17"
+
+
 def test_orderly_reboot_by_hand_is_not_a_power_loss(bench: StationBench) -> None:
     charge(bench)
     bench.power_cut(cause=BootCause.LOCAL_RESET)
