@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TypeGuard
 
 import pytest
 
@@ -16,7 +15,6 @@ from firmware.contract import (
     ClockChanged,
     Command,
     EnergyFlow,
-    Event,
     EvseSelected,
     Fault,
     FaultCleared,
@@ -66,10 +64,6 @@ def charge(fake: CabinetDouble, evse: int = 1) -> None:
 
 def raised(fake: CabinetDouble) -> list[tuple[Fault, int | None]]:
     return [(event.fault, event.evse) for event in fake.of_kind(FaultRaised)]
-
-
-def is_reading(event: Event, evse: int) -> TypeGuard[MeterReading]:
-    return isinstance(event, MeterReading) and event.evse == evse
 
 
 def cleared(fake: CabinetDouble) -> list[tuple[Fault, int | None]]:
@@ -289,34 +283,6 @@ def test_a_register_says_how_old_it_is(fake: CabinetDouble) -> None:
     assert status.reading.age_s == pytest.approx(fake.clock.monotonic() - read)
 
 
-def test_register_that_is_reset_is_a_meter_fault_until_the_new_one_is_proven(fake: CabinetDouble) -> None:
-    charge(fake)
-    fake.meters[1].energy_wh = 0.0
-    fake.run(8.0)
-    assert raised(fake) == [(Fault.METER, 1)]
-    (fault,) = fake.of_kind(FaultRaised)
-    assert "the register fell from 10" in fault.detail
-    assert phase(fake) is Phase.FAULTED
-    fake.run(8.0)
-    assert cleared(fake) == [(Fault.METER, 1)]
-    assert phase(fake) is Phase.PLUGGED
-    readings = [
-        event for event in fake.events[: fake.events.index(FaultCleared(Fault.METER, 1))] if is_reading(event, 1)
-    ]
-    assert readings[-1].energy_wh < 200.0, "no session can begin with the former register"
-
-
-def test_outlier_is_logged_once(fake: CabinetDouble, caplog: pytest.LogCaptureFixture) -> None:
-    charge(fake)
-    meter = fake.meters[1]
-    true_wh, meter.energy_wh = meter.energy_wh, 4294967295.0
-    fake.run(1.3)
-    meter.energy_wh = true_wh + 20.0
-    fake.run(8.0)
-    assert raised(fake) == []
-    assert caplog.text.count("meter not believed: the register rose by") == 1
-
-
 def test_vehicle_link_that_is_silent(fake: CabinetDouble) -> None:
     charge(fake)
     fake.cars[1].freeze()
@@ -382,65 +348,6 @@ def test_modules_that_do_not_answer(fake: CabinetDouble) -> None:
     assert (Fault.POWER_MODULE, 1) in raised(fake)
     fake.run(2.0)
     assert not fake.contactors[1].coil
-
-
-@pytest.mark.parametrize("unplugs", [False, True])
-def test_modules_that_answer_again_clear_their_fault(fake: CabinetDouble, unplugs: bool) -> None:
-    """Also when the session has ended meanwhile, and without energising anything."""
-    charge(fake)
-    fake.shelf.failing = True
-    fake.run(10.0)
-    assert phase(fake) is Phase.FAULTED
-    if unplugs:
-        fake.cars[1].unplug()
-        fake.run(1.0)
-        assert phase(fake) is Phase.FAULTED
-    before = len(fake.shelf.called("set_output"))
-    fake.shelf.failing = False
-    fake.run(0.3)
-    assert (Fault.POWER_MODULE, 1) in cleared(fake)
-    assert phase(fake) is (Phase.IDLE if unplugs else Phase.PLUGGED)
-    assert len(fake.shelf.called("set_output")) == before
-    assert not fake.contactors[1].coil
-
-
-def test_insulation_monitor_that_answers_again_clears_its_fault(fake: CabinetDouble) -> None:
-    fake.monitors[1].failing = True
-    fake.cars[1].plug()
-    permit(fake)
-    fake.run(10.0)
-    assert raised(fake) == [(Fault.ISOLATION, 1)]
-    assert phase(fake) is Phase.FAULTED
-    fake.monitors[1].failing = False
-    fake.run(0.3)
-    assert cleared(fake) == [(Fault.ISOLATION, 1)]
-    assert phase(fake) is Phase.PLUGGED
-    assert fake.monitors[1].called("enable") == [(False,)], "nothing is measured without a session"
-    assert (True,) not in fake.contactors[1].called("command")
-
-
-def test_vehicle_link_that_answers_again_is_put_in_service() -> None:
-    fake = CabinetDouble()
-    fake.cars[1].failing = True
-    fake.start()
-    fake.run(1.0)
-    assert phase(fake) is Phase.FAULTED
-    fake.cars[1].failing = False
-    fake.run(0.3)
-    assert phase(fake) is Phase.IDLE
-    assert fake.cars[1].called("set_available") == [(True,)]
-
-
-def test_what_fails_again_and_again_is_logged_once(fake: CabinetDouble, caplog: pytest.LogCaptureFixture) -> None:
-    fake.board.failing = True
-    charge(fake)
-    fake.shelf.failing = True
-    fake.run(2.0)
-    fake.shelf.failing = fake.board.failing = False
-    fake.run(1.0)
-    for what in ("modules can't be assigned", "the board's watchdog can't be fed"):
-        lines = [record.message for record in caplog.records if record.message.startswith(what)]
-        assert len(lines) == 1, lines
 
 
 def test_plug_pulled_under_load(fake: CabinetDouble) -> None:

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices of the cabinet that lie, or are lost for a time: the fault they raise, and that it clears by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from firmware.contract import Fault, FaultCleared, FaultRaised, MeterReading, Permit, Phase
+from tests.support.hardware import CabinetDouble
+
+
+@pytest.fixture
+def fake() -> CabinetDouble:
+    fake = CabinetDouble()
+    fake.start()
+    fake.run(0.2)
+    return fake
+
+
+def phase(fake: CabinetDouble) -> Phase:
+    return fake.cabinet.snapshot(0, "run").evses[0].phase
+
+
+def plug_and_permit(fake: CabinetDouble) -> None:
+    fake.cars[1].plug()
+    assert fake.cabinet.execute(Permit(1, "one", 60.0)) is None
+
+
+def charge(fake: CabinetDouble) -> None:
+    plug_and_permit(fake)
+    fake.run(8.0)
+    assert phase(fake) is Phase.CHARGING
+
+
+def raised(fake: CabinetDouble) -> list[tuple[Fault, int | None]]:
+    return [(event.fault, event.evse) for event in fake.of_kind(FaultRaised)]
+
+
+def cleared(fake: CabinetDouble) -> list[tuple[Fault, int | None]]:
+    return [(event.fault, event.evse) for event in fake.of_kind(FaultCleared)]
+
+
+def test_register_that_is_reset_is_a_meter_fault_until_the_new_one_is_proven(fake: CabinetDouble) -> None:
+    charge(fake)
+    fake.meters[1].energy_wh = 0.0
+    fake.run(8.0)
+    assert raised(fake) == [(Fault.METER, 1)]
+    (fault,) = fake.of_kind(FaultRaised)
+    assert "the register fell from 10" in fault.detail
+    assert phase(fake) is Phase.FAULTED
+    fake.run(8.0)
+    assert cleared(fake) == [(Fault.METER, 1)]
+    assert phase(fake) is Phase.PLUGGED
+    before = fake.events[: fake.events.index(FaultCleared(Fault.METER, 1))]
+    readings = [event for event in before if isinstance(event, MeterReading) and event.evse == 1]
+    assert readings[-1].energy_wh < 200.0, "no session can begin with the former register"
+
+
+def test_outlier_is_logged_once(fake: CabinetDouble, caplog: pytest.LogCaptureFixture) -> None:
+    charge(fake)
+    meter = fake.meters[1]
+    true_wh, meter.energy_wh = meter.energy_wh, 4294967295.0
+    fake.run(1.3)
+    meter.energy_wh = true_wh + 20.0
+    fake.run(8.0)
+    assert fake.of_kind(FaultRaised) == []
+    assert caplog.text.count("meter not believed: the register rose by") == 1
+
+
+@pytest.mark.parametrize("unplugs", [False, True])
+def test_modules_that_answer_again_clear_their_fault(fake: CabinetDouble, unplugs: bool) -> None:
+    """Also when the session has ended meanwhile, and without energising anything."""
+    charge(fake)
+    fake.shelf.failing = True
+    fake.run(10.0)
+    assert phase(fake) is Phase.FAULTED
+    if unplugs:
+        fake.cars[1].unplug()
+        fake.run(1.0)
+        assert phase(fake) is Phase.FAULTED
+    before = len(fake.shelf.called("set_output"))
+    fake.shelf.failing = False
+    fake.run(0.3)
+    assert (Fault.POWER_MODULE, 1) in cleared(fake)
+    assert phase(fake) is (Phase.IDLE if unplugs else Phase.PLUGGED)
+    assert len(fake.shelf.called("set_output")) == before
+    assert not fake.contactors[1].coil
+
+
+def test_insulation_monitor_that_answers_again_clears_its_fault(fake: CabinetDouble) -> None:
+    fake.monitors[1].failing = True
+    plug_and_permit(fake)
+    fake.run(10.0)
+    assert raised(fake) == [(Fault.ISOLATION, 1)]
+    assert phase(fake) is Phase.FAULTED
+    fake.monitors[1].failing = False
+    fake.run(0.3)
+    assert cleared(fake) == [(Fault.ISOLATION, 1)]
+    assert phase(fake) is Phase.PLUGGED
+    assert fake.monitors[1].called("enable") == [(False,)], "nothing is measured without a session"
+    assert (True,) not in fake.contactors[1].called("command")
+
+
+def test_vehicle_link_that_answers_again_is_put_in_service() -> None:
+    fake = CabinetDouble()
+    fake.cars[1].failing = True
+    fake.start()
+    fake.run(1.0)
+    assert phase(fake) is Phase.FAULTED
+    fake.cars[1].failing = False
+    fake.run(0.3)
+    assert phase(fake) is Phase.IDLE
+    assert fake.cars[1].called("set_available") == [(True,)]
+
+
+def test_what_fails_again_and_again_is_logged_once(fake: CabinetDouble, caplog: pytest.LogCaptureFixture) -> None:
+    fake.board.failing = True
+    charge(fake)
+    fake.shelf.failing = True
+    fake.run(2.0)
+    fake.shelf.failing = fake.board.failing = False
+    fake.run(1.0)
+    for what in ("modules can't be assigned", "the board's watchdog can't be fed"):
+        lines = [record.message for record in caplog.records if record.message.startswith(what)]
+        assert len(lines) == 1, lines
