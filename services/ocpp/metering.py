@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         SampledValueType,
     )
 
-__all__ = ["MEASURANDS", "meter_value", "until_aligned", "value_time"]
+__all__ = ["CURRENT_S", "MEASURANDS", "meter_value", "until_aligned", "value_time"]
 
 _TAKE: dict[str, tuple[Callable[[MeterReading], float | None], str, int]] = {
     "Energy.Active.Import.Register": (lambda reading: reading.energy_wh, "Wh", 1),
@@ -37,13 +37,13 @@ _TAKE: dict[str, tuple[Callable[[MeterReading], float | None], str, int]] = {
 MEASURANDS = frozenset(_TAKE)
 
 _DAY_S = 86400
-_CURRENT_S = 2.0
+CURRENT_S = 2.0
 """The HAL reads each meter once a second: so long, the newest reading is what the meter shows."""
 
 
 def value_time(read_at: float, now: float) -> float:
     """When a value is true: now, or, if the reading is not of now, when it was taken (MeterValueType.timestamp)."""
-    return now if abs(now - read_at) <= _CURRENT_S else read_at
+    return now if abs(now - read_at) <= CURRENT_S else read_at
 
 
 def until_aligned(utc: float, interval_s: int) -> float:

@@ -9,7 +9,7 @@ import msgspec
 
 from firmware.clock import format_utc, parse_utc
 from services.ocpp.device_model import keys
-from services.ocpp.metering import meter_value, until_aligned, value_time
+from services.ocpp.metering import CURRENT_S, meter_value, until_aligned, value_time
 
 if TYPE_CHECKING:
     from firmware.contract import MeterReading
@@ -55,7 +55,14 @@ class TransactionMeter:
         if self._is_foreign(evse):  # or the HAL has not been seen in this run of the process
             return session.last_reading_utc or session.last_utc
         utc = self._context.time.utc(value_time(evse.reading_mono, now))
-        return max(utc, session.last_utc + RESOLUTION_S) if session.closing else utc
+        return max(utc, session.last_utc + RESOLUTION_S) if session.closing else self._after_last(evse, utc)
+
+    def _after_last(self, evse: Evse, utc: float) -> float:
+        """`utc`, but not before the last reported value, which may have counted as of now for CURRENT_S (J02.FR.16)."""
+        reading, last, last_utc = evse.reading, evse.session.last_reading, evse.session.last_reading_utc
+        if reading is None or last is None or last_utc is None or not 0.0 <= last_utc - utc <= CURRENT_S:
+            return utc
+        return last_utc if reading.energy_wh == last.energy_wh else last_utc + RESOLUTION_S
 
     def of_event(self, evse: Evse, kind: TransactionEventEnumType, now: float) -> list[MeterValueType]:
         """The meter values that belong to this kind of event."""

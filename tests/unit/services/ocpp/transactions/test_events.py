@@ -70,6 +70,26 @@ def test_the_age_of_a_reading_counts(bench: StationBench) -> None:
     assert bench.context.hal.evses[2].reading_mono == pytest.approx(bench.clock.monotonic() - 6.0)
 
 
+def test_the_register_of_a_silent_meter_is_not_before_the_last_sample(tmp_path: Path) -> None:
+    """A sample counts as of now for 2 s; the final register may have been read within them (J02.FR.16)."""
+    bench = StationBench(tmp_path, variables={("SampledDataCtrlr", "TxUpdatedInterval"): "1"})
+    bench.up()
+    charge(bench)
+    bench.advance(3)
+    bench.meters_silent = True
+    bench.advance(3.3)
+    bench.registers[2] += 68.0
+    bench.reading_age_s = 2.6
+    bench.card(CARD, 2)
+    bench.energy_off(2)
+    assert bench.events[-1]["eventType"] == "Ended"
+    values = [value for event in bench.events for value in event.get("meterValue", ())]
+    values.sort(key=lambda value: parse_utc(value["timestamp"]))
+    registers = [value["sampledValue"][0]["value"] for value in values]
+    assert registers == sorted(registers)
+    assert registers[-1] == registers[0] + 68.0
+
+
 # --- in the order of time --------------------------------------------------------------------------------------------
 
 
