@@ -18,7 +18,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from firmware.errors import ImageError
 from firmware.update import signing
@@ -66,7 +66,7 @@ async def connect() -> Installer:
         bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
         description = await bus.introspect(_NAME, "/")
         proxy = bus.get_proxy_object(_NAME, "/", description)
-        installer: Installer = proxy.get_interface(f"{_NAME}.Installer")
+        installer = cast(Installer, proxy.get_interface(f"{_NAME}.Installer"))
     except _dbus_errors() as error:
         raise SlotError(f"RAUC can't be reached: {error}") from error
     return installer
