@@ -38,6 +38,7 @@ from firmware.contract import (
     Withdraw,
 )
 from firmware.errors import DriverError
+from firmware.trouble import Trouble
 from hal.active_faults import ActiveFaults
 from hal.evse.evse import Evse, EvsePorts
 from hal.evse.model import ZERO_LIMITS, LimitChanged, Limits, Permitted, Sampled, Withdrawn
@@ -46,7 +47,6 @@ from hal.hardware import EvseHardware, Hardware, ScreenHardware
 from hal.ports import InputsReading, Vehicle
 from hal.power_sharing import Demand, GroupRequest, allocate, demand_of
 from hal.safety import Pulse, StationWatch
-from hal.trouble import Trouble
 
 __all__ = ["StationCabinet"]
 

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from firmware.errors import DeviceLost
-from hal.trouble import Trouble
+from firmware.trouble import Trouble
 
 
 def test_a_failure_is_logged_when_it_begins_changes_and_ends(caplog: pytest.LogCaptureFixture) -> None:
