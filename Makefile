@@ -2,7 +2,7 @@
 # One command for each thing a developer does; bare `make` lists them. Everything runs from .venv, made on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test mutations lint conformance benchmark setup lock clean
+.PHONY: help run test mutations lint conformance benchmark setup hardware lock clean
 
 BIN := .venv/bin
 JOBS ?= 2
@@ -23,7 +23,7 @@ test: lint ## lint, then every test but the mutations (JOBS=2 at a time)
 mutations: setup ## small faults in a copy of the station, each of which must turn its conformance case red
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m mutation tests/conformance
 
-lint: setup ## style, format, types, who may import whom
+lint: hardware ## style, format, types, who may import whom
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -37,6 +37,9 @@ benchmark: setup ## measured times, memory and CPU beside the design's numbers
 
 setup: ## .venv with the locked libraries (every verb above does this first)
 	@sh tools/setup.sh
+
+hardware: ## .venv with the libraries of real devices too, and the packages that their tests need (lint and test do this)
+	@sh tools/setup.sh hardware
 
 lock: ## packaging/locks/ from pyproject.toml (needs uv; UPGRADE=1 takes the newest versions)
 	$(COMPILE) --group build --output-file $(LOCKS)/build.txt

@@ -8,6 +8,7 @@ The classes are beside what they configure: `FactorySettings` in `firmware/facto
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,10 +34,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {not_toml(error)}") from error
 
 
-def convert(data: object, kind: type[_T], where: object) -> _T:
-    """Return `data` as a `kind`; raises `ConfigError` with `where` (usually the path) and the place in the data."""
+def convert(data: object, kind: type[_T], where: object, *, look_up: Callable[[type, Any], Any] | None = None) -> _T:
+    """Return `data` as a `kind`; raises `ConfigError` with `where` (usually the path) and the place in the data.
+
+    `look_up(type, value)` returns what a value stands for where the type is a class that TOML can't express, such as
+    a name for a bus; it raises `ValueError` with the reason.
+    """
     try:
-        return msgspec.convert(data, kind)
+        return msgspec.convert(data, kind, dec_hook=look_up)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {type_problem(error, kind, data, table='a table')}") from error
 

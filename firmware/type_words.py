@@ -161,6 +161,8 @@ def _expected(info: inspect.Type, table: str) -> str:
             return f"a list of {length(info.min_length, info.max_length)}" if info.min_length else "a list"
         case inspect.DictType() | inspect.StructType():
             return table
+        case inspect.CustomType():
+            return "a name"
         case _:
             return "another value"
 

@@ -16,22 +16,22 @@ from firmware.errors import ConfigError
 from firmware.lifecycle import Lifecycle, run
 from hal.cabinet import StationCabinet
 from hal.config import HalConfig
-from hal.registry import close_buses, make_hardware, open_buses
+from hal.registry import Bus, check_devices, close_buses, make_buses, make_hardware, open_buses
 from hal.server import HalServer
 
 __all__ = ["main"]
 
 
-async def _serve(life: Lifecycle, config: HalConfig) -> None:
+async def _serve(life: Lifecycle, config: HalConfig, buses: dict[str, Bus], where: Path) -> None:
     """Start from the hardware up, stop in reverse: the socket closes after the last contactor has opened."""
     clock = SystemClock()
-    buses = await open_buses(config)
+    await open_buses(buses)
 
     async def close() -> None:
         close_buses(buses)
 
     life.on_stop("buses", close)
-    cabinet = StationCabinet(make_hardware(config, buses), clock)
+    cabinet = StationCabinet(make_hardware(config, buses, where), clock)
     cabinet.start()
     server = HalServer(
         cabinet,
@@ -57,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         config = load(options.config, HalConfig)
+        buses = make_buses(config, options.config)
+        check_devices(config, buses, options.config)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
@@ -64,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(msgspec.json.format(msgspec.json.encode(config)).decode())
         return 0
     log.setup(config.log_level, Path(config.log_file) if config.log_file is not None else None)
-    return run(lambda life: _serve(life, config))
+    return run(lambda life: _serve(life, config, buses, options.config))
 
 
 if __name__ == "__main__":

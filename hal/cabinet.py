@@ -118,7 +118,7 @@ class StationCabinet:
         self._hardware.links.listen(self._on_link)
         self._hardware.board.listen(self._on_clock, self._on_board_fault)
         if self._hardware.card_reader is not None:
-            self._hardware.card_reader.listen(self._on_card, self._on_card_problem)
+            self._hardware.card_reader.listen(self._on_card, self._on_card_problem, self._on_card_reader_lost)
         for screen in self._hardware.screens:
             self._listen_to(screen)
         self.tick(self._clock.monotonic())
@@ -167,8 +167,9 @@ class StationCabinet:
             self._unfed.worked()
 
     def _sample(self, evse: Evse, now: float) -> None:
-        temperature = self._inputs.plug_temp_c.get(evse.number) if self._inputs is not None else None
-        readings = evse.read_ports(temperature, self._share_of(evse), now)
+        sensed = self._inputs.plug_temp_c if self._inputs is not None else {evse.number: None}
+        own = (sensed[evse.number],) if evse.number in sensed else ()
+        readings = evse.read_ports(own, self._share_of(evse), now)
         evse.refresh_faults(now)
         evse.apply(Sampled(readings), now)
 
@@ -265,6 +266,13 @@ class StationCabinet:
 
     def _on_card_problem(self, problem: CardProblem) -> None:
         self._publish(CardUnreadable(problem=problem))
+
+    def _on_card_reader_lost(self, detail: str | None) -> None:
+        if detail is None:
+            self._faults.remove("card reader", Fault.CARD_READER, None)
+        else:
+            self._faults.add("card reader", Fault.CARD_READER, None, detail=detail)
+        self._refresh_faults(self._clock.monotonic())
 
     def _listen_to(self, screen: ScreenHardware) -> None:
         screen.port.listen(

@@ -7,7 +7,7 @@
     driver = "simulated"
     path = "run/world.sock"
 
-    [shelf]                         # a device: driver, the bus it is on (if any), then its own options
+    [shelf]                         # a device: the driver's name, then its own options; a bus is written as its name
     driver = "simulated"
     bus = "world"
 
@@ -29,8 +29,8 @@
     driver = "simulated"
     bus = "world"
 
-and `[board]`, `[inputs]`, `[links]` and, if there is one, `[card_reader]` like `[shelf]`. The options of a device are
-checked by its driver, which rejects unknown ones; every other key is checked here.
+and `[board]`, `[inputs]`, `[links]` and, if there is one, `[card_reader]` like `[shelf]`. The options of a bus or a
+device are typed by its driver and checked by `hal/registry.py`; every other key is checked here.
 """
 
 from __future__ import annotations
@@ -51,11 +51,15 @@ _Number = Annotated[int, Meta(ge=1, le=99)]
 
 @dataclass(frozen=True, slots=True)
 class DeviceSpec:
-    """A device or bus of the file: its driver's name, the bus it is on, the driver's own options."""
+    """A device or bus of the file."""
 
+    port: str
+    """The port that its driver offers, as in `hal/registry.py`; `bus` for a bus."""
+    place: str
+    """The table in the file."""
     driver: str
-    bus: str | None
     options: Table
+    """The driver's own, with the number of the EVSE or screen that the device belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,13 @@ class EvseConfig(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.min_voltage_v >= self.max_voltage_v:
             raise ValueError("min_voltage_v is not below max_voltage_v")
+
+    def devices(self) -> list[DeviceSpec]:
+        """Raises `ValueError` for a table without a driver."""
+        return [
+            device(port, getattr(self, port), f"evse {self.evse}, {port}", evse=self.evse)
+            for port in ("meter", "insulation", "contactor", "vehicle")
+        ]
 
     @property
     def rating(self) -> Rating:
@@ -111,11 +122,8 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
         _only_once("evse", [each.evse for each in self.evse])
         _only_once("screen", [each.screen for each in self.screens()])
         for name, table in self.bus.items():
-            device(table, f"bus.{name}")
-        for where, table in self._devices():
-            bus = device(table, where).bus
-            if bus is not None and bus not in self.bus:
-                raise ValueError(f"{where}: no bus {bus!r}")
+            device("bus", table, f"bus.{name}")
+        self.devices()
 
     def screens(self) -> list[ScreenSpec]:
         """The displays; raises `ValueError` for one without its numbers or of an unknown EVSE."""
@@ -124,27 +132,29 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
             screen, evse = (_integer(table, key, f"screen[{index}]") for key in ("screen", "evse"))
             if all(evse != each.evse for each in self.evse):
                 raise ValueError(f"screen[{index}]: no EVSE {evse}")
-            found.append(ScreenSpec(screen, evse, device(table, f"screen[{index}]")))
+            options = {key: value for key, value in table.items() if key not in ("screen", "evse")}
+            found.append(ScreenSpec(screen, evse, device("screen", options, f"screen {screen}", screen=screen)))
         return found
 
-    def _devices(self) -> list[tuple[str, Table]]:
-        found = [("shelf", self.shelf), ("board", self.board), ("inputs", self.inputs), ("links", self.links)]
+    def devices(self) -> list[DeviceSpec]:
+        """Every device of the file; raises `ValueError` for a table without a driver."""
+        found = [device(port, getattr(self, port)) for port in ("shelf", "board", "inputs", "links")]
         if self.card_reader is not None:
-            found.append(("card_reader", self.card_reader))
+            found.append(device("card_reader", self.card_reader))
         for each in self.evse:
-            for port in ("meter", "insulation", "contactor", "vehicle"):
-                found.append((f"evse {each.evse} {port}", getattr(each, port)))
-        return found + [(f"screen[{index}]", table) for index, table in enumerate(self.screen)]
+            found += each.devices()
+        return found + [each.device for each in self.screens()]
 
 
-def device(table: Table, where: str) -> DeviceSpec:
-    """A table as a device; raises `ValueError` when `driver` or `bus` is missing or not a string."""
-    driver, bus = table.get("driver"), table.get("bus")
+def device(port: str, table: Table, place: str = "", **numbers: int) -> DeviceSpec:
+    """A table as a device of a port; raises `ValueError` without a driver's name, or for a number given twice."""
+    driver, place = table.get("driver"), place or port
     if not isinstance(driver, str) or not driver:
-        raise ValueError(f"{where}: `driver` is missing")
-    if bus is not None and not isinstance(bus, str):
-        raise ValueError(f"{where}: `bus` is not a name")
-    return DeviceSpec(driver, bus, {key: value for key, value in table.items() if key not in ("driver", "bus")})
+        raise ValueError(f"{place}: driver is missing, expected the name of one")
+    for key in numbers.keys() & table.keys():
+        raise ValueError(f"{place}: unknown key {key}: the number is that of the table around it")
+    options = {key: value for key, value in table.items() if key != "driver"}
+    return DeviceSpec(port, place, driver, options | numbers)
 
 
 def _integer(table: Table, key: str, where: str) -> int:

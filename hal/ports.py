@@ -57,6 +57,9 @@ class PowerReading:
     groups: int
     """Number of module groups joined to the EVSE now."""
     failed_modules: int = 0
+    available_a: float | None = None
+    """What the joined modules can deliver now, all together: less when they are hot or when one is lost. None: all."""
+    available_w: float | None = None
 
 
 class PowerShelf(Protocol):
@@ -98,6 +101,8 @@ class MeterSample:
     voltage_v: float
     current_a: float
     power_w: float
+    serial_number: str | None = None
+    """None: the meter does not report one."""
 
 
 class Meter(Protocol):
@@ -126,6 +131,8 @@ class InsulationReading:
     valid: bool
     self_test_passed: bool | None
     """None while a self test is running or if none was started."""
+    voltage_v: float | None = None
+    """Between the two conductors, on the vehicle's side of the contactor; None: not measured."""
 
 
 class InsulationMonitor(Protocol):
@@ -163,15 +170,20 @@ class Contactor(Protocol):
     def is_closed(self) -> bool:
         """State of the mirror contact."""
 
-    def connector_voltage_v(self) -> float:
-        """Voltage on the vehicle's side of the contactor."""
+    def connector_voltage_v(self) -> float | None:
+        """Voltage on the vehicle's side of the contactor; None: there is no sensor of its own.
+
+        The HAL then takes the insulation monitor's, or else the meter's, both of which are on that side.
+        """
 
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class InputsReading:
-    """The station's inputs. `plug_temp_c` holds None for a sensor that is not connected."""
+    """The station's inputs. `plug_temp_c` holds None for a sensor that is not connected, and no key for an EVSE whose
+    plug is measured by its SECC.
+    """
 
     mono_s: float
     emergency_stop: bool
@@ -235,6 +247,8 @@ class Vehicle:
     evcc_id: str | None
     locked: bool
     """The vehicle's inlet holds the plug."""
+    plug_temps_c: tuple[float | None, ...] = ()
+    """The plug's sensors that the SECC reads; None for one that is not connected."""
 
 
 NO_VEHICLE = Vehicle(
@@ -278,8 +292,8 @@ class VehicleLink(Protocol):
         Returns at once. The vehicle's report shows pilot F meanwhile, never A: the plug is still in.
         """
 
-    def report_output(self, voltage_v: float, current_a: float) -> None:
-        """The present output, repeated at 10 Hz."""
+    def report_output(self, voltage_v: float, current_a: float, insulation_kohm: float | None) -> None:
+        """The present output, repeated at 10 Hz; the insulation resistance is None while it is not valid."""
 
     def announce_limits(self, max_voltage_v: float, max_current_a: float, max_power_w: float) -> None:
         """What the station can give from now; sent to the vehicle before less is delivered."""
@@ -300,15 +314,17 @@ class VehicleLink(Protocol):
 class CardReader(Protocol):
     """One ISO 14443 reader. A card that stays in the field is reported once.
 
-    Link lost: no cards are reported, and the HAL does not notice. It has no commands.
+    Link lost: no cards are reported; `on_lost` raises fault `card_reader`, and clears it when the reader is back. It
+    has no commands.
     """
 
     def listen(
         self,
         on_card: Callable[[str], None],
         on_problem: Callable[[CardProblem], None],
+        on_lost: Callable[[str | None], None],
     ) -> None:
-        """`on_card` gets the UID, upper-case hex."""
+        """`on_card` gets the UID, upper-case hex; `on_lost` why the reader is lost, or None when it is back."""
 
     def close(self) -> None: ...
 

@@ -1,27 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of drivers: a new driver is a new line here.
 
-A bus is opened once with its options by `async def open(options)` and shared by the devices that name it. A device's
-driver is a class made as `Class(bus, options)`; the options of an EVSE's device include its number as `evse`, those
-of a display its number as `screen`. Modules are loaded by name here and nowhere else, so that a laptop needs no
-hardware library and the board only those of its own devices.
+- A driver is a class that is made as `Driver(options)`, on the event loop, and offers a port of `hal/ports.py`. What
+  may stand in its table of the settings is the msgspec struct `Driver.Options`: an unknown key, a missing one and a
+  value out of bounds are errors of the settings, found before any device is touched.
+- A bus is a class that is made as `Bus(options)` without any I/O, then opened by `await bus.open()` and shared by the
+  devices that name it. An option of a driver whose type is a bus's class is written as the bus's name.
+- The options of an EVSE's device include its number as `evse`, those of a display its number as `screen`.
+
+Modules are loaded by name here and nowhere else, so that a laptop needs no hardware library and the board only those of
+its own devices.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
+from firmware.config import convert
 from firmware.errors import ConfigError
-from hal.config import DeviceSpec, EvseConfig, HalConfig, Table, device
-from hal.hardware import Closable, EvseHardware, Hardware, ScreenHardware
+from firmware.words import one_of
+from hal.config import DeviceSpec, EvseConfig, HalConfig, device
+from hal.hardware import EvseHardware, Hardware, ScreenHardware
 
-__all__ = ["BUSES", "DRIVERS", "close_buses", "make_hardware", "open_buses"]
+__all__ = ["BUSES", "DRIVERS", "Bus", "check_devices", "close_buses", "make_buses", "make_hardware", "open_buses"]
 
 BUSES: dict[str, str] = {
-    "simulated": "drivers.simulated.world_link:open_bus",
+    "simulated": "drivers.simulated.world_link:SocketBus",
 }
 
 DRIVERS: dict[tuple[str, str], str] = {
@@ -40,72 +47,98 @@ DRIVERS: dict[tuple[str, str], str] = {
 _log = logging.getLogger(__name__)
 
 
-async def open_buses(config: HalConfig) -> dict[str, Closable]:
-    """Open every bus of the settings; raises `ConfigError` or `DriverError` and then leaves none open."""
-    buses: dict[str, Closable] = {}
-    try:
-        for name, table in config.bus.items():
-            spec = device(table, f"bus.{name}")
-            opener = _load(BUSES.get(spec.driver), f"bus.{name}: no bus driver {spec.driver!r}")
-            buses[name] = await opener(spec.options)
-    except BaseException:
-        close_buses(buses)
-        raise
+class Bus(Protocol):
+    """What every bus offers the registry; a driver uses the rest of its class."""
+
+    async def open(self) -> None:
+        """Open the bus; a wire that is not there yet is tried again in the background. Raises `DriverError`."""
+
+    def close(self) -> None: ...
+
+
+def make_buses(config: HalConfig, where: object) -> dict[str, Bus]:
+    """Make every bus of the settings in the file `where`, without any I/O; raises `ConfigError`."""
+    buses: dict[str, Bus] = {}
+    for name, table in config.bus.items():
+        spec = device("bus", table, f"bus.{name}")
+        kind = _load(BUSES, spec.driver, spec.driver, f"{where}: {spec.place}")
+        buses[name] = kind(convert(spec.options, kind.Options, f"{where}: {spec.place}"))
     return buses
 
 
-def close_buses(buses: dict[str, Closable]) -> None:
+async def open_buses(buses: Mapping[str, Bus]) -> None:
+    """Open all buses; raises `DriverError` and then leaves none open."""
+    opened: dict[str, Bus] = {}
+    try:
+        for name, bus in buses.items():
+            opened[name] = bus
+            await bus.open()
+    except BaseException:
+        close_buses(opened)
+        raise
+
+
+def close_buses(buses: Mapping[str, Bus]) -> None:
     """Close all buses, the last opened first."""
-    while buses:
-        _, bus = buses.popitem()
+    for bus in reversed(list(buses.values())):
         bus.close()
 
 
-def make_hardware(config: HalConfig, buses: dict[str, Closable]) -> Hardware:
-    """Make a driver for every port of the settings; raises `ConfigError` for an unknown one, or `DriverError`."""
+def check_devices(config: HalConfig, buses: Mapping[str, Bus], where: object) -> None:
+    """Find every mistake in the tables of devices; raises `ConfigError`. Touches no device."""
+    for spec in config.devices():
+        _prepare(spec, buses, where)
 
-    def make(port: str, table: Table, **numbers: int) -> Any:
-        return _make(port, device(table, port), buses, numbers)
+
+def make_hardware(config: HalConfig, buses: Mapping[str, Bus], where: object) -> Hardware:
+    """Make a driver for every port of the settings, on open buses; raises `ConfigError` or `DriverError`."""
+
+    def make(spec: DeviceSpec) -> Any:
+        driver, options = _prepare(spec, buses, where)
+        _log.debug("%s: %s", spec.place, spec.driver)
+        return driver(options)
 
     reader = config.card_reader
     return Hardware(
-        shelf=make("shelf", config.shelf),
-        board=make("board", config.board),
-        inputs=make("inputs", config.inputs),
-        links=make("links", config.links),
+        shelf=make(device("shelf", config.shelf)),
+        board=make(device("board", config.board)),
+        inputs=make(device("inputs", config.inputs)),
+        links=make(device("links", config.links)),
         evses=[_evse(each, make) for each in config.evse],
-        card_reader=make("card_reader", reader) if reader is not None else None,
-        screens=[
-            ScreenHardware(each.screen, each.evse, _make("screen", each.device, buses, {})) for each in config.screens()
-        ],
+        card_reader=make(device("card_reader", reader)) if reader is not None else None,
+        screens=[ScreenHardware(each.screen, each.evse, make(each.device)) for each in config.screens()],
     )
 
 
-def _evse(config: EvseConfig, make: Callable[..., Any]) -> EvseHardware:
-    return EvseHardware(
-        evse=config.evse,
-        connector=config.connector,
-        rating=config.rating,
-        meter=make("meter", config.meter, evse=config.evse),
-        insulation=make("insulation", config.insulation, evse=config.evse),
-        contactor=make("contactor", config.contactor, evse=config.evse),
-        vehicle=make("vehicle", config.vehicle, evse=config.evse),
-    )
+def _evse(config: EvseConfig, make: Callable[[DeviceSpec], Any]) -> EvseHardware:
+    ports = {spec.port: make(spec) for spec in config.devices()}
+    return EvseHardware(evse=config.evse, connector=config.connector, rating=config.rating, **ports)
 
 
-def _make(port: str, spec: DeviceSpec, buses: dict[str, Closable], numbers: dict[str, int]) -> Any:
-    driver = _load(DRIVERS.get((port, spec.driver)), f"{port}: no driver {spec.driver!r}")
-    bus = buses[spec.bus] if spec.bus is not None else None
-    _log.debug("%s %s: %s", port, numbers, spec.driver)
-    return driver(bus, {**spec.options, **numbers})
+def _prepare(spec: DeviceSpec, buses: Mapping[str, Bus], where: object) -> tuple[Callable[[Any], Any], Any]:
+    """The driver's class and its options; a bus in them is the bus itself."""
+    place = f"{where}: {spec.place}"
+    driver = _load(DRIVERS, (spec.port, spec.driver), spec.driver, place)
+
+    def bus_named(kind: type, name: object) -> object:
+        if not isinstance(name, str) or name not in buses:
+            raise ValueError(f"expected the name of a bus, {one_of(buses)}" if buses else "no bus is in the settings")
+        if not isinstance(buses[name], kind):
+            raise ValueError(f"bus {name} is of another kind: {spec.driver} needs a {kind.__name__}")
+        return buses[name]
+
+    return driver, convert(spec.options, driver.Options, place, look_up=bus_named)
 
 
-def _load(target: str | None, missing: str) -> Callable[..., Any]:
-    """Import a `module:name` of the tables; raises `ConfigError` if that fails on this machine."""
+def _load(table: Mapping[Any, str], key: object, name: str, place: str) -> Any:
+    """Import a `module:name` of a table; raises `ConfigError` if there is none, or it fails on this machine."""
+    target = table.get(key)
     if target is None:
-        raise ConfigError(missing)
-    module, _, name = target.partition(":")
+        port = key[0] if isinstance(key, tuple) else None
+        known = [each[1] if isinstance(each, tuple) else each for each in table if port is None or each[0] == port]
+        raise ConfigError(f"{place}: driver: no driver {name!r}, expected {one_of(known)}")
+    module, _, attribute = target.partition(":")
     try:
-        return cast(Callable[..., Any], getattr(import_module(module), name))
+        return cast(Any, getattr(import_module(module), attribute))
     except ImportError as error:
-        raise ConfigError(f"{target}: {error}") from error
+        raise ConfigError(f"{place}: driver {name} can't be loaded on this machine: {error}") from error

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Makes .venv in this checkout: locked build tools, locked libraries, the project itself (editable). Every make verb
-# runs it.
+# runs it. `setup.sh hardware` adds the libraries that only drivers of real devices import, and the distribution's
+# packages that they are built with and tried on; the lint step and the tests need these, a simulated station does not.
 #
 # - It ends at once if the stamp of an earlier run matches. The stamp's name depends on everything that the result
 #   depends on: the checkout's path (which the programs in .venv/bin contain), the locks, pyproject.toml, this script.
@@ -13,7 +14,15 @@ CDPATH='' cd -- "$(dirname -- "$0")/.."
 
 locks=packaging/locks
 stamp_here=.stamp-$(pwd | cksum | tr ' ' '-')
-stamp=.venv/$stamp_here-$(cat $locks/build.txt $locks/bench.txt pyproject.toml tools/setup.sh | cksum | tr ' ' '-')
+sum_of() {
+    cat "$@" pyproject.toml tools/setup.sh | cksum | tr ' ' '-'
+}
+
+stamp=.venv/$stamp_here-$(sum_of $locks/build.txt $locks/bench.txt)
+hardware=${1:-}
+hardware_stamp=.venv/.hardware-$(sum_of $locks/build.txt $locks/bench.txt $locks/device.txt)
+# To build pyscard and systemd-python; then PC/SC with a virtual reader, and a D-Bus of one's own.
+hardware_packages="gcc pkg-config swig libpcsclite-dev libsystemd-dev pcscd vsmartcard-vpcd dbus-daemon"
 log=
 
 fail() {
@@ -29,9 +38,37 @@ quietly() {
     }
 }
 
+has_stamps() {
+    [ -e "$stamp" ] && { [ -z "$hardware" ] || [ -e "$hardware_stamp" ]; }
+}
+
 is_ready() {
-    # The import fails if the interpreter behind .venv was removed or replaced by another version.
-    [ -e "$stamp" ] && .venv/bin/python -c 'import msgspec' 2>/dev/null
+    # The import fails if the interpreter behind .venv was removed or replaced by another version. Packages of the
+    # distribution are outside the checkout and may be removed at any time.
+    has_stamps && .venv/bin/python -c 'import msgspec' 2>/dev/null && { [ -z "$hardware" ] || has_packages; }
+}
+
+has_packages() {
+    [ -z "$(missing_packages)" ]
+}
+
+missing_packages() {
+    for package in $hardware_packages; do
+        dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || printf ' %s' "$package"
+    done
+}
+
+install_packages() {
+    missing=$(missing_packages)
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        fail "the drivers' tests need these packages of Debian 12:$missing (as root: apt-get install$missing)"
+    fi
+    echo "[+1/2] packages of the distribution:$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    quietly apt-get update
+    # shellcheck disable=SC2086
+    quietly apt-get install -y --no-install-recommends $missing
 }
 
 can_make_venv() {
@@ -66,7 +103,7 @@ make_venv() {
     had_stamp=$(find .venv -maxdepth 1 -name "$stamp_here-*" 2>/dev/null || true)
     if [ -n "$had_stamp" ] && .venv/bin/python -m pip --version >/dev/null 2>&1; then
         echo "[1/3] .venv exists and is updated"
-        rm -f .venv/.stamp-*
+        rm -f .venv/.stamp-* .venv/.hardware-*
         return
     fi
     find_python || install_python
@@ -96,10 +133,19 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 trap 'exit 130' INT TERM HUP
 
-make_venv
-pip_install --require-hashes -r $locks/build.txt
-echo "[2/3] libraries of $locks/bench.txt (the first time some 80 MB are downloaded)"
-pip_install --require-hashes --no-build-isolation -r $locks/bench.txt
-echo "[3/3] baywatt itself, editable"
-pip_install --no-build-isolation -e .
-: >"$stamp"
+if [ ! -e "$stamp" ] || ! .venv/bin/python -c 'import msgspec' 2>/dev/null; then
+    make_venv
+    pip_install --require-hashes -r $locks/build.txt
+    echo "[2/3] libraries of $locks/bench.txt (the first time some 80 MB are downloaded)"
+    pip_install --require-hashes --no-build-isolation -r $locks/bench.txt
+    echo "[3/3] baywatt itself, editable"
+    pip_install --no-build-isolation -e .
+    : >"$stamp"
+fi
+
+if [ -n "$hardware" ]; then
+    install_packages
+    echo "[+2/2] hardware libraries of $locks/device.txt"
+    pip_install --require-hashes --no-build-isolation -r $locks/device.txt
+    : >"$hardware_stamp"
+fi

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from drivers.simulated import messages as wire
-from drivers.simulated.bus import Options, WorldBus
+from drivers.simulated.bus import WorldOptions
 from firmware.contract import BoardClock, Fault
 
 __all__ = ["SimulatedBoard"]
@@ -16,11 +16,13 @@ CLOCK_STEP_S = 0.5
 
 
 class SimulatedBoard:
-    def __init__(self, bus: WorldBus, options: Options) -> None:
-        self._bus = bus
-        self.boot_id = bus.hello.boot_id
-        self.boot_cause = bus.hello.boot_cause
-        self.serial_number = bus.hello.serial_number
+    Options = WorldOptions
+
+    def __init__(self, options: WorldOptions) -> None:
+        self._bus = options.bus
+        self.boot_id = self._bus.hello.boot_id
+        self.boot_cause = self._bus.hello.boot_cause
+        self.serial_number = self._bus.hello.serial_number
 
     def clock(self) -> BoardClock:
         return self._bus.readings().clock

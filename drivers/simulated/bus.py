@@ -2,42 +2,80 @@
 """The wiring between the HAL's simulated drivers and the simulated world, as the drivers see it.
 
 The driver of each port of `hal/ports.py` is the module of this package that is named like its key in
-`hal/registry.py`. It is made of the shared bus and its options (`evse` or `screen`), and keeps no state of its own
-except what it needs to detect changes: readings carry the world's time stamp, and a lost world is `DeviceLost`.
+`hal/registry.py`. It keeps no state of its own except what it needs to detect changes: readings carry the world's time
+stamp, and a lost world is `DeviceLost`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeAlias
+
+from msgspec import Struct
 
 from drivers.simulated.messages import Actuation, EvseReadings, FromWorld, Hello, Readings
-from firmware.errors import ConfigError, DeviceLost, DeviceRefused
+from firmware.errors import DeviceLost, DeviceRefused
 
-__all__ = ["STALE_AFTER_S", "Listener", "Options", "WorldBus", "evse_of", "number", "send_if_connected"]
+__all__ = [
+    "STALE_AFTER_S",
+    "EvseOptions",
+    "Listener",
+    "ScreenOptions",
+    "WorldBus",
+    "WorldOptions",
+    "evse_of",
+    "send_if_connected",
+]
 
-Options: TypeAlias = Mapping[str, Any]
 Listener: TypeAlias = Callable[[FromWorld], None]
 
 STALE_AFTER_S = 2.0
 """A simulation on a busy laptop may be delayed longer than real hardware is silent; readings come at 10 to 20 Hz."""
 
 
-class WorldBus(Protocol):
+class WorldBus(ABC):
     """What the drivers of one cabinet share."""
 
     hello: Hello
+    """Set when the bus is open."""
 
+    @abstractmethod
+    async def open(self) -> None:
+        """Returns after the world's first readings; raises `DeviceLost`."""
+
+    @abstractmethod
     def readings(self) -> Readings:
         """The latest; raises `DeviceLost` when the world is gone."""
 
+    @abstractmethod
     def send(self, message: Actuation) -> None:
         """Actuate; raises `DeviceLost` when the world is gone."""
 
+    @abstractmethod
     def listen(self, listener: Listener) -> None:
         """Call `listener` with every message of the world, readings included, in order."""
 
+    @abstractmethod
     def close(self) -> None: ...
+
+
+class WorldOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Options of a simulated device of the station."""
+
+    bus: WorldBus
+
+
+class EvseOptions(WorldOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Options of a simulated device of one EVSE."""
+
+    evse: int
+
+
+class ScreenOptions(WorldOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Options of a simulated display."""
+
+    screen: int
 
 
 def evse_of(readings: Readings, evse: int) -> EvseReadings:
@@ -46,14 +84,6 @@ def evse_of(readings: Readings, evse: int) -> EvseReadings:
         if each.evse == evse:
             return each
     raise DeviceRefused(f"the simulated cabinet has no EVSE {evse}")
-
-
-def number(options: Options, key: str) -> int:
-    """The number of the EVSE or screen that a driver is for; raises `ConfigError`."""
-    value = options.get(key)
-    if not isinstance(value, int):
-        raise ConfigError(f"simulated device: `{key}` is missing")
-    return value
 
 
 def send_if_connected(bus: WorldBus, message: Actuation) -> None:

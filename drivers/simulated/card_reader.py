@@ -6,17 +6,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from drivers.simulated import messages as wire
-from drivers.simulated.bus import Options, WorldBus
+from drivers.simulated.bus import WorldOptions
 from firmware.contract import CardProblem
 
 __all__ = ["SimulatedCardReader"]
 
 
 class SimulatedCardReader:
-    def __init__(self, bus: WorldBus, options: Options) -> None:
-        self._bus = bus
+    Options = WorldOptions
 
-    def listen(self, on_card: Callable[[str], None], on_problem: Callable[[CardProblem], None]) -> None:
+    def __init__(self, options: WorldOptions) -> None:
+        self._bus = options.bus
+
+    def listen(
+        self,
+        on_card: Callable[[str], None],
+        on_problem: Callable[[CardProblem], None],
+        on_lost: Callable[[str | None], None],
+    ) -> None:
         def on_message(message: wire.FromWorld) -> None:
             if isinstance(message, wire.CardSeen):
                 on_card(message.uid)

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 from drivers.simulated import messages as wire
-from drivers.simulated.bus import Options, WorldBus, evse_of, number, send_if_connected
+from drivers.simulated.bus import EvseOptions, evse_of, send_if_connected
 
 __all__ = ["SimulatedContactor"]
 
 
 class SimulatedContactor:
-    def __init__(self, bus: WorldBus, options: Options) -> None:
-        self._bus = bus
-        self._evse = number(options, "evse")
+    Options = EvseOptions
+
+    def __init__(self, options: EvseOptions) -> None:
+        self._bus = options.bus
+        self._evse = options.evse
 
     def command(self, closed: bool) -> None:
         self._bus.send(wire.CommandContactor(evse=self._evse, closed=closed))

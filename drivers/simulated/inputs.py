@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from drivers.simulated.bus import STALE_AFTER_S, Options, WorldBus
+from drivers.simulated.bus import STALE_AFTER_S, WorldOptions
 from drivers.simulated.messages import FromWorld, Readings
 from hal.ports import InputsReading
 
@@ -15,8 +15,10 @@ __all__ = ["SimulatedInputs"]
 class SimulatedInputs:
     stale_after_s = STALE_AFTER_S
 
-    def __init__(self, bus: WorldBus, options: Options) -> None:
-        self._bus = bus
+    Options = WorldOptions
+
+    def __init__(self, options: WorldOptions) -> None:
+        self._bus = options.bus
 
     def reading(self) -> InputsReading:
         return self._bus.readings().inputs

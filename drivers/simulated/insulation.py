@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from drivers.simulated import messages as wire
-from drivers.simulated.bus import STALE_AFTER_S, Options, WorldBus, evse_of, number, send_if_connected
+from drivers.simulated.bus import STALE_AFTER_S, EvseOptions, evse_of, send_if_connected
 from hal.ports import InsulationReading
 
 __all__ = ["SimulatedInsulationMonitor"]
@@ -13,9 +13,11 @@ __all__ = ["SimulatedInsulationMonitor"]
 class SimulatedInsulationMonitor:
     stale_after_s = STALE_AFTER_S
 
-    def __init__(self, bus: WorldBus, options: Options) -> None:
-        self._bus = bus
-        self._evse = number(options, "evse")
+    Options = EvseOptions
+
+    def __init__(self, options: EvseOptions) -> None:
+        self._bus = options.bus
+        self._evse = options.evse
 
     def enable(self, active: bool) -> None:
         self._bus.send(wire.EnableMonitor(evse=self._evse, active=active))

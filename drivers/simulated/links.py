@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from drivers.simulated.bus import Options, WorldBus
+from drivers.simulated.bus import WorldOptions
 from drivers.simulated.messages import FromWorld, Readings
 
 __all__ = ["SimulatedNetworkLinks"]
 
 
 class SimulatedNetworkLinks:
-    def __init__(self, bus: WorldBus, options: Options) -> None:
-        self._bus = bus
+    Options = WorldOptions
+
+    def __init__(self, options: WorldOptions) -> None:
+        self._bus = options.bus
 
     def links(self) -> dict[str, bool]:
         return dict(self._bus.readings().links)

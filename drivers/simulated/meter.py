@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from drivers.simulated.bus import STALE_AFTER_S, Options, WorldBus, evse_of, number
+from drivers.simulated.bus import STALE_AFTER_S, EvseOptions, evse_of
 from firmware.errors import DeviceLost
 from hal.ports import MeterSample
 
@@ -14,10 +14,12 @@ class SimulatedMeter:
     stale_after_s = STALE_AFTER_S
     resolution_wh = 0.1
 
-    def __init__(self, bus: WorldBus, options: Options) -> None:
-        self._bus = bus
-        self.speed = bus.hello.speed
-        self._evse = number(options, "evse")
+    Options = EvseOptions
+
+    def __init__(self, options: EvseOptions) -> None:
+        self._bus = options.bus
+        self.speed = self._bus.hello.speed
+        self._evse = options.evse
 
     def sample(self) -> MeterSample:
         sample = evse_of(self._bus.readings(), self._evse).meter

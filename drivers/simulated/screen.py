@@ -6,16 +6,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from drivers.simulated import messages as wire
-from drivers.simulated.bus import Options, WorldBus, number, send_if_connected
+from drivers.simulated.bus import ScreenOptions, send_if_connected
 from firmware.contract import Page
 
 __all__ = ["SimulatedScreen"]
 
 
 class SimulatedScreen:
-    def __init__(self, bus: WorldBus, options: Options) -> None:
-        self._bus = bus
-        self._screen = number(options, "screen")
+    Options = ScreenOptions
+
+    def __init__(self, options: ScreenOptions) -> None:
+        self._bus = options.bus
+        self._screen = options.screen
 
     def show(self, page: str, text: dict[str, str]) -> None:
         self._bus.send(wire.ShowPage(screen=self._screen, page=page, text=text))

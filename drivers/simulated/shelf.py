@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from drivers.simulated import messages as wire
-from drivers.simulated.bus import STALE_AFTER_S, Options, WorldBus, evse_of, send_if_connected
+from drivers.simulated.bus import STALE_AFTER_S, WorldOptions, evse_of, send_if_connected
 from firmware.errors import DeviceLost
 from hal.ports import PowerReading
 
@@ -14,13 +14,15 @@ __all__ = ["SimulatedShelf"]
 class SimulatedShelf:
     stale_after_s = STALE_AFTER_S
 
-    def __init__(self, bus: WorldBus, options: Options) -> None:
-        self._bus = bus
-        self.groups = bus.hello.groups
-        self.group_power_w = bus.hello.group_power_w
-        self.group_current_a = bus.hello.group_current_a
-        self.max_voltage_v = bus.hello.max_voltage_v
-        self.min_voltage_v = bus.hello.min_voltage_v
+    Options = WorldOptions
+
+    def __init__(self, options: WorldOptions) -> None:
+        self._bus = options.bus
+        self.groups = self._bus.hello.groups
+        self.group_power_w = self._bus.hello.group_power_w
+        self.group_current_a = self._bus.hello.group_current_a
+        self.max_voltage_v = self._bus.hello.max_voltage_v
+        self.min_voltage_v = self._bus.hello.min_voltage_v
 
     def assign(self, groups: dict[int, int]) -> None:
         self._bus.send(wire.Assign(groups=groups))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from drivers.simulated import messages as wire
-from drivers.simulated.bus import STALE_AFTER_S, Options, WorldBus, evse_of, number, send_if_connected
+from drivers.simulated.bus import STALE_AFTER_S, EvseOptions, evse_of, send_if_connected
 from firmware.errors import DeviceLost
 from hal.ports import Vehicle
 
@@ -16,13 +16,15 @@ __all__ = ["SimulatedVehicleLink"]
 class SimulatedVehicleLink:
     stale_after_s = STALE_AFTER_S
 
-    def __init__(self, bus: WorldBus, options: Options) -> None:
-        self._bus = bus
-        self._evse = number(options, "evse")
+    Options = EvseOptions
+
+    def __init__(self, options: EvseOptions) -> None:
+        self._bus = options.bus
+        self._evse = options.evse
         self._listeners: list[Callable[[Vehicle], None]] = []
         self._latest: Vehicle | None = None
-        bus.listen(self._on_message)
-        self._update(bus.readings())
+        self._bus.listen(self._on_message)
+        self._update(self._bus.readings())
 
     def vehicle(self) -> Vehicle:
         self._bus.readings()
@@ -39,7 +41,7 @@ class SimulatedVehicleLink:
     def wake(self) -> None:
         self._bus.send(wire.Wake(evse=self._evse))
 
-    def report_output(self, voltage_v: float, current_a: float) -> None:
+    def report_output(self, voltage_v: float, current_a: float, insulation_kohm: float | None) -> None:
         self._bus.send(wire.ReportOutput(evse=self._evse, voltage_v=voltage_v, current_a=current_a))
 
     def announce_limits(self, max_voltage_v: float, max_current_a: float, max_power_w: float) -> None:

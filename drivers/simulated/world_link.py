@@ -11,31 +11,63 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from typing import Annotated
 
-from drivers.simulated.bus import Listener, Options, WorldBus
+from msgspec import Meta, Struct
+
+from drivers.simulated.bus import Listener, WorldBus
 from drivers.simulated.messages import Actuation, FromWorld, Hello, Readings, decode_from_world, encode
-from firmware.errors import ConfigError, DeviceLost
+from firmware.errors import DeviceLost
 from firmware.ipc.connection import Connection
 
-__all__ = ["SocketBus", "open_bus"]
+__all__ = ["SocketBus", "SocketBusOptions"]
 
 CONNECT_S = 10.0
 """How long the HAL waits for a world that starts at the same time."""
 _log = logging.getLogger(__name__)
 
 
-class SocketBus:
-    """`WorldBus` over a connection; made by `open_bus`."""
+class SocketBusOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    path: str
+    """The world's socket."""
+    connect_s: Annotated[float, Meta(gt=0)] = CONNECT_S
 
-    hello: Hello
 
-    def __init__(self) -> None:
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+class SocketBus(WorldBus):
+    """`WorldBus` over a connection."""
+
+    Options = SocketBusOptions
+
+    def __init__(self, options: SocketBusOptions) -> None:
+        self._options = options
+        self._ready = asyncio.Event()
         self._connection: Connection[FromWorld] | None = None
         self._latest: Readings | None = None
         self._listeners: list[Listener] = []
         self._lost: str | None = None
         self._greeted = False
+
+    async def open(self) -> None:
+        """Connect; raises `DeviceLost` if there is no world within `connect_s`."""
+        path, limit_s = self._options.path, self._options.connect_s
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._connect(path)
+                await self._ready.wait()
+        except TimeoutError:
+            raise DeviceLost(f"{path}: no simulated world within {limit_s:g} s") from None
+        if self._lost is not None:
+            raise DeviceLost(f"the simulated world is gone: {self._lost}")
+
+    async def _connect(self, path: str) -> None:
+        """Connect; retries until it is cancelled."""
+        make = partial(Connection[FromWorld], decode_from_world, self)
+        while True:
+            try:
+                await asyncio.get_running_loop().create_unix_connection(make, path)
+                return
+            except OSError:
+                await asyncio.sleep(0.02)
 
     def readings(self) -> Readings:
         if self._lost is not None or self._latest is None:
@@ -58,8 +90,7 @@ class SocketBus:
     def _lose(self, reason: str) -> None:
         if self._lost is None:
             self._lost = reason
-        if not self.ready.done():
-            self.ready.set_exception(DeviceLost(f"the simulated world is gone: {reason}"))
+        self._ready.set()
 
     # --- Handler ---------------------------------------------------------------------------------------------
 
@@ -73,8 +104,8 @@ class SocketBus:
             return
         if isinstance(message, Readings):
             self._latest = message
-            if self._greeted and not self.ready.done():
-                self.ready.set_result(None)
+            if self._greeted:
+                self._ready.set()
         for listener in self._listeners:
             listener(message)
 
@@ -82,36 +113,3 @@ class SocketBus:
         if self._lost is None:
             _log.error("the simulated world is gone: %s", reason)
         self._lose(reason)
-
-
-async def open_bus(options: Options) -> WorldBus:
-    """Connect to the world at `options["path"]`; returns after its first readings.
-
-    Raises:
-        ConfigError: there is no path.
-        DeviceLost: no world within 10 s.
-    """
-    path = options.get("path")
-    if not isinstance(path, str) or not path:
-        raise ConfigError("simulated bus: `path` (of the world's socket) is missing")
-    limit_s = float(options.get("connect_s", CONNECT_S))
-    try:
-        async with asyncio.timeout(limit_s):
-            bus = await _connect(path)
-            await bus.ready
-    except TimeoutError:
-        raise DeviceLost(f"{path}: no simulated world within {limit_s:g} s") from None
-    return bus
-
-
-async def _connect(path: str) -> SocketBus:
-    """Connect; retries until it is cancelled."""
-    loop = asyncio.get_running_loop()
-    while True:
-        bus = SocketBus()
-        try:
-            await loop.create_unix_connection(partial(Connection[FromWorld], decode_from_world, bus), path)
-        except OSError:
-            await asyncio.sleep(0.02)
-        else:
-            return bus

@@ -48,7 +48,15 @@ from hal.evse.model import (
 from hal.evse.register import Register
 from hal.evse.step import step
 from hal.evse.table import Stage
-from hal.ports import Contactor, InsulationMonitor, Meter, PowerShelf, VehicleLink
+from hal.ports import (
+    Contactor,
+    InsulationMonitor,
+    InsulationReading,
+    Meter,
+    MeterSample,
+    PowerShelf,
+    VehicleLink,
+)
 from hal.safety import EvseWatch
 
 __all__ = ["Evse", "EvsePorts"]
@@ -123,20 +131,35 @@ class Evse:
 
     # --- reading -------------------------------------------------------------------------------------------
 
-    def read_ports(self, plug_temp_c: float | None, share: Limits, now: float) -> Readings:
-        """Read every port, and update the active faults by what the watch finds in the readings."""
+    def read_ports(self, plug_temps_c: tuple[float | None, ...], share: Limits, now: float) -> Readings:
+        """Read every port, and update the active faults by what the watch finds in the readings.
+
+        `plug_temps_c`: of the station's own sensors at this plug; if it has none, the SECC's are taken.
+        """
         ports = self._ports
-        self._read_contactor()
+        sensed_v = self._read_contactor()
         if self._reopen:
             self._carry_out(OpenContactor())
         if self.state.stage is Stage.FAULTED:
             for fault in self._faults.reported("driver", self.number):
                 self._try_again(fault)
+        vehicle = _unless_stale(ports.vehicle.vehicle, ports.vehicle.stale_after_s, now)
+        if not plug_temps_c and vehicle is not None:
+            plug_temps_c = vehicle.plug_temps_c
+        plug_temp_c = _hottest(plug_temps_c)
+        power = _unless_stale(lambda: ports.shelf.reading(self.number), ports.shelf.stale_after_s, now)
+        meter = _unless_stale(ports.meter.sample, ports.meter.stale_after_s, now)
+        insulation = _unless_stale(ports.insulation.reading, ports.insulation.stale_after_s, now)
+        if sensed_v is None:
+            sensed_v = _connector_v(insulation, meter)
+        self._connector_v = self._connector_v if sensed_v is None else sensed_v
+        if power is not None:
+            share = Limits(_least(share.current_a, power.available_a), _least(share.power_w, power.available_w))
         self.readings = readings = Readings(
-            vehicle=_unless_stale(ports.vehicle.vehicle, ports.vehicle.stale_after_s, now),
-            power=_unless_stale(lambda: ports.shelf.reading(self.number), ports.shelf.stale_after_s, now),
-            meter=_unless_stale(ports.meter.sample, ports.meter.stale_after_s, now),
-            insulation=_unless_stale(ports.insulation.reading, ports.insulation.stale_after_s, now),
+            vehicle=vehicle,
+            power=power,
+            meter=meter,
+            insulation=insulation,
             contactor_closed=self._mirror,
             connector_v=self._connector_v,
             ceiling=ceiling(self.state.rating, plug_temp_c, share),
@@ -149,15 +172,20 @@ class Evse:
                 self._faults.add("session", finding.fault, self.number, detail=finding.detail)
         return readings
 
-    def _read_contactor(self) -> None:
-        """Keep the last reading of a contactor that does not answer, and raise a fault: it may well be closed."""
+    def _read_contactor(self) -> float | None:
+        """Return the connector's voltage, if the contactor measures it.
+
+        Keep the last reading of a contactor that does not answer, and raise a fault: it may well be closed.
+        """
+        sensed_v = None
         try:
             self._mirror = self._ports.contactor.is_closed()
-            self._connector_v = self._ports.contactor.connector_voltage_v()
+            sensed_v = self._ports.contactor.connector_voltage_v()
         except DriverError as error:
             self._faults.add("contactor", Fault.CONTACTOR_FAILED, self.number, detail=str(error))
         else:
             self._faults.remove("contactor", Fault.CONTACTOR_FAILED, self.number)
+        return sensed_v
 
     def _try_again(self, fault: Fault) -> None:
         """Repeat the harmless command of a port that failed; its fault is cleared if the command succeeds."""
@@ -275,8 +303,8 @@ class Evse:
                 vehicle.wake()
             case AnnounceLimits(voltage_v, current_a, power_w):
                 vehicle.announce_limits(voltage_v, current_a, power_w)
-            case ReportOutput(voltage_v, current_a):
-                vehicle.report_output(voltage_v, current_a)
+            case ReportOutput(voltage_v, current_a, insulation_kohm):
+                vehicle.report_output(voltage_v, current_a, insulation_kohm)
             case FinishCableCheck(passed):
                 vehicle.finish_cable_check(passed)
             case RequestVehicleStop():
@@ -317,6 +345,23 @@ class Evse:
             evcc_id=state.evcc_id,
             max_wh_per_s=state.rating.max_power_w * state.register.speed / 3600.0,
         )
+
+
+def _connector_v(insulation: InsulationReading | None, meter: MeterSample | None) -> float | None:
+    """The voltage on the vehicle's side, where the contactor has no sensor for it; None: not measured now."""
+    if insulation is not None and insulation.voltage_v is not None:
+        return insulation.voltage_v
+    return meter.voltage_v if meter is not None else None
+
+
+def _least(limit: float, available: float | None) -> float:
+    return limit if available is None else min(limit, available)
+
+
+def _hottest(plug_temps_c: tuple[float | None, ...]) -> float | None:
+    """Of several sensors the highest; None as soon as one is not connected, because the plug may be hot there."""
+    known = [each for each in plug_temps_c if each is not None]
+    return max(known) if known and len(known) == len(plug_temps_c) else None
 
 
 def _unless_stale(read: Callable[[], _R], stale_after_s: float, now: float) -> _R | None:

@@ -240,6 +240,7 @@ class AnnounceLimits:
 class ReportOutput:
     voltage_v: float
     current_a: float
+    insulation_kohm: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,9 @@ def _sample(run: Run, readings: Readings) -> None:
     if run.state.plugged:
         run.authorise(run.state.vehicle_authorised)
     if readings.power is not None and run.state.plugged:
-        run.do(ReportOutput(readings.power.voltage_v, readings.power.current_a))
+        insulation = readings.insulation
+        valid_kohm = insulation.resistance_kohm if insulation is not None and insulation.valid else None
+        run.do(ReportOutput(readings.power.voltage_v, readings.power.current_a, valid_kohm))
     _flow(run)
     read_meter(run, readings)
 

@@ -258,7 +258,7 @@ class FakeVehicleLink(_Fake):
     def wake(self) -> None:
         self._do("wake")
 
-    def report_output(self, voltage_v: float, current_a: float) -> None:
+    def report_output(self, voltage_v: float, current_a: float, insulation_kohm: float | None) -> None:
         self._require()
         self.output = (voltage_v, current_a)
 
@@ -309,9 +309,15 @@ class FakeCardReader(_Fake):
         super().__init__(clock)
         self.on_card: Callable[[str], None] = lambda _uid: None
         self.on_problem: Callable[[CardProblem], None] = lambda _problem: None
+        self.on_lost: Callable[[str | None], None] = lambda _detail: None
 
-    def listen(self, on_card: Callable[[str], None], on_problem: Callable[[CardProblem], None]) -> None:
-        self.on_card, self.on_problem = on_card, on_problem
+    def listen(
+        self,
+        on_card: Callable[[str], None],
+        on_problem: Callable[[CardProblem], None],
+        on_lost: Callable[[str | None], None],
+    ) -> None:
+        self.on_card, self.on_problem, self.on_lost = on_card, on_problem, on_lost
 
 
 class FakeScreen(_Fake):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from drivers.simulated.board import SimulatedBoard
-from drivers.simulated.bus import Listener, WorldBus
+from drivers.simulated.bus import EvseOptions, Listener, WorldBus, WorldOptions
 from drivers.simulated.contactor import SimulatedContactor
 from drivers.simulated.insulation import SimulatedInsulationMonitor
 from drivers.simulated.messages import Actuation, Readings
@@ -34,7 +34,7 @@ def new_world(*, speed: float = 1.0, seed: int = 1) -> World:
     return world
 
 
-class LocalBus:
+class LocalBus(WorldBus):
     """`WorldBus` to a world in this process; `advance` lets time pass in it."""
 
     def __init__(self, world: World, *, mono_s: float = 1000.0, utc_s: float = 1_800_000_000.0) -> None:
@@ -47,6 +47,9 @@ class LocalBus:
         world.connect_hal()
         self.hello = world.hello()
         self._latest = world.readings(mono_s, utc_s)
+
+    async def open(self) -> None:
+        """It is open from the start."""
 
     def readings(self) -> Readings:
         self._require_open()
@@ -111,13 +114,12 @@ class WorldBench:
         self.world = new_world(speed=speed, seed=seed)
         self.evse = self.world.evses[evse]
         self.bus = LocalBus(self.world)
-        options = {"evse": evse}
-        self.shelf = SimulatedShelf(self.bus, {})
-        self.board = SimulatedBoard(self.bus, {})
-        self.meter = SimulatedMeter(self.bus, options)
-        self.monitor = SimulatedInsulationMonitor(self.bus, options)
-        self.contactor = SimulatedContactor(self.bus, options)
-        self.vehicle = SimulatedVehicleLink(self.bus, options)
+        self.shelf = SimulatedShelf(WorldOptions(bus=self.bus))
+        self.board = SimulatedBoard(WorldOptions(bus=self.bus))
+        self.meter = SimulatedMeter(EvseOptions(bus=self.bus, evse=evse))
+        self.monitor = SimulatedInsulationMonitor(EvseOptions(bus=self.bus, evse=evse))
+        self.contactor = SimulatedContactor(EvseOptions(bus=self.bus, evse=evse))
+        self.vehicle = SimulatedVehicleLink(EvseOptions(bus=self.bus, evse=evse))
 
     def advance(self, seconds: float) -> None:
         """Let time pass, with the watchdog fed."""

@@ -43,7 +43,7 @@ driver = "simulated"
 path = "run/world.sock"
 connect_s = 2.5
 """
-SCREEN = '[[screen]]\nscreen = 1\nevse = 2\ndriver = "simulated"\nbus = "world"\nbrightness = 80\n'
+SCREEN = '[[screen]]\nscreen = 1\nevse = 2\ndriver = "simulated"\nbus = "world"\n'
 WHOLE = STATION + EVSE % 1 + EVSE % 2 + SCREEN
 
 
@@ -63,7 +63,9 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert config.evse[0].rating == Rating(1000.0, 150.0, 500.0, 400_000.0)
     screen = config.screens()[0]
     assert (screen.screen, screen.evse) == (1, 2)
-    assert screen.device == DeviceSpec("simulated", "world", {"screen": 1, "evse": 2, "brightness": 80})
+    options = {"bus": "world", "screen": 1}
+    assert screen.device == DeviceSpec("screen", "screen 1", "simulated", options)
+    assert [spec.place for spec in config.devices()][-3:] == ["evse 2, contactor", "evse 2, vehicle", "screen 1"]
 
 
 def test_missing_settings_have_a_default(tmp_path: Path) -> None:
@@ -85,7 +87,7 @@ def test_missing_settings_have_a_default(tmp_path: Path) -> None:
         ("evse = 2\ndriver", "evse = 3\ndriver", "no EVSE 3"),
         ("screen = 1\n", "", "screen"),
         ('shelf = { driver = "simulated", ', "shelf = { ", "shelf"),
-        ('board = { driver = "simulated", bus = "world" }', 'board = { driver = "simulated", bus = "moon" }', "moon"),
+        ('meter = { driver = "simulated", ', 'meter = { driver = "simulated", evse = 2, ', "meter: unknown key evse"),
         ('[bus.world]\ndriver = "simulated"', "[bus.world]", "bus.world"),
         ('log_level = "DEBUG"', 'log_level = "LOUD"', "log_level"),
         ("allowed_uids = [1001]", "allowed_uids = [-1]", "allowed_uids"),
@@ -107,6 +109,13 @@ def test_dump_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     path.write_text(WHOLE)
     assert main(["--config", str(path), "--dump-config"]) == 0
     assert '"socket": "run/hal.sock"' in capsys.readouterr().out
+
+
+def test_a_mistake_in_a_device_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "hal.toml"
+    path.write_text(WHOLE + "brightness = 80\n")
+    assert main(["--config", str(path)]) == 2
+    assert capsys.readouterr().err == (f"{path}: screen 1: unknown key brightness, expected one of bus, screen\n")
 
 
 def test_settings_that_can_t_be_read_are_one_line_and_exit_code_2(

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from drivers.simulated.board import SimulatedBoard
+from drivers.simulated.bus import WorldOptions
 from drivers.simulated.messages import FeedWatchdog
 from drivers.simulated.world.world import Happening
-from drivers.simulated.world_link import open_bus
+from drivers.simulated.world_link import SocketBus, SocketBusOptions
 from firmware.clock import SystemClock
 from tests.support.world_bench import LocalBus, WiredWorld, new_world
 from tools.rig.sockets import listen_unix
@@ -35,8 +36,9 @@ async def wired(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     happened: list[Happening] = []
     server.on_happening = happened.append
     await server.start(listen_unix(tmp_path / "world.sock"))
-    bus = await open_bus({"path": str(tmp_path / "world.sock")})
-    feeding = asyncio.create_task(_feed(SimulatedBoard(bus, {})))
+    bus = SocketBus(SocketBusOptions(path=str(tmp_path / "world.sock")))
+    await bus.open()
+    feeding = asyncio.create_task(_feed(SimulatedBoard(WorldOptions(bus=bus))))
     yield WiredWorld(world, bus, happened, server.touch, None)
     feeding.cancel()
     bus.close()

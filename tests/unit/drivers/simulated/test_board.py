@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from drivers.simulated.board import SimulatedBoard
+from drivers.simulated.bus import WorldOptions
 from drivers.simulated.world.world import RebootRequested
 from firmware.contract import BootCause, Fault
 from tests.support.world_bench import WiredWorld
@@ -10,7 +11,7 @@ from tests.support.world_bench import WiredWorld
 async def test_clock_steps_and_faults_of_the_board_are_reported(wired: WiredWorld) -> None:
     wired.world.faults.set(Fault.CARD_READER, None, True)
     await wired.until(lambda: wired.bus.readings().faults)
-    board = SimulatedBoard(wired.bus, {})
+    board = SimulatedBoard(WorldOptions(bus=wired.bus))
     assert (board.boot_cause, board.serial_number) == (BootCause.POWER_UP, "BW1")
     clocks: list[bool] = []
     faults: list[tuple[Fault, int | None, bool]] = []
@@ -32,5 +33,5 @@ async def test_clock_steps_and_faults_of_the_board_are_reported(wired: WiredWorl
 
 
 async def test_reboot_is_requested(wired: WiredWorld) -> None:
-    SimulatedBoard(wired.bus, {}).reboot()
+    SimulatedBoard(WorldOptions(bus=wired.bus)).reboot()
     await wired.until(lambda: RebootRequested() in wired.happened)

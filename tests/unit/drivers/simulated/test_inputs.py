@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from drivers.simulated.bus import WorldOptions
 from drivers.simulated.inputs import SimulatedInputs
 from firmware.contract import Fault
 from tests.support.world_bench import WiredWorld
 
 
 async def test_edges_are_reported(wired: WiredWorld) -> None:
-    inputs = SimulatedInputs(wired.bus, {})
+    inputs = SimulatedInputs(WorldOptions(bus=wired.bus))
     reported: list[tuple[bool, bool]] = []
     inputs.listen(lambda reading: reported.append((reading.emergency_stop, reading.door_open)))
     wired.world.faults.set(Fault.EMERGENCY_STOP, None, True)

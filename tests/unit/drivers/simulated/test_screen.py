@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from drivers.simulated.bus import ScreenOptions
 from drivers.simulated.screen import SimulatedScreen
 from tests.support.world_bench import WiredWorld
 
 
 async def test_screen_shows_and_is_touched(wired: WiredWorld) -> None:
-    screen = SimulatedScreen(wired.bus, {"screen": 2})
+    screen = SimulatedScreen(ScreenOptions(bus=wired.bus, screen=2))
     touches: list[str] = []
     screen.listen(lambda: touches.append("select"), lambda: touches.append("stop"))
     screen.show("charging", {"soc": "42 %"})

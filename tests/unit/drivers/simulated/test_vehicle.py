@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from drivers.simulated.bus import EvseOptions
 from drivers.simulated.vehicle import SimulatedVehicleLink
 from drivers.simulated.world.garage import CarOrder
 from firmware.contract import Fault
@@ -9,7 +10,7 @@ from tests.support.world_bench import WiredWorld
 
 
 async def test_each_change_is_reported_once(wired: WiredWorld) -> None:
-    link = SimulatedVehicleLink(wired.bus, {"evse": 1})
+    link = SimulatedVehicleLink(EvseOptions(bus=wired.bus, evse=1))
     reported: list[tuple[Pilot, VehicleStage, str | None]] = []
     link.listen(lambda vehicle: reported.append((vehicle.pilot, vehicle.stage, vehicle.evcc_id)))
     wired.world.plug_in(1, CarOrder(evcc_id="AB12"))
@@ -33,7 +34,7 @@ async def test_each_change_is_reported_once(wired: WiredWorld) -> None:
 
 
 async def test_last_report_of_a_silent_link_ages(wired: WiredWorld) -> None:
-    link = SimulatedVehicleLink(wired.bus, {"evse": 1})
+    link = SimulatedVehicleLink(EvseOptions(bus=wired.bus, evse=1))
     wired.world.faults.set(Fault.VEHICLE_LINK, 1, True)
     await wired.until(lambda: wired.bus.readings().evses[0].vehicle is None)
     stamp = link.vehicle().mono_s

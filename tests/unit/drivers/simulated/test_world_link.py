@@ -7,23 +7,30 @@ from pathlib import Path
 
 import pytest
 
+from drivers.simulated.bus import EvseOptions
 from drivers.simulated.contactor import SimulatedContactor
 from drivers.simulated.meter import SimulatedMeter
-from drivers.simulated.world_link import open_bus
+from drivers.simulated.world_link import SocketBus, SocketBusOptions
 from firmware.clock import SystemClock
-from firmware.errors import ConfigError, DeviceLost
+from firmware.errors import DeviceLost
 from tests.support.sockets import eventually
 from tests.support.world_bench import new_world
 from tools.rig.sockets import listen_unix
 from tools.rig.world_server import WorldServer
 
 
+async def opened(path: Path, connect_s: float = 10.0) -> SocketBus:
+    bus = SocketBus(SocketBusOptions(path=str(path), connect_s=connect_s))
+    await bus.open()
+    return bus
+
+
 async def test_world_that_has_gone_is_a_lost_device(tmp_path: Path) -> None:
     server = WorldServer(new_world(), SystemClock())
     await server.start(listen_unix(tmp_path / "world.sock"))
-    bus = await open_bus({"path": str(tmp_path / "world.sock")})
-    contactor = SimulatedContactor(bus, {"evse": 1})
-    meter = SimulatedMeter(bus, {"evse": 1})
+    bus = await opened(tmp_path / "world.sock")
+    contactor = SimulatedContactor(EvseOptions(bus=bus, evse=1))
+    meter = SimulatedMeter(EvseOptions(bus=bus, evse=1))
     server.unplug_hal()
     await eventually(lambda: _is_lost(meter))
     with pytest.raises(DeviceLost):
@@ -42,7 +49,7 @@ def _is_lost(meter: SimulatedMeter) -> bool:
 
 async def test_bus_waits_for_a_world_that_starts_later(tmp_path: Path) -> None:
     path = tmp_path / "world.sock"
-    opening = asyncio.create_task(open_bus({"path": str(path)}))
+    opening = asyncio.create_task(opened(path))
     await asyncio.sleep(0)
     server = WorldServer(new_world(), SystemClock())
     await server.start(listen_unix(path))
@@ -52,22 +59,20 @@ async def test_bus_waits_for_a_world_that_starts_later(tmp_path: Path) -> None:
     server.close()
 
 
-async def test_no_world_and_no_path_are_errors(tmp_path: Path) -> None:
+async def test_no_world_is_a_lost_device(tmp_path: Path) -> None:
     with pytest.raises(DeviceLost, match="no simulated world"):
-        await open_bus({"path": str(tmp_path / "none.sock"), "connect_s": 0.05})
-    with pytest.raises(ConfigError, match="path"):
-        await open_bus({})
+        await opened(tmp_path / "none.sock", connect_s=0.05)
 
 
 async def test_second_hal_takes_the_wiring_from_the_first(tmp_path: Path) -> None:
     world = new_world()
     server = WorldServer(world, SystemClock())
     await server.start(listen_unix(tmp_path / "world.sock"))
-    first = await open_bus({"path": str(tmp_path / "world.sock")})
-    SimulatedContactor(first, {"evse": 1}).command(True)
+    first = await opened(tmp_path / "world.sock")
+    SimulatedContactor(EvseOptions(bus=first, evse=1)).command(True)
     await eventually(lambda: world.evses[1].contactor.closed)
-    second = await open_bus({"path": str(tmp_path / "world.sock")})
-    await eventually(lambda: _is_lost(SimulatedMeter(first, {"evse": 1})))
+    second = await opened(tmp_path / "world.sock")
+    await eventually(lambda: _is_lost(SimulatedMeter(EvseOptions(bus=first, evse=1))))
     await eventually(lambda: not world.evses[1].contactor.closed)
     assert world.hal_present
     second.close()
@@ -97,5 +102,5 @@ async def test_board_without_power_has_no_wiring(tmp_path: Path) -> None:
     server = WorldServer(world, SystemClock())
     await server.start(listen_unix(tmp_path / "world.sock"))
     with pytest.raises(DeviceLost):
-        await open_bus({"path": str(tmp_path / "world.sock"), "connect_s": 0.3})
+        await opened(tmp_path / "world.sock", connect_s=0.3)
     server.close()
