@@ -29,6 +29,7 @@ __all__ = ["BUSES", "DRIVERS", "Bus", "check_devices", "close_buses", "make_buse
 
 BUSES: dict[str, str] = {
     "simulated": "drivers.simulated.world_link:SocketBus",
+    "can": "drivers.can.bus:CanBus",
 }
 
 DRIVERS: dict[tuple[str, str], str] = {
