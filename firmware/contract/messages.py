@@ -146,6 +146,8 @@ class CardProblem(str, Enum):
 
     SEVERAL_CARDS = "several_cards"
     UNREADABLE = "unreadable"
+    NO_IDENTITY = "no_identity"
+    """Its UID is a random one, as a phone's is."""
 
 
 class BootCause(str, Enum):

@@ -34,6 +34,7 @@ _REASONS = {
     CardResult.ERROR: "We could not check this card. Please try again.",
     CardResult.SEVERAL_CARDS: "Please hold only one card to the reader.",
     CardResult.UNREADABLE: "We could not read this card. Please try again.",
+    CardResult.NO_IDENTITY: "This phone has no card number of its own. Please use a card.",
 }
 _PROMPT = "Please hold your card to the reader."
 _PLUG_AGAIN = "The car does not answer. Please unplug the cable and plug it in again."

@@ -172,6 +172,7 @@ class CardResult(str, Enum):
     ERROR = "error"
     SEVERAL_CARDS = "several_cards"
     UNREADABLE = "unreadable"
+    NO_IDENTITY = "no_identity"
 
 
 class CardOutcome(Struct, frozen=True):
