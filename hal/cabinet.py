@@ -40,6 +40,7 @@ from firmware.contract import (
 from firmware.errors import DriverError
 from firmware.trouble import Trouble
 from hal.active_faults import ActiveFaults
+from hal.card_signal import CardSignal
 from hal.evse.evse import Evse, EvsePorts
 from hal.evse.model import ZERO_LIMITS, LimitChanged, Limits, Permitted, Sampled, Withdrawn
 from hal.evse.table import RUNNING, Stage
@@ -81,6 +82,7 @@ class StationCabinet:
         self._assigned: dict[int, int] | None = None
         self._inputs: InputsReading | None = None
         self._links: dict[str, bool] = {}
+        self._card_signal = CardSignal()
         self._fed_at = -math.inf
         self._rebooting_since: float | None = None
         self._unassigned = Trouble(_log, "modules can't be assigned")
@@ -262,9 +264,11 @@ class StationCabinet:
                 evse.refresh_faults(now)
 
     def _on_card(self, uid: str) -> None:
+        self._card_signal.presented(self._clock.monotonic())
         self._publish(CardPresented(uid=uid))
 
     def _on_card_problem(self, problem: CardProblem) -> None:
+        self._card_signal.presented(self._clock.monotonic())
         self._publish(CardUnreadable(problem=problem))
 
     def _on_card_reader_lost(self, detail: str | None) -> None:
@@ -329,6 +333,7 @@ class StationCabinet:
             return Problem.UNKNOWN_EVSE, f"no screen {command.screen}"
         if command.page not in _PAGES:
             return Problem.BAD_REQUEST, f"no page {command.page}"
+        self._signal_card(screen.screen, Page(command.page))
         source = f"screen {screen.screen}"
         try:
             screen.port.show(command.page, command.text)
@@ -341,6 +346,11 @@ class StationCabinet:
             self._shown[screen.screen] = shown
             self._publish(shown)
         return None
+
+    def _signal_card(self, screen: int, page: Page) -> None:
+        accepted = self._card_signal.shown(screen, page, self._clock.monotonic())
+        if accepted is not None and self._hardware.card_reader is not None:
+            self._hardware.card_reader.signal(accepted)
 
     def snapshot(self, seq: int, run_id: str) -> Snapshot:
         """The whole state after event `seq`."""

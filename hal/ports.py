@@ -314,8 +314,8 @@ class VehicleLink(Protocol):
 class CardReader(Protocol):
     """One ISO 14443 reader. A card that stays in the field is reported once.
 
-    Link lost: no cards are reported; `on_lost` raises fault `card_reader`, and clears it when the reader is back. It
-    has no commands.
+    Link lost: no cards are reported; `on_lost` raises fault `card_reader`, and clears it when the reader is back. A
+    card that has stayed in the field meanwhile is not reported again. A `signal` is not repeated.
     """
 
     def listen(
@@ -324,7 +324,17 @@ class CardReader(Protocol):
         on_problem: Callable[[CardProblem], None],
         on_lost: Callable[[str | None], None],
     ) -> None:
-        """`on_card` gets the UID, upper-case hex; `on_lost` why the reader is lost, or None when it is back."""
+        """`on_card` gets the UID, upper-case hex; `on_lost` why the reader is lost, or None when it is back.
+
+        A card that has left is not reported again for 2 to 3 s, so that one at the edge of the field counts once. A UID
+        of 4 bytes that begins with 08 is a random one, and reported as `NO_IDENTITY`.
+        """
+
+    def signal(self, accepted: bool) -> None:
+        """Show with LED and beeper that the last card is accepted or refused; never raises.
+
+        A reader that has neither, or is lost, does nothing.
+        """
 
     def close(self) -> None: ...
 

@@ -32,5 +32,8 @@ class SimulatedCardReader:
 
         self._bus.listen(on_message)
 
+    def signal(self, accepted: bool) -> None:
+        """The displays of the simulated cabinet show it."""
+
     def close(self) -> None:
         """A reader has no outputs."""

@@ -319,6 +319,9 @@ class FakeCardReader(_Fake):
     ) -> None:
         self.on_card, self.on_problem, self.on_lost = on_card, on_problem, on_lost
 
+    def signal(self, accepted: bool) -> None:
+        self._do("signal", accepted)
+
 
 class FakeScreen(_Fake):
     def __init__(self, clock: ManualClock) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from firmware.contract import Fault, FaultCleared, FaultRaised, MeterReading, Permit, Phase
+from firmware.contract import CardProblem, Fault, FaultCleared, FaultRaised, MeterReading, Permit, Phase, Show
 from tests.support.hardware import CabinetDouble
 
 
@@ -123,3 +123,17 @@ def test_what_fails_again_and_again_is_logged_once(fake: CabinetDouble, caplog: 
     for what in ("modules can't be assigned", "the board's watchdog can't be fed"):
         lines = [record.message for record in caplog.records if record.message.startswith(what)]
         assert len(lines) == 1, lines
+
+
+def test_the_reader_signals_the_outcome_that_the_display_shows(fake: CabinetDouble) -> None:
+    def show(screen: int, page: str) -> None:
+        assert fake.cabinet.execute(Show(screen, page)) is None
+
+    fake.reader.on_card("04A1B2C3")
+    show(1, "authorising")
+    show(1, "authorised")
+    show(1, "preparing")
+    fake.reader.on_problem(CardProblem.UNREADABLE)
+    show(1, "rejected")
+    show(2, "rejected")
+    assert fake.reader.called("signal") == [(True,), (False,)]
