@@ -39,6 +39,7 @@ DRIVERS: dict[tuple[str, str], str] = {
     ("contactor", "simulated"): "drivers.simulated.contactor:SimulatedContactor",
     ("vehicle", "simulated"): "drivers.simulated.vehicle:SimulatedVehicleLink",
     ("card_reader", "simulated"): "drivers.simulated.card_reader:SimulatedCardReader",
+    ("card_reader", "pn532"): "drivers.serial.pn532:Pn532CardReader",
     ("inputs", "simulated"): "drivers.simulated.inputs:SimulatedInputs",
     ("links", "simulated"): "drivers.simulated.links:SimulatedNetworkLinks",
     ("board", "simulated"): "drivers.simulated.board:SimulatedBoard",
