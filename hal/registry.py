@@ -30,6 +30,9 @@ __all__ = ["BUSES", "DRIVERS", "Bus", "check_devices", "close_buses", "make_buse
 BUSES: dict[str, str] = {
     "simulated": "drivers.simulated.world_link:SocketBus",
     "can": "drivers.can.bus:CanBus",
+    "gpiod": "drivers.gpio.gpiod_lines:GpiodLines",
+    "gpiozero": "drivers.gpio.gpiozero_lines:GpiozeroLines",
+    "pigpio": "drivers.gpio.pigpio_lines:PigpioLines",
 }
 
 DRIVERS: dict[tuple[str, str], str] = {
