@@ -43,7 +43,8 @@ class SimulatedBoard:
             before, clock = clock, message.clock
             if _stepped(before, clock):
                 on_clock(clock)
-            known, faults = faults, {(each.fault, each.evse): each.detail for each in message.faults}
+            known = faults
+            faults = {(e.fault, e.evse): e.detail for e in message.faults if e.fault is not Fault.CARD_READER}
             for fault, evse in known.keys() - faults.keys():
                 on_fault(fault, evse, False, "")
             for fault, evse in faults.keys() - known.keys():

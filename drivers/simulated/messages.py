@@ -90,7 +90,7 @@ class EvseReadings(_Part, frozen=True):
 
 
 class BoardFault(_Part, frozen=True):
-    """A fault that only the board's own sensors see."""
+    """A fault that only the board's own sensors see, or `card_reader`: that one does not answer."""
 
     fault: Fault
     evse: int | None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults of the cabinet: each one of the contract's list, injected where it would occur.
 
-A fault that a port can see is caused in the hardware behind that port, so that the HAL has to find it. One
-that only the board's own sensors see (a broken latch, a residual current, a card reader that does not answer) is
-reported by the board. Without an EVSE, a fault of EVSEs is raised at all of them, and any fault is cleared everywhere.
+A fault that a port can see is caused in the hardware behind that port, so that the HAL has to find it. One that only
+the board's own sensors see (a broken latch, a residual current) is reported by the board. Without an EVSE, a fault of
+EVSEs is raised at all of them, and any fault is cleared everywhere.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ class InjectedFaults:
     @property
     def door_open(self) -> bool:
         return self._has(Fault.DOOR_OPEN)
+
+    @property
+    def card_reader(self) -> bool:
+        """Whether the card reader does not answer."""
+        return self._has(Fault.CARD_READER)
 
     def set(self, fault: Fault, evse: int | None, present: bool) -> None:
         """Raise or clear a fault; no effect if it is already raised or cleared."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from drivers.card_field import identity
 from drivers.simulated.messages import CardSeen, CardTrouble
 from firmware.contract import CardProblem
 
@@ -22,7 +23,15 @@ class ReaderField:
         self._forget(now)
         others = self._cards.keys() - {uid}
         self._cards[uid] = now + hold_s
-        return CardTrouble(CardProblem.SEVERAL_CARDS) if others else CardSeen(uid)
+        if others:
+            return CardTrouble(CardProblem.SEVERAL_CARDS)
+        no_identity = identity(bytes.fromhex(uid)) is CardProblem.NO_IDENTITY
+        return CardTrouble(CardProblem.NO_IDENTITY) if no_identity else CardSeen(uid)
+
+    def cards(self, now: float) -> list[str]:
+        """The UIDs of the cards in the field."""
+        self._forget(now)
+        return list(self._cards)
 
     def _forget(self, now: float) -> None:
         self._cards = {uid: until for uid, until in self._cards.items() if until > now}

@@ -216,8 +216,14 @@ class World:
         self.evses[evse].plug_out()
 
     def present_card(self, uid: str, hold_s: float, now: float) -> None:
-        """Hold a card to the reader; `uid` in upper-case hex."""
-        self.outbox.append(self._field.present(uid, hold_s, now))
+        """Hold a card to the reader; `uid` in upper-case hex. A broken reader does not see it."""
+        report = self._field.present(uid, hold_s, now)
+        if not self.faults.card_reader:
+            self.outbox.append(report)
+
+    def cards(self, now: float) -> list[str]:
+        """The UIDs of the cards in the reader's field."""
+        return self._field.cards(now)
 
     def touch(self, screen: int, *, stop: bool) -> None:
         self.outbox.append(wire.Touched(screen=screen, stop=stop))

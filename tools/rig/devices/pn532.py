@@ -38,7 +38,7 @@ class Card:
     def as_target(self, number: int) -> bytes:
         if self.type_b:
             return bytes([number, 0x50]) + self.uid + bytes(7) + b"\x01\x00"
-        sens_res = {4: b"\x00\x04", 7: b"\x00\x44", 10: b"\x03\x44"}[len(self.uid)]
+        sens_res = {7: b"\x00\x44", 10: b"\x03\x44"}.get(len(self.uid), b"\x00\x04")
         sel_res = 0x20 if self.ats else 0x08
         ats = bytes([len(self.ats) + 1]) + self.ats if self.ats else b""
         return bytes([number]) + sens_res + bytes([sel_res, len(self.uid)]) + self.uid + ats

@@ -9,7 +9,7 @@ from tests.support.world_bench import WiredWorld
 
 
 async def test_clock_steps_and_faults_of_the_board_are_reported(wired: WiredWorld) -> None:
-    wired.world.faults.set(Fault.CARD_READER, None, True)
+    wired.world.faults.set(Fault.GROUND_FAULT, None, True)
     await wired.until(lambda: wired.bus.readings().faults)
     board = SimulatedBoard(WorldOptions(bus=wired.bus))
     assert (board.boot_cause, board.serial_number) == (BootCause.POWER_UP, "BW1")
@@ -19,11 +19,11 @@ async def test_clock_steps_and_faults_of_the_board_are_reported(wired: WiredWorl
         lambda clock: clocks.append(clock.is_set),
         lambda fault, evse, present, _: faults.append((fault, evse, present)),
     )
-    await wired.until(lambda: faults == [(Fault.CARD_READER, None, True)])
+    await wired.until(lambda: faults == [(Fault.GROUND_FAULT, None, True)])
     wired.world.faults.set(Fault.CONNECTOR_LOCK, 2, True)
-    wired.world.faults.set(Fault.CARD_READER, None, False)
+    wired.world.faults.set(Fault.GROUND_FAULT, None, False)
     await wired.until(lambda: len(faults) == 3)
-    assert set(faults[1:]) == {(Fault.CONNECTOR_LOCK, 2, True), (Fault.CARD_READER, None, False)}
+    assert set(faults[1:]) == {(Fault.CONNECTOR_LOCK, 2, True), (Fault.GROUND_FAULT, None, False)}
     assert clocks == []
     wired.world.board.set_clock(3600.0)
     await wired.until(lambda: clocks == [True])
