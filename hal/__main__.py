@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m hal --config FILE`: puts buses, drivers, cabinet and socket together; no logic here."""
+"""`baywatt-hal [probe] --config FILE`: puts buses, drivers, cabinet and socket together; no logic here."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import msgspec
 from firmware import log
 from firmware.clock import SystemClock
 from firmware.config import load
-from firmware.errors import ConfigError
+from firmware.errors import ConfigError, DriverError
 from firmware.lifecycle import Lifecycle, run
 from hal.cabinet import StationCabinet
 from hal.config import HalConfig
@@ -20,6 +21,9 @@ from hal.registry import Bus, check_devices, close_buses, make_buses, make_hardw
 from hal.server import HalServer
 
 __all__ = ["main"]
+
+PATIENCE_S = 10.0
+"""A driver opens a lost bus every 2 s, and a device may need some seconds after it is switched on."""
 
 
 async def _serve(life: Lifecycle, config: HalConfig, buses: dict[str, Bus], where: Path) -> None:
@@ -49,11 +53,29 @@ async def _serve(life: Lifecycle, config: HalConfig, buses: dict[str, Bus], wher
     life.ready(f"{len(config.evse)} EVSEs")
 
 
+def _probe(config: HalConfig, buses: dict[str, Bus], options: argparse.Namespace) -> int:
+    """Print what answers; returns 1 if anything does not."""
+    from hal.probe import probe, report
+
+    log.setup("ERROR", None)
+    try:
+        findings = asyncio.run(probe(config, buses, options.config, options.patience))
+    except (ConfigError, DriverError) as error:
+        print(error, file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    print(report(findings))
+    return 0 if all(each.device.answers for each in findings) else 1
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run the HAL; returns 0 after an orderly stop, 1 after a failure, 2 for invalid settings."""
+    """Run the HAL, or probe its devices; returns 0 after an orderly stop, 1 after a failure, 2 for invalid settings."""
     parser = argparse.ArgumentParser(prog="baywatt-hal", description="The charger's hardware daemon.")
+    parser.add_argument(
+        "verb", nargs="?", choices=("run", "probe"), default="run", help="probe: list which devices answer, then exit"
+    )
     parser.add_argument("--config", type=Path, default=Path("/etc/baywatt/hal.toml"), help="settings file (TOML)")
     parser.add_argument("--dump-config", action="store_true", help="print the settings in force as JSON and exit")
+    parser.add_argument("--patience", type=float, default=PATIENCE_S, metavar="S", help="probe: how long to wait")
     options = parser.parse_args(arguments)
     try:
         config = load(options.config, HalConfig)
@@ -65,6 +87,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.dump_config:
         print(msgspec.json.format(msgspec.json.encode(config)).decode())
         return 0
+    if options.verb == "probe":
+        return _probe(config, buses, options)
     log.setup(config.log_level, Path(config.log_file) if config.log_file is not None else None)
     return run(lambda life: _serve(life, config, buses, options.config))
 

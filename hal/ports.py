@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from firmware.contract import BoardClock, BootCause, CardProblem, Fault
 
@@ -30,6 +30,8 @@ __all__ = [
     "Board",
     "CardReader",
     "Contactor",
+    "Described",
+    "DeviceInfo",
     "Inputs",
     "InputsReading",
     "InsulationMonitor",
@@ -45,6 +47,28 @@ __all__ = [
     "VehicleLink",
     "VehicleStage",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """One physical device behind a port, as an installer sees it; a text is empty where it is not known."""
+
+    name: str = ""
+    """Which of several devices of the port, such as `module 3`."""
+    address: str = ""
+    """On its bus, in the words of its manual."""
+    serial_number: str = ""
+    firmware: str = ""
+    answers: bool = True
+    state: str = ""
+    """In words; if it does not answer, why."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """Offered by a driver besides its port, if it knows more of its devices than the port's reading says."""
+
+    def devices(self) -> list[DeviceInfo]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,17 @@ from firmware.words import one_of
 from hal.config import DeviceSpec, EvseConfig, HalConfig, device
 from hal.hardware import EvseHardware, Hardware, ScreenHardware
 
-__all__ = ["BUSES", "DRIVERS", "Bus", "check_devices", "close_buses", "make_buses", "make_hardware", "open_buses"]
+__all__ = [
+    "BUSES",
+    "DRIVERS",
+    "Bus",
+    "check_devices",
+    "close_buses",
+    "make_buses",
+    "make_device",
+    "make_hardware",
+    "open_buses",
+]
 
 BUSES: dict[str, str] = {
     "simulated": "drivers.simulated.world_link:SocketBus",
@@ -95,13 +105,18 @@ def check_devices(config: HalConfig, buses: Mapping[str, Bus], where: object) ->
         _prepare(spec, buses, where)
 
 
+def make_device(spec: DeviceSpec, buses: Mapping[str, Bus], where: object) -> Any:
+    """Make the driver of one table, on open buses; raises `ConfigError` or `DriverError`."""
+    driver, options = _prepare(spec, buses, where)
+    _log.debug("%s: %s", spec.place, spec.driver)
+    return driver(options)
+
+
 def make_hardware(config: HalConfig, buses: Mapping[str, Bus], where: object) -> Hardware:
     """Make a driver for every port of the settings, on open buses; raises `ConfigError` or `DriverError`."""
 
     def make(spec: DeviceSpec) -> Any:
-        driver, options = _prepare(spec, buses, where)
-        _log.debug("%s: %s", spec.place, spec.driver)
-        return driver(options)
+        return make_device(spec, buses, where)
 
     reader = config.card_reader
     return Hardware(

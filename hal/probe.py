@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`baywatt-hal probe`: opens the configured buses and lists what answers on them, and what does not.
+
+It makes the drivers of the settings, as the HAL does, and commands nothing: making a driver leaves its device in the
+safe value. Each device gets `patience_s` to answer. A driver of several devices, or one that knows serial number and
+firmware, describes them itself (`hal.ports.Described`); of any other the reading of its port shows that it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from firmware.clock import SystemClock
+from firmware.errors import ConfigError, DriverError
+from hal.config import DeviceSpec, HalConfig
+from hal.ports import Described, DeviceInfo
+from hal.registry import Bus, close_buses, make_device, open_buses
+
+__all__ = ["Finding", "probe", "report"]
+
+LOOK_S = 0.1
+CONNECT_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One device: where it stands in the settings, what it says of itself."""
+
+    place: str
+    driver: str
+    device: DeviceInfo
+
+
+async def probe(config: HalConfig, buses: Mapping[str, Bus], where: object, patience_s: float) -> list[Finding]:
+    """Everything that the settings name; raises `ConfigError` if a HAL runs with them, `DriverError` of a bus."""
+    if _is_served(config.socket):
+        raise ConfigError(f"{config.socket}: the HAL is running; stop it before probing (systemctl stop baywatt-hal)")
+    clock = SystemClock()
+    await open_buses(buses)
+    devices: list[_Device] = []
+    try:
+        devices = [_Device(spec, buses, where, config) for spec in config.devices()]
+        until = clock.monotonic() + patience_s
+        while clock.monotonic() < until and not all(each.complete for each in devices):  # noqa: ASYNC110 - no event
+            await asyncio.sleep(LOOK_S)
+        return [finding for each in devices for finding in each.findings()]
+    finally:
+        for each in devices:
+            each.close()
+        close_buses(buses)
+
+
+def report(findings: Sequence[Finding]) -> str:
+    """A table, one line a device; what does not answer says why."""
+    rows = [("device", "driver", "address", "serial number", "firmware", "state")]
+    for each in findings:
+        device = each.device
+        place = f"{each.place}, {device.name}" if device.name else each.place
+        state = device.state if device.answers else f"NO ANSWER: {device.state}"
+        rows.append((place, each.driver, device.address, device.serial_number, device.firmware, state))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+class _Device:
+    """A driver of the settings; one that can't be made does not answer."""
+
+    def __init__(self, spec: DeviceSpec, buses: Mapping[str, Bus], where: object, config: HalConfig) -> None:
+        self._spec = spec
+        self._read = _reading(spec.port, [each.evse for each in config.evse])
+        self._driver: Any = None
+        self._problem = ""
+        try:
+            self._driver = make_device(spec, buses, where)
+            if spec.port == "card_reader":  # it is opened when somebody listens
+                self._driver.listen(lambda _uid: None, lambda _problem: None, lambda _detail: None)
+        except DriverError as error:
+            self._problem = str(error)
+
+    @property
+    def complete(self) -> bool:
+        return all(finding.device.answers for finding in self.findings())
+
+    def findings(self) -> list[Finding]:
+        if isinstance(self._driver, Described):
+            return [Finding(self._spec.place, self._spec.driver, each) for each in self._driver.devices()]
+        return [Finding(self._spec.place, self._spec.driver, self._by_reading())]
+
+    def _by_reading(self) -> DeviceInfo:
+        if self._driver is None:
+            return DeviceInfo(answers=False, state=self._problem)
+        try:
+            return DeviceInfo(answers=True, state=self._read(self._driver))
+        except DriverError as error:
+            return DeviceInfo(answers=False, state=str(error))
+
+    def close(self) -> None:
+        if self._driver is not None:
+            self._driver.close()
+
+
+def _reading(port: str, evses: Sequence[int]) -> Callable[[Any], str]:
+    """How a port without a description of its own shows that it answers; the result is its state in words."""
+    match port:
+        case "shelf":
+            return lambda shelf: "; ".join(f"EVSE {each}: {shelf.reading(each).voltage_v:.0f} V" for each in evses)
+        case "meter":
+            return lambda meter: f"{meter.sample().energy_wh / 1000.0:.3f} kWh"
+        case "insulation":
+            return lambda monitor: f"{monitor.reading().resistance_kohm:.0f} kOhm"
+        case "contactor":
+            return lambda contactor: "closed" if contactor.is_closed() else "open"
+        case "vehicle":
+            return lambda link: f"pilot {link.vehicle().pilot.value}"
+        case "inputs":
+            return _inputs
+        case "links":
+            return lambda links: ", ".join(f"{name} {'up' if up else 'down'}" for name, up in links.links().items())
+        case "board":
+            return lambda board: f"serial number {board.serial_number}"
+        case _:
+            return lambda _: "made; it reports only what it sees"
+
+
+def _inputs(inputs: Any) -> str:
+    reading = inputs.reading()
+    stop = "pressed" if reading.emergency_stop else "released"
+    return f"emergency stop {stop}, door {'open' if reading.door_open else 'closed'}"
+
+
+def _is_served(path: str) -> bool:
+    """Whether a HAL listens on the socket."""
+    with closing(socket.socket(socket.AF_UNIX)) as client:
+        client.settimeout(CONNECT_S)
+        try:
+            client.connect(path)
+        except OSError:
+            return False
+        return True
