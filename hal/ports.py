@@ -157,6 +157,8 @@ class InsulationReading:
     """None while a self test is running or if none was started."""
     voltage_v: float | None = None
     """Between the two conductors, on the vehicle's side of the contactor; None: not measured."""
+    to_earth_v: tuple[float, float] | None = None
+    """Of the positive and of the negative conductor; None: not measured."""
 
 
 class InsulationMonitor(Protocol):

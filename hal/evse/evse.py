@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, TypeVar, assert_never
+from typing import assert_never
 
 import msgspec
 
 from firmware.contract import Event, EvseStatus, Fault, MeterReading, PhaseChanged
 from firmware.errors import DriverError
 from hal.active_faults import ActiveFaults
-from hal.evse.limits import ceiling
 from hal.evse.model import (
     Action,
     AnnounceLimits,
@@ -45,42 +43,16 @@ from hal.evse.model import (
     SwitchOff,
     WakeVehicle,
 )
+from hal.evse.reading import EvsePorts, PortReader
 from hal.evse.register import Register
 from hal.evse.step import step
 from hal.evse.table import Stage
-from hal.ports import (
-    Contactor,
-    InsulationMonitor,
-    InsulationReading,
-    Meter,
-    MeterSample,
-    PowerShelf,
-    VehicleLink,
-)
 from hal.safety import EvseWatch
 
 __all__ = ["Evse", "EvsePorts"]
 
 _log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class EvsePorts:
-    """The devices of one EVSE; the shelf is shared with the others."""
-
-    shelf: PowerShelf
-    meter: Meter
-    insulation: InsulationMonitor
-    contactor: Contactor
-    vehicle: VehicleLink
-
-
-class _Dated(Protocol):
-    @property
-    def mono_s(self) -> float: ...
-
-
-_R = TypeVar("_R", bound=_Dated)
 
 _FAULT_OF: dict[type, Fault] = {
     CloseContactor: Fault.CONTACTOR_FAILED,
@@ -123,8 +95,7 @@ class Evse:
         self._faults = faults
         self._publish = publish
         self._watch = EvseWatch(started)
-        self._mirror = False
-        self._connector_v = 0.0
+        self._reader = PortReader(number, ports, faults)
         self._reopen = False
         self._sampled_at = self._reading_at = started
         """When the ports were read, and when the published register was read."""
@@ -132,60 +103,20 @@ class Evse:
     # --- reading -------------------------------------------------------------------------------------------
 
     def read_ports(self, plug_temps_c: tuple[float | None, ...], share: Limits, now: float) -> Readings:
-        """Read every port, and update the active faults by what the watch finds in the readings.
-
-        `plug_temps_c`: of the station's own sensors at this plug; if it has none, the SECC's are taken.
-        """
-        ports = self._ports
-        sensed_v = self._read_contactor()
+        """Read every port (`PortReader.read`), and update the active faults by what the watch finds in the readings."""
         if self._reopen:
             self._carry_out(OpenContactor())
         if self.state.stage is Stage.FAULTED:
             for fault in self._faults.reported("driver", self.number):
                 self._try_again(fault)
-        vehicle = _unless_stale(ports.vehicle.vehicle, ports.vehicle.stale_after_s, now)
-        if not plug_temps_c and vehicle is not None:
-            plug_temps_c = vehicle.plug_temps_c
-        plug_temp_c = _hottest(plug_temps_c)
-        power = _unless_stale(lambda: ports.shelf.reading(self.number), ports.shelf.stale_after_s, now)
-        meter = _unless_stale(ports.meter.sample, ports.meter.stale_after_s, now)
-        insulation = _unless_stale(ports.insulation.reading, ports.insulation.stale_after_s, now)
-        if sensed_v is None:
-            sensed_v = _connector_v(insulation, meter)
-        self._connector_v = self._connector_v if sensed_v is None else sensed_v
-        if power is not None:
-            share = Limits(_least(share.current_a, power.available_a), _least(share.power_w, power.available_w))
-        self.readings = readings = Readings(
-            vehicle=vehicle,
-            power=power,
-            meter=meter,
-            insulation=insulation,
-            contactor_closed=self._mirror,
-            connector_v=self._connector_v,
-            ceiling=ceiling(self.state.rating, plug_temp_c, share),
-        )
+        self.readings = readings = self._reader.read(self.state.rating, plug_temps_c, share, now)
         self._sampled_at = now
-        found = self._watch.check(self.state, readings, plug_temp_c, now)
+        found = self._watch.check(self.state, readings, now)
         self._faults.replace("watch", self.number, [finding for finding in found if not finding.latched])
         for finding in found:
             if finding.latched and self.state.plugged:
                 self._faults.add("session", finding.fault, self.number, detail=finding.detail)
         return readings
-
-    def _read_contactor(self) -> float | None:
-        """Return the connector's voltage, if the contactor measures it.
-
-        Keep the last reading of a contactor that does not answer, and raise a fault: it may well be closed.
-        """
-        sensed_v = None
-        try:
-            self._mirror = self._ports.contactor.is_closed()
-            sensed_v = self._ports.contactor.connector_voltage_v()
-        except DriverError as error:
-            self._faults.add("contactor", Fault.CONTACTOR_FAILED, self.number, detail=str(error))
-        else:
-            self._faults.remove("contactor", Fault.CONTACTOR_FAILED, self.number)
-        return sensed_v
 
     def _try_again(self, fault: Fault) -> None:
         """Repeat the harmless command of a port that failed; its fault is cleared if the command succeeds."""
@@ -240,7 +171,7 @@ class Evse:
     @property
     def is_open(self) -> bool:
         """Whether coil and mirror contact are both off and no `stop` reading is pending."""
-        return not (self.state.coil_on or self._mirror or self.state.stop_reading_due)
+        return not (self.state.coil_on or self._reader.mirror or self.state.stop_reading_due)
 
     def _carry_out(self, action: Action) -> None:
         fault = _FAULT_OF.get(type(action), Fault.VEHICLE_LINK)
@@ -345,29 +276,3 @@ class Evse:
             evcc_id=state.evcc_id,
             max_wh_per_s=state.rating.max_power_w * state.register.speed / 3600.0,
         )
-
-
-def _connector_v(insulation: InsulationReading | None, meter: MeterSample | None) -> float | None:
-    """The voltage on the vehicle's side, where the contactor has no sensor for it; None: not measured now."""
-    if insulation is not None and insulation.voltage_v is not None:
-        return insulation.voltage_v
-    return meter.voltage_v if meter is not None else None
-
-
-def _least(limit: float, available: float | None) -> float:
-    return limit if available is None else min(limit, available)
-
-
-def _hottest(plug_temps_c: tuple[float | None, ...]) -> float | None:
-    """Of several sensors the highest; None as soon as one is not connected, because the plug may be hot there."""
-    known = [each for each in plug_temps_c if each is not None]
-    return max(known) if known and len(known) == len(plug_temps_c) else None
-
-
-def _unless_stale(read: Callable[[], _R], stale_after_s: float, now: float) -> _R | None:
-    """The reading, or None if the device is lost or the reading is older than `stale_after_s`."""
-    try:
-        reading = read()
-    except DriverError:
-        return None
-    return reading if now - reading.mono_s <= stale_after_s else None

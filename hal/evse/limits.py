@@ -7,6 +7,8 @@ A rise is limited, a fall is not.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hal.evse.model import Limits, Rating
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "capped",
     "ceiling",
     "derated",
+    "hottest",
     "over_voltage_threshold",
     "ramp",
 ]
@@ -29,6 +32,8 @@ SENSORLESS_A = 32.0
 """Limit without a plug temperature: safe for any DC cable. A broken sensor must not count as `cold`."""
 WARM_C = 60.0
 HOT_C = 90.0
+_PLAUSIBLE_C = (-35.0, 200.0)
+"""Beyond these a sensor is broken: an open one reads as the end of its scale, often -40 °C."""
 _THRESHOLDS = ((500.0, 550.0), (750.0, 825.0), (850.0, 935.0), (1000.0, 1100.0))
 
 
@@ -41,6 +46,13 @@ def derated(max_current_a: float, plug_temp_c: float | None) -> float:
     if plug_temp_c > HOT_C:
         return 0.0
     return max_current_a * (1.0 - 0.5 * (plug_temp_c - WARM_C) / (HOT_C - WARM_C))
+
+
+def hottest(temps_c: Iterable[float | None]) -> float | None:
+    """Of the sensors in a plug the highest temperature; None as soon as one is broken: the plug may be hot there."""
+    lowest, highest = _PLAUSIBLE_C
+    known = [each if each is not None and lowest < each < highest else None for each in temps_c]
+    return None if None in known else max((each for each in known if each is not None), default=None)
 
 
 def ceiling(rating: Rating, plug_temp_c: float | None, share: Limits) -> Limits:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -77,9 +78,14 @@ class Readings:
     meter: MeterSample | None
     insulation: InsulationReading | None
     contactor_closed: bool
-    connector_v: float
+    connector_v: float | None
+    """Voltage on the vehicle's side of the contactor; None: nothing measures it now."""
     ceiling: Limits
     """What the EVSE can give now: its rating after derating, and its share of the modules."""
+    plug_temp_c: float | None = None
+    """None: not known."""
+    silent: Mapping[str, str] = field(default_factory=dict)
+    """Why there is no reading of a device: `vehicle`, `modules`, `meter` or `insulation monitor`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,7 @@ class State:
     announced: Limits = ZERO_LIMITS
     """The limits last sent to the vehicle."""
     offered: Limits = ZERO_LIMITS
-    """The limits in force; lower ones follow their announcement by up to 1 s."""
+    """The limits in force; lower ones follow their announcement by up to `ENFORCE_S`."""
     lower_since: float | None = None
     start_reading_due: bool = False
     """Energy transfer has begun and its `start` reading is not published yet."""

@@ -36,13 +36,13 @@ from hal.evse.model import (
 )
 from hal.evse.table import CABLE_CHECK, RUNNING, TRANSITIONS, Stage, StopKind, Trigger, stop_kind_of
 
-__all__ = ["CABLE_CHECK_S", "REPEAT_S", "Run"]
+__all__ = ["CABLE_CHECK_S", "ENFORCE_S", "REPEAT_S", "Run"]
 
 CABLE_CHECK_S = 40.0
 REPEAT_S = 1.0
 """How often the vehicle's authorisation is sent while it does not change."""
-ANNOUNCE_LEAD_S = 1.0
-"""A lower limit is sent to the vehicle this long before less is delivered: some end the session otherwise."""
+ENFORCE_S = 5.0
+"""A vehicle has this long to follow a lower limit before less is delivered: some end the session otherwise."""
 
 
 class Run:
@@ -138,7 +138,7 @@ class Run:
         self.set(coil_on=False)
 
     def follow_limits(self, readings: Readings) -> None:
-        """Announce the present limits; a lower one comes into force when the vehicle follows it, or after 1 s."""
+        """Announce the present limits; a lower one comes into force when the vehicle follows it, or after ENFORCE_S."""
         limits, state = capped(readings.ceiling, self.state.limit_w), self.state
         if _differ(limits, state.announced):
             self.do(AnnounceLimits(state.rating.max_voltage_v, limits.current_a, limits.power_w))
@@ -147,7 +147,7 @@ class Run:
             self.set(offered=limits, lower_since=None)
             return
         since = self.now if state.lower_since is None else state.lower_since
-        if self.now - since >= ANNOUNCE_LEAD_S or _follows(readings, limits):
+        if self.now - since >= ENFORCE_S or _follows(readings, limits):
             self.set(offered=limits, lower_since=None)
         else:
             self.set(lower_since=since)
@@ -168,7 +168,13 @@ def _follows(readings: Readings, limits: Limits) -> bool:
 
 
 def _leave(run: Run, stage: Stage) -> None:
-    """Send the vehicle `failed` for a cable check that ends early, and the request to stop or the emergency stop."""
+    """Send the vehicle `failed` for a cable check that ends early, and the request to stop or the emergency stop.
+
+    The insulation monitor is off between sessions: a connected system may have only one that is active, and the
+    modules of an idle outlet may serve another one.
+    """
+    if stage is Stage.WELDING:
+        run.do(EnableInsulation(False))
     if stage in CABLE_CHECK and run.state.stage not in RUNNING and stage is not Stage.CHECKED:
         run.do(FinishCableCheck(False))
     if run.state.stage is Stage.OPEN and run.state.stop_kind is StopKind.EMERGENCY:

@@ -9,7 +9,7 @@ fault's detail says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from firmware.contract import Cause, Fault
@@ -28,7 +28,12 @@ INSULATION_KOHM = 100.0
 SAMPLES_NEEDED = 3
 TEST_WITHIN_V = 10.0
 SHORT_CIRCUIT_A = 5.0
+SHORT_CIRCUIT_S = 1.0
+LOADED_A = 1.5
+"""With the vehicle's contactors open, a current near TEST_A below the test voltage is a short circuit of low power."""
 CLOSE_WITHIN_V = 20.0
+METERED_SHARE = 0.05
+"""A voltage measured at the connector is less exact than the modules' own."""
 QUIET_A = 0.5
 """A request below this counts as none, and so does an offer."""
 QUIET_S = 1.0
@@ -101,24 +106,31 @@ def _in_faulted(run: Run, _readings: Readings) -> None:
 
 
 def _in_discharge(run: Run, readings: Readings) -> None:
+    """Wait for everything that must be so before the contactor closes; the first that is not is the reason."""
     vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None:
         return
-    modules_v = readings.power.voltage_v if readings.power is not None else 0.0
-    if readings.connector_v >= SAFE_V or modules_v >= SAFE_V:
-        _fail_if_overdue(
-            run, Fault.CABLE_CHECK, f"output at {max(readings.connector_v, modules_v):.0f} V before the cable check"
-        )
-    elif vehicle.pilot is not Pilot.C:
-        _fail_if_overdue(run, Fault.CABLE_CHECK, "vehicle requests a cable check, but its pilot is not C")
-    elif not vehicle.locked:
-        _fail_if_overdue(run, Fault.CONNECTOR_LOCK, "plug is not locked by the vehicle")
-    elif readings.power is None or readings.power.groups < 1:
-        _fail_if_overdue(run, Fault.POWER_MODULE, "no modules joined to the EVSE")
-    elif readings.contactor_closed:
-        _fail_if_overdue(run, Fault.CONTACTOR_WELDED, "mirror contact closed before the coil")
-    else:
-        run.fire(Trigger.DONE, Cause.SEQUENCE)
+    for holds, fault, detail in _conditions_to_close(readings, vehicle):
+        if not holds:
+            _fail_if_overdue(run, fault, detail)
+            return
+    run.fire(Trigger.DONE, Cause.SEQUENCE)
+
+
+def _conditions_to_close(readings: Readings, vehicle: Vehicle) -> Iterator[tuple[bool, Fault, str]]:
+    connector_v, power = readings.connector_v, readings.power
+    yield connector_v is not None, Fault.CABLE_CHECK, "voltage at the connector is not known"
+    modules_v = power.voltage_v if power is not None else 0.0
+    highest_v = max(connector_v or 0.0, modules_v)
+    yield highest_v < SAFE_V, Fault.CABLE_CHECK, f"output at {highest_v:.0f} V before the cable check"
+    differ_v = abs((connector_v or 0.0) - modules_v)
+    yield differ_v < CLOSE_WITHIN_V, Fault.CABLE_CHECK, f"{differ_v:.0f} V across the open contactor"
+    yield vehicle.pilot is Pilot.C, Fault.CABLE_CHECK, "vehicle requests a cable check, but its pilot is not C"
+    yield vehicle.locked, Fault.CONNECTOR_LOCK, "plug is not locked by the vehicle"
+    yield vehicle.max_voltage_v > 0.0, Fault.CABLE_CHECK, "vehicle reports no maximum voltage"
+    joined = power is not None and power.groups >= 1
+    yield joined, Fault.POWER_MODULE, "no modules joined to the EVSE"
+    yield not readings.contactor_closed, Fault.CONTACTOR_WELDED, "mirror contact closed before the coil"
 
 
 def _in_close(run: Run, readings: Readings) -> None:
@@ -135,11 +147,16 @@ def _in_test_voltage(run: Run, readings: Readings) -> None:
     if vehicle is None:
         return
     voltage = cable_check_voltage(run.state.rating, vehicle.max_voltage_v)
+    if _shorted(run, readings, voltage):
+        return
     run.drive(voltage, TEST_A)
-    if _shorted(run, readings):
-        run.fail(Fault.CABLE_CHECK, "short circuit")
-    elif readings.power is not None and abs(readings.power.voltage_v - voltage) <= TEST_WITHIN_V:
+    connector_v = readings.connector_v
+    tolerance_v = max(TEST_WITHIN_V, METERED_SHARE * voltage)
+    arrived = connector_v is None or abs(connector_v - voltage) <= tolerance_v
+    if _delivers(readings, voltage) and arrived:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
+    elif _delivers(readings, voltage):
+        _fail_if_overdue(run, Fault.CABLE_CHECK, f"modules at {voltage:.0f} V, connector at {connector_v:.0f} V")
     else:
         _fail_if_overdue(run, Fault.CABLE_CHECK, f"test voltage of {voltage:.0f} V not reached")
 
@@ -148,7 +165,10 @@ def _in_self_test(run: Run, readings: Readings) -> None:
     vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None:
         return
-    run.drive(cable_check_voltage(run.state.rating, vehicle.max_voltage_v), TEST_A)
+    voltage = cable_check_voltage(run.state.rating, vehicle.max_voltage_v)
+    if _shorted(run, readings, voltage):
+        return
+    run.drive(voltage, TEST_A)
     result = readings.insulation.self_test_passed if readings.insulation is not None else None
     if result is None:
         run.set(self_test_seen=run.state.self_test_seen or readings.insulation is not None)
@@ -165,7 +185,10 @@ def _in_samples(run: Run, readings: Readings) -> None:
     vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None:
         return
-    run.drive(cable_check_voltage(run.state.rating, vehicle.max_voltage_v), TEST_A)
+    voltage = cable_check_voltage(run.state.rating, vehicle.max_voltage_v)
+    if _shorted(run, readings, voltage):
+        return
+    run.drive(voltage, TEST_A)
     reading, state = readings.insulation, run.state
     if reading is not None and reading.valid and reading.mono_s > max(state.insulation_at, state.since):
         good = reading.resistance_kohm >= insulation_limit_kohm(state.output_v)
@@ -185,10 +208,11 @@ def _in_samples(run: Run, readings: Readings) -> None:
 def _in_bleed(run: Run, readings: Readings) -> None:
     if _vehicle_in_sequence(run, readings) is None:
         return
-    if readings.connector_v < SAFE_V:
+    if readings.connector_v is not None and readings.connector_v < SAFE_V:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
     else:
-        _fail_if_overdue(run, Fault.CABLE_CHECK, f"output stays at {readings.connector_v:.0f} V after the cable check")
+        stays_at = f"{readings.connector_v:.0f} V" if readings.connector_v is not None else "an unknown voltage"
+        _fail_if_overdue(run, Fault.CABLE_CHECK, f"output stays at {stays_at} after the cable check")
 
 
 def _in_checked(run: Run, readings: Readings) -> None:
@@ -201,8 +225,22 @@ def _in_checked(run: Run, readings: Readings) -> None:
         run.stop(Trigger.LEAVE, Cause.TIMEOUT, StopKind.NORMAL)
 
 
-def _shorted(run: Run, readings: Readings) -> bool:
-    return readings.power is not None and readings.power.current_a >= SHORT_CIRCUIT_A and run.spent_s >= 1.0
+def _delivers(readings: Readings, voltage: float) -> bool:
+    return readings.power is not None and abs(readings.power.voltage_v - voltage) <= TEST_WITHIN_V
+
+
+def _shorted(run: Run, readings: Readings, voltage: float) -> bool:
+    """Whether the outlet is short-circuited, which fails the session (IEC 61851-23:2023, 6.3.1.109).
+
+    The modules may take SHORT_CIRCUIT_S to charge the cable; after that there is nothing that could draw a current.
+    """
+    amps = readings.power.current_a if readings.power is not None else 0.0
+    if run.state.stage is Stage.TEST_VOLTAGE and run.spent_s < SHORT_CIRCUIT_S:
+        return False
+    if amps < (SHORT_CIRCUIT_A if _delivers(readings, voltage) else LOADED_A):
+        return False
+    run.fail(Fault.CABLE_CHECK, f"short circuit: {amps:.1f} A in the cable check")
+    return True
 
 
 # --- energy ------------------------------------------------------------------------------------------------
@@ -216,16 +254,24 @@ def _in_precharge(run: Run, readings: Readings) -> None:
     if vehicle.stage is VehicleStage.PRECHARGE and vehicle.target_voltage_v < run.state.rating.min_voltage_v:
         _fail_if_overdue(run, Fault.PRECHARGE, f"vehicle requests {vehicle.target_voltage_v:.0f} V")
         return
-    voltage = readings.power.voltage_v if readings.power is not None else readings.connector_v
-    matched = abs(voltage - run.state.output_v) <= CLOSE_WITHIN_V
+    voltage = _furthest(run.state.output_v, readings)
+    matched = voltage is not None and abs(voltage - run.state.output_v) <= CLOSE_WITHIN_V
     if vehicle.stage is VehicleStage.CHARGE and matched:
         run.fire(Trigger.DONE, Cause.VEHICLE)
     elif vehicle.stage is VehicleStage.CHARGE:
-        run.fail(Fault.PRECHARGE, f"vehicle closed its contactors at {voltage:.0f} V of {run.state.output_v:.0f} V")
+        closed_at = f"{voltage:.0f} V" if voltage is not None else "an unknown voltage"
+        run.fail(Fault.PRECHARGE, f"vehicle closed its contactors at {closed_at} of {run.state.output_v:.0f} V")
     else:
         run.drive(_allowed_v(run.state.rating, vehicle), PRECHARGE_A)
         reason = "vehicle does not close its contactors" if matched else "voltage not reached"
         _fail_if_overdue(run, Fault.PRECHARGE, reason)
+
+
+def _furthest(requested_v: float, readings: Readings) -> float | None:
+    """Of the voltages of modules and connector the one that differs more from what is requested."""
+    measured = [readings.connector_v, readings.power.voltage_v if readings.power is not None else None]
+    known = [volts for volts in measured if volts is not None]
+    return max(known, key=lambda volts: abs(volts - requested_v), default=None)
 
 
 def _in_charging(run: Run, readings: Readings) -> None:
@@ -320,11 +366,12 @@ def _in_open(run: Run, readings: Readings) -> None:
 
 def _in_welding(run: Run, readings: Readings) -> None:
     settle_meter(run, readings)
-    if run.state.stop_reading_due or (readings.connector_v >= SAFE_V and run.spent_s < TIME_LIMIT_S[Stage.WELDING]):
+    live = readings.connector_v is None or readings.connector_v >= SAFE_V
+    if run.state.stop_reading_due or (live and run.spent_s < TIME_LIMIT_S[Stage.WELDING]):
         return
     # A vehicle that keeps its own contactors closed holds the voltage at the connector up. That proves that ours are
     # open, unless the voltage on the side of the modules, which are off and bled, is held up with it.
-    if readings.connector_v >= SAFE_V and readings.power is not None and readings.power.voltage_v >= SAFE_V:
+    if live and readings.power is not None and readings.power.voltage_v >= SAFE_V:
         run.fail_at_rest(Fault.CONTACTOR_WELDED, f"{readings.power.voltage_v:.0f} V behind the open contactor")
     if any(fault.stops_charging for fault in run.state.faults):
         run.fire(Trigger.FAULT, Cause.FAULT)

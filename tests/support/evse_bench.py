@@ -75,7 +75,10 @@ class EvseBench:
         self.modules_obey = True
         self.held_v: float | None = None
         """A voltage at the connector that the modules do not make."""
-        self.shorted = False
+        self.short_a = 0.0
+        """What a short circuit of the outlet draws."""
+        self.unmeasured = False
+        """Nothing measures the voltage at the connector."""
         self.ceiling = Limits(500.0, 400_000.0)
         self.groups = 4
         self.energy_wh = 1000.0
@@ -189,8 +192,8 @@ class EvseBench:
     @property
     def current_a(self) -> float:
         """The current that flows: the modules' limit, if both contactors are closed."""
-        if self.shorted and self.mirror:
-            return 50.0 if self.output_v else 0.0
+        if self.short_a and self.mirror:
+            return self.short_a if self.output_v else 0.0
         flowing = self.mirror and self.vehicle is not None and self.vehicle.stage is VehicleStage.CHARGE
         return self.output[1] if flowing else 0.0
 
@@ -207,8 +210,9 @@ class EvseBench:
             meter=None if self.meter_lost else self._sample(connector_v),
             insulation=self._insulation(),
             contactor_closed=self.mirror,
-            connector_v=self.held_v if self.held_v is not None else connector_v,
+            connector_v=None if self.unmeasured else self.held_v if self.held_v is not None else connector_v,
             ceiling=self.ceiling,
+            plug_temp_c=25.0,
         )
 
     def _sample(self, connector_v: float) -> MeterSample:

@@ -40,6 +40,7 @@ COMPONENT_OF_FAULT = {
     Fault.UNDER_VOLTAGE: "AcDcConverter",
     Fault.CONTACTOR_WELDED: "PowerContactor",
     Fault.CONTACTOR_FAILED: "PowerContactor",
+    Fault.CONNECTOR_VOLTAGE: "PowerContactor",
     Fault.PILOT: "CPPWMController",
     Fault.PROXIMITY: "CPPWMController",
     Fault.CONNECTOR_LOCK: "EVRetentionLock",
@@ -52,6 +53,7 @@ COMPONENT_OF_FAULT = {
     Fault.POWER_LOSS: "ElectricalFeed",
     Fault.CARD_READER: "TokenReader",
     Fault.SCREEN: "Display",
+    Fault.CABLE_DERATED: "TemperatureSensor",
 }
 
 _ACTIVE_WHILE = {Fault.EMERGENCY_STOP: keys.EMERGENCY_STOP_ACTIVE, Fault.DOOR_OPEN: keys.CASE_ACCESS_ACTIVE}

@@ -35,7 +35,9 @@ from firmware.contract import (
     Unplugged,
     Withdraw,
 )
+from hal.evse.run import ENFORCE_S
 from hal.ports import Pilot, VehicleStage
+from hal.safety import RELEASE_S
 from tests.support.hardware import CabinetDouble
 
 
@@ -145,7 +147,7 @@ def test_lease_that_is_not_renewed(fake: CabinetDouble) -> None:
 def test_limit(fake: CabinetDouble) -> None:
     charge(fake)
     assert fake.cabinet.execute(SetLimit(1, 0.0)) is None
-    fake.run(1.5)
+    fake.run(ENFORCE_S + 0.3)
     assert phase(fake) is Phase.PAUSED
     assert fake.cabinet.snapshot(0, "run").evses[0].limit_w == 0.0
     assert fake.cabinet.execute(SetLimit(1, None)) is None
@@ -185,7 +187,7 @@ def test_hot_plug_derates(fake: CabinetDouble) -> None:
     fake.cars[1].wanted_a = 300.0
     charge(fake)
     fake.inputs.plug_temp_c[1] = None
-    fake.run(3.0)
+    fake.run(ENFORCE_S + 0.3)
     assert fake.shelf.outputs[1][1] == pytest.approx(32.0)
 
 
@@ -205,7 +207,7 @@ def test_stop_button_opens_in_its_own_edge(fake: CabinetDouble) -> None:
     assert phase(fake, 1) is phase(fake, 2) is Phase.FAULTED
     assert fake.cabinet.execute(Permit(1, "one", 10.0)) == (Problem.FAULTED, "emergency_stop")
     fake.inputs.press(False)
-    fake.run(0.2)
+    fake.run(RELEASE_S + 0.2)
     assert cleared(fake) == [(Fault.EMERGENCY_STOP, None)]
     assert phase(fake, 1) is Phase.PLUGGED
     permit(fake, 1, "two")

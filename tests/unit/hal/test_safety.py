@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from firmware.contract import Fault
+from hal.evse.limits import cable_check_voltage, over_voltage_threshold
 from hal.evse.model import ZERO_LIMITS, Rating, Readings, State
 from hal.evse.table import Stage
 from hal.ports import (
@@ -39,10 +40,11 @@ GOOD = Readings(
     vehicle=VEHICLE,
     power=PowerReading(0.0, 400.0, 100.0, 4),
     meter=MeterSample(0.0, 0.0, 400.0, 100.0, 40_000.0),
-    insulation=InsulationReading(0.0, 5000.0, True, True),
+    insulation=InsulationReading(0.0, 5000.0, True, True, voltage_v=400.0, to_earth_v=(200.0, -200.0)),
     contactor_closed=True,
     connector_v=400.0,
     ceiling=ZERO_LIMITS,
+    plug_temp_c=25.0,
 )
 
 
@@ -54,14 +56,13 @@ class Watched:
         self.watch = EvseWatch(0.0)
         self.state = State(evse=1, rating=RATING, stage=Stage.CHARGING, since=0.0, coil_on=True, output_a=100.0)
         self.readings = GOOD
-        self.temp_c: float | None = 25.0
         self.faults()
 
     def faults(self) -> set[Fault]:
         return {finding.fault for finding in self.findings()}
 
     def findings(self) -> list[Finding]:
-        return self.watch.check(self.state, self.readings, self.temp_c, self.now)
+        return self.watch.check(self.state, self.readings, self.now)
 
     def after(self, seconds: float) -> set[Fault]:
         """The faults present after `seconds`, checked ten times a second."""
@@ -97,7 +98,23 @@ CONDITIONS = [
     pytest.param({"insulation": None}, 3.0, Fault.ISOLATION, id="monitor silent"),
     pytest.param({"insulation": InsulationReading(0, 60.0, True, True)}, 2.0, Fault.ISOLATION, id="60 kOhm"),
     pytest.param({"contactor_closed": False}, 0.5, Fault.CONTACTOR_FAILED, id="contact dropped"),
-    pytest.param({"connector_v": 460.0}, 0.4, Fault.OVER_VOLTAGE, id="above the vehicle's limit"),
+    pytest.param({"insulation": InsulationReading(0, 0.0, False, True)}, 15.0, Fault.ISOLATION, id="no valid value"),
+    pytest.param(
+        {"insulation": InsulationReading(0, 5000.0, True, True, 400.0, (390.0, -450.0))},
+        2.0,
+        Fault.ISOLATION,
+        id="voltage to earth",
+    ),
+    pytest.param({"vehicle": replace(VEHICLE, locked=False)}, 0.5, Fault.CONNECTOR_LOCK, id="plug unlocked"),
+    pytest.param({"meter": MeterSample(0, 0, 2.0, 100.0, 0)}, 5.0, Fault.METER, id="meter of another outlet"),
+    pytest.param({"power": PowerReading(0, 370.0, 100.0, 4)}, 5.0, Fault.POWER_MODULE, id="modules of another outlet"),
+    pytest.param(
+        {"insulation": InsulationReading(0, 5000.0, True, True, voltage_v=0.0)},
+        5.0,
+        Fault.ISOLATION,
+        id="monitor of another outlet",
+    ),
+    pytest.param({"connector_v": 460.0}, 0.25, Fault.OVER_VOLTAGE, id="above the vehicle's limit"),
     pytest.param({"connector_v": 560.0}, 0.0, Fault.OVER_VOLTAGE, id="above the table"),
     pytest.param({"power": PowerReading(0, 400.0, 130.0, 4)}, 1.0, Fault.OVER_CURRENT, id="more than requested"),
 ]
@@ -160,8 +177,9 @@ def test_insulation_and_currents_are_checked_during_transfer_only(watched: Watch
     watched.read(
         contactor_closed=watched.state.coil_on,
         insulation=InsulationReading(0, 10.0, True, True),
-        meter=MeterSample(0, 0, 0, 50.0, 0),
-        power=PowerReading(0, 400.0, 300.0, 4),
+        meter=MeterSample(0, 0, 0.0, 50.0, 0),
+        power=PowerReading(0, 0.0, 300.0, 4),
+        connector_v=0.0,
     )
     assert watched.after(10.0) == set()
 
@@ -182,21 +200,115 @@ def test_fall_of_the_request_is_no_over_current(watched: Watched) -> None:
     assert Fault.OVER_CURRENT in watched.after(3.0)
 
 
-@pytest.mark.parametrize(("temp_c", "found"), [(89.0, set()), (91.0, {Fault.OVER_TEMPERATURE}), (None, set())])
+@pytest.mark.parametrize(("temp_c", "found"), [(59.0, set()), (89.0, set()), (91.0, {Fault.OVER_TEMPERATURE})])
 def test_plug_temperature(watched: Watched, temp_c: float | None, found: set[Fault]) -> None:
-    watched.temp_c = temp_c
+    watched.read(plug_temp_c=temp_c)
     assert watched.after(2.0) == found
 
 
 def test_hot_plug_cools_with_hysteresis(watched: Watched) -> None:
-    watched.temp_c = 95.0
+    watched.read(plug_temp_c=95.0)
     watched.after(2.0)
-    watched.temp_c = 88.0
+    watched.read(plug_temp_c=88.0)
     assert watched.after(5.0) == {Fault.OVER_TEMPERATURE}
-    watched.temp_c = None
+    watched.read(plug_temp_c=None)
     assert watched.after(5.0) == {Fault.OVER_TEMPERATURE}
-    watched.temp_c = 86.0
+    watched.read(plug_temp_c=86.0)
+    assert watched.after(0.1) == {Fault.CABLE_DERATED}
+
+
+@pytest.mark.parametrize("temp_c", [61.0, 89.0, None])
+def test_current_that_is_derated_is_reported(watched: Watched, temp_c: float | None) -> None:
+    """Warm, or of unknown temperature: no reason to stop, but one to send somebody."""
+    watched.read(plug_temp_c=temp_c)
+    assert watched.after(4.8) == set()
+    assert watched.after(0.5) == {Fault.CABLE_DERATED}
+    assert not Fault.CABLE_DERATED.stops_charging
+    watched.read(plug_temp_c=58.0)
+    assert watched.after(1.0) == {Fault.CABLE_DERATED}
+    watched.read(plug_temp_c=56.0)
     assert watched.after(0.1) == set()
+
+
+def test_hot_plug_is_one_fault(watched: Watched) -> None:
+    watched.read(plug_temp_c=85.0)
+    assert watched.after(6.0) == {Fault.CABLE_DERATED}
+    watched.read(plug_temp_c=95.0)
+    assert watched.after(1.5) == {Fault.OVER_TEMPERATURE}
+
+
+def test_over_voltage_of_200_ms_is_tolerated_and_400_ms_starts_the_stop(watched: Watched) -> None:
+    """The first check sees it up to 0.1 s after it began."""
+    watched.read(connector_v=460.0)
+    assert watched.after(0.3) == set()
+    assert watched.after(0.1) == {Fault.OVER_VOLTAGE}
+
+
+@pytest.mark.parametrize("own_v", [450.0, 500.0, 750.0, 850.0, 1000.0])
+def test_test_voltage_of_the_cable_check_is_no_over_voltage(watched: Watched, own_v: float) -> None:
+    """It is above the vehicle's limit, and up to the trip voltage of that limit."""
+    test_v = cable_check_voltage(RATING, own_v)
+    watched.state = replace(watched.state, stage=Stage.SELF_TEST, output_v=test_v)
+    watched.read(
+        vehicle=replace(VEHICLE, max_voltage_v=own_v),
+        power=PowerReading(0, test_v * 1.001, 0.0, 4),
+        meter=MeterSample(0, 0, test_v, 0.0, 0),
+        insulation=None,
+        connector_v=test_v * 1.001,
+    )
+    assert Fault.OVER_VOLTAGE not in watched.after(1.0)
+    watched.read(connector_v=over_voltage_threshold(test_v) + 1.0)
+    assert Fault.OVER_VOLTAGE in watched.after(0.1)
+
+
+def test_voltage_at_a_connector_without_a_vehicle(watched: Watched) -> None:
+    watched.state = State(evse=1, rating=RATING)
+    watched.read(vehicle=NO_VEHICLE, power=PowerReading(0, 0.0, 0.0, 0), contactor_closed=False, connector_v=70.0)
+    assert watched.after(1.8) == set()
+    assert watched.after(0.5) == {Fault.CONNECTOR_VOLTAGE}
+    watched.state = replace(watched.state, stage=Stage.FAULTED)
+    assert watched.after(1.0) == {Fault.CONNECTOR_VOLTAGE}
+    watched.read(connector_v=50.0)
+    assert watched.after(0.1) == set()
+
+
+def test_voltage_that_a_vehicle_holds_up_is_not_the_station_s(watched: Watched) -> None:
+    watched.state = State(evse=1, rating=RATING, stage=Stage.FINISHED, plugged=True)
+    watched.read(power=PowerReading(0, 0.0, 0.0, 0), contactor_closed=False, connector_v=380.0)
+    assert watched.after(10.0) == set()
+
+
+def test_voltages_that_differ_name_all_of_them(watched: Watched) -> None:
+    watched.read(meter=MeterSample(0, 0, 2.0, 100.0, 0))
+    watched.after(5.5)
+    [finding] = watched.findings()
+    assert finding.detail == "voltages of the outlet differ: modules 400 V, meter 2 V, insulation monitor 400 V"
+
+
+def test_of_two_voltages_that_differ_the_modules_are_named(watched: Watched) -> None:
+    watched.read(insulation=InsulationReading(0, 5000.0, True, True), meter=MeterSample(0, 0, 2.0, 100.0, 0))
+    assert watched.after(5.5) == {Fault.POWER_MODULE}
+
+
+@pytest.mark.parametrize("pair", [(200.0, -250.0), (439.0, -10.0)])
+def test_earth_voltages_up_to_the_outlet_s_own_are_no_fault(watched: Watched, pair: tuple[float, float]) -> None:
+    watched.read(insulation=InsulationReading(0, 5000.0, True, True, 400.0, pair))
+    assert watched.after(5.0) == set()
+
+
+def test_a_monitor_that_was_off_between_sessions_is_not_silent_at_the_next(watched: Watched) -> None:
+    watched.state = replace(watched.state, stage=Stage.FINISHED, coil_on=False)
+    watched.read(insulation=None, contactor_closed=False, connector_v=0.0)
+    assert watched.after(60.0) == set()
+    watched.state = replace(watched.state, stage=Stage.CLOSE)
+    assert watched.after(2.5) == set()
+    assert watched.after(1.0) == {Fault.ISOLATION}
+
+
+def test_the_reason_of_a_silence_is_in_the_detail(watched: Watched) -> None:
+    watched.read(power=None, silent={"modules": "module 5: no answer for 15 s"})
+    [finding] = watched.findings()
+    assert finding.detail == "power modules are silent: module 5: no answer for 15 s"
 
 
 def test_device_that_never_answered_has_a_grace_period_at_the_start() -> None:
@@ -205,8 +317,8 @@ def test_device_that_never_answered_has_a_grace_period_at_the_start() -> None:
     silent = replace(
         GOOD, vehicle=None, power=None, meter=None, insulation=None, contactor_closed=False, connector_v=0.0
     )
-    assert watch.check(state, silent, 25.0, START_GRACE_S - 0.1) == []
-    late = {finding.fault for finding in watch.check(state, silent, 25.0, START_GRACE_S)}
+    assert watch.check(state, silent, START_GRACE_S - 0.1) == []
+    late = {finding.fault for finding in watch.check(state, silent, START_GRACE_S)}
     assert late == {Fault.VEHICLE_LINK, Fault.POWER_MODULE, Fault.METER}
 
 
@@ -224,13 +336,21 @@ def inputs(*, stop: bool = False, door: bool = False) -> InputsReading:
     return InputsReading(0.0, stop, door, {})
 
 
-def test_stop_button_and_door() -> None:
+def test_stop_button_and_door_count_at_once_and_until_they_are_released_for_a_second() -> None:
     watch = StationWatch(0.0)
     assert watch.check(inputs(), 1.0) == []
     assert [each.fault for each in watch.check(inputs(stop=True), 1.1)] == [Fault.EMERGENCY_STOP]
-    assert [each.fault for each in watch.check(inputs(door=True), 1.2)] == [Fault.DOOR_OPEN]
-    assert len(watch.check(inputs(stop=True, door=True), 1.3)) == 2
-    assert watch.check(inputs(), 1.4) == []
+    assert len(watch.check(inputs(stop=True, door=True), 1.2)) == 2
+    assert [each.fault for each in watch.check(inputs(door=True), 1.3)] == [Fault.EMERGENCY_STOP, Fault.DOOR_OPEN]
+    assert [each.fault for each in watch.check(inputs(), 2.4)] == [Fault.DOOR_OPEN]
+    assert watch.check(inputs(), 3.5) == []
+
+
+def test_stop_button_that_bounces_stays_pressed() -> None:
+    watch = StationWatch(0.0)
+    for tenth in range(40):
+        found = watch.check(inputs(stop=tenth % 5 == 0), 1.0 + tenth / 10.0)
+        assert [each.fault for each in found] == [Fault.EMERGENCY_STOP]
 
 
 def test_silent_inputs_read_as_pressed() -> None:
@@ -238,7 +358,14 @@ def test_silent_inputs_read_as_pressed() -> None:
     assert watch.check(None, 1.0) == []
     assert [each.fault for each in watch.check(None, START_GRACE_S)] == [Fault.EMERGENCY_STOP]
     watch.check(inputs(), 6.0)
-    assert [each.fault for each in watch.check(None, 6.1)] == [Fault.EMERGENCY_STOP]
+    assert watch.check(inputs(), 7.0) == []
+    assert [each.fault for each in watch.check(None, 7.1)] == [Fault.EMERGENCY_STOP]
+
+
+def test_door_keeps_its_state_while_the_inputs_are_silent() -> None:
+    watch = StationWatch(0.0)
+    watch.check(inputs(door=True), 1.0)
+    assert {each.fault for each in watch.check(None, 9.0)} == {Fault.EMERGENCY_STOP, Fault.DOOR_OPEN}
 
 
 # --- helpers -------------------------------------------------------------------------------------------------

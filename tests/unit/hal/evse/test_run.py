@@ -7,7 +7,7 @@ import pytest
 
 from firmware.contract import Cause
 from hal.evse.model import AnnounceLimits, Limits, State
-from hal.evse.run import Run
+from hal.evse.run import ENFORCE_S, Run
 from hal.evse.table import Stage, Trigger
 from tests.support.evse_bench import PERIOD_S, RATING, EvseBench
 
@@ -32,7 +32,7 @@ def test_lower_limit_is_announced_before_it_is_enforced(bench: EvseBench) -> Non
     bench.limit(20_000.0)
     bench.sample()
     assert bench.taken(AnnounceLimits)[-1].power_w == 20_000.0
-    bench.run(0.8)
+    bench.run(ENFORCE_S - 0.2)
     assert bench.current_a == pytest.approx(100.0)
     bench.run(0.4)
     assert bench.current_a == pytest.approx(20_000.0 / 430.0, rel=0.01)

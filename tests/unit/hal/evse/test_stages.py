@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from firmware.contract import Cause, Fault, MeterContext, Phase, PhaseChanged
-from hal.evse.model import CloseContactor, FinishCableCheck, SetOutput
+from hal.evse.model import CloseContactor, EnableInsulation, FinishCableCheck, SetOutput
 from hal.evse.table import CLOSED, RUNNING, Stage
 from hal.ports import Pilot, VehicleStage
 from tests.support.evse_bench import PERIOD_S, EvseBench
@@ -41,6 +41,9 @@ def says(**fields: object) -> Sabotage:
 
 BROKEN = [
     pytest.param(Stage.DISCHARGE, knob(held_v=70.0), 10.0, Fault.CABLE_CHECK, id="output already above 60 V"),
+    pytest.param(Stage.DISCHARGE, knob(held_v=25.0), 10.0, Fault.CABLE_CHECK, id="25 V across the contactor"),
+    pytest.param(Stage.DISCHARGE, knob(unmeasured=True), 10.0, Fault.CABLE_CHECK, id="voltage not known"),
+    pytest.param(Stage.DISCHARGE, says(max_voltage_v=0.0), 10.0, Fault.CABLE_CHECK, id="no maximum voltage"),
     pytest.param(Stage.DISCHARGE, says(pilot=Pilot.B), 10.0, Fault.CABLE_CHECK, id="pilot stays in B"),
     pytest.param(Stage.DISCHARGE, says(locked=False), 10.0, Fault.CONNECTOR_LOCK, id="plug not held"),
     pytest.param(Stage.DISCHARGE, knob(groups=0), 10.0, Fault.POWER_MODULE, id="no modules"),
@@ -48,8 +51,14 @@ BROKEN = [
     pytest.param(Stage.CLOSE, knob(mirror_stuck=False), 5.0, Fault.CONTACTOR_FAILED, id="mirror does not follow"),
     pytest.param(Stage.TEST_VOLTAGE, knob(modules_obey=False), 10.0, Fault.CABLE_CHECK, id="no test voltage"),
     pytest.param(
-        Stage.TEST_VOLTAGE, knob(modules_obey=False, shorted=True), 1.0, Fault.CABLE_CHECK, id="short circuit"
+        Stage.TEST_VOLTAGE, knob(modules_obey=False, short_a=50.0), 1.0, Fault.CABLE_CHECK, id="short circuit"
     ),
+    pytest.param(
+        Stage.TEST_VOLTAGE, knob(modules_obey=False, short_a=2.0), 1.0, Fault.CABLE_CHECK, id="short circuit of 110 Ohm"
+    ),
+    pytest.param(Stage.TEST_VOLTAGE, knob(held_v=0.0), 10.0, Fault.CABLE_CHECK, id="test voltage at another connector"),
+    pytest.param(Stage.SELF_TEST, knob(short_a=5.0), 0.1, Fault.CABLE_CHECK, id="short circuit later"),
+    pytest.param(Stage.SAMPLES, knob(short_a=5.0), 0.1, Fault.CABLE_CHECK, id="short circuit in the samples"),
     pytest.param(Stage.SELF_TEST, knob(self_test=False), 0.5, Fault.CABLE_CHECK, id="self test failed"),
     pytest.param(Stage.SELF_TEST, knob(self_test=None), 30.0, Fault.CABLE_CHECK, id="self test without end"),
     pytest.param(Stage.SAMPLES, knob(insulation_kohm=60.0), 0.5, Fault.ISOLATION, id="60 kOhm"),
@@ -89,6 +98,7 @@ def test_what_goes_wrong_has_a_bound_and_a_fault(
     bench.run(0.7)
     assert bench.session_faults == {fault}
     bench.mirror_stuck = bench.held_v = None
+    bench.unmeasured = False
     bench.run(6.0)
     assert bench.phase() is Phase.FAULTED
     assert not bench.coil
@@ -141,6 +151,27 @@ def test_vehicle_that_closes_at_another_voltage(bench: EvseBench) -> None:
     bench.change(stage=VehicleStage.CHARGE, target_voltage_v=430.0)
     bench.sample()
     assert bench.session_faults == {Fault.PRECHARGE}
+
+
+@pytest.mark.parametrize("measured_v", [340.0, None])
+def test_vehicle_that_closes_while_another_voltage_is_at_its_inlet(bench: EvseBench, measured_v: float | None) -> None:
+    """The modules have the right voltage, the connector has not; or only the modules are known."""
+    bench.bring_to(Stage.PRECHARGE)
+    bench.obeys = False
+    bench.run(0.2)
+    bench.held_v, bench.unmeasured = measured_v, measured_v is None
+    bench.change(stage=VehicleStage.CHARGE, target_voltage_v=430.0)
+    bench.sample()
+    assert bench.session_faults == ({Fault.PRECHARGE} if measured_v is not None else set())
+
+
+def test_insulation_monitor_is_on_in_a_session_only(bench: EvseBench) -> None:
+    """Only one may be active in a connected system."""
+    bench.charge()
+    assert bench.taken(EnableInsulation) == [EnableInsulation(True)]
+    bench.withdraw()
+    bench.run_to(Stage.FINISHED)
+    assert bench.taken(EnableInsulation) == [EnableInsulation(True), EnableInsulation(False)]
 
 
 @pytest.mark.parametrize("stage", RUNNING)

@@ -29,6 +29,7 @@ from hal.evse.model import (
     SwitchOff,
     WakeVehicle,
 )
+from hal.evse.run import ENFORCE_S
 from hal.evse.step import next_deadline
 from hal.evse.table import ANSWER_WITHIN_S, CLOSED, RUNNING, Stage
 from hal.ports import Pilot, VehicleStage
@@ -269,7 +270,7 @@ def flows(bench: EvseBench) -> list[EnergyFlow]:
 def test_limit_of_zero_suspends_and_its_end_resumes(bench: EvseBench) -> None:
     bench.charge()
     bench.limit(0.0)
-    bench.run(1.5)
+    bench.run(ENFORCE_S + 0.2)
     assert bench.phase() is Phase.PAUSED
     assert bench.mirror
     assert bench.current_a == 0.0
@@ -300,7 +301,7 @@ def test_vehicle_that_asks_for_nothing_suspends(bench: EvseBench) -> None:
 def test_station_without_modules_suspends(bench: EvseBench) -> None:
     bench.charge()
     bench.ceiling = Limits(0.0, 0.0)
-    bench.run(1.5)
+    bench.run(ENFORCE_S + 0.2)
     assert bench.state.flow is EnergyFlow.SUSPENDED_BY_STATION
     assert PhaseChanged(evse=1, phase=Phase.PAUSED, cause=Cause.SEQUENCE) in bench.events
 
