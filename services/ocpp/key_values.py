@@ -24,6 +24,8 @@ class Key(StrEnum):
     """Device model: the factory's values as they were at the first start."""
     FALLBACK_ROOT = "fallback_root_for"
     """Block M: URL in use when the newest CSMS root replaced its predecessor (M05.FR.12)."""
+    FAULTS_REPORTED = "faults_reported"
+    """Block N: `{"last_id": int, "known": [[fault, evse]]}`: the last eventId, and the faults that the CSMS knows."""
     FIRMWARE_STATUS = "firmware_status"
     """Block L: the last FirmwareStatusNotification, `{"status", "requestId"}`."""
     FIRMWARE_UPDATE = "firmware_update"

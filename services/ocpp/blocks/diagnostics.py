@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""N Diagnostics: log uploads (N01) and the data stored about a customer (N09, N10).
+"""N Diagnostics: log uploads (N01), faults (N07), and the data stored about a customer (N09, N10).
 
 There is one upload at a time. It does not survive a restart: the CSMS is notified that it has failed, and may request
 it again. Stored about a customer are entries of the authorization cache and the running transactions; queued
@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from firmware.clock import parse_utc
+from firmware.contract import Event
 from services.ocpp import signals
 from services.ocpp.background import Cancel, Outcome, Report, Task
 from services.ocpp.context import DISK_FULL, Block, Context, TriggerAnswer
 from services.ocpp.device_model import keys
 from services.ocpp.diagnostics.archive import Period
 from services.ocpp.diagnostics.documents import documents, secrets
+from services.ocpp.diagnostics.fault_events import FaultEvents
 from services.ocpp.diagnostics.upload import LogUpload, NotUploaded, UploadAttempt, Uploaded
 from services.ocpp.id_tokens import is_group, same_token
 from services.ocpp.key_values import Key
@@ -71,6 +73,7 @@ class _Upload:
 class Diagnostics(Block):
     letter = "N"
     handles = ("GetLog", "CustomerInformation")
+    asks = ("NotifyEvent",)
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -79,8 +82,10 @@ class Diagnostics(Block):
         """requestId of an upload that the last restart ended."""
         self._busy = False
         """Last value sent with `TaskUnderWay`."""
+        self._faults = FaultEvents(context)
 
     def start(self, now: float) -> None:
+        self._faults.start()
         self._interrupted = self.context.key_values.get(Key.LOG_UPLOAD)
 
     def on_call(self, action: Action, request: Any, now: float) -> Any:
@@ -91,6 +96,18 @@ class Diagnostics(Block):
         if busy != self._busy:
             self._busy = busy
             self.context.emit(signals.TaskUnderWay("log upload", busy))
+        self._faults.settle(now)
+
+    # --- N07 -----------------------------------------------------------------------------------------------------
+
+    def on_hal_event(self, event: Event, now: float) -> None:
+        self._faults.on_hal_event(event)
+
+    def on_hal_up(self, *, same_run: bool, now: float) -> None:
+        self._faults.again()
+
+    def on_answer(self, action: Action, request: Any, answer: Any, now: float) -> None:
+        self._faults.answered(request, answer)
 
     # --- N01 -----------------------------------------------------------------------------------------------------
 
@@ -191,11 +208,16 @@ class Diagnostics(Block):
                 else:
                     idle: LogStatusNotificationRequest = {"status": "Idle"}  # F06.FR.15
                     self.context.outbox.send("LogStatusNotification", idle, early=True)
-            case signals.Registered() if self._interrupted is not None:
-                self._send_final_status("UploadFailure", self._interrupted)  # N01.FR.10: by a restart
-                self._interrupted = None
-                if self._upload is None:
-                    self.context.key_values.put(Key.LOG_UPLOAD, None)
+            case signals.Registered():
+                self._faults.again()
+                self._report_interrupted()
+
+    def _report_interrupted(self) -> None:
+        if self._interrupted is not None:
+            self._send_final_status("UploadFailure", self._interrupted)  # N01.FR.10: by a restart
+            self._interrupted = None
+            if self._upload is None:
+                self.context.key_values.put(Key.LOG_UPLOAD, None)
 
     # --- N09, N10 ------------------------------------------------------------------------------------------------
 
