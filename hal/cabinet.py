@@ -45,7 +45,7 @@ from hal.evse.evse import Evse, EvsePorts
 from hal.evse.model import ZERO_LIMITS, LimitChanged, Limits, Permitted, Sampled, Withdrawn
 from hal.evse.table import RUNNING, Stage
 from hal.hardware import EvseHardware, Hardware, ScreenHardware
-from hal.ports import InputsReading, Vehicle
+from hal.ports import InputsReading, Link, Vehicle
 from hal.power_sharing import Demand, GroupRequest, allocate, demand_of
 from hal.safety import Pulse, StationWatch
 
@@ -81,7 +81,7 @@ class StationCabinet:
         self._groups: dict[int, int] = {}
         self._assigned: dict[int, int] | None = None
         self._inputs: InputsReading | None = None
-        self._links: dict[str, bool] = {}
+        self._links: dict[str, Link] = {}
         self._card_signal = CardSignal()
         self._fed_at = -math.inf
         self._rebooting_since: float | None = None
@@ -241,11 +241,16 @@ class StationCabinet:
         if not evse.busy:
             self._sample(evse, self._clock.monotonic())
 
-    def _on_link(self, interface: str, up: bool) -> None:
-        if self._links.get(interface) is not up:
-            self._links[interface] = up
-            _log.info("link %s %s", interface, "up" if up else "down")
-            self._publish(LinkChanged(interface=interface, up=up))
+    def _on_link(self, interface: str, link: Link) -> None:
+        before = self._links.get(interface)
+        if before == link:
+            return
+        self._links[interface] = link
+        if before is None or before.up is not link.up:
+            _log.info("link %s %s", interface, "up" if link.up else "down")
+        if link.details.default and (before is None or not before.details.default):
+            _log.info("link %s has the default route", interface)
+        self._publish(LinkChanged(interface=interface, up=link.up, details=link.details))
 
     def _on_clock(self, clock: BoardClock) -> None:
         self._publish(ClockChanged(is_set=clock.is_set, synchronised=clock.synchronised))
@@ -364,7 +369,8 @@ class StationCabinet:
             clock=self.board_clock(),
             evses=[evse.status(now) for evse in self._evses.values()],
             faults=self._faults.own(None),
-            links=dict(self._links),
+            links={name: link.up for name, link in self._links.items()},
+            link_details={name: link.details for name, link in self._links.items()},
             screens=list(self._shown.values()),
         )
 

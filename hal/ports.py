@@ -19,11 +19,11 @@ Rules for every port
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
-from firmware.contract import BoardClock, BootCause, CardProblem, Fault
+from firmware.contract import BoardClock, BootCause, CardProblem, Fault, LinkDetails
 
 __all__ = [
     "NO_VEHICLE",
@@ -36,6 +36,7 @@ __all__ = [
     "InputsReading",
     "InsulationMonitor",
     "InsulationReading",
+    "Link",
     "Meter",
     "MeterSample",
     "NetworkLinks",
@@ -379,15 +380,25 @@ class Screen(Protocol):
     def close(self) -> None: ...
 
 
-class NetworkLinks(Protocol):
-    """The board's network interfaces, by OCPP name (`Wired0`, `Wireless0`).
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One network interface: whether it is up, that is usable for a connection, and what else is known of it."""
 
-    Link lost: the last reported state remains. It has no commands.
+    up: bool
+    details: LinkDetails = field(default_factory=LinkDetails)
+
+
+class NetworkLinks(Protocol):
+    """The board's network interfaces, by OCPP name (`Wired0`, `Wireless0`). At most one has the default route.
+
+    A change of `up`, `default` and operator is reported at once, one of the signal when it is worth an event: not more
+    often than every 5 s. Link lost (to whatever manages the interfaces): the last reported state remains, or what the
+    kernel says. It has no commands.
     """
 
-    def links(self) -> dict[str, bool]: ...
+    def links(self) -> dict[str, Link]: ...
 
-    def listen(self, on_change: Callable[[str, bool], None]) -> None: ...
+    def listen(self, on_change: Callable[[str, Link], None]) -> None: ...
 
     def close(self) -> None: ...
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from firmware.contract import BoardClock, BootCause, CardProblem, Fault
+from firmware.contract import BoardClock, BootCause, CardProblem, Fault, LinkDetails
 from firmware.ipc.framing import Decoder, encode
 from hal.ports import InputsReading, InsulationReading, MeterSample, PowerReading, Vehicle
 
@@ -103,6 +103,7 @@ class Readings(_Message, frozen=True, tag="readings"):
     evses: list[EvseReadings]
     inputs: InputsReading
     links: dict[str, bool]
+    link_details: dict[str, LinkDetails]
     clock: BoardClock
     faults: list[BoardFault]
 

@@ -42,6 +42,7 @@ __all__ = [
     "Greeting",
     "LatchChanged",
     "LinkChanged",
+    "LinkDetails",
     "MeterContext",
     "MeterReading",
     "Page",
@@ -285,11 +286,26 @@ class FaultCleared(_Event, frozen=True, tag="fault_cleared"):
     evse: int | None = None
 
 
-class LinkChanged(_Event, frozen=True, tag="link_changed"):
-    """A network interface of the board, by its OCPP name (`Wired0`, `Wireless0`)."""
+class LinkDetails(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is known of a network interface besides whether it is up; None: nothing."""
+
+    default: bool = False
+    """The board's default route leads over it: what is not bound to another interface goes this way."""
+    device: str | None = None
+    """The kernel's name of the interface, such as `eth0`."""
+    signal_percent: int | None = None
+    signal_dbm: float | None = None
+    """RSRP of LTE and 5G, RSCP or RSSI of older networks."""
+    rsrq_db: float | None = None
+    operator: str | None = None
+
+
+class LinkChanged(_Event, frozen=True, tag="link_changed", omit_defaults=True):
+    """A network interface of the board, by its OCPP name (`Wired0`, `Wireless0`): up or down, or other details."""
 
     interface: str
     up: bool
+    details: LinkDetails = LinkDetails()
 
 
 class ClockChanged(_Event, frozen=True, tag="clock_changed"):
@@ -382,6 +398,8 @@ class Snapshot(Struct, frozen=True, tag="snapshot", tag_field="kind", forbid_unk
     faults: list[Fault]
     links: dict[str, bool]
     screens: list[ScreenShown]
+    link_details: dict[str, LinkDetails] = field(default_factory=dict)
+    """Of the interfaces of `links` that anything more is known of."""
 
 
 class Done(Struct, frozen=True, tag="done", tag_field="kind", forbid_unknown_fields=True):

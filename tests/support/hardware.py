@@ -20,6 +20,7 @@ from hal.ports import (
     NO_VEHICLE,
     InputsReading,
     InsulationReading,
+    Link,
     MeterSample,
     Pilot,
     PowerReading,
@@ -340,12 +341,12 @@ class FakeLinks(_Fake):
     def __init__(self, clock: ManualClock) -> None:
         super().__init__(clock)
         self.up = {"Wired0": True, "Wireless0": True}
-        self.on_change: Callable[[str, bool], None] = lambda _interface, _up: None
+        self.on_change: Callable[[str, Link], None] = lambda _interface, _link: None
 
-    def links(self) -> dict[str, bool]:
-        return dict(self.up)
+    def links(self) -> dict[str, Link]:
+        return {name: Link(up) for name, up in self.up.items()}
 
-    def listen(self, on_change: Callable[[str, bool], None]) -> None:
+    def listen(self, on_change: Callable[[str, Link], None]) -> None:
         self.on_change = on_change
 
 

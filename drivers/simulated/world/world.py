@@ -22,7 +22,7 @@ from drivers.simulated.world.faults import InjectedFaults
 from drivers.simulated.world.garage import CarOrder, make_car
 from drivers.simulated.world.reader import ReaderField
 from drivers.simulated.world.shelf import Shelf, ShelfRating
-from firmware.contract import BootCause
+from firmware.contract import BootCause, LinkDetails
 from firmware.errors import BaywattError
 from hal.ports import InputsReading
 
@@ -85,6 +85,7 @@ class World:
         self.evses = {number: Evse(number, self.shelf.banks[number], rng) for number in numbers}
         self.displays = {number: Display() for number in numbers}
         self.links = {"Wired0": True, "Wireless0": True}
+        self.signal_percent = {"Wireless0": 80}
         self.faults = InjectedFaults(self.evses)
         self.outbox: list[wire.FromWorld] = []
         self.happened: list[Happening] = []
@@ -186,6 +187,7 @@ class World:
                 plug_temp_c={number: evse.plug_temp_c for number, evse in self.evses.items()},
             ),
             links=dict(self.links),
+            link_details=self.link_details(),
             clock=self.board.clock(mono_s, utc_s),
             faults=self.faults.board_faults(),
         )
@@ -194,7 +196,24 @@ class World:
         """What must reach the HAL at once when it changes."""
         evses = tuple((evse.contactor.closed, wire.vehicle_edges(evse.vehicle(mono_s))) for evse in self.evses.values())
         board = (self.board.clock_offset_s, self.board.clock_lost, self.board.synchronised)
-        return (evses, self.faults.present(), tuple(self.links.items()), board)
+        return (evses, self.faults.present(), tuple(self.links.items()), tuple(self.signal_percent.items()), board)
+
+    @property
+    def default_link(self) -> str | None:
+        """The link with the default route: the first that is up."""
+        return next((name for name, up in self.links.items() if up), None)
+
+    def link_details(self) -> dict[str, LinkDetails]:
+        """What a modem and the kernel say of each link."""
+        default = self.default_link
+        return {
+            name: LinkDetails(
+                default=name == default,
+                signal_percent=self.signal_percent.get(name) if up else None,
+                operator="Simulated" if up and name in self.signal_percent else None,
+            )
+            for name, up in self.links.items()
+        }
 
     @property
     def busy(self) -> bool:

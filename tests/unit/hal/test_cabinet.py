@@ -36,7 +36,7 @@ from firmware.contract import (
     Withdraw,
 )
 from hal.evse.run import ENFORCE_S
-from hal.ports import Pilot, VehicleStage
+from hal.ports import Link, Pilot, VehicleStage
 from hal.safety import RELEASE_S
 from tests.support.hardware import CabinetDouble
 
@@ -381,8 +381,8 @@ def test_what_people_and_networks_do(fake: CabinetDouble) -> None:
     fake.reader.on_problem(CardProblem.SEVERAL_CARDS)
     fake.screens[2].on_select()
     fake.screens[1].on_stop()
-    fake.links.on_change("Wired0", False)
-    fake.links.on_change("Wired0", False)
+    fake.links.on_change("Wired0", Link(up=False))
+    fake.links.on_change("Wired0", Link(up=False))
     fake.board.on_clock(fake.board.clock())
     assert fake.events == [
         CardPresented(uid="04A1B2C3D4E5F6"),
