@@ -39,6 +39,7 @@ __all__ = [
 
 BUSES: dict[str, str] = {
     "simulated": "drivers.simulated.world_link:SocketBus",
+    "dbus": "drivers.net.system_bus:SystemBus",
     "can": "drivers.can.bus:CanBus",
     "gpiod": "drivers.gpio.gpiod_lines:GpiodLines",
     "gpiozero": "drivers.gpio.gpiozero_lines:GpiozeroLines",
@@ -55,6 +56,7 @@ DRIVERS: dict[tuple[str, str], str] = {
     ("card_reader", "pn532"): "drivers.serial.pn532:Pn532CardReader",
     ("inputs", "simulated"): "drivers.simulated.inputs:SimulatedInputs",
     ("links", "simulated"): "drivers.simulated.links:SimulatedNetworkLinks",
+    ("links", "network_manager"): "drivers.net.links:ManagedLinks",
     ("board", "simulated"): "drivers.simulated.board:SimulatedBoard",
     ("screen", "simulated"): "drivers.simulated.screen:SimulatedScreen",
 }

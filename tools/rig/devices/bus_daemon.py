@@ -51,6 +51,7 @@ class BusDaemon:
             raise ConfigError(f"{path}: too long for a socket, at most {_SUN_PATH_BYTES} bytes")
         self.address = f"unix:path={quote(str(path))}"
         self._config = directory.absolute() / "bus.conf"
+        self._log = directory.absolute() / "bus.log"
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -61,9 +62,10 @@ class BusDaemon:
             if shutil.which(program) is None:
                 raise ConfigError(f"the simulated system bus needs the program {program}: `make hardware`")
         self._config.write_text(_CONFIG.format(address=escape(self.address)), encoding="utf-8")
-        self._process = await asyncio.create_subprocess_exec(
-            *_COMMAND, f"--config-file={self._config}", stdout=asyncio.subprocess.PIPE
-        )
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *_COMMAND, f"--config-file={self._config}", stdout=asyncio.subprocess.PIPE, stderr=log
+            )
         assert self._process.stdout is not None
         try:
             async with asyncio.timeout(START_S):
@@ -72,7 +74,7 @@ class BusDaemon:
             printed = b""
         if not printed:
             await self.close()
-            raise ConfigError(f"dbus-daemon does not serve {self.address}")
+            raise ConfigError(f"dbus-daemon does not serve {self.address}: see {self._log}")
 
     async def close(self) -> None:
         """End it at once, as a crash would."""

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemons of the board's links, as the simulated world has them: a cable, a modem, a default route.
+
+    bus = BusDaemon(directory)
+    await bus.start()
+    networks = SimulatedNetworks(bus.address, world)
+    await networks.start()
+
+`Wired0` is `eth0`, `Wireless0` the modem. A wireless link that is down is a modem out of reach of its network. Faults
+beyond that are attributes of `modems.modem` and `networks`; they show within `POLL_S`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Protocol
+
+from tools.rig.devices.modem_manager import FakeModemManager
+from tools.rig.devices.network_manager import FakeNetworkManager
+
+__all__ = ["LinkWorld", "SimulatedNetworks"]
+
+POLL_S = 0.1
+WIRED, WIRELESS = "Wired0", "Wireless0"
+
+
+class LinkWorld(Protocol):
+    """What is used of `drivers.simulated.world.world.World`."""
+
+    links: dict[str, bool]
+    signal_percent: dict[str, int]
+
+
+class SimulatedNetworks:
+    """ModemManager and NetworkManager; each of them can be stopped and started by itself, too."""
+
+    def __init__(self, address: str, world: LinkWorld) -> None:
+        self.modems = FakeModemManager(address)
+        self.networks = FakeNetworkManager(address)
+        self._world = world
+        self._following: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Raises `OSError` if the bus is not there."""
+        self.update()
+        await self.modems.start()
+        self.update()
+        await self.networks.start()
+        self._following = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await following
+        self.modems.close()
+        self.networks.close()
+
+    def update(self) -> None:
+        """Take over the world's state now."""
+        modem, links = self.modems.modem, self._world.links
+        modem.registered = links.get(WIRELESS, False)
+        modem.signal_percent = self._world.signal_percent.get(WIRELESS, 0)
+        self.modems.update()
+        networks = self.networks
+        networks.wired.up = links.get(WIRED, False)
+        networks.modem.modem = self.modems.path
+        networks.modem.up = modem.working
+        networks.update()
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            self.update()
