@@ -126,10 +126,13 @@ class StationCabinet:
         self.tick(self._clock.monotonic())
 
     async def run(self) -> None:
-        """Tick ten times a second until cancelled."""
+        """Tick ten times a second until cancelled; a tick that comes late does not delay those after it."""
+        due = self._clock.monotonic()
         while True:
-            self.tick(self._clock.monotonic())
-            await asyncio.sleep(PERIOD_S)
+            now = self._clock.monotonic()
+            self.tick(now)
+            due = max(due + PERIOD_S, now)
+            await asyncio.sleep(due - self._clock.monotonic())
 
     async def close(self) -> None:
         """End every session in the orderly way, open every contactor after 3 s at the latest, and close all ports."""
