@@ -49,6 +49,7 @@ BUSES: dict[str, str] = {
 DRIVERS: dict[tuple[str, str], str] = {
     ("shelf", "simulated"): "drivers.simulated.shelf:SimulatedShelf",
     ("meter", "simulated"): "drivers.simulated.meter:SimulatedMeter",
+    ("meter", "lem_dcbm"): "drivers.http.lem_dcbm:LemDcbm",
     ("insulation", "simulated"): "drivers.simulated.insulation:SimulatedInsulationMonitor",
     ("contactor", "simulated"): "drivers.simulated.contactor:SimulatedContactor",
     ("vehicle", "simulated"): "drivers.simulated.vehicle:SimulatedVehicleLink",
