@@ -90,7 +90,8 @@ class PowerReading:
 class PowerShelf(Protocol):
     """All power modules of the cabinet, in equal groups that can each be joined to one EVSE.
 
-    A group changes EVSE only at zero current of that group. Safe value: all off.
+    A group is never joined to two EVSEs. It leaves one only at zero current of that group, and joins another that has
+    voltage only when its own is within 20 V of it. Safe value: all off.
 
     Link lost: the modules switch themselves off within 10 s. Fault `power_module`, which ends the session.
     `set_output` and `assign` are repeated with the next control cycle as long as they are needed.
@@ -98,13 +99,18 @@ class PowerShelf(Protocol):
 
     stale_after_s: float
     groups: int
+    """The groups that can be used now; a group that has failed altogether counts no longer."""
     group_power_w: float
     max_voltage_v: float
     min_voltage_v: float
     group_current_a: float
 
     def assign(self, groups: dict[int, int]) -> None:
-        """Set the number of groups of each EVSE; carried out group by group as their current reaches zero."""
+        """Set the number of groups of each EVSE; carried out group by group as their current reaches zero.
+
+        The HAL has lowered the current before it takes a group away, and assigns a group only when `reading` shows that
+        it is off its former EVSE. `set_output` applies to the groups that are joined, all together.
+        """
 
     def set_output(self, evse: int, voltage_v: float, current_a: float) -> None:
         """Drive the EVSE's groups to a voltage with a total current limit; repeated at 4 to 10 Hz."""
