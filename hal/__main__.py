@@ -35,7 +35,7 @@ async def _serve(life: Lifecycle, config: HalConfig, buses: dict[str, Bus], wher
         close_buses(buses)
 
     life.on_stop("buses", close)
-    cabinet = StationCabinet(make_hardware(config, buses, where), clock)
+    cabinet = StationCabinet(make_hardware(config, buses, where), clock, limit_w=config.limit_w)
     cabinet.start()
     server = HalServer(
         cabinet,

@@ -42,11 +42,12 @@ from firmware.trouble import Trouble
 from hal.active_faults import ActiveFaults
 from hal.card_signal import CardSignal
 from hal.evse.evse import Evse, EvsePorts
-from hal.evse.model import ZERO_LIMITS, LimitChanged, Limits, Permitted, Sampled, Withdrawn
+from hal.evse.model import LimitChanged, Limits, Permitted, Sampled, Withdrawn
 from hal.evse.table import RUNNING, Stage
 from hal.hardware import EvseHardware, Hardware, ScreenHardware
+from hal.module_groups import EvsePower, ModuleGroups
 from hal.ports import InputsReading, Link, Vehicle
-from hal.power_sharing import Demand, GroupRequest, allocate, demand_of
+from hal.power_sharing import demand_of
 from hal.safety import Pulse, StationWatch
 
 __all__ = ["StationCabinet"]
@@ -66,7 +67,8 @@ _log = logging.getLogger(__name__)
 class StationCabinet:
     """The charger as the socket's server sees it (`hal.server.Cabinet`)."""
 
-    def __init__(self, hardware: Hardware, clock: Clock) -> None:
+    def __init__(self, hardware: Hardware, clock: Clock, *, limit_w: float = math.inf) -> None:
+        """`limit_w`: the most that the station may deliver in all."""
         self._hardware = hardware
         self._clock = clock
         self._listeners: list[Callable[[Event], None]] = []
@@ -77,9 +79,7 @@ class StationCabinet:
         self._evses = {each.evse: self._evse(each, started) for each in hardware.evses}
         self._screens = {each.screen: each for each in hardware.screens}
         self._shown = {each.screen: ScreenShown(screen=each.screen, page=Page.IDLE.value) for each in hardware.screens}
-        self._requests: dict[int, GroupRequest] = {}
-        self._groups: dict[int, int] = {}
-        self._assigned: dict[int, int] | None = None
+        self._groups = ModuleGroups(limit_w)
         self._inputs: InputsReading | None = None
         self._links: dict[str, Link] = {}
         self._card_signal = CardSignal()
@@ -174,7 +174,8 @@ class StationCabinet:
     def _sample(self, evse: Evse, now: float) -> None:
         sensed = self._inputs.plug_temp_c if self._inputs is not None else {evse.number: None}
         own = (sensed[evse.number],) if evse.number in sensed else ()
-        readings = evse.read_ports(own, self._share_of(evse), now)
+        share = None if self._groups.waits(evse.number) else self._groups.share_of(evse.number)
+        readings = evse.read_ports(own, share, now)
         evse.refresh_faults(now)
         evse.apply(Sampled(readings), now)
 
@@ -188,39 +189,29 @@ class StationCabinet:
 
     # --- power -----------------------------------------------------------------------------------------------
 
-    def _share_of(self, evse: Evse) -> Limits:
-        shelf, groups = self._hardware.shelf, self._groups.get(evse.number, 0)
-        return Limits(groups * shelf.group_current_a, groups * shelf.group_power_w) if groups else ZERO_LIMITS
-
     def _share_modules(self, now: float) -> None:
         shelf = self._hardware.shelf
-        demands = {number: self._demand(evse) for number, evse in self._evses.items() if evse.state.stage in _POWERED}
-        self._requests, self._groups = allocate(
-            self._requests, demands, now, groups=shelf.groups, group_power_w=shelf.group_power_w
-        )
-        groups_of = {number: self._groups.get(number, 0) for number in self._evses}
-        for number, assigned in (self._assigned or {}).items():
-            if self._evses[number].state.stage in _ENDING:
-                groups_of[number] = min(groups_of[number], assigned)
-        if groups_of == self._assigned:
+        group = Limits(shelf.group_current_a, shelf.group_power_w)
+        powers = {number: self._power_of(evse, group) for number, evse in self._evses.items()}
+        groups = self._groups.plan(powers, now, groups=shelf.groups, group=group)
+        if groups == self._groups.assigned:
             return
         try:
-            shelf.assign(groups_of)
+            shelf.assign(groups)
         except DriverError as error:
             self._unassigned.failed(error)
         else:
             self._unassigned.worked()
-            _log.info("module groups: %s", groups_of)
-            self._assigned = groups_of
+            _log.info("module groups: %s", groups)
+            self._groups.assigned = groups
 
-    def _demand(self, evse: Evse) -> Demand:
-        shelf = self._hardware.shelf
-        return demand_of(
-            evse.state,
-            evse.readings.vehicle if evse.readings is not None else None,
-            groups=shelf.groups,
-            group=Limits(shelf.group_current_a, shelf.group_power_w),
-        )
+    def _power_of(self, evse: Evse, group: Limits) -> EvsePower:
+        reading = evse.readings.power if evse.readings is not None else None
+        if evse.state.stage not in _POWERED:
+            return EvsePower(None, reading=reading)
+        vehicle = evse.readings.vehicle if evse.readings is not None else None
+        demand = demand_of(evse.state, vehicle, reading, groups=self._hardware.shelf.groups, group=group)
+        return EvsePower(demand, evse.state.stage in _ENDING, evse.state.offered, reading)
 
     # --- callbacks of the ports ---------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 """The HAL's settings file: its socket, and the driver of each port.
 
     socket = "run/hal.sock"
+    max_power_w = 400000.0          # all EVSEs together; likewise site_limit_w
 
     [bus.world]                     # a bus: the driver's name, then its own options
     driver = "simulated"
@@ -35,6 +36,7 @@ device are typed by its driver and checked by `hal/registry.py`; every other key
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -117,6 +119,10 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """The uid of the OCPP service, if it is not ours."""
     observer_uids: list[Annotated[int, Meta(ge=0)]] = field(default_factory=list)
     """The uids of processes that may observe but not command."""
+    max_power_w: _Positive | None = None
+    """What the station may deliver in all by its rating; None: what its modules can."""
+    site_limit_w: _Positive | None = None
+    """What the station may deliver in all at this site; None: no less than its rating."""
 
     def __post_init__(self) -> None:
         _only_once("evse", [each.evse for each in self.evse])
@@ -124,6 +130,11 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
         for name, table in self.bus.items():
             device("bus", table, f"bus.{name}")
         self.devices()
+
+    @property
+    def limit_w(self) -> float:
+        """The most that all EVSEs may be offered together."""
+        return min(self.max_power_w or math.inf, self.site_limit_w or math.inf)
 
     def screens(self) -> list[ScreenSpec]:
         """The displays; raises `ValueError` for one without its numbers or of an unknown EVSE."""

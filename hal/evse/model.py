@@ -86,6 +86,8 @@ class Readings:
     """None: not known."""
     silent: Mapping[str, str] = field(default_factory=dict)
     """Why there is no reading of a device: `vehicle`, `modules`, `meter` or `insulation monitor`."""
+    queued: bool = False
+    """Other EVSEs have all modules: this one has to wait for some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class State:
     permitted_while_stopping: bool = False
     """The permission was given while the last session was still stopping: a new one starts after it."""
     limit_w: float | None = None
+    queued: bool = False
+    """It has to wait for modules; its vehicle is not authorised meanwhile."""
     faults: frozenset[Fault] = frozenset()
     stop_kind: StopKind = StopKind.NORMAL
     ended_by: Cause = Cause.SEQUENCE

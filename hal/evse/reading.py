@@ -16,7 +16,7 @@ from firmware.contract import Fault
 from firmware.errors import DriverError
 from hal.active_faults import ActiveFaults
 from hal.evse.limits import ceiling, hottest
-from hal.evse.model import Limits, Rating, Readings
+from hal.evse.model import ZERO_LIMITS, Limits, Rating, Readings
 from hal.ports import Contactor, InsulationMonitor, InsulationReading, Meter, MeterSample, PowerShelf, VehicleLink
 
 __all__ = ["EvsePorts", "PortReader"]
@@ -52,13 +52,15 @@ class PortReader:
         self._faults = faults
         self._silent: dict[str, str] = {}
 
-    def read(self, rating: Rating, plug_temps_c: tuple[float | None, ...], share: Limits, now: float) -> Readings:
+    def read(
+        self, rating: Rating, plug_temps_c: tuple[float | None, ...], share: Limits | None, now: float
+    ) -> Readings:
         """Read every port.
 
         Args:
             rating: of the EVSE.
             plug_temps_c: of the station's own sensors at this plug; if it has none, the SECC's are taken.
-            share: what the EVSE's module groups can deliver when all is well.
+            share: what the EVSE's module groups can deliver now; None if it has to wait for one.
             now: monotonic seconds.
         """
         ports = self._ports
@@ -69,8 +71,6 @@ class PortReader:
         insulation = self._usable("insulation monitor", ports.insulation.reading, ports.insulation.stale_after_s, now)
         # Of a meter also what can't be true is passed on: `register.py` says what is wrong with it.
         meter = self._fresh("meter", ports.meter.sample, ports.meter.stale_after_s, now)
-        if power is not None:
-            share = Limits(_least(share.current_a, power.available_a), _least(share.power_w, power.available_w))
         plug_temp_c = hottest(plug_temps_c or (vehicle.plug_temps_c if vehicle is not None else ()))
         return Readings(
             vehicle=vehicle,
@@ -80,7 +80,8 @@ class PortReader:
             contactor_closed=self.mirror,
             connector_v=_connector_v(sensed_v, insulation, meter),
             plug_temp_c=plug_temp_c,
-            ceiling=ceiling(rating, plug_temp_c, share),
+            ceiling=ceiling(rating, plug_temp_c, share or ZERO_LIMITS),
+            queued=share is None,
             silent=self._silent,
         )
 
@@ -133,7 +134,3 @@ def _connector_v(
         meter.voltage_v if meter is not None else None,
     )
     return next((abs(volts) for volts in found if volts is not None and math.isfinite(volts)), None)
-
-
-def _least(limit: float, available: float | None) -> float:
-    return limit if available is None else min(limit, max(0.0, available))

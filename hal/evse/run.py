@@ -189,7 +189,7 @@ def _enter_idle(run: Run) -> None:
 
 
 def _enter_authorised(run: Run) -> None:
-    run.authorise(True)
+    run.authorise(not run.state.queued)
     run.set(
         stop_kind=StopKind.NORMAL,
         permitted_while_stopping=False,

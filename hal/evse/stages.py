@@ -79,8 +79,10 @@ def _in_plugged(run: Run, _readings: Readings) -> None:
 
 
 def _in_authorised(run: Run, readings: Readings) -> None:
-    if readings.ceiling.current_a > 0.0 or run.state.limit_w == 0.0:
-        run.follow_limits(readings)
+    run.authorise(not readings.queued)
+    if readings.queued:
+        run.set(since=run.now)  # the vehicle is not authorised yet, so it is not the one that does not begin
+        return
     if readings.vehicle is None:
         return
     if readings.vehicle.stage is VehicleStage.CABLE_CHECK:
@@ -250,7 +252,6 @@ def _in_precharge(run: Run, readings: Readings) -> None:
     vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None or _over_voltage_requested(run, vehicle):
         return
-    run.follow_limits(readings)
     if vehicle.stage is VehicleStage.PRECHARGE and vehicle.target_voltage_v < run.state.rating.min_voltage_v:
         _fail_if_overdue(run, Fault.PRECHARGE, f"vehicle requests {vehicle.target_voltage_v:.0f} V")
         return
@@ -278,7 +279,6 @@ def _in_charging(run: Run, readings: Readings) -> None:
     vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None or _over_voltage_requested(run, vehicle):
         return
-    run.follow_limits(readings)
     offered = _offered_a(run, readings, vehicle)
     run.drive_towards(_allowed_v(run.state.rating, vehicle), min(vehicle.target_current_a, offered))
     quiet = vehicle.target_current_a < QUIET_A
@@ -294,7 +294,6 @@ def _in_paused(run: Run, readings: Readings) -> None:
     vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None or _over_voltage_requested(run, vehicle):
         return
-    run.follow_limits(readings)
     run.drive(_allowed_v(run.state.rating, vehicle), 0.0)
     offered = _offered_a(run, readings, vehicle)
     since = run.now if run.state.quiet_since is None else run.state.quiet_since

@@ -140,6 +140,8 @@ def _sample(run: Run, readings: Readings) -> None:
         _connection(run, readings.vehicle)
     if run.state.session is not None and run.now >= run.state.lease_until:
         _end_permission(run, Cause.LEASE)
+    run.set(queued=readings.queued)
+    _limits(run, readings)
     HANDLERS[run.state.stage](run, readings)
     if run.state.plugged:
         run.authorise(run.state.vehicle_authorised)
@@ -149,6 +151,13 @@ def _sample(run: Run, readings: Readings) -> None:
         run.do(ReportOutput(readings.power.voltage_v, readings.power.current_a, valid_kohm))
     _flow(run)
     read_meter(run, readings)
+
+
+def _limits(run: Run, readings: Readings) -> None:
+    """Announce the limits in every stage in which they matter to the vehicle, the first when there are any modules."""
+    stage, limited = run.state.stage, run.state.limit_w == 0.0
+    if stage in RUNNING or (stage is Stage.AUTHORISED and (readings.ceiling.current_a > 0.0 or limited)):
+        run.follow_limits(readings)
 
 
 def _connection(run: Run, vehicle: Vehicle) -> None:
@@ -225,7 +234,7 @@ def _flow_of(state: State, now: float) -> EnergyFlow:
 
 
 def _flow_before_begin(state: State, waited_s: float) -> EnergyFlow:
-    if state.limit_w == 0.0:
+    if state.limit_w == 0.0 or state.queued:
         return EnergyFlow.SUSPENDED_BY_STATION
     if waited_s >= ANSWER_WITHIN_S and state.vehicle_stage in WAKE_AFTER_S:
         return EnergyFlow.UNANSWERED

@@ -7,6 +7,7 @@ car at an EVSE follows the sequence (`obeys`) or reports what the test sets with
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -195,6 +196,9 @@ class FakeVehicleLink(_Fake):
         super().__init__(clock)
         self.obeys = True
         self.wanted_a = 100.0
+        self.max_a = math.inf
+        """What the station has announced last; a car that ignores it `follows` no limit."""
+        self.follows = True
         self.granted = False
         self.cable_checked: bool | None = None
         self.stop_asked = False
@@ -235,8 +239,9 @@ class FakeVehicleLink(_Fake):
             self.say(stage=VehicleStage.CHARGE, target_voltage_v=430.0, target_current_a=self.wanted_a)
         elif stage is VehicleStage.CHARGE and self.stop_asked:
             self.say(stage=VehicleStage.STOP, target_current_a=0.0)
-        elif stage is VehicleStage.CHARGE and self._vehicle.target_current_a != self.wanted_a:
-            self._vehicle = replace(self._vehicle, target_current_a=self.wanted_a)
+        elif stage is VehicleStage.CHARGE:
+            requested_a = min(self.wanted_a, self.max_a) if self.follows else self.wanted_a
+            self._vehicle = replace(self._vehicle, target_current_a=requested_a)
         elif stage is VehicleStage.STOP and self.output[1] < 1.0:
             self.say(stage=VehicleStage.ENDED, pilot=Pilot.B, locked=False)
 
@@ -265,6 +270,7 @@ class FakeVehicleLink(_Fake):
 
     def announce_limits(self, max_voltage_v: float, max_current_a: float, max_power_w: float) -> None:
         self._do("announce_limits", max_voltage_v, max_current_a, max_power_w)
+        self.max_a = min(max_current_a, max_power_w / max(self._vehicle.target_voltage_v, 1.0))
 
     def finish_cable_check(self, passed: bool) -> None:
         self._do("finish_cable_check", passed)
@@ -382,10 +388,11 @@ class FakeBoard(_Fake):
 class CabinetDouble:
     """All doubles of a cabinet, and the real `StationCabinet` on top of them."""
 
-    def __init__(self, evses: Sequence[int] = (1, 2)) -> None:
+    def __init__(self, evses: Sequence[int] = (1, 2), *, groups: int = 10, limit_w: float = math.inf) -> None:
         self.clock = ManualClock()
         self.evses = evses
         self.shelf = FakeShelf(self.clock, self._flows)
+        self.shelf.groups = groups
         self.board = FakeBoard(self.clock)
         self.inputs = FakeInputs(self.clock, evses)
         self.links = FakeLinks(self.clock)
@@ -396,7 +403,7 @@ class CabinetDouble:
         self.cars = {evse: FakeVehicleLink(self.clock) for evse in evses}
         self.screens = {evse: FakeScreen(self.clock) for evse in evses}
         self.events: list[Event] = []
-        self.cabinet = StationCabinet(self.hardware(), self.clock)
+        self.cabinet = StationCabinet(self.hardware(), self.clock, limit_w=limit_w)
 
     def hardware(self) -> Hardware:
         return Hardware(

@@ -50,7 +50,7 @@ def test_derating_that_continues_is_enforced_all_the_same(bench: EvseBench) -> N
     """A ceiling that falls with every sample must not defer its enforcement for ever."""
     bench.charge()
     bench.run(3.0)
-    for step in range(60):
+    for step in range(90):
         bench.ceiling = Limits(100.0 - step, 400_000.0)
         bench.run(PERIOD_S)
     assert bench.current_a <= 52.0
