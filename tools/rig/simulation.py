@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from drivers.simulated.world.shelf import ShelfRating
 from drivers.simulated.world.world import World
 from firmware.clock import Clock
 from firmware.update.slot_directory import SlotDirectory
@@ -34,7 +35,13 @@ class Simulation:
     def create(cls, station: StationDir, supervisor: Supervisor, clock: Clock, emit: Emit) -> Simulation:
         """The world as it was when the rig was last stopped, without power."""
         world_file = WorldFile(station.path / "world.json")
-        world = World(world_file.board(), speed=station.settings.rig.speed)
+        hardware = station.product.hardware
+        world = World(
+            world_file.board(),
+            [evse.id for evse in hardware.evse],
+            speed=station.settings.rig.speed,
+            rating=ShelfRating.for_power(float(hardware.max_power_w)),
+        )
         world_file.restore(world)
         return cls(
             station,

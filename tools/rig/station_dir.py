@@ -30,7 +30,7 @@ from firmware.factory_settings import CertificateFiles, FactorySettings, Network
 from tools.rig.settings_file import to_toml
 
 if TYPE_CHECKING:
-    from firmware.product.model import Limits
+    from firmware.product.model import Evse, Limits, Product
 
 __all__ = [
     "DEFAULT_SETTINGS",
@@ -58,17 +58,16 @@ DEFAULT_SETTINGS = FactorySettings(
 )
 """Without a factory file: a station that connects to the bench CSMS on the same machine."""
 
-EVSES = ((1, "cTesla"), (2, "cCCS1"))
-RATING = {"max_voltage_v": 1000.0, "min_voltage_v": 150.0, "max_current_a": 500.0, "max_power_w": 400_000.0}
 _PRODUCTS = Path(__file__).resolve().parents[2] / "firmware" / "product"
 
 
 class StationDir:
     """One station's directory; `open` prepares it and locks it until the process ends."""
 
-    def __init__(self, path: Path, settings: FactorySettings, *, fresh: bool, lock: int) -> None:
+    def __init__(self, path: Path, settings: FactorySettings, product: Product, *, fresh: bool, lock: int) -> None:
         self.path = path
         self.settings = settings
+        self.product = product
         self.fresh = fresh
         """Whether this start has written the factory settings."""
         self._lock = lock
@@ -98,9 +97,10 @@ class StationDir:
             _write(kept, to_toml(msgspec.to_builtins(settings)))
         settings = load(kept, FactorySettings)
         _refuse_unknown(settings, kept if factory_file is None or not fresh else factory_file)
-        _write(path / "etc" / "hal.toml", to_toml(_hal_settings(log_level)))
+        product = _product(settings)
+        _write(path / "etc" / "hal.toml", to_toml(_hal_settings(product, log_level)))
         _write(path / "etc" / "ocpp.toml", to_toml(_ocpp_settings(log_level)))
-        return cls(path, settings, fresh=fresh, lock=lock)
+        return cls(path, settings, product, fresh=fresh, lock=lock)
 
     def clear_sockets(self) -> None:
         """Remove the sockets of the previous boot: the rig would take them for those of the processes to come."""
@@ -197,36 +197,46 @@ def _refuse_unknown(settings: FactorySettings, where: Path) -> None:
         raise ConfigError(f"{where}: network_profile: two profiles have the same slot")
 
 
-def _hal_settings(log_level: str) -> dict[str, Any]:
-    """Simulated drivers for every port, all on one bus to the world."""
+def _product(settings: FactorySettings) -> Product:
+    from firmware import product
 
-    def device() -> dict[str, Any]:
-        return {"driver": "simulated", "bus": "world"}
+    return product.load(settings.product)
 
+
+def _hal_settings(product: Product, log_level: str) -> dict[str, Any]:
+    """Simulated drivers for every port of the product, all on one bus to the world."""
+    hardware = product.hardware
     return {
         "socket": str(HAL_SOCKET),
         "log_level": log_level,
         "log_file": "log/hal.log",
+        "max_power_w": float(hardware.max_power_w),
         "bus": {"world": {"driver": "simulated", "path": str(WORLD_SOCKET)}},
-        "shelf": device(),
-        "evse": [
-            {
-                "evse": evse,
-                "connector": 1,
-                **RATING,
-                "meter": device(),
-                "insulation": device(),
-                "contactor": device(),
-                "vehicle": device(),
-            }
-            for evse, _ in EVSES
-        ],
-        "card_reader": device(),
-        "inputs": device(),
-        "links": device(),
-        "board": device(),
-        "screen": [{"screen": evse, "evse": evse, **device()} for evse, _ in EVSES],
+        "shelf": _device(),
+        "evse": [_evse_settings(each) for each in hardware.evse],
+        "card_reader": _device() if hardware.rfid_readers else None,
+        "inputs": _device(),
+        "links": _device(),
+        "board": _device(),
+        "screen": [{"screen": each.id, "evse": each.id, **_device()} for each in hardware.evse[: hardware.displays]],
     }
+
+
+def _evse_settings(evse: Evse) -> dict[str, Any]:
+    connector = evse.connector[0]
+    return {
+        "evse": evse.id,
+        "connector": connector.id,
+        "max_voltage_v": float(connector.max_voltage_v),
+        "min_voltage_v": float(connector.min_voltage_v),
+        "max_current_a": float(connector.max_current_a),
+        "max_power_w": float(evse.max_power_w),
+        **{port: _device() for port in ("meter", "insulation", "contactor", "vehicle")},
+    }
+
+
+def _device() -> dict[str, Any]:
+    return {"driver": "simulated", "bus": "world"}
 
 
 def _ocpp_settings(log_level: str) -> dict[str, Any]:

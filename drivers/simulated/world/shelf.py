@@ -23,6 +23,7 @@ AMPS_DOWN_PER_S = 2000.0
 BLEED_S = 0.12
 """Time constant with which the bleeder discharges a bus without a source."""
 MOVE_S = 0.04
+GROUP_W = 40_000.0
 SILENCE_S = 10.0
 
 
@@ -31,10 +32,15 @@ class ShelfRating:
     """The limits of the modules."""
 
     groups: int = 10
-    group_power_w: float = 40_000.0
+    group_power_w: float = GROUP_W
     group_current_a: float = 133.3
     max_voltage_v: float = 1000.0
     min_voltage_v: float = 150.0
+
+    @classmethod
+    def for_power(cls, power_w: float) -> ShelfRating:
+        """As many groups of 40 kW as deliver this power, one at least."""
+        return cls(groups=max(1, round(power_w / GROUP_W)))
 
 
 @dataclass(slots=True)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Power sharing as the CSMS sees it, and a station with sixteen outlets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.received_transactions import ReceivedTransaction
+from tests.support.scenario import Site, site
+
+OFFERED = {("SampledDataCtrlr", "TxUpdatedMeasurands"): "Energy.Active.Import.Register,Power.Offered,Current.Offered"}
+SIXTEEN = Path(__file__).parents[1] / "support" / "sixteen.toml"
+
+
+def sampled(transaction: ReceivedTransaction, measurand: str) -> list[float]:
+    """The values of a measurand, in the order in which they were sampled."""
+    values: list[dict[str, Any]] = [
+        sample
+        for event in transaction.events
+        for value in event.get("meterValue", [])
+        for sample in value["sampledValue"]
+    ]
+    return [each["value"] for each in values if each["measurand"] == measurand]
+
+
+async def test_csms_sees_what_each_outlet_is_offered(tmp_path: Path) -> None:
+    async with site(tmp_path, product="full", speed=1.0, variables=OFFERED) as here:
+        first = await here.charge(1)
+        alone_w = 400_000.0
+
+        def offered(transaction_id: str) -> list[float]:
+            return sampled(here.transaction(transaction_id), "Power.Offered")
+
+        await here.csms.until(lambda: offered(first)[-1:] == [alone_w], "the first is offered everything")
+        second = await here.charge(2)
+        await here.csms.until(lambda: offered(first)[-1:] == [200_000.0], "the first is offered 200 kW")
+        await here.csms.until(lambda: offered(second)[-1:] == [200_000.0], "the second is offered 200 kW")
+        state = await here.rig.state()
+        assert sum(evse["offered_kw"] for evse in state["evses"]) <= 400.0
+        assert sampled(here.transaction(second), "Current.Offered")[-1] == pytest.approx(500.0)
+        await here.stop_with_card(1)
+        await here.csms.until(lambda: offered(second)[-1:] == [alone_w], "the second is offered everything")
+
+
+async def test_sixteen_outlets_charge_at_once(tmp_path: Path) -> None:
+    async with site(tmp_path, product=str(SIXTEEN), speed=1.0, variables=OFFERED) as here:
+        evses = range(1, 17)
+        for evse in evses:
+            await here.until_status(evse, "Available")
+        for evse in evses:
+            assert await card(here, evse) == "started"
+            await here.plug_in(evse)
+        await here.rig.client.until(
+            lambda state: all(evse["phase"] == "charging" and evse["current_a"] > 10 for evse in state["evses"])
+        )
+        state = await here.rig.state()
+        assert [evse["offered_kw"] for evse in state["evses"]] == [40.0] * 16
+        assert sum(evse["power_kw"] for evse in state["evses"]) <= 640.0 * 1.01
+        await here.csms.until(
+            lambda: (
+                sorted(each.evse or 0 for each in here.transactions if each.states[-1] == "Charging") == list(evses)
+            ),
+            "sixteen transactions",
+        )
+
+
+async def card(here: Site, evse: int) -> str:
+    return await here.card(evse, f"04A1B2C3D4{evse:04X}")
