@@ -48,8 +48,9 @@ BUSES: dict[str, str] = {
 
 DRIVERS: dict[tuple[str, str], str] = {
     ("shelf", "simulated"): "drivers.simulated.shelf:SimulatedShelf",
+    ("shelf", "infypower"): "drivers.can.shelves:InfypowerShelf",
+    ("shelf", "uugreen"): "drivers.can.shelves:UugreenShelf",
     ("meter", "simulated"): "drivers.simulated.meter:SimulatedMeter",
-    ("meter", "lem_dcbm"): "drivers.http.lem_dcbm:LemDcbm",
     ("insulation", "simulated"): "drivers.simulated.insulation:SimulatedInsulationMonitor",
     ("contactor", "simulated"): "drivers.simulated.contactor:SimulatedContactor",
     ("vehicle", "simulated"): "drivers.simulated.vehicle:SimulatedVehicleLink",

@@ -67,6 +67,16 @@ class ModuleBank:
     def switch_off(self) -> None:
         self.on = False
 
+    def feed(self, modules: int, voltage_v: float, current_a: float) -> None:
+        """Take voltage and current limit of modules outside of this world, each as strong as a group; 0 V is off.
+
+        For a simulated shelf on a wire (`tools/rig/devices/shelf.py`), which calls it before each step.
+        """
+        self._silent_s = 0.0
+        self.groups = self.assigned_groups = modules
+        self.on = voltage_v > 0.0 and modules > 0
+        self.set_voltage_v, self.set_current_a = voltage_v, current_a
+
     def limit_a(self, voltage_v: float) -> float:
         """The current limit at a voltage; a group that is to leave no longer counts."""
         usable = min(self.groups, self.assigned_groups)

@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One power module: what it has reported, whether it can be counted on, and which frames bring it to what is wanted.
+
+No I/O; `now` is an argument (monotonic seconds). Rules
+- Nothing is believed because it was sent: a module is off or on when its status and its current say so after the
+  command, and a command is repeated until they do.
+- A module that is silent may still deliver for 10 s: it counts until it has been silent for longer than that.
+- A module that comes back is switched off first, whatever it did before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from drivers.can.family import (
+    DERATING,
+    UNUSABLE,
+    Alarm,
+    Available,
+    Capability,
+    Family,
+    Frame,
+    Mode,
+    Output,
+    Query,
+    Refused,
+    Report,
+    Serial,
+    Status,
+    Temperature,
+    module_target,
+)
+
+__all__ = ["LEAST_A", "QUIET_AFTER_S", "Module", "Rating", "Setting"]
+
+LEAST_A = 1.0
+"""The lowest set-point of a module; for zero it is switched off."""
+OFF_A = 0.5
+QUIET_AFTER_S = 2.5
+"""A module without an answer for this long is asked and commanded less often."""
+_RETRY_S = 0.2
+_QUIET_RETRY_S = 1.0
+_REPEAT_S = 0.5
+"""How often an unchanged set-point is sent again."""
+_SPACING_S = 0.15
+"""The least time between two set-points that do not fall."""
+_START_S = 0.09
+"""The time between the first two set-points."""
+_OBEY_S = 5.0
+"""How long a module may take to do what it is commanded."""
+_CLEAR_S = 5.0
+_FORGIVE_S = 60.0
+"""A trouble is over when it has been absent for this long; a module that did not obey gets another chance later."""
+_DISOBEYS = "does not switch"
+_WINDOW = 6
+"""Requests after which the answers are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What is expected of each module, and how it is derated."""
+
+    max_voltage_v: float
+    min_voltage_v: float
+    current_a: float
+    power_w: float
+    silent_after_s: float = 15.0
+    warm_c: float = 70.0
+    hot_c: float = 85.0
+    believe_available: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """An output that is wanted of a module, or of all modules of an outlet together."""
+
+    voltage_v: float
+    current_a: float
+
+
+class Module:
+    """State of one module; `address` is None while a module that is known by its bar code has not been found."""
+
+    def __init__(
+        self, name: str, rating: Rating, *, bus: int, address: int | None, bar_code: str | None = None
+    ) -> None:
+        self.name = name
+        self.bus = bus
+        self.address = address
+        self.bar_code = bar_code
+        self.setting: Setting | None = None
+        """What the module is to deliver; None: it is to be off."""
+        self.number: int | None = None
+        self.mode: int | None = None
+        self.voltage_v = 0.0
+        self.current_a = 0.0
+        self.current_at = -math.inf
+        self.heard_at = -math.inf
+        self.status = Status()
+        self.serial: str | None = None
+        self.capability = Capability()
+        self.refused: str | None = None
+        self.trouble: str | None = None
+        """Why the module can't be counted on; updated by `judge`."""
+        self._rating = rating
+        self._available_a: float | None = None
+        self._external = (0.0, -math.inf)
+        self._trouble_seen = -math.inf
+        self._found_mode: int | None = None
+        self._started = math.inf
+        self._asked = self._answered = 0
+        self._talks_twice = self._disobeyed = False
+        self.restart(-math.inf)
+
+    def restart(self, now: float) -> None:
+        """Forget what the module did: it is to be off, and has to prove it."""
+        self.setting = None
+        self.commanded_on = False
+        """Whether the last command to switch was `on`."""
+        self._off_seen = 0
+        self._commanded_off_at = now
+        self._tried_at = self._number_sent_at = self._mode_sent_at = -math.inf
+        self._numbers_sent = self._modes_sent = 0
+        self._sent: Setting | None = None
+        self._sent_at = -math.inf
+        self.set_points = 0
+        """How many have been sent since it was off; it is switched on after the second, as one may be lost."""
+        self._wanted_since: float | None = None
+        self._off_since: float | None = None
+
+    # --- what it reports -------------------------------------------------------------------------------------
+
+    def hear(self, report: Report | None, now: float) -> None:
+        """Take an answer of this module."""
+        if self.lost(now):
+            self.restart(now)
+        self.heard_at = max(now, self.heard_at)
+        match report:
+            case Output(voltage_v, current_a):
+                self._hear_output(voltage_v, current_a, now)
+            case Status():
+                self._answered += 1
+                self._hear_status(report, now)
+            case Temperature(celsius):
+                self.status = replace(self.status, temperature_c=celsius)
+            case Capability():
+                self._hear_capability(report)
+            case Available(current_a, external_v):
+                self._available_a = current_a
+                if external_v is not None:
+                    self._external = (external_v, now)
+            case Serial(text):
+                if self.serial not in (None, text):
+                    self.restart(now)
+                    self.capability = Capability()
+                self.serial = text
+            case Mode(mode):
+                self._found_mode = mode
+            case Refused(reason):
+                self.refused = reason
+
+    def _hear_output(self, voltage_v: float | None, current_a: float | None, now: float) -> None:
+        if voltage_v is not None:
+            self.voltage_v = voltage_v
+        if current_a is not None:
+            self.current_a, self.current_at = current_a, now
+
+    def _hear_status(self, report: Status, now: float) -> None:
+        before = self.status
+        if before.off is False and report.off:
+            self.set_points = 0  # it has gone off by itself, or is another one: the set-point comes first again
+        celsius = before.temperature_c if report.temperature_c is None else report.temperature_c
+        self.status = replace(report, temperature_c=celsius)
+        self._off_seen = self._off_seen + 1 if report.off is not False and now > self._commanded_off_at else 0
+
+    def _hear_capability(self, report: Capability) -> None:
+        known = self.capability
+        self.capability = Capability(
+            report.max_voltage_v or known.max_voltage_v,
+            report.min_voltage_v or known.min_voltage_v,
+            report.max_current_a or known.max_current_a,
+            report.power_w or known.power_w,
+        )
+
+    def note_asked(self) -> None:
+        """A status has been asked for. Two modules with one address, or one that babbles, answer too often."""
+        self._asked += 1
+        if self._asked >= _WINDOW:
+            self._talks_twice = self._answered >= 1.6 * self._asked
+            self._asked = self._answered = 0
+
+    # --- what follows ----------------------------------------------------------------------------------------
+
+    @property
+    def is_off(self) -> bool:
+        """Whether status and current have said twice, since the command, that the module is off."""
+        return self._off_seen >= 2 and self.current_at > self._commanded_off_at and abs(self.current_a) < OFF_A
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the module delivers what is wanted, by its status or, if that does not say, by its output."""
+        if self.setting is None:
+            return False
+        if self.status.off is not None:
+            return not self.status.off
+        return self.current_a >= OFF_A or self.voltage_v >= 0.5 * self.setting.voltage_v
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the module has the group number that it is to have, as far as its family reports one."""
+        if self.number is None:
+            return True
+        return self._numbers_sent >= 2 if self.status.group is None else self.status.group == self.number
+
+    def outlet_voltage(self, now: float) -> float:
+        """The voltage of its outlet, as far as it knows: an output that is off is cut off from it by a diode."""
+        external_v, at = self._external
+        return max(self.voltage_v, external_v if now - at <= QUIET_AFTER_S else 0.0)
+
+    def state(self, now: float) -> str:
+        """In words, for an installer."""
+        if self.trouble is not None:
+            return self.trouble
+        if self.quiet(now):
+            return "no answer"
+        alarms = ", ".join(alarm.value for alarm in Alarm if alarm in self.status.alarms)
+        celsius = "" if self.status.temperature_c is None else f", {self.status.temperature_c:.0f} °C"
+        switched = "on" if self.status.off is False or self.current_a >= OFF_A else "off"
+        return f"{switched}, {self.voltage_v:.0f} V, {self.current_a:.1f} A{celsius}" + (
+            f", {alarms}" if alarms else ""
+        )
+
+    def quiet(self, now: float) -> bool:
+        return now - self.heard_at > QUIET_AFTER_S
+
+    def lost(self, now: float) -> bool:
+        """Whether it has been silent for so long that it has switched itself off."""
+        return now - max(self.heard_at, self._started) > self._rating.silent_after_s
+
+    def usable(self, now: float) -> bool:
+        return self.trouble is None and self.heard_at > -math.inf and not self.lost(now)
+
+    def available(self) -> tuple[float, float]:
+        """Current in A and power in W that the module can deliver now."""
+        rating, capability, alarms = self._rating, self.capability, self.status.alarms
+        amps = min(rating.current_a, capability.max_current_a or math.inf)
+        watts = min(rating.power_w, capability.power_w or math.inf)
+        share = self._temperature_share()
+        known_a = self._available_a if rating.believe_available and self.is_on else None
+        if known_a:
+            return min(amps * share, known_a), watts * share
+        if alarms & DERATING:
+            share *= 0.5
+        return amps * share, watts * share
+
+    def _temperature_share(self) -> float:
+        """1 up to `warm_c`, then linear to 0 at `hot_c`."""
+        celsius, rating = self.status.temperature_c, self._rating
+        if celsius is None:
+            return 1.0
+        return min(1.0, max(0.0, (rating.hot_c - celsius) / (rating.hot_c - rating.warm_c)))
+
+    def judge(self, now: float) -> bool:
+        """Update `trouble`; True if it has changed."""
+        self._started = min(self._started, now)
+        before, found = self.trouble, self._find_trouble(now)
+        if found is not None:
+            self._disobeyed = found.startswith(_DISOBEYS)
+            self.trouble, self._trouble_seen = found, now
+        elif now - self._trouble_seen >= (_FORGIVE_S if self._disobeyed else _CLEAR_S):
+            self.trouble = None
+        return self.trouble != before
+
+    def _find_trouble(self, now: float) -> str | None:
+        limit_s = self._rating.silent_after_s
+        if self.lost(now):
+            if self.address is None:
+                return f"no module with bar code {self.bar_code} found"
+            return f"no answer for {limit_s:.0f} s"
+        bad = [alarm.value for alarm in Alarm if alarm in self.status.alarms and alarm in UNUSABLE]
+        if bad:
+            return ", ".join(bad)
+        if self._talks_twice:
+            return "answers twice: two modules with this address?"
+        if self.quiet(now):
+            return None
+        return self._wrong_type() or self._disobedience(now)
+
+    def _wrong_type(self) -> str | None:
+        rating, found = self._rating, self.capability
+        if found.max_voltage_v is None or found.min_voltage_v is None:
+            return None
+        if found.max_voltage_v < rating.max_voltage_v or found.min_voltage_v > rating.min_voltage_v:
+            return (
+                f"a type for {found.min_voltage_v:.0f} to {found.max_voltage_v:.0f} V, not for"
+                f" {rating.min_voltage_v:.0f} to {rating.max_voltage_v:.0f} V"
+            )
+        return None
+
+    def _disobedience(self, now: float) -> str | None:
+        if self._wanted_since is None or now - self._wanted_since < _OBEY_S:
+            return None
+        if self.setting is None:
+            return f"{_DISOBEYS} off"
+        return f"{_DISOBEYS} on"
+
+    # --- what is sent ----------------------------------------------------------------------------------------
+
+    def regroup(self, number: int | None) -> None:
+        """The group number that the module is to have; None: any."""
+        if number != self.number:
+            self.number, self._numbers_sent = number, 0
+
+    def select(self, mode: int | None) -> None:
+        """The range of voltages that the module is to have; None: any."""
+        if mode != self.mode:
+            self.mode, self._modes_sent = mode, 0
+
+    def sent_by_group(self, now: float) -> None:
+        """A frame to the module's group has set its output."""
+        self._sent, self._sent_at = self.setting, now
+        self.set_points += 1
+
+    def steer(self, family: Family, now: float, *, by_group: bool = False) -> Iterator[Frame]:
+        """Frames that are due; with `by_group` frames to the group set the output."""
+        if self.address is None:
+            return
+        retry_s = _QUIET_RETRY_S if self.quiet(now) else _RETRY_S
+        if self.setting is not None and self._in_mode():
+            self._note_wanted(self.is_on, now)
+            if now - self._mode_sent_at >= family.mode_pause_s:
+                yield from self._steer_on(family, self.address, now, by_group=by_group, retry=self._retry(retry_s, now))
+            return
+        if self.commanded_on:
+            self.commanded_on, self.set_points = False, 0
+            self._commanded_off_at, self._tried_at, self._off_seen = now, -math.inf, 0
+        self._note_wanted(self.is_off, now)
+        if not self.is_off:
+            self._off_since = None
+            if self._retry(retry_s, now):
+                self._tried_at = now
+                yield family.switch(module_target(self.address), False)
+                yield from self._verify(family, self.address)
+            return
+        self._off_since = now if self._off_since is None else self._off_since
+        yield from self._prepare(family, self.address, now, retry_s)
+
+    def _retry(self, retry_s: float, now: float) -> bool:
+        return now - self._tried_at >= retry_s
+
+    def _note_wanted(self, done: bool, now: float) -> None:
+        if done:
+            self._wanted_since = None
+        elif self._wanted_since is None:
+            self._wanted_since = now
+
+    def _prepare(self, family: Family, address: int, now: float, retry_s: float) -> Iterator[Frame]:
+        """Give a module that is off its group number and its range of voltages."""
+        if self.number is not None and not self.numbered and now - self._number_sent_at >= retry_s:
+            self._number_sent_at, self._numbers_sent = now, self._numbers_sent + 1
+            yield family.set_group(address, self.number)
+            yield from self._verify(family, address)
+        off_s = now - (now if self._off_since is None else self._off_since)
+        if self.mode is None or self._in_mode() or off_s < family.mode_pause_s:
+            return
+        if now - self._mode_sent_at >= max(retry_s, family.mode_pause_s):
+            self._mode_sent_at, self._modes_sent = now, self._modes_sent + 1
+            yield family.set_mode(address, self.mode)
+            yield from family.ask(Query.MODE, address)
+
+    def _steer_on(self, family: Family, address: int, now: float, *, by_group: bool, retry: bool) -> Iterator[Frame]:
+        wanted = self.setting
+        if wanted is not None and not by_group and self._set_point_due(wanted, now):
+            self._sent, self._sent_at = wanted, now
+            self.set_points += 1
+            yield from family.set_output(module_target(address), wanted.voltage_v, wanted.current_a)
+        if self.is_on or self.set_points < 2:
+            return
+        if retry or not self.commanded_on:
+            self.commanded_on, self._tried_at, self._off_seen = True, now, 0
+            yield family.switch(module_target(address), True)
+            yield from self._verify(family, address)
+
+    def _set_point_due(self, wanted: Setting, now: float) -> bool:
+        age_s, sent = now - self._sent_at, self._sent
+        if self.set_points < 2:
+            return sent is None or age_s >= _START_S
+        if sent is None or wanted.voltage_v < sent.voltage_v or wanted.current_a < sent.current_a:
+            return True
+        return age_s >= (_SPACING_S if wanted != sent else _REPEAT_S)
+
+    def _in_mode(self) -> bool:
+        """A module that does not report its range is believed to have it after two commands."""
+        if self.mode is None or self._found_mode == self.mode:
+            return True
+        return self._found_mode is None and self._modes_sent >= 2
+
+    def _verify(self, family: Family, address: int) -> Iterator[Frame]:
+        for query in (Query.STATUS, Query.OUTPUT, Query.VOLTAGE):
+            yield from family.ask(query, address)
+        self.note_asked()
