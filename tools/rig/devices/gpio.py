@@ -305,6 +305,13 @@ class CabinetLines:
             contactor.command(self._fed(index, coil))
             self.daemons[index].drive(coil + 1, None if contactor.closed else True)
 
+    def coil(self, evse: int) -> int:
+        """The line of an EVSE's coil, on its daemon."""
+        return self._places[evse][1]
+
+    def mirror(self, evse: int) -> int:
+        return self._places[evse][1] + 1
+
     def buses(self) -> dict[str, dict[str, object]]:
         """The tables `[bus.NAME]` of the HAL's settings."""
         return {
@@ -318,8 +325,8 @@ class CabinetLines:
 
     def contactor(self, evse: int) -> dict[str, object]:
         """The table `contactor` of an EVSE."""
-        index, coil = self._places[evse]
-        return {"driver": "gpio", "lines": f"lines{index}", "coil": coil, "mirror": coil + 1}
+        lines = f"lines{self._places[evse][0]}"
+        return {"driver": "gpio", "lines": lines, "coil": self.coil(evse), "mirror": self.mirror(evse)}
 
     def watchdog(self) -> dict[str, object]:
         """What the table `[board]` needs for the watchdog relay."""
