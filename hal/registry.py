@@ -62,6 +62,7 @@ DRIVERS: dict[tuple[str, str], str] = {
     ("links", "simulated"): "drivers.simulated.links:SimulatedNetworkLinks",
     ("links", "network_manager"): "drivers.net.links:ManagedLinks",
     ("board", "simulated"): "drivers.simulated.board:SimulatedBoard",
+    ("board", "linux"): "drivers.board.linux:LinuxBoard",
     ("screen", "simulated"): "drivers.simulated.screen:SimulatedScreen",
 }
 
