@@ -41,6 +41,7 @@ BUSES: dict[str, str] = {
     "simulated": "drivers.simulated.world_link:SocketBus",
     "dbus": "drivers.net.system_bus:SystemBus",
     "can": "drivers.can.bus:CanBus",
+    "modbus": "drivers.modbus.bus:ModbusBus",
     "gpiod": "drivers.gpio.gpiod_lines:GpiodLines",
     "gpiozero": "drivers.gpio.gpiozero_lines:GpiozeroLines",
     "pigpio": "drivers.gpio.pigpio_lines:PigpioLines",

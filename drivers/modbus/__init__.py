@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modbus devices: serial lines (RTU), TCP, and what speaks on them."""
