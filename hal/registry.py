@@ -52,6 +52,7 @@ DRIVERS: dict[tuple[str, str], str] = {
     ("shelf", "infypower"): "drivers.can.shelves:InfypowerShelf",
     ("shelf", "uugreen"): "drivers.can.shelves:UugreenShelf",
     ("meter", "simulated"): "drivers.simulated.meter:SimulatedMeter",
+    ("meter", "modbus"): "drivers.modbus.meter:ModbusMeter",
     ("insulation", "simulated"): "drivers.simulated.insulation:SimulatedInsulationMonitor",
     ("contactor", "simulated"): "drivers.simulated.contactor:SimulatedContactor",
     ("contactor", "gpio"): "drivers.gpio.contactor:GpioContactor",
