@@ -54,6 +54,7 @@ DRIVERS: dict[tuple[str, str], str] = {
     ("meter", "simulated"): "drivers.simulated.meter:SimulatedMeter",
     ("meter", "modbus"): "drivers.modbus.meter:ModbusMeter",
     ("insulation", "simulated"): "drivers.simulated.insulation:SimulatedInsulationMonitor",
+    ("insulation", "isocha425hv"): "drivers.modbus.isocha:IsoCha425Hv",
     ("contactor", "simulated"): "drivers.simulated.contactor:SimulatedContactor",
     ("contactor", "gpio"): "drivers.gpio.contactor:GpioContactor",
     ("vehicle", "simulated"): "drivers.simulated.vehicle:SimulatedVehicleLink",
