@@ -52,6 +52,7 @@ DRIVERS: dict[tuple[str, str], str] = {
     ("shelf", "infypower"): "drivers.can.shelves:InfypowerShelf",
     ("shelf", "uugreen"): "drivers.can.shelves:UugreenShelf",
     ("meter", "simulated"): "drivers.simulated.meter:SimulatedMeter",
+    ("meter", "lem_dcbm"): "drivers.http.lem_dcbm:LemDcbm",
     ("meter", "modbus"): "drivers.modbus.meter:ModbusMeter",
     ("insulation", "simulated"): "drivers.simulated.insulation:SimulatedInsulationMonitor",
     ("insulation", "isocha425hv"): "drivers.modbus.isocha:IsoCha425Hv",
