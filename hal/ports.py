@@ -282,6 +282,8 @@ class Vehicle:
     """The vehicle's inlet holds the plug."""
     plug_temps_c: tuple[float | None, ...] = ()
     """The plug's sensors that the SECC reads; None for one that is not connected."""
+    insulation_test: bool = False
+    """The SECC is in a test of its own, which ends when it has seen voltage and good insulation for long enough."""
 
 
 NO_VEHICLE = Vehicle(

@@ -59,6 +59,7 @@ DRIVERS: dict[tuple[str, str], str] = {
     ("contactor", "simulated"): "drivers.simulated.contactor:SimulatedContactor",
     ("contactor", "gpio"): "drivers.gpio.contactor:GpioContactor",
     ("vehicle", "simulated"): "drivers.simulated.vehicle:SimulatedVehicleLink",
+    ("vehicle", "advantics"): "drivers.can.secc:AdvanticsSecc",
     ("card_reader", "simulated"): "drivers.simulated.card_reader:SimulatedCardReader",
     ("card_reader", "pn532"): "drivers.serial.pn532:Pn532CardReader",
     ("inputs", "simulated"): "drivers.simulated.inputs:SimulatedInputs",

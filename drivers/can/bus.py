@@ -103,10 +103,15 @@ class CanBus:
 
     # --- the interface of the drivers -----------------------------------------------------------------------
 
-    def send(self, can_id: int, data: bytes) -> None:
-        """Send a frame of up to 8 bytes now; raises `DeviceLost` if it can't be sent now."""
+    def require_up(self) -> None:
+        """Raise `DeviceLost`, with the reason, while the bus is down."""
         if self._bus is None or not self._up:
             raise DeviceLost(f"CAN bus {self._options.channel}: {self._why}")
+
+    def send(self, can_id: int, data: bytes) -> None:
+        """Send a frame of up to 8 bytes now; raises `DeviceLost` if it can't be sent now."""
+        self.require_up()
+        assert self._bus is not None
         try:
             self._bus.send(can.Message(arbitration_id=can_id, data=data, is_extended_id=True, check=False), timeout=0)
         except (can.CanError, OSError) as error:

@@ -20,7 +20,7 @@ from hal.evse.run import Run
 from hal.evse.table import TIME_LIMIT_S, WAKE_AFTER_S, Stage, StopKind, Trigger
 from hal.ports import Pilot, Vehicle, VehicleStage
 
-__all__ = ["HANDLERS", "INSULATION_KOHM", "QUIET_A", "QUIET_S", "SAFE_V", "insulation_limit_kohm"]
+__all__ = ["HANDLERS", "INSULATION_KOHM", "QUIET_A", "QUIET_S", "SAFE_V", "SAMPLES_NEEDED", "insulation_limit_kohm"]
 
 SAFE_V = 60.0
 INSULATION_KOHM = 100.0
@@ -148,7 +148,7 @@ def _in_test_voltage(run: Run, readings: Readings) -> None:
     vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None:
         return
-    voltage = cable_check_voltage(run.state.rating, vehicle.max_voltage_v)
+    voltage = _test_voltage(run.state.rating, vehicle)
     if _shorted(run, readings, voltage):
         return
     run.drive(voltage, TEST_A)
@@ -167,7 +167,7 @@ def _in_self_test(run: Run, readings: Readings) -> None:
     vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None:
         return
-    voltage = cable_check_voltage(run.state.rating, vehicle.max_voltage_v)
+    voltage = _test_voltage(run.state.rating, vehicle)
     if _shorted(run, readings, voltage):
         return
     run.drive(voltage, TEST_A)
@@ -187,7 +187,7 @@ def _in_samples(run: Run, readings: Readings) -> None:
     vehicle = _vehicle_in_sequence(run, readings)
     if vehicle is None:
         return
-    voltage = cable_check_voltage(run.state.rating, vehicle.max_voltage_v)
+    voltage = _test_voltage(run.state.rating, vehicle)
     if _shorted(run, readings, voltage):
         return
     run.drive(voltage, TEST_A)
@@ -199,8 +199,11 @@ def _in_samples(run: Run, readings: Readings) -> None:
             good_samples=state.good_samples + 1 if good else 0,
             bad_samples=0 if good else state.bad_samples + 1,
         )
-    if run.state.good_samples >= SAMPLES_NEEDED:
+    passed = run.state.good_samples >= SAMPLES_NEEDED
+    if passed and not vehicle.insulation_test:
         run.fire(Trigger.DONE, Cause.SEQUENCE)
+    elif passed:
+        _fail_if_overdue(run, Fault.CABLE_CHECK, "SECC does not end its insulation test")
     elif run.state.bad_samples >= SAMPLES_NEEDED and reading is not None:
         run.fail(Fault.ISOLATION, f"{reading.resistance_kohm:.0f} kOhm in the cable check")
     else:
@@ -225,6 +228,11 @@ def _in_checked(run: Run, readings: Readings) -> None:
         run.fire(Trigger.DONE, Cause.VEHICLE)
     elif run.spent_s >= TIME_LIMIT_S[Stage.CHECKED]:
         run.stop(Trigger.LEAVE, Cause.TIMEOUT, StopKind.NORMAL)
+
+
+def _test_voltage(rating: Rating, vehicle: Vehicle) -> float:
+    """The standard's test voltage; a SECC that tests at a higher one gets that, within the rating."""
+    return max(cable_check_voltage(rating, vehicle.max_voltage_v), min(vehicle.target_voltage_v, rating.max_voltage_v))
 
 
 def _delivers(readings: Readings, voltage: float) -> bool:

@@ -34,7 +34,7 @@ from hal.evse.model import (
     Withdrawn,
 )
 from hal.evse.run import Run
-from hal.evse.stages import HANDLERS, QUIET_A, QUIET_S
+from hal.evse.stages import HANDLERS, QUIET_A, QUIET_S, SAMPLES_NEEDED
 from hal.evse.table import (
     ANSWER_WITHIN_S,
     CABLE_CHECK,
@@ -146,9 +146,7 @@ def _sample(run: Run, readings: Readings) -> None:
     if run.state.plugged:
         run.authorise(run.state.vehicle_authorised)
     if readings.power is not None and run.state.plugged:
-        insulation = readings.insulation
-        valid_kohm = insulation.resistance_kohm if insulation is not None and insulation.valid else None
-        run.do(ReportOutput(readings.power.voltage_v, readings.power.current_a, valid_kohm))
+        run.do(ReportOutput(readings.power.voltage_v, readings.power.current_a, _judged_kohm(run.state, readings)))
     _flow(run)
     read_meter(run, readings)
 
@@ -158,6 +156,14 @@ def _limits(run: Run, readings: Readings) -> None:
     stage, limited = run.state.stage, run.state.limit_w == 0.0
     if stage in RUNNING or (stage is Stage.AUTHORISED and (readings.ceiling.current_a > 0.0 or limited)):
         run.follow_limits(readings)
+
+
+def _judged_kohm(state: State, readings: Readings) -> float | None:
+    """The insulation resistance for the SECC, which ends its own test by it: not before the cable check has passed."""
+    insulation = readings.insulation
+    tested = state.stage not in CABLE_CHECK or state.stage in (Stage.BLEED, Stage.CHECKED)
+    passed = state.stage is Stage.SAMPLES and state.good_samples >= SAMPLES_NEEDED
+    return insulation.resistance_kohm if insulation is not None and insulation.valid and (tested or passed) else None
 
 
 def _connection(run: Run, vehicle: Vehicle) -> None:

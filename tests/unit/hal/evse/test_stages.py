@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from firmware.contract import Cause, Fault, MeterContext, Phase, PhaseChanged
-from hal.evse.model import CloseContactor, EnableInsulation, FinishCableCheck, SetOutput
+from hal.evse.model import CloseContactor, EnableInsulation, FinishCableCheck, ReportOutput, SetOutput
 from hal.evse.table import CLOSED, RUNNING, Stage
 from hal.ports import Pilot, VehicleStage
-from tests.support.evse_bench import PERIOD_S, EvseBench
+from tests.support.evse_bench import PERIOD_S, RATING, EvseBench
 
 ENERGISED = [stage for stage in RUNNING if stage in CLOSED]
 
@@ -141,6 +141,34 @@ def test_one_bad_sample_is_borne(bench: EvseBench) -> None:
     bench.run(0.2)
     bench.insulation_kohm = 5000.0
     bench.run_to(Stage.CHARGING)
+
+
+def test_secc_that_tests_the_insulation_itself_gets_the_voltage_and_the_result(bench: EvseBench) -> None:
+    """It ends its test by the reported resistance: that comes when the HAL's own samples have passed, not before."""
+    bench.bring_to(Stage.DISCHARGE)
+    bench.change(insulation_test=True, target_voltage_v=520.0)
+    bench.run_to(Stage.SAMPLES)
+    assert {report.insulation_kohm for report in bench.taken(ReportOutput)[-5:]} == {None}
+    bench.run(3.0)
+    assert bench.state.stage is Stage.SAMPLES
+    assert bench.output_v == 520.0
+    assert bench.taken(ReportOutput)[-1].insulation_kohm == 5000.0
+    bench.insulation_kohm = 90.0
+    bench.run(0.2)
+    assert bench.taken(ReportOutput)[-1].insulation_kohm is None
+    bench.insulation_kohm = 5000.0
+    bench.run(1.0)
+    bench.change(insulation_test=False, target_voltage_v=0.0)
+    bench.run_to(Stage.CHARGING)
+
+
+def test_secc_that_does_not_end_its_test(bench: EvseBench) -> None:
+    bench.bring_to(Stage.DISCHARGE)
+    bench.change(insulation_test=True, target_voltage_v=5000.0)
+    bench.run_to(Stage.SAMPLES)
+    assert bench.output_v == RATING.max_voltage_v
+    bench.run(15.5)
+    assert bench.session_faults == {Fault.CABLE_CHECK}
 
 
 def test_vehicle_that_closes_at_another_voltage(bench: EvseBench) -> None:
