@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The field of a card reader: which of the cards that a driver sees are reported. Pure; `now` is an argument.
 
-A reader sees a card with each poll for as long as it is there. Reported is:
+A reader sees a card with each poll for as long as it is there, or each change. Reported is:
 
 - a card that comes into the empty field, or in the place of another one, once;
 - one problem instead, if there are several cards at once, a card that can't be read, or one without an identity;
@@ -74,6 +74,8 @@ class CardField:
     def see(self, cards: Collection[Sighting], now: float) -> Sighting | None:
         """What a poll sees; returns what is to be reported, or None."""
         if not cards:
+            if self._present is not None and not self._missed:
+                self._seen_at[self._present] = now
             self._missed += 1
             if self._missed >= self._misses:
                 self._present = None

@@ -61,6 +61,7 @@ DRIVERS: dict[tuple[str, str], str] = {
     ("vehicle", "simulated"): "drivers.simulated.vehicle:SimulatedVehicleLink",
     ("vehicle", "advantics"): "drivers.can.secc:AdvanticsSecc",
     ("card_reader", "simulated"): "drivers.simulated.card_reader:SimulatedCardReader",
+    ("card_reader", "pcsc"): "drivers.pcsc.card_reader:PcscCardReader",
     ("card_reader", "pn532"): "drivers.serial.pn532:Pn532CardReader",
     ("inputs", "simulated"): "drivers.simulated.inputs:SimulatedInputs",
     ("inputs", "gpio"): "drivers.gpio.inputs:GpioInputs",

@@ -41,6 +41,10 @@ def test_the_same_card_is_ignored_for_a_while_after_it_left() -> None:
     assert reports((0, [A]), (60, [A]), (61, []), (62, [A]), (63, []), (65.6, [A])) == [(0, A), (65.6, A)]
 
 
+def test_it_counts_from_the_removal_where_only_changes_are_seen() -> None:
+    assert reports((0, [A]), (60, []), (62, [A]), (70, []), (72.6, [A])) == [(0, A), (72.6, A)]
+
+
 def test_another_card_is_not_ignored() -> None:
     assert reports((0, [A]), (1, []), (1.2, [B]), (1.4, [])) == [(0, A), (1.2, B)]
     assert reports((0, [A]), (1, [B])) == [(0, A), (1, B)]
