@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What fails again and again is logged when it begins or changes, not each time."""
+"""What fails again and again is logged when it begins or changes, not each time.
+
+Reasons that alternate, or contain a number that does, are no change worth a line: until it works again, each reason is
+logged once, and no more than `MOST_REASONS`.
+"""
 
 from __future__ import annotations
 
 import logging
 
-__all__ = ["Trouble"]
+__all__ = ["MOST_REASONS", "Trouble"]
+
+MOST_REASONS = 5
 
 
 class Trouble:
@@ -15,16 +21,17 @@ class Trouble:
         self._log = log
         self._what = what
         self._level = level
-        self._reason: str | None = None
+        self._reasons: set[str] = set()
 
     def failed(self, error: Exception) -> None:
-        """Log the failure, unless it is the same as the last time."""
-        if str(error) != self._reason:
-            self._reason = str(error)
-            self._log.log(self._level, "%s: %s", self._what, self._reason)
+        """Log the failure, unless its reason was logged since it last worked."""
+        reason = str(error)
+        if reason not in self._reasons and len(self._reasons) < MOST_REASONS:
+            self._reasons.add(reason)
+            self._log.log(self._level, "%s: %s", self._what, reason)
 
     def worked(self) -> None:
         """Log the end of the failure, if there was one."""
-        if self._reason is not None:
-            self._reason = None
+        if self._reasons:
+            self._reasons.clear()
             self._log.info("%s: no longer so", self._what)
