@@ -157,7 +157,7 @@ class Rtu:
                     if received[start] != request.unit:
                         return f"address {received[start]} answers instead"
                     return "the answer is of another request"
-        return f"damaged answers ({len(received)} bytes): check baud rate, parity, wiring and termination"
+        return "damaged answers: check baud rate, parity, wiring and termination"
 
     def rest(self, received: bytes) -> bytes:
         return b""

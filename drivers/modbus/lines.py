@@ -141,4 +141,4 @@ class _TcpLine(asyncio.Protocol):
     def close(self) -> None:
         self._closed = True
         if self._transport is not None:
-            self._transport.abort()
+            self._transport.close()

@@ -21,7 +21,7 @@ from drivers.modbus.bus import ModbusBus
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.frames import Function
 from drivers.modbus.register_map import Values, load_map
-from firmware.errors import ConfigError, DeviceLost, DriverError
+from firmware.errors import ConfigError, DeviceLost, DeviceRefused, DriverError
 from firmware.trouble import Trouble
 from hal.ports import DeviceInfo, MeterSample
 
@@ -116,10 +116,13 @@ class ModbusMeter:
         mono_s = time.monotonic()
         for first, count in layout.blocks:
             values.add(first, await self._device.read(first, count, self._function))
-        found = {
-            name: values.value(quantity) * self._options.scale.get(name, 1.0)
-            for name, quantity in layout.quantities().items()
-        }
+        try:
+            found = {
+                name: values.value(quantity) * self._options.scale.get(name, 1.0)
+                for name, quantity in layout.quantities().items()
+            }
+        except ValueError as error:
+            raise DeviceRefused(f"{self._device}: {error}") from error
         return MeterSample(
             mono_s=mono_s,
             energy_wh=found["energy"],

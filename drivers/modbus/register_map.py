@@ -29,7 +29,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from firmware.config import load
-from firmware.errors import ConfigError, DeviceRefused
+from firmware.errors import ConfigError
 
 __all__ = ["MAPS", "Quantity", "RegisterMap", "SerialNumber", "Values", "load_map"]
 
@@ -125,7 +125,7 @@ class RegisterMap(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class Values:
-    """The registers of one round, by address; raises `DeviceRefused` for what can't be a value."""
+    """The registers of one round, by address; raises `ValueError` for what can't be one."""
 
     def __init__(self, layout: RegisterMap) -> None:
         self._layout = layout
@@ -149,7 +149,7 @@ class Values:
         exponent = self._registers[quantity.decimal_point]
         exponent -= 0x10000 if exponent > 0x7FFF else 0
         if abs(exponent) > MOST_DECIMALS:
-            raise DeviceRefused(f"decimal point register {quantity.decimal_point} reads {exponent}: another model?")
+            raise ValueError(f"decimal point register {quantity.decimal_point} reads {exponent}: another model?")
         return 10.0**exponent
 
 

@@ -86,6 +86,16 @@ async def test_a_wrong_answer_is_not_believed(terminal: SlaveLine, mischief: Mis
     bus.close()
 
 
+async def test_another_baud_rate_is_not_understood(terminal: SlaveLine) -> None:
+    terminal.add(7, Memory())
+    terminal.baud = 19200
+    for baud, why in ((9600, "no answer"), (19200, "")):
+        bus = ModbusBus(ModbusBus.Options(port=terminal.port, baud=baud, reply_s=0.2))
+        await bus.open()
+        assert await why_not(bus, read(7, 40)) == why
+        bus.close()
+
+
 async def test_what_arrives_between_transactions_is_dropped(line: SlaveLine, bus: ModbusBus) -> None:
     memory = Memory()
     line.add(7, memory)

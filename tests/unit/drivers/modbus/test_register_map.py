@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from drivers.modbus.register_map import MAPS, RegisterMap, SerialNumber, Values, load_map
-from firmware.errors import ConfigError, DeviceRefused
+from firmware.errors import ConfigError
 
 EASTRON = """
 name = "Eastron"
@@ -80,7 +80,7 @@ def test_every_map_loads() -> None:
 
 def test_a_decimal_point_that_can_not_be_is_another_model() -> None:
     block = "1FBB 02BC " + "0000 " * 18
-    with pytest.raises(DeviceRefused, match="decimal point register 1 reads 700"):
+    with pytest.raises(ValueError, match="decimal point register 1 reads 700"):
         read(load_map("acrel-djsf1352-rn"), {0: block})
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from drivers.http.lem_dcbm import LemDcbm, LemDcbmOptions
+from drivers.modbus.bus import ModbusBus
+from drivers.modbus.meter import ModbusMeter
 from drivers.simulated.bus import EvseOptions
 from drivers.simulated.meter import SimulatedMeter
 from firmware.contract import Fault
@@ -18,6 +20,8 @@ from hal.ports import Meter, MeterSample
 from tests.support.sockets import eventually
 from tests.support.world_bench import LocalBus, new_world
 from tools.rig.devices import lem_dcbm
+from tools.rig.devices.modbus_meter import AcrelMeter, Readout
+from tools.rig.devices.modbus_slave import SlaveLine
 
 
 class Bench(ABC):
@@ -113,7 +117,37 @@ class LemBench(Bench):
         assert self.device.violations == []
 
 
-@pytest.fixture(params=[SimulatedBench, LemBench])
+class ModbusBench(Bench):
+    """An Acrel DJSF1352-RN on a serial line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.readout = Readout()
+        self.line = SlaveLine("pty", folder / "tty")
+        self.line.add(1, AcrelMeter(self.readout))
+
+    async def start(self) -> None:
+        await self.line.start()
+        self.bus = ModbusBus(ModbusBus.Options(port=self.line.port, reply_s=0.1))
+        await self.bus.open()
+        self.meter = ModbusMeter(ModbusMeter.Options(bus=self.bus, evse=2, map="acrel-djsf1352-rn", poll_s=0.1))
+
+    def measure(self, voltage_v: float, current_a: float, energy_wh: float) -> None:
+        self.readout.voltage_v, self.readout.current_a, self.readout.energy_wh = voltage_v, current_a, energy_wh
+
+    async def unplug(self) -> None:
+        self.line.close()
+
+    async def plug_in(self) -> None:
+        await self.line.start()
+
+    async def close(self) -> None:
+        await super().close()
+        self.bus.close()
+        self.line.close()
+        assert self.line.violations == []
+
+
+@pytest.fixture(params=[SimulatedBench, LemBench, ModbusBench])
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     made: Bench = request.param(tmp_path)
     await made.start()
