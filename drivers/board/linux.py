@@ -36,6 +36,7 @@ from firmware.clock import Clock, SystemClock
 from firmware.contract import BoardClock, Fault
 from firmware.errors import ConfigError, DriverError
 from firmware.trouble import Trouble
+from hal.ports import DeviceInfo
 
 __all__ = ["LinuxBoard"]
 
@@ -149,6 +150,21 @@ class LinuxBoard:
             self._disk.failed(DriverError(f"less than {self._options.min_free_mb:g} MB free for {self._options.disk}"))
         else:
             self._disk.worked()
+
+    def devices(self) -> list[DeviceInfo]:
+        clock, measured_c = self.clock(), sensors.hottest_c(self._root)
+        parts = [
+            f"boot cause {self.boot_cause.value}",
+            f"clock {'set' if clock.is_set else 'not set'}{', synchronised' if clock.synchronised else ''}",
+            *([f"{measured_c:.0f} °C"] if measured_c is not None else []),
+        ]
+        found = [DeviceInfo(serial_number=self.serial_number, state=", ".join(parts))]
+        if self._watchdog is not None:
+            state = "" if self._watchdog.exists else "there is no such device, or no permission to write to it"
+            found.append(
+                DeviceInfo(name="watchdog", address=str(self._watchdog.path), answers=not state, state=state or "there")
+            )
+        return found
 
     # --- commands -----------------------------------------------------------------------------------------------
 

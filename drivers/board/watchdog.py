@@ -34,9 +34,13 @@ class Watchdog:
     """Opened when it is fed for the first time."""
 
     def __init__(self, path: Path, timeout_s: int) -> None:
-        self._path = path
+        self.path = path
         self._timeout_s = timeout_s
         self._descriptor: int | None = None
+
+    @property
+    def exists(self) -> bool:
+        return os.access(self.path, os.W_OK)
 
     def feed(self) -> None:
         """Raises `DeviceLost`; the next call tries to open it again."""
@@ -47,7 +51,7 @@ class Watchdog:
             os.write(self._descriptor, b"\0")
         except OSError as error:
             self._let_go()
-            raise DeviceLost(f"{self._path}: {error.strerror}") from error
+            raise DeviceLost(f"{self.path}: {error.strerror}") from error
 
     def close(self) -> None:
         """Stop the watchdog: an orderly end."""
@@ -59,12 +63,12 @@ class Watchdog:
             self._let_go()
 
     def _open(self) -> None:
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             chosen = set_timeout(self._descriptor, self._timeout_s)
-            _log.info("%s resets the board after %d s without a sign of life", self._path, chosen)
+            _log.info("%s resets the board after %d s without a sign of life", self.path, chosen)
         except OSError as error:
-            _log.warning("%s keeps its own time-out: %s", self._path, error.strerror)
+            _log.warning("%s keeps its own time-out: %s", self.path, error.strerror)
 
     def _let_go(self) -> None:
         if self._descriptor is not None:

@@ -40,6 +40,7 @@ class GpiozeroLines(Lines):
         super().__init__(f"GPIO of the Raspberry Pi ({options.factory})")
         self._options = options
         self.factory: Any = None
+        self._errors: tuple[type[Exception], ...] = (gpiozero.GPIOZeroError, OSError, ImportError, ValueError)
         self._pins: dict[LineName, Any] = {}
         self._on_edge: dict[LineName, Callable[[int, int], None]] = {}
         """gpiozero keeps only weak references to these."""
@@ -49,8 +50,8 @@ class GpiozeroLines(Lines):
             raise ConfigError(f"line {name!r}: expected a GPIO number from 0 to 27 or a name of gpiozero's")
 
     async def attach(self) -> None:
-        with _translated():
-            self.factory = self.factory or _factory(self._options.factory)
+        with self._translated():
+            self.factory = self.factory or self._make_factory()
         for output in self.outputs.values():
             self.configure_output(output)
         for found in self.inputs.values():
@@ -61,7 +62,7 @@ class GpiozeroLines(Lines):
             self._pins.popitem()[1].close()
 
     def configure_output(self, output: Output) -> None:
-        with _translated(f"line {output.line.line}: "):
+        with self._translated(f"line {output.line.line}: "):
             pin = self._pins[output.line.line] = self.factory.pin(output.line.line)
             pin.output_with_state(int(output.initial_level))
 
@@ -71,7 +72,7 @@ class GpiozeroLines(Lines):
         def on_edge(_ticks: int, level: int) -> None:
             loop.call_soon_threadsafe(found.note, bool(level), loop.time())
 
-        with _translated(f"line {found.line.line}: "):
+        with self._translated(f"line {found.line.line}: "):
             pin = self._pins[found.line.line] = self.factory.pin(found.line.line)
             pin.input_with_pull(_PULLS[found.bias])
             pin.bounce = found.line.debounce_s or None
@@ -90,26 +91,26 @@ class GpiozeroLines(Lines):
     def _lost_by_error(self, name: LineName) -> Iterator[Any]:
         """The pin of a line; an error loses the chip."""
         try:
-            with _translated():
+            with self._translated():
                 yield self._pins[name]
         except DeviceLost as error:
             self.lose(str(error))
             raise
 
+    def _make_factory(self) -> Any:
+        if self._options.factory == "mock":
+            from gpiozero.pins.mock import MockFactory
 
-def _factory(name: str) -> Any:
-    if name == "mock":
-        from gpiozero.pins.mock import MockFactory
+            return MockFactory()
+        import lgpio
+        from gpiozero.pins.lgpio import LGPIOFactory
 
-        return MockFactory()
-    from gpiozero.pins.lgpio import LGPIOFactory
+        self._errors = (*self._errors, lgpio.error)
+        return LGPIOFactory()
 
-    return LGPIOFactory()
-
-
-@contextmanager
-def _translated(place: str = "") -> Iterator[None]:
-    try:
-        yield
-    except (gpiozero.GPIOZeroError, OSError, ImportError, ValueError) as error:
-        raise DeviceLost(f"{place}{error}") from error
+    @contextmanager
+    def _translated(self, place: str = "") -> Iterator[None]:
+        try:
+            yield
+        except self._errors as error:
+            raise DeviceLost(f"{place}{error}") from error

@@ -95,6 +95,7 @@ class Sampler(Generic[_Value]):
         self._lost_after_s = lost_after_s
         self._value: _Value | None = None
         self._read_at = 0.0
+        self._error = "no reading yet"
         self._trouble = Trouble(_log, f"{what} can't be read")
         self._background = Background(what)
         self._background.start("samples", self._run)
@@ -103,6 +104,11 @@ class Sampler(Generic[_Value]):
     def value(self) -> _Value | None:
         age_s = asyncio.get_running_loop().time() - self._read_at
         return self._value if age_s <= self._lost_after_s else None
+
+    @property
+    def error(self) -> str:
+        """Why there is no value; empty if it was read."""
+        return self._error
 
     def close(self) -> None:
         self._background.close()
@@ -114,8 +120,10 @@ class Sampler(Generic[_Value]):
                 self._value = await asyncio.to_thread(self._read)
             except DeviceLost as error:
                 self._value = None
+                self._error = str(error)
                 self._trouble.failed(error)
             else:
+                self._error = ""
                 self._trouble.worked()
             self._read_at = loop.time()
             await asyncio.sleep(self._every_s)

@@ -32,11 +32,11 @@ from drivers.gpio.iio import Channel, Sampler
 from drivers.gpio.lines import Lines, LineSpec
 from drivers.gpio.thermometers import Sensor, temperature_c
 from firmware.errors import DeviceLost
-from hal.ports import InputsReading
+from hal.ports import DeviceInfo, InputsReading
 
 __all__ = ["GpioInputs"]
 
-TEMPERATURES_S = 0.5
+TEMPERATURES_S = 1.0
 TEMPERATURES_LOST_S = 5.0
 _OnChange = Callable[[InputsReading], None]
 
@@ -60,7 +60,7 @@ class GpioInputs:
         self._lines = options.lines
         self._stop = self._lines.input(options.emergency_stop)
         self._door = self._lines.input(options.door) if options.door is not None else None
-        self._temperatures = [(sensor.evse, _sampler(sensor, options.root)) for sensor in options.temperature]
+        self._temperatures = [(sensor, _sampler(sensor, options.root)) for sensor in options.temperature]
 
     def reading(self) -> InputsReading:
         return InputsReading(
@@ -83,6 +83,9 @@ class GpioInputs:
         if self._door is not None:
             self._door.listen(on_door)
 
+    def devices(self) -> list[DeviceInfo]:
+        return [self._contacts(), *(_thermometer(sensor, sampler) for sensor, sampler in self._temperatures)]
+
     def close(self) -> None:
         for _, sampler in self._temperatures:
             sampler.close()
@@ -94,12 +97,31 @@ class GpioInputs:
             return  # which the next reading says, and which counts as a pressed stop button
         on_change(with_edge(reading))
 
+    def _contacts(self) -> DeviceInfo:
+        try:
+            reading = self.reading()
+        except DeviceLost as error:
+            return DeviceInfo(name="contacts", address=self._lines.chip, answers=False, state=str(error))
+        stop, door = reading.emergency_stop, reading.door_open
+        state = f"emergency stop {'pressed' if stop else 'released'}, door {'open' if door else 'closed'}"
+        return DeviceInfo(name="contacts", address=self._lines.chip, state=state)
+
     def _plug_temp_c(self) -> dict[int, float | None]:
         found: dict[int, float | None] = {}
-        for evse, sampler in self._temperatures:
-            value, before = sampler.value, found.get(evse, -math.inf)
-            found[evse] = max(value, before) if value is not None and before is not None else None
+        for sensor, sampler in self._temperatures:
+            value, before = sampler.value, found.get(sensor.evse, -math.inf)
+            found[sensor.evse] = max(value, before) if value is not None and before is not None else None
         return found
+
+
+def _thermometer(sensor: Sensor, sampler: Sampler[float | None]) -> DeviceInfo:
+    value = sampler.value
+    return DeviceInfo(
+        name=f"temperature of EVSE {sensor.evse}",
+        address=f"{sensor.device} {sensor.channel}",
+        answers=value is not None,
+        state=f"{value:.1f} °C" if value is not None else sampler.error or "open, shorted or out of range",
+    )
 
 
 def _sampler(sensor: Sensor, root: str) -> Sampler[float | None]:

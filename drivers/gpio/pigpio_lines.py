@@ -28,7 +28,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 
 from drivers.gpio.lines import Input, LineName, Lines, Output
-from drivers.gpio.pigpio_frames import FRAME_BYTES, REPORT_BYTES, Answer, Code, Mode, Pull, Report, command
+from drivers.gpio.pigpio_frames import ALIVE, FRAME_BYTES, REPORT_BYTES, Answer, Code, Mode, Pull, Report, command
 from firmware.errors import ConfigError, DeviceLost, DriverError
 
 __all__ = ["PigpioLines"]
@@ -172,6 +172,8 @@ class PigpioLines(Lines):
 
     def _on_report(self, data: bytes) -> None:
         report = Report.decode(data)
+        if report.flags not in (0, ALIVE):  # nothing else was ordered
+            raise DeviceLost("it sends reports out of step")
         missed = self._number is not None and report.number != (self._number + 1) & 0xFFFF
         self._number = report.number
         if report.flags == 0:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from firmware.contract import BoardClock, BootCause, Fault
+from hal.ports import Described
 from tests.support.station_benches import StationBench, WireStation
 
 
@@ -37,6 +38,15 @@ async def test_fault_of_the_boards_own_sensors_is_raised_and_cleared(station: St
     await station.until(lambda: faults == [(Fault.OVER_TEMPERATURE, None, True)])
     station.heat_controller(False)
     await station.until(lambda: faults[1:] == [(Fault.OVER_TEMPERATURE, None, False)])
+
+
+async def test_installer_sees_board_and_watchdog(wire: WireStation) -> None:
+    assert isinstance(wire.board, Described)
+    board, watchdog = wire.board.devices()
+    assert (board.serial_number, board.state) == ("BW1", "boot cause power_up, clock set, 45 °C")
+    assert (watchdog.address, watchdog.answers) == (str(wire.tree.root / "dev/watchdog"), True)
+    wire.tree.lose_watchdog()
+    assert [each.answers for each in wire.board.devices()] == [True, False]
 
 
 async def test_reboot_is_requested(station: StationBench) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from firmware.contract import Fault
 from firmware.errors import DeviceLost
-from hal.ports import Inputs, InputsReading
+from hal.ports import Described, Inputs, InputsReading
 from tests.support.station_benches import StationBench, WireStation
 
 
@@ -80,6 +80,19 @@ async def test_reading_of_a_silent_chip_grows_old_and_is_then_lost(wire: WireSta
     wire.cabinet.daemons[0].silent = True
     with pytest.raises(DeviceLost, match="no answer"):
         await wire.until(lambda: wire.inputs.reading() is None)
+
+
+async def test_installer_sees_contacts_and_each_sensor(wire: WireStation) -> None:
+    assert isinstance(wire.inputs, Described)
+    described = wire.inputs.devices
+    wire.world.evses[2].set_plug_temperature(None)
+    await wire.until(lambda: described()[2].state == "open, shorted or out of range")
+    contacts, first, second = described()
+    assert (contacts.answers, contacts.state) == (True, "emergency stop released, door closed")
+    assert (first.name, first.address, first.answers) == ("temperature of EVSE 1", "max31865 resistance1", True)
+    assert not second.answers
+    await wire.unplug()
+    await wire.until(lambda: not described()[0].answers)
 
 
 def _near(found: dict[int, float | None], wanted: dict[int, float]) -> bool:
