@@ -53,8 +53,8 @@ class Rig:
         self._network_server: asyncio.Server | None = None
         self._power_timer: asyncio.TimerHandle | None = None
         self._booting = False
-        self._server.on_happening = self._on_happening
-        self._server.on_push = self._simulation.save_world
+        self._server.runner.on_happening = self._on_happening
+        self._server.runner.on_push = self._simulation.save_world
         supervisor.on_restart = lambda name: self.emit("process_restarted", None, process=name)
         supervisor.on_exit = self._on_exit
 

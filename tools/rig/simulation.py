@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from drivers.simulated.world.shelf import ShelfRating
 from drivers.simulated.world.world import World
+from drivers.simulated.world_file import WorldFile
 from firmware.clock import Clock
 from firmware.update.slot_directory import SlotDirectory
-from tools.rig.persistence import WorldFile
 from tools.rig.proxy import Network
 from tools.rig.station_dir import SLOTS, StationDir
 from tools.rig.supervisor import Supervisor

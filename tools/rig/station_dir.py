@@ -7,7 +7,7 @@
     data/          the OCPP service's database and certificates
     slots/         installed versions (`firmware/update/slot_directory.py`); missing until the first installation
     log/           one file for each process, and the message log (docs/ocpp-log.md)
-    world.json     the state of the simulated hardware that survives the rig (`persistence.py`)
+    world.json     the state of the simulated hardware that survives the rig (`drivers/simulated/world_file.py`)
     rig.lock       locked while a rig uses the directory
 
 Importing this must stay cheap: the rig starts the station's processes before it loads what it needs itself.

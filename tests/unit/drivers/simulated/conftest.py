@@ -34,7 +34,7 @@ async def wired(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         return
     server = WorldServer(world, SystemClock())
     happened: list[Happening] = []
-    server.on_happening = happened.append
+    server.runner.on_happening = happened.append
     await server.start(listen_unix(tmp_path / "world.sock"))
     bus = SocketBus(SocketBusOptions(path=str(tmp_path / "world.sock")))
     await bus.open()

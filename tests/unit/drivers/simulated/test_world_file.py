@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from drivers.simulated.world.world import World
+from drivers.simulated.world_file import WorldFile
 from firmware.contract import BootCause
-from tools.rig.persistence import WorldFile
 
 
 def test_registers_clock_and_boots_outlive_the_rig(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of the simulated hardware that survives the rig: meter registers, clock error, boot count, serial number.
+"""The state of the simulated hardware that survives its process: meter registers, clock error, boots, serial number.
 
 The file is replaced atomically, and before a higher register is reported: no real meter shows less after a restart
 than before.
@@ -16,6 +16,7 @@ import msgspec
 from drivers.simulated.world.board import BoardState
 from drivers.simulated.world.world import World
 from firmware import files
+from firmware.contract import BootCause
 from firmware.type_words import decode_json
 
 __all__ = ["WorldFile"]
@@ -28,17 +29,27 @@ class SavedWorld(msgspec.Struct, forbid_unknown_fields=True):
 
     serial_number: str
     boots: int = 0
+    boot_id: str = ""
+    boot_cause: BootCause = BootCause.UNKNOWN
+    machine_boot_id: str = ""
+    """The boot of this machine in which the board's last boot was."""
     clock_offset_s: float = 0.0
     clock_lost: bool = False
     registers: dict[int, float] = msgspec.field(default_factory=dict)
 
 
 class WorldFile:
-    """Saves and restores the state of a world."""
+    """Saves and restores the state of a world. Without a path nothing is kept."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None, *, machine_boot_id: str = "") -> None:
         self._path = path
+        self._machine_boot_id = machine_boot_id
         self._saved = self._load()
+
+    @property
+    def booted(self) -> bool:
+        """Whether the board has booted since this machine has: its process was started again, nothing else."""
+        return bool(self._saved.boot_id) and self._saved.machine_boot_id == self._machine_boot_id
 
     def board(self) -> BoardState:
         """The board as it was saved, without power."""
@@ -46,6 +57,8 @@ class WorldFile:
         return BoardState(
             serial_number=saved.serial_number,
             boots=saved.boots,
+            boot_id=saved.boot_id,
+            boot_cause=saved.boot_cause,
             clock_offset_s=saved.clock_offset_s,
             clock_lost=saved.clock_lost,
         )
@@ -60,11 +73,14 @@ class WorldFile:
         content = SavedWorld(
             serial_number=board.serial_number,
             boots=board.boots,
+            boot_id=board.boot_id,
+            boot_cause=board.boot_cause,
+            machine_boot_id=self._machine_boot_id,
             clock_offset_s=board.clock_offset_s,
             clock_lost=board.clock_lost,
             registers={number: evse.energy_wh for number, evse in world.evses.items()},
         )
-        if content == self._saved:
+        if content == self._saved or self._path is None:
             return
         try:
             files.replace(self._path, msgspec.json.encode(content), mode=0o644, durable=False)
@@ -75,7 +91,8 @@ class WorldFile:
 
     def _load(self) -> SavedWorld:
         try:
-            return decode_json(self._path.read_bytes(), SavedWorld)
+            if self._path is not None:
+                return decode_json(self._path.read_bytes(), SavedWorld)
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
