@@ -50,7 +50,15 @@ async def _serve(life: Lifecycle, config: HalConfig, buses: dict[str, Bus], wher
     life.on_stop("cabinet", cabinet.close)
     life.critical("control loop", cabinet.run())
     life.watch(lambda: cabinet.pulse.all_alive(clock.monotonic()))
-    life.ready(f"{len(config.evse)} EVSEs")
+    life.ready(f"{len(config.evse)} EVSEs{_simulated(config)}")
+
+
+def _simulated(config: HalConfig) -> str:
+    """What must not be overlooked in the log and in `systemctl status`."""
+    simulated = config.simulated
+    if len(simulated) == len(config.devices()):
+        return ", ALL HARDWARE IS SIMULATED"
+    return f", SIMULATED: {'; '.join(simulated)}" if simulated else ""
 
 
 def _probe(config: HalConfig, buses: dict[str, Bus], options: argparse.Namespace) -> int:

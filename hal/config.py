@@ -136,6 +136,11 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
         """The most that all EVSEs may be offered together."""
         return min(self.max_power_w or math.inf, self.site_limit_w or math.inf)
 
+    @property
+    def simulated(self) -> list[str]:
+        """The places of the devices that are simulated."""
+        return [each.place for each in self.devices() if each.driver == "simulated"]
+
     def screens(self) -> list[ScreenSpec]:
         """The displays; raises `ValueError` for one without its numbers or of an unknown EVSE."""
         found = []

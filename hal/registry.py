@@ -39,6 +39,7 @@ __all__ = [
 
 BUSES: dict[str, str] = {
     "simulated": "drivers.simulated.world_link:SocketBus",
+    "demonstration": "drivers.simulated.demonstration:DemonstrationBus",
     "dbus": "drivers.net.system_bus:SystemBus",
     "can": "drivers.can.bus:CanBus",
     "modbus": "drivers.modbus.bus:ModbusBus",

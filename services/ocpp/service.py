@@ -86,6 +86,8 @@ class Service:
             lambda task, report: self._handle(lambda station, now: station.on_task(task, report, now)),
         )
         self._station: Station | None = None
+        self._booted_with_hal = False
+        """Whether the boot that the station knows is the HAL's."""
         self._early: list[Callable[[Station, float], None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
@@ -94,6 +96,7 @@ class Service:
     async def start(self, life: Lifecycle) -> None:
         """Start everything; `life` stops it in the reverse order."""
         self._loop = asyncio.get_running_loop()
+        self._life = life
         life.on_stop("message log", self._messages.close)
         await self._feed.start()
         life.on_stop("status feed", self._feed.close)
@@ -233,9 +236,14 @@ class Service:
         if self._station is None:
             self._start_station(Boot(snapshot.boot_id, snapshot.boot_cause, snapshot.serial_number))
         elif self._station.context.outbox.boot_id != snapshot.boot_id:
+            if self._booted_with_hal:
+                # Only a simulated board can restart without its processes: this one goes the same way.
+                self._life.stop("the board has restarted")
+                return
             # Started without the HAL: from now on, a restart of this process compares with the boot that it reports.
             self._station.context.outbox.boot_id = snapshot.boot_id
             self._parts.key_values.put(Key.BOOT_ID, snapshot.boot_id)
+        self._booted_with_hal = True
         self._handle(lambda station, now: station.on_hal_up(snapshot, now))
         self._link.links_changed(dict(snapshot.links))
 

@@ -134,6 +134,10 @@ class World:
         for number in self.displays:
             self._show(number, "boot", {})
 
+    def resume(self) -> None:
+        """The board has been running all the time, only this simulation of it has not."""
+        self.board.powered = True
+
     def power_off(self) -> None:
         """Mains lost: cars lose communication, displays are dark."""
         self.board.powered = False

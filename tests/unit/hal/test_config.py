@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from firmware.errors import ConfigError
 from hal.__main__ import main
 from hal.config import DeviceSpec, HalConfig
 from hal.evse.model import Rating
+from hal.registry import check_devices, make_buses
 
 DEVICE = '{ driver = "simulated", bus = "world" }'
 EVSE = f"""
@@ -123,3 +125,40 @@ def test_settings_that_can_t_be_read_are_one_line_and_exit_code_2(
 ) -> None:
     assert main(["--config", str(tmp_path / "none.toml")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_simulated_devices_are_named(tmp_path: Path) -> None:
+    config = read(tmp_path, WHOLE)
+    assert len(config.simulated) == len(config.devices())
+    text = WHOLE.replace(f"board = {DEVICE}", 'board = { driver = "real" }').replace(
+        f"meter = {DEVICE}", "meter = {driver = 'm'}"
+    )
+    assert "board" not in read(tmp_path, text).simulated
+    assert "evse 1, contactor" in read(tmp_path, text).simulated
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit_w"),
+    [
+        ("", math.inf),
+        ("max_power_w = 400000", 400_000.0),
+        ("site_limit_w = 1.5e5", 150_000.0),
+        ("max_power_w = 400000\nsite_limit_w = 150000", 150_000.0),
+        ("max_power_w = 400000\nsite_limit_w = 500000", 400_000.0),
+    ],
+)
+def test_the_lower_of_rating_and_site_limit_counts(tmp_path: Path, settings: str, limit_w: float) -> None:
+    assert read(tmp_path, f"{settings}\n{WHOLE}").limit_w == limit_w
+
+
+def test_a_site_limit_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="site_limit_w"):
+        read(tmp_path, f"site_limit_w = 0\n{WHOLE}")
+
+
+def test_shipped_settings_are_a_demonstration() -> None:
+    shipped = Path(__file__).parents[3] / "packaging" / "etc" / "hal.toml"
+    config = load(shipped, HalConfig)
+    check_devices(config, make_buses(config, shipped), shipped)
+    assert len(config.simulated) == len(config.devices())
+    assert config.limit_w == 400_000.0

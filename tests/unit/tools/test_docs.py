@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PAGES = ("README.md", "docs/architecture.md", "docs/connection-failures.md", "docs/glossary.md")
-ROOMS = ("docs", "drivers", "firmware", "hal", "services", "tests", "tools")
+ROOMS = ("docs", "drivers", "firmware", "hal", "packaging", "services", "tests", "tools")
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
 _NAME = re.compile(r"`((?:\w[\w.-]*/)+|(?:\w[\w-]*/)*\w[\w-]*\.(?:py|md|toml|json))`")
 
