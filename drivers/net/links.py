@@ -49,6 +49,7 @@ SIGNAL_RETRY_S = 60.0
 _LEAST_PERCENT = 5
 _LEAST_DB = 3.0
 _MODEM = "modem"
+_TROUBLES = (*recovery.RULES, Condition.SIM)
 _log = logging.getLogger(__name__)
 
 
@@ -107,7 +108,8 @@ class ManagedLinks:
         if options.lines is not None and options.modem_power is not None:
             self._power = options.lines.output(options.modem_power, initial=True)
         self._ladder = Ladder()
-        self._signal_of, self._signal_again_at = "", 0.0
+        self._signal_asked = (0, ""), 0.0
+        """Of which modem of which run of ModemManager, and when to ask again."""
         self._unhelped = Trouble(_log, "the modem can't be helped")
         self._links = self._read()
         self._bus.watch(self._modems)
@@ -132,7 +134,7 @@ class ManagedLinks:
         """The kernel sends us no events; the modem's recovery needs the time."""
         while True:
             self._evaluate()
-            self._climb(asyncio.get_running_loop().time())
+            self.recover(asyncio.get_running_loop().time())
             await asyncio.sleep(POLL_S)
 
     # --- the links -----------------------------------------------------------------------------------------
@@ -205,7 +207,13 @@ class ManagedLinks:
 
     # --- the modem -----------------------------------------------------------------------------------------
 
-    def _climb(self, now: float) -> None:
+    @property
+    def condition(self) -> Condition:
+        """The modem's, at the last look."""
+        return self._ladder.condition
+
+    def recover(self, now: float) -> None:
+        """Look at the modem, and help it if it has been stuck for too long at this monotonic time."""
         if _MODEM not in self._interfaces.values() or not self._modems.present:
             return
         modem = find_modem(self._modems.objects)
@@ -216,7 +224,7 @@ class ManagedLinks:
         condition, before = condition_of(modem, device), self._ladder
         self._ladder, rung = recovery.step(before, condition, now)
         if condition is not before.condition:
-            _log.info("modem: %s", condition.value)
+            _log.log(logging.WARNING if condition in _TROUBLES else logging.INFO, "modem: %s", condition.value)
         if rung is not None:
             _log.warning("modem: %s for %.0f s: %s", condition.value, now - before.since, rung.value)
             self._background.start("recovery", lambda: self._help(rung, modem, device))
@@ -256,12 +264,13 @@ class ManagedLinks:
 
     def _ask_for_signal(self, modem: Modem | None, now: float) -> None:
         """ModemManager reads dBm only for a modem that somebody has asked it for."""
-        if modem is None or modem.state < ModemState.ENABLED or modem.path == self._signal_of:
+        if modem is None or modem.state < ModemState.ENABLED or modem.signal_dbm is not None:
             return
-        if now >= self._signal_again_at:
-            self._signal_again_at = now + SIGNAL_RETRY_S
-            path = modem.path
-            self._background.start("signal", lambda: self._set_up_signal(path))
+        asked, again_at = self._signal_asked
+        asking = (self._modems.runs, modem.path)
+        if asking != asked or now >= again_at:
+            self._signal_asked = asking, now + SIGNAL_RETRY_S
+            self._background.start("signal", lambda: self._set_up_signal(modem.path))
 
     async def _set_up_signal(self, path: str) -> None:
         try:
@@ -270,8 +279,6 @@ class ManagedLinks:
             )
         except DriverError as error:
             _log.debug("no signal strength in dBm: %s", error)
-        else:
-            self._signal_of = path
 
 
 def condition_of(modem: Modem | None, device: Device | None) -> Condition:

@@ -67,6 +67,8 @@ class ServiceObjects:
         self.objects: dict[str, dict[str, dict[str, object]]] = {}
         self.present = False
         """The service runs and has reported its objects."""
+        self.runs = 0
+        """How often that has begun."""
         self._bus = bus
         self._root = root
         self._interfaces = frozenset(interfaces)
@@ -122,6 +124,7 @@ class ServiceObjects:
         for each in early:
             self._apply(*each)
         self.present = True
+        self.runs += 1
         _log.info("%s: %d objects", self.service, len(self.objects))
         self._changed()
 

@@ -141,12 +141,8 @@ class SystemBus:
             (owner,) = await _ask_daemon(bus, "GetNameOwner", name)
         except DeviceRefused:
             owner = ""
-        self._set_owner(watcher, owner)
-
-    def _set_owner(self, watcher: Watcher, owner: str) -> None:
-        if self._owners.get(watcher.service, "") != owner:
-            self._owners[watcher.service] = owner
-            watcher.on_present(bool(owner))
+        self._owners[name] = owner
+        watcher.on_present(bool(owner))
 
     def _on_message(self, message: Message) -> None:
         if message.message_type is not MessageType.SIGNAL:
@@ -154,7 +150,8 @@ class SystemBus:
         owner_changed = message.sender == _DAEMON and message.member == "NameOwnerChanged"
         for watcher in tuple(self._watchers):
             if owner_changed and message.body[0] == watcher.service:
-                self._set_owner(watcher, message.body[2])
+                self._owners[watcher.service] = message.body[2]
+                watcher.on_present(bool(message.body[2]))
             elif self._owners.get(watcher.service) == message.sender:
                 watcher.on_signal(message.path or "", message.interface or "", message.member or "", message.body)
 

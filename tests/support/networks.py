@@ -44,12 +44,13 @@ class NetworkBench:
         """Bus, daemons, driver; returns when the driver has the daemons' word."""
         await self.daemon.start()
         await self.fakes.start()
-        await self.start_driver(**options)
+        await self.bus.open()
+        self.start_driver(**options)
         await eventually(lambda: self.link("Wireless0").up and self.link("Wireless0").details.signal_dbm is not None)
         self.reported.clear()
 
-    async def start_driver(self, **options: Any) -> None:
-        await self.bus.open()
+    def start_driver(self, **options: Any) -> None:
+        """The driver alone, on a bus that is open or not."""
         chosen = {"Wired0": "eth0", "Wireless0": "modem", "sysfs": str(self.sysfs), "routes": str(self.routes)}
         self.links = ManagedLinks(LinksOptions(bus=self.bus, **(chosen | options)))
         self.links.listen(lambda name, link: self.reported.append((name, link)))

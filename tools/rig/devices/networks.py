@@ -38,6 +38,8 @@ class SimulatedNetworks:
     def __init__(self, address: str, world: LinkWorld) -> None:
         self.modems = FakeModemManager(address)
         self.networks = FakeNetworkManager(address)
+        self.follows = True
+        """False: they stay as they are, whatever the world does."""
         self._world = world
         self._following: asyncio.Task[None] | None = None
 
@@ -73,4 +75,5 @@ class SimulatedNetworks:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(POLL_S)
-            self.update()
+            if self.follows:
+                self.update()
