@@ -65,6 +65,8 @@ class ServiceStatus(Struct, frozen=True, tag="status", tag_field="kind"):
     evses: list[EvseService]
     last_failure: LinkFailure | None = None
     """Null when there was none since the service started."""
+    interface: str | None = None
+    """The network interface that the connection goes over, by its OCPP name."""
 
 
 class TransactionNotice(Struct, frozen=True, tag="transaction", tag_field="kind"):

@@ -24,5 +24,7 @@ class ServiceConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Where updates are installed; without it the station can't be updated over OCPP."""
     images: str = "/var/lib/baywatt-ocpp/firmware"
     """The folder of an image between its download and its installation."""
+    bind_links: bool = False
+    """Open each connection over the interface of its network profile, whatever the default route is."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: str | None = None

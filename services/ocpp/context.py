@@ -67,6 +67,8 @@ class Registration:
     link_up: bool = False
     status: RegistrationStatusEnumType | None = None
     slot: int | None = None
+    interface: str | None = None
+    """The network interface that the connection goes over, by its OCPP name."""
     security_profile: int | None = None
     offline_since: float = 0.0
     last_contact: float | None = None

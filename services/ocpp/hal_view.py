@@ -23,6 +23,7 @@ from firmware.contract import (
     FaultRaised,
     LatchChanged,
     LinkChanged,
+    LinkDetails,
     MeterReading,
     Phase,
     PhaseChanged,
@@ -170,6 +171,7 @@ class HalView:
         self.evses = {evse: Evse(evse, connector) for evse, connector in evses}
         self.station_faults: set[Fault] = set()
         self.links: dict[str, bool] = {}
+        self.link_details: dict[str, LinkDetails] = {}
         self.present = False
         self.run_id: str | None = None
         self.selected: int | None = None
@@ -208,6 +210,7 @@ class HalView:
         self.present = True
         self.run_id = snapshot.run_id
         self.links = dict(snapshot.links)
+        self.link_details = dict(snapshot.link_details)
         self.station_faults = set(snapshot.faults)
         for status in snapshot.evses:
             evse = self.evses.get(status.evse)
@@ -237,6 +240,7 @@ class HalView:
                 return
             case LinkChanged():
                 self.links[event.interface] = event.up
+                self.link_details[event.interface] = event.details
                 return
         evse = self.evses.get(getattr(event, "evse", 0))
         if evse is not None:

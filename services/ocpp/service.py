@@ -80,7 +80,15 @@ class Service:
             role=Role.SERVICE,
             software=f"ocpp {firmware_version}",
         )
-        self._link = CsmsLink(self._parts.link_settings, self, clock=clock, random=random.random, dial_via=dial_via)
+        self._link = CsmsLink(
+            self._parts.link_settings,
+            self,
+            clock=clock,
+            random=random.random,
+            dial_via=dial_via,
+            bind=config.bind_links,
+            busy=self._waits_for_csms,
+        )
         self._tasks = TaskRunner(
             self._parts.workers(),
             lambda task, report: self._handle(lambda station, now: station.on_task(task, report, now)),
@@ -216,6 +224,10 @@ class Service:
         else:
             self._link.reconnect()
 
+    def _waits_for_csms(self) -> bool:
+        """Whether messages that must not be lost are under way or queued."""
+        return self._station is not None and self._station.context.outbox.durable_count > 0
+
     def _set_timer(self, station: Station, now: float) -> None:
         """Keep a timer that is early enough: deadlines change with each message, and most become later."""
         deadline = station.next_deadline()
@@ -245,12 +257,13 @@ class Service:
             self._parts.key_values.put(Key.BOOT_ID, snapshot.boot_id)
         self._booted_with_hal = True
         self._handle(lambda station, now: station.on_hal_up(snapshot, now))
-        self._link.links_changed(dict(snapshot.links))
+        self._link.links_changed(snapshot.links, snapshot.link_details)
 
     def on_hal_event(self, stamped: Stamped) -> None:
         self._handle(lambda station, now: station.on_hal_event(stamped, now))
         if isinstance(stamped.event, LinkChanged) and self._station is not None:
-            self._link.links_changed(dict(self._station.context.hal.links))
+            hal = self._station.context.hal
+            self._link.links_changed(hal.links, hal.link_details)
 
     def _on_hal_answer(self, answer: Answer) -> None:
         if isinstance(answer, Refused):
@@ -266,7 +279,8 @@ class Service:
         if profile.security_profile >= 2:
             self._parts.tls.connected()
         self._report(self._failures.connected(profile))
-        self._handle(lambda station, now: station.on_link_up(profile, now))
+        interface = self._link.interface
+        self._handle(lambda station, now: station.on_link_up(profile, now, interface=interface))
 
     def on_link_frame(self, frame: str | bytes) -> None:
         self._messages.received(frame)

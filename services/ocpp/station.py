@@ -95,8 +95,10 @@ class Station:
 
     # --- the CSMS ------------------------------------------------------------------------------------------
 
-    def on_link_up(self, profile: NetworkProfile, now: float) -> None:
+    def on_link_up(self, profile: NetworkProfile, now: float, *, interface: str | None = None) -> None:
+        """`interface`: over which the connection goes, if that is not the profile's."""
         registration = self.context.registration
+        registration.interface = interface or profile.interface
         registration.slot, registration.security_profile = profile.slot, profile.security_profile
         registration.last_contact = now
         self._peer.timeout_s = float(profile.message_timeout_s)

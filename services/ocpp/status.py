@@ -57,6 +57,7 @@ def status(station: Station, *, firmware_version: str) -> ServiceStatus:
         connected=registration.link_up,
         registration=registration.status,
         slot=registration.slot if registration.link_up else None,
+        interface=registration.interface if registration.link_up else None,
         security_profile=registration.security_profile if registration.link_up else None,
         queued_messages=len(context.outbox),
         last_contact_mono_s=None if contact is None else float(int(contact)),

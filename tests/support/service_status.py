@@ -21,6 +21,7 @@ STATUS = ServiceStatus(
     connected=True,
     registration="Accepted",
     slot=1,
+    interface="Wired0",
     security_profile=1,
     queued_messages=0,
     last_contact_mono_s=None,

@@ -114,6 +114,8 @@ def _change_network(simulation: Simulation, operation: op.Network) -> None:
     interface, network = operation.interface, simulation.network
     if interface is not None and network.find(interface) is None:
         raise OperationError("unsupported", f"this station has no {interface}")
+    if operation.signal_percent is not UNSET:
+        _change_signal(simulation, interface, operation.signal_percent)
     if operation.latency_ms is not UNSET:
         network.set_latency(operation.latency_ms / 1000, interface)
     if operation.mode == "close":
@@ -123,6 +125,14 @@ def _change_network(simulation: Simulation, operation: op.Network) -> None:
         links = simulation.world.links
         for name in [interface] if interface is not None else list(links):
             links[name] = operation.mode != "down"
+
+
+def _change_signal(simulation: Simulation, interface: str | None, percent: int) -> None:
+    signal = simulation.world.signal_percent
+    if interface is not None and interface not in signal:
+        raise OperationError("unsupported", f"{interface} is not wireless")
+    for name in [interface] if interface is not None else list(signal):
+        signal[name] = percent
 
 
 def _change_clock(simulation: Simulation, operation: op.Clock) -> None:

@@ -158,6 +158,8 @@ class ClearFault(_Operation, frozen=True):
 class Network(_Operation, frozen=True):
     mode: Literal["up", "down", "refuse", "blackhole", "close"] | UnsetType = UNSET
     latency_ms: Annotated[float, Meta(ge=0, le=60_000)] | UnsetType = UNSET
+    signal_percent: Annotated[int, Meta(ge=0, le=100)] | UnsetType = UNSET
+    """Of the wireless interfaces."""
     interface: Annotated[str, Meta(max_length=20)] | None = None
     """None: all interfaces."""
 

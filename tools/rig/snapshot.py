@@ -35,6 +35,8 @@ def state_of(simulation: Simulation) -> dict[str, Any]:
             for number, display in simulation.world.displays.items()
         ],
         "links": {name: "up" if up else "down" for name, up in simulation.world.links.items()},
+        "default_link": simulation.world.default_link,
+        "signal_percent": dict(simulation.world.signal_percent),
         "faults": sorted(fault.value for fault in simulation.view.faults),
         "commissioning": None,
         "label": {"serial_number": board.serial_number, "commissioning_password": None},

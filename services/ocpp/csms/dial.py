@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import errno
 import logging
-import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -20,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidURI
 from websockets.typing import Subprotocol
@@ -30,6 +27,7 @@ from firmware.factory_settings import NetworkProfile
 from firmware.log import register_secret
 from services.ocpp.csms.diagnosis import DialError, diagnose
 from services.ocpp.csms.policy import RetryRules
+from services.ocpp.csms.reach import reach_over, reach_relay
 from services.ocpp.no_connection import Cause, plain
 
 __all__ = ["MAX_FRAME_BYTES", "LinkSettings", "connection_url", "dial"]
@@ -40,7 +38,6 @@ MAX_FRAME_BYTES: Final = 256 * 1024
 _SUBPROTOCOL: Final = Subprotocol("ocpp2.0.1")
 _CLOSE_TIMEOUT_S: Final = 2.0
 _MAX_UNSENT_BYTES: Final = 4 * MAX_FRAME_BYTES
-_MAX_RELAY_LINE: Final = 1024
 
 _log = logging.getLogger(__name__)
 # At DEBUG the library logs every header and frame, including passwords.
@@ -80,17 +77,20 @@ def connection_url(url: str, identity: str) -> str:
     return parts._replace(netloc=host, path=f"{parts.path.rstrip('/')}/{quote(identity, safe='*=@')}").geturl()
 
 
-async def dial(settings: LinkSettings, profile: NetworkProfile, dial_via: str | None = None) -> ClientConnection:
+async def dial(
+    settings: LinkSettings, profile: NetworkProfile, dial_via: str | None = None, *, device: str | None = None
+) -> ClientConnection:
     """An open WebSocket with subprotocol `ocpp2.0.1`. Raises `DialError`, and then leaves no connection open
     (A00.FR.311).
 
     `dial_via`: a Unix socket that takes the place of the network on a rig. It receives host, port and interface in a
     line of JSON, answers with a line that says whether it is connected, and then relays the bytes.
+    `device`: the kernel's network interface that the connection is bound to, whatever the default route is.
     """
     options = _tls_options(settings, profile)
     try:
         async with asyncio.timeout(settings.open_timeout_s):
-            connection = await _open(settings, profile, options, dial_via)
+            connection = await _open(settings, profile, options, dial_via=dial_via, device=device)
     except (OSError, InvalidHandshake, InvalidURI, ValueError) as error:  # ssl.SSLError is an OSError
         raise diagnose(error, profile, options.get("ssl"), open_timeout_s=settings.open_timeout_s) from error
     if connection.subprotocol != _SUBPROTOCOL:  # part 4, section 3.2: the CSMS then closes, but not all do
@@ -101,14 +101,21 @@ async def dial(settings: LinkSettings, profile: NetworkProfile, dial_via: str | 
 
 
 async def _open(
-    settings: LinkSettings, profile: NetworkProfile, tls: dict[str, ssl.SSLContext], dial_via: str | None
+    settings: LinkSettings,
+    profile: NetworkProfile,
+    tls: dict[str, ssl.SSLContext],
+    *,
+    dial_via: str | None,
+    device: str | None,
 ) -> ClientConnection:
     url = connection_url(profile.url, settings.identity)
     options: dict[str, Any] = {"additional_headers": _headers(settings, profile), **tls}
-    if dial_via is None:
-        options["happy_eyeballs_delay"] = 0.25
-    else:
-        options["sock"] = await _reach_relay(dial_via, url, profile.interface)
+    reached = None
+    if dial_via is not None:
+        reached = await reach_relay(dial_via, _address(url), profile.interface)
+    elif device is not None:
+        reached = await reach_over(device, _address(url))
+    options |= {"happy_eyeballs_delay": 0.25} if reached is None else {"sock": reached}
     try:
         return await _Connect(
             url,
@@ -125,9 +132,16 @@ async def _open(
             **options,
         )
     except BaseException:
-        if dial_via is not None:
-            options["sock"].close()
+        if reached is not None:
+            reached.close()
         raise
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise InvalidURI(url, "no host")
+    return parts.hostname, parts.port or (443 if parts.scheme == "wss" else 80)
 
 
 class _Connection(ClientConnection):
@@ -175,54 +189,6 @@ def _tls_options(settings: LinkSettings, profile: NetworkProfile) -> dict[str, s
         return {"ssl": settings.tls(profile)}
     except (OSError, BaywattError) as error:
         raise DialError(Cause.NO_CERTIFICATE, plain(str(error))) from error
-
-
-async def _reach_relay(path: str, url: str, interface: str) -> socket.socket:
-    parts = urlsplit(url)
-    if not parts.hostname:
-        raise InvalidURI(url, "no host")
-    request = {
-        "host": parts.hostname,
-        "port": parts.port or (443 if parts.scheme == "wss" else 80),
-        "interface": interface,
-    }
-    loop = asyncio.get_running_loop()
-    relay = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        relay.setblocking(False)
-        await loop.sock_connect(relay, path)
-        await loop.sock_sendall(relay, msgspec.json.encode(request) + b"\n")
-        await _hear_relay(relay)
-    except BaseException:
-        relay.close()
-        raise
-    return relay
-
-
-class _RelayAnswer(msgspec.Struct, frozen=True):
-    """Empty when the relay has reached the CSMS, else the error that it met."""
-
-    errno: int | None = None
-    text: str = ""
-    resolver: bool = False
-    """The error is a `socket.gaierror`."""
-
-
-async def _hear_relay(relay: socket.socket) -> None:
-    """Wait until the relay has reached the CSMS; raises the error that it met instead."""
-    loop, line = asyncio.get_running_loop(), b""
-    while not line.endswith(b"\n"):  # byte by byte: what follows is the CSMS's
-        read = await loop.sock_recv(relay, 1)
-        if not read or len(line) > _MAX_RELAY_LINE:
-            raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
-        line += read
-    answer = msgspec.json.decode(line, type=_RelayAnswer)
-    if answer.resolver:
-        raise socket.gaierror(answer.errno, answer.text)
-    if answer.errno is not None:
-        raise OSError(answer.errno, answer.text)
-    if answer.text:
-        raise OSError(answer.text)
 
 
 def _detect_dead_peers(connection: ClientConnection) -> None:

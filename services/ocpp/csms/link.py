@@ -9,7 +9,8 @@ nothing of OCPP's messages. All other methods set a flag or queue a frame, and r
 - `disconnect` closes the connection and does not dial again (before a reboot); `reconnect` dials without a back-off,
   the same slot or another one. Frames that were sent before are still delivered.
 
-A connection on which no pong arrives in time, or whose interface goes down, is dropped without a closing handshake.
+A connection on which no pong arrives in time, or whose link goes down or is no longer in use, is dropped without a
+closing handshake. When another link is there, it is dialled at once (`failover.py`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from websockets.asyncio.client import ClientConnection
@@ -27,10 +29,12 @@ from websockets.frames import CLOSE_CODE_EXPLANATIONS, Close
 from websockets.protocol import State
 
 from firmware.clock import Clock
+from firmware.contract import LinkDetails
 from firmware.factory_settings import NetworkProfile
-from firmware.timer import LoopTimer, Timer, sleep
+from firmware.timer import LoopTimer, Scheduled, Timer, sleep
 from services.ocpp.csms.diagnosis import DialError
 from services.ocpp.csms.dial import LinkSettings, dial
+from services.ocpp.csms.failover import FailOver, Leave, News, Why
 from services.ocpp.csms.policy import ConnectionPolicy
 from services.ocpp.csms.tls import forget_session
 from services.ocpp.no_connection import Cause, NoConnection, peer_text
@@ -71,7 +75,8 @@ class _End:
 class CsmsLink:
     """See the module. `settings` is called before each attempt, and for the ping interval before each ping; `random`
     returns numbers of [0, 1); `timer` is for the back-off and for pings; `dial_via` is the path of a rig's network (see
-    `dial.dial`)."""
+    `dial.dial`); `bind` opens each connection over the interface of its slot, as a rig's network does; `busy` says
+    whether a message waits for its answer."""
 
     def __init__(
         self,
@@ -82,6 +87,8 @@ class CsmsLink:
         random: Callable[[], float],
         timer: Timer | None = None,
         dial_via: str | None = None,
+        bind: bool = False,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings = settings
         self._listener = listener
@@ -89,7 +96,13 @@ class CsmsLink:
         self._timer = timer or LoopTimer()
         self._dial_via = dial_via
         self._policy = ConnectionPolicy(random)
-        self._down: set[str] = set()
+        self._links = FailOver(bound=bind or dial_via is not None)
+        self._busy = busy
+        self._judging: Scheduled | None = None
+        self._moving = False
+        """The next slot is to be dialled at once."""
+        self.interface: str | None = None
+        """The link that the connection goes over, or the last one did."""
         self._profile: NetworkProfile | None = None
         self._waiting: deque[str] = deque()
         self._something_waits = asyncio.Event()
@@ -138,16 +151,46 @@ class CsmsLink:
         self._policy.restart(slot)
         self._finish(_End(None, "reconnecting"))
 
-    def links_changed(self, up: dict[str, bool]) -> None:
-        """Note which interfaces (`Wired0`, ...) have a link; one that isn't named is assumed to have one."""
-        down = {name for name, is_up in up.items() if not is_up}
-        if self._down - down:
-            self._configure()
-            self._policy.link_up(self._clock.monotonic())
-        self._down = down
+    def links_changed(self, up: Mapping[str, bool], details: Mapping[str, LinkDetails] = MappingProxyType({})) -> None:
+        """Note which interfaces (`Wired0`, ...) have a link, and what else is known of them.
+
+        One that isn't named is assumed to have a link.
+        """
+        now = self._clock.monotonic()
+        news = self._links.report(up, details, now, order=tuple(self._configure().values()))
+        if news is News.NEW_WAY and self._profile is None:
+            self._policy.restart()
+        elif news is not News.NONE:
+            self._policy.link_up(now)
         self._wake.set()
-        if self._profile is not None and self._profile.interface in down:
-            self._finish(_End(Cause.LINK_DOWN, self._profile.interface))
+        self._judge()
+
+    def _judge(self) -> None:
+        """Leave the link in use if there is a reason, and look again when there may be one."""
+        if self._judging is not None:
+            self._judging.cancel()
+            self._judging = None
+        order, now = tuple(self._configure().values()), self._clock.monotonic()
+        leave = self._links.decide(order, now, busy=self._profile is None or self._busy())
+        if leave is not None:
+            self._leave(leave)
+            return
+        deadline = self._links.next_deadline(order, now)
+        if deadline is not None:
+            self._judging = self._timer.call_later(deadline - now, self._judge)
+
+    def _leave(self, leave: Leave) -> None:
+        if leave.why is Why.RETURNED:
+            _log.info("the link %s is back: connecting to slot %d", leave.interface, leave.slot)
+            self.reconnect(leave.slot)
+            return
+        if leave.slot is not None:
+            self._moving = True
+            self._policy.restart(leave.slot)
+        elif self._profile is None:
+            return
+        down = leave.why is Why.DOWN
+        self._finish(_End(Cause.LINK_DOWN, leave.interface) if down else _End(None, f"moving to {leave.interface}"))
 
     def _finish(self, reason: _End) -> None:
         if not self._end.is_set():
@@ -158,7 +201,7 @@ class CsmsLink:
     def _next_profile(self) -> tuple[NetworkProfile | None, float]:
         """The profile to dial, and in how many seconds; None: do not dial until `reconnect` or a new link."""
         profiles = self._configure()
-        usable = [slot for slot, profile in profiles.items() if profile.interface not in self._down]
+        usable = [slot for slot, profile in profiles.items() if self._links.is_up(profile.interface)]
         attempt = None if self._away else self._policy.next(usable)
         if attempt is None:
             return None, 0.0
@@ -182,23 +225,28 @@ class CsmsLink:
 
     async def _attempt(self, profile: NetworkProfile) -> None:
         self._policy.began(self._clock.monotonic())
-        self._asked = False
+        self._asked = self._moving = False
         self._end.clear()
-        dialling = asyncio.ensure_future(dial(self._settings(), profile, self._dial_via))
+        self.interface = self._links.using(profile)
+        self._judge()
+        dialling = asyncio.ensure_future(
+            dial(self._settings(), profile, self._dial_via, device=self._links.device(profile))
+        )
         interrupted = asyncio.ensure_future(self._end.wait())
         try:
             await asyncio.wait({dialling, interrupted}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
             await _cancelled(interrupted)
             if self._asked or not dialling.done():
-                await _abandon(dialling)
-        if dialling.cancelled() or self._asked:
-            return
-        error = dialling.exception()
-        if isinstance(error, DialError):
-            self._on_failure(profile, error)
-        else:
-            await self._hold(dialling.result(), profile)
+                return
+            error = dialling.exception()
+            if isinstance(error, DialError):
+                self._on_failure(profile, error)
+            else:
+                await self._hold(dialling.result(), profile)
+        finally:
+            self._links.unused()
+            await _cancelled(interrupted)
+            await _abandon(dialling)
 
     def _on_failure(self, profile: NetworkProfile, error: DialError) -> None:
         self._policy.failed(profile.slot, self._clock.monotonic())
@@ -220,7 +268,7 @@ class CsmsLink:
         finally:
             self._profile = None
             self._waiting.clear()
-            if not self._asked:
+            if not self._asked and not self._moving:
                 self._configure()  # the CSMS may have set other back-off times meanwhile
                 self._policy.lost(self._clock.monotonic())
             if _ended_by_csms(connection):
@@ -335,7 +383,7 @@ async def _cancelled(task: asyncio.Future[Any]) -> None:
 
 
 async def _abandon(dialling: asyncio.Future[ClientConnection]) -> None:
-    """End an attempt that is no longer required, even if it has just succeeded."""
+    """End an attempt, and its connection if it has succeeded."""
     await _cancelled(dialling)
     if not dialling.cancelled() and dialling.exception() is None:
         dialling.result().transport.abort()

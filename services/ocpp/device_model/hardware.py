@@ -17,6 +17,7 @@ from firmware.contract.messages import (
     FaultRaised,
     LatchChanged,
     LinkChanged,
+    LinkDetails,
     MeterReading,
     Plugged,
     Snapshot,
@@ -56,6 +57,7 @@ COMPONENT_OF_FAULT = {
     Fault.CABLE_DERATED: "TemperatureSensor",
 }
 
+_NO_SIGNAL_DBM = -140.0
 _ACTIVE_WHILE = {Fault.EMERGENCY_STOP: keys.EMERGENCY_STOP_ACTIVE, Fault.DOOR_OPEN: keys.CASE_ACCESS_ACTIVE}
 
 
@@ -80,7 +82,7 @@ class Hardware:
             case LatchChanged():
                 self._put(keys.RETENTION_LOCK_ACTIVE, event.locked, event.evse)
             case LinkChanged():
-                self._put(keys.data_link_active(event.interface), event.up)
+                self._link(event.interface, event.up, event.details)
             case FaultRaised():
                 self._faults.add((event.fault, event.evse or 0))
                 self._show(event.fault)
@@ -91,7 +93,7 @@ class Hardware:
     def take_snapshot(self, snapshot: Snapshot) -> None:
         """Apply the HAL's whole state in place of the known one: no event reports what was so before we connected."""
         for interface, up in snapshot.links.items():
-            self._put(keys.data_link_active(interface), up)
+            self._link(interface, up, snapshot.link_details.get(interface, LinkDetails()))
         for status in snapshot.evses:
             self._put(keys.CONNECTED_EV_AVAILABLE, status.plugged, status.evse)
             self._put(keys.CONTACTOR_ACTIVE, status.contactor_closed, status.evse)
@@ -103,6 +105,10 @@ class Hardware:
         changed, self._faults = self._faults | faults, faults
         for fault in {fault for fault, _ in changed}:
             self._show(fault)
+
+    def _link(self, interface: str, up: bool, details: LinkDetails) -> None:
+        self._put(keys.data_link_active(interface), up)
+        self._put(keys.data_link_signal(interface), _strength_dbm(details))
 
     def _reading(self, reading: MeterReading) -> None:
         self._power_w[reading.evse] = reading.power_w
@@ -123,3 +129,10 @@ class Hardware:
     def _put(self, key: Key[T], value: T, evse: int = 0) -> None:
         if self._model.has(key, evse=evse):
             self._model.put(key, value, evse=evse)
+
+
+def _strength_dbm(link: LinkDetails) -> float:
+    """As the modem reports it; if only in percent, on the scale of 3GPP TS 27.007 (+CSQ), from -113 to -51 dBm."""
+    if link.signal_dbm is not None:
+        return min(max(round(link.signal_dbm, 1), _NO_SIGNAL_DBM), 0.0)
+    return _NO_SIGNAL_DBM if link.signal_percent is None else round(-113.0 + 0.62 * link.signal_percent, 1)

@@ -56,8 +56,8 @@ def _int(component: str, variable: str, instance: str = "") -> Key[int]:
     return Key(component, variable, DataType.INTEGER, instance)
 
 
-def _decimal(component: str, variable: str) -> Key[float]:
-    return Key(component, variable, DataType.DECIMAL)
+def _decimal(component: str, variable: str, component_instance: str = "") -> Key[float]:
+    return Key(component, variable, DataType.DECIMAL, component_instance=component_instance)
 
 
 def _string(component: str, variable: str) -> Key[str]:
@@ -200,3 +200,8 @@ def problem(component: str) -> Key[bool]:
 def data_link_active(interface: str) -> Key[bool]:
     """Whether a network interface, by its OCPP name, has a link."""
     return _bool("DataLink", "Active", interface)
+
+
+def data_link_signal(interface: str) -> Key[float]:
+    """The strength of a radio link in dBm; -140 without a signal."""
+    return _decimal("DataLink", "SignalStrength", interface)

@@ -74,6 +74,10 @@ GOOD: list[tuple[dict[str, Any], Operation]] = [
         {"op": "network", "mode": "up", "latency_ms": 20, "interface": "Wired0"},
         op.Network(mode="up", latency_ms=20, interface="Wired0"),
     ),
+    (
+        {"op": "network", "signal_percent": 20, "interface": "Wireless0"},
+        op.Network(signal_percent=20, interface="Wireless0"),
+    ),
     ({"op": "clock", "offset_s": -3600}, op.Clock(offset_s=-3600)),
     ({"op": "clock", "lost": True}, op.Clock(lost=True)),
     ({"op": "storage", "full": True}, op.Storage(full=True)),

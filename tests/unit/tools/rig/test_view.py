@@ -170,6 +170,7 @@ def test_ocpp_part_counts_from_the_last_contact() -> None:
         "connected": True,
         "registration": "Accepted",
         "slot": 1,
+        "interface": "Wired0",
         "security_profile": 2,
         "queued_messages": 3,
         "last_contact_s": 10.0,

@@ -11,26 +11,23 @@ import json
 import logging
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from firmware.clock import SystemClock
 from firmware.factory_settings import NetworkProfile
-from services.ocpp.csms.dial import LinkSettings
-from services.ocpp.csms.link import CsmsLink
 from services.ocpp.csms.policy import RetryRules
-from services.ocpp.no_connection import Cause, NoConnection
+from services.ocpp.no_connection import Cause
 from tests.support.csms import Fault, ScriptedCsms
+from tests.support.link_bench import QUICK, LinkBench, link_profile
 from tests.support.sockets import eventually
 from tests.support.timer import ManualTimer
 from tests.support.tls import contexts, make_files, server_context
 
 HEARTBEAT = '[2,"1","Heartbeat",{}]'
-QUICK = RetryRules(attempts_per_slot=2, wait_minimum_s=0.01, random_range_s=0.0, repeat_times=0, least_s=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -38,91 +35,10 @@ def tls_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_files(tmp_path_factory.mktemp("tls"))
 
 
-class _Listener:
-    """Records the calls; a test can wait for them."""
-
-    def __init__(self) -> None:
-        self.ups: list[int] = []
-        self.downs: list[str] = []
-        self.losses: list[Cause] = []
-        """Ends that the station did not want."""
-        self.frames: list[str | bytes] = []
-        self.failures: list[NoConnection] = []
-        self._changed = asyncio.Event()
-
-    def on_link_up(self, profile: NetworkProfile) -> None:
-        self.ups.append(profile.slot)
-        self._changed.set()
-
-    def on_link_frame(self, frame: str | bytes) -> None:
-        self.frames.append(frame)
-        self._changed.set()
-
-    def on_link_down(self, reason: str, failure: NoConnection | None) -> None:
-        self.downs.append(reason)
-        self.losses += [] if failure is None else [failure.cause]
-        self._changed.set()
-
-    def on_link_failed(self, profile: NetworkProfile, failure: NoConnection) -> None:
-        self.failures.append(failure)
-        self._changed.set()
-
-    async def until(self, met: Callable[[], Any]) -> None:
-        async with asyncio.timeout(5.0):
-            while not met():
-                self._changed.clear()
-                await self._changed.wait()
-
-
-class _LinkBench:
-    """A link, the calls to its listener, and the settings that a test may change meanwhile. Without a `timer` it waits
-    in real time."""
-
-    def __init__(
-        self,
-        *profiles: NetworkProfile,
-        dial_via: str | None = None,
-        timer: ManualTimer | None = None,
-        **settings: Any,
-    ) -> None:
-        self.settings = LinkSettings(
-            identity="CP001",
-            profiles=profiles,
-            **{"basic_auth_password": "0123456789abcdef", "ping_interval_s": 0.0, "retry": QUICK, **settings},
-        )
-        self.listener = _Listener()
-        self.link = CsmsLink(
-            lambda: self.settings,
-            self.listener,
-            clock=SystemClock() if timer is None else timer.clock,
-            random=lambda: 0.5,
-            timer=timer,
-            dial_via=dial_via,
-        )
-
-    async def up(self, count: int = 1) -> None:
-        """Wait until the link has reported `count` connections; the CSMS sees each a moment earlier."""
-        await self.listener.until(lambda: len(self.listener.ups) >= count)
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        running = asyncio.ensure_future(self.link.run())
-        try:
-            yield
-        finally:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
-
-
-def _profile(csms: ScriptedCsms, slot: int = 1, **fields: Any) -> NetworkProfile:
-    return NetworkProfile(slot=slot, url=csms.url, **fields)
-
-
 @contextlib.asynccontextmanager
-async def _connected(**settings: Any) -> AsyncIterator[tuple[_LinkBench, ScriptedCsms]]:
+async def _connected(**settings: Any) -> AsyncIterator[tuple[LinkBench, ScriptedCsms]]:
     async with ScriptedCsms() as csms:
-        bench = _LinkBench(_profile(csms), **settings)
+        bench = LinkBench(link_profile(csms), **settings)
         async with bench.running():
             await bench.up()
             yield bench, csms
@@ -281,7 +197,7 @@ async def test_disconnecting_delivers_all_that_was_sent() -> None:
 
 async def test_frames_without_a_connection_are_dropped() -> None:
     async with ScriptedCsms() as csms:
-        bench = _LinkBench(_profile(csms))
+        bench = LinkBench(link_profile(csms))
         bench.link.send(HEARTBEAT)
         async with bench.running():
             await bench.up()
@@ -326,7 +242,7 @@ async def test_disconnecting_from_a_dead_csms_is_quick() -> None:
 async def test_a_reconnect_interrupts_an_attempt() -> None:
     async with ScriptedCsms() as dead, ScriptedCsms() as alive:
         dead.fail(Fault.STALL_HANDSHAKE)
-        bench = _LinkBench(_profile(dead, 1), _profile(alive, 2))
+        bench = LinkBench(link_profile(dead, 1), link_profile(alive, 2))
         async with bench.running():
             await dead.until(lambda: dead.attempts == 1, "a visitor")
             bench.link.reconnect(2)
@@ -340,7 +256,7 @@ async def test_slots_are_tried_in_rotation_until_one_answers() -> None:
     async with ScriptedCsms() as first, ScriptedCsms() as second:
         first.fail(Fault.REFUSE_503)
         second.fail(Fault.REFUSE_503, times=3)
-        bench = _LinkBench(_profile(first, 1), _profile(second, 7))
+        bench = LinkBench(link_profile(first, 1), link_profile(second, 7))
         async with bench.running():
             await bench.up()
         assert [failure.slot for failure in bench.listener.failures] == [1, 1, 7, 7, 1, 1, 7]
@@ -350,7 +266,7 @@ async def test_slots_are_tried_in_rotation_until_one_answers() -> None:
 async def test_after_a_loss_the_slot_that_worked_comes_first() -> None:
     async with ScriptedCsms() as first, ScriptedCsms() as second:
         first.fail(Fault.REFUSE_503, times=2)
-        bench = _LinkBench(_profile(first, 1), _profile(second, 2))
+        bench = LinkBench(link_profile(first, 1), link_profile(second, 2))
         async with bench.running():
             await bench.up(1)
             second.cut()
@@ -360,7 +276,7 @@ async def test_after_a_loss_the_slot_that_worked_comes_first() -> None:
 
 async def test_a_slot_whose_interface_is_down_is_skipped_or_left() -> None:
     async with ScriptedCsms() as wired, ScriptedCsms() as wireless:
-        bench = _LinkBench(_profile(wired, 1), _profile(wireless, 2, interface="Wireless0"))
+        bench = LinkBench(link_profile(wired, 1), link_profile(wireless, 2, interface="Wireless0"))
         bench.link.links_changed({"Wired0": False, "Wireless0": True})
         async with bench.running():
             await bench.up(1)
@@ -374,7 +290,7 @@ async def test_a_link_that_comes_up_ends_a_long_wait() -> None:
     async with ScriptedCsms() as csms:
         csms.fail(Fault.REFUSE_503, times=1)
         rules = RetryRules(wait_minimum_s=60.0, random_range_s=0.0)
-        bench = _LinkBench(_profile(csms), retry=rules)
+        bench = LinkBench(link_profile(csms), retry=rules)
         bench.link.links_changed({"Wired0": False})
         async with bench.running():
             await bench.listener.until(lambda: bench.listener.failures)
@@ -385,17 +301,17 @@ async def test_a_link_that_comes_up_ends_a_long_wait() -> None:
 
 async def test_without_profiles_it_waits_for_a_reconnect() -> None:
     async with ScriptedCsms() as csms:
-        bench = _LinkBench()
+        bench = LinkBench()
         async with bench.running():
             await asyncio.sleep(0)
-            bench.settings = replace(bench.settings, profiles=(_profile(csms),))
+            bench.settings = replace(bench.settings, profiles=(link_profile(csms),))
             bench.link.reconnect()
             await bench.up()
 
 
 async def test_stopping_leaves_no_connection_and_no_task() -> None:
     async with ScriptedCsms() as csms:
-        bench = _LinkBench(_profile(csms))
+        bench = LinkBench(link_profile(csms))
         async with bench.running():
             await bench.up()
         await csms.until(lambda: not csms.connected, "the end of the connection")
@@ -406,7 +322,7 @@ async def test_stopping_leaves_no_connection_and_no_task() -> None:
 
 async def test_an_exception_of_the_listener_is_not_swallowed() -> None:
     async with ScriptedCsms() as csms:
-        bench = _LinkBench(_profile(csms))
+        bench = LinkBench(link_profile(csms))
         bench.listener.on_link_frame = lambda frame: 1 / 0  # type: ignore[method-assign, assignment]
         running = asyncio.ensure_future(bench.link.run())
         await csms.send_raw("x")
@@ -423,7 +339,7 @@ async def test_failed_attempts_leave_nothing_behind(tls_files: Path) -> None:
         return made
 
     async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
-        bench = _LinkBench(_profile(csms, security_profile=2), tls=context)
+        bench = LinkBench(link_profile(csms, security_profile=2), tls=context)
         async with bench.running():
             await bench.listener.until(lambda: len(bench.listener.failures) >= 8)
             gc.collect()
@@ -437,7 +353,7 @@ async def test_a_csms_that_ended_the_connection_is_verified_again(
 ) -> None:
     """TC_A_05_CS aborts the connection and comes back with another certificate (A00.FR.309)."""
     async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
-        bench = _LinkBench(_profile(csms, security_profile=2), tls=contexts(tls_files, tmp_path))
+        bench = LinkBench(link_profile(csms, security_profile=2), tls=contexts(tls_files, tmp_path))
         async with bench.running():
             await bench.up()
             if polite:
@@ -451,7 +367,7 @@ async def test_a_csms_that_ended_the_connection_is_verified_again(
 
 async def test_a_session_is_for_connections_that_break_in_silence(tls_files: Path, tmp_path: Path) -> None:
     async with ScriptedCsms(tls=server_context(tls_files), host="localhost") as csms:
-        bench = _LinkBench(_profile(csms, security_profile=2), tls=contexts(tls_files, tmp_path))
+        bench = LinkBench(link_profile(csms, security_profile=2), tls=contexts(tls_files, tmp_path))
         async with bench.running():
             await bench.up()
             bench.link.links_changed({"Wired0": False})
@@ -480,7 +396,7 @@ async def test_a_failure_that_repeats_is_logged_once(caplog: pytest.LogCaptureFi
     async with ScriptedCsms() as csms:
         place = f"127.0.0.1:{csms.port}"
         csms.fail(Fault.REFUSE_503, times=6)
-        bench = _LinkBench(_profile(csms))
+        bench = LinkBench(link_profile(csms))
         async with bench.running():
             await bench.up()
     assert [record.getMessage() for record in caplog.records if "no connection" in record.message] == [
@@ -507,7 +423,7 @@ async def test_over_the_relay_of_a_rig(tmp_path: Path) -> None:
     asked: list[dict[str, Any]] = []
     path = str(tmp_path / "relay.sock")
     async with ScriptedCsms() as csms, await asyncio.start_unix_server(functools.partial(_relay, asked), path):
-        bench = _LinkBench(_profile(csms, interface="Wireless0"), dial_via=path)
+        bench = LinkBench(link_profile(csms, interface="Wireless0"), dial_via=path)
         async with bench.running():
             await bench.up()
             bench.link.send(HEARTBEAT)
@@ -538,7 +454,7 @@ async def test_a_relay_that_does_not_reach_the_csms_gives_its_error(
 
     path = str(tmp_path / "relay.sock")
     async with ScriptedCsms() as csms, await asyncio.start_unix_server(refuse, path):
-        bench = _LinkBench(_profile(csms), dial_via=path)
+        bench = LinkBench(link_profile(csms), dial_via=path)
         async with bench.running():
             await bench.listener.until(lambda: bench.listener.failures)
         assert bench.listener.failures[0].cause is cause
@@ -547,7 +463,7 @@ async def test_a_relay_that_does_not_reach_the_csms_gives_its_error(
 
 async def test_a_missing_relay_is_an_unreachable_csms(tmp_path: Path) -> None:
     async with ScriptedCsms() as csms:
-        bench = _LinkBench(_profile(csms), dial_via=str(tmp_path / "none.sock"))
+        bench = LinkBench(link_profile(csms), dial_via=str(tmp_path / "none.sock"))
         async with bench.running():
             await bench.listener.until(lambda: bench.listener.failures)
         assert bench.listener.failures[0].cause is Cause.NO_ROUTE

@@ -18,6 +18,7 @@ from firmware.contract.messages import (
     FaultRaised,
     LatchChanged,
     LinkChanged,
+    LinkDetails,
     MeterContext,
     MeterReading,
     Phase,
@@ -62,6 +63,22 @@ def test_switches(model: DeviceModel, hardware: Hardware) -> None:
     assert model.get(keys.data_link_active("Wired0"))
     hardware.reflect(Unplugged(1))
     assert not model.get(keys.CONNECTED_EV_AVAILABLE, evse=1)
+
+
+@pytest.mark.parametrize(
+    ("details", "dbm"),
+    [
+        (LinkDetails(), -140.0),
+        (LinkDetails(signal_percent=100), -51.0),
+        (LinkDetails(signal_percent=0), -113.0),
+        (LinkDetails(signal_percent=64, signal_dbm=-97.26), -97.3),
+        (LinkDetails(signal_dbm=-150.0), -140.0),
+    ],
+)
+def test_the_strength_of_a_radio_link(model: DeviceModel, hardware: Hardware, details: LinkDetails, dbm: float) -> None:
+    hardware.reflect(LinkChanged("Wireless0", True, LinkDetails(signal_dbm=-90.0)))
+    hardware.reflect(LinkChanged("Wireless0", True, details))
+    assert model.get(keys.data_link_signal("Wireless0")) == dbm
 
 
 @pytest.mark.parametrize("fault", list(Fault))

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two links, a slot for each: the whole station moves from one to the other, while a car charges."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.csms import ScriptedCsms
+from tests.support.rig import Rig
+from tools.rig.factory_file import Variables, factory_file
+
+pytestmark = pytest.mark.slow
+
+BACK_OFF_S = 60
+
+
+@pytest.fixture
+async def rig(csms: ScriptedCsms, tmp_path: Path) -> AsyncIterator[Rig]:
+    """With a back-off that is longer than the test may take."""
+    variables: Variables = {
+        ("OCPPCommCtrlr", "RetryBackOffWaitMinimum"): str(BACK_OFF_S),
+        ("OCPPCommCtrlr", "NetworkConfigurationPriority"): "1,2",
+    }
+    slots: list[dict[str, Any]] = [
+        {"slot": 1, "url": csms.url, "interface": "Wired0"},
+        {"slot": 2, "url": csms.url, "interface": "Wireless0"},
+    ]
+    station = tmp_path / "station.toml"
+    station.write_text(factory_file(csms.url, variables=variables, network_profile=slots))
+    async with Rig(tmp_path / "cp", station=station) as rig:
+        await rig.wait("registration", status="Accepted")
+        yield rig
+
+
+async def test_the_other_link_takes_over_at_once_and_the_session_goes_on(rig: Rig, csms: ScriptedCsms) -> None:
+    await rig.op("plug_in", evse=1)
+    await rig.op("present_card", uid="04A1B2C3", evse=1)
+    await rig.wait("phase", evse=1, phase="charging")
+    transaction = (await rig.evse(1))["transaction_id"]
+    state = await rig.state()
+    assert (state["ocpp"]["slot"], state["ocpp"]["interface"], state["default_link"]) == (1, "Wired0", "Wired0")
+    since = rig.mark
+    await rig.op("network", mode="down", interface="Wired0")
+    await rig.wait("disconnected", since=since)
+    await rig.wait("connected", since=since, slot=2)
+    state = await rig.state()
+    assert (state["ocpp"]["interface"], state["default_link"]) == ("Wireless0", "Wireless0")
+    assert (await rig.evse(1))["transaction_id"] == transaction
+
+
+async def test_the_csms_reads_links_and_signal(rig: Rig, csms: ScriptedCsms) -> None:
+    await rig.op("network", signal_percent=0)
+    await rig.op("network", mode="down", interface="Wired0")
+    await rig.wait("connected", slot=2)
+    wanted = [("Wired0", "Active"), ("Wireless0", "Active"), ("Wireless0", "SignalStrength")]
+    rows = [{"component": {"name": "DataLink", "instance": link}, "variable": {"name": name}} for link, name in wanted]
+    answer = await csms.call("GetVariables", {"getVariableData": rows})
+    assert [each["attributeValue"] for each in answer["getVariableResult"]] == ["false", "true", "-113.0"]
