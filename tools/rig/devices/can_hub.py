@@ -54,7 +54,8 @@ class CanHub:
 
     @property
     def clients(self) -> int:
-        return len(self._clients)
+        """How many have opened the channel."""
+        return sum(client.is_open for client in self._clients)
 
     async def start(self) -> None:
         """Listen on a free port; after `close`, on the same one again."""
@@ -119,7 +120,7 @@ class _Client(asyncio.Protocol):
         self._hub = hub
         self._transport: asyncio.Transport | None = None
         self._partial = b""
-        self._is_open = False
+        self.is_open = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -136,7 +137,7 @@ class _Client(asyncio.Protocol):
 
     def deliver(self, line: bytes) -> None:
         transport = self._transport
-        if self._is_open and transport is not None and transport.get_write_buffer_size() < WAITING_LIMIT:
+        if self.is_open and transport is not None and transport.get_write_buffer_size() < WAITING_LIMIT:
             transport.write(line)
 
     def data_received(self, data: bytes) -> None:
@@ -150,11 +151,11 @@ class _Client(asyncio.Protocol):
         """Carry out one command; returns CR or BEL, as LAWICEL's manual has it."""
         match line[:1]:
             case b"O" | b"L":
-                self._is_open = True
+                self.is_open = True
             case b"C":
-                self._is_open = False
+                self.is_open = False
             case b"T":
-                return b"Z\r" if self._is_open and self._transmit(line) else b"\a"
+                return b"Z\r" if self.is_open and self._transmit(line) else b"\a"
             case b"t" | b"r" | b"R":
                 return b"Z\r"
             case b"S" | b"s" | b"Z" | b"Y" | b"":
