@@ -151,7 +151,6 @@ class BatteryState:
 
 @dataclass(frozen=True, slots=True)
 class VehicleVoltages:
-    min_v: float
     max_v: float
     present_v: float
 
@@ -229,8 +228,8 @@ def _power_control(data: bytes) -> PowerControl:
 
 
 def _voltages(data: bytes) -> VehicleVoltages:
-    lowest, highest, present = struct.unpack_from("<HHH", data)
-    return VehicleVoltages(lowest / 10, highest / 10, present / 10)
+    _lowest, highest, present = struct.unpack_from("<HHH", data)
+    return VehicleVoltages(highest / 10, present / 10)
 
 
 def _charge_limits(data: bytes) -> ChargeLimits:

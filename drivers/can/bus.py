@@ -97,6 +97,11 @@ class CanBus:
         self._sent: deque[tuple[int, bytes]] = deque(maxlen=64)
 
     @property
+    def name(self) -> str:
+        """Its channel, for texts."""
+        return self._options.channel
+
+    @property
     def up(self) -> bool:
         """Whether frames can be sent and received as far as this end can see."""
         return self._up

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from drivers.can.bus import CanBus
-from drivers.can.secc import AdvanticsSecc
+from drivers.can.secc import AdvanticsSecc, SeccOptions
 from drivers.simulated.messages import FeedWatchdog
-from hal.ports import VehicleStage
-from tests.support.sockets import eventually
 from tests.support.world_bench import LocalBus, new_world
 from tools.rig.devices.can_hub import CanHub
 from tools.rig.devices.secc import SeccBoard
@@ -42,10 +40,9 @@ class SeccBench:
         await self.bus.open()
 
     def driver(self, number: int = 1, *, index: int | None = None, wake_s: float = 0.5) -> AdvanticsSecc:
+        index = number if index is None else index
         return AdvanticsSecc(
-            AdvanticsSecc.Options(
-                bus=self.bus, evse=number, index=index or number, silent_after_s=SILENT_AFTER_S, wake_s=wake_s
-            )
+            SeccOptions(bus=self.bus, evse=number, index=index, silent_after_s=SILENT_AFTER_S, wake_s=wake_s)
         )
 
     async def run(self) -> None:
@@ -75,13 +72,3 @@ async def secc_bench() -> AsyncIterator[SeccBench]:
     yield bench
     running.cancel()
     bench.close()
-
-
-async def reaches(link: AdvanticsSecc, stage: VehicleStage, meanwhile: Callable[[], None] = lambda: None) -> None:
-    """Wait until the vehicle is in this stage."""
-
-    def there() -> bool:
-        meanwhile()
-        return link.vehicle().stage is stage
-
-    await eventually(there)

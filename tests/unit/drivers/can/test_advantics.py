@@ -62,7 +62,7 @@ _LOWER = PowerControl(
         (0x0106B005, "03", EmergencyStop(EmergencyOrigin.VEHICLE)),
         (0x0106B100, "4B0014005064", BatteryState(20.0)),
         (0x0106B100, "4B00FF005064", BatteryState(None)),
-        (0x0106B101, "B80B68108C0A", VehicleVoltages(300.0, 420.0, 270.0)),
+        (0x0106B101, "B80B68108C0A", VehicleVoltages(420.0, 270.0)),
         (0x0106B102, "000070170000FA00", ChargeLimits(600.0, 250_000.0)),
         (0x0106B105, "02BA7700A001", Identity("02BA7700A001")),
         (0x0106B105, "000000000000", Identity(None)),
