@@ -16,7 +16,7 @@ done inside a stage; neither knows the way from one stage to another.
                                                              v
                                                          self_test         of the insulation monitor, 30 s
                                                              v
-                                                          samples          three good ones in a row, and the SECC's own test
+                                                          samples          three good ones in a row, the SECC's own test
                                                              v
                                                            bleed           below 60 V again, then `passed` is sent
                                                              v
