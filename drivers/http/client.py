@@ -40,7 +40,7 @@ class PinnedCertificate:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.context.check_hostname = False
         self.context.verify_mode = ssl.CERT_NONE
-        self.context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        self.context.set_ciphers("DEFAULT:@SECLEVEL=1")
 
     def check(self, writer: asyncio.StreamWriter) -> None:
         """Before anything is sent; raises `DeviceRefused` for another certificate."""
@@ -58,7 +58,7 @@ class HttpResponse:
 
 
 class HttpClient:
-    """A connection to one device; after an error the next request opens another.
+    """A connection to one device; a request over one that has ended meanwhile, or failed before, opens another.
 
     Args:
         host: name or address.
@@ -83,6 +83,11 @@ class HttpClient:
         """
         try:
             async with asyncio.timeout(self._timeout_s):
+                if self._streams is not None:
+                    try:
+                        return await self._exchange(method, path, body)
+                    except (OSError, EOFError):
+                        self.close()  # the device has ended the connection since its last answer
                 return await self._exchange(method, path, body)
         except TimeoutError:
             self.close()
@@ -121,8 +126,6 @@ class HttpClient:
         return response
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._streams is not None and self._streams[0].at_eof():
-            self.close()  # the device has closed it meanwhile
         if self._streams is None:
             context = self._pin.context if self._pin is not None else None
             self._streams = await asyncio.open_connection(self._host, self._port, ssl=context, limit=MAX_BYTES)

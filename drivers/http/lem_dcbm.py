@@ -34,7 +34,7 @@ from firmware.clock import CLOCK_CEILING, CLOCK_FLOOR, Clock, SystemClock, forma
 from firmware.errors import DeviceLost, DeviceRefused, DriverError
 from firmware.files import replace
 from firmware.trouble import Trouble
-from hal.ports import MeterSample
+from hal.ports import DeviceInfo, MeterSample
 
 __all__ = ["LemDcbm"]
 
@@ -93,6 +93,14 @@ class LemDcbm:
         if latest is None or self._clock.monotonic() - latest.mono_s > self.stale_after_s:
             raise self._error
         return latest
+
+    def devices(self) -> list[DeviceInfo]:
+        """For `hal.ports.Described`."""
+        status, address = self._status, f"{self._options.host}:{self._options.port}"
+        if status is None or self._latest is None:
+            return [DeviceInfo(address=address, answers=False, state=str(self._error))]
+        state = f"{self._latest.energy_wh / 1000.0:.3f} kWh, {self._latest.voltage_v:.1f} V"
+        return [DeviceInfo(address=address, serial_number=status.meter_id, firmware=status.firmware, state=state)]
 
     def close(self) -> None:
         self._background.close()

@@ -82,12 +82,12 @@ def decode(body: bytes, kind: type[_S]) -> _S:
 
 
 def sample_of(measure: LiveMeasure, mono_s: float, serial_number: str) -> MeterSample:
-    """The values in W and Wh."""
+    """The values in W and Wh, without the rounding error of the factor."""
     return MeterSample(
         mono_s=mono_s,
-        energy_wh=measure.energy_import_total * 1000.0,
+        energy_wh=round(measure.energy_import_total * 1000.0, 3),
         voltage_v=measure.voltage,
         current_a=measure.current,
-        power_w=measure.power * 1000.0,
+        power_w=round(measure.power * 1000.0, 3),
         serial_number=serial_number,
     )

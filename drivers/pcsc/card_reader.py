@@ -29,6 +29,7 @@ from drivers.pcsc.service import PLUGGED, PcscService
 from firmware.clock import Clock, SystemClock
 from firmware.contract import CardProblem
 from firmware.trouble import Trouble
+from hal.ports import DeviceInfo
 
 __all__ = ["PcscCardReader"]
 
@@ -48,10 +49,10 @@ _log = logging.getLogger(__name__)
 class PcscOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reader: Annotated[str, Meta(min_length=1)]
     """A part of the reader's name, as `pcsc_scan -r` lists it."""
-    led: bool = True
+    signal: bool = True
     """Show with the LED of an ACR122 whether the card is accepted."""
     beep: bool = False
-    """Beep, too."""
+    """Beep with it."""
     ignore_s: Annotated[float, Meta(ge=0.0, le=60.0, description="for how long a card that has left is ignored")] = (
         IGNORE_S
     )
@@ -87,7 +88,7 @@ class PcscCardReader:
         self._thread.start()
 
     def signal(self, accepted: bool) -> None:
-        if self._options.led or self._options.beep:
+        if self._options.signal:
             self._signal = accepted
             self._cancel()
 
@@ -102,6 +103,13 @@ class PcscCardReader:
         service = self._service
         if service is not None:
             service.cancel()
+
+    def devices(self) -> list[DeviceInfo]:
+        """For `hal.ports.Described`."""
+        slots = sorted(self._states)
+        if not slots:
+            return [DeviceInfo(address=self._options.reader, answers=False, state=self._lost or "")]
+        return [DeviceInfo(address=name, state="waits for cards") for name in slots]
 
     # --- the thread ----------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from drivers.serial.pn532_chip import Pn532Chip
 from drivers.serial.pn532_frames import Command, cards_of_type_a, cards_of_type_b
 from firmware.contract import CardProblem
 from firmware.errors import DeviceLost, DeviceRefused, DriverError
+from hal.ports import DeviceInfo
 
 __all__ = ["Pn532CardReader"]
 
@@ -57,8 +58,11 @@ class Pn532CardReader:
         self._options = options
         self._field = CardField(ignore_s=options.ignore_s, misses=_MISSES)
         self._chip: Pn532Chip | None = None
+        self._firmware = ""
         self._failures = 0
         """Failed looks in a row."""
+        self._trouble = "no answer yet"
+        """Why the last look failed; empty if it did not."""
         self._background = Background(f"card reader at {options.port}")
 
     def listen(
@@ -72,6 +76,11 @@ class Pn532CardReader:
     def signal(self, accepted: bool) -> None:
         """A bare chip has nothing to show it with."""
 
+    def devices(self) -> list[DeviceInfo]:
+        """For `hal.ports.Described`."""
+        state = self._trouble or "PN532, looks for cards"
+        return [DeviceInfo(address=self._options.port, firmware=self._firmware, answers=not self._trouble, state=state)]
+
     def close(self) -> None:
         self._background.close()
         self._drop_chip()
@@ -83,12 +92,14 @@ class Pn532CardReader:
             except DriverError as error:
                 self._drop_chip()
                 self._failures += 1
+                self._trouble = str(error)
                 if self._failures == LOST_AFTER:
                     listener.on_lost(f"card reader at {self._options.port}: {error}")
             else:
                 if self._failures >= LOST_AFTER:
                     listener.on_lost(None)
                 self._failures = 0
+                self._trouble = ""
                 listener.report(self._field.see(cards, asyncio.get_running_loop().time()))
             await asyncio.sleep(RETRY_S if self._failures >= LOST_AFTER else self._options.poll_s)
 
@@ -118,7 +129,8 @@ class Pn532CardReader:
         if len(version) < 3 or version[0] != _PN532:
             raise DeviceRefused(f"a PN532 is expected, the chip says {version.hex().upper()}")
         await chip.execute(Command.MAX_RETRIES)
-        _log.info("card reader at %s: PN532 with firmware %d.%d", self._options.port, version[1], version[2])
+        self._firmware = f"{version[1]}.{version[2]}"
+        _log.info("card reader at %s: PN532 with firmware %s", self._options.port, self._firmware)
 
     def _drop_chip(self) -> None:
         if self._chip is not None:

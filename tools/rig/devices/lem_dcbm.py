@@ -108,7 +108,7 @@ class LemDcbm:
             app.router.add_get(f"{api}/ocmf", self._versioned(api, self._get_ocmf))
         app.router.add_get("/v1/status", self._get_status)
         app.router.add_put("/v1/settings", self._put_settings)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.tls, reuse_address=True)
         await site.start()

@@ -94,6 +94,11 @@ async def test_a_card_that_wants_the_exact_length(bench: Bench) -> None:
     bench.listen()
     (await bench.hold()).asks_length = True
     await eventually(lambda: bench.cards == ["04A1B2C3D4E580"])
+    assert bench.reader is not None
+    assert [(each.address, each.answers) for each in bench.reader.devices()] == [
+        ("ACS ACR122U PICC Interface 00 00", True),
+        ("ACS ACR122U PICC Interface 00 01", True),
+    ]
 
 
 async def test_a_card_that_leaves_while_it_is_read_is_nothing(bench: Bench) -> None:
@@ -134,6 +139,8 @@ async def test_a_reader_of_another_name(bench: Bench) -> None:
     bench.listen("OMNIKEY")
     await eventually(lambda: bench.lost)
     assert str(bench.lost[0]).startswith("no card reader 'OMNIKEY' is plugged in, only ACS ACR122U PICC Interface")
+    assert bench.reader is not None
+    assert [(each.address, each.answers) for each in bench.reader.devices()] == [("OMNIKEY", False)]
 
 
 async def test_the_signal_goes_to_the_reader(bench: Bench) -> None:

@@ -63,6 +63,9 @@ async def test_uids_of_every_length(bench: Bench, uid: str) -> None:
     await eventually(lambda: bench.cards)
     await bench.looks()
     assert bench.cards == [uid]
+    assert bench.reader is not None
+    (device,) = bench.reader.devices()
+    assert (device.address, device.firmware, device.answers) == (str(bench.port), "1.6", True)
     assert (bench.problems, bench.lost) == ([], [])
 
 
@@ -133,6 +136,8 @@ async def test_a_silent_chip_is_lost_and_comes_back(bench: Bench) -> None:
     bench.chip.silent = True
     await eventually(lambda: bench.lost)
     assert bench.lost == [f"card reader at {bench.port}: no answer"]
+    assert bench.reader is not None
+    assert (bench.reader.devices()[0].answers, bench.reader.devices()[0].state) == (False, "no answer")
     bench.chip.silent = False
     bench.chip.cards = [A]
     await eventually(lambda: bench.cards)
