@@ -28,6 +28,7 @@ from msgspec import Meta, Struct
 
 from drivers.background import Background
 from drivers.board import logind, sensors
+from drivers.board.alarms import Alarm, Alarms
 from drivers.board.boot import Evidence, Recorder
 from drivers.board.system_clock import SystemTime
 from drivers.board.watchdog import Watchdog
@@ -58,6 +59,7 @@ class BoardOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     boot_record: str = "/var/lib/baywatt/boot.json"
     lines: Lines | None = None
     watchdog_relay: LineSpec | None = None
+    alarm: tuple[Alarm, ...] = ()
     watchdog: str = "/dev/watchdog"
     watchdog_timeout_s: Annotated[int, Meta(ge=2, le=60)] = 10
     time_source: Literal["system", "rtc"] = "system"
@@ -89,6 +91,7 @@ class LinuxBoard:
         self._relay = None
         if options.lines is not None and options.watchdog_relay is not None:
             self._relay = options.lines.output(options.watchdog_relay)
+        self._alarms = Alarms(options.alarm)
         self._relay_on = False
         self._listened_to = False
         self._requested = False
@@ -105,6 +108,7 @@ class LinuxBoard:
     def listen(self, on_clock: Callable[[BoardClock], None], on_fault: _OnFault) -> None:
         self._recorder.note()
         self._listened_to = True
+        self._alarms.listen(on_fault)
         self._background.start("sensors", partial(self._watch, on_clock, on_fault))
 
     async def _watch(self, on_clock: Callable[[BoardClock], None], on_fault: _OnFault) -> None:
