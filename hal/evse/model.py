@@ -138,6 +138,8 @@ class State:
     output_at: float = 0.0
     over_request_since: float | None = None
     """Since when the vehicle requests a voltage above its own limit or the rating."""
+    unmatched_since: float | None = None
+    """Since when the vehicle's contactors are closed while the measured voltage is not what was requested."""
     quiet_since: float | None = None
     """Since when the vehicle requests no current."""
     announced: Limits = ZERO_LIMITS

@@ -32,6 +32,8 @@ SHORT_CIRCUIT_S = 1.0
 LOADED_A = 1.5
 """With the vehicle's contactors open, a current near TEST_A below the test voltage is a short circuit of low power."""
 CLOSE_WITHIN_V = 20.0
+SENSORS_S = 1.5
+"""How far a voltage reading may lag behind: meters measure once a second, insulation monitors twice."""
 METERED_SHARE = 0.05
 """A voltage measured at the connector is less exact than the modules' own."""
 QUIET_A = 0.5
@@ -268,12 +270,21 @@ def _in_precharge(run: Run, readings: Readings) -> None:
     if vehicle.stage is VehicleStage.CHARGE and matched:
         run.fire(Trigger.DONE, Cause.VEHICLE)
     elif vehicle.stage is VehicleStage.CHARGE:
-        closed_at = f"{voltage:.0f} V" if voltage is not None else "an unknown voltage"
-        run.fail(Fault.PRECHARGE, f"vehicle closed its contactors at {closed_at} of {run.state.output_v:.0f} V")
+        _closed_unmatched(run, voltage)
     else:
+        run.set(unmatched_since=None)
         run.drive(_allowed_v(run.state.rating, vehicle), PRECHARGE_A)
         reason = "vehicle does not close its contactors" if matched else "voltage not reached"
         _fail_if_overdue(run, Fault.PRECHARGE, reason)
+
+
+def _closed_unmatched(run: Run, voltage: float | None) -> None:
+    """The vehicle measures by itself and may be ahead of slow sensors: they get time to follow before it is a fault."""
+    since = run.now if run.state.unmatched_since is None else run.state.unmatched_since
+    run.set(unmatched_since=since)
+    if run.now - since >= SENSORS_S:
+        closed_at = f"{voltage:.0f} V" if voltage is not None else "an unknown voltage"
+        run.fail(Fault.PRECHARGE, f"vehicle closed its contactors at {closed_at} of {run.state.output_v:.0f} V")
 
 
 def _furthest(requested_v: float, readings: Readings) -> float | None:
