@@ -25,12 +25,15 @@ class WorldRunner:
     """Runs on the event loop from `start` to `close`.
 
     `deliver` gets the world's messages while a HAL is connected; `on_happening` is called for what an onlooker sees,
-    `on_push` before readings are delivered.
+    `on_push` before readings are delivered. `before_step` and `after_step` are for what is around the world, such as
+    simulators of devices: they are called with the monotonic time of the step.
     """
 
     def __init__(self, world: World, clock: Clock, deliver: Callable[[FromWorld], None]) -> None:
         self.on_happening: Callable[[Happening], None] = lambda happening: None
         self.on_push: Callable[[], None] = lambda: None
+        self.before_step: Callable[[float], None] = lambda now: None
+        self.after_step: Callable[[float], None] = lambda now: None
         self._world = world
         self._clock = clock
         self._deliver = deliver
@@ -52,7 +55,10 @@ class WorldRunner:
 
     def step(self) -> None:
         """Advance the world to now."""
-        self._world.step(self._clock.monotonic())
+        now = self._clock.monotonic()
+        self.before_step(now)
+        self._world.step(now)
+        self.after_step(now)
         self.report()
 
     def report(self) -> None:

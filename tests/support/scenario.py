@@ -231,6 +231,7 @@ def factory(
     variables: Variables | None = None,
     product: str = "c7am-400-cc",
     speed: float = 60.0,
+    wire: bool = False,
     identity: str = "CP001",
     timeout_s: int = 30,
 ) -> str:
@@ -242,7 +243,7 @@ def factory(
         profile={"message_timeout_s": timeout_s},
         variables={**QUICK, **(variables or {})},
         product=product,
-        rig={"speed": speed},
+        rig={"speed": speed, "wire": wire},
     )
 
 

@@ -35,6 +35,10 @@ _CAR_FIELDS = (
 )
 
 
+LOOK_S = 0.6
+"""A real reader looks for cards a few times a second: a card that is held for less may go unseen."""
+
+
 def check_evse(simulation: Simulation, evse: int | None) -> None:
     """Raise `OperationError` for an EVSE that the station does not have."""
     if evse is not None and evse not in simulation.world.evses:
@@ -52,7 +56,8 @@ def _select_evse(simulation: Simulation, operation: op.SelectEvse) -> None:
 def _present_card(simulation: Simulation, operation: op.PresentCard) -> None:
     if operation.evse is not None:
         simulation.world.touch(operation.evse, stop=False)
-    simulation.world.present_card(operation.uid.upper(), operation.hold_s, simulation.clock.monotonic())
+    hold_s = operation.hold_s if simulation.wire is None else max(operation.hold_s, LOOK_S)
+    simulation.world.present_card(operation.uid.upper(), hold_s, simulation.clock.monotonic())
 
 
 def _press_stop(simulation: Simulation, operation: op.PressStop) -> None:

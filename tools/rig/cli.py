@@ -122,7 +122,7 @@ def _up(args: argparse.Namespace, commands: Mapping[str, Sequence[str]], stop_as
             station.forget_settings()
         raise
     supervisor = Supervisor(commands, directory, _environment())
-    if not args.off:
+    if not args.off and not station.settings.rig.wire:
         station.clear_sockets()
         supervisor.run_from(SlotDirectory(SLOTS).select())
         supervisor.spawn()

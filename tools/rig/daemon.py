@@ -76,6 +76,7 @@ async def _serve(
         return await rig.finished
     finally:
         followers.stop()
+        await rig.close()
         listening.control_path.unlink(missing_ok=True)
 
 

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drivers.simulated.world.world import ContactorMoved, Happening, PageShown, RebootRequested, WorldRefused
 from firmware.clock import Clock
@@ -29,6 +29,9 @@ from tools.rig.trial import Trial
 from tools.rig.view import StationView
 from tools.rig.world_server import WorldServer
 
+if TYPE_CHECKING:
+    from tools.rig.wire import Wire
+
 __all__ = ["Rig"]
 
 _NEED_POWER = (op.PowerOff, op.PowerCycle, op.Reboot, op.SelectEvse, op.PresentCard, op.PressStop, op.Process)
@@ -43,10 +46,13 @@ class Rig:
         self.on_boot: Callable[[], None] = lambda: None
         self.on_power_off: Callable[[], None] = lambda: None
         self._simulation = Simulation.create(station, supervisor, clock, self.emit)
+        if station.settings.rig.wire:
+            self._simulation = self._simulation.with_wire(lambda: self._restart_board(BootCause.REQUESTED))
+        self._wire = self._simulation.wire
         self._world = self._simulation.world
         self._supervisor = supervisor
         self._clock = clock
-        self._server = WorldServer(self._world, clock)
+        self._server = WorldServer(self._world, clock, wired=self._wire is not None)
         self._control = ControlServer(self.execute)
         self._trial = Trial(lambda: self._simulation.slots.on_trial, lambda: self._restart_board(BootCause.WATCHDOG))
         self._last_event_s = 0.0
@@ -64,14 +70,30 @@ class Rig:
         return self._simulation.view
 
     async def start(self, *, world: socket.socket, dial: socket.socket, control: socket.socket, powered: bool) -> None:
-        """Serve. With `powered`, the processes are already running and this is their boot."""
+        """Serve. With `powered`, this is the boot of the processes: they run already, but for a station with wires."""
         loop = asyncio.get_running_loop()
         self._supervisor.attach(loop)
+        if self._wire is not None:
+            await self._start_wire(self._wire)
         if powered:
             self._boot(BootCause.POWER_UP)
+            if self._wire is not None:
+                self._spawn()
         await self._server.start(world)
         self._network_server = await loop.create_unix_server(self._simulation.network.protocol, sock=dial)
         await self._control.start(control)
+
+    async def _start_wire(self, wire: Wire) -> None:
+        """Only then is it known where the HAL finds its devices."""
+        await wire.start()
+        self._simulation.station.write_hal_settings(wire)
+        runner = self._server.runner
+        runner.before_step, runner.after_step = wire.before_step, wire.after_step
+
+    async def close(self) -> None:
+        """After `finished`: end what the rig has started besides the processes."""
+        if self._wire is not None:
+            await self._wire.close()
 
     def stop(self) -> None:
         """End all processes in order; `finished` becomes 0 when they have ended."""
@@ -125,6 +147,8 @@ class Rig:
     def _boot(self, cause: BootCause) -> None:
         was_powered = self._world.board.powered
         self._world.power_on(cause)
+        if self._wire is not None:
+            self._wire.boot()
         self._simulation.save_world()
         self._booting = True
         self._trial.begin()

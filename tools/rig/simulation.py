@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from drivers.simulated.world.shelf import ShelfRating
 from drivers.simulated.world.world import World
@@ -14,6 +16,9 @@ from tools.rig.proxy import Network
 from tools.rig.station_dir import SLOTS, StationDir
 from tools.rig.supervisor import Supervisor
 from tools.rig.view import Emit, StationView
+
+if TYPE_CHECKING:
+    from tools.rig.wire import Wire
 
 __all__ = ["Simulation"]
 
@@ -30,6 +35,8 @@ class Simulation:
     world: World
     network: Network
     view: StationView
+    wire: Wire | None = None
+    """The simulators of devices, if the HAL has the real drivers."""
 
     @classmethod
     def create(cls, station: StationDir, supervisor: Supervisor, clock: Clock, emit: Emit) -> Simulation:
@@ -53,6 +60,12 @@ class Simulation:
             Network(list(world.links)),
             StationView(list(world.evses), emit),
         )
+
+    def with_wire(self, on_reboot: Callable[[], None]) -> Simulation:
+        """The same, with a simulator for each device of the world."""
+        from tools.rig.wire import Wire  # imports what a rig without wires does not need
+
+        return replace(self, wire=Wire(self.world, self.clock, self.station.path / "run", on_reboot))
 
     def save_world(self) -> None:
         """Save the state of the hardware that survives the rig."""

@@ -19,7 +19,7 @@ import fcntl
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -40,6 +40,7 @@ __all__ = [
     "SLOTS",
     "STATUS_SOCKET",
     "WORLD_SOCKET",
+    "DeviceTables",
     "StationDir",
 ]
 
@@ -64,12 +65,15 @@ _PRODUCTS = Path(__file__).resolve().parents[2] / "firmware" / "product"
 class StationDir:
     """One station's directory; `open` prepares it and locks it until the process ends."""
 
-    def __init__(self, path: Path, settings: FactorySettings, product: Product, *, fresh: bool, lock: int) -> None:
+    def __init__(
+        self, path: Path, settings: FactorySettings, product: Product, log_level: str, *, fresh: bool, lock: int
+    ) -> None:
         self.path = path
         self.settings = settings
         self.product = product
         self.fresh = fresh
         """Whether this start has written the factory settings."""
+        self._log_level = log_level
         self._lock = lock
 
     @classmethod
@@ -98,9 +102,14 @@ class StationDir:
         settings = load(kept, FactorySettings)
         _refuse_unknown(settings, kept if factory_file is None or not fresh else factory_file)
         product = _product(settings)
-        _write(path / "etc" / "hal.toml", to_toml(_hal_settings(product, log_level)))
         _write(path / "etc" / "ocpp.toml", to_toml(_ocpp_settings(log_level)))
-        return cls(path, settings, product, fresh=fresh, lock=lock)
+        station = cls(path, settings, product, log_level, fresh=fresh, lock=lock)
+        station.write_hal_settings(SimulatedTables())
+        return station
+
+    def write_hal_settings(self, tables: DeviceTables) -> None:
+        """Write `etc/hal.toml`, which names the devices; raises `ConfigError`."""
+        _write(self.path / "etc" / "hal.toml", to_toml(_hal_settings(self.product, tables, self._log_level)))
 
     def clear_sockets(self) -> None:
         """Remove the sockets of the previous boot: the rig would take them for those of the processes to come."""
@@ -187,8 +196,6 @@ def _existing(file: Path, where: Path, key: str) -> str:
 
 
 def _refuse_unknown(settings: FactorySettings, where: Path) -> None:
-    if settings.rig.wire:
-        raise ConfigError(f"{where}: rig.wire: wire-level device simulators are not available yet")
     if _is_product_name(settings.product) and not (_PRODUCTS / f"{settings.product}.toml").is_file():
         known = ", ".join(sorted(file.stem for file in _PRODUCTS.glob("*.toml")))
         raise ConfigError(f"{where}: product: no product {settings.product!r}; there are {known or 'none'}")
@@ -203,22 +210,44 @@ def _product(settings: FactorySettings) -> Product:
     return product.load(settings.product)
 
 
-def _hal_settings(product: Product, log_level: str) -> dict[str, Any]:
-    """Simulated drivers for every port of the product, all on one bus to the world."""
+class DeviceTables(Protocol):
+    """The tables of devices in the HAL's settings, but for those of the displays."""
+
+    def buses(self) -> dict[str, dict[str, Any]]: ...
+
+    def station(self) -> dict[str, dict[str, Any]]: ...
+
+    def evse(self, number: int) -> dict[str, dict[str, Any]]: ...
+
+
+class SimulatedTables:
+    """Simulated drivers for every port, all on the bus to the world."""
+
+    def buses(self) -> dict[str, dict[str, Any]]:
+        return {}
+
+    def station(self) -> dict[str, dict[str, Any]]:
+        return {port: _simulated() for port in ("shelf", "inputs", "links", "board", "card_reader")}
+
+    def evse(self, number: int) -> dict[str, dict[str, Any]]:
+        return {port: _simulated() for port in ("meter", "insulation", "contactor", "vehicle")}
+
+
+def _hal_settings(product: Product, tables: DeviceTables, log_level: str) -> dict[str, Any]:
+    """Every port of the product. The displays are simulated, on a bus to the world."""
     hardware = product.hardware
+    station = tables.station()
+    if not hardware.rfid_readers:
+        del station["card_reader"]
     return {
         "socket": str(HAL_SOCKET),
         "log_level": log_level,
         "log_file": "log/hal.log",
         "max_power_w": float(hardware.max_power_w),
-        "bus": {"world": {"driver": "simulated", "path": str(WORLD_SOCKET)}},
-        "shelf": _device(),
-        "evse": [_evse_settings(each) for each in hardware.evse],
-        "card_reader": _device() if hardware.rfid_readers else None,
-        "inputs": _device(),
-        "links": _device(),
-        "board": _device(),
-        "screen": [{"screen": each.id, "evse": each.id, **_device()} for each in hardware.evse[: hardware.displays]],
+        "bus": {"world": {"driver": "simulated", "path": str(WORLD_SOCKET)}, **tables.buses()},
+        **station,
+        "evse": [{**_evse_settings(each), **tables.evse(each.id)} for each in hardware.evse],
+        "screen": [{"screen": each.id, "evse": each.id, **_simulated()} for each in hardware.evse[: hardware.displays]],
     }
 
 
@@ -231,11 +260,10 @@ def _evse_settings(evse: Evse) -> dict[str, Any]:
         "min_voltage_v": float(connector.min_voltage_v),
         "max_current_a": float(connector.max_current_a),
         "max_power_w": float(evse.max_power_w),
-        **{port: _device() for port in ("meter", "insulation", "contactor", "vehicle")},
     }
 
 
-def _device() -> dict[str, Any]:
+def _simulated() -> dict[str, Any]:
     return {"driver": "simulated", "bus": "world"}
 
 

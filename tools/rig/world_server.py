@@ -25,10 +25,15 @@ _log = logging.getLogger(__name__)
 
 
 class WorldServer:
-    """`runner` is what lets time pass in the world."""
+    """`runner` is what lets time pass in the world.
 
-    def __init__(self, world: World, clock: Clock) -> None:
+    With `wired`, the HAL has real wires to the cabinet, and this connection is only for what has none: it does not
+    count as the HAL's presence.
+    """
+
+    def __init__(self, world: World, clock: Clock, *, wired: bool = False) -> None:
         self.world = world
+        self._wired = wired
         self.runner = WorldRunner(world, clock, self._deliver)
         self._hal: Connection[Actuation] | None = None
         self._server: asyncio.Server | None = None
@@ -48,7 +53,7 @@ class WorldServer:
         """Disconnect the HAL: the power is off, or the rig ends."""
         hal, self._hal = self._hal, None
         if hal is not None:
-            self.world.disconnect_hal()
+            self._lose_hal()
             hal.abort("the simulated world has disconnected")
 
     def touch(self) -> None:
@@ -70,7 +75,8 @@ class WorldServer:
             self.unplug_hal()
         self.runner.step()
         self._hal = connection
-        self.world.connect_hal()
+        if not self._wired:
+            self.world.connect_hal()
         connection.send(encode(self.world.hello()))
         self.touch()
 
@@ -88,5 +94,9 @@ class WorldServer:
         if connection is self._hal:
             _log.info("the HAL has disconnected: %s", reason)
             self._hal = None
-            self.world.disconnect_hal()
+            self._lose_hal()
             self.touch()
+
+    def _lose_hal(self) -> None:
+        if not self._wired:
+            self.world.disconnect_hal()

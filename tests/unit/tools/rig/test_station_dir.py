@@ -104,7 +104,6 @@ def test_one_rig_at_a_time(tmp_path: Path) -> None:
         ('identity = "CP1"\nproduct = "toaster"', "toaster"),
         ('identity = "CP1"\nproduct = "no/such.toml"', "product"),
         ('identity = "CP1"\n[certificates]\nstation_key = "none.key"', "station_key"),
-        ('identity = "CP1"\n[rig]\nwire = true', "not available yet"),
         ('identity = "CP1"\n[rig]\nspeed = 0', "speed"),
         (
             'identity = "CP1"\n[[network_profile]]\nslot=1\nurl="ws://a/b"\n[[network_profile]]\nslot=1\nurl="ws://a/c"',

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`rig.wire = true`: every device of the cabinet as a simulator on a real transport, and the HAL's settings for them.
+
+The physics remain those of the simulated world; each simulator speaks its device's protocol in front of it:
+
+| device                            | transport                        | driver          |
+|-----------------------------------|----------------------------------|-----------------|
+| power modules, one a group        | CAN, slcan over TCP              | infypower       |
+| vehicle communication             | CAN, slcan over TCP              | advantics       |
+| meters of odd EVSEs               | HTTP                             | lem_dcbm        |
+| meters of even EVSEs              | Modbus RTU, a pseudo terminal    | modbus          |
+| insulation monitors               | the same line                    | isocha425hv     |
+| contacts, coils, watchdog relay   | pigpiod's TCP protocol           | gpio            |
+| alarm contacts                    | pigpiod's TCP protocol           | linux           |
+| card reader                       | serial, a pseudo terminal        | pn532           |
+| board: clock, sensors, boot cause | files below `run/board`          | linux           |
+| links, restart of the board       | a D-Bus of its own               | network_manager |
+| displays                          | the world's socket               | simulated       |
+
+A device can be unplugged and plugged in again by its name (`plug`). What the rig's faults break shows on the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from drivers.simulated.world.world import World
+from firmware.clock import Clock
+from tools.rig.devices.alarms import AlarmContacts
+from tools.rig.devices.board import BoardTree, Login1
+from tools.rig.devices.bus_daemon import BusDaemon
+from tools.rig.devices.can_hub import CanHub
+from tools.rig.devices.gpio import CabinetLines
+from tools.rig.devices.isocha import EvseWires, IsoCha
+from tools.rig.devices.lem_dcbm import LemDcbm
+from tools.rig.devices.modbus_meter import AcrelMeter
+from tools.rig.devices.modbus_slave import Slave, SlaveLine
+from tools.rig.devices.networks import SimulatedNetworks
+from tools.rig.devices.pn532 import Card, Pn532
+from tools.rig.devices.secc import SeccBoard
+from tools.rig.devices.shelf import RectifierShelf, SimModule, new_modules
+from tools.rig.devices.shelf_infypower import InfypowerModules
+
+__all__ = ["Wire"]
+
+BAUD = 19200
+MODULE_BITRATE, VEHICLE_BITRATE = 125_000, 500_000
+SECC_BOOT_S = 1.0
+SETTLE_S = 0.5
+SELF_TEST_S = 1.0
+FIRST_MONITOR = 3
+"""Addresses on the Modbus line: monitors from here on, the factory setting of the first; meters behind them."""
+_log = logging.getLogger(__name__)
+
+
+class _Device(Protocol):
+    """A simulator that can be plugged in and unplugged."""
+
+    async def start(self) -> None: ...
+
+    def close(self) -> Awaitable[None] | None: ...
+
+
+class _OnLine:
+    """A device on a line with others: unplugged, it is silent."""
+
+    def __init__(self, slave: Slave) -> None:
+        self._slave = slave
+
+    async def start(self) -> None:
+        self._slave.silent = False
+
+    def close(self) -> None:
+        self._slave.silent = True
+
+
+class _InShelf:
+    """A power module in its slot."""
+
+    def __init__(self, module: SimModule) -> None:
+        self._module = module
+
+    async def start(self) -> None:
+        self._module.plugged = True
+
+    def close(self) -> None:
+        self._module.plugged = False
+
+
+class Wire:
+    """The simulators of one cabinet; `run` is the station's folder for sockets and links."""
+
+    def __init__(self, world: World, clock: Clock, run: Path, on_reboot: Callable[[], None]) -> None:
+        self._world = world
+        self._clock = clock
+        self._run = run
+        self._stepped: float | None = None
+        self._plugging = asyncio.Lock()
+        self.modules_bus, self.vehicles_bus = CanHub(), CanHub()
+        self.shelf = RectifierShelf(
+            new_modules(world.shelf.rating.groups), world.shelf.banks, enabled=lambda: world.chain_closed
+        )
+        modules = InfypowerModules(self.shelf)
+        modules.send = self.modules_bus.attach(modules.on_frame)
+        self.boards = {
+            number: SeccBoard(self.vehicles_bus, number, evse, boot_s=SECC_BOOT_S)
+            for number, evse in world.evses.items()
+        }
+        self.line = SlaveLine(link=run / "rs485", baud=BAUD)
+        self.lines = CabinetLines(world)
+        self.alarms = AlarmContacts(world)
+        self.reader = Pn532(run / "card-reader", self._cards)
+        self.tree = BoardTree(run / "board", serial_number=world.board.serial_number)
+        self.daemon = BusDaemon(run)
+        self.networks = SimulatedNetworks(self.daemon.address, world)
+        self.login = Login1(self.daemon.address, on_reboot)
+        self.lem = {number: LemDcbm(evse) for number, evse in world.evses.items() if number % 2}
+        self._monitors, self._meters = self._on_line()
+        self._devices = self._by_name()
+        self.unplugged: set[str] = set()
+
+    def _on_line(self) -> tuple[dict[int, Slave], dict[int, Slave]]:
+        monitors, meters = {}, {}
+        for number, evse in self._world.evses.items():
+            monitor = IsoCha(EvseWires(evse), settle_s=SETTLE_S, test_latency_s=SETTLE_S, test_s=SELF_TEST_S)
+            monitors[number] = self.line.add(self._monitor_address(number), monitor)
+            if number not in self.lem:
+                meters[number] = self.line.add(self._meter_address(number), AcrelMeter(evse))
+        return monitors, meters
+
+    def _monitor_address(self, evse: int) -> int:
+        return FIRST_MONITOR - 1 + evse
+
+    def _meter_address(self, evse: int) -> int:
+        return FIRST_MONITOR - 1 + len(self._world.evses) + evse
+
+    def _by_name(self) -> dict[str, _Device]:
+        devices: dict[str, _Device] = {
+            "system bus": self.daemon,
+            "links": self.networks,
+            "logind": self.login,
+            "module bus": self.modules_bus,
+            "vehicle bus": self.vehicles_bus,
+            "modbus line": self.line,
+            "lines": self.lines,
+            "alarms": self.alarms,
+            "card reader": self.reader,
+        }
+        devices |= {f"module {module.address}": _InShelf(module) for module in self.shelf.modules}
+        for number in self._world.evses:
+            devices[f"vehicle {number}"] = self.boards[number]
+            devices[f"insulation {number}"] = _OnLine(self._monitors[number])
+            devices[f"meter {number}"] = self.lem.get(number) or _OnLine(self._meters[number])
+        return devices
+
+    @property
+    def names(self) -> list[str]:
+        """What can be unplugged."""
+        return list(self._devices)
+
+    # --- life ------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Plug everything in; the settings are valid from then on. Raises `ConfigError` or `OSError`."""
+        for device in self._devices.values():
+            await device.start()
+
+    async def close(self) -> None:
+        self.tree.close()
+        for device in reversed(self._devices.values()):
+            await _closed(device)
+
+    def boot(self) -> None:
+        """The board has power again: its safety chain no longer depends on a connection, but on the watchdog relay."""
+        board = self._world.board
+        self._world.hal_present = True
+        self.tree.boot(board.boot_id, board.boot_cause)
+        for secc in self.boards.values():
+            secc.boot()
+
+    async def plug(self, name: str, plugged: bool) -> None:
+        """Unplug a device, or plug it in again; raises `KeyError` for an unknown name."""
+        device = self._devices[name]
+        async with self._plugging:
+            if plugged and name in self.unplugged:
+                self.unplugged.discard(name)
+                await device.start()
+            elif not plugged and name not in self.unplugged:
+                self.unplugged.add(name)
+                await _closed(device)
+
+    # --- time ------------------------------------------------------------------------------------------------
+
+    def before_step(self, now: float) -> None:
+        """Before the world's step: what the modules feed, and what the rig's faults break."""
+        elapsed = 0.0 if self._stepped is None else max(0.0, now - self._stepped)
+        self._stepped = now
+        world = self._world
+        self.reader.silent = world.faults.card_reader
+        for number, evse in world.evses.items():
+            self.boards[number].silent = evse.secc_silent
+            if number in self.lem:
+                self.lem[number].fails_with = 503 if evse.meter_failed else None
+            elif f"meter {number}" not in self.unplugged:
+                self._meters[number].silent = evse.meter_failed
+            self._break_modules(number, evse.bank.failed_modules)
+        self.shelf.step(elapsed)
+
+    def _break_modules(self, evse: int, broken: int) -> None:
+        """So many of the modules that feed the EVSE show the alarm `fault`."""
+        for index, module in enumerate(each for each in self.shelf.modules if each.outlet == evse):
+            if index < broken:
+                module.alarms.add("fault")
+                module.switch(False)
+            else:
+                module.alarms.discard("fault")
+
+    def after_step(self, now: float) -> None:
+        """After the world's step: contacts, coils, and the files of the board."""
+        self.lines.step()
+        self.alarms.step()
+        self.tree.step(self._world.board.clock(now, self._clock.utc()), {})
+
+    def _cards(self) -> list[Card]:
+        return [Card(bytes.fromhex(uid)) for uid in self._world.cards(self._clock.monotonic())]
+
+    # --- settings --------------------------------------------------------------------------------------------
+
+    def buses(self) -> dict[str, dict[str, object]]:
+        """The tables `[bus.NAME]`, but for that of the world."""
+        return {
+            "modules": _slcan(self.modules_bus, MODULE_BITRATE),
+            "vehicles": _slcan(self.vehicles_bus, VEHICLE_BITRATE),
+            "rs485": {"driver": "modbus", "port": str(self._run / "rs485"), "baud": BAUD, "parity": "E"},
+            "system": {"driver": "dbus", "address": self.daemon.address},
+            **self.lines.buses(),
+            **self.alarms.buses(),
+        }
+
+    def station(self) -> dict[str, dict[str, object]]:
+        """The tables of the station's own devices, but for the displays."""
+        rating = self._world.shelf.rating
+        return {
+            "shelf": {
+                "driver": "infypower",
+                "buses": ["modules"],
+                "groups": [{"modules": [module.address]} for module in self.shelf.modules],
+                "module_power_w": rating.group_power_w,
+                "module_current_a": rating.group_current_a,
+                "max_voltage_v": rating.max_voltage_v,
+                "min_voltage_v": rating.min_voltage_v,
+            },
+            "card_reader": {"driver": "pn532", "port": str(self._run / "card-reader"), "ignore_s": 1.0},
+            "inputs": self.lines.inputs(),
+            "links": {"driver": "network_manager", "bus": "system", "Wired0": "eth0", "Wireless0": "modem"},
+            "board": {
+                "driver": "linux",
+                "root": str(self._run / "board"),
+                "boot_record": str(self._run / "boot.json"),
+                "disk": str(self._run),
+                "time_source": "rtc",
+                "dbus_address": self.daemon.address,
+                **self.lines.watchdog(),
+                **self.alarms.settings(),
+            },
+        }
+
+    def evse(self, number: int) -> dict[str, dict[str, object]]:
+        """The tables of one EVSE's devices."""
+        speed = self._world.speed
+        lem = self.lem.get(number)
+        if lem is not None:
+            meter = {"driver": "lem_dcbm", "host": "127.0.0.1", "port": lem.port, "speed": speed}
+        else:
+            address = self._meter_address(number)
+            meter = {"driver": "modbus", "bus": "rs485", "map": "acrel-djsf1352-rn", "address": address, "speed": speed}
+        return {
+            "meter": meter,
+            "insulation": {
+                "driver": "isocha425hv",
+                "bus": "rs485",
+                "address": self._monitor_address(number),
+                "settle_s": 2 * SETTLE_S,
+            },
+            "contactor": self.lines.contactor(number),
+            "vehicle": {"driver": "advantics", "bus": "vehicles", "index": number},
+        }
+
+
+async def _closed(device: _Device) -> None:
+    closing: Any = device.close()
+    if inspect.isawaitable(closing):
+        await closing
+
+
+def _slcan(hub: CanHub, bitrate: int) -> dict[str, object]:
+    return {"driver": "can", "interface": "slcan", "channel": hub.channel, "bitrate": bitrate}
