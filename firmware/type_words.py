@@ -106,8 +106,10 @@ def _inner(info: inspect.Type, part: str | int) -> inspect.Type:
             for field in each.fields:
                 if field.encode_name == part:
                     return field.type
-        elif isinstance(each, inspect.ListType) and isinstance(part, int):
+        elif isinstance(each, inspect.ListType | inspect.VarTupleType) and isinstance(part, int):
             return each.item_type
+        elif isinstance(each, inspect.TupleType) and isinstance(part, int):
+            return each.item_types[part]
         elif isinstance(each, inspect.DictType):
             return each.value_type
     return inspect.AnyType()
@@ -157,7 +159,9 @@ def _expected(info: inspect.Type, table: str) -> str:
             return one_of([each if isinstance(each, str) else _plain(each) for each in info.values], _MAX_LISTED)
         case inspect.EnumType():
             return one_of([str(each.value) for each in info.cls], _MAX_LISTED)
-        case inspect.ListType():
+        case inspect.TupleType():
+            return f"a list of {len(info.item_types)}"
+        case inspect.ListType() | inspect.VarTupleType():
             return f"a list of {length(info.min_length, info.max_length)}" if info.min_length else "a list"
         case inspect.DictType() | inspect.StructType():
             return table

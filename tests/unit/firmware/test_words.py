@@ -23,6 +23,7 @@ class Wheel(Struct, forbid_unknown_fields=True):
     tube: bool | None = None
     pressure: Annotated[float, Meta(gt=0, le=9)] = 1.0
     code: Annotated[str, Meta(pattern="^[a-z]+$", description="small letters")] = "x"
+    spokes: tuple[tuple[float, int], ...] = ()
     side: Literal["left", "right"] | Annotated[int, Meta(ge=1)] = "left"
 
 
@@ -60,9 +61,15 @@ WHEEL: dict[str, Any] = {"size": 12}
             {"wheel": [WHEEL | {"side": 0}]},
             "wheel 1, side: expected one of left, right or a whole number of at least 1, got 0",
         ),
+        ({"wheel": [WHEEL | {"spokes": 3}]}, "wheel 1, spokes: expected a list, got 3"),
+        ({"wheel": [WHEEL | {"spokes": [[1.5]]}]}, "wheel 1, spokes 1: expected a list of 2, got a list"),
+        (
+            {"wheel": [WHEEL | {"spokes": [[1.5, 1], [1.5, "a"]]}]},
+            "wheel 1, spokes 2 2: expected a whole number, got 'a'",
+        ),
         (
             {"wheel": [WHEEL | {"colour": "red"}]},
-            "wheel 1: unknown key colour, expected one of size, maker, tube, pressure, code, side",
+            "wheel 1: unknown key colour, expected one of size, maker, tube, pressure, code, spokes, side",
         ),
         ({"wheel": [WHEEL], "notes": {"a": "b"}}, "notes: expected a whole number"),
         ({"wheel": [WHEEL] * 5}, "a cart has at most 4 wheels"),
