@@ -123,7 +123,10 @@ def make_device(spec: DeviceSpec, buses: Mapping[str, Bus], where: object) -> An
     """Make the driver of one table, on open buses; raises `ConfigError` or `DriverError`."""
     driver, options = _prepare(spec, buses, where)
     _log.debug("%s: %s", spec.place, spec.driver)
-    return driver(options)
+    try:
+        return driver(options)
+    except ConfigError as error:  # what can be seen only with all devices, such as a line that is used twice
+        raise ConfigError(f"{where}: {spec.place}: {error}") from error
 
 
 def make_hardware(config: HalConfig, buses: Mapping[str, Bus], where: object) -> Hardware:

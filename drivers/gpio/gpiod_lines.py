@@ -82,9 +82,10 @@ class GpiodLines(Lines):
         self._path: str | None = None
         self._requests: dict[LineName, Request] = {}
 
-    def check(self, name: LineName) -> None:
+    def key(self, name: LineName) -> LineName:
         if name == "" or (isinstance(name, int) and name < 0):
             raise ConfigError(f"{self.chip}: expected the offset or the name of a line, not {name!r}")
+        return name
 
     async def attach(self) -> None:
         self._path = _path_of(self._chip)

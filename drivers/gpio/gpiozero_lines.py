@@ -45,9 +45,11 @@ class GpiozeroLines(Lines):
         self._on_edge: dict[LineName, Callable[[int, int], None]] = {}
         """gpiozero keeps only weak references to these."""
 
-    def check(self, name: LineName) -> None:
+    def key(self, name: LineName) -> LineName:
         if name == "" or (isinstance(name, int) and not 0 <= name <= 27):
             raise ConfigError(f"line {name!r}: expected a GPIO number from 0 to 27 or a name of gpiozero's")
+        digits = str(name).removeprefix("GPIO")
+        return int(digits) if digits.isdecimal() else name
 
     async def attach(self) -> None:
         with self._translated():

@@ -130,15 +130,15 @@ class Lines(ABC):
 
         Raises `ConfigError` for a line that the chip does not have or that is already used.
         """
-        line = self._claim(spec)
-        output = self.outputs[line.line] = Output(self, line, initial=initial)
+        key, line = self._claim(spec)
+        output = self.outputs[key] = Output(self, line, initial=initial)
         self._configure_late(lambda: self.configure_output(output))
         return output
 
     def input(self, spec: LineSpec) -> Input:
         """Claim a line as an input; raises `ConfigError` like `output`."""
-        line = self._claim(spec)
-        found = self.inputs[line.line] = Input(self, line)
+        key, line = self._claim(spec)
+        found = self.inputs[key] = Input(self, line)
         self._configure_late(lambda: self.configure_input(found))
         return found
 
@@ -198,12 +198,12 @@ class Lines(ABC):
             self._trouble.worked()
             self._guard(self.reread)
 
-    def _claim(self, spec: LineSpec) -> Line:
+    def _claim(self, spec: LineSpec) -> tuple[LineName, Line]:
         line = spec if isinstance(spec, Line) else Line(line=spec)
-        self.check(line.line)
-        if line.line in self.outputs or line.line in self.inputs:
+        key = self.key(line.line)
+        if key in self.outputs or key in self.inputs:
             raise ConfigError(f"{self.chip}: line {line.line} is used twice")
-        return line
+        return key, line
 
     def _reset(self) -> None:
         for output in self.outputs.values():
@@ -222,9 +222,9 @@ class Lines(ABC):
 
     # --- the chip ---------------------------------------------------------------------------------------------
 
-    @abstractmethod
-    def check(self, name: LineName) -> None:
-        """Raise `ConfigError` for a line that the chip can't have."""
+    def key(self, name: LineName) -> LineName:
+        """The same for all names of a line, as far as is known; raises `ConfigError` if the chip can't have it."""
+        return name
 
     @abstractmethod
     async def attach(self) -> None:

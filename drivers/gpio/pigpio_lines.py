@@ -128,8 +128,8 @@ class PigpioLines(Lines):
             raise DeviceLost("it answers what was not asked: is this pigpiod?")
         self._expected.popleft()[1](Answer.decode(frame))
 
-    def check(self, name: LineName) -> None:
-        _number(name)
+    def key(self, name: LineName) -> LineName:
+        return _number(name)
 
     def configure_output(self, output: Output) -> None:
         self.write(output, output.initial_level)

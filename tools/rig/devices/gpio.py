@@ -154,6 +154,9 @@ class Pigpiod:
             self._settle(line)
         return 0
 
+    def _get_mode(self, client: _Client, line: int, _second: int) -> int:
+        return int(line in self._outputs)
+
     def _set_pull(self, client: _Client, line: int, pull: int) -> int:
         if pull > 2:
             return self._violation(_BAD_PULL, f"line {line}: pull {pull}")
@@ -193,6 +196,11 @@ class Pigpiod:
             self._filtered[line] = self.level(line)
         return 0
 
+    def _close_notification(self, client: _Client, handle: int, _second: int) -> int:
+        if self._handles.pop(handle, None) is None:
+            return self._violation(_BAD_HANDLE, f"no notification {handle}")
+        return 0
+
     def _filter(self, client: _Client, line: int, steady_us: int) -> int:
         if steady_us > _LONGEST_FILTER_US:
             return self._violation(_BAD_FILTER, f"line {line}: glitch filter of {steady_us} us")
@@ -209,6 +217,7 @@ class Pigpiod:
 
 _COMMANDS: dict[int, Callable[[Pigpiod, Any, int, int], int]] = {
     0: Pigpiod._set_mode,
+    1: Pigpiod._get_mode,
     2: Pigpiod._set_pull,
     3: Pigpiod._read,
     4: Pigpiod._write,
@@ -216,11 +225,12 @@ _COMMANDS: dict[int, Callable[[Pigpiod, Any, int, int], int]] = {
     16: lambda daemon, client, first, second: client.tick_us(),
     17: lambda daemon, client, first, second: HARDWARE,
     19: Pigpiod._notify,
+    21: Pigpiod._close_notification,
     26: lambda daemon, client, first, second: VERSION,
     97: Pigpiod._filter,
     99: Pigpiod._notify_here,
 }
-_OF_LINES = frozenset({0, 2, 3, 4, 97})
+_OF_LINES = frozenset({0, 1, 2, 3, 4, 97})
 
 
 class _Client(asyncio.Protocol):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dbus_fast import Variant
 
-from drivers.gpio.lines import Input, LineName, Lines, Output
+from drivers.gpio.lines import Input, Lines, Output
 from drivers.net.links import LinksOptions, differs
 from drivers.net.system_bus import SystemBus, SystemBusOptions
 from firmware.config import convert
@@ -110,8 +110,6 @@ class PowerLines(Lines):
     def __init__(self) -> None:
         super().__init__("power lines")
         self.levels: list[bool] = []
-
-    def check(self, name: LineName) -> None: ...
 
     async def attach(self) -> None:
         for output in self.outputs.values():
