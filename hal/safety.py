@@ -161,6 +161,7 @@ class EvseWatch:
         self._spread = Hold(SPREAD_S)
         self._spread_v = Hold(SPREAD_S)
         self._insulation = Hold(INSULATION_S)
+        self._insulation_long = Hold(INSULATION_GRACE_S + INSULATION_S)
         self._invalid = Hold(INVALID_S)
         self._earth = Hold(EARTH_S)
         self._hot = Hold(HOT_S)
@@ -273,10 +274,13 @@ class EvseWatch:
         return [Finding(_VOLTMETERS[_odd_one(volts)], f"voltages of the outlet differ: {text}", latched=True)]
 
     def _insulated(self, state: State, readings: Readings, now: float) -> list[Finding]:
-        """Check the insulation during energy transfer, but not while the current ramps up."""
+        """Check the insulation during energy transfer; a low value must last longer while the current ramps up.
+
+        A vehicle that pauses again and again ramps up again and again: that must not end the supervision.
+        """
         reading = readings.insulation
-        ramping = state.stage is Stage.CHARGING and now - state.since < INSULATION_GRACE_S
-        settled = state.stage in _TRANSFER and not ramping
+        transfer = state.stage in _TRANSFER
+        settled = state.stage is not Stage.CHARGING or now - state.since >= INSULATION_GRACE_S
         volts = readings.connector_v if readings.connector_v is not None else state.output_v
         low = (
             reading is not None
@@ -284,7 +288,8 @@ class EvseWatch:
             and volts > SAFE_V
             and reading.resistance_kohm < insulation_limit_kohm(volts)
         )
-        if self._insulation(settled and low, now) and reading is not None:
+        lasting = self._insulation(transfer and settled and low, now)
+        if (self._insulation_long(transfer and low, now) or lasting) and reading is not None:
             return [Finding(Fault.ISOLATION, f"{reading.resistance_kohm:.0f} kOhm while charging", latched=True)]
         if self._invalid(state.stage in _TRANSFER and reading is not None and not reading.valid, now):
             detail = f"no valid insulation reading for {INVALID_S:.0f} s while charging"

@@ -64,6 +64,10 @@ class _Fake:
         """Readings keep the stamp of now for as long as this lasts."""
         self._frozen_at = self.time.monotonic() if frozen else None
 
+    @property
+    def frozen(self) -> bool:
+        return self._frozen_at is not None
+
     def called(self, name: str) -> list[tuple[Any, ...]]:
         """The arguments of each call of that name."""
         return [call[1:] for call in self.calls if call[0] == name]
@@ -211,6 +215,11 @@ class FakeVehicleLink(_Fake):
     @property
     def stage(self) -> VehicleStage:
         return self._vehicle.stage
+
+    @property
+    def vehicle_now(self) -> Vehicle:
+        """What the car really does, also while its link is lost."""
+        return self._vehicle
 
     def say(self, **fields: Any) -> None:
         """Change what the car reports; listeners are called at once."""
@@ -403,6 +412,8 @@ class CabinetDouble:
         self.cars = {evse: FakeVehicleLink(self.clock) for evse in evses}
         self.screens = {evse: FakeScreen(self.clock) for evse in evses}
         self.events: list[Event] = []
+        self.board_faults: dict[int | None, set[Fault]] = {}
+        """What a test has had the board report, for the test's own use."""
         self.cabinet = StationCabinet(self.hardware(), self.clock, limit_w=limit_w)
 
     def hardware(self) -> Hardware:

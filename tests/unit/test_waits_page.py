@@ -3,27 +3,17 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hal.evse.table import TIME_LIMIT_S
+from tests.support.documented import in_code
 
 PAGE = (Path(__file__).parents[2] / "docs" / "waits.md").read_text()
 ROW = re.compile(r"^\| ([^|]+) \| ([\d.]+) s \| `([\w/]+)\.py` `([\w.]+)(?:\[(\w+)\])?` \|", re.MULTILINE)
 ROWS = ROW.findall(PAGE)
-
-
-def in_code(module: str, name: str, key: str) -> Any:
-    """The value of a constant, of a field's default, or of a table's entry whose enumeration has a member `key`."""
-    found: Any = importlib.import_module(module.replace("/", "."))
-    for part in name.split("."):
-        defaults = getattr(found, "__dataclass_fields__", {})
-        found = defaults[part].default if part in defaults else getattr(found, part)
-    return {each.name: value for each, value in found.items()}[key] if key else found
 
 
 @pytest.mark.parametrize(("wait", "seconds", "module", "name", "key"), ROWS, ids=[row[0] for row in ROWS])

@@ -125,6 +125,16 @@ def test_what_fails_again_and_again_is_logged_once(fake: CabinetDouble, caplog: 
         assert len(lines) == 1, lines
 
 
+def test_card_reader_that_is_lost_is_a_harmless_fault(fake: CabinetDouble) -> None:
+    charge(fake)
+    fake.reader.on_lost("reader unplugged")
+    fake.run(1.0)
+    assert raised(fake) == [(Fault.CARD_READER, None)]
+    assert phase(fake) is Phase.CHARGING
+    fake.reader.on_lost(None)
+    assert cleared(fake) == [(Fault.CARD_READER, None)]
+
+
 def test_the_reader_signals_the_outcome_that_the_display_shows(fake: CabinetDouble) -> None:
     def show(screen: int, page: str) -> None:
         assert fake.cabinet.execute(Show(screen, page)) is None
