@@ -61,8 +61,11 @@ class PcscOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 class PcscCardReader:
     Options = PcscOptions
 
-    def __init__(self, options: PcscOptions, clock: Clock | None = None) -> None:
+    def __init__(
+        self, options: PcscOptions, clock: Clock | None = None, connect: Callable[[], PcscService] = PcscService
+    ) -> None:
         self._options = options
+        self._connect = connect
         self._clock = clock or SystemClock()
         self._loop = asyncio.get_running_loop()
         self._listener: CardListener | None = None
@@ -116,7 +119,7 @@ class PcscCardReader:
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                with closing(PcscService()) as self._service:
+                with closing(self._connect()) as self._service:
                     self._watch(self._service)
             except PcscError as error:
                 self._lose(f"card reader: the service pcscd: {error}")

@@ -59,6 +59,8 @@ class Pn532CardReader:
         self._field = CardField(ignore_s=options.ignore_s, misses=_MISSES)
         self._chip: Pn532Chip | None = None
         self._firmware = ""
+        self._lists_two: bool | None = None
+        """Whether the chip lists two cards at once; None until it was asked since its set-up."""
         self._failures = 0
         """Failed looks in a row."""
         self._trouble = "no answer yet"
@@ -110,12 +112,26 @@ class Pn532CardReader:
         if self._chip is None:
             self._chip = Pn532Chip(self._options.port, self._options.baud)
             await self._set_up(self._chip)
-        cards = cards_of_type_a(await self._chip.execute(Command.LIST_TYPE_A))
+        cards = cards_of_type_a(await self._list_type_a(self._chip))
         if self._options.type_b:
             cards += cards_of_type_b(await self._chip.execute(Command.LIST_TYPE_B))
         if cards:
             await self._chip.execute(Command.RELEASE)  # or it would not answer the next look
         return cards
+
+    async def _list_type_a(self, chip: Pn532Chip) -> bytes:
+        """Look for two cards; a chip that can't, which its first answer shows, is asked for one."""
+        if self._lists_two is not False:
+            try:
+                answer = await chip.execute(Command.LIST_TWO_TYPE_A)
+            except DriverError:
+                if self._lists_two:
+                    raise
+                self._lists_two = False
+            else:
+                self._lists_two = True
+                return answer
+        return await chip.execute(Command.LIST_TYPE_A)
 
     async def _set_up(self, chip: Pn532Chip) -> None:
         for left in reversed(range(_WAKE_TRIES)):
@@ -129,6 +145,7 @@ class Pn532CardReader:
         if len(version) < 3 or version[0] != _PN532:
             raise DeviceRefused(f"a PN532 is expected, the chip says {version.hex().upper()}")
         await chip.execute(Command.MAX_RETRIES)
+        self._lists_two = None
         self._firmware = f"{version[1]}.{version[2]}"
         _log.info("card reader at %s: PN532 with firmware %s", self._options.port, self._firmware)
 

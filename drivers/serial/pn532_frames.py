@@ -49,8 +49,9 @@ class Command(Enum):
     """Normal mode, no time-out, IRQ."""
     MAX_RETRIES = (0x32, b"\x05\xff\x01\x01")
     """RFConfiguration, item 5: two looks for a card, then an answer. Without it the chip waits for ever."""
-    LIST_TYPE_A = (0x4A, b"\x02\x00")
-    """InListPassiveTarget: up to two cards at 106 kbit/s."""
+    LIST_TYPE_A = (0x4A, b"\x01\x00")
+    """InListPassiveTarget: one card at 106 kbit/s."""
+    LIST_TWO_TYPE_A = (0x4A, b"\x02\x00")
     LIST_TYPE_B = (0x4A, b"\x01\x03\x00")
     RELEASE = (0x52, b"\x00")
     """InRelease: let go of all cards."""
@@ -135,7 +136,7 @@ def _frame(body: bytes) -> Answer | Receipt | None:
 
 
 def cards_of_type_a(data: bytes) -> list[Sighting]:
-    """The cards of an answer to `LIST_TYPE_A`: count, then number, SENS_RES, SEL_RES, UID, and ATS if there is one."""
+    """The cards of an answer to `LIST_TYPE_A`: count, then of each number, SENS_RES, SEL_RES, UID, and ATS if any."""
     cards: list[Sighting] = []
     rest = data[1:]
     for _ in range(data[0] if data else 0):

@@ -59,6 +59,7 @@ class Pn532:
         drop_acks: how many acknowledgements get lost from now.
         corrupt: how many answers have a wrong checksum.
         errors: how many commands are answered by an error frame.
+        lists: how many cards it can list at once.
         chip: the first byte of the firmware version, 0x32 in a PN532.
         violations: what the host did against the protocol.
         commands: how many commands were carried out.
@@ -70,6 +71,7 @@ class Pn532:
         self.noise = b""
         self.drop_acks = self.corrupt = self.errors = self.commands = 0
         self.chip = 0x32
+        self.lists = 2
         self.violations: list[str] = []
         self._port = port
         self._field = field or (lambda: self.cards)
@@ -211,6 +213,9 @@ class Pn532:
 
     def _list_targets(self, data: bytes) -> None:
         most, kind = data[0], data[1]
+        if most > self.lists:
+            self._send(ERROR)
+            return
         if most not in (1, 2) or (kind, len(data)) not in ((0, 2), (3, 3)):
             self._violated(f"InListPassiveTarget {data.hex()}")
         self._looking = asyncio.get_running_loop().create_task(self._look(most, type_b=kind == 3))

@@ -89,6 +89,15 @@ async def test_two_cards_and_a_phone_are_problems(bench: Bench) -> None:
     assert bench.cards == []
 
 
+async def test_a_chip_that_lists_one_card_only(bench: Bench) -> None:
+    bench.chip.lists = 1
+    bench.listen()
+    bench.chip.cards = [A, B]
+    await eventually(lambda: bench.cards)
+    await bench.looks()
+    assert (bench.cards, bench.problems, bench.lost) == (["04A1B2C3D4E580"], [], [])
+
+
 async def test_a_card_again_after_it_left(bench: Bench) -> None:
     bench.listen()
     for taps in range(1, 4):
