@@ -81,6 +81,8 @@ class StationCabinet:
         self._shown = {each.screen: ScreenShown(screen=each.screen, page=Page.IDLE.value) for each in hardware.screens}
         self._groups = ModuleGroups(limit_w)
         self._inputs: InputsReading | None = None
+        self._inputs_lost = ""
+        """Why there is no reading of them."""
         self._links: dict[str, Link] = {}
         self._card_signal = CardSignal()
         self._fed_at = -math.inf
@@ -153,7 +155,7 @@ class StationCabinet:
     def tick(self, now: float) -> None:
         """One round of the control loop."""
         self._inputs = self._read_inputs(now)
-        self._faults.replace("station", None, self._station_watch.check(self._inputs, now))
+        self._faults.replace("station", None, self._station_watch.check(self._inputs, now, self._inputs_lost))
         for evse in self._evses.values():
             self._sample(evse, now)
         self._share_modules(now)
@@ -183,8 +185,10 @@ class StationCabinet:
         inputs = self._hardware.inputs
         try:
             reading = inputs.reading()
-        except DriverError:
+        except DriverError as error:
+            self._inputs_lost = str(error)
             return None
+        self._inputs_lost = f"no reading for {inputs.stale_after_s:g} s"
         return reading if now - reading.mono_s <= inputs.stale_after_s else None
 
     # --- power -----------------------------------------------------------------------------------------------

@@ -123,14 +123,15 @@ class StationWatch:
         self._present: dict[Fault, Finding] = {}
         self._released = {Fault.EMERGENCY_STOP: Hold(RELEASE_S), Fault.DOOR_OPEN: Hold(RELEASE_S)}
 
-    def check(self, inputs: InputsReading | None, now: float) -> list[Finding]:
+    def check(self, inputs: InputsReading | None, now: float, why: str = "") -> list[Finding]:
         """Each is found at once, and gone after RELEASE_S.
 
-        Silent inputs read as a pressed stop button: a broken wire must not disable the interlock. The door keeps its
-        last state meanwhile.
+        Silent inputs (`why`: the reason, if it is known) read as a pressed stop button: a broken wire must not disable
+        the interlock. The door keeps its last state meanwhile.
         """
         if self._inputs.lost(inputs is not None, now):
-            self._note(Fault.EMERGENCY_STOP, "inputs are silent", now, active=True)
+            detail = f"inputs are silent: {why}" if why else "inputs are silent"
+            self._note(Fault.EMERGENCY_STOP, detail, now, active=True)
         elif inputs is not None:
             self._note(Fault.EMERGENCY_STOP, "stop button pressed", now, active=inputs.emergency_stop)
             self._note(Fault.DOOR_OPEN, "door open", now, active=inputs.door_open)

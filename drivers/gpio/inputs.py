@@ -38,6 +38,7 @@ __all__ = ["GpioInputs"]
 
 TEMPERATURES_S = 1.0
 TEMPERATURES_LOST_S = 5.0
+STALE_AFTER_S = 0.5
 _OnChange = Callable[[InputsReading], None]
 
 
@@ -49,7 +50,7 @@ class InputsOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     door: LineSpec | None = None
     temperature: tuple[Sensor, ...] = ()
     root: str = "/"
-    stale_after_s: Annotated[float, Meta(gt=0.1, le=5.0)] = 0.5
+    stale_after_s: Annotated[float, Meta(gt=0.1, le=5.0)] = STALE_AFTER_S
 
 
 class GpioInputs:

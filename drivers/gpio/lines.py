@@ -99,7 +99,7 @@ class Input:
         return self._lines.level(self) is not self.line.active_low
 
     def listen(self, on_edge: OnEdge) -> None:
-        """Call `on_edge` on the event loop for each change, and for the first value after a lost chip is back."""
+        """Call `on_edge` on the event loop for the first value and for each change, also for one during a loss."""
         self._listeners.append(on_edge)
 
     def note(self, level: bool, mono_s: float) -> None:

@@ -35,6 +35,7 @@ __all__ = ["PigpioLines"]
 
 _NAME = re.compile(r"(?:GPIO)?(\d{1,2})", re.ASCII)
 _PULLS = {"pull_up": Pull.UP, "pull_down": Pull.DOWN, "none": Pull.NONE}
+ANSWER_S = 0.5
 _OnAnswer: TypeAlias = Callable[[Answer], object]
 
 
@@ -43,7 +44,7 @@ class PigpioOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 8888
-    answer_s: Annotated[float, Meta(gt=0.1, le=5.0)] = 0.5
+    answer_s: Annotated[float, Meta(gt=0.1, le=5.0)] = ANSWER_S
 
 
 class PigpioLines(Lines):
@@ -100,7 +101,8 @@ class PigpioLines(Lines):
         try:
             return (await loop.create_connection(make, self._options.host, self._options.port))[1]
         except OSError as error:
-            raise DeviceLost(error.strerror or str(error)) from error
+            refused = isinstance(error, ConnectionRefusedError)
+            raise DeviceLost("pigpiod does not run there" if refused else error.strerror or str(error)) from error
 
     def _on_lost(self, stream: _Stream, reason: str) -> None:
         if stream in (self._commands, self._reports):

@@ -250,6 +250,16 @@ def test_lost_inputs_stop_the_station(fake: CabinetDouble) -> None:
     fake.run(0.5)
     assert not fake.contactors[1].coil
     assert raised(fake) == [(Fault.EMERGENCY_STOP, None)]
+    assert [each.detail for each in fake.of_kind(FaultRaised)] == ["inputs are silent: no reading for 1 s"]
+
+
+def test_lost_inputs_say_why(fake: CabinetDouble) -> None:
+    fake.run(0.5)
+    fake.inputs.failing = True
+    fake.run(0.2)
+    (detail,) = [each.detail for each in fake.of_kind(FaultRaised)]
+    assert detail.startswith("inputs are silent: ")
+    assert detail != "inputs are silent: "
 
 
 def test_meter_gap_of_3_s_passes_and_of_6_s_ends_the_session_as_a_meter_fault(fake: CabinetDouble) -> None:
