@@ -10,7 +10,9 @@ Rules for every port
   carried out when the link is back. For a command of an EVSE's device the HAL raises that device's fault and clears
   it with the next command to the device that succeeds. A faulted EVSE repeats the harmless command of such a device
   with each control cycle: `switch_off`, `command(False)`, `enable(False)`, `authorise(False)`. "Link lost" in each port
-  states which other commands are repeated.
+  states which other commands are repeated, "Back" what is true when the link is there again. Nothing is energised by a
+  link that is back: the session has ended, and the next one begins with its own permission and cable check.
+- A number that is none (NaN, infinite) makes its reading count as lost.
 - Listeners are plain functions called on the event loop; they return quickly.
 - `close()` leaves the device in its safe value. The loss of the process must have the same effect: a device with
   a watchdog is configured so that silence is safe.
@@ -93,8 +95,10 @@ class PowerShelf(Protocol):
     A group is never joined to two EVSEs. It leaves one only at zero current of that group, and joins another that has
     voltage only when its own is within 20 V of it. Safe value: all off.
 
-    Link lost: the modules switch themselves off within 10 s. Fault `power_module`, which ends the session.
+    Link lost: the modules switch themselves off within 10 s. Fault `power_module`, which ends the session at once.
     `set_output` and `assign` are repeated with the next control cycle as long as they are needed.
+    Back: all modules are off, until a `set_output` that is made then; the groups are joined where the last `assign`
+    that succeeded put them, or nowhere, and `reading` says which.
     """
 
     stale_after_s: float
@@ -142,6 +146,7 @@ class Meter(Protocol):
     A driver reports what the meter says, also when that can't be true: the HAL decides what it believes
     (`hal/evse/register.py`).
     Link lost: `sample` raises `DeviceLost`; after 5 s fault `meter`, an orderly end of the session. It has no commands.
+    Back: its register counts on from what was believed, or is judged anew if the session has ended meanwhile.
     """
 
     stale_after_s: float
@@ -171,8 +176,12 @@ class InsulationReading:
 class InsulationMonitor(Protocol):
     """The insulation monitor of one EVSE. A reading during its settling time is not `valid`.
 
+    Only one monitor may be active in a connected DC system: it is off (decoupled from the line, where it can be) until
+    the HAL enables it for a session, and after the session. Readings of a monitor that is off are not `valid`.
+
     Link lost: fault `isolation`, which ends the session: after 3 s without a reading, at once after a lost command.
     `enable(True)` and `start_self_test` are not repeated.
+    Back: it is as it was last commanded, with its settings; a self test from before counts as none.
     """
 
     stale_after_s: float
@@ -192,9 +201,10 @@ class Contactor(Protocol):
 
     Safe value: open, also when the process dies (the coil is fed through a watchdog relay of at most 1 s).
 
-    Link lost: fault `contactor_failed`, an emergency stop of the session; the mirror contact and the voltage keep
-    their last reading, because the contactor may well be closed. Opening is repeated with each control cycle until
-    it succeeds; closing is not repeated.
+    Link lost: fault `contactor_failed`, an emergency stop of the session; the mirror contact keeps its last reading,
+    because the contactor may well be closed, and the voltage is taken from the other devices. Opening is repeated with
+    each control cycle until it succeeds; closing is not repeated.
+    Back: it is open, unless its link alone was lost: then it is opened by the first command that succeeds.
     """
 
     def command(self, closed: bool) -> None:
@@ -229,6 +239,7 @@ class Inputs(Protocol):
 
     A change of the emergency stop calls the listener from the edge, not from the next poll.
     Link lost: the same as a pressed stop button, fault `emergency_stop`. It has no commands.
+    Back: the state of now counts; the fault is gone when the stop button has been released for 1 s.
     """
 
     stale_after_s: float
@@ -309,6 +320,8 @@ class VehicleLink(Protocol):
     200 ms + one control cycle. `report_output` is repeated with each cycle while a vehicle is plugged, and clears the
     fault when it succeeds; `authorise` is repeated once a second meanwhile, and when the vehicle asks again; no other
     command is, except by a faulted EVSE: `set_available(True)` together with `authorise(False)`.
+    Back: the vehicle is not authorised, and the report is that of now: a vehicle whose session has ended meanwhile is
+    `ended`, one that was unplugged has pilot A.
     """
 
     stale_after_s: float
@@ -351,6 +364,7 @@ class CardReader(Protocol):
 
     Link lost: no cards are reported; `on_lost` raises fault `card_reader`, and clears it when the reader is back. A
     card that has stayed in the field meanwhile is not reported again. A `signal` is not repeated.
+    Back: cards are reported from now on; none that was presented meanwhile.
     """
 
     def listen(
@@ -379,6 +393,7 @@ class Screen(Protocol):
 
     Link lost: `show` is refused with `device_failed` and raises fault `screen`, which stops no session. The page is not
     repeated; the next `show` that succeeds clears the fault.
+    Back: it is dark, or shows what it showed last. Touches from before are not reported.
     """
 
     def show(self, page: str, text: dict[str, str]) -> None: ...
@@ -400,8 +415,10 @@ class NetworkLinks(Protocol):
     """The board's network interfaces, by OCPP name (`Wired0`, `Wireless0`). At most one has the default route.
 
     A change of `up`, `default` and operator is reported at once, one of the signal when it is worth an event: not more
-    often than every 5 s. Link lost (to whatever manages the interfaces): the last reported state remains, or what the
-    kernel says. It has no commands.
+    often than every 5 s. It has no commands.
+
+    Link lost (to whatever manages the interfaces): the last reported state remains, or what the kernel says.
+    Back: what differs from the last report is reported, and nothing else.
     """
 
     def links(self) -> dict[str, Link]: ...
@@ -415,7 +432,8 @@ class Board(Protocol):
     """The single-board computer: identity, clock, reset, hardware watchdog, and faults of its own sensors.
 
     Link lost: the clock counts as not set. A lost `reboot` is logged and dropped; `feed_watchdog` is
-    repeated 0.4 s later.
+    repeated 0.4 s later; faults that were reported remain.
+    Back: the clock is that of the board; faults that came or went meanwhile are reported. A lost `reboot` stays lost.
     """
 
     boot_id: str

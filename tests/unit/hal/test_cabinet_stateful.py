@@ -162,6 +162,11 @@ class AnyOrder(RuleBasedStateMachine):
         self.fake.cars[evse].say(stage=stage, pilot=pilot)
         self.pass_time(wait_s)
 
+    @rule(evse=EVSE, pilot=st.sampled_from(Pilot), wait_s=WAIT_S)
+    def pilot_alone(self, evse: int, pilot: Pilot, wait_s: float) -> None:
+        self.fake.cars[evse].say(pilot=pilot)
+        self.pass_time(wait_s)
+
     @rule(evse=EVSE, locked=st.booleans(), wait_s=WAIT_S)
     def latch(self, evse: int, locked: bool, wait_s: float) -> None:
         self.fake.cars[evse].say(locked=locked)
