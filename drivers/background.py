@@ -11,6 +11,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from firmware.log import fields
+
 __all__ = ["Background"]
 
 RESTART_S = 1.0
@@ -44,5 +46,11 @@ class Background:
                 described = f"{type(error).__name__}: {error}"
                 if described != reason:
                     reason = described
-                    _log.exception("%s: %s failed and is started again every %g s", self._device, name, restart_s)
+                    _log.exception(
+                        "%s: %s failed and is started again every %g s",
+                        self._device,
+                        name,
+                        restart_s,
+                        extra=fields(device=self._device),
+                    )
             await asyncio.sleep(restart_s)

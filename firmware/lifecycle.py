@@ -28,9 +28,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from firmware.errors import BaywattError, ConfigError
+from firmware.log import fields
+from firmware.message_ids import MessageId
 
 __all__ = ["PARENT_VARIABLE", "STOP_STEP_TIMEOUT_S", "Lifecycle", "Notifier", "die_with_parent", "run", "supervise"]
 
+STATUS_S = 1.0
 STOP_STEP_TIMEOUT_S = 5.0
 PARENT_VARIABLE = "BAYWATT_DIE_WITH_PARENT"
 """Environment: pid of the parent whose end ends this process (the rig's children)."""
@@ -46,6 +49,11 @@ class Notifier:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
         self.watchdog_s = _watchdog_period(environment)
+
+    @property
+    def listens(self) -> bool:
+        """Whether systemd, or who has started the process in its place, wants to be notified."""
+        return bool(self._address)
 
     def send(self, state: str) -> None:
         """Send `READY=1`, `STATUS=...`, `STOPPING=1`, `WATCHDOG=1`."""
@@ -67,15 +75,23 @@ def _watchdog_period(environment: Mapping[str, str]) -> float | None:
 
 
 def _notify(address: str, state: str) -> None:
+    """Send `state` by systemd's library, which reads the address from the environment; or as it does, without it."""
     try:
-        from systemd import daemon  # type: ignore[attr-defined, unused-ignore]
+        from systemd import daemon
     except ImportError:
-        name = "\0" + address[1:] if address.startswith("@") else address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-            notify.setblocking(False)
-            notify.sendto(state.encode(), name)
-    else:
+        daemon = None
+    if daemon is not None and os.environ.get("NOTIFY_SOCKET") == address:
         daemon.notify(state)
+        return
+    name = "\0" + address[1:] if address.startswith("@") else address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+        notify.setblocking(False)
+        notify.sendto(state.encode(), name)
+
+
+def _line(text: str) -> str:
+    """A text as the one line of a state: a line break would begin another assignment."""
+    return " ".join(text.split())
 
 
 class Lifecycle:
@@ -119,17 +135,31 @@ class Lifecycle:
         """Report that everything is started, with one line for `systemctl status`."""
         if self.stopping:
             return
-        _log.info("ready %s", status)
-        self._notifier.send(f"READY=1\nSTATUS={status}")
+        _log.info("ready %s", status, extra=fields(message_id=MessageId.READY))
+        self._notifier.send(f"READY=1\nSTATUS={_line(status)}")
 
     def status(self, text: str) -> None:
         """Set the line that `systemctl status` shows."""
-        self._notifier.send(f"STATUS={text}")
+        self._notifier.send(f"STATUS={_line(text)}")
+
+    def describe(self, status: Callable[[], str], *, every_s: float = STATUS_S) -> None:
+        """Keep the line of `systemctl status` true: `status()` is asked once a second if systemd listens."""
+        if self._notifier.listens:
+            self.critical("status", self._keep_status(status, every_s))
+
+    async def _keep_status(self, status: Callable[[], str], every_s: float) -> None:
+        shown = ""
+        while True:
+            line = _line(status())
+            if line != shown:
+                shown = line
+                self.status(line)
+            await asyncio.sleep(every_s)
 
     def stop(self, reason: str) -> None:
         """Stop in an orderly way; the exit code stays as it is."""
         if not self.stopping:
-            _log.info("stopping: %s", reason)
+            _log.info("stopping: %s", reason, extra=fields(message_id=MessageId.STOPPING))
             self._asked.set()
 
     def fail(self, reason: str, exit_code: int = _EXIT_FAILED) -> None:
@@ -165,7 +195,8 @@ class Lifecycle:
                 self._notifier.send("WATCHDOG=1")
             if healthy != self._healthy:
                 self._healthy = healthy
-                _log.log(logging.INFO if healthy else logging.ERROR, "health: %s", "good" if healthy else "bad")
+                level, word = (logging.INFO, "good") if healthy else (logging.ERROR, "bad")
+                _log.log(level, "health: %s", word, extra=fields(message_id=MessageId.HEALTH))
             await asyncio.sleep(period_s)
 
     async def _stop_all(self, step_timeout_s: float) -> bool:

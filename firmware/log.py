@@ -3,6 +3,8 @@
 
 One line a record, stamped in UTC, to standard error or to a file of bounded size (`FILE` and `FILE.1`). Logging never
 raises into the caller: on a full disk, lines are lost and counted, and the count is written once there is room again.
+Under systemd a record goes to the journal instead of standard error (`systemd_journal.py`), with the fields that the
+call gives as `extra=fields(evse=1)`.
 
 Secrets are removed from the formatted message, tracebacks included, so that no argument of a log call can leak one:
 HTTP authorization, passwords in URLs, private keys in PEM, `password=`/`token=`-like pairs, and every secret passed to
@@ -15,18 +17,22 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from firmware.bounded_file import BoundedFile
+from firmware.message_ids import MessageId
+from firmware.systemd_journal import JournalHandler, Send, find_journal
 
-__all__ = ["MAX_FILE_BYTES", "MAX_LINE_CHARS", "redact", "register_secret", "setup"]
+__all__ = ["MAX_FILE_BYTES", "MAX_LINE_CHARS", "fields", "redact", "register_secret", "setup"]
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_LINE_CHARS = 16 * 1024
 _MIN_SECRET_CHARS = 4
 _MAX_SECRETS = 64
 _HIDDEN = "***"
+_JOURNAL_FORMAT = "%(message)s"
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160))} | {9: "\t", 10: "\\n", 13: "\\r"}
 _QUIET_LIBRARIES = ("aioftp", "aiohttp", "asyncio", "websockets")
@@ -71,6 +77,23 @@ def redact(text: str) -> str:
     for pattern in _NAMED:
         text = pattern.sub(r"\1" + _HIDDEN, text)
     return text
+
+
+def fields(
+    *,
+    evse: int | None = None,
+    transaction: str | None = None,
+    device: str | None = None,
+    message_id: MessageId | None = None,
+) -> dict[str, dict[str, object]]:
+    """The `extra` of a log call, or of a `LoggerAdapter`: what the journal's record can be found by."""
+    given = {
+        "EVSE": evse,
+        "TRANSACTION": transaction,
+        "DEVICE": device,
+        "MESSAGE_ID": None if message_id is None else message_id.value,
+    }
+    return {"fields": {name: value for name, value in given.items() if value is not None}}
 
 
 class _Formatter(logging.Formatter):
@@ -121,21 +144,41 @@ class _FileHandler(logging.Handler):
         super().close()
 
 
-def setup(level: str = "INFO", file: Path | None = None, *, max_bytes: int = MAX_FILE_BYTES) -> None:
+def setup(
+    level: str = "INFO",
+    file: Path | None = None,
+    *,
+    identifier: str = "baywatt",
+    max_bytes: int = MAX_FILE_BYTES,
+    journal: Send | None = None,
+) -> None:
     """Send all log records of `level` and above to `file`, or to standard error; replaces an earlier set-up.
 
-    `file` and `file.1` together take at most twice `max_bytes`.
+    `file` and `file.1` together take at most twice `max_bytes`. A process that runs under systemd logs to the journal,
+    as `identifier`, instead of standard error, and also when it has a file. `journal` takes the place of systemd's.
     """
     logging.raiseExceptions = False
-    handler: logging.Handler = logging.StreamHandler(sys.stderr)
-    if file is not None:
-        handler = _FileHandler(BoundedFile(file, max_bytes))
-    handler.setFormatter(_Formatter(_FORMAT))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
         old.close()
-    root.addHandler(handler)
+    for handler in _handlers(file, identifier, max_bytes, journal or find_journal()):
+        root.addHandler(handler)
     root.setLevel(level)
     for name in _QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+
+
+def _handlers(file: Path | None, identifier: str, max_bytes: int, journal: Send | None) -> Iterator[logging.Handler]:
+    if file is not None:
+        lines = _FileHandler(BoundedFile(file, max_bytes))
+        lines.setFormatter(_Formatter(_FORMAT))
+        yield lines
+    if journal is not None:
+        records = JournalHandler(journal, identifier, clean=redact)
+        records.setFormatter(_Formatter(_JOURNAL_FORMAT))
+        yield records
+    elif file is None:
+        stream = logging.StreamHandler(sys.stderr)
+        stream.setFormatter(_Formatter(_FORMAT))
+        yield stream

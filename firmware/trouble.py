@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import logging
 
+from firmware.log import fields
+from firmware.message_ids import MessageId
+
 __all__ = ["MOST_REASONS", "Trouble"]
 
 MOST_REASONS = 5
 
 
 class Trouble:
-    """One thing that may fail, such as `the modules can't be assigned`."""
+    """One thing that may fail, such as `the modules can't be assigned`; `device`: whose trouble it is."""
 
-    def __init__(self, log: logging.Logger, what: str, level: int = logging.WARNING) -> None:
+    def __init__(
+        self, log: logging.Logger, what: str, level: int = logging.WARNING, *, device: str | None = None
+    ) -> None:
         self._log = log
         self._what = what
         self._level = level
+        self._device = device
         self._reasons: set[str] = set()
 
     def failed(self, error: Exception) -> None:
@@ -28,10 +34,12 @@ class Trouble:
         reason = str(error)
         if reason not in self._reasons and len(self._reasons) < MOST_REASONS:
             self._reasons.add(reason)
-            self._log.log(self._level, "%s: %s", self._what, reason)
+            extra = fields(device=self._device, message_id=MessageId.DEVICE_LOST)
+            self._log.log(self._level, "%s: %s", self._what, reason, extra=extra)
 
     def worked(self) -> None:
         """Log the end of the failure, if there was one."""
         if self._reasons:
             self._reasons.clear()
-            self._log.info("%s: no longer so", self._what)
+            extra = fields(device=self._device, message_id=MessageId.DEVICE_BACK)
+            self._log.info("%s: no longer so", self._what, extra=extra)

@@ -19,6 +19,7 @@ from hal.cabinet import StationCabinet
 from hal.config import HalConfig
 from hal.registry import Bus, check_devices, close_buses, make_buses, make_hardware, open_buses
 from hal.server import HalServer
+from hal.summary import summary
 
 __all__ = ["main"]
 
@@ -49,6 +50,7 @@ async def _serve(life: Lifecycle, config: HalConfig, buses: dict[str, Bus], wher
     life.on_stop("socket", server.close)
     life.on_stop("cabinet", cabinet.close)
     life.critical("control loop", cabinet.run())
+    life.describe(lambda: summary(cabinet.snapshot(0, "")))
     life.watch(lambda: cabinet.pulse.all_alive(clock.monotonic()))
     life.ready(f"{len(config.evse)} EVSEs{_simulated(config)}")
 
@@ -97,7 +99,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if options.verb == "probe":
         return _probe(config, buses, options)
-    log.setup(config.log_level, Path(config.log_file) if config.log_file is not None else None)
+    file = Path(config.log_file) if config.log_file is not None else None
+    log.setup(config.log_level, file, identifier="baywatt-hal")
     return run(lambda life: _serve(life, config, buses, options.config))
 
 

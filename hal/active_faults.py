@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable, Iterable
 
 from firmware.contract import Event, Fault, FaultCleared, FaultRaised
+from firmware.log import fields
+from firmware.message_ids import MessageId
 from hal.safety import Finding
 
 __all__ = ["ActiveFaults"]
@@ -32,7 +34,8 @@ class ActiveFaults:
             sources.add(source)
             return
         self._sources[fault, evse] = {source}
-        _log.warning("fault %s of %s: %s", fault.value, _whose(evse), detail)
+        extra = fields(evse=evse, message_id=MessageId.FAULT_RAISED)
+        _log.warning("fault %s of %s: %s", fault.value, _whose(evse), detail, extra=extra)
         self._publish(FaultRaised(fault=fault, evse=evse, detail=detail))
 
     def remove(self, source: str, fault: Fault, evse: int | None) -> None:
@@ -43,7 +46,8 @@ class ActiveFaults:
         sources.discard(source)
         if not sources:
             del self._sources[fault, evse]
-            _log.info("fault %s of %s cleared", fault.value, _whose(evse))
+            extra = fields(evse=evse, message_id=MessageId.FAULT_CLEARED)
+            _log.info("fault %s of %s cleared", fault.value, _whose(evse), extra=extra)
             self._publish(FaultCleared(fault=fault, evse=evse))
 
     def replace(self, source: str, evse: int | None, findings: Iterable[Finding]) -> None:

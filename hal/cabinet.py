@@ -38,6 +38,8 @@ from firmware.contract import (
     Withdraw,
 )
 from firmware.errors import DriverError
+from firmware.log import fields
+from firmware.message_ids import MessageId
 from firmware.trouble import Trouble
 from hal.active_faults import ActiveFaults
 from hal.card_signal import CardSignal
@@ -245,9 +247,10 @@ class StationCabinet:
             return
         self._links[interface] = link
         if before is None or before.up is not link.up:
-            _log.info("link %s %s", interface, "up" if link.up else "down")
+            extra = fields(message_id=MessageId.LINK_CHANGED)
+            _log.info("link %s %s", interface, "up" if link.up else "down", extra=extra)
         if link.details.default and (before is None or not before.details.default):
-            _log.info("link %s has the default route", interface)
+            _log.info("link %s has the default route", interface, extra=fields(message_id=MessageId.LINK_CHANGED))
         self._publish(LinkChanged(interface=interface, up=link.up, details=link.details))
 
     def _on_clock(self, clock: BoardClock) -> None:
@@ -389,7 +392,7 @@ class StationCabinet:
     def _reboot(self, now: float) -> tuple[Problem, str] | None:
         if self._rebooting_since is not None:
             return Problem.BUSY, "the station is restarting"
-        _log.info("reboot requested: contactors open first")
+        _log.info("reboot requested: contactors open first", extra=fields(message_id=MessageId.REBOOT))
         self._rebooting_since = now
         self._withdraw_all(now)
         return None

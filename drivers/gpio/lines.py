@@ -121,7 +121,7 @@ class Lines(ABC):
         self.inputs: dict[LineName, Input] = {}
         self._background = Background(chip)
         self._lost: str | None = "it is not open"
-        self._trouble = Trouble(_log, f"{chip} is lost")
+        self._trouble = Trouble(_log, f"{chip} is lost", device=chip)
 
     # --- for devices ------------------------------------------------------------------------------------------
 

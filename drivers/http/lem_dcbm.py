@@ -75,7 +75,7 @@ class LemDcbm:
         self._client = HttpClient(options.host, options.port, timeout_s=options.timeout_s, pin=pin)
         self._clock = clock or SystemClock()
         self._where = f"meter of EVSE {options.evse} at {options.host}"
-        self._trouble = Trouble(_log, self._where)
+        self._trouble = Trouble(_log, self._where, device=self._where)
         self._chores = Trouble(_log, f"{self._where}: clock and open transaction")
         self._status: Status | None = None
         self._open_transaction = False

@@ -83,7 +83,7 @@ class ModbusBus:
         self._received = b""
         self._quiet_until = 0.0
         self._background = Background(f"line {options.port}")
-        self._trouble = Trouble(_log, f"Modbus line {options.port}")
+        self._trouble = Trouble(_log, f"Modbus line {options.port}", device=options.port)
 
     def __str__(self) -> str:
         """The port with its setting, as an electrician compares it with the devices'."""

@@ -94,7 +94,7 @@ class IsoCha425Hv:
         self._reading: InsulationReading | None = None
         self._problem: DriverError | None = DeviceLost(f"{self._device} has not answered yet")
         self._wake = asyncio.Event()
-        self._trouble = Trouble(_log, str(self._device))
+        self._trouble = Trouble(_log, str(self._device), device=str(self._device))
         self._name = self._firmware = ""
         self._background = Background(str(self._device))
         self._background.start("reading", self._run)

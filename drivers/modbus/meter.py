@@ -70,7 +70,7 @@ class ModbusMeter:
         self._identified = False
         self._sample: MeterSample | None = None
         self._problem: DriverError | None = DeviceLost(f"{self._device} has not answered yet")
-        self._trouble = Trouble(_log, str(self._device))
+        self._trouble = Trouble(_log, str(self._device), device=str(self._device))
         self._background = Background(str(self._device))
         self._background.start("reading", self._poll)
 

@@ -37,6 +37,8 @@ from drivers.net.recovery import Condition, Ladder, Rung
 from drivers.net.system_bus import SystemBus
 from firmware.contract import LinkDetails
 from firmware.errors import DeviceRefused, DriverError
+from firmware.log import fields
+from firmware.message_ids import MessageId
 from firmware.trouble import Trouble
 from hal.ports import Link
 
@@ -110,7 +112,7 @@ class ManagedLinks:
         self._ladder = Ladder()
         self._signal_asked = (0, ""), 0.0
         """Of which modem of which run of ModemManager, and when to ask again."""
-        self._unhelped = Trouble(_log, "the modem can't be helped")
+        self._unhelped = Trouble(_log, "the modem can't be helped", device="modem")
         self._links = self._read()
         self._bus.watch(self._modems)
         self._bus.watch(self._networks)
@@ -224,9 +226,11 @@ class ManagedLinks:
         condition, before = condition_of(modem, device), self._ladder
         self._ladder, rung = recovery.step(before, condition, now)
         if condition is not before.condition:
-            _log.log(logging.WARNING if condition in _TROUBLES else logging.INFO, "modem: %s", condition.value)
+            level = logging.WARNING if condition in _TROUBLES else logging.INFO
+            _log.log(level, "modem: %s", condition.value, extra=fields(device="modem"))
         if rung is not None:
-            _log.warning("modem: %s for %.0f s: %s", condition.value, now - before.since, rung.value)
+            extra = fields(device="modem", message_id=MessageId.MODEM_RECOVERY)
+            _log.warning("modem: %s for %.0f s: %s", condition.value, now - before.since, rung.value, extra=extra)
             self._background.start("recovery", lambda: self._help(rung, modem, device))
 
     async def _help(self, rung: Rung, modem: Modem | None, device: Device | None) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from firmware.contract import Event, EvseStatus, Fault, MeterReading, PhaseChanged
 from firmware.errors import DriverError
+from firmware.log import fields
 from hal.active_faults import ActiveFaults
 from hal.evse.model import (
     Action,
@@ -79,6 +80,7 @@ class Evse:
         publish: Callable[[Event], None],
         started: float,
     ) -> None:
+        self._log = logging.LoggerAdapter(_log, fields(evse=number))
         self.number = number
         self.connector = connector
         self.state = State(
@@ -139,7 +141,7 @@ class Evse:
         try:
             self.state, actions = step(self.state, event, now)
             if self.state.register.outliers != before.outliers:
-                _log.warning("EVSE %d: meter not believed: %s", self.number, self.state.register.doubt)
+                self._log.warning("EVSE %d: meter not believed: %s", self.number, self.state.register.doubt)
             for action in actions:
                 self._carry_out(action)
         finally:
@@ -230,7 +232,7 @@ class Evse:
             case AuthoriseVehicle(granted):
                 vehicle.authorise(granted)
             case WakeVehicle():
-                _log.info("EVSE %d: the vehicle does not begin, its pilot is interrupted", self.number)
+                self._log.info("EVSE %d: the vehicle does not begin, its pilot is interrupted", self.number)
                 vehicle.wake()
             case AnnounceLimits(voltage_v, current_a, power_w):
                 vehicle.announce_limits(voltage_v, current_a, power_w)
@@ -247,7 +249,7 @@ class Evse:
 
     def _publish_event(self, event: Event) -> None:
         if isinstance(event, PhaseChanged):
-            _log.info("EVSE %d %s by %s", self.number, event.phase.value, event.cause.value)
+            self._log.info("EVSE %d %s by %s", self.number, event.phase.value, event.cause.value)
         elif isinstance(event, MeterReading):
             self._reading_at = self.state.register.read_at
             event = self._aged(event, self._sampled_at)

@@ -23,7 +23,8 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     try:
         settings = config.load(arguments.config, ServiceConfig)
-        log.setup(settings.log_level, Path(settings.log_file) if settings.log_file else None)
+        file = Path(settings.log_file) if settings.log_file else None
+        log.setup(settings.log_level, file, identifier="baywatt-ocpp")
         factory = config.load(Path(settings.factory), FactorySettings)
         service = Service(
             settings,

@@ -29,7 +29,7 @@ from services.ocpp.device_model import keys
 from services.ocpp.key_values import Key
 from services.ocpp.signals import SecurityEvent, TransactionChanged
 from services.ocpp.station import Station, Step
-from services.ocpp.status import StatusPublisher, notice
+from services.ocpp.status import StatusPublisher, notice, status, summary
 from services.ocpp.status_feed import StatusFeed
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ _log = logging.getLogger(__name__)
 _HAL_PATIENCE_S = 3.0
 _RETRY_COMMIT_S = 1.0
 _VERIFY_S = 300.0
+_OVERDUE_S = 30.0
 _SECURITY_EVENTS = {"unwritable": "MemoryExhaustion", "damaged": "DatabaseReplaced"}
 """The appendix has no event for a damaged database: DatabaseReplaced is a vendor's event."""
 _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -112,9 +113,20 @@ class Service:
         life.critical("HAL client", self._hal.run())
         life.critical("CSMS link", self._link.run())
         life.critical("database check", self._verify_database())
-        life.watch(lambda: True)
+        life.watch(self._is_healthy)
+        life.describe(self._describe)
         self._loop.call_later(_HAL_PATIENCE_S, self._start_without_hal)
         life.ready("waiting for the HAL")
+
+    def _is_healthy(self) -> bool:
+        """Whether the station does its work in time: a deadline that has passed for long is a timer that is lost."""
+        deadline = None if self._station is None else self._station.next_deadline()
+        return deadline is None or self._clock.monotonic() - deadline < _OVERDUE_S
+
+    def _describe(self) -> str:
+        if self._station is None:
+            return "waiting for the HAL"
+        return summary(status(self._station, firmware_version=self._parts.firmware_version))
 
     # --- starting the station ---------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from services.ocpp.context import Context
     from services.ocpp.station import Station
 
-__all__ = ["StatusPublisher", "notice", "status"]
+__all__ = ["StatusPublisher", "notice", "status", "summary"]
 
 _COUNTERS_S = 0.2
 
@@ -47,6 +47,18 @@ class StatusPublisher:
     def _publish_counters(self, station: Station) -> None:
         self._delayed = None
         self._publish(status(station, firmware_version=self._firmware_version))
+
+
+def summary(status: ServiceStatus) -> str:
+    """In one line, for `systemctl status`: `connected to slot 1 over Wired0, Accepted; EVSE 1 Charging`."""
+    if status.connected:
+        parts = [f"connected to slot {status.slot} over {status.interface}, {status.registration or 'not registered'}"]
+    else:
+        parts = [f"not connected: {status.last_failure.text}" if status.last_failure else "not connected"]
+    parts += [f"EVSE {evse.evse} {evse.charging_state or evse.status}" for evse in status.evses]
+    if status.queued_messages:
+        parts.append(f"messages queued: {status.queued_messages}")
+    return "; ".join(parts)
 
 
 def status(station: Station, *, firmware_version: str) -> ServiceStatus:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from firmware.contract import CardPresented, CardUnreadable, Event, EvseSelected, Plugged
+from firmware.log import fields
 from services.ocpp import signals
 from services.ocpp.context import DISK_FULL, Block, Context, Failure
 from services.ocpp.device_model import keys
@@ -269,7 +270,7 @@ class Authorization(Block):
         self.context.emit(signals.StopRequested(evse.evse, "StopAuthorized", reason, id_token))
 
     def _report(self, uid: str, result: CardResult, evse: int | None = None) -> None:
-        _log.info("card: %s (EVSE %s)", result.value, evse or "-")
+        _log.info("card: %s (EVSE %s)", result.value, evse or "-", extra=fields(evse=evse or None))
         self.context.emit(signals.CardOutcome(uid, result, evse))
 
     # --- time -----------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from firmware.clock import parse_utc
 from firmware.contract import Event
+from firmware.log import fields
 from services.ocpp import signals
 from services.ocpp.context import DISK_FULL, Block, Context, Failure, TriggerAnswer
 from services.ocpp.device_model import keys
@@ -139,7 +140,7 @@ class Availability(Block):
                 self.context.emit(signals.StopRequested(evse.evse, "Deauthorized", "DeAuthorized"))
             status = self._status(evse)
             if status != evse.status:
-                _log.info("EVSE %d: %s", evse.evse, status)
+                _log.info("EVSE %d: %s", evse.evse, status, extra=fields(evse=evse.evse))
                 evse.status = status
                 self._mirror(evse)
                 if not self.context.registration.online:  # B04.FR.02: a change, even one that is reverted

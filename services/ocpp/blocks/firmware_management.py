@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from firmware.log import fields
+from firmware.message_ids import MessageId
 from services.ocpp import signals
 from services.ocpp.background import Cancel, Failed, Outcome, Report, Task
 from services.ocpp.context import DISK_FULL, Block, Context, TriggerAnswer
@@ -260,7 +262,8 @@ class FirmwareManagement(Block):
             self._task = self.start_task(work)
         self._update = None if stage is Stage.OVER else update
         self._save()
-        _log.info("firmware update %d: %s", update.request_id, stage.value)
+        extra = fields(message_id=MessageId.FIRMWARE_UPDATE)
+        _log.info("firmware update %d: %s", update.request_id, stage.value, extra=extra)
 
     def _new_restart(self) -> Restart:
         return Restart(

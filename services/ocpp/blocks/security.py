@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from firmware.contract import Event, Fault, FaultRaised
 from firmware.errors import StorageError
+from firmware.log import fields
+from firmware.message_ids import MessageId
 from services.ocpp import signals
 from services.ocpp.certificates import CertificateError
 from services.ocpp.context import Block, Context, Failure, LinkOrder, TriggerAnswer
@@ -238,7 +240,7 @@ class Security(Block):
 
     def _report(self, event: signals.SecurityEvent, now: float) -> None:
         """Write the event into the security log and, if it is critical, send it to the CSMS."""
-        _log.warning("security event %s", event.type)
+        _log.warning("security event %s", event.type, extra=fields(message_id=MessageId.SECURITY_EVENT))
         self._write(event.type, event.tech_info, now)
         if not is_critical(event.type):
             return

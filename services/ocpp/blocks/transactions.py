@@ -24,6 +24,7 @@ from firmware.contract import (
     StopPressed,
     Unplugged,
 )
+from firmware.log import fields
 from services.ocpp import signals
 from services.ocpp.context import Block, Context, Failure, TriggerAnswer
 from services.ocpp.device_model import keys
@@ -209,7 +210,10 @@ class Transactions(Block):
         self._recovery.on_time(now)
         for evse in self._evses.values():
             if _is_due(self._machine.energy_off_by(evse), now):
-                _log.error("EVSE %d: no final meter reading within the time limit; using the last one", evse.evse)
+                extra = fields(evse=evse.evse, transaction=evse.transaction_id)
+                _log.error(
+                    "EVSE %d: no final meter reading within the time limit; using the last one", evse.evse, extra=extra
+                )
                 evse.delivering = False
                 self._machine.energy_off(evse, now)
             if _is_due(evse.session.connect_by, now):

@@ -31,6 +31,8 @@ from websockets.protocol import State
 from firmware.clock import Clock
 from firmware.contract import LinkDetails
 from firmware.factory_settings import NetworkProfile
+from firmware.log import fields
+from firmware.message_ids import MessageId
 from firmware.timer import LoopTimer, Scheduled, Timer, sleep
 from services.ocpp.csms.diagnosis import DialError
 from services.ocpp.csms.dial import LinkSettings, dial
@@ -260,7 +262,8 @@ class CsmsLink:
         """Serve an open connection until it ends."""
         self._policy.connected(profile.slot)
         self._profile, self._last_failure = profile, None
-        _log.info("connected to slot %d", profile.slot)
+        extra = fields(message_id=MessageId.CSMS_CONNECTED)
+        _log.info("connected to slot %d over %s", profile.slot, self.interface, extra=extra)
         self._listener.on_link_up(profile)
         end = _End(None, "stopping")
         try:
@@ -279,9 +282,9 @@ class CsmsLink:
     def _on_end(self, profile: NetworkProfile, end: _End) -> None:
         failure = None if end.cause is None else NoConnection.of(end.cause, profile, end.detail)
         reason = end.detail if failure is None else failure.text
-        _log.log(
-            logging.INFO if failure is None else logging.WARNING, "disconnected, slot %d: %s", profile.slot, reason
-        )
+        level = logging.INFO if failure is None else logging.WARNING
+        extra = fields(message_id=MessageId.CSMS_DISCONNECTED)
+        _log.log(level, "disconnected, slot %d: %s", profile.slot, reason, extra=extra)
         self._listener.on_link_down(reason, failure)
 
     async def _until_the_end(self, connection: ClientConnection) -> _End:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firmware.clock import format_utc, parse_utc
+from firmware.log import fields
+from firmware.message_ids import MessageId
 from services.ocpp import signals
 from services.ocpp.transactions.meter import RESOLUTION_S
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Cause", "TransactionEvents"]
 
 _log = logging.getLogger(__name__)
+_MESSAGE_IDS = {"Started": MessageId.TRANSACTION_STARTED, "Ended": MessageId.TRANSACTION_ENDED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ class TransactionEvents:
         else:
             self.save(session)
         trigger, seq_no = request["triggerReason"], request["seqNo"]
-        _log.info("EVSE %d: transaction %s (%s, seqNo %d)", evse.evse, kind.lower(), trigger, seq_no)
+        extra = fields(evse=evse.evse, transaction=session.id, message_id=_MESSAGE_IDS.get(kind))
+        _log.info("EVSE %d: transaction %s (%s, seqNo %d)", evse.evse, kind.lower(), trigger, seq_no, extra=extra)
         reason = request["transactionInfo"].get("stoppedReason")
         context.emit(signals.TransactionChanged(evse.evse, session.id, kind.lower(), reason))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from firmware.log import fields
 from services.ocpp.device_model import keys
 from services.ocpp.transactions.events import Cause
 
@@ -29,7 +30,8 @@ class InvalidTokens:
     def refuse(self, evse: Evse, now: float) -> None:
         """The CSMS does not accept the token of this transaction."""
         session = evse.session
-        _log.info("EVSE %d: token not accepted for the running transaction", evse.evse)
+        extra = fields(evse=evse.evse, transaction=evse.transaction_id)
+        _log.info("EVSE %d: token not accepted for the running transaction", evse.evse, extra=extra)
         if self._model.get(keys.STOP_TX_ON_INVALID_ID):
             self._machine.stop(evse, Cause("Deauthorized", "DeAuthorized"), now)  # E05.FR.09, E05.FR.10
         elif session.invalid_from_wh is None and not session.suspended:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from firmware.contract import Fault, Phase
+from firmware.log import fields
 from firmware.type_words import json_problem
 from services.ocpp.session import Session
 from services.ocpp.transactions.events import Cause
@@ -67,7 +68,8 @@ class Recovery:
         session.closing = session.boot_id != self._context.outbox.boot_id
         age = self._context.time.utc(now) - session.last_utc
         session.last_event_at = now - max(0.0, age - 0.0005)  # time stamps are cut to milliseconds
-        _log.info("transaction %s found open on EVSE %d", session.id, session.evse)
+        extra = fields(evse=session.evse, transaction=session.id)
+        _log.info("transaction %s found open on EVSE %d", session.id, session.evse, extra=extra)
 
     # --- the HAL -----------------------------------------------------------------------------------
 
@@ -105,7 +107,8 @@ class Recovery:
             return
         self.hal_needed_by = None
         for evse in filter(_needs_hal, self._evses.values()):
-            _log.error("EVSE %d: no HAL for %g s, using the last meter reading", evse.evse, HAL_ABSENCE_S)
+            extra = fields(evse=evse.evse, transaction=evse.transaction_id)
+            _log.error("EVSE %d: no HAL for %g s, using the last meter reading", evse.evse, HAL_ABSENCE_S, extra=extra)
             if evse.session.closing:
                 self._close(evse, now)
             elif evse.session.stop is not None and not evse.delivering:

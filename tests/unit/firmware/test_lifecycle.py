@@ -232,6 +232,45 @@ async def test_systemd_is_notified(systemd: socket.socket) -> None:
     assert received(systemd) == ["READY=1\nSTATUS=two EVSEs", "STATUS=charging", "STOPPING=1"]
 
 
+async def test_the_status_is_asked_for_and_sent_when_it_changes(systemd: socket.socket) -> None:
+    states = iter(["EVSE 1 idle", "EVSE 1 idle", "EVSE 1\nREADY=1 charging"])
+
+    async def main(life: Lifecycle) -> None:
+        def state() -> str:
+            line = next(states, "")
+            if not line:
+                life.stop("seen enough")
+            return line
+
+        life.describe(state, every_s=0.001)
+
+    assert await supervised(main, Notifier({"NOTIFY_SOCKET": systemd.getsockname()})) == 0
+    assert received(systemd)[:2] == ["STATUS=EVSE 1 idle", "STATUS=EVSE 1 READY=1 charging"]
+
+
+async def test_nobody_is_asked_for_a_status_without_systemd() -> None:
+    async def main(life: Lifecycle) -> None:
+        def state() -> str:
+            raise AssertionError("asked")
+
+        life.describe(state)
+        life.ready()
+        life.stop("enough")
+
+    assert await supervised(main) == 0
+
+
+@pytest.mark.parametrize("library", [True, False])
+def test_with_and_without_systemds_library(
+    systemd: socket.socket, monkeypatch: pytest.MonkeyPatch, library: bool
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", systemd.getsockname())
+    if not library:
+        monkeypatch.setitem(sys.modules, "systemd", None)
+    Notifier().send("READY=1")
+    assert received(systemd) == ["READY=1"]
+
+
 async def test_an_abstract_socket(tmp_path: Path) -> None:
     name = f"baywatt-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:

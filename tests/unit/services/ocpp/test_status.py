@@ -9,7 +9,7 @@ import pytest
 
 from firmware.contract.status import CardNotice, LinkFailure, ServiceStatus, TransactionNotice
 from services.ocpp.no_connection import Cause, NoConnection
-from services.ocpp.status import StatusPublisher, notice, status
+from services.ocpp.status import StatusPublisher, notice, status, summary
 from tests.support.station_bench import StationBench
 from tests.support.timer import ManualTimer
 
@@ -54,6 +54,14 @@ def test_connected_and_charging(bench: StationBench) -> None:
         "Operative",
     )
     assert state.evses[0].id_token is None
+    assert summary(state) == "connected to slot 1 over Wired0, Accepted; EVSE 1 Available; EVSE 2 Charging"
+
+
+def test_a_summary_says_why_there_is_no_connection(bench: StationBench) -> None:
+    assert summary(now(bench)) == "not connected; EVSE 1 Faulted; EVSE 2 Faulted; messages queued: 1"
+    bench.up()
+    bench.link_down(NoConnection(Cause.LINK_DOWN, 1, "csms.example:80", "Wired0"))
+    assert summary(now(bench)).startswith("not connected: the interface Wired0 has no link; ")
 
 
 def test_out_of_service_and_offline(bench: StationBench) -> None:
