@@ -111,7 +111,7 @@ class PcscCardReader:
         """For `hal.ports.Described`."""
         slots = sorted(self._states)
         if not slots:
-            return [DeviceInfo(address=self._options.reader, answers=False, state=self._lost or "")]
+            return [DeviceInfo(address=self._options.reader, answers=False, state=self._lost or "no answer yet")]
         return [DeviceInfo(address=name, state="waits for cards") for name in slots]
 
     # --- the thread ----------------------------------------------------------------------------------------------

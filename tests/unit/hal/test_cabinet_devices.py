@@ -147,3 +147,15 @@ def test_the_reader_signals_the_outcome_that_the_display_shows(fake: CabinetDoub
     show(1, "rejected")
     show(2, "rejected")
     assert fake.reader.called("signal") == [(True,), (False,)]
+
+
+def test_a_lost_card_reader_is_a_fault_of_the_station_that_stops_nothing(fake: CabinetDouble) -> None:
+    charge(fake)
+    fake.reader.on_lost("card reader at /dev/ttyUSB0: no answer")
+    fake.run(1.0)
+    assert fake.of_kind(FaultRaised) == [
+        FaultRaised(fault=Fault.CARD_READER, evse=None, detail="card reader at /dev/ttyUSB0: no answer")
+    ]
+    assert phase(fake) is Phase.CHARGING
+    fake.reader.on_lost(None)
+    assert cleared(fake) == [(Fault.CARD_READER, None)]

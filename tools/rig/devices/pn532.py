@@ -58,6 +58,7 @@ class Pn532:
         noise: bytes before each frame.
         drop_acks: how many acknowledgements get lost from now.
         corrupt: how many answers have a wrong checksum.
+        mangle: what arrives of each frame, piece by piece; nothing if it gets lost.
         errors: how many commands are answered by an error frame.
         lists: how many cards it can list at once.
         chip: the first byte of the firmware version, 0x32 in a PN532.
@@ -69,6 +70,7 @@ class Pn532:
         self.cards: list[Card] = []
         self.silent = self.babbling = self.split = False
         self.noise = b""
+        self.mangle: Callable[[bytes], Sequence[bytes]] = lambda frame: [frame]
         self.drop_acks = self.corrupt = self.errors = self.commands = 0
         self.chip = 0x32
         self.lists = 2
@@ -147,10 +149,10 @@ class Pn532:
         return None
 
     def _send(self, frame: bytes) -> None:
-        data = self.noise + frame
-        for piece in [data[i : i + 1] for i in range(len(data))] if self.split else [data]:
-            with suppress(BlockingIOError):  # the host does not read
-                os.write(self._fds[0], piece)
+        for data in self.mangle(self.noise + frame):
+            for piece in [data[i : i + 1] for i in range(len(data))] if self.split else [data]:
+                with suppress(BlockingIOError):  # the host does not read
+                    os.write(self._fds[0], piece)
 
     def _answer(self, code: int, data: bytes) -> None:
         body = bytes([0xD5, code + 1]) + data

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -137,6 +138,47 @@ async def test_a_disturbance_loses_no_card(bench: Bench, disturb: Callable[[Pn53
     await bench.looks()
     assert bench.cards == ["04A1B2C3D4E580"]
     assert (bench.problems, bench.lost) == ([], [])
+
+
+class Mangler:
+    """Loses, doubles, cuts, corrupts and delays frames, one in three."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = Random(seed)
+        self._kept = b""
+
+    def __call__(self, frame: bytes) -> list[bytes]:
+        late, self._kept = self._kept, b""
+        at = self._rng.randrange(len(frame))
+        match self._rng.randrange(15):
+            case 0:
+                return [late]
+            case 1:
+                return [late, frame, frame]
+            case 2:
+                return [late, frame[:at]]
+            case 3:
+                return [late, frame[:at] + bytes([frame[at] ^ 1 << self._rng.randrange(8)]) + frame[at + 1 :]]
+            case 4:
+                self._kept = frame
+                return [late]
+            case _:
+                return [late, frame]
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+async def test_frames_lost_doubled_cut_corrupted_and_late(bench: Bench, seed: int) -> None:
+    bench.listen()
+    bench.chip.mangle = Mangler(seed)
+    bench.chip.cards = [A]
+    await bench.looks(15)
+    bench.chip.mangle = lambda frame: [frame]
+    await eventually(lambda: bench.cards)
+    bench.chip.cards = [B]
+    await eventually(lambda: bench.cards[-1] == "DEADBEEF")
+    assert bench.cards == ["04A1B2C3D4E580", "DEADBEEF"], "and nothing that no card has"
+    assert bench.problems == []
+    assert [each for each in bench.lost if each is None] == bench.lost[1::2]
 
 
 async def test_a_silent_chip_is_lost_and_comes_back(bench: Bench) -> None:
