@@ -29,7 +29,15 @@ from msgspec import Meta, Struct
 
 from drivers.background import Background
 from drivers.http.client import HttpClient, PinnedCertificate
-from drivers.http.lem_dcbm_messages import LiveMeasure, SettingsResult, Status, Transaction, decode, sample_of
+from drivers.http.lem_dcbm_messages import (
+    Ended,
+    LiveMeasure,
+    SettingsResult,
+    Status,
+    Transaction,
+    decode,
+    sample_of,
+)
 from firmware.clock import CLOCK_CEILING, CLOCK_FLOOR, Clock, SystemClock, format_utc
 from firmware.errors import DeviceLost, DeviceRefused, DriverError
 from firmware.files import replace
@@ -79,6 +87,8 @@ class LemDcbm:
         self._chores = Trouble(_log, f"{self._where}: clock and open transaction")
         self._status: Status | None = None
         self._open_transaction = False
+        self._unkept_record = ""
+        """The path of a signed record that has still to be kept."""
         self._chores_at = self._sync_at = 0.0
         self._latest: MeterSample | None = None
         self._stamp = ""
@@ -161,8 +171,11 @@ class LemDcbm:
         self._chores_at = now + CHORES_EVERY_S
         try:
             if self._open_transaction:
-                await self._end_transaction(status)
+                self._unkept_record = await self._end_transaction(status)
                 self._open_transaction = False
+            if self._unkept_record:
+                await self._keep_record(status, self._unkept_record)
+                self._unkept_record = ""
             if self._options.set_clock and now >= self._sync_at:
                 await self._set_clock()
                 self._sync_at = now + SYNC_EVERY_S
@@ -171,13 +184,19 @@ class LemDcbm:
         else:
             self._chores.worked()
 
-    async def _end_transaction(self, status: Status) -> None:
+    async def _end_transaction(self, status: Status) -> str:
+        """Returns the path of its signed record."""
         found = decode(await self._request("GET", f"{status.api}/legal"), Transaction)
         of_it = f"?transactionId={quote(found.transaction_id, safe='')}"
-        await self._request("PUT", f"{status.api}/legal{of_it}", {"running": False})
-        record = await self._request("GET", f"{status.api}/ocmf{of_it}")
+        body = await self._request("PUT", f"{status.api}/legal{of_it}", {"running": False})
+        if not decode(body, Ended).is_over:
+            raise DeviceRefused("the transaction does not end")
         _log.info("%s: ended a transaction that was left open", self._where)
+        return f"{status.api}/ocmf{of_it}"
+
+    async def _keep_record(self, status: Status, path: str) -> None:
         if self._options.records is not None:
+            record = await self._request("GET", path)
             name = f"{quote(status.meter_id, safe='')}-{hashlib.sha256(record).hexdigest()[:16]}.ocmf"
             await asyncio.to_thread(replace, Path(self._options.records) / name, record)
 

@@ -11,9 +11,10 @@ from msgspec import Struct
 from firmware.errors import DeviceRefused
 from hal.ports import MeterSample
 
-__all__ = ["LiveMeasure", "SettingsResult", "Status", "Transaction", "decode", "sample_of"]
+__all__ = ["Ended", "LiveMeasure", "SettingsResult", "Status", "Transaction", "decode", "sample_of"]
 
 _S = TypeVar("_S", bound=Struct)
+_STILL_RUNNING = 0x04
 
 
 class _Bits(Struct, frozen=True, rename="camel"):
@@ -65,6 +66,20 @@ class Transaction(Struct, frozen=True, rename="camel"):
     """GET /v1/legal."""
 
     transaction_id: str
+
+
+class _MeterValue(Struct, frozen=True, rename="camel"):
+    transaction_status: int = 0
+
+
+class Ended(Struct, frozen=True, rename="camel"):
+    """PUT /v1/legal, with which a transaction ends."""
+
+    meter_value: _MeterValue = _MeterValue()
+
+    @property
+    def is_over(self) -> bool:
+        return not self.meter_value.transaction_status & _STILL_RUNNING
 
 
 class SettingsResult(Struct, frozen=True):

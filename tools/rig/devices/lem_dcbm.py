@@ -63,6 +63,8 @@ class LemDcbm:
         malformed: answers that are not JSON.
         cut: answers that end before their end.
         frozen: it repeats its last measurement, with its time stamp.
+        keeps_running: a transaction that is to end does not.
+        loses_records: how many requests of a signed record fail.
         violations: what a client did against the protocol.
     """
 
@@ -82,7 +84,8 @@ class LemDcbm:
         self.delay_s = 0.0
         self.fails_with: int | None = None
         self.malformed = self.cut = self.frozen = False
-        self.requests = 0
+        self.keeps_running = False
+        self.requests = self.loses_records = 0
         self.transaction_id: str | None = None
         """Of the transaction that is going on."""
         self.ended: list[str] = []
@@ -207,12 +210,17 @@ class LemDcbm:
         if wanted is None or wanted != self.transaction_id or order != {"running": False}:
             self._violated(f"PUT legal of {wanted}: {order}")
             raise web.HTTPBadRequest
+        if self.keeps_running:
+            return web.json_response({"meterValue": {"transactionStatus": 21}})
         self.transaction_id = None
         self.ended.append(wanted)
         return web.json_response({"paginationCounter": len(self.ended), "meterValue": {"transactionStatus": 17}})
 
     async def _get_ocmf(self, request: web.Request) -> web.Response:
         wanted = request.query.get("transactionId")
+        if self.loses_records:
+            self.loses_records -= 1
+            raise web.HTTPServiceUnavailable
         if wanted not in self.ended:
             raise web.HTTPNotFound
         return web.Response(text="OCMF|" + json.dumps({"MS": self.serial_number, "TX": wanted}) + '|{"SD":"00"}')

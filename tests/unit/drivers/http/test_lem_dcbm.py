@@ -214,6 +214,21 @@ async def test_a_transaction_that_was_left_open_is_ended_and_its_record_kept(ben
     await bench.reads(1000.0)
 
 
+async def test_a_transaction_that_does_not_end_costs_no_reading(bench: Bench, tmp_path: Path) -> None:
+    bench.device.transaction_id = "1"
+    bench.device.keeps_running = True
+    bench.device.loses_records = 1
+    await bench.start(records=str(tmp_path))
+    await bench.reads(1000.0)
+    bench.device.keeps_running = False
+    bench.clock.advance(CHORES_EVERY_S)
+    await eventually(lambda: bench.device.ended)
+    await bench.reads(1001.0)
+    assert not list(tmp_path.glob("*.ocmf"))
+    bench.clock.advance(CHORES_EVERY_S)
+    await eventually(lambda: list(tmp_path.glob("*.ocmf")))
+
+
 async def test_a_folder_that_is_not_there_costs_no_reading(bench: Bench, tmp_path: Path) -> None:
     bench.device.transaction_id = "1"
     await bench.start(records=str(tmp_path / "none"))
