@@ -43,7 +43,7 @@ __all__ = ["ModbusBus"]
 
 READ_PAUSE_S = 0.010
 WRITE_PAUSE_S = 0.020
-OPEN_WITHIN_S = 3.0
+OPEN_WITHIN_S = 1.0
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 5.0
 MOST_BYTES = 1024
@@ -193,6 +193,10 @@ class ModbusBus:
 
     def _on_data(self, data: bytes) -> None:
         self._received += data
+        if self._remote is not None and len(self._received) > MOST_BYTES:
+            self._drop("it sends more than was asked for")
+            return
+        self._received = self._received[-MOST_BYTES:]
         try:
             if self._request is None or self._request[2].done():
                 self._discard()
@@ -204,7 +208,6 @@ class ModbusBus:
             return
         if reply is not None:
             future.set_result(reply)
-        self._received = self._received[-MOST_BYTES:]
 
     def _discard(self) -> None:
         self._received = self._framing.rest(self._received)

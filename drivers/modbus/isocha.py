@@ -18,8 +18,7 @@ Rules
   can be off. It starts off, and is off after `close`.
 - A reading is valid while it measures, has settled, tests nothing and shows no device error. A value that is *bigger*
   than shown counts as shown, one that is *smaller* as zero.
-- A monitor that should measure and shows no value for as long as a reading is good is refused, not merely invalid: the
-  HAL then reports a fault instead of charging on without supervision.
+- A monitor that has settled and shows no value is `not valid`: for how long that may last is the HAL's to say.
 - What was commanded holds over a short loss of the link; after a command that was refused, it is off.
 - The self test has passed if its bits have been seen and gone within 30 s without a device error.
 - The voltages to earth are not read during a self test.
@@ -90,7 +89,6 @@ class IsoCha425Hv:
         self._test_wanted = False
         self._test: _SelfTest | None = None
         self._passed: bool | None = None
-        self._no_value_since: float | None = None
         self._reading: InsulationReading | None = None
         self._problem: DriverError | None = DeviceLost(f"{self._device} has not answered yet")
         self._wake = asyncio.Event()
@@ -115,8 +113,8 @@ class IsoCha425Hv:
             self._wake.set()
 
     def reading(self) -> InsulationReading:
-        if self._problem is not None or self._reading is None:
-            raise self._problem or DeviceLost(f"{self._device} has not been read yet")
+        self._raise_problem()
+        assert self._reading is not None, "without one there is a problem"
         return self._reading
 
     def devices(self) -> list[DeviceInfo]:
@@ -139,7 +137,11 @@ class IsoCha425Hv:
     def _require_link(self) -> None:
         if self._problem is not None:
             self._wanted = False
-            raise self._problem
+        self._raise_problem()
+
+    def _raise_problem(self) -> None:
+        if self._problem is not None:
+            raise self._problem.with_traceback(None)  # raised again and again, it would grow
 
     # --- the device ------------------------------------------------------------------------------------------------
 
@@ -200,7 +202,6 @@ class IsoCha425Hv:
     def _set_measuring(self, active: bool) -> None:
         self._measuring = active
         self._measures_since = time.monotonic()
-        self._no_value_since = None
 
     async def _serve(self) -> None:
         """Carry out commands and read; returns by raising `DriverError`."""
@@ -268,12 +269,6 @@ class IsoCha425Hv:
         kohm = reg.insulation_kohm(insulation)
         measuring = self._measuring and self._wanted and not testing
         settled = measuring and mono_s - self._measures_since >= self._options.settle_s
-        if kohm is not None or not settled:
-            self._no_value_since = None
-        elif self._no_value_since is None:
-            self._no_value_since = mono_s
-        elif mono_s - self._no_value_since >= self.stale_after_s:
-            raise DeviceRefused(f"{self._device} measures no resistance")
         self._reading = InsulationReading(
             mono_s=mono_s,
             resistance_kohm=kohm if settled and kohm is not None else 0.0,

@@ -96,16 +96,29 @@ async def test_another_baud_rate_is_not_understood(terminal: SlaveLine) -> None:
         bus.close()
 
 
-async def test_what_arrives_between_transactions_is_dropped(line: SlaveLine, bus: ModbusBus) -> None:
-    memory = Memory()
-    line.add(7, memory)
-    await bus.transact(read(7, 1))
+async def test_what_arrives_between_transactions_is_dropped(terminal: SlaveLine) -> None:
+    terminal.add(7, Memory())
+    bus = ModbusBus(ModbusBus.Options(port=terminal.port, reply_s=0.5))
+    await bus.open()
     for _ in range(50):
-        line.babble(bytes(6) if line.transport == "tcp" else b"\x07\x03\x04garbage" * 100)
+        terminal.babble(b"\x07\x03\x04garbage" * 100)
         await asyncio.sleep(0)
-    await eventually(lambda: bus.received_bytes <= 1024)
-    if line.transport != "tcp":
-        assert await bus.transact(read(7, 40)) == (40, 41)
+        assert bus.received_bytes <= 1024
+    assert await bus.transact(read(7, 40)) == (40, 41)
+    bus.close()
+
+
+@pytest.mark.parametrize("line", ["rtu", "tcp"], indirect=True)
+async def test_a_connection_that_babbles_is_closed(line: SlaveLine, bus: ModbusBus) -> None:
+    """Of a serial port its bit rate is the bound."""
+    line.babble(b"garbage" * 1000)
+    why: list[str] = []
+    await eventually(lambda: bus.received_bytes == 0)
+    while not any("the line can't be used: " in each for each in why):
+        why.append(await why_not(bus, read(7, 40)))
+    line.add(7, Memory())
+    while await why_not(bus, read(7, 40)):
+        pass
 
 
 async def why_not(bus: ModbusBus, request: Request) -> str:

@@ -159,13 +159,14 @@ async def test_bigger_is_at_least_and_smaller_is_nothing(bench: Bench) -> None:
     assert monitor.reading().valid
 
 
-async def test_a_monitor_without_a_value_is_refused(bench: Bench) -> None:
+async def test_a_value_that_is_marked_invalid_is_none(bench: Bench) -> None:
     monitor = await bench.measuring()
     bench.device.range = INVALID
-    await eventually(lambda: not why_lost(monitor) and not monitor.reading().valid)
-    await eventually(lambda: "measures no resistance" in why_lost(monitor))
+    await eventually(lambda: not monitor.reading().valid)
+    assert monitor.reading().resistance_kohm == 0.0
+    assert monitor.reading().voltage_v == pytest.approx(500.0)
     bench.device.range = None
-    await eventually(lambda: not why_lost(monitor) and monitor.reading().valid)
+    await eventually(lambda: monitor.reading().valid)
 
 
 async def test_a_device_error_is_refused_until_it_is_gone(bench: Bench) -> None:
@@ -261,6 +262,16 @@ async def test_a_device_that_never_answered_is_described(bench: Bench) -> None:
     monitor = bench.make(address=4)
     await eventually(lambda: "factory setting: 19200 or 9600 baud, even parity" in why_lost(monitor))
     assert "isoCHA425HV of EVSE 1 (address 4 on " in why_lost(monitor)
+
+
+async def test_a_problem_does_not_grow_with_each_reading(bench: Bench) -> None:
+    monitor = bench.make()
+    lengths = set()
+    for _ in range(5):
+        with pytest.raises(DeviceLost) as caught:
+            monitor.reading()
+        lengths.add(len(caught.traceback))
+    assert len(lengths) == 1
 
 
 async def test_close_switches_it_off(bench: Bench) -> None:
