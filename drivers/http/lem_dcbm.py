@@ -101,7 +101,7 @@ class LemDcbm:
     def sample(self) -> MeterSample:
         latest = self._latest
         if latest is None or self._clock.monotonic() - latest.mono_s > self.stale_after_s:
-            raise self._error
+            raise self._error.with_traceback(None)  # raised again and again, it would grow
         return latest
 
     def devices(self) -> list[DeviceInfo]:
