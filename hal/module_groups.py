@@ -142,12 +142,12 @@ class ModuleGroups:
         self._shares = {
             evse: Limits(goal.current_a, min(goal.power_w, self.share_of(evse).power_w)) for evse, goal in goals.items()
         }
+        held_w = {evse: max(share.power_w, evses[evse].offered.power_w) for evse, share in self._shares.items()}
+        free_w = self._limit_w - sum(held_w.values())
         for evse, goal in goals.items():
-            others = (
-                max(self._shares[other].power_w, evses[other].offered.power_w) for other in evses if other != evse
-            )
-            free_w = self._limit_w - sum(others)
-            self._shares[evse] = Limits(goal.current_a, max(self._shares[evse].power_w, min(goal.power_w, free_w)))
+            power_w = max(self._shares[evse].power_w, min(goal.power_w, held_w[evse] + free_w))
+            free_w -= max(0.0, power_w - held_w[evse])
+            self._shares[evse] = Limits(goal.current_a, power_w)
 
     def _caps(self, evses: Mapping[int, EvsePower], group_power_w: float) -> dict[int, float]:
         """The power in W that each active EVSE may offer when it has all its groups."""

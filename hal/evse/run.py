@@ -56,7 +56,9 @@ class Run:
         self.actions: list[Action] = []
 
     def set(self, **changes: Any) -> None:
-        self.state = replace(self.state, **changes)
+        """Change the state, if that is a change: most of what a sample sets is as it was."""
+        if any(getattr(self.state, name) is not value for name, value in changes.items()):
+            self.state = replace(self.state, **changes)
 
     def do(self, *actions: Action) -> None:
         self.actions.extend(actions)
