@@ -216,7 +216,7 @@ class StationCabinet:
         if evse.state.stage not in _POWERED:
             return EvsePower(None, reading=reading)
         vehicle = evse.readings.vehicle if evse.readings is not None else None
-        demand = demand_of(evse.state, vehicle, reading, groups=self._hardware.shelf.groups, group=group)
+        demand = demand_of(evse.state, vehicle, groups=self._hardware.shelf.reach(evse.number), group=group)
         return EvsePower(demand, evse.state.stage in _ENDING, evse.state.offered, reading)
 
     # --- callbacks of the ports ---------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hal.evse.model import ZERO_LIMITS, Limits
 from hal.ports import PowerReading
@@ -88,7 +88,11 @@ class ModuleGroups:
         for evse, power in evses.items():
             known = max(self._joined.get(evse, 0), self.assigned.get(evse, 0))  # it may have joined in the meantime
             self._joined[evse] = known if power.reading is None else power.reading.groups
-        demands = {evse: power.demand for evse, power in evses.items() if power.demand is not None}
+        demands = {
+            evse: replace(power.demand, dead=self._dead(evse, power.reading, group))
+            for evse, power in evses.items()
+            if power.demand is not None
+        }
         self._requests, self._targets = allocate(
             self._requests, demands, now, groups=groups, group_power_w=group.power_w
         )
@@ -97,6 +101,17 @@ class ModuleGroups:
                 self._targets[evse] = self.assigned.get(evse, 0)
         self._set_shares(evses, group)
         return self._assign(evses, now)
+
+    def _dead(self, evse: int, reading: PowerReading | None, group: Limits) -> int:
+        """How many whole groups are missing from what the groups that the EVSE has, and keeps, can deliver."""
+        kept = min(self._joined[evse], self.assigned.get(evse, 0))
+        if reading is None:
+            return 0
+        able = min(
+            _least(kept * group.power_w, reading.available_w) / group.power_w,
+            _least(kept * group.current_a, reading.available_a) / group.current_a,
+        )
+        return math.floor(kept - able + 1e-9)
 
     # --- groups ----------------------------------------------------------------------------------------------
 

@@ -109,6 +109,9 @@ class PowerShelf(Protocol):
     min_voltage_v: float
     group_current_a: float
 
+    def reach(self, evse: int) -> int:
+        """How many of these groups can be joined to the EVSE: all, unless the wiring reserves some for others."""
+
     def assign(self, groups: dict[int, int]) -> None:
         """Set the number of groups of each EVSE; carried out group by group as their current reaches zero.
 

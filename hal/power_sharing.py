@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from firmware.contract import EnergyFlow
 from hal.evse.model import Limits, State
 from hal.evse.table import Stage
-from hal.ports import PowerReading, Vehicle
+from hal.ports import Vehicle
 
 __all__ = ["GIVE_BACK_S", "GROW_S", "Demand", "GroupRequest", "allocate", "demand_of", "share", "split"]
 
@@ -41,13 +41,13 @@ class Demand:
 
     power_w: float
     most_groups: int
-    """How many groups the EVSE's own rating can use."""
+    """How many groups the EVSE can use, by its rating and its wiring."""
     most_w: float = math.inf
     """The most that it may be given: by its rating, the vehicle's maximum and the service's cap."""
-    dead: int = 0
-    """Groups joined to the EVSE that deliver nothing: they count in addition to those needed."""
     begins: bool = True
     """False: the vehicle is authorised and does not begin."""
+    dead: int = 0
+    """Groups of the EVSE that deliver nothing: they count in addition to those needed."""
 
     def groups(self, group_power_w: float) -> int:
         """The groups needed for this power: at least one, `most_groups` at the most, besides dead ones."""
@@ -136,13 +136,12 @@ def _roomy(power_w: float, group_power_w: float) -> int:
     return max(1, math.ceil(power_w / (GIVE_BACK_SHARE * group_power_w) - 1e-9))
 
 
-def demand_of(
-    state: State, vehicle: Vehicle | None, power: PowerReading | None = None, *, groups: int, group: Limits
-) -> Demand:
+def demand_of(state: State, vehicle: Vehicle | None, *, groups: int, group: Limits) -> Demand:
     """What the EVSE's vehicle would take if it could, under the EVSE's rating and the service's cap.
 
     Until a vehicle has reported its limits its demand is the whole rating; one that does not begin demands nothing. A
-    current that needs more groups than its power does counts as the power of those groups.
+    current that needs more groups than its power does counts as the power of those groups. `groups`: those that can be
+    joined to the EVSE.
     """
     rating = state.rating
     most = math.ceil(max(rating.max_power_w / group.power_w, rating.max_current_a / group.current_a) - 1e-9)
@@ -161,22 +160,9 @@ def demand_of(
         max(power_w, current_a * group.power_w / group.current_a) if begins else 0.0,
         min(groups, most),
         most_w=most_w if state.limit_w is None else min(most_w, state.limit_w),
-        dead=_dead_groups(power, group),
         begins=begins,
     )
 
 
 def _limited(state: State, vehicle: Vehicle) -> bool:
     return vehicle.target_current_a >= _ALMOST * state.offered.current_at(vehicle.target_voltage_v)
-
-
-def _dead_groups(power: PowerReading | None, group: Limits) -> int:
-    """How many whole groups are missing from what the joined ones can deliver."""
-    if power is None:
-        return 0
-    missing = 0.0
-    if power.available_w is not None:
-        missing = max(missing, power.groups - power.available_w / group.power_w)
-    if power.available_a is not None:
-        missing = max(missing, power.groups - power.available_a / group.current_a)
-    return min(power.groups, math.floor(missing + 1e-9))

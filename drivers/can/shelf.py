@@ -112,6 +112,9 @@ class CanShelf:
     def groups(self) -> int:
         return sum(not group.failed for group in self._groups)
 
+    def reach(self, evse: int) -> int:
+        return sum(group.reaches(evse) and not group.failed for group in self._groups)
+
     def assign(self, groups: dict[int, int]) -> None:
         if not any(bus.up for bus in self._buses):
             raise DeviceLost("power modules: the CAN bus is down")

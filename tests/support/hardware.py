@@ -127,8 +127,12 @@ class FakeShelf(_Fake):
         super().__init__(clock)
         self.outputs: dict[int, tuple[float, float]] = {}
         self.assigned: dict[int, int] = {}
+        self.reaches: dict[int, int] = {}
         self.failed_modules = 0
         self._flowing = flowing
+
+    def reach(self, evse: int) -> int:
+        return self.reaches.get(evse, self.groups)
 
     def assign(self, groups: dict[int, int]) -> None:
         self._do("assign", groups)

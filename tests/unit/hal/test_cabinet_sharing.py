@@ -114,6 +114,13 @@ def test_sixteen_vehicles_charge_at_once() -> None:
     assert offered_w(fake, 1) == 120_000.0
 
 
+def test_groups_that_are_wired_to_one_outlet_are_not_requested_for_another() -> None:
+    fake = started(groups=6)
+    fake.shelf.reaches = {1: 2, 2: 4}
+    charge(fake, 1, 2)
+    assert fake.shelf.assigned == {1: 2, 2: 3}
+
+
 def test_a_vehicle_without_a_group_is_not_authorised_until_there_is_one() -> None:
     """With fewer groups than vehicles: its cable check would be over before a group is free."""
     fake = started(3, groups=2)

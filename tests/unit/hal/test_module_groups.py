@@ -41,7 +41,7 @@ class Outlet:
         )
         demand = None
         if self.demand_w is not None:
-            demand = Demand(self.demand_w, groups, self.most_w, min(self.dead, self.joined), self.begins)
+            demand = Demand(self.demand_w, groups, self.most_w, self.begins)
         return EvsePower(
             demand,
             self.stopping,

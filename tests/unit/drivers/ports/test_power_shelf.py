@@ -83,6 +83,10 @@ async def test_figures_of_the_shelf_are_plausible(bench: ShelfBench) -> None:
     assert shelf.stale_after_s > 0.0
 
 
+async def test_no_outlet_reaches_more_groups_than_there_are(bench: ShelfBench) -> None:
+    assert 1 <= bench.shelf.reach(1) <= bench.shelf.groups
+
+
 async def test_groups_are_joined_to_the_outlet_that_they_are_assigned_to(bench: ShelfBench) -> None:
     await join(bench, 2, 1)
     await join(bench, 1, 2)
