@@ -233,11 +233,12 @@ def _enter_ask_stop(run: Run) -> None:
 def _enter_open(run: Run) -> None:
     run.switch_off()
     run.open_contactor()
+    run.set(offered=ZERO_LIMITS)
 
 
 def _enter_finished(run: Run) -> None:
     run.authorise(run.state.session is not None and not run.state.permitted_while_stopping)
-    run.set(stop_kind=StopKind.NORMAL, offered=ZERO_LIMITS)
+    run.set(stop_kind=StopKind.NORMAL)
 
 
 def _enter_faulted(run: Run) -> None:

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from firmware.contract import EnergyFlow, FaultRaised, MeterReading, Permit, Phase, SetLimit, Withdraw
+from hal.ports import VehicleStage
 from tests.support.hardware import CabinetDouble
 
 
@@ -162,3 +165,49 @@ def test_a_move_continues_when_the_shelf_is_back() -> None:
     arrive(fake, 2)
     fake.run(15.0)
     assert phase(fake, 2) is Phase.CHARGING
+
+
+# --- whatever happens -----------------------------------------------------------------------------------------------
+
+happening = st.one_of(
+    st.tuples(st.just("arrive"), st.integers(1, 3), st.just(0.0)),
+    st.tuples(st.just("leave"), st.integers(1, 3), st.just(0.0)),
+    st.tuples(st.just("limit"), st.integers(1, 3), st.sampled_from([0.0, 10_000.0, 60_000.0, 1e6])),
+    st.tuples(st.just("wants"), st.integers(1, 3), st.floats(0.0, 300.0)),
+    st.tuples(st.just("ignores"), st.integers(1, 3), st.just(0.0)),
+    st.tuples(st.just("hot"), st.integers(1, 3), st.sampled_from([25.0, 75.0])),
+    st.tuples(st.just("shelf"), st.just(0), st.sampled_from([0.0, 1.0])),
+)
+
+
+def let_happen(fake: CabinetDouble, what: str, evse: int, value: float) -> None:
+    if what == "arrive" and fake.cars[evse].stage in (VehicleStage.NONE, VehicleStage.ENDED):
+        fake.cars[evse].plug()
+        fake.cabinet.execute(Permit(evse, f"session {evse}", 60.0))
+    elif what == "leave":
+        fake.cabinet.execute(Withdraw(evse))
+    elif what == "limit":
+        fake.cabinet.execute(SetLimit(evse, value))
+    elif what == "wants":
+        fake.cars[evse].wanted_a = value
+    elif what == "ignores":
+        fake.cars[evse].follows = False
+    elif what == "hot":
+        fake.inputs.plug_temp_c[evse] = value
+    elif what == "shelf":
+        fake.shelf.failing = bool(value)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(50_000.0, 200_000.0), st.lists(st.tuples(happening, st.floats(0.1, 12.0)), max_size=12))
+def test_what_the_evses_offer_together_is_never_above_the_limit(
+    limit_w: float, history: list[tuple[tuple[str, int, float], float]]
+) -> None:
+    fake = started(3, groups=4, limit_w=limit_w)
+    for (what, evse, value), seconds in history:
+        let_happen(fake, what, evse, value)
+        for _ in range(round(seconds * 10)):
+            fake.run(0.1)
+            offered = [each.state.offered.power_w for each in fake.cabinet._evses.values()]
+            assert sum(offered) <= limit_w + 1e-3
+            assert sum(fake.shelf.assigned.values()) <= 4
