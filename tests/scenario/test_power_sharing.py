@@ -67,5 +67,25 @@ async def test_sixteen_outlets_charge_at_once(tmp_path: Path) -> None:
         )
 
 
+async def test_a_vehicle_waits_for_a_group_and_the_csms_knows(tmp_path: Path) -> None:
+    """One group for two outlets: the second is SuspendedEVSE until the first is done."""
+    product = tmp_path / "one-group.toml"
+    product.write_text('extends = "full"\n[identity]\nmodel = "ONE-GROUP"\n[hardware]\nmax_power_w = 40_000\n')
+    async with site(tmp_path, product=str(product), speed=1.0, variables=OFFERED) as here:
+        await here.charge(1)
+        assert await card(here, 2) == "started"
+        await here.plug_in(2)
+
+        def waiting() -> bool:
+            return any(each.evse == 2 and each.states[-1] == "SuspendedEVSE" for each in here.transactions)
+
+        await here.csms.until(waiting, "SuspendedEVSE at EVSE 2", timeout=20.0)
+        await here.until_page(2, "suspended")
+        assert (await here.rig.evse(2))["contactor"] == "open"
+        await here.stop_with_card(1)
+        await here.charging(2)
+        await here.until_evse(2, lambda it: it["offered_kw"] == 40.0)
+
+
 async def card(here: Site, evse: int) -> str:
     return await here.card(evse, f"04A1B2C3D4{evse:04X}")
