@@ -81,7 +81,7 @@ class Group:
         self.phase = Phase.STEADY
         self._relays = relays
         self._fixed = fixed
-        self._by_number = fixed is None and not relays.present
+        self.by_number = fixed is None and not relays.present
         """Nothing but the group number joins it to an outlet."""
         self._goal: int | None = None
         self._since = -math.inf
@@ -160,4 +160,4 @@ class Group:
     def _is_numbered(self, now: float, spent_s: float) -> bool:
         if all(module.numbered or module.lost(now) for module in self.modules):
             return True
-        return not self._by_number and spent_s >= NUMBER_S
+        return not self.by_number and spent_s >= NUMBER_S

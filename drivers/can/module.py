@@ -42,7 +42,7 @@ QUIET_AFTER_S = 2.5
 """A module without an answer for this long is asked and commanded less often."""
 _RETRY_S = 0.2
 _QUIET_RETRY_S = 1.0
-_REPEAT_S = 0.5
+_REPEAT_S = 1.0
 """How often an unchanged set-point is sent again."""
 _SPACING_S = 0.15
 """The least time between two set-points that do not fall."""
@@ -50,6 +50,8 @@ _START_S = 0.09
 """The time between the first two set-points."""
 _OBEY_S = 5.0
 """How long a module may take to do what it is commanded."""
+_TRIES = 3
+"""How often a module is given its group number before it is used without."""
 _CLEAR_S = 5.0
 _FORGIVE_S = 60.0
 """A trouble is over when it has been absent for this long; a module that did not obey gets another chance later."""
@@ -107,6 +109,7 @@ class Module:
         self._rating = rating
         self._available_a: float | None = None
         self._external = (0.0, -math.inf)
+        self._status_at = -math.inf
         self._trouble_seen = -math.inf
         self._found_mode: int | None = None
         self._started = math.inf
@@ -119,6 +122,8 @@ class Module:
         self.setting = None
         self.commanded_on = False
         """Whether the last command to switch was `on`."""
+        self._proven = False
+        """Whether it has been off since; only then may it be switched on."""
         self._off_seen = 0
         self._commanded_off_at = now
         self._tried_at = self._number_sent_at = self._mode_sent_at = -math.inf
@@ -127,8 +132,10 @@ class Module:
         self._sent_at = -math.inf
         self.set_points = 0
         """How many have been sent since it was off; it is switched on after the second, as one may be lost."""
-        self._wanted_since: float | None = None
-        self._off_since: float | None = None
+        self._wanted = (False, math.inf)
+        """Whether it is to be on, and since when it is not so."""
+        self._off_at = math.inf
+        """Since when it is known to be off."""
 
     # --- what it reports -------------------------------------------------------------------------------------
 
@@ -169,8 +176,9 @@ class Module:
 
     def _hear_status(self, report: Status, now: float) -> None:
         before = self.status
-        if before.off is False and report.off:
-            self.set_points = 0  # it has gone off by itself, or is another one: the set-point comes first again
+        if before.off is False and report.off and self.commanded_on:
+            self.restart(now)  # it has gone off by itself, or is another one
+        self._status_at = now
         celsius = before.temperature_c if report.temperature_c is None else report.temperature_c
         self.status = replace(report, temperature_c=celsius)
         self._off_seen = self._off_seen + 1 if report.off is not False and now > self._commanded_off_at else 0
@@ -213,6 +221,10 @@ class Module:
         if self.number is None:
             return True
         return self._numbers_sent >= 2 if self.status.group is None else self.status.group == self.number
+
+    def current(self, now: float) -> float:
+        """The last current; 0 when that is so long ago that the module has switched itself off."""
+        return self.current_a if now - self.current_at <= self._rating.silent_after_s else 0.0
 
     def outlet_voltage(self, now: float) -> float:
         """The voltage of its outlet, as far as it knows: an output that is off is cut off from it by a diode."""
@@ -276,7 +288,8 @@ class Module:
     def _find_trouble(self, now: float) -> str | None:
         limit_s = self._rating.silent_after_s
         if self.lost(now):
-            if self.address is None:
+            if self.bar_code is not None:
+                self.address = None  # it may come back with another one
                 return f"no module with bar code {self.bar_code} found"
             return f"no answer for {limit_s:.0f} s"
         bad = [alarm.value for alarm in Alarm if alarm in self.status.alarms and alarm in UNUSABLE]
@@ -286,6 +299,8 @@ class Module:
             return "answers twice: two modules with this address?"
         if self.quiet(now):
             return None
+        if self.heard_at > -math.inf and now - max(self._status_at, self._started) > _OBEY_S:
+            return f"answers without its state: {self.refused}" if self.refused else "answers without its state"
         return self._wrong_type() or self._disobedience(now)
 
     def _wrong_type(self) -> str | None:
@@ -300,11 +315,10 @@ class Module:
         return None
 
     def _disobedience(self, now: float) -> str | None:
-        if self._wanted_since is None or now - self._wanted_since < _OBEY_S:
+        to_be_on, since = self._wanted
+        if now - since < _OBEY_S:
             return None
-        if self.setting is None:
-            return f"{_DISOBEYS} off"
-        return f"{_DISOBEYS} on"
+        return f"{_DISOBEYS} {'on' if to_be_on else 'off'}"
 
     # --- what is sent ----------------------------------------------------------------------------------------
 
@@ -328,33 +342,38 @@ class Module:
         if self.address is None:
             return
         retry_s = _QUIET_RETRY_S if self.quiet(now) else _RETRY_S
-        if self.setting is not None and self._in_mode():
-            self._note_wanted(self.is_on, now)
+        if self.setting is not None and self._in_mode() and (self.commanded_on or self._is_prepared()):
+            self._note_wanted(True, self.is_on, now)
             if now - self._mode_sent_at >= family.mode_pause_s:
-                yield from self._steer_on(family, self.address, now, by_group=by_group, retry=self._retry(retry_s, now))
+                yield from self._steer_on(family, self.address, now, by_group=by_group, retry_s=retry_s)
             return
         if self.commanded_on:
             self.commanded_on, self.set_points = False, 0
             self._commanded_off_at, self._tried_at, self._off_seen = now, -math.inf, 0
-        self._note_wanted(self.is_off, now)
+        self._note_wanted(False, self.is_off, now)
         if not self.is_off:
-            self._off_since = None
+            self._off_at = math.inf
             if self._retry(retry_s, now):
                 self._tried_at = now
                 yield family.switch(module_target(self.address), False)
                 yield from self._verify(family, self.address)
             return
-        self._off_since = now if self._off_since is None else self._off_since
+        self._proven, self._off_at = True, min(self._off_at, now)
         yield from self._prepare(family, self.address, now, retry_s)
+
+    def _is_prepared(self) -> bool:
+        """Whether it has been off and has its group number, or does not take one."""
+        return self._proven and (self.numbered or self._numbers_sent >= _TRIES)
 
     def _retry(self, retry_s: float, now: float) -> bool:
         return now - self._tried_at >= retry_s
 
-    def _note_wanted(self, done: bool, now: float) -> None:
+    def _note_wanted(self, to_be_on: bool, done: bool, now: float) -> None:
+        before, since = self._wanted
         if done:
-            self._wanted_since = None
-        elif self._wanted_since is None:
-            self._wanted_since = now
+            self._wanted = (to_be_on, math.inf)
+        elif before is not to_be_on or since == math.inf:
+            self._wanted = (to_be_on, now)
 
     def _prepare(self, family: Family, address: int, now: float, retry_s: float) -> Iterator[Frame]:
         """Give a module that is off its group number and its range of voltages."""
@@ -362,23 +381,22 @@ class Module:
             self._number_sent_at, self._numbers_sent = now, self._numbers_sent + 1
             yield family.set_group(address, self.number)
             yield from self._verify(family, address)
-        off_s = now - (now if self._off_since is None else self._off_since)
-        if self.mode is None or self._in_mode() or off_s < family.mode_pause_s:
+        if self.mode is None or self._in_mode() or now - self._off_at < family.mode_pause_s:
             return
         if now - self._mode_sent_at >= max(retry_s, family.mode_pause_s):
             self._mode_sent_at, self._modes_sent = now, self._modes_sent + 1
             yield family.set_mode(address, self.mode)
             yield from family.ask(Query.MODE, address)
 
-    def _steer_on(self, family: Family, address: int, now: float, *, by_group: bool, retry: bool) -> Iterator[Frame]:
+    def _steer_on(self, family: Family, address: int, now: float, *, by_group: bool, retry_s: float) -> Iterator[Frame]:
         wanted = self.setting
         if wanted is not None and not by_group and self._set_point_due(wanted, now):
             self._sent, self._sent_at = wanted, now
             self.set_points += 1
             yield from family.set_output(module_target(address), wanted.voltage_v, wanted.current_a)
-        if self.is_on or self.set_points < 2:
+        if (self.commanded_on and self.is_on) or self.set_points < 2:
             return
-        if retry or not self.commanded_on:
+        if self._retry(retry_s, now) or not self.commanded_on:
             self.commanded_on, self._tried_at, self._off_seen = True, now, 0
             yield family.switch(module_target(address), True)
             yield from self._verify(family, address)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from drivers.can.family import Family, Frame, Output, group_target
-from drivers.can.module import Module, Setting
+from drivers.can.module import QUIET_AFTER_S, Module, Setting
 from drivers.can.sharing import share
 from hal.ports import PowerReading
 
@@ -32,7 +32,7 @@ class Outlet:
         """Buses on which all its modules, and no others, have its group number."""
         self._family = family
         self._min_voltage_v = min_voltage_v
-        self._group_frames = group_frames and family.group_frames
+        self._group_frames = group_frames
         self._mode: int | None = None
         self._repeated_at = -math.inf
         self._totals: dict[int, tuple[float, float, float]] = {}
@@ -148,12 +148,12 @@ class Outlet:
         A module that is silent counts with its last value, and does not make the reading newer. Available is what
         those can deliver that are not about to leave.
         """
-        speaking = [module for module in modules if not module.quiet(now)]
+        speaking = [module for module in modules if now - module.current_at <= QUIET_AFTER_S]
         singly_at = min((module.current_at for module in speaking), default=-math.inf)
         if not speaking:
             singly_at = max((module.current_at for module in modules), default=-math.inf)
         voltage_v = max((module.voltage_v for module in speaking), default=0.0)
-        current_a, at = sum(module.current_a for module in modules if not module.lost(now)), singly_at
+        current_a, at = sum(module.current(now) for module in modules), singly_at
         totals = [self._totals.get(bus) for bus in {module.bus for module in speaking}]
         known = [total for total in totals if total is not None]
         if totals and len(known) == len(totals) and min(each[2] for each in known) > singly_at:

@@ -17,11 +17,14 @@ from drivers.can.module import Module
 
 __all__ = ["Poll"]
 
-FAST_S = 0.2
+GROUP_S = 0.2
+SINGLE_S = 0.25
 BUSY_S = 1.0
 IDLE_S = 2.0
 FACTS_S = 60.0
 FACTS_RETRY_S = 2.0
+_FAST = (Query.OUTPUT,)
+"""What of the round is not asked of modules that are read one by one."""
 _MOST = 8
 """The most questions of the round at once, after a delay."""
 
@@ -34,9 +37,10 @@ class Poll:
         self._modules = modules
         self._round = cycle([(module, query) for query in family.queries for module in modules])
         self._length = len(modules) * len(family.queries)
+        self._singles: Sequence[Module] = ()
         self._credit = 0.0
         self._at: float | None = None
-        self._fast_at = -math.inf
+        self._groups_at = self._singles_at = -math.inf
         self._facts_at = dict.fromkeys(modules, -math.inf)
         self._scan = cycle(family.addresses)
 
@@ -49,11 +53,14 @@ class Poll:
             singles: joined modules that are read one by one.
             joined: whether any module of the bus is joined to an EVSE.
         """
-        if now - self._fast_at >= FAST_S - 0.01:
-            self._fast_at = now
+        if now - self._groups_at >= GROUP_S - 0.01:
+            self._groups_at = now
             for number in groups:
                 yield from self._family.ask_group(number)
+        if now - self._singles_at >= SINGLE_S - 0.01:
+            self._singles_at = max(self._singles_at + SINGLE_S, now - SINGLE_S)
             yield from self._ask_singles(singles, now)
+        self._singles = singles
         elapsed_s = 0.0 if self._at is None else now - self._at
         self._at = now
         self._credit = min(self._credit + elapsed_s * self._length / (BUSY_S if joined else IDLE_S), _MOST)
@@ -74,7 +81,7 @@ class Poll:
 
     def _ask_next(self, now: float) -> Iterator[Frame]:
         module, query = next(self._round)
-        if module.address is None:
+        if module.address is None or (query in _FAST and module in self._singles):
             return
         yield from self._family.ask(query, module.address)
         if query is not Query.STATUS:

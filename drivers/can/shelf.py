@@ -67,6 +67,7 @@ class CanShelf:
         self._lines = options.lines
         self._options = options
         self._relays = _relays(options)
+        self._numbers = options.group_frames and family.group_frames
         self._groups = [self._group(index, each) for index, each in enumerate(options.groups)]
         self._modules = [module for group in self._groups for module in group.modules]
         self._on_bus = {bus: [each for each in self._modules if each.bus == bus] for bus in range(len(self._buses))}
@@ -129,11 +130,12 @@ class CanShelf:
             raise DeviceRefused(f"power modules of EVSE {evse}: {voltage_v} V, {current_a} A")
         now, outlet = self._clock.monotonic(), self._outlet(evse)
         deliver = voltage_v >= self.min_voltage_v and current_a >= 0.5 * LEAST_A
-        outlet.want(Setting(min(voltage_v, self.max_voltage_v), current_a) if deliver else None, now)
         modules = self._joined(evse)
-        self._steer(outlet, modules, now)
         if modules and not any(self._buses[module.bus].up and not module.quiet(now) for module in modules):
+            outlet.want(None, now)
             raise DeviceLost(self._silence(evse))
+        outlet.want(Setting(min(voltage_v, self.max_voltage_v), current_a) if deliver else None, now)
+        self._steer(outlet, modules, now)
 
     def switch_off(self, evse: int) -> None:
         now, outlet = self._clock.monotonic(), self._outlet(evse)
@@ -142,10 +144,10 @@ class CanShelf:
         errors = [self._send(bus, frame) for bus, frame in outlet.switch_off()]
         errors += self._steer(outlet, modules, now)
         if any(not self._buses[module.bus].up and not module.lost(now) for module in modules):
-            errors.append(DeviceLost(self._silence(evse)))
+            raise DeviceLost(self._silence(evse))
         for error in errors:
             if error is not None:
-                raise error
+                raise DeviceLost(f"power modules of EVSE {evse}: {error}")
 
     def reading(self, evse: int) -> PowerReading:
         """Raises `DeviceLost` while nothing is known of the modules that feed the EVSE, or that could."""
@@ -263,9 +265,10 @@ class CanShelf:
             if not any(evse in (group.outlet, group.target) for group in self._groups):
                 outlet.vacate()
         for group in self._groups:
-            for module in group.modules:
-                label = group.label if module.usable(now) else None
-                module.regroup(self._options.idle_group if label is None else label)
+            if self._numbers or group.by_number:
+                for module in group.modules:
+                    label = group.label if module.usable(now) else None
+                    module.regroup(self._options.idle_group if label is None else label)
 
     def _fits(self, group: Group, now: float) -> bool:
         """Whether the outlet's present and wanted current can flow without the group."""
@@ -298,9 +301,7 @@ class CanShelf:
         if found is None:
             if evse not in self._family.addresses or not any(group.reaches(evse) for group in self._groups):
                 raise DeviceRefused(f"no power module can be joined to EVSE {evse}")
-            found = self._outlets[evse] = Outlet(
-                evse, self._family, self.min_voltage_v, group_frames=self._options.group_frames
-            )
+            found = self._outlets[evse] = Outlet(evse, self._family, self.min_voltage_v, group_frames=self._numbers)
         return found
 
     # --- the wire --------------------------------------------------------------------------------------------

@@ -77,6 +77,8 @@ class SimModule:
     babbling: bool = False
     stuck_on: bool = False
     stuck_off: bool = False
+    derating: float = 1.0
+    """The share of its rating that it delivers."""
     error: int = 0
     """A code that it answers everything with."""
     alarms: set[str] = field(default_factory=set)
@@ -92,7 +94,7 @@ class SimModule:
 
     def available_a(self) -> float:
         """By rating, power and temperature: full up to 65 °C, nothing from 90 °C."""
-        derating = min(1.0, max(0.0, (90.0 - self.temperature_c) / 25.0))
+        derating = self.derating * min(1.0, max(0.0, (90.0 - self.temperature_c) / 25.0))
         volts = max(self.voltage_v, self.type.min_voltage_v)
         return min(self.type.max_current_a, self.type.power_w / volts) * derating
 
