@@ -22,6 +22,7 @@ __all__ = [
     "Capability",
     "Family",
     "Frame",
+    "GroupNumber",
     "Mode",
     "Output",
     "Query",
@@ -30,7 +31,6 @@ __all__ = [
     "Serial",
     "Status",
     "Target",
-    "Temperature",
     "group_target",
     "module_target",
 ]
@@ -75,7 +75,8 @@ class Query(Enum):
     AVAILABLE = "available"
     SERIAL = "serial"
     MODE = "mode"
-    TEMPERATURE = "temperature"
+    GROUP = "group"
+    """The group number, where it is not in the status."""
 
 
 class Alarm(Enum):
@@ -138,10 +139,10 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Temperature:
+class GroupNumber:
     """Where it is not in the status."""
 
-    celsius: float
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ class Refused:
     reason: str
 
 
-Report: TypeAlias = Output | Status | Temperature | Capability | Available | Serial | Mode | Refused
+Report: TypeAlias = Output | Status | GroupNumber | Capability | Available | Serial | Mode | Refused
 
 
 @dataclass(frozen=True, slots=True)

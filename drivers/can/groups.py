@@ -83,6 +83,8 @@ class Group:
         self._fixed = fixed
         self.by_number = fixed is None and not relays.present
         """Nothing but the group number joins it to an outlet."""
+        for module in modules:
+            module.placed_by_number = self.by_number
         self._goal: int | None = None
         self._since = -math.inf
 
@@ -155,7 +157,7 @@ class Group:
 
     def _is_off(self, now: float) -> bool:
         """A module that has been silent for longer than 10 s has switched itself off."""
-        return all(module.is_off or module.lost(now) for module in self.modules)
+        return all(module.rests(now) or module.lost(now) for module in self.modules)
 
     def _is_numbered(self, now: float, spent_s: float) -> bool:
         if all(module.numbered or module.lost(now) for module in self.modules):

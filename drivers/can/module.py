@@ -22,6 +22,7 @@ from drivers.can.family import (
     Capability,
     Family,
     Frame,
+    GroupNumber,
     Mode,
     Output,
     Query,
@@ -29,7 +30,6 @@ from drivers.can.family import (
     Report,
     Serial,
     Status,
-    Temperature,
     module_target,
 )
 
@@ -38,6 +38,8 @@ __all__ = ["LEAST_A", "QUIET_AFTER_S", "Module", "Rating", "Setting"]
 LEAST_A = 1.0
 """The lowest set-point of a module; for zero it is switched off."""
 OFF_A = 0.5
+OFF_V = 60.0
+_LEFT = 0.95
 QUIET_AFTER_S = 2.5
 """A module without an answer for this long is asked and commanded less often."""
 _RETRY_S = 0.2
@@ -50,6 +52,8 @@ _START_S = 0.09
 """The time between the first two set-points."""
 _OBEY_S = 5.0
 """How long a module may take to do what it is commanded."""
+_LATE_S = 1.0
+"""The longest that a frame may wait in a full queue."""
 _TRIES = 3
 """How often a module is given its group number before it is used without."""
 _CLEAR_S = 5.0
@@ -95,6 +99,8 @@ class Module:
         self.setting: Setting | None = None
         """What the module is to deliver; None: it is to be off."""
         self.number: int | None = None
+        self.placed_by_number = False
+        """Whether its output is where its group number says."""
         self.mode: int | None = None
         self.voltage_v = 0.0
         self.current_a = 0.0
@@ -109,7 +115,7 @@ class Module:
         self._rating = rating
         self._available_a: float | None = None
         self._external = (0.0, -math.inf)
-        self._status_at = -math.inf
+        self._status_at = self._on_sent_at = self._voltage_at = -math.inf
         self._trouble_seen = -math.inf
         self._found_mode: int | None = None
         self._started = math.inf
@@ -127,7 +133,7 @@ class Module:
         self._off_seen = 0
         self._commanded_off_at = now
         self._tried_at = self._number_sent_at = self._mode_sent_at = -math.inf
-        self._numbers_sent = self._modes_sent = 0
+        self._numbers_sent = self._modes_sent = self._misplaced = 0
         self._sent: Setting | None = None
         self._sent_at = -math.inf
         self.set_points = 0
@@ -150,8 +156,8 @@ class Module:
             case Status():
                 self._answered += 1
                 self._hear_status(report, now)
-            case Temperature(celsius):
-                self.status = replace(self.status, temperature_c=celsius)
+            case GroupNumber(number):
+                self._hear_number(number)
             case Capability():
                 self._hear_capability(report)
             case Available(current_a, external_v):
@@ -170,7 +176,7 @@ class Module:
 
     def _hear_output(self, voltage_v: float | None, current_a: float | None, now: float) -> None:
         if voltage_v is not None:
-            self.voltage_v = voltage_v
+            self.voltage_v, self._voltage_at = voltage_v, now
         if current_a is not None:
             self.current_a, self.current_at = current_a, now
 
@@ -179,9 +185,14 @@ class Module:
         if before.off is False and report.off and self.commanded_on:
             self.restart(now)  # it has gone off by itself, or is another one
         self._status_at = now
-        celsius = before.temperature_c if report.temperature_c is None else report.temperature_c
-        self.status = replace(report, temperature_c=celsius)
+        self.status = replace(report, group=before.group) if report.group is None else report
+        self._hear_number(report.group)
         self._off_seen = self._off_seen + 1 if report.off is not False and now > self._commanded_off_at else 0
+
+    def _hear_number(self, number: int | None) -> None:
+        if number is not None:
+            self.status = replace(self.status, group=number)
+            self._misplaced = 0 if self.number in (None, number) else self._misplaced + 1
 
     def _hear_capability(self, report: Capability) -> None:
         known = self.capability
@@ -203,8 +214,20 @@ class Module:
 
     @property
     def is_off(self) -> bool:
-        """Whether status and current have said twice, since the command, that the module is off."""
-        return self._off_seen >= 2 and self.current_at > self._commanded_off_at and abs(self.current_a) < OFF_A
+        """Whether status and output have said twice, since the command, that the module is off.
+
+        Without a status only the voltage shows that an idle output is off: it has left the set-point.
+        """
+        since = self._commanded_off_at
+        if self._off_seen < 2 or self.current_at <= since or abs(self.current_a) >= OFF_A:
+            return False
+        if self.status.off is not None:
+            return True
+        return self._voltage_at > since and self.voltage_v < (_LEFT * self._sent.voltage_v if self._sent else OFF_V)
+
+    def rests(self, now: float) -> bool:
+        """Whether it is off and stays so: no command to switch it on can still be on its way."""
+        return self.is_off and now - self._on_sent_at >= _LATE_S
 
     @property
     def is_on(self) -> bool:
@@ -325,7 +348,7 @@ class Module:
     def regroup(self, number: int | None) -> None:
         """The group number that the module is to have; None: any."""
         if number != self.number:
-            self.number, self._numbers_sent = number, 0
+            self.number, self._numbers_sent, self._misplaced = number, 0, 0
 
     def select(self, mode: int | None) -> None:
         """The range of voltages that the module is to have; None: any."""
@@ -342,13 +365,15 @@ class Module:
         if self.address is None:
             return
         retry_s = _QUIET_RETRY_S if self.quiet(now) else _RETRY_S
-        if self.setting is not None and self._in_mode() and (self.commanded_on or self._is_prepared()):
+        prepared = self._is_placed() if self.commanded_on else self._is_prepared(now)
+        if self.setting is not None and self._in_mode() and prepared:
             self._note_wanted(True, self.is_on, now)
             if now - self._mode_sent_at >= family.mode_pause_s:
                 yield from self._steer_on(family, self.address, now, by_group=by_group, retry_s=retry_s)
             return
+        self.set_points = 0
         if self.commanded_on:
-            self.commanded_on, self.set_points = False, 0
+            self.commanded_on = False
             self._commanded_off_at, self._tried_at, self._off_seen = now, -math.inf, 0
         self._note_wanted(False, self.is_off, now)
         if not self.is_off:
@@ -361,9 +386,14 @@ class Module:
         self._proven, self._off_at = True, min(self._off_at, now)
         yield from self._prepare(family, self.address, now, retry_s)
 
-    def _is_prepared(self) -> bool:
-        """Whether it has been off and has its group number, or does not take one."""
-        return self._proven and (self.numbered or self._numbers_sent >= _TRIES)
+    def _is_prepared(self, now: float) -> bool:
+        """Whether it has been off and has had its group number for a moment, or does not take one."""
+        settled = now - self._number_sent_at >= _RETRY_S
+        return self._proven and settled and (self.numbered or self._numbers_sent >= _TRIES)
+
+    def _is_placed(self) -> bool:
+        """Whether it delivers where it should; one answer to the contrary may be a damaged frame."""
+        return not self.placed_by_number or self._misplaced < 2
 
     def _retry(self, retry_s: float, now: float) -> bool:
         return now - self._tried_at >= retry_s
@@ -397,7 +427,8 @@ class Module:
         if (self.commanded_on and self.is_on) or self.set_points < 2:
             return
         if self._retry(retry_s, now) or not self.commanded_on:
-            self.commanded_on, self._tried_at, self._off_seen = True, now, 0
+            self.commanded_on, self._off_seen = True, 0
+            self._tried_at = self._on_sent_at = now
             yield family.switch(module_target(address), True)
             yield from self._verify(family, address)
 
@@ -416,6 +447,6 @@ class Module:
         return self._found_mode is None and self._modes_sent >= 2
 
     def _verify(self, family: Family, address: int) -> Iterator[Frame]:
-        for query in (Query.STATUS, Query.OUTPUT, Query.VOLTAGE):
+        for query in (Query.STATUS, Query.OUTPUT, Query.VOLTAGE, Query.GROUP):
             yield from family.ask(query, address)
         self.note_asked()

@@ -23,8 +23,6 @@ BUSY_S = 1.0
 IDLE_S = 2.0
 FACTS_S = 60.0
 FACTS_RETRY_S = 2.0
-_FAST = (Query.OUTPUT,)
-"""What of the round is not asked of modules that are read one by one."""
 _MOST = 8
 """The most questions of the round at once, after a delay."""
 
@@ -81,7 +79,9 @@ class Poll:
 
     def _ask_next(self, now: float) -> Iterator[Frame]:
         module, query = next(self._round)
-        if module.address is None or (query in _FAST and module in self._singles):
+        if module.address is None or (query is Query.OUTPUT and module in self._singles):
+            return
+        if query is Query.GROUP and module.number is None:
             return
         yield from self._family.ask(query, module.address)
         if query is not Query.STATUS:

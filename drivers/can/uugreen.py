@@ -20,6 +20,7 @@ from drivers.can.family import (
     EVERY,
     Answer,
     Frame,
+    GroupNumber,
     Mode,
     Output,
     Query,
@@ -41,7 +42,7 @@ _SET_CURRENT = 3
 _SHUT_DOWN = 4
 _SERIAL = 5
 _STATUS = 8
-_SET_GROUP = 89
+_GROUP = 89
 _SELECT_RANGE = 95
 _RANGE = 96
 _ASKING = {
@@ -50,6 +51,7 @@ _ASKING = {
     Query.STATUS: _STATUS,
     Query.MODE: _RANGE,
     Query.SERIAL: _SERIAL,
+    Query.GROUP: _GROUP,
 }
 
 HIGH, LOW = 1, 2
@@ -62,7 +64,7 @@ class Uugreen:
 
     addresses = range(1, 0x80)
     group_frames = False
-    queries: ClassVar[Sequence[Query]] = (Query.STATUS, Query.OUTPUT, Query.VOLTAGE, Query.MODE)
+    queries: ClassVar[Sequence[Query]] = (Query.STATUS, Query.OUTPUT, Query.VOLTAGE, Query.MODE, Query.GROUP)
     facts: ClassVar[Sequence[Query]] = (Query.SERIAL,)
     modes: ClassVar[Sequence[tuple[int, float]]] = ((LOW, 500.0), (HIGH, 1000.0))
     mode_pause_s: ClassVar[float] = 2.0
@@ -97,7 +99,7 @@ class Uugreen:
         )
 
     def set_group(self, address: int, group: int) -> Frame:
-        return self._frame(Target(address), _SET, _SET_GROUP, group)
+        return self._frame(Target(address), _SET, _GROUP, group)
 
     def set_mode(self, address: int, mode: int) -> Frame:
         return self._frame(Target(address), _SET, _SELECT_RANGE, mode)
@@ -126,6 +128,8 @@ def _report(command: int, value: int) -> Report | None:
         return Output(current_a=value / 1000)
     if command == _STATUS:
         return Status(raw=f"{value:08X}")
+    if command == _GROUP and value < 0x80:
+        return GroupNumber(value)
     if command == _RANGE and value in (HIGH, LOW):
         return Mode(value)
     return None

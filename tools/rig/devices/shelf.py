@@ -166,15 +166,19 @@ class RectifierShelf:
             self.violate("switched on without a set-point")
         module.switch(on)
 
-    def set_output(self, module: SimModule, voltage_v: float, current_a: float) -> None:
+    def set_voltage(self, module: SimModule, voltage_v: float) -> None:
         """A set-point out of range is a violation, and refused as a real module does."""
-        kind = module.type
-        if not kind.min_voltage_v <= voltage_v <= kind.max_voltage_v:
-            self.violate(f"voltage out of range: {voltage_v:.0f} V")
-        elif not LEAST_A - 0.001 <= current_a <= kind.max_current_a * 1.001:
-            self.violate(f"current out of range: {current_a:.1f} A")
+        if module.type.min_voltage_v <= voltage_v <= module.type.max_voltage_v:
+            module.set_voltage_v = voltage_v
         else:
-            module.set_voltage_v, module.set_current_a = voltage_v, current_a
+            self.violate(f"voltage out of range: {voltage_v:.0f} V")
+
+    def set_current(self, module: SimModule, current_a: float) -> None:
+        """Likewise; a module takes no less than 1 A."""
+        if LEAST_A - 0.001 <= current_a <= module.type.max_current_a * 1.001:
+            module.set_current_a = current_a
+        else:
+            self.violate(f"current out of range: {current_a:.1f} A")
 
     def set_group(self, module: SimModule, group: int) -> None:
         if module.on and group != module.group:

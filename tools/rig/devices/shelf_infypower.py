@@ -151,7 +151,8 @@ class InfypowerModules:
             millivolts, milliamperes = struct.unpack(">II", data)
             share = max(1, len(modules)) if command == 0x1B else 1
             for module in modules:
-                shelf.set_output(module, millivolts / 1000, milliamperes / 1000 / share)
+                shelf.set_voltage(module, millivolts / 1000)
+                shelf.set_current(module, milliamperes / 1000 / share)
         elif command == 0x1A:
             for module in modules:
                 shelf.switch(module, flag == 0)

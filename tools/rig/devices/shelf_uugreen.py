@@ -30,9 +30,6 @@ DATE, SERIAL = 0x15, 0x0A7
 class _Timing:
     off_s: float = PAUSE_S
     selected_s: float = PAUSE_S
-    voltage_v: float = 0.0
-    """The set-points come one by one."""
-    current_a: float = 0.0
 
 
 class UugreenModules:
@@ -90,6 +87,8 @@ class UugreenModules:
                 return int(module.serial, 16) & 0xFFFFFFFF
             case 8:
                 return 0x0000_0001 if module.on else 0
+            case 89:
+                return module.group
             case 96:
                 return module.range
             case _:
@@ -102,12 +101,10 @@ class UugreenModules:
             case 2:
                 if value / 1000 > LOW_MOST_V and module.range == LOW:
                     self.shelf.violate(f"{value / 1000:.0f} V in the low range")
-                    return
-                timing.voltage_v = value / 1000
-                self._set(module, timing)
+                else:
+                    self.shelf.set_voltage(module, value / 1000)
             case 3:
-                timing.current_a = value / 1000
-                self._set(module, timing)
+                self.shelf.set_current(module, value / 1000)
             case 4:
                 if value not in (0, 1):
                     self.shelf.violate(f"shutdown {value}")
@@ -121,10 +118,6 @@ class UugreenModules:
                 self._select(module, timing, value)
             case _:
                 self.shelf.violate(f"unknown command {command}")
-
-    def _set(self, module: SimModule, timing: _Timing) -> None:
-        if timing.voltage_v > 0.0 and timing.current_a > 0.0:
-            self.shelf.set_output(module, timing.voltage_v, timing.current_a)
 
     def _select(self, module: SimModule, timing: _Timing, value: int) -> None:
         if value not in (HIGH, LOW):

@@ -40,6 +40,7 @@ async def test_both_evses_charge(family: str) -> None:
     world.join(6, 4)
     world.charge(400.0)
     world.charge(150.0, evse=2, voltage_v=800.0)
+    world.advance(1.0)
     first, second = world.shelf.reading(1), world.shelf.reading(2)
     assert first.current_a == pytest.approx(400.0, rel=0.02)
     assert second.current_a == pytest.approx(150.0, rel=0.02)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.can.family import EVERY, Answer, Frame, Mode, Output, Query, Serial, Status, module_target
+from drivers.can.family import EVERY, Answer, Frame, GroupNumber, Mode, Output, Query, Serial, Status, module_target
 from drivers.can.uugreen import HIGH, LOW, Uugreen
 
 FAMILY = Uugreen()
@@ -42,6 +42,7 @@ def test_frames_to_the_modules(frames: list[Frame], expected: list[tuple[int, st
         ("030100000000639C", Answer(module_target(2), Output(current_a=25.5))),
         ("0308000000000001", Answer(module_target(2), Status(raw="00000001"))),
         ("0360000000000002", Answer(module_target(2), Mode(LOW))),
+        ("0359000000000002", Answer(module_target(2), GroupNumber(2))),
         ("0405123400000007", Answer(module_target(2), Serial("123400000007"))),
         ("0102000000061A80", Answer(module_target(2), None)),
         ("1300000000061A80", Answer(module_target(2), Output(voltage_v=400.0))),  # of group 1
