@@ -50,17 +50,19 @@ async def _serve(life: Lifecycle, config: HalConfig, buses: dict[str, Bus], wher
     life.on_stop("socket", server.close)
     life.on_stop("cabinet", cabinet.close)
     life.critical("control loop", cabinet.run())
-    life.describe(lambda: summary(cabinet.snapshot(0, "")))
+    note = _simulated(config)
+    life.describe(lambda: summary(cabinet.snapshot(0, ""), note))
     life.watch(lambda: cabinet.pulse.all_alive(clock.monotonic()))
-    life.ready(f"{len(config.evse)} EVSEs{_simulated(config)}")
+    life.ready("; ".join(filter(None, (note, f"{len(config.evse)} EVSEs"))))
 
 
 def _simulated(config: HalConfig) -> str:
     """What must not be overlooked in the log and in `systemctl status`."""
     simulated = config.simulated
     if len(simulated) == len(config.devices()):
-        return ", ALL HARDWARE IS SIMULATED"
-    return f", SIMULATED: {'; '.join(simulated)}" if simulated else ""
+        return "ALL HARDWARE IS SIMULATED"
+    names = ", ".join(place.replace(", ", " ") for place in simulated)
+    return f"SIMULATED: {names}" if names else ""
 
 
 def _probe(config: HalConfig, buses: dict[str, Bus], options: argparse.Namespace) -> int:

@@ -60,12 +60,17 @@ class DemonstrationOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_o
     seed: int = 1
     state: str | None = None
     """The file of what survives a restart; None: nothing does."""
-    visit: list[Visit] = field(default_factory=lambda: list(USUAL_VISITS))
+    visit: list[Visit] | None = None
+    """None: those of `USUAL_VISITS` at these EVSEs; an empty list: no car comes."""
     pause_s: Annotated[float, Meta(ge=0, le=86400)] = 30.0
     """Between the last of these visits and the first of the next round."""
 
+    @property
+    def visits(self) -> list[Visit]:
+        return [each for each in USUAL_VISITS if each.evse in self.evses] if self.visit is None else self.visit
+
     def __post_init__(self) -> None:
-        for number, visit in enumerate(self.visit, 1):
+        for number, visit in enumerate(self.visits, 1):
             if visit.evse not in self.evses:
                 raise ValueError(f"visit {number}: no EVSE {visit.evse}")
 
@@ -103,7 +108,7 @@ class DemonstrationBus(WorldBus):
             self.world.power_on(BootCause.POWER_UP)
         self.world.connect_hal()
         self.hello = self.world.hello()
-        self.visitors = Visitors(self.world, options.visit, pause_s=options.pause_s)
+        self.visitors = Visitors(self.world, options.visits, pause_s=options.pause_s)
         self._runner = WorldRunner(self.world, self._clock, self._deliver)
         self._runner.on_happening = self._on_happening
         self._runner.on_push = self._on_push

@@ -18,3 +18,9 @@ def test_faults_of_the_station_and_of_an_evse() -> None:
     fake.board.on_fault(Fault.DOOR_OPEN, None, True, "")
     fake.board.on_fault(Fault.CONTACTOR_WELDED, 2, True, "")
     assert summary(fake.cabinet.snapshot(0, "")).endswith("(contactor_welded); door_open")
+
+
+def test_a_note_comes_first() -> None:
+    fake = CabinetDouble()
+    fake.start()
+    assert summary(fake.cabinet.snapshot(0, ""), "SIMULATED").startswith("SIMULATED; EVSE 1 idle")

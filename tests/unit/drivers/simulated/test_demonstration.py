@@ -67,6 +67,12 @@ async def test_cars_come_by_themselves() -> None:
         assert bus.world.evses[1].car is None
 
 
+def test_usual_visits_are_those_of_the_evses_there_are() -> None:
+    assert {visit.evse for visit in DemonstrationOptions(evses=[2]).visits} == {2}
+    assert DemonstrationOptions(evses=[7]).visits == []
+    assert len(DemonstrationOptions().visits) == 4
+
+
 async def test_registers_serial_number_and_boot_survive_a_restart_of_the_process(tmp_path: Path) -> None:
     state = str(tmp_path / "world.json")
     async with demonstration(state=state) as bus:
