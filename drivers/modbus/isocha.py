@@ -20,7 +20,8 @@ Rules
   than shown counts as shown, one that is *smaller* as zero.
 - A monitor that has settled and shows no value is `not valid`: for how long that may last is the HAL's to say.
 - What was commanded holds over a short loss of the link; after a command that was refused, it is off.
-- The self test has passed if its bits have been seen and gone within 30 s without a device error.
+- The self test has passed if its bits have been seen and gone within 30 s without a device error. A lost link makes it
+  none, whatever its result.
 - The voltages to earth are not read during a self test.
 """
 
@@ -159,8 +160,7 @@ class IsoCha425Hv:
             error = DeviceLost(f"{error} (factory setting: 19200 or 9600 baud, even parity)")
         self._problem = error
         self._measuring = False
-        if self._test_wanted or self._test is not None:
-            self._test_wanted, self._test, self._passed = False, None, False
+        self._test_wanted, self._test, self._passed = False, None, None
         self._trouble.failed(error)
 
     async def _start(self) -> None:

@@ -39,7 +39,7 @@ async def bus(line: SlaveLine) -> AsyncIterator[ModbusBus]:
 @pytest.fixture
 async def serial_bus(terminal: SlaveLine) -> AsyncIterator[ModbusBus]:
     """A bus on a serial line, with a short patience."""
-    bus = ModbusBus(ModbusBus.Options(port=terminal.port, baud=19200, reply_s=0.1))
+    bus = ModbusBus(ModbusBus.Options(port=terminal.port, baud=19200, reply_s=0.2))
     await bus.open()
     yield bus
     bus.close()

@@ -48,7 +48,7 @@ async def test_a_late_answer_is_not_taken_for_the_next(terminal: SlaveLine, seri
     """All requests have answers of one length, and each late one comes while the next is waited for."""
     slave = terminal.add(3, Memory())
     device = ModbusDevice(serial_bus, 3, "monitor")
-    slave.late_s = 0.13
+    slave.late_s = 0.25
     slave.misbehave(Mischief.LATE, times=late)
     for address in (1000, 1008, 1016, 1000, 1008, 1016):
         with suppress(DeviceLost):

@@ -19,7 +19,7 @@ from tools.rig.devices.isocha import IsoCha, Wires
 from tools.rig.devices.modbus_meter import AcrelMeter, Readout
 from tools.rig.devices.modbus_slave import Mischief, Registers, Slave, SlaveLine
 
-REQUESTS = 50
+REQUESTS = 40
 """Of all devices together."""
 
 
@@ -27,7 +27,7 @@ class Unreliable(Slave):
     """Every second answer is wrong in some way."""
 
     def __init__(self, registers: Registers, rng: Random) -> None:
-        super().__init__(registers, late_s=0.12)
+        super().__init__(registers, late_s=0.25)
         self._rng = rng
 
     def next_mischief(self) -> Mischief | None:
