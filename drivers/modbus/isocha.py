@@ -19,7 +19,8 @@ Rules
 - A reading is valid while it measures, has settled, tests nothing and shows no device error. A value that is *bigger*
   than shown counts as shown, one that is *smaller* as zero.
 - A monitor that has settled and shows no value is `not valid`: for how long that may last is the HAL's to say.
-- What was commanded holds over a short loss of the link; after a command that was refused, it is off.
+- What was commanded holds over a short loss of the link; after a command that was refused, it is off. A device that
+  answers can be commanded before its settings are complete.
 - The self test has passed if its bits have been seen and gone within 30 s without a device error. A lost link makes it
   none, whatever its result.
 - The voltages to earth are not read during a self test.
@@ -92,6 +93,9 @@ class IsoCha425Hv:
         self._passed: bool | None = None
         self._reading: InsulationReading | None = None
         self._problem: DriverError | None = DeviceLost(f"{self._device} has not answered yet")
+        """Why there is no reading."""
+        self._lost: DriverError | None = self._problem
+        """Why there can be no command; a device that is being set up can be commanded."""
         self._wake = asyncio.Event()
         self._trouble = Trouble(_log, str(self._device), device=str(self._device))
         self._name = self._firmware = ""
@@ -114,7 +118,7 @@ class IsoCha425Hv:
             self._wake.set()
 
     def reading(self) -> InsulationReading:
-        self._raise_problem()
+        _raise_if(self._problem)
         assert self._reading is not None, "without one there is a problem"
         return self._reading
 
@@ -131,18 +135,14 @@ class IsoCha425Hv:
 
     def close(self) -> None:
         self._background.close()
-        if self._measuring or self._wanted:
+        if self._lost is None:
             self._device.post(Register.MEASURING, 0)
-        self._problem = DeviceLost(f"{self._device} is closed")
+        self._problem = self._lost = DeviceLost(f"{self._device} is closed")
 
     def _require_link(self) -> None:
-        if self._problem is not None:
+        if self._lost is not None:
             self._wanted = False
-        self._raise_problem()
-
-    def _raise_problem(self) -> None:
-        if self._problem is not None:
-            raise self._problem.with_traceback(None)  # raised again and again, it would grow
+        _raise_if(self._lost)
 
     # --- the device ------------------------------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ class IsoCha425Hv:
     def _lose(self, error: DriverError) -> None:
         if isinstance(error, DeviceLost) and not self._firmware:
             error = DeviceLost(f"{error} (factory setting: 19200 or 9600 baud, even parity)")
-        self._problem = error
+        self._problem = self._lost = error
         self._measuring = False
         self._test_wanted, self._test, self._passed = False, None, None
         self._trouble.failed(error)
@@ -168,6 +168,7 @@ class IsoCha425Hv:
         name = await self._identify(Register.NAME, 10)
         if name and self._options.model.lower() not in reg.text(name).lower():
             raise DeviceRefused(f"{self._device} is another device: {reg.text(name)!r}")
+        self._lost = None
         identity = await self._identify(Register.IDENTITY, 6)
         firmware = identity[1] if identity else 0
         settings = {**self._settings(firmware), Register.MEASURING: int(self._wanted)}
@@ -278,6 +279,11 @@ class IsoCha425Hv:
             to_earth_v=voltages.to_earth,
         )
         self._problem = None
+
+
+def _raise_if(problem: DriverError | None) -> None:
+    if problem is not None:
+        raise problem.with_traceback(None)  # raised again and again, it would grow
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,15 @@ async def test_it_starts_off_with_every_setting_written(bench: Bench) -> None:
     assert monitor.reading().voltage_v is None
 
 
+async def test_a_device_that_answers_can_be_commanded_before_its_settings_are_complete(bench: Bench) -> None:
+    monitor = bench.make()
+    await eventually(lambda: bench.device.writes)
+    assert why_lost(monitor)
+    monitor.enable(True)
+    await eventually(lambda: not why_lost(monitor) and monitor.reading().valid)
+    assert bench.device.measuring
+
+
 async def test_older_firmware_has_no_fast_mode(bench: Bench) -> None:
     bench.device.firmware = 430
     monitor = await bench.ready()
