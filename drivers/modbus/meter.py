@@ -45,14 +45,18 @@ class ModbusMeter:
         poll_s: Annotated[float, Meta(ge=0.1, le=1.0)] = 0.5
         scale: dict[str, float] = {}
         """Corrections: the map's value of a quantity is multiplied by this; -1 for a shunt that is built in reverse."""
+        serial_number: str | None = None
+        """The commissioned meter; another one is refused."""
         speed: Annotated[float, Meta(gt=0)] = 1.0
         """How much faster than in life the register counts: other than 1 only on a bench."""
 
         def __post_init__(self) -> None:
             try:
-                load_map(self.map)
+                layout = load_map(self.map)
             except ConfigError as error:
                 raise ValueError(f"map: {error}") from error
+            if self.serial_number is not None and layout.serial_number is None:
+                raise ValueError(f"serial_number: {layout.name} reports none")
             unknown = set(self.scale) - set(QUANTITIES)
             if unknown or 0.0 in self.scale.values():
                 raise ValueError(f"scale: expected numbers other than 0 for some of {', '.join(QUANTITIES)}")
@@ -137,4 +141,8 @@ class ModbusMeter:
         where = self._map.serial_number
         if where is None:
             return None
-        return where.decode(await self._device.read(where.address, where.registers, self._function))
+        found = where.decode(await self._device.read(where.address, where.registers, self._function))
+        wanted = self._options.serial_number
+        if wanted is not None and found != wanted:
+            raise DeviceRefused(f"{self._device}: it is meter {found}, but {wanted} is the commissioned one")
+        return found

@@ -96,6 +96,28 @@ async def test_a_meter_that_is_replaced_while_it_is_lost_has_its_own_serial_numb
     await sampled(meter, lambda sample: sample.serial_number == "BW987654321")
 
 
+async def test_a_meter_with_another_serial_number_is_refused_if_one_is_expected(bench: Bench) -> None:
+    bench.slave.registers = gavazzi = GavazziMeter(bench.readout)
+    meter = bench.make(map="carlo-gavazzi-et112", serial_number="BW987654321")
+    await eventually(lambda: "it is meter BW123456789, but BW987654321 is the commissioned one" in why_lost(meter))
+    gavazzi.serial_number = "BW987654321"
+    await sampled(meter, lambda sample: sample.serial_number == "BW987654321")
+
+
+async def test_a_line_that_babbles_is_a_lost_meter_until_it_is_quiet(bench: Bench) -> None:
+    meter = bench.make()
+    await sampled(meter, lambda sample: True)
+
+    def babble() -> bool:
+        bench.line.babble(b"\x01\x03\x28 noise")
+        return "damaged answers" in why_lost(meter)
+
+    bench.slave.silent = True
+    await eventually(babble)
+    bench.slave.silent = False
+    await sampled(meter, lambda sample: True)
+
+
 async def test_a_few_misses_cost_no_more_than_a_reading(bench: Bench) -> None:
     meter = bench.make()
     first = await sampled(meter, lambda sample: True)
@@ -127,6 +149,7 @@ def why_lost(meter: ModbusMeter) -> str:
     [
         ({}, "map"),
         ({"map": ACREL, "address": 300}, "address"),
+        ({"map": ACREL, "serial_number": "BW1"}, "serial_number: Acrel DJSF1352-RN reports none"),
         ({"map": "acrel"}, "map: no register map 'acrel', expected acrel-djsf1352-rn"),
         (
             {"map": ACREL, "scale": {"energie": 10.0}},
