@@ -44,13 +44,12 @@ from firmware.trouble import Trouble
 from hal.active_faults import ActiveFaults
 from hal.card_signal import CardSignal
 from hal.evse.evse import Evse, EvsePorts
-from hal.evse.model import LimitChanged, Limits, Permitted, Sampled, Withdrawn
-from hal.evse.table import RUNNING, Stage
+from hal.evse.model import LimitChanged, Permitted, Sampled, Withdrawn
+from hal.evse.table import Stage
 from hal.hardware import EvseHardware, Hardware, ScreenHardware
-from hal.module_groups import EvsePower, ModuleGroups
 from hal.ports import InputsReading, Link, Vehicle
-from hal.power_sharing import demand_of
 from hal.safety import Pulse, StationWatch
+from hal.shelf_control import ShelfControl
 
 __all__ = ["StationCabinet"]
 
@@ -60,9 +59,6 @@ REBOOT_PATIENCE_S = 5.0
 CLOSE_PATIENCE_S = 3.0
 
 _PAGES = frozenset(page.value for page in Page)
-_ENDING = (Stage.ASK_STOP, Stage.RAMP_DOWN)
-_POWERED = (Stage.AUTHORISED, *RUNNING, *_ENDING)
-"""The stages in which an EVSE needs modules; in `_ENDING` it keeps its modules but gets no more."""
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +77,7 @@ class StationCabinet:
         self._evses = {each.evse: self._evse(each, started) for each in hardware.evses}
         self._screens = {each.screen: each for each in hardware.screens}
         self._shown = {each.screen: ScreenShown(screen=each.screen, page=Page.IDLE.value) for each in hardware.screens}
-        self._groups = ModuleGroups(limit_w)
+        self._shelf = ShelfControl(hardware.shelf, limit_w)
         self._inputs: InputsReading | None = None
         self._inputs_lost = ""
         """Why there is no reading of them."""
@@ -89,7 +85,6 @@ class StationCabinet:
         self._card_signal = CardSignal()
         self._fed_at = -math.inf
         self._rebooting_since: float | None = None
-        self._unassigned = Trouble(_log, "modules can't be assigned")
         self._unfed = Trouble(_log, "the board's watchdog can't be fed", logging.ERROR)
 
     def _evse(self, hardware: EvseHardware, started: float) -> Evse:
@@ -160,7 +155,7 @@ class StationCabinet:
         self._faults.replace("station", None, self._station_watch.check(self._inputs, now, self._inputs_lost))
         for evse in self._evses.values():
             self._sample(evse, now)
-        self._share_modules(now)
+        self._shelf.share(self._evses.values(), now)
         self._continue_reboot(now)
         self.pulse.beat("control", now)
         if now - self._fed_at >= FEED_S and self.pulse.all_alive(now):
@@ -178,8 +173,7 @@ class StationCabinet:
     def _sample(self, evse: Evse, now: float) -> None:
         sensed = self._inputs.plug_temp_c if self._inputs is not None else {evse.number: None}
         own = (sensed[evse.number],) if evse.number in sensed else ()
-        share = None if self._groups.waits(evse.number) else self._groups.share_of(evse.number)
-        readings = evse.read_ports(own, share, now)
+        readings = evse.read_ports(own, self._shelf.share_of(evse.number), now)
         evse.refresh_faults(now)
         evse.apply(Sampled(readings), now)
 
@@ -192,32 +186,6 @@ class StationCabinet:
             return None
         self._inputs_lost = f"no reading for {inputs.stale_after_s:g} s"
         return reading if now - reading.mono_s <= inputs.stale_after_s else None
-
-    # --- power -----------------------------------------------------------------------------------------------
-
-    def _share_modules(self, now: float) -> None:
-        shelf = self._hardware.shelf
-        group = Limits(shelf.group_current_a, shelf.group_power_w)
-        powers = {number: self._power_of(evse, group) for number, evse in self._evses.items()}
-        groups = self._groups.plan(powers, now, groups=shelf.groups, group=group)
-        if groups == self._groups.assigned:
-            return
-        try:
-            shelf.assign(groups)
-        except DriverError as error:
-            self._unassigned.failed(error)
-        else:
-            self._unassigned.worked()
-            _log.info("module groups: %s", groups)
-            self._groups.assigned = groups
-
-    def _power_of(self, evse: Evse, group: Limits) -> EvsePower:
-        reading = evse.readings.power if evse.readings is not None else None
-        if evse.state.stage not in _POWERED:
-            return EvsePower(None, reading=reading)
-        vehicle = evse.readings.vehicle if evse.readings is not None else None
-        demand = demand_of(evse.state, vehicle, groups=self._hardware.shelf.reach(evse.number), group=group)
-        return EvsePower(demand, evse.state.stage in _ENDING, evse.state.offered, reading)
 
     # --- callbacks of the ports ---------------------------------------------------------------------------------
 
