@@ -85,6 +85,8 @@ class LemDcbm:
         self._where = f"meter of EVSE {options.evse} at {options.host}"
         self._trouble = Trouble(_log, self._where, device=self._where)
         self._chores = Trouble(_log, f"{self._where}: clock and open transaction")
+        self._identity = ""
+        """Which meter it was at the last contact, for the log."""
         self._status: Status | None = None
         self._open_transaction = False
         self._unkept_record = ""
@@ -139,7 +141,10 @@ class LemDcbm:
         if wanted is not None and status.meter_id != wanted:
             self._latest = None
             raise DeviceRefused(f"it is meter {status.meter_id}, but {wanted} is the commissioned one")
-        _log.info("%s: DCBM %s with firmware %s", self._where, status.meter_id, status.firmware)
+        identity = f"DCBM {status.meter_id} with firmware {status.firmware}"
+        if identity != self._identity:
+            self._identity = identity
+            _log.info("%s: %s", self._where, identity)
         self._status, self._open_transaction = status, status.is_charging
         self._chores_at, self._sync_at = now, now + SETTLE_S
         self._stamp, self._stamps_move = "", False

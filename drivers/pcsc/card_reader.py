@@ -123,9 +123,11 @@ class PcscCardReader:
                     self._watch(self._service)
             except PcscError as error:
                 self._lose(f"card reader: the service pcscd: {error}")
-            except Exception:
-                _log.exception("card reader: failed and is started again")
-                self._lose("card reader: an unforeseen error, see the log")
+            except Exception as error:
+                detail = f"card reader: {type(error).__name__}: {error}"
+                if detail != self._lost:
+                    _log.exception("card reader: failed and is started again every %g s", RETRY_S)
+                self._lose(detail)
             self._service = None
             self._closing.wait(RETRY_S)
 
@@ -150,6 +152,8 @@ class PcscCardReader:
         if not slots:
             others = f"only {', '.join(names)}" if names else "nor any other"
             self._lose(f"no card reader {self._options.reader!r} is plugged in, {others}")
+        for gone in self._states.keys() - set(slots):
+            del self._states[gone], self._cards[gone]
         return slots
 
     def _take(self, service: PcscService, known: dict[str, int], states: dict[str, int]) -> None:
@@ -160,8 +164,9 @@ class PcscCardReader:
             if state & _GONE:
                 raise PcscError("SCardGetStatusChange", 0, Reaction.READER_GONE)
             before, self._states[name] = known[name], state & ~_CHANGED
+            self._cards.setdefault(name, None)
             if (state ^ before) & (_COUNT | _PRESENT | _MUTE):
-                swapped = swapped or bool(before & state & _PRESENT)
+                swapped = swapped or bool(before & state & _PRESENT and (state ^ before) & _COUNT)
                 self._cards[name] = self._look(service, name, state)
         if not states:
             return

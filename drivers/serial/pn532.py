@@ -146,8 +146,9 @@ class Pn532CardReader:
             raise DeviceRefused(f"a PN532 is expected, the chip says {version.hex().upper()}")
         await chip.execute(Command.MAX_RETRIES)
         self._lists_two = None
-        self._firmware = f"{version[1]}.{version[2]}"
-        _log.info("card reader at %s: PN532 with firmware %s", self._options.port, self._firmware)
+        firmware, self._firmware = self._firmware, f"{version[1]}.{version[2]}"
+        if firmware != self._firmware:
+            _log.info("card reader at %s: PN532 with firmware %s", self._options.port, self._firmware)
 
     def _drop_chip(self) -> None:
         if self._chip is not None:

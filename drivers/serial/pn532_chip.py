@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import termios
 from contextlib import suppress
 
 import serial
@@ -31,7 +32,7 @@ class Pn532Chip:
     def __init__(self, port: str, baud: int) -> None:
         try:
             self._serial = serial.Serial(port, baud, timeout=0, write_timeout=0, exclusive=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, termios.error) as error:
             raise DeviceLost(f"the serial port can't be opened: {error}") from error
         self._splitter = Splitter()
         self._frames: asyncio.Queue[Answer | Receipt | DeviceLost] = asyncio.Queue(_MAX_FRAMES)

@@ -194,6 +194,28 @@ async def test_a_reader_that_is_unplugged(bench: Bench) -> None:
     assert bench.lost[-1] is None
 
 
+async def test_a_slot_that_vanishes_takes_its_card_along(bench: Bench) -> None:
+    other = PICC.replace("00 00", "00 01")
+    bench.service.names = [PICC, other]
+    await bench.see(EMPTY, 0x10000 | PRESENT)
+    await eventually(lambda: bench.reports == [CardProblem.SEVERAL_CARDS])
+    bench.service.names = [PICC]
+    await bench.see(0x20000 | EMPTY, 0x30000 | PRESENT)
+    await eventually(lambda: bench.reports == [CardProblem.SEVERAL_CARDS, "04A1B2C3"])
+
+
+async def test_an_unforeseen_error_is_logged_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(reader: str) -> None:
+        raise KeyError(reader)
+
+    bench.service.card = fail  # type: ignore[method-assign]
+    await bench.see(0x10000 | PRESENT)
+    await eventually(lambda: bench.lost)
+    await bench.see(0x10000 | PRESENT)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "KeyError" in str(bench.lost[0])
+
+
 async def test_a_service_that_ends(bench: Bench) -> None:
     await bench.see(EMPTY)
     bench.service.states.put(PcscError("SCardGetStatusChange", 0x80100013, Reaction.SERVICE_GONE))
