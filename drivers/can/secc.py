@@ -215,7 +215,7 @@ class AdvanticsSecc:
             raise DeviceLost(f"{self._name} has not answered yet")
         if self._view.too_many:
             raise DeviceRefused(f"{self._name}: too many frames: two boards of one index, or one that babbles")
-        if self._view.pilot_lost(now):
+        if self._view.pilot_lost:
             raise DeviceLost(f"{self._name} does not report the control pilot")
         if self._view.stopped(now) is EmergencyOrigin.STATION and not self._orders.emergency:
             raise DeviceRefused(f"{self._name} has stopped: check its interlock line, current loop and CAN wiring")

@@ -77,6 +77,7 @@ _STAGES: dict[ControllerState, VehicleStage] = {
 }
 _ENERGY = frozenset({VehicleStage.PRECHARGE, VehicleStage.CHARGE, VehicleStage.STOP})
 _LOCKED = _ENERGY | {VehicleStage.CABLE_CHECK, VehicleStage.WELDING_DETECTION}
+_READY = (PilotLevel.C, PilotLevel.D)
 _PILOTS = {PilotLevel.A: Pilot.A, PilotLevel.B: Pilot.B, PilotLevel.C: Pilot.C, PilotLevel.D: Pilot.C}
 _FLOWS = {State.PRECHARGE: Function.PRECHARGE, State.CHARGING: Function.POWER_TRANSFER}
 """The function of the power side in which a current flows; in any other state none does."""
@@ -109,6 +110,7 @@ class BoardView:
         self._in_service_at = -math.inf
         self._level: PilotLevel | None = None
         self._level_at = -math.inf
+        self._left_c_at = -math.inf
         self._origin = EmergencyOrigin.STATION
         self._stopped_at = -math.inf
         self._plug_c: tuple[float | None, ...] = (None, None)
@@ -132,6 +134,8 @@ class BoardView:
                 if state is not self.state:
                     self._enter(state, now)
             case PilotState(level):
+                if self._level in _READY and level is PilotLevel.B:
+                    self._left_c_at = now
                 self._level, self._level_at = level, now
                 if level is PilotLevel.A and not waking:
                     self._session, self._had_session = _Session(), False
@@ -178,9 +182,10 @@ class BoardView:
         """Who has stopped the session at once, while that lasts."""
         return self._origin if now - self._stopped_at < EMERGENCY_S else None
 
-    def pilot_lost(self, now: float) -> bool:
-        """Whether the board, which reported the pilot, does so no longer."""
-        return self._level is not None and now - self._level_at > PILOT_LOST_S
+    @property
+    def pilot_lost(self) -> bool:
+        """Whether the board goes on with its status, but no longer reports the pilot."""
+        return self._level is not None and self.status_at - self._level_at > PILOT_LOST_S
 
     @property
     def max_v(self) -> float:
@@ -235,12 +240,17 @@ class BoardView:
         return self._session.target_v, max(0.0, control.max_a) if flows else 0.0
 
     def _pilot(self, now: float) -> Pilot:
-        """The reported pilot; firmware before 4.2 does not report it, then what the state implies."""
+        """The reported pilot; firmware before 4.2 does not report it, then what the state implies.
+
+        A vehicle that stops goes from C to B. That counts with the next state of the board, which says that it stops.
+        """
         if self._level is None:
             return self._implied_pilot()
         if self._level is PilotLevel.E_OR_F:
             settling = now - self._in_service_at < PILOT_SETTLES_S
             return Pilot.F if settling or self.state in OUT_OF_SERVICE else Pilot.E
+        if self._level is PilotLevel.B and self.status_at <= self._left_c_at:
+            return Pilot.C
         return _PILOTS[self._level]
 
     def _implied_pilot(self) -> Pilot:

@@ -5,17 +5,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from drivers.can.bus import CanBus
 from drivers.can.secc import AdvanticsSecc, SeccOptions
+from drivers.simulated.board import SimulatedBoard
+from drivers.simulated.bus import EvseOptions, WorldOptions
+from drivers.simulated.contactor import SimulatedContactor
+from drivers.simulated.inputs import SimulatedInputs
+from drivers.simulated.insulation import SimulatedInsulationMonitor
+from drivers.simulated.links import SimulatedNetworkLinks
 from drivers.simulated.messages import FeedWatchdog
+from drivers.simulated.meter import SimulatedMeter
+from drivers.simulated.shelf import SimulatedShelf
+from drivers.simulated.world.car import Car
+from drivers.simulated.world.garage import CarOrder
+from firmware.clock import SystemClock
+from firmware.contract import Event, Fault, FaultCleared, FaultRaised, Permit, Phase, PhaseChanged, Withdraw
+from hal.cabinet import StationCabinet
+from hal.hardware import EvseHardware, Hardware
+from hal.ports import InputsReading
+from tests.support.evse_bench import RATING
 from tests.support.world_bench import LocalBus, new_world
 from tools.rig.devices.can_hub import CanHub
 from tools.rig.devices.secc import SeccBoard
 
-__all__ = ["SeccBench", "secc_bench"]
+__all__ = ["SeccBench", "SeccStation", "secc_bench", "secc_station"]
 
 STEP_S = 0.02
 SILENT_AFTER_S = 0.6
@@ -72,3 +89,120 @@ async def secc_bench() -> AsyncIterator[SeccBench]:
     yield bench
     running.cancel()
     bench.close()
+
+
+class _Inputs(SimulatedInputs):
+    """Inputs without sensors in the plugs: those are wired to the SECC boards."""
+
+    def reading(self) -> InputsReading:
+        return replace(super().reading(), plug_temp_c={})
+
+
+class SeccStation:
+    """The HAL on real SECC drivers; everything else in its cabinet is simulated."""
+
+    def __init__(self, bench: SeccBench) -> None:
+        self.bench = bench
+        self.events: list[Event] = []
+        self._sessions: dict[int, str] = {}
+        station = WorldOptions(bus=bench.local)
+        hardware = Hardware(
+            shelf=SimulatedShelf(station),
+            board=SimulatedBoard(station),
+            inputs=_Inputs(station),
+            links=SimulatedNetworkLinks(station),
+            evses=[self._evse(number) for number in bench.boards],
+            card_reader=None,
+            screens=[],
+        )
+        self.cabinet = StationCabinet(hardware, SystemClock())
+
+    def _evse(self, number: int) -> EvseHardware:
+        options = EvseOptions(bus=self.bench.local, evse=number)
+        return EvseHardware(
+            evse=number,
+            connector=1,
+            rating=RATING,
+            meter=SimulatedMeter(options),
+            insulation=SimulatedInsulationMonitor(options),
+            contactor=SimulatedContactor(options),
+            vehicle=self.bench.driver(number),
+        )
+
+    # --- what tests do ---------------------------------------------------------------------------------------
+
+    async def plug(self, *evses: int) -> None:
+        for evse in evses:
+            self.bench.world.plug_in(evse, CarOrder())
+        await self.until(lambda: all(self.phase(evse) is Phase.PLUGGED for evse in evses))
+
+    async def charge(self, *evses: int) -> None:
+        """Permit a session and wait for its current."""
+        self.permit(*evses)
+        await self.until(lambda: all(self.bench.world.evses[evse].current_a > 20.0 for evse in evses))
+
+    def permit(self, *evses: int) -> None:
+        """Give each a permission of its own; a former one is withdrawn."""
+        for evse in evses:
+            self.withdraw(evse)
+            self._sessions[evse] = f"session {len(self.events)}"
+
+    def withdraw(self, *evses: int) -> None:
+        for evse in evses:
+            self._sessions.pop(evse, None)
+            self.cabinet.execute(Withdraw(evse=evse))
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait; permissions are renewed meanwhile, and dropped when the HAL does not accept them."""
+        async with asyncio.timeout(30.0):
+            while not condition():
+                for evse, session in tuple(self._sessions.items()):
+                    if self.cabinet.execute(Permit(evse=evse, session=session, lease_s=5.0)) is not None:
+                        del self._sessions[evse]
+                await asyncio.sleep(0.02)
+
+    # --- what tests see --------------------------------------------------------------------------------------
+
+    def car(self, evse: int) -> Car:
+        car = self.bench.world.evses[evse].car
+        assert car is not None
+        return car
+
+    def phase(self, evse: int) -> Phase:
+        found = [event.phase for event in self.events if isinstance(event, PhaseChanged) and event.evse == evse]
+        return found[-1] if found else Phase.IDLE
+
+    def raised(self, evse: int) -> dict[Fault, str]:
+        """Every fault of this EVSE so far, with its first detail."""
+        found: dict[Fault, str] = {}
+        for event in self.events:
+            if isinstance(event, FaultRaised) and event.evse == evse:
+                found.setdefault(event.fault, event.detail)
+        return found
+
+    def present(self, evse: int) -> set[Fault]:
+        """The faults of this EVSE that are not cleared."""
+        present: set[Fault] = set()
+        for event in self.events:
+            if isinstance(event, FaultRaised) and event.evse == evse:
+                present.add(event.fault)
+            elif isinstance(event, FaultCleared) and event.evse == evse:
+                present.discard(event.fault)
+        return present
+
+    def is_safe(self, evse: int) -> bool:
+        outlet = self.bench.world.evses[evse]
+        return not outlet.contactor.closed and outlet.bank.current_a == 0.0
+
+
+@asynccontextmanager
+async def secc_station() -> AsyncIterator[SeccStation]:
+    """A station whose two EVSEs are idle."""
+    async with secc_bench() as bench:
+        station = SeccStation(bench)
+        station.cabinet.start()
+        station.cabinet.listen(station.events.append)
+        running = asyncio.create_task(station.cabinet.run())
+        yield station
+        running.cancel()
+        await station.cabinet.close()

@@ -125,7 +125,7 @@ class SeccBoard:
         self.state = INITIALISING
         self._hub = hub
         self._outlet = outlet
-        self._boot_s = boot_s
+        self.boot_s = boot_s
         self._monotonic = monotonic
         self._send: Send | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -163,7 +163,7 @@ class SeccBoard:
         now = self._monotonic()
         self._host = _Host()
         self.state, self._since = INITIALISING, now
-        self._ready_at = now + self._boot_s
+        self._ready_at = now + self.boot_s
         self._emergency = None
         self._outlet.secc.available = False
 

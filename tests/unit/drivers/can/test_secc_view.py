@@ -145,6 +145,18 @@ def test_level_of_the_pilot(board: Board, level: str, pilot: Pilot) -> None:
     assert board.vehicle().pilot is pilot
 
 
+def test_vehicle_that_stops_is_seen_to_stop_before_its_pilot_is_b(board: Board) -> None:
+    board.send("203 06", "000 07")
+    board.after(0.1, "203 09")
+    assert (board.vehicle().pilot, board.vehicle().stage) == (Pilot.C, VehicleStage.CHARGE)
+    board.after(0.05, "000 08")
+    assert (board.vehicle().pilot, board.vehicle().stage) == (Pilot.B, VehicleStage.STOP)
+    board.send("203 06", "000 07")
+    board.after(0.1, "203 09")
+    board.after(0.05, "000 07")
+    assert (board.vehicle().pilot, board.vehicle().stage) == (Pilot.B, VehicleStage.CHARGE)
+
+
 def test_pilot_that_is_off_out_of_service_is_no_short_circuit(board: Board) -> None:
     board.send("203 00", "000 0C")
     assert board.vehicle().pilot is Pilot.F
@@ -169,13 +181,16 @@ def test_interrupted_pilot_does_not_mean_that_the_plug_is_out(board: Board) -> N
 def test_older_firmware_does_not_report_the_pilot(board: Board, state: str, pilot: Pilot) -> None:
     board.send(f"000 {state}")
     assert board.vehicle().pilot is pilot
-    assert not board.view.pilot_lost(board.now + 10.0)
+    board.after(10.0, f"000 {state}")
+    assert not board.view.pilot_lost
 
 
 def test_pilot_that_is_no_longer_reported_is_lost(board: Board) -> None:
     board.send("203 06", "000 07")
-    assert not board.view.pilot_lost(board.now + 0.5)
-    assert board.view.pilot_lost(board.now + 0.6)
+    board.after(0.4, "000 07")
+    assert not board.view.pilot_lost
+    board.after(0.2, "000 07")
+    assert board.view.pilot_lost
 
 
 def test_emergency_stop_ends_the_session_while_it_lasts(board: Board) -> None:
