@@ -11,7 +11,7 @@ Rules
 - Between two transactions the line is silent for 10 ms, after a write for 20 ms: an insulation monitor drops requests
   that follow one another faster.
 - A transaction lasts at most `reply_s` and the time that its bytes need on the line. A device that is silent costs the
-  others this time and no more: nobody has two requests in the queue.
+  others this time and no more: no driver has two requests in the queue.
 - What arrives while no transaction is going on is dropped, so nothing grows.
 - An adapter that is unplugged is opened again, with a growing pause; until then every request ends at once with
   `DeviceLost`.

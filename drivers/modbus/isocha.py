@@ -171,7 +171,10 @@ class IsoCha425Hv:
         self._lost = None
         identity = await self._identify(Register.IDENTITY, 6)
         firmware = identity[1] if identity else 0
-        settings = {**self._settings(firmware), Register.MEASURING: int(self._wanted)}
+        settings = {Register.MEASURING: int(self._wanted), **self._settings(firmware)}
+        (alarm_kohm,) = await self._device.read(Register.ALARM_KOHM, 1)
+        if alarm_kohm >= settings[Register.PRE_ALARM_KOHM]:  # a pre-alarm is refused below the alarm
+            await self._device.write(Register.ALARM_KOHM, settings[Register.ALARM_KOHM])
         for register, value in settings.items():
             await self._device.write(register, value)
         for run in reg.runs_of(settings):

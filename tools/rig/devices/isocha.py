@@ -134,14 +134,23 @@ class IsoCha:
             return
         if address not in self.settings:
             raise ModbusError(ILLEGAL_ADDRESS)
-        low, high = _BOUNDS.get(address, (0, 0xFFFF))
-        if not low <= values[0] <= high or (address == 3021 and values[0] == 3 and self.firmware <= 500):
-            raise ModbusError(ILLEGAL_VALUE)
+        self._check(address, values[0])
         if address == 3026 and values[0] != self.settings[3026]:
             self._measures_since = self.clock()
             self._tested_at, self._test_failed = None, False
             self.on_measuring(values[0] == 1)
         self.settings[address] = self.settings_that_stick.get(address, values[0])
+
+    def _check(self, address: int, value: int) -> None:
+        low, high = _BOUNDS.get(address, (0, 0xFFFF))
+        if address == 3005:
+            low = max(low, self.settings[3007] + 1)
+        elif address == 3007:
+            high = min(high, self.settings[3005] - 1)
+        elif address == 3021 and self.firmware <= 500:
+            high = 2
+        if not low <= value <= high:
+            raise ModbusError(ILLEGAL_VALUE)
 
     # --- what it measures ------------------------------------------------------------------------------------------
 

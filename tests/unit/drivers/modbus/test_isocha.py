@@ -93,6 +93,13 @@ async def test_a_device_that_answers_can_be_commanded_before_its_settings_are_co
     assert bench.device.measuring
 
 
+@pytest.mark.parametrize(("pre_alarm", "alarm"), [(600, 300), (150, 90), (102, 101)])
+async def test_alarms_are_set_in_the_order_that_the_device_takes(bench: Bench, pre_alarm: int, alarm: int) -> None:
+    bench.device.settings |= {3005: pre_alarm, 3007: alarm}
+    await bench.ready()
+    assert (bench.device.settings[3005], bench.device.settings[3007]) == (250, 100)
+
+
 async def test_older_firmware_has_no_fast_mode(bench: Bench) -> None:
     bench.device.firmware = 430
     monitor = await bench.ready()
