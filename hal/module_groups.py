@@ -41,6 +41,8 @@ class EvsePower:
 
     demand: Demand | None
     """None: the EVSE needs no modules."""
+    running: bool = False
+    """Its session is under way: it keeps its last group, also when there are fewer groups than before."""
     stopping: bool = False
     """It keeps its modules and gets no more."""
     offered: Limits = ZERO_LIMITS
@@ -97,8 +99,9 @@ class ModuleGroups:
             self._requests, demands, now, groups=groups, group_power_w=group.power_w
         )
         for evse, power in evses.items():
-            if power.stopping and evse in self._targets:
-                self._targets[evse] = self.assigned.get(evse, 0)
+            assigned = self.assigned.get(evse, 0)
+            if evse in self._targets and (power.stopping or power.running):
+                self._targets[evse] = assigned if power.stopping else max(self._targets[evse], min(assigned, 1))
         self._set_shares(evses, group)
         return self._assign(evses, now)
 

@@ -58,4 +58,10 @@ class ShelfControl:
             return EvsePower(None, reading=reading)
         vehicle = evse.readings.vehicle if evse.readings is not None else None
         demand = demand_of(evse.state, vehicle, groups=self._shelf.reach(evse.number), group=group)
-        return EvsePower(demand, evse.state.stage in _ENDING, evse.state.offered, reading)
+        return EvsePower(
+            demand,
+            running=evse.state.stage in RUNNING,
+            stopping=evse.state.stage in _ENDING,
+            offered=evse.state.offered,
+            reading=reading,
+        )

@@ -27,6 +27,7 @@ class Outlet:
     most_w: float = 400_000.0
     begins: bool = True
     lag_s: float = 0.0
+    running: bool = False
     stopping: bool = False
     silent: bool = False
     current_a: float = 0.0
@@ -44,9 +45,10 @@ class Outlet:
             demand = Demand(self.demand_w, groups, self.most_w, self.begins)
         return EvsePower(
             demand,
-            self.stopping,
-            self.offered if self.demand_w is not None else ZERO_LIMITS,
-            None if self.silent else reading,
+            running=self.running,
+            stopping=self.stopping,
+            offered=self.offered if self.demand_w is not None else ZERO_LIMITS,
+            reading=None if self.silent else reading,
         )
 
     def follow(self, share: Limits, now: float) -> None:
@@ -245,6 +247,14 @@ def test_groups_that_the_shelf_no_longer_has_are_out_of_the_sum(cabinet: Cabinet
     assert cabinet.offered_kw() == [200.0, 160.0]
 
 
+def test_a_session_under_way_keeps_its_last_group_when_another_fails() -> None:
+    """Its contactor is closed: without any group its voltage would be gone behind it."""
+    cabinet = Cabinet({evse: Outlet(40_000.0, running=True) for evse in (1, 2)}, groups=2)
+    cabinet.run(5.0)
+    powers = {evse: outlet.power(1) for evse, outlet in cabinet.outlets.items()}
+    assert cabinet.sharing.plan(powers, cabinet.now + 1.0, groups=1, group=GROUP) == {1: 1, 2: 1}
+
+
 # --- the station's limit -------------------------------------------------------------------------------------------
 
 
@@ -347,6 +357,7 @@ change = st.fixed_dictionaries(
         "most_w": st.floats(0.0, 400_000.0),
         "begins": st.booleans(),
         "lag_s": st.floats(0.0, 5.0),
+        "running": st.booleans(),
         "stopping": st.booleans(),
         "silent": st.booleans(),
         "current_a": st.floats(0.0, 1500.0),
