@@ -180,8 +180,8 @@ class ManagedLinks:
         self._modem_interface = name = name or self._modem_interface
         if device is not None:
             up = device.up
-        elif self._modems.present and (modem is None or modem.state is not ModemState.CONNECTED):
-            up = False
+        elif self._modems.present:
+            up = modem is not None and modem.state is ModemState.CONNECTED
         else:
             up = kernel.is_up(name, self._sysfs)
         details = LinkDetails(

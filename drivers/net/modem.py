@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What ModemManager's objects say about the modem. Pure.
 
-Source: ModemManager's D-Bus interface, version 1.20: interfaces `Modem`, `Modem.Modem3gpp`, `Modem.Signal`, `Bearer`.
+Source: ModemManager's D-Bus interface, version 1.20: interfaces `Modem`, `Modem.Modem3gpp`, `Modem.Signal`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from enum import IntEnum
 from drivers.net.objects import Objects, Properties, value_of
 
 __all__ = [
-    "BEARER",
     "INTERFACES",
     "MODEM",
     "MODEM_ROOT",
@@ -26,10 +25,10 @@ __all__ = [
 MODEM_SERVICE = "org.freedesktop.ModemManager1"
 MODEM_ROOT = "/org/freedesktop/ModemManager1"
 MODEM = f"{MODEM_SERVICE}.Modem"
-BEARER = f"{MODEM_SERVICE}.Bearer"
 _THREE_GPP = f"{MODEM}.Modem3gpp"
 _SIGNAL = f"{MODEM}.Signal"
-INTERFACES = (MODEM, _THREE_GPP, _SIGNAL, BEARER)
+INTERFACES = (MODEM, _THREE_GPP, _SIGNAL)
+_PORT_NET = 2
 _RADIOS = (("Nr5g", "rsrp"), ("Lte", "rsrp"), ("Umts", "rscp"), ("Umts", "rssi"), ("Gsm", "rssi"))
 """Where the strength in dBm is, the newest technology first."""
 
@@ -72,7 +71,7 @@ class Modem:
     rsrq_db: float | None
     operator: str | None
     interface: str | None
-    """The network interface of the connected bearer, such as `wwan0`."""
+    """The modem's network interface, such as `wwan0`."""
 
     @property
     def sim_trouble(self) -> SimTrouble | None:
@@ -98,7 +97,7 @@ def _modem(path: str, objects: Objects) -> Modem:
         signal_dbm=next(filter(None, (_decibel(signal, *each) for each in _RADIOS)), None),
         rsrq_db=_decibel(signal, "Nr5g", "rsrq") or _decibel(signal, "Lte", "rsrq"),
         operator=value_of(found.get(_THREE_GPP, {}), "OperatorName", str) or None,
-        interface=_interface(value_of(modem, "Bearers", list) or [], objects),
+        interface=_interface(modem),
     )
 
 
@@ -120,9 +119,10 @@ def _decibel(signal: Properties, radio: str, name: str) -> float | None:
     return value if isinstance(value, float) and -200.0 < value < 100.0 else None
 
 
-def _interface(bearers: list[object], objects: Objects) -> str | None:
-    for path in bearers:
-        bearer = objects.get(path, {}).get(BEARER, {}) if isinstance(path, str) else {}
-        if value_of(bearer, "Connected", bool):
-            return value_of(bearer, "Interface", str) or None
+def _interface(modem: Properties) -> str | None:
+    """Ports are (name, MMModemPortType). Bearers have the name, too, but are no objects of the ObjectManager."""
+    for port in value_of(modem, "Ports", list) or []:
+        match port:
+            case [str() as name, int() as kind, *_] if kind == _PORT_NET:
+                return name
     return None

@@ -7,6 +7,7 @@ It answers `Properties.Get` and `GetAll` and `ObjectManager.GetManagedObjects`, 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -39,6 +40,8 @@ class BusObjects:
 
     def __init__(self, address: str, name: str, root: str, methods: Mapping[str, Method]) -> None:
         self.objects: dict[str, Interfaces] = {}
+        self.unmanaged: set[str] = set()
+        """Paths of objects that the ObjectManager does not know: those who have their path can read them."""
         self.calls: list[tuple[str, str, list[Any]]] = []
         """Every call of one of `methods`: path, method, arguments."""
         self._address = address
@@ -64,13 +67,16 @@ class BusObjects:
         if bus is not None and bus.connected:
             bus.disconnect()
 
-    def add(self, path: str, interfaces: Interfaces) -> None:
+    def add(self, path: str, interfaces: Interfaces, *, managed: bool = True) -> None:
         self.objects[path] = interfaces
+        if not managed:
+            self.unmanaged.add(path)
+            return
         self._emit(self._root, f"{_MANAGER}.InterfacesAdded", "oa{sa{sv}}", [path, interfaces])
 
     def remove(self, path: str) -> None:
         gone = self.objects.pop(path, None)
-        if gone is not None:
+        if gone is not None and path not in self.unmanaged:
             self._emit(self._root, f"{_MANAGER}.InterfacesRemoved", "oas", [path, list(gone)])
 
     def change(self, path: str, interface: str, **values: Variant) -> None:
@@ -82,9 +88,12 @@ class BusObjects:
             self._emit(path, f"{_PROPERTIES}.PropertiesChanged", "sa{sv}as", [interface, changed, []])
 
     def _emit(self, path: str, signal: str, signature: str, body: list[Any]) -> None:
-        if self._bus is not None and self._bus.connected:
-            interface, _, member = signal.rpartition(".")
-            self._bus.send(Message.new_signal(path, interface, member, signature, body))
+        if self._bus is None or not self._bus.connected:
+            return
+        interface, _, member = signal.rpartition(".")
+        with contextlib.suppress(OSError):  # the bus has gone this moment
+            sent = self._bus.send(Message.new_signal(path, interface, member, signature, body))
+            sent.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _on_message(self, message: Message) -> Message | None:
         if message.message_type is not MessageType.METHOD_CALL:
@@ -98,7 +107,7 @@ class BusObjects:
 
     def _answer(self, path: str, method: str, arguments: list[Any]) -> tuple[str, list[Any]]:
         if method == f"{_MANAGER}.GetManagedObjects" and path == self._root:
-            return "a{oa{sa{sv}}}", [self.objects]
+            return "a{oa{sa{sv}}}", [{path: it for path, it in self.objects.items() if path not in self.unmanaged}]
         if path not in self.objects:
             raise Refusal("org.freedesktop.DBus.Error.UnknownObject", f"no object {path}")
         if method == f"{_PROPERTIES}.GetAll":

@@ -33,6 +33,7 @@ _BEARER = f"{SERVICE}.Bearer"
 _FAILED, _SEARCHING, _REGISTERED, _CONNECTED = -1, 7, 8, 11
 _SIM_MISSING = 2
 _LTE = 1 << 14
+_PORT_NET, _PORT_QMI = 2, 6
 
 
 @dataclass
@@ -111,7 +112,7 @@ class FakeModemManager:
         if there and self._shown is None:
             self.number += 1
             self._shown = f"{ROOT}/Modem/{self.number}"
-            self.service.add(f"{ROOT}/Bearer/{self.number}", self._bearer())
+            self.service.add(f"{ROOT}/Bearer/{self.number}", self._bearer(), managed=False)
             self.service.add(self._shown, self._interfaces())
         elif not there:
             self._away()
@@ -151,6 +152,7 @@ class FakeModemManager:
                 "Bearers": Variant("ao", [f"{ROOT}/Bearer/{self.number}"]),
                 "Sim": Variant("o", f"{ROOT}/SIM/{self.number}" if modem.sim else "/"),
                 "PrimaryPort": Variant("s", "cdc-wdm0"),
+                "Ports": Variant("a(su)", [["cdc-wdm0", _PORT_QMI], [modem.interface, _PORT_NET]]),
                 "Manufacturer": Variant("s", "Fake"),
                 "Model": Variant("s", "LTE modem"),
                 "EquipmentIdentifier": Variant("s", "490154203237518"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from dbus_fast import Variant
@@ -20,7 +21,8 @@ from hal.ports import Link
 from tests.support.networks import NetworkBench, network_bench
 from tests.support.sockets import eventually
 from tools.rig.devices.modem_manager import SERVICE as MODEMS
-from tools.rig.devices.network_manager import PATH, SERVICE
+from tools.rig.devices.modem_manager import FakeModemManager
+from tools.rig.devices.network_manager import PATH, SERVICE, FakeNetworkManager
 
 MODEM = f"{MODEMS}.Modem"
 
@@ -237,7 +239,6 @@ async def test_a_device_that_network_manager_leaves_to_others(bench: NetworkBenc
 
 async def test_without_network_manager_the_modem_is_up_when_it_is_connected(tmp_path: Path) -> None:
     bench = NetworkBench(tmp_path)
-    bench.kernel("wwan0", "unknown")
     await bench.daemon.start()
     await bench.fakes.modems.start()
     await bench.bus.open()
@@ -262,7 +263,7 @@ async def test_properties_of_wrong_types_and_objects_without_end(bench: NetworkB
         networks.add(f"{PATH}/Devices/{number + 100}", {f"{SERVICE}.Device": {"Interface": Variant("s", "eth9")}})
     networks.add(f"{PATH}/Other/1", {f"{SERVICE}.AccessPoint": {"Strength": Variant("y", 7)}})
     networks.remove(f"{PATH}/gone")
-    modems.change(path, MODEM, SignalQuality=Variant("s", "strong"), Bearers=Variant("u", 7))
+    modems.change(path, MODEM, SignalQuality=Variant("s", "strong"), Ports=Variant("u", 7))
     modems.change(path, f"{MODEM}.Signal", Lte=Variant("a{sv}", {"rsrp": Variant("d", float("nan"))}))
     await eventually(lambda: bench.link("Wireless0").details.signal_percent is None)
     assert bench.link("Wireless0").details.signal_dbm is None
@@ -306,3 +307,35 @@ def test_options_that_are_wrong(options: dict[str, object], message: str) -> Non
 def test_which_changes_are_worth_an_event(before: LinkDetails, after: LinkDetails, worth_it: bool) -> None:
     assert differs(Link(True, before), Link(True, after)) is worth_it
     assert differs(Link(True, before), Link(False, after))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_stops_and_starts_in_any_order_it_recovers(tmp_path: Path, seed: int) -> None:
+    """The bus, both daemons and the modem; what they were connected to may be gone when they start or stop."""
+    dice = Random(seed)
+    async with network_bench(tmp_path) as bench:
+        modem, daemons = bench.fakes.modems.modem, (bench.fakes.modems, bench.fakes.networks)
+        for _ in range(12):
+            match dice.randrange(4):
+                case 0:
+                    await bench.daemon.close()
+                case 1:
+                    dice.choice(daemons).close()
+                case 2:
+                    modem.plugged = not modem.plugged
+                case 3:
+                    await bench.daemon.start()
+                    await restart(bench, dice.sample(daemons, 1))
+            await asyncio.sleep(dice.random() * 0.05)
+        modem.plugged = True
+        await bench.daemon.start()
+        await restart(bench, list(daemons))
+        await eventually(lambda: bench.up() == {"Wired0": True, "Wireless0": True})
+        bench.world.links["Wired0"] = False
+        await eventually(lambda: bench.default() == ["Wireless0"])
+
+
+async def restart(bench: NetworkBench, daemons: list[FakeModemManager | FakeNetworkManager]) -> None:
+    for each in daemons:
+        each.close()
+        await each.start()

@@ -10,7 +10,6 @@ from drivers.net.modem import Modem, ModemState, SimTrouble, find_modem
 from drivers.net.recovery import Condition
 
 MODEM = "org.freedesktop.ModemManager1.Modem"
-BEARER = "org.freedesktop.ModemManager1.Bearer"
 PATH = "/org/freedesktop/ModemManager1/Modem/3"
 
 
@@ -27,12 +26,10 @@ def found(objects: dict[str, Any]) -> Modem:
 def test_a_connected_modem() -> None:
     objects: dict[str, Any] = {
         PATH: {
-            MODEM: {"State": 11, "SignalQuality": [64, True], "Bearers": ["/b/0", "/b/1"]},
+            MODEM: {"State": 11, "SignalQuality": [64, True], "Ports": [["cdc-wdm0", 6], ["wwan0", 2], ["ttyUSB0", 3]]},
             f"{MODEM}.Modem3gpp": {"OperatorName": "Testnet"},
             f"{MODEM}.Signal": {"Lte": {"rsrp": -97.0, "rsrq": -11.5, "rssi": -70.0}},
         },
-        "/b/0": {BEARER: {"Connected": False, "Interface": "wwan1"}},
-        "/b/1": {BEARER: {"Connected": True, "Interface": "wwan0"}},
     }
     assert found(objects) == Modem(PATH, ModemState.CONNECTED, 0, 64, -97.0, -11.5, "Testnet", "wwan0")
 
@@ -61,7 +58,7 @@ def test_a_quality_that_can_not_be(quality: object) -> None:
 
 
 def test_no_modem_among_other_objects() -> None:
-    assert find_modem({"/b/0": {BEARER: {"Connected": True}}}) is None
+    assert find_modem({"/sim/0": {"org.freedesktop.ModemManager1.Sim": {"Active": True}}}) is None
 
 
 def test_of_several_the_one_that_has_got_furthest() -> None:
@@ -73,9 +70,9 @@ def test_a_state_that_can_not_be(state: object) -> None:
     assert found({PATH: modem(state)}).state is ModemState.UNKNOWN
 
 
-@pytest.mark.parametrize("bearers", [None, "/b/0", [7], ["/gone"]])
-def test_bearers_that_can_not_be(bearers: object) -> None:
-    assert found({PATH: modem(Bearers=bearers)}).interface is None
+@pytest.mark.parametrize("ports", [None, "wwan0", [7], [["wwan0"]], [["wwan0", "net"]], [[2, 2]], [["ttyUSB0", 3]]])
+def test_no_network_port(ports: object) -> None:
+    assert found({PATH: modem(Ports=ports)}).interface is None
 
 
 @pytest.mark.parametrize(
