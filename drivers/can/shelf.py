@@ -193,8 +193,8 @@ class CanShelf:
         for group in self._groups:
             with suppress(DeviceLost):
                 self._relays.open(group.number)
-        for unsubscribe in self._unsubscribe:
-            unsubscribe()
+        while self._unsubscribe:
+            self._unsubscribe.pop()()
 
     # --- control ---------------------------------------------------------------------------------------------
 

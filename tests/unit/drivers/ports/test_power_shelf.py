@@ -4,14 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 
 from firmware.errors import DeviceLost, DriverError
 from hal.ports import PowerReading, PowerShelf
+from tests.support.can_shelf_bench import CanShelfBench
 from tests.support.shelf_bench import ShelfBench, SimulatedShelfBench
 
-BENCHES: dict[str, Callable[[], ShelfBench]] = {"simulated": SimulatedShelfBench}
+BENCHES: dict[str, Callable[[], ShelfBench]] = {
+    "simulated": SimulatedShelfBench,
+    "infypower": partial(CanShelfBench, "infypower"),
+    "uugreen": partial(CanShelfBench, "uugreen"),
+}
 """A line for each driver of the port."""
 
 NOWHERE = 99
@@ -103,8 +109,12 @@ async def test_joined_groups_bring_their_outlet_to_the_voltage_and_no_other(benc
 
 async def test_outlet_without_groups_has_no_output(bench: ShelfBench) -> None:
     await join(bench, 0, 1)
-    drive(bench, 1, 400.0, 2.0)
-    bench.shelf.set_output(2, 400.0, 2.0)
+
+    def drive_both() -> None:
+        bench.shelf.set_output(1, 400.0, 2.0)
+        bench.shelf.set_output(2, 400.0, 2.0)
+
+    bench.repeat(drive_both)
     await bench.until(lambda: bench.shelf.reading(2).voltage_v > 390.0)
     assert bench.shelf.reading(1).voltage_v < 60.0
 
