@@ -84,6 +84,8 @@ class PowerReading:
     groups: int
     """Number of module groups joined to the EVSE now."""
     failed_modules: int = 0
+    detail: str = ""
+    """Which modules have failed and why, for the fault's text."""
     available_a: float | None = None
     """What the joined modules can deliver now, all together: less when they are hot or when one is lost. None: all."""
     available_w: float | None = None

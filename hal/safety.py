@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from firmware.contract import Fault
 from hal.evse.limits import HOT_C, SENSORLESS_A, WARM_C, derated, over_voltage_threshold
 from hal.evse.model import Readings, State
-from hal.evse.stages import SAFE_V, insulation_limit_kohm
+from hal.evse.stages import QUIET_A, SAFE_V, insulation_limit_kohm
 from hal.evse.table import CABLE_CHECK, CLOSED, Stage
 from hal.ports import InputsReading, InsulationReading, Pilot
 
@@ -197,8 +197,9 @@ class EvseWatch:
             found.append(Finding(Fault.CONNECTOR_LOCK, "plug is no longer locked by the vehicle", latched=True))
         if self._shelf.lost(readings.power is not None, now):
             found.append(Finding(Fault.POWER_MODULE, _silent(readings, "modules", "power modules are silent")))
-        if self._modules(readings.power is not None and readings.power.failed_modules > 0, now):
-            found.append(Finding(Fault.POWER_MODULE, "a power module failed"))
+        power = readings.power
+        if self._modules(power is not None and power.failed_modules > 0, now) and power is not None:
+            found.append(Finding(Fault.POWER_MODULE, power.detail or "a power module failed"))
         if self._meter.lost(readings.meter is not None, now):
             found.append(
                 Finding(Fault.METER, _silent(readings, "meter", f"no reading of the meter for {METER_GAP_S:.0f} s"))
@@ -265,8 +266,13 @@ class EvseWatch:
         return max(low - metered_a, metered_a - high) > max(SPREAD_A, SPREAD_SHARE * high)
 
     def _spread_of_voltages(self, state: State, readings: Readings, now: float) -> list[Finding]:
-        """Compare all that measure the voltage behind a closed contactor: they differ when outlets are cross-wired."""
+        """Compare all that measure the voltage behind a closed contactor: they differ when outlets are cross-wired.
+
+        Modules that are off may measure their own side of an output diode, as during a pause.
+        """
         volts = _voltages(readings) if state.stage in CLOSED and readings.contactor_closed else {}
+        if state.output_a < QUIET_A:
+            volts.pop("modules", None)
         spread = max(volts.values(), default=0.0) - min(volts.values(), default=0.0)
         apart = spread > max(SPREAD_V, SPREAD_V_SHARE * max(volts.values(), default=0.0))
         if not self._spread_v(apart, now):

@@ -140,9 +140,7 @@ class Outlet:
         if bus in self.numbered and output.voltage_v is not None and output.current_a is not None:
             self._totals[bus] = (output.voltage_v, output.current_a, now)
 
-    def reading(
-        self, modules: Sequence[Module], staying: Sequence[Module], *, groups: int, failed: int, now: float
-    ) -> PowerReading:
+    def reading(self, modules: Sequence[Module], staying: Sequence[Module], *, groups: int, now: float) -> PowerReading:
         """Output of the joined modules: as their groups report it, or the sum of what they report themselves.
 
         A module that is silent counts with its last value, and does not make the reading newer. Available is what
@@ -167,7 +165,6 @@ class Outlet:
             voltage_v=voltage_v,
             current_a=current_a,
             groups=groups,
-            failed_modules=failed,
             available_a=sum(amps for amps, _ in usable),
             available_w=sum(watts for _, watts in usable),
         )

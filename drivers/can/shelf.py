@@ -31,6 +31,7 @@ import asyncio
 import logging
 import math
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from drivers.background import Background
@@ -50,6 +51,8 @@ __all__ = ["CanShelf"]
 
 TICK_S = 0.1
 CURRENT_FITS = 1.02
+_NAMED = 4
+"""The most failed modules that are named in a fault's text."""
 _STRANGERS = 64
 """The most unknown addresses that are remembered, so that each is logged once."""
 _log = logging.getLogger(__name__)
@@ -158,13 +161,16 @@ class CanShelf:
         if groups:
             modules = [module for group in groups for module in group.modules]
             staying = [module for group in groups if group.target == evse for module in group.modules]
-            reading = outlet.reading(modules, staying, groups=len(groups), failed=len(failed), now=now)
+            reading = outlet.reading(modules, staying, groups=len(groups), now=now)
         else:
             near = [module.heard_at for group in self._groups if group.reaches(evse) for module in group.modules]
-            reading = PowerReading(max(near, default=-math.inf), 0.0, 0.0, 0, len(failed))
+            reading = PowerReading(max(near, default=-math.inf), 0.0, 0.0, 0)
         if now - reading.mono_s > self.stale_after_s:
             raise DeviceLost(self._silence(evse))
-        return reading
+        if not failed:
+            return reading
+        detail = ", ".join(f"{module.name}: {module.trouble}" for module in failed[:_NAMED])
+        return replace(reading, failed_modules=len(failed), detail=detail)
 
     def _silence(self, evse: int) -> str:
         """Why nothing is known of the modules."""

@@ -285,6 +285,18 @@ def test_voltages_that_differ_name_all_of_them(watched: Watched) -> None:
     assert finding.detail == "voltages of the outlet differ: modules 400 V, meter 2 V, insulation monitor 400 V"
 
 
+def test_modules_that_are_off_in_a_pause_may_measure_their_own_side_of_a_diode(watched: Watched) -> None:
+    watched.state = replace(watched.state, stage=Stage.PAUSED, output_a=0.0)
+    watched.read(power=PowerReading(0, 0.0, 0.0, 4), meter=MeterSample(0, 0, 400.0, 0.0, 0))
+    assert watched.after(10.0) == set()
+
+
+def test_a_failed_module_is_named(watched: Watched) -> None:
+    watched.read(power=PowerReading(0, 400.0, 100.0, 4, failed_modules=1, detail="module 5: no answer for 15 s"))
+    watched.after(1.5)
+    assert [finding.detail for finding in watched.findings()] == ["module 5: no answer for 15 s"]
+
+
 def test_of_two_voltages_that_differ_the_modules_are_named(watched: Watched) -> None:
     watched.read(insulation=InsulationReading(0, 5000.0, True, True), meter=MeterSample(0, 0, 2.0, 100.0, 0))
     assert watched.after(5.5) == {Fault.POWER_MODULE}
