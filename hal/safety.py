@@ -26,7 +26,7 @@ from hal.evse.limits import HOT_C, SENSORLESS_A, WARM_C, derated, over_voltage_t
 from hal.evse.model import Readings, State
 from hal.evse.stages import QUIET_A, SAFE_V, insulation_limit_kohm
 from hal.evse.table import CABLE_CHECK, CLOSED, Stage
-from hal.ports import InputsReading, InsulationReading, Pilot
+from hal.ports import InputsReading, InsulationReading, Pilot, PowerReading
 
 __all__ = ["START_GRACE_S", "EvseWatch", "Finding", "Hold", "Pulse", "StationWatch"]
 
@@ -197,9 +197,7 @@ class EvseWatch:
             found.append(Finding(Fault.CONNECTOR_LOCK, "plug is no longer locked by the vehicle", latched=True))
         if self._shelf.lost(readings.power is not None, now):
             found.append(Finding(Fault.POWER_MODULE, _silent(readings, "modules", "power modules are silent")))
-        power = readings.power
-        if self._modules(power is not None and power.failed_modules > 0, now) and power is not None:
-            found.append(Finding(Fault.POWER_MODULE, power.detail or "a power module failed"))
+        found += self._failed_modules(readings.power, now)
         if self._meter.lost(readings.meter is not None, now):
             found.append(
                 Finding(Fault.METER, _silent(readings, "meter", f"no reading of the meter for {METER_GAP_S:.0f} s"))
@@ -211,6 +209,14 @@ class EvseWatch:
             detail = _silent(readings, "insulation monitor", "insulation monitor is silent")
             found.append(Finding(Fault.ISOLATION, detail, latched=True))
         return found
+
+    def _failed_modules(self, power: PowerReading | None, now: float) -> list[Finding]:
+        """Failed modules end the session if no other can deliver, or if it is not known whether one can."""
+        failed = power is not None and power.failed_modules > 0
+        if not self._modules(failed, now) or power is None:
+            return []
+        fault = Fault.MODULES_DERATED if power.available_w else Fault.POWER_MODULE
+        return [Finding(fault, power.detail or "a power module failed")]
 
     def _contacts(self, state: State, readings: Readings, now: float) -> list[Finding]:
         found = []

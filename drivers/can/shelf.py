@@ -80,6 +80,8 @@ class CanShelf:
         self._greet_due: set[int] = set()
         self._strangers: set[tuple[int, int]] = set()
         self._logged: dict[Module, str] = {}
+        self._failed_at: dict[Module, int] = {}
+        """The EVSE that each failed module was lost for, also when its group has been taken away."""
         self._relay_trouble = Trouble(_log, "output relays")
         per_group = len(options.groups[0].modules)
         self.group_power_w = per_group * options.module_power_w
@@ -156,8 +158,7 @@ class CanShelf:
         """Raises `DeviceLost` while nothing is known of the modules that feed the EVSE, or that could."""
         now, outlet = self._clock.monotonic(), self._outlet(evse)
         groups = [group for group in self._groups if group.outlet == evse]
-        claimed = [group for group in self._groups if evse in (group.outlet, group.target)]
-        failed = [module for group in claimed for module in group.modules if module.trouble is not None]
+        failed = [module for module in self._modules if self._failed_at.get(module) == evse]
         if groups:
             modules = [module for group in groups for module in group.modules]
             staying = [module for group in groups if group.target == evse for module in group.modules]
@@ -220,6 +221,7 @@ class CanShelf:
         judged = [self._judge(module, now) for module in self._modules]
         if any(judged):
             self._plan(now)
+        self._note_failed()
         self._move(now)
         for outlet in self._outlets.values():
             if outlet.expired(now):
@@ -232,6 +234,16 @@ class CanShelf:
                 self._rest(group, now)
         for bus in range(len(self._buses)):
             self._ask(bus, now)
+
+    def _note_failed(self) -> None:
+        """A failed module concerns the EVSE that it is joined to or meant for, until that needs no modules."""
+        for group in self._groups:
+            evse = group.outlet if group.outlet is not None else group.target
+            for module in group.modules:
+                if module.trouble is None or not self._counts.get(self._failed_at.get(module, 0), 1):
+                    self._failed_at.pop(module, None)
+                if module.trouble is not None and evse is not None:
+                    self._failed_at[module] = evse
 
     def _judge(self, module: Module, now: float) -> bool:
         if not module.judge(now):

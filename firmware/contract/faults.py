@@ -39,6 +39,7 @@ class Fault(str, Enum):
     CARD_READER = "card_reader"
     SCREEN = "screen"
     CABLE_DERATED = "cable_derated"
+    MODULES_DERATED = "modules_derated"
 
     @property
     def stops_charging(self) -> bool:
@@ -51,7 +52,7 @@ class Fault(str, Enum):
         return _MREC.get(self)
 
 
-_HARMLESS = frozenset({Fault.CARD_READER, Fault.SCREEN, Fault.CABLE_DERATED})
+_HARMLESS = frozenset({Fault.CARD_READER, Fault.SCREEN, Fault.CABLE_DERATED, Fault.MODULES_DERATED})
 
 _MREC = {
     Fault.GROUND_FAULT: "CX002",

@@ -55,6 +55,7 @@ COMPONENT_OF_FAULT = {
     Fault.CARD_READER: "TokenReader",
     Fault.SCREEN: "Display",
     Fault.CABLE_DERATED: "TemperatureSensor",
+    Fault.MODULES_DERATED: "AcDcConverter",
 }
 
 _NO_SIGNAL_DBM = -140.0

@@ -297,6 +297,18 @@ def test_a_failed_module_is_named(watched: Watched) -> None:
     assert [finding.detail for finding in watched.findings()] == ["module 5: no answer for 15 s"]
 
 
+@pytest.mark.parametrize(
+    ("available_w", "fault"),
+    [(None, Fault.POWER_MODULE), (0.0, Fault.POWER_MODULE), (120_000.0, Fault.MODULES_DERATED)],
+)
+def test_a_failed_module_ends_the_session_only_if_no_other_can_deliver(
+    watched: Watched, available_w: float | None, fault: Fault
+) -> None:
+    watched.read(power=PowerReading(0, 400.0, 100.0, 4, failed_modules=1, available_w=available_w))
+    assert watched.after(1.5) == {fault}
+    assert fault.stops_charging is (fault is Fault.POWER_MODULE)
+
+
 def test_of_two_voltages_that_differ_the_modules_are_named(watched: Watched) -> None:
     watched.read(insulation=InsulationReading(0, 5000.0, True, True), meter=MeterSample(0, 0, 2.0, 100.0, 0))
     assert watched.after(5.5) == {Fault.POWER_MODULE}
