@@ -104,8 +104,6 @@ class PowerShelf(Protocol):
     """
 
     stale_after_s: float
-    groups: int
-    """The groups that can be used now; a group that has failed altogether counts no longer."""
     group_power_w: float
     max_voltage_v: float
     min_voltage_v: float
@@ -113,6 +111,10 @@ class PowerShelf(Protocol):
 
     def reach(self, evse: int) -> int:
         """How many of these groups can be joined to the EVSE: all, unless the wiring reserves some for others."""
+
+    @property
+    def groups(self) -> int:
+        """The groups that can be used now; a group that has failed altogether counts no longer."""
 
     def assign(self, groups: dict[int, int]) -> None:
         """Set the number of groups of each EVSE; carried out group by group as their current reaches zero.

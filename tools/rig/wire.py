@@ -105,6 +105,7 @@ class Wire:
         self.shelf = RectifierShelf(
             new_modules(world.shelf.rating.groups), world.shelf.banks, enabled=lambda: world.chain_closed
         )
+        self._broken: dict[SimModule, int] = {}
         modules = InfypowerModules(self.shelf)
         modules.send = self.modules_bus.attach(modules.on_frame)
         self.boards = {
@@ -208,16 +209,18 @@ class Wire:
                 self.lem[number].fails_with = 503 if evse.meter_failed else None
             elif f"meter {number}" not in self.unplugged:
                 self._meters[number].silent = evse.meter_failed
-            self._break_modules(number, evse.bank.failed_modules)
+            self._break_modules(number, broken=evse.bank.failed_modules > 0)
         self.shelf.step(elapsed)
 
-    def _break_modules(self, evse: int, broken: int) -> None:
-        """So many of the modules that feed the EVSE show the alarm `fault`."""
-        for index, module in enumerate(each for each in self.shelf.modules if each.outlet == evse):
-            if index < broken:
+    def _break_modules(self, evse: int, *, broken: bool) -> None:
+        """While it is broken, whatever feeds the EVSE shows the alarm `fault`; one of many would only derate it."""
+        for module in self.shelf.modules:
+            if broken and module.outlet == evse:
+                self._broken[module] = evse
                 module.alarms.add("fault")
                 module.switch(False)
-            else:
+            elif self._broken.get(module) == evse:
+                del self._broken[module]
                 module.alarms.discard("fault")
 
     def after_step(self, now: float) -> None:
