@@ -184,6 +184,7 @@ class ModbusBus:
         else:
             self._trouble.worked()
             self._received = b""
+            self._quiet_until = time.monotonic() + WRITE_PAUSE_S
 
     async def _connect(self, users: Users) -> Line:
         options = self._options

@@ -12,6 +12,7 @@ import os
 import termios
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, cast
 
 __all__ = ["Line", "Rs485", "Serial", "Users", "open_serial", "open_tcp"]
@@ -52,7 +53,9 @@ def open_serial(path: str, setting: Serial, users: Users) -> Line:
     port = serial.Serial(timeout=0, write_timeout=0, exclusive=True)
     try:
         port.port, port.baudrate = path, setting.baud
-        port.parity, port.stopbits = setting.parity, setting.stop_bits
+        # A pseudo terminal has no parity bit: the C library reports that as an error, but not at the first opening.
+        port.parity = "N" if Path(path).resolve().is_relative_to("/dev/pts") else setting.parity
+        port.stopbits = setting.stop_bits
         port.open()
         if setting.rs485 != "off":  # the kernel then switches the transceiver's direction by RTS (TIOCSRS485)
             high = setting.rs485 == "rts_high"

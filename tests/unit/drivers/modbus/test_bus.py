@@ -86,6 +86,16 @@ async def test_a_wrong_answer_is_not_believed(terminal: SlaveLine, mischief: Mis
     bus.close()
 
 
+async def test_a_terminal_is_opened_again_with_the_same_setting(terminal: SlaveLine) -> None:
+    """As by each new process; the C library finds fault with parity only when nothing else changes."""
+    terminal.add(7, Memory())
+    for _ in range(3):
+        bus = ModbusBus(ModbusBus.Options(port=terminal.port, parity="E", reply_s=0.5))
+        await bus.open()
+        assert await why_not(bus, read(7, 40)) == ""
+        bus.close()
+
+
 async def test_another_baud_rate_is_not_understood(terminal: SlaveLine) -> None:
     terminal.add(7, Memory())
     terminal.baud = 19200
