@@ -226,9 +226,9 @@ class FakeVehicleLink(_Fake):
         return self._vehicle
 
     def say(self, **fields: Any) -> None:
-        """Change what the car reports; listeners are called at once."""
+        """Change what the car reports; listeners are called at once, unless the link is lost."""
         self._vehicle = replace(self._vehicle, **fields)
-        for listener in self._listeners:
+        for listener in () if self.failing else self._listeners:
             listener(self.vehicle())
 
     def plug(self) -> None:

@@ -15,12 +15,13 @@ accepted while a fault is present; the contactor commanded before the vehicle re
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from firmware.contract import Fault, Permit, SetLimit, Withdraw
 from hal.evse.stages import OPEN_IN_ERROR_S
@@ -46,8 +47,6 @@ ORDERLY = TIME_LIMIT_S[Stage.ASK_STOP] + TIME_LIMIT_S[Stage.RAMP_DOWN] + AT_ONCE
 STALE_S = 1.0
 """`stale_after_s` of the doubles, but of the vehicle's."""
 EVSES = (1, 2)
-EVSE = st.sampled_from(EVSES)
-WAIT_S = st.sampled_from([0.0, 0.3, 2.5, 8.0])
 BOARD_FAULTS = [Fault.GROUND_FAULT, Fault.PROXIMITY, Fault.POWER_LOSS, Fault.UNDER_VOLTAGE, Fault.OVER_TEMPERATURE]
 
 
@@ -114,7 +113,183 @@ _AT_ONCE = ("lease", "stop button", "door", "board", "pilot", "unlocked", "faile
 """With any of these no contactor may begin to close."""
 
 
+# --- what can happen ---------------------------------------------------------------------------------------------
+
+
+def permit(lease_s: float, machine: AnyOrder, evse: int) -> None:
+    if machine.fake.cabinet.execute(Permit(evse, "one", lease_s)) is None:
+        machine.outlets[evse].lease_until = machine.fake.clock.monotonic() + lease_s
+
+
+def withdraw(machine: AnyOrder, evse: int) -> None:
+    machine.fake.cabinet.execute(Withdraw(evse))
+    machine.outlets[evse].lease_until = min(machine.outlets[evse].lease_until, machine.fake.clock.monotonic())
+
+
+def limit(power_w: float | None, machine: AnyOrder, evse: int) -> None:
+    machine.fake.cabinet.execute(SetLimit(evse, power_w))
+
+
+def plug(machine: AnyOrder, evse: int) -> None:
+    machine.fake.cars[evse].plug()
+
+
+def unplug(machine: AnyOrder, evse: int) -> None:
+    """With a closed contactor, and seen by the HAL, this opens in the same call."""
+    car, contactor = machine.fake.cars[evse], machine.fake.contactors[evse]
+    car.unplug()
+    assert car.failing or car.frozen or contactor.failing or not contactor.coil
+
+
+def car_says(fields: dict[str, Any], machine: AnyOrder, evse: int) -> None:
+    machine.fake.cars[evse].say(**fields)
+
+
+def car_behaves(obeys: bool, amps: float, machine: AnyOrder, evse: int) -> None:
+    machine.fake.cars[evse].obeys, machine.fake.cars[evse].wanted_a = obeys, amps
+
+
+def press(machine: AnyOrder, evse: int) -> None:
+    """The edge opens every contactor, before the call returns."""
+    if not machine.fake.inputs.failing:
+        machine.fake.inputs.press()
+        assert not any(each.coil for each in machine.fake.contactors.values() if not each.failing)
+
+
+def release(machine: AnyOrder, evse: int) -> None:
+    if not machine.fake.inputs.failing:
+        machine.fake.inputs.press(False)
+
+
+def door(is_open: bool, machine: AnyOrder, evse: int) -> None:
+    """Without an edge: it is read with the next tick."""
+    machine.fake.inputs.door_open = is_open
+
+
+def devices(machine: AnyOrder, evse: int) -> dict[str, Any]:
+    fake = machine.fake
+    return {
+        "vehicle link": fake.cars[evse],
+        "meter": fake.meters[evse],
+        "insulation monitor": fake.monitors[evse],
+        "contactor": fake.contactors[evse],
+        "modules": fake.shelf,
+        "inputs": fake.inputs,
+        "board": fake.board,
+    }
+
+
+def device(name: str, lost: bool, frozen: bool, machine: AnyOrder, evse: int) -> None:
+    found = devices(machine, evse)[name]
+    found.failing = lost
+    found.freeze(frozen)
+
+
+def mirror(stuck: bool | None, machine: AnyOrder, evse: int) -> None:
+    machine.fake.contactors[evse].stuck = stuck
+
+
+def plug_temperature(temp_c: float | None, machine: AnyOrder, evse: int) -> None:
+    machine.fake.inputs.plug_temp_c[evse] = temp_c
+
+
+def insulation(kohm: float, valid: bool, machine: AnyOrder, evse: int) -> None:
+    machine.fake.monitors[evse].kohm, machine.fake.monitors[evse].valid = kohm, valid
+
+
+def modules(failed: int, machine: AnyOrder, evse: int) -> None:
+    machine.fake.shelf.failed_modules = failed
+
+
+def board_fault(fault: Fault, present: bool, everywhere: bool, machine: AnyOrder, evse: int) -> None:
+    where = None if everywhere else evse
+    faults = machine.fake.board_faults.setdefault(where, set())
+    (faults.add if present else faults.discard)(fault)
+    if not faults:
+        del machine.fake.board_faults[where]
+    machine.fake.board.on_fault(fault, where, present, "by the board's own sensor")
+
+
+def the_hal_does_not_run(seconds: float, machine: AnyOrder, evse: int) -> None:
+    machine.fake.clock.advance(seconds)
+    for outlet in machine.outlets.values():
+        outlet.stalled(seconds)
+    machine.pass_time(TICK_S)
+
+
+def the_clock_is_set(seconds: float, machine: AnyOrder, evse: int) -> None:
+    machine.fake.clock.step_utc(seconds)
+
+
+def good_sessions_begin(machine: AnyOrder, evse: int) -> None:
+    """Everything is repaired, and both outlets charge."""
+    fake = machine.fake
+    for number in EVSES:
+        for name in devices(machine, number):
+            device(name, False, False, machine, number)
+        for fault in BOARD_FAULTS:
+            board_fault(fault, False, True, machine, number)
+            board_fault(fault, False, False, machine, number)
+        car_behaves(True, 50.0, machine, number)
+        mirror(None, machine, number)
+        plug_temperature(25.0, machine, number)
+        insulation(5000.0, True, machine, number)
+        fake.cars[number].unplug()
+        withdraw(machine, number)
+        limit(None, machine, number)
+    fake.inputs.door_open, fake.shelf.failed_modules = False, 0
+    fake.inputs.press(False)
+    machine.pass_time(6.0)
+    for number in EVSES:
+        fake.cars[number].plug()
+        permit(30.0, machine, number)
+    machine.pass_time(8.0)
+    assert all(contactor.coil for contactor in fake.contactors.values())
+
+
+DEVICES = ("vehicle link", "meter", "insulation monitor", "contactor", "modules", "inputs", "board")
+EVENTS: dict[str, Callable[[AnyOrder, int], None]] = {
+    **{f"both charge ({number})": good_sessions_begin for number in range(8)},
+    **{f"permit {lease_s} s": partial(permit, lease_s) for lease_s in (0.3, 2.0, 30.0)},
+    "withdraw": withdraw,
+    **{f"limit {power_w} W": partial(limit, power_w) for power_w in (None, 0.0, 20_000.0)},
+    "plug": plug,
+    "unplug": unplug,
+    **{f"pilot {pilot.value}": partial(car_says, {"pilot": pilot}) for pilot in Pilot},
+    **{f"car: {stage.value}": partial(car_says, {"stage": stage}) for stage in VehicleStage},
+    **{f"locked: {locked}": partial(car_says, {"locked": locked}) for locked in (True, False)},
+    "car ignores the station": partial(car_behaves, False, 300.0),
+    "car obeys": partial(car_behaves, True, 50.0),
+    "car requests nothing": partial(car_behaves, True, 0.0),
+    "stop button": press,
+    "released": release,
+    "door open": partial(door, True),
+    "door closed": partial(door, False),
+    **{f"lost: {name}": partial(device, name, True, False) for name in DEVICES},
+    **{f"frozen: {name}": partial(device, name, False, True) for name in DEVICES},
+    **{f"answers: {name}": partial(device, name, False, False) for name in DEVICES},
+    **{f"mirror contact: {stuck}": partial(mirror, stuck) for stuck in (None, True, False)},
+    **{f"plug at {temp_c} °C": partial(plug_temperature, temp_c) for temp_c in (25.0, 95.0, None, math.nan)},
+    "insulation good": partial(insulation, 5000.0, True),
+    "insulation low": partial(insulation, 60.0, True),
+    "insulation not measured": partial(insulation, 5000.0, False),
+    "a module fails": partial(modules, 1),
+    "modules good": partial(modules, 0),
+    **{f"{fault.value} here": partial(board_fault, fault, True, False) for fault in BOARD_FAULTS},
+    **{f"{fault.value} everywhere": partial(board_fault, fault, True, True) for fault in BOARD_FAULTS},
+    **{f"no {fault.value}": partial(board_fault, fault, False, False) for fault in BOARD_FAULTS},
+    **{
+        f"the HAL does not run for {seconds} s": partial(the_hal_does_not_run, seconds)
+        for seconds in (0.3, 3.0, 3600.0)
+    },
+    "the clock is set": partial(the_clock_is_set, -1e9),
+}
+NAMES = list(EVENTS)
+
+
 class AnyOrder(RuleBasedStateMachine):
+    """One thing happens after the other, with some time in between; what can happen is in `EVENTS`."""
+
     def __init__(self) -> None:
         super().__init__()
         self.fake = CabinetDouble(EVSES)
@@ -122,178 +297,26 @@ class AnyOrder(RuleBasedStateMachine):
         self.outlets = {evse: Outlet(self.fake, evse) for evse in EVSES}
         self.pass_time(0.2)
 
+    @initialize()
+    def both_charge(self) -> None:
+        """Random steps alone seldom reach energy transfer."""
+        good_sessions_begin(self, 1)
+
+    @rule(event=st.sampled_from(NAMES), evse=st.sampled_from(EVSES), wait_s=st.sampled_from([0.0, 0.3, 2.5, 8.0]))
+    def happens(self, event: str, evse: int, wait_s: float) -> None:
+        EVENTS[event](self, evse)
+        self.pass_time(wait_s)
+
     def pass_time(self, seconds: float) -> None:
         for _ in range(round(seconds / TICK_S)):
             self.fake.run(TICK_S)
             for outlet in self.outlets.values():
                 outlet.judge()
 
-    # --- the service -----------------------------------------------------------------------------------------
-
-    @rule(evse=EVSE, name=st.sampled_from(["one", "two"]), lease_s=st.floats(0.1, 30.0))
-    def permit(self, evse: int, name: str, lease_s: float) -> None:
-        if self.fake.cabinet.execute(Permit(evse, name, lease_s)) is None:
-            self.outlets[evse].lease_until = self.fake.clock.monotonic() + lease_s
-
-    @rule(evse=EVSE)
-    def withdraw(self, evse: int) -> None:
-        self.fake.cabinet.execute(Withdraw(evse))
-        self.outlets[evse].lease_until = min(self.outlets[evse].lease_until, self.fake.clock.monotonic())
-
-    @rule(evse=EVSE, power_w=st.sampled_from([None, 0.0, 20_000.0]))
-    def limit(self, evse: int, power_w: float | None) -> None:
-        self.fake.cabinet.execute(SetLimit(evse, power_w))
-
-    # --- people and cars -------------------------------------------------------------------------------------
-
-    @rule(evse=EVSE)
-    def plug(self, evse: int) -> None:
-        self.fake.cars[evse].plug()
-
-    @rule(evse=EVSE)
-    def unplug_opens_at_once(self, evse: int) -> None:
-        car = self.fake.cars[evse]
-        car.unplug()
-        if not (car.failing or car.frozen or self.fake.contactors[evse].failing):
-            assert not self.fake.contactors[evse].coil
-
-    @rule(evse=EVSE, stage=st.sampled_from(VehicleStage), pilot=st.sampled_from(Pilot), wait_s=WAIT_S)
-    def car_reports_anything(self, evse: int, stage: VehicleStage, pilot: Pilot, wait_s: float) -> None:
-        self.fake.cars[evse].say(stage=stage, pilot=pilot)
-        self.pass_time(wait_s)
-
-    @rule(evse=EVSE, pilot=st.sampled_from(Pilot), wait_s=WAIT_S)
-    def pilot_alone(self, evse: int, pilot: Pilot, wait_s: float) -> None:
-        self.fake.cars[evse].say(pilot=pilot)
-        self.pass_time(wait_s)
-
-    @rule(evse=EVSE, locked=st.booleans(), wait_s=WAIT_S)
-    def latch(self, evse: int, locked: bool, wait_s: float) -> None:
-        self.fake.cars[evse].say(locked=locked)
-        self.pass_time(wait_s)
-
-    @rule(evse=EVSE, obeys=st.booleans(), amps=st.sampled_from([0.0, 50.0, 300.0]))
-    def car_behaves(self, evse: int, obeys: bool, amps: float) -> None:
-        self.fake.cars[evse].obeys, self.fake.cars[evse].wanted_a = obeys, amps
-
-    @precondition(lambda self: not self.fake.inputs.failing)
-    @rule()
-    def stop_button_opens_in_its_edge(self) -> None:
-        self.fake.inputs.press()
-        assert not any(each.coil for each in self.fake.contactors.values() if not each.failing)
-
-    @precondition(lambda self: not self.fake.inputs.failing)
-    @rule(wait_s=WAIT_S)
-    def stop_button_is_released(self, wait_s: float) -> None:
-        self.fake.inputs.press(False)
-        self.pass_time(wait_s)
-
-    @rule(is_open=st.booleans(), wait_s=WAIT_S)
-    def door(self, is_open: bool, wait_s: float) -> None:
-        """Without an edge: a door is read with the next tick."""
-        self.fake.inputs.door_open = is_open
-        self.pass_time(wait_s)
-
-    # --- devices -----------------------------------------------------------------------------------------------
-
-    @rule(evse=EVSE, number=st.integers(0, 6), lost=st.booleans(), wait_s=WAIT_S)
-    def a_device_is_lost_or_stuck(self, evse: int, number: int, lost: bool, wait_s: float) -> None:
-        device = self.devices(evse)[number]
-        device.failing = lost
-        device.freeze(not lost)
-        self.pass_time(wait_s)
-
-    def devices(self, evse: int) -> list[Any]:
-        fake = self.fake
-        of_evse = [fake.cars[evse], fake.meters[evse], fake.monitors[evse], fake.contactors[evse]]
-        return [*of_evse, fake.shelf, fake.inputs, fake.board]
-
-    @rule(wait_s=WAIT_S)
-    def every_device_answers(self, wait_s: float) -> None:
-        for evse in EVSES:
-            for device in self.devices(evse):
-                device.failing = False
-                device.freeze(False)
-        self.pass_time(wait_s)
-
-    @rule(evse=EVSE, stuck=st.sampled_from([None, True, False]), wait_s=WAIT_S)
-    def mirror_contact(self, evse: int, stuck: bool | None, wait_s: float) -> None:
-        self.fake.contactors[evse].stuck = stuck
-        self.pass_time(wait_s)
-
-    @rule(evse=EVSE, temp_c=st.sampled_from([25.0, 80.0, 95.0, None, math.nan]), wait_s=WAIT_S)
-    def plug_temperature(self, evse: int, temp_c: float | None, wait_s: float) -> None:
-        self.fake.inputs.plug_temp_c[evse] = temp_c
-        self.pass_time(wait_s)
-
-    @rule(evse=EVSE, kohm=st.sampled_from([5000.0, 60.0]), valid=st.booleans(), wait_s=WAIT_S)
-    def insulation(self, evse: int, kohm: float, valid: bool, wait_s: float) -> None:
-        self.fake.monitors[evse].kohm, self.fake.monitors[evse].valid = kohm, valid or kohm < 100.0
-        self.pass_time(wait_s)
-
-    @rule(failed=st.integers(0, 1), wait_s=WAIT_S)
-    def modules(self, failed: int, wait_s: float) -> None:
-        self.fake.shelf.failed_modules = failed
-        self.pass_time(wait_s)
-
-    @rule(fault=st.sampled_from(BOARD_FAULTS), evse=st.sampled_from([*EVSES, None]), present=st.booleans())
-    def board_fault(self, fault: Fault, evse: int | None, present: bool) -> None:
-        faults = self.fake.board_faults.setdefault(evse, set())
-        (faults.add if present else faults.discard)(fault)
-        if not faults:
-            del self.fake.board_faults[evse]
-        self.fake.board.on_fault(fault, evse, present, "by the board's own sensor")
-        self.pass_time(TICK_S)
-
-    # --- time --------------------------------------------------------------------------------------------------
-
-    @rule(seconds=st.sampled_from([0.5, 4.0, 16.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.pass_time(seconds)
-
-    @rule(seconds=st.sampled_from([0.3, 3.0, 3600.0]))
-    def the_hal_does_not_run(self, seconds: float) -> None:
-        self.fake.clock.advance(seconds)
-        for outlet in self.outlets.values():
-            outlet.stalled(seconds)
-        self.pass_time(TICK_S)
-
-    @rule(seconds=st.floats(-1e9, 1e9))
-    def the_clock_is_set(self, seconds: float) -> None:
-        self.fake.clock.step_utc(seconds)
-
-    @initialize()
-    def both_charge(self) -> None:
-        """Random steps alone seldom reach energy transfer."""
-        self.good_sessions_begin()
-
-    @rule()
-    def good_sessions_begin(self) -> None:
-        fake = self.fake
-        self.every_device_answers(0.0)
-        for evse, faults in list(fake.board_faults.items()):
-            for fault in list(faults):
-                self.board_fault(fault, evse, False)
-        fake.inputs.door_open, fake.shelf.failed_modules = False, 0
-        fake.inputs.press(False)
-        for evse in EVSES:
-            fake.cars[evse].obeys, fake.cars[evse].wanted_a = True, 50.0
-            fake.contactors[evse].stuck, fake.inputs.plug_temp_c[evse] = None, 25.0
-            fake.monitors[evse].kohm, fake.monitors[evse].valid = 5000.0, True
-            fake.cars[evse].unplug()
-            self.withdraw(evse)
-            self.limit(evse, None)
-        self.pass_time(6.0)
-        for evse in EVSES:
-            fake.cars[evse].plug()
-            self.permit(evse, "one", 30.0)
-        self.pass_time(8.0)
-        assert all(contactor.coil for contactor in fake.contactors.values())
-
 
 AnyOrder.TestCase.settings = settings(
     max_examples=40,
-    stateful_step_count=20,
+    stateful_step_count=15,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to make an example smaller takes minutes
     suppress_health_check=list(HealthCheck),
