@@ -26,8 +26,9 @@ def sampled(transaction: ReceivedTransaction, measurand: str) -> list[float]:
     return [each["value"] for each in values if each["measurand"] == measurand]
 
 
-async def test_csms_sees_what_each_outlet_is_offered(tmp_path: Path) -> None:
-    async with site(tmp_path, product="full", speed=1.0, variables=OFFERED) as here:
+@pytest.mark.parametrize("wire", [False, True], ids=["simulated drivers", "modules on CAN"])
+async def test_csms_sees_what_each_outlet_is_offered(tmp_path: Path, wire: bool) -> None:
+    async with site(tmp_path, product="full", speed=1.0, variables=OFFERED, wire=wire) as here:
         first = await here.charge(1)
         alone_w = 400_000.0
 
