@@ -142,6 +142,8 @@ class Group:
                 self._enter(Phase.OPENING, now)
             case Phase.JOINING if spent_s >= self._relays.pause_s and self._is_numbered(now, spent_s):
                 self.outlet = self._goal
+                for module in self.modules:
+                    module.forget_voltages()
                 self._enter(Phase.STEADY, now)
 
     def _begin(self, now: float) -> None:

@@ -249,6 +249,11 @@ class Module:
         """The last current; 0 when that is so long ago that the module has switched itself off."""
         return self.current_a if now - self.current_at <= self._rating.silent_after_s else 0.0
 
+    def forget_voltages(self) -> None:
+        """It has been joined to an outlet: what it measured before was not there."""
+        self.voltage_v = 0.0
+        self._external = (0.0, -math.inf)
+
     def outlet_voltage(self, now: float) -> float:
         """The voltage of its outlet, as far as it knows: an output that is off is cut off from it by a diode."""
         external_v, at = self._external

@@ -150,7 +150,9 @@ class Outlet:
         singly_at = min((module.current_at for module in speaking), default=-math.inf)
         if not speaking:
             singly_at = max((module.current_at for module in modules), default=-math.inf)
-        voltage_v = max((module.voltage_v for module in speaking), default=0.0)
+        # A module that is off has been moved here, or is to leave: its own capacitors may be at another voltage.
+        delivering = [module for module in speaking if module.is_on] or speaking
+        voltage_v = max((module.voltage_v for module in delivering), default=0.0)
         current_a, at = sum(module.current(now) for module in modules), singly_at
         totals = [self._totals.get(bus) for bus in {module.bus for module in speaking}]
         known = [total for total in totals if total is not None]

@@ -153,3 +153,18 @@ async def test_an_assignment_is_refused_while_the_bus_is_down() -> None:
     world.buses[0].set_up(True)
     world.advance(2.0)
     assert world.groups_of(1) == 0
+
+
+async def test_a_group_brings_no_voltage_of_another_outlet_into_the_reading() -> None:
+    """What its modules measured at the outlet that they left is not the voltage of the one that they join."""
+    world = ShelfWorld(matrix="numbers").ready()
+    world.join(0, 4)
+    world.charge(100.0, evse=2, voltage_v=720.0)
+    world.off(2)
+    world.shelf.assign({1: 4, 2: 0})
+    highest = 0.0
+    while world.groups_of(1) < 4:
+        step(world, 0.1)
+        highest = max(highest, world.shelf.reading(1).voltage_v)
+    step(world, 0.1)
+    assert max(highest, world.shelf.reading(1).voltage_v) < 60.0
