@@ -8,7 +8,7 @@ the contactors from the input's own callback (`hal/cabinet.py`).
 Rules
 - A condition counts only after it has lasted for a time (`Hold`), and a value that may oscillate has hysteresis. A
   spurious insulation value while the current ramps up, or a meter that is silent for 3 s, must not end a session.
-- A device that has not answered yet gets `START_GRACE_S` after the HAL's start, once.
+- A device that has not answered yet gets `START_GRACE_S` after the HAL's start, once; the inputs get less.
 - Silence is reported as a fault of the silent device: a lost meter is `meter`, not a voltage error.
 - A finding is `latched` if its own consequence would remove it: it then remains until the plug is out.
 
@@ -28,9 +28,11 @@ from hal.evse.stages import QUIET_A, SAFE_V, insulation_limit_kohm
 from hal.evse.table import CABLE_CHECK, CLOSED, Stage
 from hal.ports import InputsReading, InsulationReading, Pilot, PowerReading
 
-__all__ = ["START_GRACE_S", "EvseWatch", "Finding", "Hold", "Pulse", "StationWatch"]
+__all__ = ["INPUTS_GRACE_S", "START_GRACE_S", "EvseWatch", "Finding", "Hold", "Pulse", "StationWatch"]
 
-START_GRACE_S = 5.0
+START_GRACE_S = 20.0
+"""An SECC starts in 15 s; until then a session does not begin."""
+INPUTS_GRACE_S = 5.0
 METER_GAP_S = 5.0
 CONTACT_S = 0.5
 MODULE_FAILED_S = 1.0
@@ -99,27 +101,28 @@ class Hold:
 
 
 class _Presence:
-    """Whether a device is silent: from `after_s` after its last reading, or START_GRACE_S if it never had one."""
+    """Whether a device is silent: from `after_s` after its last reading, or `grace_s` if it never had one."""
 
-    __slots__ = ("_after_s", "_last", "_seen")
+    __slots__ = ("_after_s", "_grace_s", "_last", "seen")
 
-    def __init__(self, after_s: float, started: float) -> None:
+    def __init__(self, after_s: float, started: float, grace_s: float = START_GRACE_S) -> None:
         self._after_s = after_s
+        self._grace_s = grace_s
         self._last = started
-        self._seen = False
+        self.seen = False
 
     def lost(self, present: bool, now: float) -> bool:
         if present:
-            self._last, self._seen = now, True
+            self._last, self.seen = now, True
             return False
-        return now - self._last >= (self._after_s if self._seen else START_GRACE_S)
+        return now - self._last >= (self._after_s if self.seen else self._grace_s)
 
 
 class StationWatch:
     """Watches what concerns the whole station: stop button and door."""
 
     def __init__(self, started: float) -> None:
-        self._inputs = _Presence(0.0, started)
+        self._inputs = _Presence(0.0, started, INPUTS_GRACE_S)
         self._present: dict[Fault, Finding] = {}
         self._released = {Fault.EMERGENCY_STOP: Hold(RELEASE_S), Fault.DOOR_OPEN: Hold(RELEASE_S)}
 
@@ -152,6 +155,7 @@ class EvseWatch:
         self._shelf = _Presence(0.0, started)
         self._meter = _Presence(METER_GAP_S, started)
         self._monitor = _Presence(MONITOR_LOST_S, started)
+        self._monitor_lost = False
         self._modules = Hold(MODULE_FAILED_S)
         self._stuck = Hold(CONTACT_S)
         self._dropped = Hold(CONTACT_S)
@@ -204,10 +208,13 @@ class EvseWatch:
             )
         elif state.register.fault is not None:
             found.append(Finding(Fault.METER, state.register.fault))
-        # A monitor that is off between sessions need not answer.
-        if self._monitor.lost(readings.insulation is not None or not energised, now):
+        # A monitor that is off between sessions need not answer, if it ever has and was not found to be silent.
+        needed = energised or state.stage is Stage.AUTHORISED or self._monitor_lost
+        spared = self._monitor.seen and not needed
+        self._monitor_lost = self._monitor.lost(readings.insulation is not None or spared, now)
+        if self._monitor_lost:
             detail = _silent(readings, "insulation monitor", "insulation monitor is silent")
-            found.append(Finding(Fault.ISOLATION, detail, latched=True))
+            found.append(Finding(Fault.ISOLATION, detail, latched=energised))
         return found
 
     def _failed_modules(self, power: PowerReading | None, now: float) -> list[Finding]:

@@ -88,9 +88,18 @@ def _in_authorised(run: Run, readings: Readings) -> None:
     if readings.vehicle is None:
         return
     if readings.vehicle.stage is VehicleStage.CABLE_CHECK:
-        run.fire(Trigger.BEGIN, Cause.VEHICLE)
+        if _devices_answer(readings):
+            run.fire(Trigger.BEGIN, Cause.VEHICLE)
     elif run.spent_s >= WAKE_AFTER_S.get(readings.vehicle.stage, math.inf):
         run.wake_vehicle()
+
+
+def _devices_answer(readings: Readings) -> bool:
+    """A vehicle may be ready before the cabinet is: after a start, a monitor takes seconds to set up.
+
+    It waits for as long as a device may take to answer; then the device's fault ends its session (`hal/safety.py`).
+    """
+    return readings.power is not None and readings.meter is not None and readings.insulation is not None
 
 
 def _in_finished(run: Run, _readings: Readings) -> None:

@@ -69,6 +69,7 @@ class EvseBench:
         self.mirror_stuck: bool | None = None
         self.power_lost = False
         self.meter_lost = False
+        self.monitor_lost = False
         self.insulation_kohm = 5000.0
         self.insulation_valid = True
         self.self_test: bool | None = True
@@ -208,7 +209,7 @@ class EvseBench:
             vehicle=replace(self.vehicle, mono_s=self.now) if self.vehicle is not None else None,
             power=None if self.power_lost else PowerReading(self.now, made_v, self.current_a, self.groups),
             meter=None if self.meter_lost else self._sample(connector_v),
-            insulation=self._insulation(),
+            insulation=None if self.monitor_lost else self._insulation(),
             contactor_closed=self.mirror,
             connector_v=None if self.unmeasured else self.held_v if self.held_v is not None else connector_v,
             ceiling=self.ceiling,

@@ -97,7 +97,7 @@ def test_insulation_monitor_that_answers_again_clears_its_fault(fake: CabinetDou
     fake.run(0.3)
     assert cleared(fake) == [(Fault.ISOLATION, 1)]
     assert phase(fake) is Phase.PLUGGED
-    assert fake.monitors[1].called("enable") == [(False,)], "nothing is measured without a session"
+    assert (True,) not in fake.monitors[1].called("enable"), "nothing is measured without a session"
     assert (True,) not in fake.contactors[1].called("command")
 
 

@@ -21,7 +21,7 @@ from hal.ports import (
     PowerReading,
     VehicleStage,
 )
-from hal.safety import START_GRACE_S, EvseWatch, Finding, Hold, Pulse, StationWatch
+from hal.safety import INPUTS_GRACE_S, START_GRACE_S, EvseWatch, Finding, Hold, Pulse, StationWatch
 
 RATING = Rating(1000.0, 150.0, 500.0, 400_000.0)
 VEHICLE = replace(
@@ -343,7 +343,7 @@ def test_device_that_never_answered_has_a_grace_period_at_the_start() -> None:
     )
     assert watch.check(state, silent, START_GRACE_S - 0.1) == []
     late = {finding.fault for finding in watch.check(state, silent, START_GRACE_S)}
-    assert late == {Fault.VEHICLE_LINK, Fault.POWER_MODULE, Fault.METER}
+    assert late == {Fault.VEHICLE_LINK, Fault.POWER_MODULE, Fault.METER, Fault.ISOLATION}
 
 
 def test_finding_that_its_own_consequence_removes_is_latched(watched: Watched) -> None:
@@ -380,7 +380,7 @@ def test_stop_button_that_bounces_stays_pressed() -> None:
 def test_silent_inputs_read_as_pressed() -> None:
     watch = StationWatch(0.0)
     assert watch.check(None, 1.0) == []
-    assert [each.fault for each in watch.check(None, START_GRACE_S)] == [Fault.EMERGENCY_STOP]
+    assert [each.fault for each in watch.check(None, INPUTS_GRACE_S)] == [Fault.EMERGENCY_STOP]
     watch.check(inputs(), 6.0)
     assert watch.check(inputs(), 7.0) == []
     assert [each.fault for each in watch.check(None, 7.1)] == [Fault.EMERGENCY_STOP]

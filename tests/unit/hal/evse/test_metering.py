@@ -112,11 +112,13 @@ def test_stop_reading_waits_for_a_sample_after_the_contact_opened(bench: EvseBen
     assert bench.billed[-1].offered_a == 0.0
 
 
-def test_meter_silent_from_the_start_publishes_nothing(bench: EvseBench) -> None:
+def test_meter_silent_from_the_start_lets_no_session_begin(bench: EvseBench) -> None:
     bench.meter_lost = True
-    bench.charge()
+    bench.bring_to(Stage.AUTHORISED)
+    bench.run(10.0)
+    assert bench.state.stage is Stage.AUTHORISED
     bench.withdraw()
-    bench.run_to(Stage.FINISHED)
+    bench.run(1.0)
     assert bench.billed == []
 
 

@@ -319,3 +319,17 @@ def test_voltage_behind_the_open_contactor_is_a_weld(bench: EvseBench) -> None:
     bench.run(5.5)
     assert bench.session_faults == {Fault.CONTACTOR_WELDED}
     assert bench.phase() is Phase.FAULTED
+
+
+@pytest.mark.parametrize("missing", ["meter_lost", "monitor_lost", "power_lost"])
+def test_a_vehicle_waits_for_a_device_that_has_not_answered_yet(bench: EvseBench, missing: str) -> None:
+    setattr(bench, missing, True)
+    bench.plug()
+    bench.permit()
+    bench.obeys = False
+    bench.change(stage=VehicleStage.CABLE_CHECK)
+    bench.run(2.0)
+    assert bench.state.stage is Stage.AUTHORISED
+    setattr(bench, missing, False)
+    bench.run(0.2)
+    assert bench.state.phase is Phase.CABLE_CHECK
