@@ -198,6 +198,10 @@ class Site:
         found: dict[str, Any] = state["evses"][evse - 1]
         return found
 
+    async def until_station_faults(self, *faults: str) -> None:
+        """Wait until exactly these faults of the whole station are present."""
+        await self.rig.client.until(lambda state: state["faults"] == sorted(faults))
+
     async def register_wh(self, evse: int) -> float:
         """The energy register of the EVSE's meter."""
         energy: float = (await self.rig.evse(evse))["energy_wh"]

@@ -35,10 +35,6 @@ _CAR_FIELDS = (
 )
 
 
-LOOK_S = 0.6
-"""A real reader looks for cards a few times a second: a card that is held for less may go unseen."""
-
-
 def check_evse(simulation: Simulation, evse: int | None) -> None:
     """Raise `OperationError` for an EVSE that the station does not have."""
     if evse is not None and evse not in simulation.world.evses:
@@ -56,8 +52,10 @@ def _select_evse(simulation: Simulation, operation: op.SelectEvse) -> None:
 def _present_card(simulation: Simulation, operation: op.PresentCard) -> None:
     if operation.evse is not None:
         simulation.world.touch(operation.evse, stop=False)
-    hold_s = operation.hold_s if simulation.wire is None else max(operation.hold_s, LOOK_S)
-    simulation.world.present_card(operation.uid.upper(), hold_s, simulation.clock.monotonic())
+    uid = operation.uid.upper()
+    simulation.world.present_card(uid, operation.hold_s, simulation.clock.monotonic())
+    if simulation.wire is not None:
+        simulation.wire.present_card(uid)
 
 
 def _press_stop(simulation: Simulation, operation: op.PressStop) -> None:
@@ -174,6 +172,15 @@ def _arrange_installation(simulation: Simulation, operation: op.Firmware) -> Non
     arrange(simulation.station.path / SLOTS, operation.next)
 
 
+def _plug_device(simulation: Simulation, operation: op.Device) -> None:
+    if simulation.wire is None:
+        raise OperationError("unsupported", "without rig.wire, devices have no plugs")
+    names = simulation.wire.names
+    if operation.device not in names:
+        raise OperationError("bad_request", f"no device {operation.device[:40]!r}; there are {', '.join(names)}")
+    simulation.wire.plug(operation.device, operation.plugged)
+
+
 ACTIONS: dict[type[op.Operation], Callable[[Simulation, Any], None]] = {
     op.SelectEvse: _select_evse,
     op.PresentCard: _present_card,
@@ -189,5 +196,6 @@ ACTIONS: dict[type[op.Operation], Callable[[Simulation, Any], None]] = {
     op.Storage: _disturb_storage,
     op.Process: _kill_process,
     op.Firmware: _arrange_installation,
+    op.Device: _plug_device,
 }
 """By the operation's class; `State`, `Subscribe` and the power supply are handled elsewhere."""

@@ -25,6 +25,7 @@ __all__ = [
     "ClearFault",
     "Clock",
     "ControlRequest",
+    "Device",
     "ErrorCode",
     "Firmware",
     "MeterChange",
@@ -183,6 +184,13 @@ class Firmware(_Operation, frozen=True):
     next: Literal["ok", "install_fails", "boot_fails", "needs_reboot_first"]
 
 
+class Device(_Operation, frozen=True):
+    """Unplug a device of the cabinet, or plug it in again; only with `rig.wire`. The names are in `state`."""
+
+    device: str
+    plugged: bool
+
+
 Operation: TypeAlias = (
     State
     | Subscribe
@@ -204,6 +212,7 @@ Operation: TypeAlias = (
     | Storage
     | Process
     | Firmware
+    | Device
 )
 
 OPERATIONS: dict[str, type[Operation]] = {
@@ -227,6 +236,7 @@ OPERATIONS: dict[str, type[Operation]] = {
     "storage": Storage,
     "process": Process,
     "firmware": Firmware,
+    "device": Device,
 }
 
 

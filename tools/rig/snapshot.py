@@ -42,6 +42,7 @@ def state_of(simulation: Simulation) -> dict[str, Any]:
         "label": {"serial_number": board.serial_number, "commissioning_password": None},
         "processes": {**simulation.supervisor.pids, "commissioning": None},
         "message_log": str(simulation.station.path / MESSAGE_LOG),
+        "devices": simulation.wire.plugged if simulation.wire is not None else {},
     }
 
 

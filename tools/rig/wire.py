@@ -101,6 +101,8 @@ class Wire:
         self._run = run
         self._stepped: float | None = None
         self._plugging = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unseen: set[str] = set()
         self.modules_bus, self.vehicles_bus = CanHub(), CanHub()
         self.shelf = RectifierShelf(
             new_modules(world.shelf.rating.groups), world.shelf.banks, enabled=lambda: world.chain_closed
@@ -173,6 +175,7 @@ class Wire:
 
     async def close(self) -> None:
         self.tree.close()
+        await asyncio.gather(*self._tasks)
         for device in reversed(self._devices.values()):
             await _closed(device)
 
@@ -184,9 +187,13 @@ class Wire:
         for secc in self.boards.values():
             secc.boot()
 
-    async def plug(self, name: str, plugged: bool) -> None:
-        """Unplug a device, or plug it in again; raises `KeyError` for an unknown name."""
-        device = self._devices[name]
+    def plug(self, name: str, plugged: bool) -> None:
+        """Unplug a device, or plug it in again, one after the other; raises `KeyError` for an unknown name."""
+        task = asyncio.get_running_loop().create_task(self._plug(name, self._devices[name], plugged))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _plug(self, name: str, device: _Device, plugged: bool) -> None:
         async with self._plugging:
             if plugged and name in self.unplugged:
                 self.unplugged.discard(name)
@@ -194,6 +201,11 @@ class Wire:
             elif not plugged and name not in self.unplugged:
                 self.unplugged.add(name)
                 await _closed(device)
+
+    @property
+    def plugged(self) -> dict[str, bool]:
+        """Every device by its name."""
+        return {name: name not in self.unplugged for name in self._devices}
 
     # --- time ------------------------------------------------------------------------------------------------
 
@@ -229,8 +241,14 @@ class Wire:
         self.alarms.step()
         self.tree.step(self._world.board.clock(now, self._clock.utc()), {})
 
+    def present_card(self, uid: str) -> None:
+        """A card that has come to the field: the reader sees it once at least, however short it is held."""
+        self._unseen.add(uid)
+
     def _cards(self) -> list[Card]:
-        return [Card(bytes.fromhex(uid)) for uid in self._world.cards(self._clock.monotonic())]
+        seen = {*self._world.cards(self._clock.monotonic()), *self._unseen}
+        self._unseen.clear()
+        return [Card(bytes.fromhex(uid)) for uid in sorted(seen)]
 
     # --- settings --------------------------------------------------------------------------------------------
 

@@ -84,6 +84,7 @@ GOOD: list[tuple[dict[str, Any], Operation]] = [
     ({"op": "storage", "corrupt": "database"}, op.Storage(corrupt="database")),
     ({"op": "process", "kill": "hal"}, op.Process(kill="hal")),
     ({"op": "firmware", "next": "boot_fails"}, op.Firmware(next="boot_fails")),
+    ({"op": "device", "device": "meter 1", "plugged": False}, op.Device(device="meter 1", plugged=False)),
 ]
 
 BAD: list[tuple[bytes, str]] = [
