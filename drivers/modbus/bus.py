@@ -92,6 +92,10 @@ class ModbusBus:
         return f"{self._options.port}, {self._options.baud} baud 8{self._options.parity}{self._options.stop_bits}"
 
     @property
+    def is_open(self) -> bool:
+        return self._line is not None
+
+    @property
     def received_bytes(self) -> int:
         """What is kept of what was received."""
         return len(self._received)

@@ -83,7 +83,7 @@ class IsoCha425Hv:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._device = ModbusDevice(options.bus, options.address, f"isoCHA425HV of EVSE {options.evse}")
+        self._device = ModbusDevice(options.bus, options.address, "isoCHA425HV")
         self._wanted = False
         self._measuring = False
         """What register 3026 holds."""
@@ -97,7 +97,8 @@ class IsoCha425Hv:
         self._lost: DriverError | None = self._problem
         """Why there can be no command; a device that is being set up can be commanded."""
         self._wake = asyncio.Event()
-        self._trouble = Trouble(_log, str(self._device), device=str(self._device))
+        self._place = f"insulation monitor of EVSE {options.evse}"
+        self._trouble = Trouble(_log, self._place, device=str(self._device))
         self._name = self._firmware = ""
         self._background = Background(str(self._device))
         self._background.start("reading", self._run)
@@ -156,7 +157,7 @@ class IsoCha425Hv:
             await asyncio.sleep(RETRY_S)
 
     def _lose(self, error: DriverError) -> None:
-        if isinstance(error, DeviceLost) and not self._firmware:
+        if isinstance(error, DeviceLost) and not self._firmware and self._options.bus.is_open:
             error = DeviceLost(f"{error} (factory setting: 19200 or 9600 baud, even parity)")
         self._problem = self._lost = error
         self._measuring = False
@@ -265,7 +266,7 @@ class IsoCha425Hv:
         else:
             return False
         if why:
-            _log.warning("%s: the self test %s", self._device, why)
+            _log.warning("%s: the self test %s", self._place, why)
         self._test, self._passed = None, not why
         return True
 

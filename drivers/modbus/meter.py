@@ -68,13 +68,13 @@ class ModbusMeter:
         self._map = load_map(options.map)
         self.resolution_wh = (self._map.energy.step or 0.0) * abs(options.scale.get("energy", 1.0))
         self.speed = options.speed
-        self._device = ModbusDevice(options.bus, options.address, f"{self._map.name} of EVSE {options.evse}")
+        self._device = ModbusDevice(options.bus, options.address, self._map.name)
         self._function = Function(self._map.function)
         self._serial_number: str | None = None
         self._identified = False
         self._sample: MeterSample | None = None
         self._problem: DriverError | None = DeviceLost(f"{self._device} has not answered yet")
-        self._trouble = Trouble(_log, str(self._device), device=str(self._device))
+        self._trouble = Trouble(_log, f"meter of EVSE {options.evse}", device=str(self._device))
         self._background = Background(str(self._device))
         self._background.start("reading", self._poll)
 

@@ -277,7 +277,10 @@ async def test_a_refused_command_leaves_it_off(bench: Bench, active: bool) -> No
 async def test_a_device_that_never_answered_is_described(bench: Bench) -> None:
     monitor = bench.make(address=4)
     await eventually(lambda: "factory setting: 19200 or 9600 baud, even parity" in why_lost(monitor))
-    assert "isoCHA425HV of EVSE 1 (address 4 on " in why_lost(monitor)
+    assert "isoCHA425HV (address 4 on " in why_lost(monitor)
+    bench.line.close()
+    await eventually(lambda: "the line can't be used" in why_lost(monitor))
+    assert "factory setting" not in why_lost(monitor)
 
 
 async def test_a_problem_does_not_grow_with_each_reading(bench: Bench) -> None:

@@ -129,7 +129,7 @@ async def test_another_model_is_refused_with_its_reason(bench: Bench) -> None:
     bench.slave.registers = GavazziMeter(bench.readout)
     meter = bench.make()
     await eventually(lambda: "it has no such register" in why_lost(meter))
-    assert "Acrel DJSF1352-RN of EVSE 1 (address 1 on" in why_lost(meter)
+    assert "Acrel DJSF1352-RN (address 1 on" in why_lost(meter)
 
 
 def is_lost(meter: ModbusMeter) -> bool:
