@@ -13,17 +13,16 @@ lost, what was last read remains.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from msgspec import Struct
 
+from drivers.board.causes import Causes, OnFault
 from drivers.gpio.lines import Line, Lines, LineSpec
 from firmware.contract import Fault
 
 __all__ = ["Alarm", "Alarms"]
-
-OnFault = Callable[[Fault, int | None, bool, str], None]
 
 
 class Alarm(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,8 +40,9 @@ class Alarms:
 
     def listen(self, on_fault: OnFault) -> None:
         """Report every change, and what is present when the chip is first read."""
-        for alarm, contact in self._inputs:
-            contact.listen(partial(self._on_edge, alarm, on_fault))
+        causes = Causes(on_fault)
+        for number, (alarm, contact) in enumerate(self._inputs):
+            contact.listen(partial(self._on_edge, alarm, causes.of(f"contact {number}")))
 
     @staticmethod
     def _on_edge(alarm: Alarm, on_fault: OnFault, closed: bool, _mono_s: float) -> None:

@@ -17,7 +17,6 @@ its supply is too low. A disk that is nearly full stops nothing: it is logged.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -30,6 +29,7 @@ from drivers.background import Background
 from drivers.board import logind, sensors
 from drivers.board.alarms import Alarm, Alarms
 from drivers.board.boot import Evidence, Recorder
+from drivers.board.causes import Causes, OnFault
 from drivers.board.system_clock import SystemTime
 from drivers.board.watchdog import Watchdog
 from drivers.gpio.lines import Lines, LineSpec
@@ -48,7 +48,6 @@ COOL_K = 5.0
 SUPPLY_POLLS = 3
 """The supply must be low this often in a row: a dip while a relay pulls in is no fault."""
 SERIAL_CHARS = 25
-_OnFault = Callable[[Fault, int | None, bool, str], None]
 _log = logging.getLogger(__name__)
 
 
@@ -105,13 +104,14 @@ class LinuxBoard:
     def clock(self) -> BoardClock:
         return self._time.read()
 
-    def listen(self, on_clock: Callable[[BoardClock], None], on_fault: _OnFault) -> None:
+    def listen(self, on_clock: Callable[[BoardClock], None], on_fault: OnFault) -> None:
         self._recorder.note()
         self._listened_to = True
-        self._alarms.listen(on_fault)
-        self._background.start("sensors", partial(self._watch, on_clock, on_fault))
+        causes = Causes(on_fault)
+        self._alarms.listen(causes.of("alarm contacts"))
+        self._background.start("sensors", partial(self._watch, on_clock, causes.of("sensors")))
 
-    async def _watch(self, on_clock: Callable[[BoardClock], None], on_fault: _OnFault) -> None:
+    async def _watch(self, on_clock: Callable[[BoardClock], None], on_fault: OnFault) -> None:
         before = self.clock()
         while True:
             measured_c, low, free_mb = await asyncio.to_thread(self._measure)
@@ -142,7 +142,7 @@ class LinuxBoard:
             found[Fault.UNDER_VOLTAGE] = "the controller's supply is too low"
         return found
 
-    def _report(self, found: dict[Fault, str], on_fault: _OnFault) -> None:
+    def _report(self, found: dict[Fault, str], on_fault: OnFault) -> None:
         known, self._present = self._present, found
         for fault in known.keys() - found.keys():
             on_fault(fault, None, False, "")
@@ -213,6 +213,8 @@ def _serial_number(root: Path) -> str:
         found = _text(root / name)
         if found:
             return found[:SERIAL_CHARS]
+    import hashlib  # 0.6 MB that a board with a number of its own does not need
+
     machine = _text(root / "etc/machine-id")
     if not machine:
         raise ConfigError("board: serial_number is missing: the board has none of its own, and no /etc/machine-id")

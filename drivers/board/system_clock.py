@@ -9,7 +9,6 @@ brings about). An RTC that has lost its power refuses to be read, or reads a tim
 
 from __future__ import annotations
 
-import ctypes
 from pathlib import Path
 from typing import Literal
 
@@ -69,6 +68,8 @@ class SystemTime:
     def _is_synchronised(self) -> bool:
         if self._root != Path("/"):
             return (self._root / "run/systemd/timesync/synchronized").exists()
+        import ctypes  # for the only call that Python's library does not have
+
         state: int = ctypes.CDLL(None).adjtimex((ctypes.c_long * _TIMEX_LONGS)())
         return 0 <= state < _TIME_ERROR
 

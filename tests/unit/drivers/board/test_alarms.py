@@ -65,6 +65,23 @@ async def test_a_broken_wire_is_an_alarm(chip: Pigpiod, reports: list[Report]) -
     await eventually(lambda: present(reports) == {GROUND})
 
 
+async def test_two_contacts_of_one_fault_are_both_to_close(chip: Pigpiod) -> None:
+    lines = PigpioLines(PigpioLines.Options(host="127.0.0.1", port=chip.port))
+    alarms = Alarms([Alarm(fault=Fault.GROUND_FAULT, lines=lines, line=line) for line in (3, 4)])
+    found: list[Report] = []
+    alarms.listen(lambda *report: found.append(report))
+    await lines.open()
+    chip.drive(3, None)
+    chip.drive(4, None)
+    await eventually(lambda: [each[2] for each in found[-2:]] == [True, True])
+    chip.drive(3, True)
+    await eventually(lambda: not lines.inputs[4].read() and lines.inputs[3].read())
+    assert present(found) == {GROUND}
+    chip.drive(4, True)
+    await eventually(lambda: present(found) == set())
+    lines.close()
+
+
 async def test_what_was_read_remains_while_the_chip_is_lost(chip: Pigpiod, reports: list[Report]) -> None:
     chip.drive(3, None)
     await eventually(lambda: present(reports) == {GROUND})
