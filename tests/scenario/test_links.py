@@ -18,8 +18,8 @@ pytestmark = pytest.mark.slow
 BACK_OFF_S = 60
 
 
-@pytest.fixture
-async def rig(csms: ScriptedCsms, tmp_path: Path) -> AsyncIterator[Rig]:
+@pytest.fixture(params=[False, True], ids=["simulated", "wire"])
+async def rig(request: pytest.FixtureRequest, csms: ScriptedCsms, tmp_path: Path) -> AsyncIterator[Rig]:
     """With a back-off that is longer than the test may take."""
     variables: Variables = {
         ("OCPPCommCtrlr", "RetryBackOffWaitMinimum"): str(BACK_OFF_S),
@@ -30,7 +30,7 @@ async def rig(csms: ScriptedCsms, tmp_path: Path) -> AsyncIterator[Rig]:
         {"slot": 2, "url": csms.url, "interface": "Wireless0"},
     ]
     station = tmp_path / "station.toml"
-    station.write_text(factory_file(csms.url, variables=variables, network_profile=slots))
+    station.write_text(factory_file(csms.url, variables=variables, network_profile=slots, rig={"wire": request.param}))
     async with Rig(tmp_path / "cp", station=station) as rig:
         await rig.wait("registration", status="Accepted")
         yield rig

@@ -49,11 +49,18 @@ class BusObjects:
         self._root = root
         self._methods = methods
         self._bus: MessageBus | None = None
+        self._runs = False
+
+    @property
+    def lost(self) -> bool:
+        """It runs, and has no bus."""
+        return self._runs and (self._bus is None or not self._bus.connected)
 
     async def start(self) -> None:
-        """Connect and own the name; raises `OSError` if the bus is not there."""
-        if self._bus is not None:
+        """Connect and own the name; raises `OSError` if the bus is not there, and is then `lost`."""
+        if self._runs and not self.lost:
             return
+        self._runs = True
         bus = await MessageBus(self._address).connect()
         bus.add_message_handler(self._on_message)
         if await bus.request_name(self._name, NameFlag.DO_NOT_QUEUE) is not RequestNameReply.PRIMARY_OWNER:
@@ -63,6 +70,7 @@ class BusObjects:
 
     def close(self) -> None:
         """Leave the bus, as a service that is stopped."""
+        self._runs = False
         bus, self._bus = self._bus, None
         if bus is not None and bus.connected:
             bus.disconnect()

@@ -7,7 +7,8 @@
     await networks.start()
 
 `Wired0` is `eth0`, `Wireless0` the modem. A wireless link that is down is a modem out of reach of its network. Faults
-beyond that are attributes of `modems.modem` and `networks`; they show within `POLL_S`.
+beyond that are attributes of `modems.modem` and `networks`; they show within `POLL_S`. A daemon whose bus is lost
+starts again, as systemd would see to, when the bus is back.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import asyncio
 import contextlib
 from typing import Protocol
 
+from firmware.errors import ConfigError
 from tools.rig.devices.modem_manager import FakeModemManager
 from tools.rig.devices.network_manager import FakeNetworkManager
 
@@ -44,11 +46,10 @@ class SimulatedNetworks:
         self._following: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Raises `OSError` if the bus is not there."""
         self.update()
-        await self.modems.start()
+        await self._start(self.modems)
         self.update()
-        await self.networks.start()
+        await self._start(self.networks)
         self._following = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
@@ -72,8 +73,16 @@ class SimulatedNetworks:
         networks.modem.up = modem.working
         networks.update()
 
+    async def _start(self, daemon: FakeModemManager | FakeNetworkManager) -> None:
+        """Without a bus, later."""
+        with contextlib.suppress(OSError, EOFError, ConfigError):
+            await daemon.start()
+
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(POLL_S)
+            for daemon in (self.modems, self.networks):
+                if daemon.service.lost:
+                    await self._start(daemon)
             if self.follows:
                 self.update()

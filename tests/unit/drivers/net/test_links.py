@@ -200,6 +200,13 @@ async def test_a_bus_that_dies_and_returns(bench: NetworkBench, caplog: pytest.L
     assert changes(bench) == [("Wired0", False)]
 
 
+async def test_daemons_return_with_their_bus(bench: NetworkBench) -> None:
+    await bench.daemon.close()
+    await bench.daemon.start()
+    bench.world.links["Wired0"] = False
+    await eventually(lambda: bench.default() == ["Wireless0"])
+
+
 async def test_daemons_that_start_after_the_driver(tmp_path: Path) -> None:
     bench = NetworkBench(tmp_path)
     await bench.bus.open()
