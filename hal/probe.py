@@ -120,7 +120,9 @@ def _reading(port: str, evses: Sequence[int]) -> Callable[[Any], str]:
         case "inputs":
             return _inputs
         case "links":
-            return lambda links: ", ".join(f"{name} {'up' if up else 'down'}" for name, up in links.links().items())
+            return lambda links: ", ".join(
+                f"{name} {'up' if link.up else 'down'}" for name, link in links.links().items()
+            )
         case "board":
             return lambda board: f"serial number {board.serial_number}"
         case _:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["default_interface", "is_up"]
+__all__ = ["default_interface", "exists", "is_up"]
 
 _MODEM_PREFIXES = ("wwan", "ppp", "mhi")
 _RTF_UP = 0x1
@@ -22,6 +22,10 @@ def is_up(interface: str, sysfs: Path) -> bool:
     except (OSError, ValueError):
         return False
     return state == "up" or (state == "unknown" and interface.startswith(_MODEM_PREFIXES))
+
+
+def exists(interface: str, sysfs: Path) -> bool:
+    return bool(interface) and (sysfs / interface).is_dir()
 
 
 def default_interface(routes: Path) -> str | None:

@@ -40,7 +40,7 @@ from firmware.errors import DeviceRefused, DriverError
 from firmware.log import fields
 from firmware.message_ids import MessageId
 from firmware.trouble import Trouble
-from hal.ports import Link
+from hal.ports import DeviceInfo, Link
 
 __all__ = ["LinksOptions", "ManagedLinks", "condition_of", "differs"]
 
@@ -123,6 +123,32 @@ class ManagedLinks:
 
     def listen(self, on_change: Callable[[str, Link], None]) -> None:
         self._on_change = on_change
+
+    def devices(self) -> list[DeviceInfo]:
+        """Each interface; a cable that is not plugged in is a state, an interface that is not there does not answer."""
+        modem, found = find_modem(self._modems.objects), self._devices()
+        return [
+            self._describe_modem(name, modem) if target == _MODEM else self._describe(name, target, found)
+            for name, target in self._interfaces.items()
+        ]
+
+    def _describe(self, name: str, interface: str, found: list[Device]) -> DeviceInfo:
+        there = any(each.interface == interface for each in found) or kernel.exists(interface, self._sysfs)
+        state = _words(self._links[name]) if there else "no such interface"
+        return DeviceInfo(name=name, address=interface, answers=there, state=state)
+
+    def _describe_modem(self, name: str, modem: Modem | None) -> DeviceInfo:
+        if modem is None:
+            missing = Condition.ABSENT.value if self._modems.present else self._bus.trouble or "no ModemManager"
+            return DeviceInfo(name=name, address=_MODEM, answers=False, state=missing)
+        condition = condition_of(modem, self._modem_device(modem, self._devices()))
+        return DeviceInfo(
+            name=f"{name} {modem.model}".rstrip(),
+            address=modem.interface or _MODEM,
+            serial_number=modem.imei,
+            firmware=modem.firmware,
+            state=f"{_words(self._links[name])}, {condition.value}",
+        )
 
     def close(self) -> None:
         self._background.close()
@@ -296,6 +322,20 @@ def condition_of(modem: Modem | None, device: Device | None) -> Condition:
     if modem.state is ModemState.CONNECTED:
         return Condition.UNREACHABLE if device is not None and device.reachable is False else Condition.GOOD
     return Condition.UNCONNECTED if modem.state >= ModemState.REGISTERED else Condition.WAITING
+
+
+def _words(link: Link) -> str:
+    """Such as `up, default route, Testnet, 80 %, -90 dBm`."""
+    details = link.details
+    percent, dbm = details.signal_percent, details.signal_dbm
+    parts = [
+        "up" if link.up else "down",
+        "default route" if details.default else "",
+        details.operator or "",
+        "" if percent is None else f"{percent} %",
+        "" if dbm is None else f"{dbm:.0f} dBm",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def differs(before: Link, after: Link) -> bool:

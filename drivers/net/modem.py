@@ -72,6 +72,9 @@ class Modem:
     operator: str | None
     interface: str | None
     """The modem's network interface, such as `wwan0`."""
+    model: str = ""
+    imei: str = ""
+    firmware: str = ""
 
     @property
     def sim_trouble(self) -> SimTrouble | None:
@@ -98,6 +101,9 @@ def _modem(path: str, objects: Objects) -> Modem:
         rsrq_db=_decibel(signal, "Nr5g", "rsrq") or _decibel(signal, "Lte", "rsrq"),
         operator=value_of(found.get(_THREE_GPP, {}), "OperatorName", str) or None,
         interface=_interface(modem),
+        model=value_of(modem, "Model", str) or "",
+        imei=value_of(modem, "EquipmentIdentifier", str) or "",
+        firmware=value_of(modem, "Revision", str) or "",
     )
 
 

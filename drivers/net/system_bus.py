@@ -63,6 +63,11 @@ class SystemBus:
         self._reason = ""
         self._background = Background("system bus")
 
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection; empty while there is one."""
+        return "" if self._bus is not None else f"no system bus: {self._reason or 'not connected yet'}"
+
     async def open(self) -> None:
         self._background.start("connection", self._stay_connected)
 
@@ -97,7 +102,7 @@ class SystemBus:
             DeviceRefused: the service answered with an error.
         """
         if self._bus is None:
-            raise DeviceLost(f"no system bus: {self._reason or 'not connected yet'}")
+            raise DeviceLost(self.trouble)
         return await _call(self._bus, (service, path, method), signature, arguments, timeout_s)
 
     async def _stay_connected(self) -> None:

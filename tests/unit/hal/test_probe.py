@@ -14,7 +14,7 @@ from msgspec import Struct
 from firmware.errors import DeviceLost
 from hal import registry
 from hal.__main__ import main
-from hal.ports import DeviceInfo, InputsReading, MeterSample
+from hal.ports import DeviceInfo, InputsReading, Link, MeterSample
 
 DEVICE = '{ driver = "probed" }'
 SETTINGS = f"""
@@ -92,7 +92,7 @@ GOOD = {
     "sample": MeterSample(1.0, 12345.6, 0.0, 0.0, 0.0),
     "is_closed": False,
     "listen": None,
-    "links": {"Wired0": True},
+    "links": {"Wired0": Link(True), "Wireless0": Link(False)},
     "serial_number": "BW1",
     "reading": InputsReading(1.0, False, True, {}),
 }
@@ -126,7 +126,7 @@ def test_every_device_has_a_line_and_silence_is_said(
     assert lines["evse 1, meter"].endswith("12.346 kWh")
     assert lines["evse 1, insulation"].endswith("NO ANSWER: no answer at address 3, 19200 baud")
     assert lines["evse 1, contactor"].endswith("NO ANSWER: GPIO chip io: gone")
-    assert lines["links"].endswith("Wired0 up")
+    assert lines["links"].endswith("Wired0 up, Wireless0 down")
 
 
 def test_a_running_hal_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:

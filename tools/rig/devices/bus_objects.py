@@ -7,6 +7,7 @@ It answers `Properties.Get` and `GetAll` and `ObjectManager.GetManagedObjects`, 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -50,6 +51,7 @@ class BusObjects:
         self._methods = methods
         self._bus: MessageBus | None = None
         self._runs = False
+        self._connecting = asyncio.Lock()
 
     @property
     def lost(self) -> bool:
@@ -58,15 +60,20 @@ class BusObjects:
 
     async def start(self) -> None:
         """Connect and own the name; raises `OSError` if the bus is not there, and is then `lost`."""
-        if self._runs and not self.lost:
-            return
         self._runs = True
+        async with self._connecting:
+            if self.lost:
+                await self._connect()
+
+    async def _connect(self) -> None:
         bus = await MessageBus(self._address).connect()
         bus.add_message_handler(self._on_message)
         if await bus.request_name(self._name, NameFlag.DO_NOT_QUEUE) is not RequestNameReply.PRIMARY_OWNER:
             bus.disconnect()
             raise ConfigError(f"{self._name} is there already")
         self._bus = bus
+        if not self._runs:
+            self.close()
 
     def close(self) -> None:
         """Leave the bus, as a service that is stopped."""

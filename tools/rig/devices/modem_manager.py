@@ -155,6 +155,7 @@ class FakeModemManager:
                 "Ports": Variant("a(su)", [["cdc-wdm0", _PORT_QMI], [modem.interface, _PORT_NET]]),
                 "Manufacturer": Variant("s", "Fake"),
                 "Model": Variant("s", "LTE modem"),
+                "Revision": Variant("s", "1.2"),
                 "EquipmentIdentifier": Variant("s", "490154203237518"),
             },
             _THREE_GPP: {

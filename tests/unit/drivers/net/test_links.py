@@ -17,7 +17,7 @@ from drivers.net.system_bus import SystemBus, SystemBusOptions
 from firmware.config import convert
 from firmware.contract import LinkDetails
 from firmware.errors import ConfigError
-from hal.ports import Link
+from hal.ports import DeviceInfo, Link
 from tests.support.networks import NetworkBench, network_bench
 from tests.support.sockets import eventually
 from tools.rig.devices.modem_manager import SERVICE as MODEMS
@@ -277,6 +277,39 @@ async def test_properties_of_wrong_types_and_objects_without_end(bench: NetworkB
     bench.fakes.follows = True
     await settled(bench)
     assert bench.up() == {"Wired0": True, "Wireless0": True}
+
+
+# --- what an installer sees -------------------------------------------------------------------------------------
+
+
+async def test_what_answers(bench: NetworkBench) -> None:
+    assert bench.links.devices() == [
+        DeviceInfo(name="Wired0", address="eth0", state="up, default route"),
+        DeviceInfo(
+            name="Wireless0 LTE modem",
+            address="wwan0",
+            serial_number="490154203237518",
+            firmware="1.2",
+            state="up, Testnet, 80 %, -90 dBm, connected",
+        ),
+    ]
+    bench.fakes.modems.modem.sim = False
+    await eventually(lambda: "SIM" in bench.links.devices()[1].state)
+
+
+async def test_what_does_not_answer(tmp_path: Path) -> None:
+    bench = NetworkBench(tmp_path)
+    bench.start_driver()
+    assert [(each.answers, each.state) for each in bench.links.devices()] == [
+        (False, "no such interface"),
+        (False, "no system bus: not connected yet"),
+    ]
+    bench.kernel("eth0", "down")
+    await bench.daemon.start()
+    await bench.bus.open()
+    await eventually(lambda: bench.links.devices()[1].state == "no ModemManager")
+    assert bench.links.devices()[0] == DeviceInfo(name="Wired0", address="eth0", state="down")
+    await bench.stop()
 
 
 # --- options --------------------------------------------------------------------------------------------------
