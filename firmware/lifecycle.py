@@ -48,6 +48,7 @@ class Notifier:
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
+        self._reason = ""
         self.watchdog_s = _watchdog_period(environment)
 
     @property
@@ -55,14 +56,19 @@ class Notifier:
         """Whether systemd, or who has started the process in its place, wants to be notified."""
         return bool(self._address)
 
-    def send(self, state: str) -> None:
-        """Send `READY=1`, `STATUS=...`, `STOPPING=1`, `WATCHDOG=1`."""
+    def send(self, state: str) -> bool:
+        """Send `READY=1`, `STATUS=...`, `STOPPING=1`, `WATCHDOG=1`; returns whether it has left."""
         if not self._address:
-            return
+            return False
         try:
             _notify(self._address, state)
         except OSError as error:
-            _log.warning("can't send %s to systemd: %s", state, error)
+            if str(error) != self._reason:
+                self._reason = str(error)
+                _log.warning("can't send %s to systemd: %s", state, error)
+            return False
+        self._reason = ""
+        return True
 
 
 def _watchdog_period(environment: Mapping[str, str]) -> float | None:
@@ -75,14 +81,7 @@ def _watchdog_period(environment: Mapping[str, str]) -> float | None:
 
 
 def _notify(address: str, state: str) -> None:
-    """Send `state` by systemd's library, which reads the address from the environment; or as it does, without it."""
-    try:
-        from systemd import daemon
-    except ImportError:
-        daemon = None
-    if daemon is not None and os.environ.get("NOTIFY_SOCKET") == address:
-        daemon.notify(state)
-        return
+    """As sd_notify(3), without waiting: systemd's own library waits while PID 1 reads nothing, and the HAL must not."""
     name = "\0" + address[1:] if address.startswith("@") else address
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
         notify.setblocking(False)
@@ -138,9 +137,9 @@ class Lifecycle:
         _log.info("ready %s", status, extra=fields(message_id=MessageId.READY))
         self._notifier.send(f"READY=1\nSTATUS={_line(status)}")
 
-    def status(self, text: str) -> None:
-        """Set the line that `systemctl status` shows."""
-        self._notifier.send(f"STATUS={_line(text)}")
+    def status(self, text: str) -> bool:
+        """Set the line that `systemctl status` shows; returns whether systemd has got it."""
+        return self._notifier.send(f"STATUS={_line(text)}")
 
     def describe(self, status: Callable[[], str], *, every_s: float = STATUS_S) -> None:
         """Keep the line of `systemctl status` true: `status()` is asked once a second if systemd listens."""
@@ -151,9 +150,8 @@ class Lifecycle:
         shown = ""
         while True:
             line = _line(status())
-            if line != shown:
+            if line != shown and self.status(line):
                 shown = line
-                self.status(line)
             await asyncio.sleep(every_s)
 
     def stop(self, reason: str) -> None:

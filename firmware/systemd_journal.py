@@ -53,7 +53,8 @@ def _logs_to_journal(environment: Mapping[str, str], stderr: int) -> bool:
 class JournalHandler(logging.Handler):
     """Sends each record with `send`; one that can't be sent goes to standard error, as a line.
 
-    systemd's library loses records silently while there is no journald, as standard error would.
+    systemd's library loses records silently while there is no journald. One that reads nothing blocks the caller when
+    its socket is full (net.unix.max_dgram_qlen, 512 records under systemd), as standard error would.
     `identifier` is the SYSLOG_IDENTIFIER: `journalctl -t baywatt-hal`. The fields of a record are those of
     `firmware.log.fields`.
     """
