@@ -51,6 +51,8 @@ PILOT_SETTLES_S = 0.3
 EMERGENCY_S = 0.3
 """An emergency stop is repeated every 100 ms; without a frame for so long it is over."""
 SENSORS_OLD_S = 3.0
+HEARD_AGAIN_S = 0.3
+"""The vehicle's identity is repeated once a second; what comes sooner may be the same frame twice."""
 MOST_STATUS_PER_S: Final = 15
 BABBLES_S: Final = 3
 """More statuses than that in so many seconds in a row come from two boards, or from one that babbles."""
@@ -96,7 +98,8 @@ class _Session:
     soc_percent: float | None = None
     evcc_id: str | None = None
     evcc_heard: str | None = None
-    """Believed when it is heard twice: nobody may be billed for another's damaged frame."""
+    """Believed when it is heard again `HEARD_AGAIN_S` later: nobody may be billed for another's damaged frame."""
+    heard_at: float = 0.0
 
 
 class BoardView:
@@ -154,9 +157,10 @@ class BoardView:
             case BatteryState(soc_percent):
                 session.soc_percent = soc_percent
             case Identity(evcc_id):
-                if evcc_id == session.evcc_heard:
+                if evcc_id != session.evcc_heard:
+                    session.evcc_heard, session.heard_at = evcc_id, now
+                elif now - session.heard_at >= HEARD_AGAIN_S:
                     session.evcc_id = evcc_id
-                session.evcc_heard = evcc_id
             case _:
                 pass
 

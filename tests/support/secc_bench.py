@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulated cars behind simulated SECC boards, on a CAN bus: what tests of the driver start from. In real time."""
+"""Simulated cars behind simulated SECC boards, on a CAN bus: what tests of the driver start from."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from drivers.simulated.world.car import Car
 from drivers.simulated.world.garage import CarOrder
 from firmware.clock import SystemClock
 from firmware.contract import Event, Fault, FaultCleared, FaultRaised, Permit, Phase, PhaseChanged, Withdraw
+from firmware.errors import DriverError
 from hal.cabinet import StationCabinet
 from hal.hardware import EvseHardware, Hardware
-from hal.ports import InputsReading
+from hal.ports import InputsReading, Pilot
 from tests.support.evse_bench import RATING
 from tests.support.world_bench import LocalBus, new_world
 from tools.rig.devices.can_hub import CanHub
@@ -35,19 +36,23 @@ from tools.rig.devices.secc import SeccBoard
 __all__ = ["SeccBench", "SeccStation", "secc_bench", "secc_station"]
 
 STEP_S = 0.02
-SILENT_AFTER_S = 0.6
-"""More than in life: the machine that runs the tests has other things to do."""
+PATIENT_S = 0.6
+"""In real time a board may be silent for longer than in life: the machine of the tests has other things to do."""
 
 
 class SeccBench:
     """Two outlets of one world, a board each, and one bus to both of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, silent_after_s: float) -> None:
         self.world = new_world()
         self.local = LocalBus(self.world, mono_s=time.monotonic())
         self.hub = CanHub()
-        self.boards = {number: SeccBoard(self.hub, number, self.world.evses[number], boot_s=0.0) for number in (1, 2)}
+        self.boards = {number: self._board(number) for number in (1, 2)}
         self.bus: CanBus
+        self._silent_after_s = silent_after_s
+
+    def _board(self, number: int) -> SeccBoard:
+        return SeccBoard(self.hub, number, self.world.evses[number], boot_s=0.0, monotonic=SystemClock().monotonic)
 
     async def start(self) -> None:
         await self.hub.start()
@@ -56,10 +61,9 @@ class SeccBench:
         self.bus = CanBus(CanBus.Options(interface="slcan", channel=self.hub.channel, bitrate=500_000))
         await self.bus.open()
 
-    def driver(self, number: int = 1, *, index: int | None = None, wake_s: float = 0.5) -> AdvanticsSecc:
-        index = number if index is None else index
+    def driver(self, number: int) -> AdvanticsSecc:
         return AdvanticsSecc(
-            SeccOptions(bus=self.bus, evse=number, index=index, silent_after_s=SILENT_AFTER_S, wake_s=wake_s)
+            SeccOptions(bus=self.bus, evse=number, index=number, silent_after_s=self._silent_after_s, wake_s=0.5)
         )
 
     async def run(self) -> None:
@@ -82,8 +86,8 @@ class SeccBench:
 
 
 @asynccontextmanager
-async def secc_bench() -> AsyncIterator[SeccBench]:
-    bench = SeccBench()
+async def secc_bench(silent_after_s: float = PATIENT_S) -> AsyncIterator[SeccBench]:
+    bench = SeccBench(silent_after_s)
     await bench.start()
     running = asyncio.create_task(bench.run())
     yield bench
@@ -105,6 +109,7 @@ class SeccStation:
         self.bench = bench
         self.events: list[Event] = []
         self._sessions: dict[int, str] = {}
+        self._links = {number: bench.driver(number) for number in bench.boards}
         station = WorldOptions(bus=bench.local)
         hardware = Hardware(
             shelf=SimulatedShelf(station),
@@ -126,7 +131,7 @@ class SeccStation:
             meter=SimulatedMeter(options),
             insulation=SimulatedInsulationMonitor(options),
             contactor=SimulatedContactor(options),
-            vehicle=self.bench.driver(number),
+            vehicle=self._links[number],
         )
 
     # --- what tests do ---------------------------------------------------------------------------------------
@@ -161,7 +166,19 @@ class SeccStation:
                         del self._sessions[evse]
                 await asyncio.sleep(0.02)
 
+    async def play(self, seconds: float) -> None:
+        """Let time pass, with the permissions renewed."""
+        end = time.monotonic() + seconds
+        await self.until(lambda: time.monotonic() >= end)
+
     # --- what tests see --------------------------------------------------------------------------------------
+
+    def pilot(self, evse: int) -> Pilot | None:
+        """As the driver reports it; None: it reports nothing."""
+        try:
+            return self._links[evse].vehicle().pilot
+        except DriverError:
+            return None
 
     def car(self, evse: int) -> Car:
         car = self.bench.world.evses[evse].car
@@ -197,8 +214,8 @@ class SeccStation:
 
 @asynccontextmanager
 async def secc_station() -> AsyncIterator[SeccStation]:
-    """A station whose two EVSEs are idle."""
-    async with secc_bench() as bench:
+    """A station whose two EVSEs are idle; for virtual time: its boards may be silent for no longer than in life."""
+    async with secc_bench(silent_after_s=0.2) as bench:
         station = SeccStation(bench)
         station.cabinet.start()
         station.cabinet.listen(station.events.append)

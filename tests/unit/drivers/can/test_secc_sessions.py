@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import inspect
+from collections.abc import Callable, Coroutine
+from functools import update_wrapper
+from typing import Any
 
 import pytest
 
@@ -11,17 +14,29 @@ from drivers.simulated.world.car import Misbehaviour
 from firmware.contract import Fault, Phase, Unplugged
 from hal.ports import VehicleStage
 from tests.support.secc_bench import SeccStation, secc_station
+from tests.support.virtual_time import run_in_virtual_time
 from tools.rig.devices.secc import SeccBoard
 
-pytestmark = pytest.mark.slow
+Story = Callable[..., Coroutine[Any, Any, None]]
 
 
-@pytest.fixture
-async def station() -> AsyncIterator[SeccStation]:
-    async with secc_station() as station:
-        yield station
+def in_a_station(story: Story) -> Callable[..., None]:
+    """A test of a station whose two EVSEs are idle, in virtual time."""
+
+    def test(**parameters: Any) -> None:
+        async def play() -> None:
+            async with secc_station() as station:
+                await story(station, **parameters)
+
+        run_in_virtual_time(play())
+
+    update_wrapper(test, story)
+    described = inspect.signature(story)
+    test.__signature__ = described.replace(parameters=list(described.parameters.values())[1:])  # type: ignore[attr-defined]
+    return test
 
 
+@in_a_station
 async def test_two_sessions_on_each_outlet_at_once(station: SeccStation) -> None:
     """The second on the same cable: one car takes its time to end the first, the other one sleeps after it."""
     await station.plug(1, 2)
@@ -40,6 +55,7 @@ async def test_two_sessions_on_each_outlet_at_once(station: SeccStation) -> None
     assert all(evse.contactor.openings_under_load == 0 for evse in station.bench.world.evses.values())
 
 
+@in_a_station
 async def test_car_that_does_not_stop_drawing_and_one_that_is_full(station: SeccStation) -> None:
     await station.plug(1, 2)
     await station.charge(1, 2)
@@ -52,6 +68,7 @@ async def test_car_that_does_not_stop_drawing_and_one_that_is_full(station: Secc
     assert station.raised(1) == station.raised(2) == {}
 
 
+@in_a_station
 async def test_cars_that_do_not_come_to_energy(station: SeccStation) -> None:
     """No pre-charge is the car's own failure; bad insulation is a ground fault."""
     await station.plug(1, 2)
@@ -67,6 +84,7 @@ async def test_cars_that_do_not_come_to_energy(station: SeccStation) -> None:
     assert set(station.raised(2)) == {Fault.ISOLATION}
 
 
+@in_a_station
 async def test_board_that_does_not_end_its_insulation_test(station: SeccStation) -> None:
     await station.plug(1)
     station.bench.boards[1].test_cycles = 10_000
@@ -76,6 +94,7 @@ async def test_board_that_does_not_end_its_insulation_test(station: SeccStation)
     await station.until(lambda: station.car(1).stage is VehicleStage.ENDED)
 
 
+@in_a_station
 async def test_car_that_requests_too_much_voltage_and_one_that_lets_the_pilot_go(station: SeccStation) -> None:
     await station.plug(1, 2)
     await station.charge(1, 2)
@@ -88,6 +107,7 @@ async def test_car_that_requests_too_much_voltage_and_one_that_lets_the_pilot_go
     await station.charge(2)
 
 
+@in_a_station
 async def test_car_that_stops_at_once(station: SeccStation) -> None:
     await station.plug(1, 2)
     await station.charge(1, 2)
@@ -117,6 +137,7 @@ def set_to(name: str, value: object) -> Callable[[SeccBoard], None]:
         ),
     ],
 )
+@in_a_station
 async def test_board_in_trouble_is_a_fault_of_its_outlet_until_it_is_mended(
     station: SeccStation, break_it: Callable[[SeccBoard], None], mend_it: Callable[[SeccBoard], None], detail: str
 ) -> None:
@@ -131,6 +152,7 @@ async def test_board_in_trouble_is_a_fault_of_its_outlet_until_it_is_mended(
     assert (station.raised(2), station.phase(2)) == ({}, Phase.CHARGING)
 
 
+@in_a_station
 async def test_lost_bus_is_a_fault_of_all_its_outlets_until_it_is_back(station: SeccStation) -> None:
     await station.plug(1, 2)
     await station.charge(1, 2)
@@ -142,6 +164,7 @@ async def test_lost_bus_is_a_fault_of_all_its_outlets_until_it_is_back(station: 
     await station.charge(1, 2)
 
 
+@in_a_station
 async def test_broken_sensor_of_the_plug_derates_the_current(station: SeccStation) -> None:
     station.bench.boards[1].plug_c = (25.0, None)
     await station.plug(1)

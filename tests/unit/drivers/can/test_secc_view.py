@@ -108,12 +108,13 @@ def test_limits_and_charge_of_the_vehicle(board: Board) -> None:
     assert board.vehicle().soc_percent is None
 
 
-def test_identity_is_believed_when_it_is_heard_twice(board: Board) -> None:
-    board.send("000 0B", "105 02 BA 77 00 A0 01")
+def test_identity_is_believed_when_it_is_repeated(board: Board) -> None:
+    board.send("000 0B", "105 02 BA 77 00 A0 01", "105 02 BA 77 00 A0 01")
     assert board.vehicle().evcc_id is None
-    board.send("105 02 BA 77 00 A0 02", "105 02 BA 77 00 A0 01")
+    board.after(1.0, "105 02 BA 77 00 A0 02")
+    board.after(1.0, "105 02 BA 77 00 A0 01")
     assert board.vehicle().evcc_id is None
-    board.send("105 02 BA 77 00 A0 01")
+    board.after(1.0, "105 02 BA 77 00 A0 01")
     assert board.vehicle().evcc_id == "02BA7700A001"
     board.send("000 01")
     assert board.vehicle().evcc_id == "02BA7700A001"
@@ -167,7 +168,8 @@ def test_pilot_that_is_off_out_of_service_is_no_short_circuit(board: Board) -> N
 
 
 def test_interrupted_pilot_does_not_mean_that_the_plug_is_out(board: Board) -> None:
-    board.send("203 09", "000 0B", "000 01", "105 02 BA 77 00 A0 01", "105 02 BA 77 00 A0 01")
+    board.send("203 09", "000 0B", "000 01", "105 02 BA 77 00 A0 01")
+    board.after(1.0, "105 02 BA 77 00 A0 01")
     board.waking = True
     board.send("203 0C", "000 0C")
     assert (board.vehicle().pilot, board.vehicle().stage) == (Pilot.F, VehicleStage.ENDED)

@@ -8,8 +8,6 @@ what would hurt somebody is looked for; when the bus is good again, everything h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -17,41 +15,12 @@ from hypothesis import strategies as st
 
 from drivers.simulated.world.battery import Battery
 from firmware.errors import DriverError
-from tests.support.can_shelf import Delivery, ShelfWorld
+from tests.support.bus_weather import Weather
+from tests.support.can_shelf import ShelfWorld
 
 HARMFUL = ("moved under load", "before it was switched off once")
 """What a driver must not bring about. A damaged command that arrives as another one is the bus's work, and so is a
 group number that arrives late, when the module is on; where the number is the place, that moves the module."""
-
-
-class Weather:
-    """What happens to frames: `lost`, `late`, `doubled` and `corrupted` are shares of all frames."""
-
-    def __init__(self, seed: int, *, lost: float, late: float, doubled: float, corrupted: float) -> None:
-        self._random = Random(seed)
-        self._shares = (lost, late, doubled, corrupted)
-        self.damages, self.delays = corrupted > 0.0, late > 0.0
-
-    def __call__(self, can_id: int, data: bytes) -> Iterable[Delivery]:
-        random, (lost, late, doubled, corrupted) = self._random, self._shares
-        if random.random() < lost:
-            return
-        if random.random() < corrupted:
-            place = random.randrange(8 * len(data) + 29)
-            if place < 29:
-                can_id ^= 1 << place
-            else:
-                data = _flip(data, place - 29)
-        delay_s = random.choice((0.03, 0.15, 0.6)) if random.random() < late else 0.0
-        yield delay_s, can_id, data
-        if random.random() < doubled:
-            yield delay_s + 0.025, can_id, data
-
-
-def _flip(data: bytes, place: int) -> bytes:
-    flipped = bytearray(data)
-    flipped[place // 8] ^= 1 << place % 8
-    return bytes(flipped)
 
 
 SHARES = st.sampled_from([0.0, 0.0, 0.01, 0.05, 0.2])
