@@ -46,8 +46,9 @@ _RETRY_S = 0.2
 _QUIET_RETRY_S = 1.0
 _REPEAT_S = 1.0
 """How often an unchanged set-point is sent again."""
-_SPACING_S = 0.15
-"""The least time between two set-points that do not fall."""
+_SPACING_S = 0.25
+"""The least time between two set-points, unless the voltage falls, or the current by more than a few per cent."""
+_FALL = 0.95
 _START_S = 0.09
 """The time between the first two set-points."""
 _OBEY_S = 5.0
@@ -441,7 +442,7 @@ class Module:
         age_s, sent = now - self._sent_at, self._sent
         if self.set_points < 2:
             return sent is None or age_s >= _START_S
-        if sent is None or wanted.voltage_v < sent.voltage_v or wanted.current_a < sent.current_a:
+        if sent is None or wanted.voltage_v < sent.voltage_v or wanted.current_a < _FALL * sent.current_a:
             return True
         return age_s >= (_SPACING_S if wanted != sent else _REPEAT_S)
 
