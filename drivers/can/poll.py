@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is asked on one CAN bus, and when. Pure, `now` is an argument.
 
-Frames a second for n modules of which m are joined to EVSEs, answers included: 10 per EVSE for group readings (without
-them 20 m), 2 n times the questions of the family, half of that while nothing is joined. See
-docs/hardware/power-modules.md for the totals.
+Every module in turn is asked the family's questions, once a second, half as often while nothing is joined. The output
+of an EVSE is asked for more often: of its groups as a whole, or of its modules one by one.
+docs/hardware/power-modules.md has the frames a second.
 """
 
 from __future__ import annotations
