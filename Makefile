@@ -14,8 +14,8 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 help: # read from the comments below
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-run: setup ## a simulated charging station on this machine (ONCE=1: one charge, then stop; PROFILE=1, 2 or 3: security)
-	$(BIN)/python -m tools.demo $(if $(ONCE),--once) $(if $(PROFILE),--profile $(PROFILE))
+run: $(if $(WIRE),hardware,setup) ## a simulated charging station (ONCE=1: one charge; PROFILE=1, 2, 3: security; WIRE=1: real drivers)
+	$(BIN)/python -m tools.demo $(if $(ONCE),--once) $(if $(PROFILE),--profile $(PROFILE)) $(if $(WIRE),--wire)
 
 test: lint ## lint, then every test but the mutations (JOBS=2 at a time)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not mutation"

@@ -60,6 +60,15 @@ async def test_demo_once(profile: str, security: str) -> None:
     assert not any("Traceback" in line for line in lines)
 
 
+async def test_demo_once_on_the_wire() -> None:
+    """The same session on the real drivers."""
+    code, text, errors = await _demo("--once", "--wire")
+    assert code == 0, text + errors
+    assert "a simulator of each device" in text
+    assert SUMMARY.fullmatch(text.strip().splitlines()[-1]), text
+    assert errors == ""
+
+
 @pytest.mark.parametrize("profile", ["0", "4", "best"])
 async def test_unknown_security_profile_is_refused(profile: str) -> None:
     code, text, errors = await _demo("--profile", profile)

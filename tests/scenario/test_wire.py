@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.rig import ROOT
 from tests.support.scenario import CARD, OTHER_CARD, Site, site
 
 CARDS = {1: CARD, 2: OTHER_CARD}
@@ -167,3 +171,31 @@ async def test_hal_that_dies_while_both_charge(wired: Site) -> None:
     await asyncio.gather(*(wired.rig.wait("contactor", since=since, evse=evse, contactor="open") for evse in CARDS))
     for transaction_id in transactions.values():
         (await wired.end_of(transaction_id)).check()
+
+
+async def test_probe_lists_every_device(tmp_path: Path) -> None:
+    """`baywatt-hal probe` on the buses of a cabinet whose HAL is not running."""
+    async with site(tmp_path, wire=True, off=True) as here:
+        await here.rig.op("device", device="meter 2", plugged=False)
+        folder = tmp_path / "cp"
+        text = (folder / "etc" / "hal.toml").read_text()
+        displays = text.index("[[screen]]")
+        world = re.search(r"\[bus\.world\]\n[^\[]*", text)
+        assert world is not None
+        (folder / "etc" / "probe.toml").write_text(text[:displays].replace(world[0], ""))
+        probe = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-P", "-m", "hal", "probe", "--config", "etc/probe.toml", "--patience", "5"),
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await probe.communicate()
+    lines = {re.split(r"  +", line)[0]: line for line in output.decode().splitlines()}
+    assert probe.returncode == 1
+    assert re.search(r"infypower +9 +4130000000000009 +off, 0 V", lines["shelf, module 9"])
+    assert "DCBM" in lines["evse 1, meter"] or "12024072805" in lines["evse 1, meter"]
+    assert "NO ANSWER: " in lines["evse 2, meter, Acrel DJSF1352-RN"]
+    assert "waiting for ev" in lines["evse 2, vehicle"]
+    assert "5.10" in lines["evse 2, insulation, isoCHA425HV"]
+    assert "emergency stop released" in lines["inputs, contacts"]

@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,21 @@ _FACTORY = Path(__file__).with_name("station.toml")
 _HOME = Path(".run")
 _IDENTITY = "CP001"
 _PORT = 9000
+_METER_WH, _WIRE_METER_WH = 0.1, 1.0
+"""Resolution of the simulated meter, and of that behind the real driver."""
 
 
 def main(argv: list[str]) -> int:
     parser = Parser(prog="make run", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end after the session")
     parser.add_argument("--profile", default="1", help="OCPP security profile: 1, 2 or 3")
+    parser.add_argument("--wire", action="store_true", help="the real drivers, against simulators of every device")
     arguments = parser.parse_args(argv)
     if arguments.profile not in ("1", "2", "3"):
         print(f"make run: PROFILE is the security profile: 1, 2 or 3, not {arguments.profile}", file=sys.stderr)
         return 2
     try:
-        asyncio.run(_run(int(arguments.profile), once=arguments.once))
+        asyncio.run(_run(Wish(int(arguments.profile), once=arguments.once, wire=arguments.wire)))
     except BaywattError as error:
         print(f"\nsession failed: {error}", file=sys.stderr)
         return 1
@@ -52,14 +56,23 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-async def _run(profile: int, *, once: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asks for."""
+
+    profile: int
+    once: bool
+    wire: bool
+
+
+async def _run(wish: Wish) -> None:
     _HOME.mkdir(exist_ok=True)
     with (_HOME / "lock").open("w") as lock:
         home = _HOME
-        if once or not _is_ours(lock.fileno()):
+        if wish.once or not _is_ours(lock.fileno()):
             home = Path(tempfile.mkdtemp(prefix="run-", dir=_HOME))
         try:
-            await _bench(home, profile, once=once)
+            await _bench(home, wish)
         finally:
             if home is not _HOME:
                 shutil.rmtree(home, ignore_errors=True)
@@ -74,27 +87,28 @@ def _is_ours(lock: int) -> bool:
     return True
 
 
-async def _bench(home: Path, profile: int, *, once: bool) -> None:
-    port = 0 if once or not _is_free(_PORT) else _PORT
-    least = min(profile, 2)
+async def _bench(home: Path, wish: Wish) -> None:
+    port = 0 if wish.once or not _is_free(_PORT) else _PORT
+    least = min(wish.profile, 2)
     options = [f"--port={port}", f"--security-profile={least}", "--tls-port=0"]
     folders = [f"--state={home / 'csms'}", f"--files={home / 'files'}"]
     print("[1/3] starting the bench CSMS", flush=True)
     async with start("the bench CSMS", "csms", "up", *options, *folders, log=home / "csms.log") as csms:
         print(f"      {csms.ready['url']}  (open it in a browser)", flush=True)
-        print("[2/3] starting the station: HAL, OCPP service, simulated cabinet and cars", flush=True)
+        drivers = "real drivers, a simulator of each device" if wish.wire else "simulated cabinet"
+        print(f"[2/3] starting the station: HAL, OCPP service, {drivers}, simulated cars", flush=True)
         shutil.rmtree(home / "rig", ignore_errors=True)
-        async with start_rig(home, _factory_settings(csms.ready, least)) as (rig_process, rig):
-            summary = await _play_while_running(rig, csms, rig_process, profile)
+        async with start_rig(home, _factory_settings(csms.ready, least, wire=wish.wire)) as (rig_process, rig):
+            summary = await _play_while_running(rig, csms, rig_process, wish)
             print(f"\n{summary}", flush=True)
-            if not once:
+            if not wish.once:
                 await _stay(csms.ready["url"], "" if home is _HOME else f" --control {home / 'rig' / 'control.sock'}")
 
 
-def _factory_settings(ready: dict[str, Any], security_profile: int) -> str:
+def _factory_settings(ready: dict[str, Any], security_profile: int, *, wire: bool) -> str:
     paths = {name: str(Path(ready[name]).resolve()) for name in ("root", "manufacturer_root")}
     text = _FACTORY.read_text()
-    for name, value in {"ocpp": ready["ocpp"], "security_profile": security_profile, **paths}.items():
+    for name, value in {"ocpp": ready["ocpp"], "security_profile": security_profile, "wire": wire, **paths}.items():
         text = text.replace(f"{{{name}}}", json.dumps(value))
     return text
 
@@ -123,9 +137,9 @@ def _security(seen: dict[str, Any]) -> str:
     return f"security profile {seen['security_profile']}: {tls['version']}, {tls['cipher']}, {by}"
 
 
-async def _play_while_running(rig: RigClient, csms: Child, rig_process: Child, profile: int) -> Summary:
+async def _play_while_running(rig: RigClient, csms: Child, rig_process: Child, wish: Wish) -> Summary:
     """Play the session; raises `DemoFailed` if one of the processes ends before."""
-    session = asyncio.create_task(_play(rig, Client(csms.ready["url"]), profile))
+    session = asyncio.create_task(_play(rig, Client(csms.ready["url"]), wish))
     ends = {asyncio.create_task(child.process.wait()): child for child in (csms, rig_process)}
     done, _pending = await asyncio.wait({session, *ends}, return_when=asyncio.FIRST_COMPLETED)
     for end in ends:
@@ -136,10 +150,10 @@ async def _play_while_running(rig: RigClient, csms: Child, rig_process: Child, p
     raise DemoFailed(f"{next(child.name for end, child in ends.items() if end in done)} ended")
 
 
-async def _play(rig: RigClient, csms: Client, profile: int) -> Summary:
-    await _secured(rig, csms, profile)
+async def _play(rig: RigClient, csms: Client, wish: Wish) -> Summary:
+    await _secured(rig, csms, wish.profile)
     print("[3/3] one session: select EVSE 2, card, plug in, charge (60 times faster), card, unplug", flush=True)
-    return await play(rig, csms, _Line().show)
+    return await play(rig, csms, _Line().show, _WIRE_METER_WH if wish.wire else _METER_WH)
 
 
 class _Line:

@@ -38,11 +38,14 @@ class Summary:
         )
 
 
-async def play(rig: RigClient, csms: Client, show: Callable[[dict[str, Any]], None]) -> Summary:
-    """Select EVSE 2, card, plug in, charge, card again, unplug; `show` gets the EVSE's state as it changes."""
+async def play(rig: RigClient, csms: Client, show: Callable[[dict[str, Any]], None], resolution_wh: float) -> Summary:
+    """Select EVSE 2, card, plug in, charge, card again, unplug; `show` gets the EVSE's state as it changes.
+
+    `resolution_wh` is that of the meter's register, to which the CSMS's energy must agree with the world's.
+    """
     watcher = asyncio.create_task(_watch(rig, show))
     try:
-        return await _play(rig, csms)
+        return await _play(rig, csms, resolution_wh)
     finally:
         watcher.cancel()
 
@@ -62,7 +65,7 @@ def _is_accepted(state: dict[str, Any]) -> bool:
     return bool(state["ocpp"]["connected"]) and state["ocpp"]["registration"] == "Accepted"
 
 
-async def _play(rig: RigClient, csms: Client) -> Summary:
+async def _play(rig: RigClient, csms: Client, resolution_wh: float) -> Summary:
     await _until(rig, lambda state: _evse(state)["status"] == "Available", "the EVSE is not available")
     before = (await rig.evse(_EVSE))["energy_wh"]
     await rig.op("select_evse", evse=_EVSE)
@@ -78,20 +81,22 @@ async def _play(rig: RigClient, csms: Client) -> Summary:
     await rig.op("plug_out", evse=_EVSE)
     await _until(rig, lambda state: _evse(state)["status"] == "Available", "the EVSE did not become available")
     state = await _until(rig, lambda state: state["ocpp"]["queued_messages"] == 0, "messages are left in the queue")
-    return await _compare(csms, transaction, _evse(state)["energy_wh"] - before, state["ocpp"]["queued_messages"])
+    row = await _known(csms, transaction, _evse(state)["energy_wh"] - before, resolution_wh)
+    return Summary(_EVSE, row["energy_wh"], row["events"], state["ocpp"]["queued_messages"])
 
 
-async def _compare(csms: Client, transaction: str, metered_wh: float, queued: int) -> Summary:
+async def _known(csms: Client, transaction: str, metered_wh: float, resolution_wh: float) -> dict[str, Any]:
+    """What the CSMS knows of the transaction; raises `DemoFailed` if that is not what flowed."""
     rows = await asyncio.to_thread(csms.get, "/api/transactions")
     found = [row for row in rows if row["id"] == transaction]
     if not found:
         raise DemoFailed("the CSMS does not know the transaction")
-    row = found[0]
+    row: dict[str, Any] = found[0]
     if row["ended"] is None or not row["seq_ok"]:
         raise DemoFailed("the CSMS is missing events of the transaction")
-    if abs(row["energy_wh"] - metered_wh) > 0.11:  # the register is reported in tenths of a Wh
+    if abs(row["energy_wh"] - metered_wh) > 1.1 * resolution_wh:
         raise DemoFailed(f"the CSMS counts {row['energy_wh']:.1f} Wh, the meter {metered_wh:.1f} Wh")
-    return Summary(_EVSE, row["energy_wh"], row["events"], queued)
+    return row
 
 
 async def _until(rig: RigClient, holds: Callable[[dict[str, Any]], bool], otherwise: str) -> dict[str, Any]:
