@@ -79,7 +79,7 @@ class IsoCha425Hv:
             if unknown:
                 raise ValueError(f"registers: {min(unknown)} is not a setting of this device")
 
-    stale_after_s = 2.0
+    stale_after_s = 2.5
 
     def __init__(self, options: Options) -> None:
         self._options = options
