@@ -12,6 +12,7 @@ from tests.support.scenario import Site, site
 
 pytestmark = pytest.mark.slow
 
+SIXTEEN = Path(__file__).parents[1] / "support" / "sixteen.toml"
 LAST_WH = 0xFFFFFFFF
 """The meter of EVSE 2 counts in 32 bits."""
 
@@ -62,3 +63,15 @@ async def test_a_register_that_rolls_over_while_charging(wired: Site) -> None:
     transaction = await wired.stop_with_card(2)
     transaction.check()
     assert transaction.registers[0] < 1e6
+
+
+async def test_sixteen_outlets_charge_at_once(tmp_path: Path) -> None:
+    """Sixteen monitors and eight meters on four lines."""
+    async with site(tmp_path, product=str(SIXTEEN), speed=1.0, wire=True) as here:
+        for evse in range(1, 17):
+            assert await here.card(evse, f"04A1B2C3D4{evse:04X}") == "started"
+            await here.plug_in(evse)
+        await here.rig.client.until(
+            lambda state: all(evse["phase"] == "charging" and evse["faults"] == [] for evse in state["evses"]),
+            timeout_s=60.0,
+        )

@@ -53,6 +53,8 @@ MODULE_BITRATE, VEHICLE_BITRATE = 125_000, 500_000
 SECC_BOOT_S = 1.0
 SETTLE_S = 0.5
 SELF_TEST_S = 1.0
+OUTLETS_A_LINE = 4
+"""A monitor's reading takes a tenth of a second of its line."""
 FIRST_MONITOR = 3
 """Addresses on the Modbus line: monitors from here on, the factory setting of the first; meters behind them."""
 _log = logging.getLogger(__name__)
@@ -114,7 +116,8 @@ class Wire:
             number: SeccBoard(self.vehicles_bus, number, evse, boot_s=SECC_BOOT_S)
             for number, evse in world.evses.items()
         }
-        self.line = SlaveLine(link=run / "rs485", baud=BAUD)
+        lines = dict.fromkeys(map(self._line_of, world.evses))
+        self.modbus = {name: SlaveLine(link=run / name, baud=BAUD) for name in lines}
         self.lines = CabinetLines(world)
         self.alarms = AlarmContacts(world)
         self.reader = Pn532(run / "card-reader", self._cards)
@@ -131,10 +134,14 @@ class Wire:
         monitors, meters = {}, {}
         for number, evse in self._world.evses.items():
             monitor = IsoCha(EvseWires(evse), settle_s=SETTLE_S, test_latency_s=SETTLE_S, test_s=SELF_TEST_S)
-            monitors[number] = self.line.add(self._monitor_address(number), monitor)
+            monitors[number] = self.modbus[self._line_of(number)].add(self._monitor_address(number), monitor)
             if number not in self.lem:
-                meters[number] = self.line.add(self._meter_address(number), AcrelMeter(evse))
+                meters[number] = self.modbus[self._line_of(number)].add(self._meter_address(number), AcrelMeter(evse))
         return monitors, meters
+
+    def _line_of(self, evse: int) -> str:
+        number = list(self._world.evses).index(evse) // OUTLETS_A_LINE + 1
+        return "rs485" if number == 1 else f"rs485-{number}"
 
     def _monitor_address(self, evse: int) -> int:
         return FIRST_MONITOR - 1 + evse
@@ -149,7 +156,7 @@ class Wire:
             "logind": self.login,
             "module bus": self.modules_bus,
             "vehicle bus": self.vehicles_bus,
-            "modbus line": self.line,
+            **{f"modbus line{name.removeprefix('rs485')}": line for name, line in self.modbus.items()},
             "lines": self.lines,
             "alarms": self.alarms,
             "card reader": self.reader,
@@ -257,7 +264,10 @@ class Wire:
         return {
             "modules": _slcan(self.modules_bus, MODULE_BITRATE),
             "vehicles": _slcan(self.vehicles_bus, VEHICLE_BITRATE),
-            "rs485": {"driver": "modbus", "port": str(self._run / "rs485"), "baud": BAUD, "parity": "E"},
+            **{
+                name: {"driver": "modbus", "port": line.port, "baud": BAUD, "parity": "E"}
+                for name, line in self.modbus.items()
+            },
             "system": {"driver": "dbus", "address": self.daemon.address},
             **self.lines.buses(),
             **self.alarms.buses(),
@@ -293,18 +303,18 @@ class Wire:
 
     def evse(self, number: int) -> dict[str, dict[str, object]]:
         """The tables of one EVSE's devices."""
-        speed = self._world.speed
+        speed, bus = self._world.speed, self._line_of(number)
         lem = self.lem.get(number)
         if lem is not None:
             meter = {"driver": "lem_dcbm", "host": "127.0.0.1", "port": lem.port, "speed": speed}
         else:
             address = self._meter_address(number)
-            meter = {"driver": "modbus", "bus": "rs485", "map": "acrel-djsf1352-rn", "address": address, "speed": speed}
+            meter = {"driver": "modbus", "bus": bus, "map": "acrel-djsf1352-rn", "address": address, "speed": speed}
         return {
             "meter": meter,
             "insulation": {
                 "driver": "isocha425hv",
-                "bus": "rs485",
+                "bus": bus,
                 "address": self._monitor_address(number),
                 "settle_s": 2 * SETTLE_S,
             },
