@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulated cars behind simulated SECC boards, on a CAN bus: what tests of the driver start from."""
+"""Simulated cars behind simulated SECC boards, on a CAN bus: what tests of the driver start from.
+
+For virtual time: a board may be silent for no longer than in life, which a busy machine does not grant it.
+"""
 
 from __future__ import annotations
 
@@ -36,20 +39,17 @@ from tools.rig.devices.secc import SeccBoard
 __all__ = ["SeccBench", "SeccStation", "secc_bench", "secc_station"]
 
 STEP_S = 0.02
-PATIENT_S = 0.6
-"""In real time a board may be silent for longer than in life: the machine of the tests has other things to do."""
 
 
 class SeccBench:
     """Two outlets of one world, a board each, and one bus to both of them."""
 
-    def __init__(self, silent_after_s: float) -> None:
+    def __init__(self) -> None:
         self.world = new_world()
         self.local = LocalBus(self.world, mono_s=time.monotonic())
         self.hub = CanHub()
         self.boards = {number: self._board(number) for number in (1, 2)}
         self.bus: CanBus
-        self._silent_after_s = silent_after_s
 
     def _board(self, number: int) -> SeccBoard:
         return SeccBoard(self.hub, number, self.world.evses[number], boot_s=0.0, monotonic=SystemClock().monotonic)
@@ -62,9 +62,7 @@ class SeccBench:
         await self.bus.open()
 
     def driver(self, number: int) -> AdvanticsSecc:
-        return AdvanticsSecc(
-            SeccOptions(bus=self.bus, evse=number, index=number, silent_after_s=self._silent_after_s, wake_s=0.5)
-        )
+        return AdvanticsSecc(SeccOptions(bus=self.bus, evse=number, index=number, wake_s=0.5))
 
     async def run(self) -> None:
         """Let time pass in the world."""
@@ -86,8 +84,8 @@ class SeccBench:
 
 
 @asynccontextmanager
-async def secc_bench(silent_after_s: float = PATIENT_S) -> AsyncIterator[SeccBench]:
-    bench = SeccBench(silent_after_s)
+async def secc_bench() -> AsyncIterator[SeccBench]:
+    bench = SeccBench()
     await bench.start()
     running = asyncio.create_task(bench.run())
     yield bench
@@ -214,8 +212,8 @@ class SeccStation:
 
 @asynccontextmanager
 async def secc_station() -> AsyncIterator[SeccStation]:
-    """A station whose two EVSEs are idle; for virtual time: its boards may be silent for no longer than in life."""
-    async with secc_bench(silent_after_s=0.2) as bench:
+    """A station whose two EVSEs are idle."""
+    async with secc_bench() as bench:
         station = SeccStation(bench)
         station.cabinet.start()
         station.cabinet.listen(station.events.append)

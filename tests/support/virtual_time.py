@@ -8,14 +8,19 @@ its time limits takes as long as its own computing, and a busy machine does not 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import selectors
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar
 from unittest.mock import patch
 
-__all__ = ["run_in_virtual_time"]
+import pytest
+
+__all__ = ["in_virtual_time", "run_in_virtual_time"]
 
 _T = TypeVar("_T")
+_Story: TypeAlias = Callable[..., Coroutine[Any, Any, None]]
 _THREAD_S = 0.0005
 """While a thread of the loop works, real time passes, too: so much for each look at it."""
 
@@ -45,3 +50,27 @@ def run_in_virtual_time(story: Coroutine[Any, Any, _T]) -> _T:
         asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner,
     ):
         return runner.run(story)
+
+
+def in_virtual_time(*benches: Any) -> Callable[[_Story], Callable[..., None]]:
+    """Makes a test of a coroutine function, for each of the benches, in virtual time.
+
+    A bench is a function (or a `pytest.param` of one) that returns an asynchronous context manager; what that yields
+    is the story's first argument.
+    """
+
+    def decorate(story: _Story) -> Callable[..., None]:
+        name = next(iter(inspect.signature(story).parameters))
+
+        @wraps(story)
+        def test(**arguments: Any) -> None:
+            async def play() -> None:
+                async with arguments.pop(name)() as bench:
+                    await story(bench, **arguments)
+
+            run_in_virtual_time(play())
+
+        parametrized: Callable[..., None] = pytest.mark.parametrize(name, benches)(test)
+        return parametrized
+
+    return decorate

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -13,10 +14,10 @@ from drivers.can.secc import AdvanticsSecc, SeccOptions
 from firmware.errors import DeviceLost, DriverError
 from hal.ports import DeviceInfo, Pilot, VehicleStage
 from tests.support.sockets import eventually
+from tests.support.virtual_time import in_virtual_time
 from tools.rig.devices.can_hub import CanHub
 
 STATUS, PARAMETERS, SEQUENCE = 0x01063000, 0x01063001, 0x01063002
-FINDS_OUT_S = 0.4
 
 
 class HandPlayedBoard:
@@ -65,7 +66,7 @@ class Bench:
         await self.hub.start()
         self.bus = CanBus(CanBus.Options(interface="slcan", channel=self.hub.channel, bitrate=500_000))
         await self.bus.open()
-        self.secc = AdvanticsSecc(SeccOptions(bus=self.bus, evse=1, index=1, silent_after_s=FINDS_OUT_S, wake_s=0.2))
+        self.secc = AdvanticsSecc(SeccOptions(bus=self.bus, evse=1, index=1, wake_s=0.2))
 
     async def go(self, state: int, stage: VehicleStage) -> None:
         """The board changes its state and the driver reports the stage."""
@@ -103,8 +104,8 @@ class Bench:
         return self.board.last(STATUS)[12:14] == "01"
 
 
-@pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
+@asynccontextmanager
+async def new_bench() -> AsyncIterator[Bench]:
     bench = Bench()
     await bench.start()
     running = asyncio.create_task(bench.board.run())
@@ -115,6 +116,10 @@ async def bench() -> AsyncIterator[Bench]:
     bench.hub.close()
 
 
+on_a_bench = in_virtual_time(new_bench)
+
+
+@on_a_bench
 async def test_modules_status_is_sent_always_and_flags_when_the_board_answers(bench: Bench) -> None:
     await eventually(lambda: len(bench.board.received[STATUS]) >= 3)
     assert set(bench.board.received[STATUS]) == {"0000000041410000"}
@@ -124,6 +129,7 @@ async def test_modules_status_is_sent_always_and_flags_when_the_board_answers(be
     assert await bench.board.gets_new(SEQUENCE) == "010000"
 
 
+@on_a_bench
 async def test_flags_and_limits_of_a_session(bench: Bench) -> None:
     board, secc = bench.board, bench.secc
     bench.board.state = 1
@@ -145,6 +151,7 @@ async def test_flags_and_limits_of_a_session(bench: Bench) -> None:
     assert await board.gets_new(PARAMETERS) == "1027881300000000"
 
 
+@on_a_bench
 async def test_limit_of_power_is_a_current_at_the_present_voltage(bench: Bench) -> None:
     await bench.charge()
     bench.secc.report_output(400.0, 100.0, None)
@@ -154,6 +161,7 @@ async def test_limit_of_power_is_a_current_at_the_present_voltage(bench: Bench) 
     await bench.board.gets(PARAMETERS, "1027010000000000")
 
 
+@on_a_bench
 async def test_output_and_insulation_are_reported(bench: Bench) -> None:
     await bench.charge()
     bench.secc.report_output(399.8, 125.1, 500.0)
@@ -163,6 +171,7 @@ async def test_output_and_insulation_are_reported(bench: Bench) -> None:
     await bench.board.gets(STATUS, "00000000414101FA")
 
 
+@on_a_bench
 async def test_insulation_that_is_not_valid_is_none_before_the_boards_test_is_over(bench: Bench) -> None:
     await bench.go(4, VehicleStage.CABLE_CHECK)
     bench.secc.report_output(500.0, 0.0, 5000.0)
@@ -171,6 +180,7 @@ async def test_insulation_that_is_not_valid_is_none_before_the_boards_test_is_ov
     await bench.board.gets(STATUS, "8813000041410000")
 
 
+@on_a_bench
 async def test_failed_cable_check_is_a_stop_without_insulation(bench: Bench) -> None:
     await bench.go(11, VehicleStage.WAITING_AUTHORISATION)
     bench.secc.authorise(True)
@@ -181,6 +191,7 @@ async def test_failed_cable_check_is_a_stop_without_insulation(bench: Bench) -> 
     await eventually(lambda: bench.board.last(STATUS).endswith("0100"))
 
 
+@on_a_bench
 async def test_normal_stop_leaves_the_power_side_enabled(bench: Bench) -> None:
     await bench.charge()
     bench.secc.request_stop()
@@ -194,6 +205,7 @@ async def test_normal_stop_leaves_the_power_side_enabled(bench: Bench) -> None:
     await eventually(lambda: not bench.enabled)
 
 
+@on_a_bench
 async def test_authorisation_that_is_taken_back_is_a_stop(bench: Bench) -> None:
     await bench.charge()
     bench.secc.authorise(False)
@@ -201,6 +213,7 @@ async def test_authorisation_that_is_taken_back_is_a_stop(bench: Bench) -> None:
     assert bench.enabled
 
 
+@on_a_bench
 async def test_stop_of_one_session_does_not_touch_the_next(bench: Bench) -> None:
     await bench.charge()
     bench.secc.request_stop()
@@ -213,6 +226,7 @@ async def test_stop_of_one_session_does_not_touch_the_next(bench: Bench) -> None
     await bench.board.gets(SEQUENCE, "010700")
 
 
+@on_a_bench
 async def test_emergency_stop_is_not_armed_again_in_its_session(bench: Bench) -> None:
     await bench.charge()
     bench.secc.emergency_stop()
@@ -226,6 +240,7 @@ async def test_emergency_stop_is_not_armed_again_in_its_session(bench: Bench) ->
     await bench.charge()
 
 
+@on_a_bench
 async def test_session_that_was_under_way_before_the_driver_is_not_enabled(bench: Bench) -> None:
     bench.board.pilot = 6
     bench.board.state = 7
@@ -236,6 +251,7 @@ async def test_session_that_was_under_way_before_the_driver_is_not_enabled(bench
     assert not bench.enabled
 
 
+@on_a_bench
 async def test_silent_board_is_lost_and_its_session_stays_stopped(bench: Bench) -> None:
     await bench.charge()
     bench.board.state = None
@@ -262,6 +278,7 @@ async def test_silent_board_is_lost_and_its_session_stays_stopped(bench: Bench) 
     assert bench.board.last(PARAMETERS) == "1027A00F00000000"
 
 
+@on_a_bench
 async def test_lost_order_is_not_carried_out_later(bench: Bench) -> None:
     await bench.go(11, VehicleStage.WAITING_AUTHORISATION)
     bench.hub.close()
@@ -274,6 +291,7 @@ async def test_lost_order_is_not_carried_out_later(bench: Bench) -> None:
     assert await bench.board.gets_new(SEQUENCE) == "010000"
 
 
+@on_a_bench
 async def test_vehicle_is_woken_by_a_plug_that_is_not_available(bench: Bench) -> None:
     await bench.go(1, VehicleStage.NONE)
     bench.secc.wake()
@@ -286,6 +304,7 @@ async def test_vehicle_is_woken_by_a_plug_that_is_not_available(bench: Bench) ->
     await eventually(lambda: bench.secc.vehicle().pilot is Pilot.B)
 
 
+@on_a_bench
 async def test_board_of_another_index_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drivers.can.secc.ANSWERS_WITHIN_S", 0.2)
     assert bench.why() == "SECC of index 1 has not answered yet"
@@ -298,6 +317,7 @@ async def test_board_of_another_index_is_named(bench: Bench, monkeypatch: pytest
     await eventually(bench.reports)
 
 
+@on_a_bench
 async def test_garbage_is_named_and_logged_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     await bench.go(1, VehicleStage.NONE)
     bench.board.state = 99
@@ -312,6 +332,7 @@ async def test_garbage_is_named_and_logged_once(bench: Bench, caplog: pytest.Log
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
+@on_a_bench
 async def test_two_boards_of_one_index_are_refused(bench: Bench) -> None:
     bench.board.always = [(0x000, "07")]
     bench.board.state = 1
@@ -320,6 +341,7 @@ async def test_two_boards_of_one_index_are_refused(bench: Bench) -> None:
     await eventually(bench.reports)
 
 
+@on_a_bench
 async def test_open_interlock_line_is_named(bench: Bench) -> None:
     await bench.go(1, VehicleStage.NONE)
     bench.board.always = [(0x005, "01")]
@@ -328,12 +350,14 @@ async def test_open_interlock_line_is_named(bench: Bench) -> None:
     await eventually(bench.reports)
 
 
+@on_a_bench
 async def test_pilot_that_is_no_longer_reported(bench: Bench) -> None:
     await bench.go(1, VehicleStage.NONE)
     bench.board.pilot = None
     await eventually(lambda: bench.why() == "SECC of index 1 does not report the control pilot")
 
 
+@on_a_bench
 async def test_probe_reads_the_state(bench: Bench) -> None:
     address = f"index 1 on {bench.hub.channel}"
     (unknown,) = bench.secc.devices()
@@ -343,6 +367,7 @@ async def test_probe_reads_the_state(bench: Bench) -> None:
     assert bench.secc.devices() == [DeviceInfo(address=address, state="negotiating, pilot B")]
 
 
+@on_a_bench
 async def test_closed_driver_disables_the_power_side(bench: Bench) -> None:
     await bench.charge()
     bench.board.received[STATUS].clear()

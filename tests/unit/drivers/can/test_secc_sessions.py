@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Coroutine
-from functools import update_wrapper
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -14,26 +11,10 @@ from drivers.simulated.world.car import Misbehaviour
 from firmware.contract import Fault, Phase, Unplugged
 from hal.ports import VehicleStage
 from tests.support.secc_bench import SeccStation, secc_station
-from tests.support.virtual_time import run_in_virtual_time
+from tests.support.virtual_time import in_virtual_time
 from tools.rig.devices.secc import SeccBoard
 
-Story = Callable[..., Coroutine[Any, Any, None]]
-
-
-def in_a_station(story: Story) -> Callable[..., None]:
-    """A test of a station whose two EVSEs are idle, in virtual time."""
-
-    def test(**parameters: Any) -> None:
-        async def play() -> None:
-            async with secc_station() as station:
-                await story(station, **parameters)
-
-        run_in_virtual_time(play())
-
-    update_wrapper(test, story)
-    described = inspect.signature(story)
-    test.__signature__ = described.replace(parameters=list(described.parameters.values())[1:])  # type: ignore[attr-defined]
-    return test
+in_a_station = in_virtual_time(secc_station)
 
 
 @in_a_station

@@ -7,7 +7,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -21,8 +21,8 @@ from drivers.simulated.world.garage import CarOrder
 from firmware.contract import Fault
 from firmware.errors import DriverError
 from hal.ports import Pilot, Vehicle, VehicleLink, VehicleStage
-from tests.support.secc_bench import secc_bench
-from tests.support.sockets import eventually
+from tests.support.secc_bench import SeccBench, secc_bench
+from tests.support.virtual_time import in_virtual_time
 from tests.support.world_bench import LocalBus, new_world
 
 KOHM = 5000.0
@@ -146,25 +146,25 @@ class SimulatedBench(Bench):
         return self.local.mono_s
 
 
+@asynccontextmanager
+async def simulated() -> AsyncIterator[Bench]:
+    bench = SimulatedBench()
+    bench.wire()
+    yield bench
+
+
 class AdvanticsBench(Bench):
-    async def start(self, stack: AsyncExitStack) -> None:
-        self.secc = await stack.enter_async_context(secc_bench())
-        self.local = self.secc.local
-        self.link = self.secc.driver(1)
-        stack.callback(self.link.close)
-        await eventually(lambda: self.vehicle() is not None and self.link.vehicle().pilot is Pilot.A)
+    def __init__(self, secc: SeccBench) -> None:
+        super().__init__()
+        self.secc = secc
+        self.local = secc.local
+        self.link = secc.driver(1)
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async def act_regularly() -> None:
-            while True:
+        async with asyncio.timeout(30.0):
+            while not condition():
                 self.act()
                 await asyncio.sleep(0.03)
-
-        acting = asyncio.create_task(act_regularly())
-        try:
-            await eventually(condition)
-        finally:
-            acting.cancel()
 
     async def unplug(self) -> None:
         self.secc.boards[1].close()
@@ -176,20 +176,21 @@ class AdvanticsBench(Bench):
         return time.monotonic()
 
 
-@pytest.fixture(params=["simulated", pytest.param("advantics", marks=pytest.mark.slow)])
-async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
-    async with AsyncExitStack() as stack:
-        if request.param == "simulated":
-            made: Bench = SimulatedBench()
-        else:
-            made = advantics = AdvanticsBench()
-            await advantics.start(stack)
-        made.wire()
-        yield made
-        if isinstance(made, AdvanticsBench):
-            assert made.secc.violations == []
+@asynccontextmanager
+async def advantics() -> AsyncIterator[Bench]:
+    async with secc_bench() as secc:
+        bench = AdvanticsBench(secc)
+        bench.wire()
+        await bench.until(lambda: bench.vehicle() is not None and bench.link.vehicle().pilot is Pilot.A)
+        yield bench
+        bench.link.close()
+        assert secc.violations == []
 
 
+on_each_bench = in_virtual_time(simulated, advantics)
+
+
+@on_each_bench
 async def test_a_session_is_reported_stage_by_stage(bench: Bench) -> None:
     await bench.charge()
     vehicle = bench.link.vehicle()
@@ -216,6 +217,7 @@ async def test_a_session_is_reported_stage_by_stage(bench: Bench) -> None:
     assert bench.evse.contactor.openings_under_load == 0
 
 
+@on_each_bench
 async def test_each_change_is_reported_once(bench: Bench) -> None:
     await bench.arrive()
     bench.link.authorise(True)
@@ -225,6 +227,7 @@ async def test_each_change_is_reported_once(bench: Bench) -> None:
     assert len(edges) == len(set(edges))
 
 
+@on_each_bench
 async def test_vehicle_waits_for_its_authorisation_which_may_be_taken_back(bench: Bench) -> None:
     await bench.arrive()
     bench.link.announce_limits(1000.0, 500.0, 400_000.0)
@@ -241,6 +244,7 @@ async def test_vehicle_waits_for_its_authorisation_which_may_be_taken_back(bench
     await bench.reaches(VehicleStage.ENDED)
 
 
+@on_each_bench
 async def test_cable_check_lasts_until_it_is_finished(bench: Bench) -> None:
     bench.passes_cable_check = False
     await bench.arrive()
@@ -255,6 +259,7 @@ async def test_cable_check_lasts_until_it_is_finished(bench: Bench) -> None:
     await bench.reaches(VehicleStage.PRECHARGE)
 
 
+@on_each_bench
 async def test_failed_cable_check_ends_the_session(bench: Bench) -> None:
     bench.passes_cable_check = False
     await bench.arrive()
@@ -266,12 +271,14 @@ async def test_failed_cable_check_ends_the_session(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("current_a", "power_w", "most_a"), [(60.0, 400_000.0, 60.0), (500.0, 20_000.0, 60.0)])
+@on_each_bench
 async def test_vehicle_follows_a_lower_limit(bench: Bench, current_a: float, power_w: float, most_a: float) -> None:
     await bench.charge()
     bench.link.announce_limits(1000.0, current_a, power_w)
     await bench.until(lambda: 30.0 < bench.link.vehicle().target_current_a <= most_a)
 
 
+@on_each_bench
 async def test_limit_of_nothing_is_no_request(bench: Bench) -> None:
     await bench.charge()
     bench.link.announce_limits(1000.0, 0.0, 0.0)
@@ -279,6 +286,7 @@ async def test_limit_of_nothing_is_no_request(bench: Bench) -> None:
     assert bench.link.vehicle().stage is VehicleStage.CHARGE
 
 
+@on_each_bench
 async def test_emergency_stop_ends_the_session(bench: Bench) -> None:
     await bench.charge()
     bench.link.emergency_stop()
@@ -287,6 +295,7 @@ async def test_emergency_stop_ends_the_session(bench: Bench) -> None:
     assert not bench.evse.car.contactor_closed
 
 
+@on_each_bench
 async def test_vehicle_that_sleeps_is_woken(bench: Bench) -> None:
     await bench.charge()
     assert bench.evse.car is not None
@@ -305,6 +314,7 @@ async def test_vehicle_that_sleeps_is_woken(bench: Bench) -> None:
     await bench.reaches(VehicleStage.CHARGE)
 
 
+@on_each_bench
 async def test_evse_out_of_service(bench: Bench) -> None:
     bench.link.set_available(False)
     await bench.until(lambda: bench.link.vehicle().pilot is Pilot.F)
@@ -316,6 +326,7 @@ async def test_evse_out_of_service(bench: Bench) -> None:
     assert bench.link.vehicle().stage in (VehicleStage.NONE, VehicleStage.ENDED)
 
 
+@on_each_bench
 async def test_silent_device_is_lost_until_it_is_back(bench: Bench) -> None:
     await bench.arrive()
     await bench.unplug()
@@ -326,6 +337,7 @@ async def test_silent_device_is_lost_until_it_is_back(bench: Bench) -> None:
     await bench.until(lambda: bench.link.vehicle().pilot is Pilot.B)
 
 
+@on_each_bench
 async def test_unplugged_car_takes_its_identity_along(bench: Bench) -> None:
     await bench.arrive()
     await bench.until(lambda: bench.reported)
@@ -335,6 +347,7 @@ async def test_unplugged_car_takes_its_identity_along(bench: Bench) -> None:
     assert (vehicle.stage, vehicle.evcc_id, vehicle.soc_percent) == (VehicleStage.NONE, None, None)
 
 
+@on_each_bench
 async def test_closed_driver_leaves_no_session(bench: Bench) -> None:
     await bench.charge()
     bench.link.close()
