@@ -171,8 +171,8 @@ class StationCabinet:
             self._unfed.worked()
 
     def _sample(self, evse: Evse, now: float) -> None:
-        sensed = self._inputs.plug_temp_c if self._inputs is not None else {evse.number: None}
-        own = (sensed[evse.number],) if evse.number in sensed else ()
+        sensed = self._inputs.plug_temp_c if self._inputs is not None else None
+        own = sensed if sensed is None else tuple(sensed[number] for number in sensed if number == evse.number)
         readings = evse.read_ports(own, self._shelf.share_of(evse.number), now)
         evse.refresh_faults(now)
         evse.apply(Sampled(readings), now)

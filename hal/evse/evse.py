@@ -104,7 +104,7 @@ class Evse:
 
     # --- reading -------------------------------------------------------------------------------------------
 
-    def read_ports(self, plug_temps_c: tuple[float | None, ...], share: Limits | None, now: float) -> Readings:
+    def read_ports(self, plug_temps_c: tuple[float | None, ...] | None, share: Limits | None, now: float) -> Readings:
         """Read every port (`PortReader.read`), and update the active faults by what the watch finds in the readings."""
         if self._reopen:
             self._carry_out(OpenContactor())

@@ -53,13 +53,14 @@ class PortReader:
         self._silent: dict[str, str] = {}
 
     def read(
-        self, rating: Rating, plug_temps_c: tuple[float | None, ...], share: Limits | None, now: float
+        self, rating: Rating, plug_temps_c: tuple[float | None, ...] | None, share: Limits | None, now: float
     ) -> Readings:
         """Read every port.
 
         Args:
             rating: of the EVSE.
-            plug_temps_c: of the station's own sensors at this plug; if it has none, the SECC's are taken.
+            plug_temps_c: of the station's own sensors at this plug; if it has none, the SECC's are taken. None: the
+                inputs do not answer.
             share: what the EVSE's module groups can deliver now; None if it has to wait for one.
             now: monotonic seconds.
         """
@@ -71,6 +72,7 @@ class PortReader:
         insulation = self._usable("insulation monitor", ports.insulation.reading, ports.insulation.stale_after_s, now)
         # Of a meter also what can't be true is passed on: `register.py` says what is wrong with it.
         meter = self._fresh("meter", ports.meter.sample, ports.meter.stale_after_s, now)
+        inputs_known = plug_temps_c is not None
         plug_temp_c = hottest(plug_temps_c or (vehicle.plug_temps_c if vehicle is not None else ()))
         return Readings(
             vehicle=vehicle,
@@ -82,6 +84,7 @@ class PortReader:
             plug_temp_c=plug_temp_c,
             ceiling=ceiling(rating, plug_temp_c, share or ZERO_LIMITS),
             queued=share is None,
+            inputs_known=inputs_known,
             silent=self._silent,
         )
 

@@ -99,7 +99,8 @@ def _devices_answer(readings: Readings) -> bool:
 
     It waits for as long as a device may take to answer; then the device's fault ends its session (`hal/safety.py`).
     """
-    return readings.power is not None and readings.meter is not None and readings.insulation is not None
+    devices = (readings.power, readings.meter, readings.insulation)
+    return readings.inputs_known and all(device is not None for device in devices)
 
 
 def _in_finished(run: Run, _readings: Readings) -> None:

@@ -125,6 +125,21 @@ def test_what_fails_again_and_again_is_logged_once(fake: CabinetDouble, caplog: 
         assert len(lines) == 1, lines
 
 
+def test_nothing_begins_before_the_stop_button_is_read() -> None:
+    """Inputs that have not answered since the start are no fault yet, and no permission either."""
+    fake = CabinetDouble()
+    fake.inputs.failing = True
+    fake.start()
+    plug_and_permit(fake)
+    fake.run(4.5)
+    assert raised(fake) == []
+    assert phase(fake) is Phase.AUTHORISED
+    assert (True,) not in fake.contactors[1].called("command")
+    fake.inputs.failing = False
+    fake.run(8.0)
+    assert phase(fake) is Phase.CHARGING
+
+
 def test_card_reader_that_is_lost_is_a_harmless_fault(fake: CabinetDouble) -> None:
     charge(fake)
     fake.reader.on_lost("reader unplugged")

@@ -166,6 +166,18 @@ def test_spurious_insulation_value_at_ramp_up_is_tolerated(watched: Watched) -> 
     assert watched.after(5.0) == set()
 
 
+def test_vehicle_that_pauses_again_and_again_does_not_evade_the_supervision(watched: Watched) -> None:
+    """Each ramp has its time of grace, all of them together have one."""
+    watched.read(insulation=InsulationReading(0, 60.0, True, True, voltage_v=400.0))
+    found: set[Fault] = set()
+    for _ in range(4):
+        watched.state = replace(watched.state, stage=Stage.PAUSED, since=watched.now)
+        found |= watched.after(0.5)
+        watched.state = replace(watched.state, stage=Stage.CHARGING, since=watched.now)
+        found |= watched.after(1.5)
+    assert found == {Fault.ISOLATION}
+
+
 def test_only_valid_insulation_values_count(watched: Watched) -> None:
     watched.read(insulation=InsulationReading(0, 10.0, False, True))
     assert watched.after(10.0) == set()
