@@ -14,6 +14,7 @@ States: *starting* (identify, write all settings, read them back), then *off* or
 lost nothing but time, one that was replaced has settings of its own.
 
 Rules
+- After a device error nothing but *measuring* is written until the error is gone.
 - Measuring off (register 3026 = 0) disconnects the monitor from the line, so that of two that see the same outlet one
   can be off. It starts off, and is off after `close`.
 - A reading is valid while it measures, has settled, tests nothing and shows no device error. A value that is *bigger*
@@ -49,6 +50,8 @@ from hal.ports import DeviceInfo, InsulationReading
 __all__ = ["IsoCha425Hv"]
 
 RETRY_S = 1.0
+REFUSED_RETRY_S = 16.0
+"""It keeps its settings in a memory that wears: what refuses them is asked less and less often."""
 SELF_TEST_S = 30.0
 SELF_TEST_BEGINS_S = 5.0
 """The test bits appear within about a second."""
@@ -148,13 +151,16 @@ class IsoCha425Hv:
     # --- the device ------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
+        pause = RETRY_S
         while True:
             try:
                 await self._start()
+                pause = RETRY_S
                 await self._serve()
             except DriverError as error:
                 self._lose(error)
-            await asyncio.sleep(RETRY_S)
+                pause = min(2 * pause, REFUSED_RETRY_S) if isinstance(error, DeviceRefused) else RETRY_S
+            await asyncio.sleep(pause)
 
     def _lose(self, error: DriverError) -> None:
         if isinstance(error, DeviceLost) and not self._firmware and self._options.bus.is_open:
@@ -173,6 +179,8 @@ class IsoCha425Hv:
         identity = await self._identify(Register.IDENTITY, 6)
         firmware = identity[1] if identity else 0
         settings = {Register.MEASURING: int(self._wanted), **self._settings(firmware)}
+        await self._device.write(Register.MEASURING, settings[Register.MEASURING])
+        self._refuse_error(reg.decode(await self._device.read(Register.INSULATION, 4)))
         (alarm_kohm,) = await self._device.read(Register.ALARM_KOHM, 1)
         if alarm_kohm >= settings[Register.PRE_ALARM_KOHM]:  # a pre-alarm is refused below the alarm
             await self._device.write(Register.ALARM_KOHM, settings[Register.ALARM_KOHM])
@@ -186,6 +194,10 @@ class IsoCha425Hv:
                     )
         self._name, self._firmware = reg.text(name), f"{firmware / 100:.2f}" if firmware else "unknown"
         self._set_measuring(bool(settings[Register.MEASURING]))
+
+    def _refuse_error(self, block: Measurement) -> None:
+        if block.device_error:
+            raise DeviceRefused(f"{self._device} reports a device error: check its connections to L+, L- and earth")
 
     async def _identify(self, register: Register, count: int) -> tuple[int, ...]:
         """Registers that only identify the device: a device without them is taken as it is."""
@@ -238,8 +250,8 @@ class IsoCha425Hv:
         mono_s = time.monotonic()
         insulation = reg.decode(await self._device.read(Register.INSULATION, 4))
         ended = self._test is not None and self._test_has_ended(self._test, insulation)
-        if insulation.device_error and not ended:
-            raise DeviceRefused(f"{self._device} reports a device error: check its connections to L+, L- and earth")
+        if not ended:
+            self._refuse_error(insulation)
         testing = self._test is not None or self._test_wanted or insulation.test != RunningTest.NONE
         voltages = await self._read_voltages(with_earth=not testing) if self._measuring else _Voltages()
         self._report(insulation, voltages, testing=testing, mono_s=mono_s)

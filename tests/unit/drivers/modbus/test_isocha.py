@@ -190,6 +190,10 @@ async def test_a_device_error_is_refused_until_it_is_gone(bench: Bench) -> None:
     bench.device.device_error = True
     await eventually(lambda: "reports a device error" in why_lost(monitor))
     bench.device.writes.clear()
+    with pytest.raises(DeviceRefused):
+        monitor.enable(False)
+    await eventually(lambda: not bench.device.measuring)
+    assert {number for number, _ in bench.device.writes} == {3026}
     bench.device.device_error = False
     await eventually(lambda: not why_lost(monitor))
     assert {number for number, _ in bench.device.writes} == set(bench.device.settings)
