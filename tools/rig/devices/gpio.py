@@ -30,6 +30,8 @@ __all__ = ["LINES", "CabinetLines", "Pigpiod"]
 
 LINES = 28
 """Lines on the header of a Raspberry Pi: 0 to 27."""
+PATIENCE_S = 2.0
+"""A simulation on a busy laptop may be delayed longer than a real pigpiod is silent."""
 VERSION = 79
 HARDWARE = 0xA02082
 _COMMAND = struct.Struct("<IIII")
@@ -325,13 +327,14 @@ class CabinetLines:
     def buses(self) -> dict[str, dict[str, object]]:
         """The tables `[bus.NAME]` of the HAL's settings."""
         return {
-            f"lines{index}": {"driver": "pigpio", "host": "127.0.0.1", "port": daemon.port}
+            f"lines{index}": {"driver": "pigpio", "host": "127.0.0.1", "port": daemon.port, "answer_s": PATIENCE_S}
             for index, daemon in enumerate(self.daemons)
         }
 
     def inputs(self) -> dict[str, object]:
         """The table `[inputs]`."""
-        return {"driver": "gpio", "lines": "lines0", "emergency_stop": self.STOP, "door": self.DOOR}
+        lines = {"lines": "lines0", "emergency_stop": self.STOP, "door": self.DOOR}
+        return {"driver": "gpio", **lines, "stale_after_s": PATIENCE_S}
 
     def contactor(self, evse: int) -> dict[str, object]:
         """The table `contactor` of an EVSE."""
