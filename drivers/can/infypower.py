@@ -71,7 +71,9 @@ _ALARMS: dict[tuple[int, int], Alarm] = {
     (5, 7): Alarm.PFC_OFF,
 }
 """Byte and bit of the status (command 0x04) of each alarm."""
-_DC_OFF = (6, 0)
+_ALARM_BITS = {1 << 8 * (7 - byte) + bit: alarm for (byte, bit), alarm in _ALARMS.items()}
+_ANY_ALARM = sum(_ALARM_BITS)
+_DC_OFF = 1 << 8
 
 _MOST_V = 2000.0
 _MOST_A = 5000.0
@@ -158,13 +160,11 @@ def _milli_output(data: bytes) -> Output | None:
 
 
 def _status(data: bytes) -> Status:
-    def is_set(place: tuple[int, int]) -> bool:
-        byte, bit = place
-        return bool(data[byte] >> bit & 1)
-
+    bits = int.from_bytes(data[5:], "big")
+    alarms = frozenset(alarm for bit, alarm in _ALARM_BITS.items() if bits & bit) if bits & _ANY_ALARM else frozenset()
     return Status(
-        alarms=frozenset(alarm for place, alarm in _ALARMS.items() if is_set(place)),
-        off=is_set(_DC_OFF),
+        alarms=alarms,
+        off=bool(bits & _DC_OFF),
         temperature_c=float(struct.unpack_from(">b", data, 4)[0]),
         group=data[2],
     )

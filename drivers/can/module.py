@@ -321,9 +321,9 @@ class Module:
                 self.address = None  # it may come back with another one
                 return f"no module with bar code {self.bar_code} found"
             return f"no answer for {limit_s:.0f} s"
-        bad = [alarm.value for alarm in Alarm if alarm in self.status.alarms and alarm in UNUSABLE]
+        bad = self.status.alarms & UNUSABLE
         if bad:
-            return ", ".join(bad)
+            return ", ".join(alarm.value for alarm in Alarm if alarm in bad)
         if self._talks_twice:
             return "answers twice: two modules with this address?"
         if self.quiet(now):

@@ -30,6 +30,7 @@ class Outlet:
         """What the HAL wants, in total; None: off."""
         self.numbered: set[int] = set()
         """Buses on which all its modules, and no others, have its group number."""
+        self.steered_at = -math.inf
         self._family = family
         self._min_voltage_v = min_voltage_v
         self._group_frames = group_frames
@@ -68,6 +69,7 @@ class Outlet:
         self, modules: Sequence[Module], neighbours: Mapping[int, Collection[Module]], now: float
     ) -> Iterator[tuple[int, Frame]]:
         """Bus and frame of what is due for the modules; `neighbours` are all modules of each bus."""
+        self.steered_at = now
         usable = [module for module in modules if module.usable(now)]
         wanted = self.output
         shares = share(wanted.current_a, usable) if wanted is not None else {}

@@ -50,6 +50,8 @@ from hal.ports import DeviceInfo, PowerReading
 __all__ = ["CanShelf"]
 
 TICK_S = 0.1
+STEERED_S = 0.5 * TICK_S
+"""An outlet whose set-point has just come has been steered by that."""
 CURRENT_FITS = 1.02
 _NAMED = 4
 """The most failed modules that are named in a fault's text."""
@@ -77,6 +79,7 @@ class CanShelf:
         self._polls = {bus: Poll(family, modules) for bus, modules in self._on_bus.items()}
         self._outlets: dict[int, Outlet] = {}
         self._counts: dict[int, int] = {}
+        self._feeding: dict[int, list[Module]] = {}
         self._greet_due: set[int] = set()
         self._strangers: set[tuple[int, int]] = set()
         self._logged: dict[Module, str] = {}
@@ -228,7 +231,8 @@ class CanShelf:
                 _log.warning(
                     "EVSE %d: the set-point of its power modules was not repeated, they are off", outlet.number
                 )
-            self._steer(outlet, self._joined(outlet.number), now)
+            if now - outlet.steered_at >= STEERED_S:
+                self._steer(outlet, self._joined(outlet.number), now)
         for group in self._groups:
             if not group.delivers:
                 self._rest(group, now)
@@ -279,9 +283,18 @@ class CanShelf:
             self._relay_trouble.failed(error)
         else:
             self._relay_trouble.worked()
-        for evse, outlet in self._outlets.items():
-            if not any(evse in (group.outlet, group.target) for group in self._groups):
+        self._feeding.clear()
+        for group in self._groups:
+            if group.delivers and group.outlet is not None:
+                self._feeding.setdefault(group.outlet, []).extend(group.modules)
+        claimed = {group.outlet for group in self._groups} | {group.target for group in self._groups}
+        for outlet in self._outlets.values():
+            if outlet.number not in claimed:
                 outlet.vacate()
+        self._number(now)
+
+    def _number(self, now: float) -> None:
+        """Say which group number each module is to have; one that has failed is not to hear the others' frames."""
         for group in self._groups:
             if self._numbers or group.by_number:
                 for module in group.modules:
@@ -290,8 +303,7 @@ class CanShelf:
 
     def _fits(self, group: Group, now: float) -> bool:
         """Whether the outlet's present and wanted current can flow without the group."""
-        outlet = self._outlets.get(group.outlet or 0)
-        joined = self._joined(group.outlet)
+        outlet, joined = self._outlets.get(group.outlet or 0), self._joined(group.outlet or 0)
         rest = [module for module in joined if module not in group.modules and module.usable(now)]
         present_a = sum(module.current_a for module in joined)
         wanted = outlet.output if outlet is not None else None
@@ -310,8 +322,9 @@ class CanShelf:
             for frame in module.steer(self._family, now):
                 self._send(module.bus, frame)
 
-    def _joined(self, evse: int | None) -> list[Module]:
-        return [module for group in self._groups if group.delivers and group.outlet == evse for module in group.modules]
+    def _joined(self, evse: int) -> list[Module]:
+        """The modules that may be on for the EVSE, as of the last tick."""
+        return self._feeding.get(evse, [])
 
     def _outlet(self, evse: int) -> Outlet:
         """The outlet of an EVSE; raises `DeviceRefused` if no group can be joined to it."""
