@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One power module: what it has reported, whether it can be counted on, and which frames bring it to what is wanted.
+"""One power module: whether it can be counted on, and which frames bring it to what is wanted.
 
 No I/O; `now` is an argument (monotonic seconds). Rules
 - Nothing is believed because it was sent: a module is off or on when its status and its current say so after the
@@ -11,37 +11,31 @@ No I/O; `now` is an argument (monotonic seconds). Rules
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from drivers.can.family import (
     DERATING,
     UNUSABLE,
     Alarm,
-    Available,
     Capability,
     Family,
     Frame,
     GroupNumber,
-    Mode,
-    Output,
     Query,
-    Refused,
     Report,
-    Serial,
     Status,
     module_target,
 )
+from drivers.can.reports import OFF_A, Reports
 
-__all__ = ["LEAST_A", "QUIET_AFTER_S", "Module", "Rating", "Setting"]
+__all__ = ["LEAST_A", "Module", "Rating", "Setting"]
 
 LEAST_A = 1.0
 """The lowest set-point of a module; for zero it is switched off."""
-OFF_A = 0.5
-OFF_V = 60.0
+_OFF_V = 60.0
 _LEFT = 0.95
-QUIET_AFTER_S = 2.5
-"""A module without an answer for this long is asked and commanded less often."""
 _RETRY_S = 0.2
 _QUIET_RETRY_S = 1.0
 _REPEAT_S = 1.0
@@ -60,9 +54,8 @@ _TRIES = 3
 _CLEAR_S = 5.0
 _FORGIVE_S = 60.0
 """A trouble is over when it has been absent for this long; a module that did not obey gets another chance later."""
-_DISOBEYS = "does not switch"
-_WINDOW = 6
-"""Requests after which the answers are counted."""
+_OWN_OFFS = 3
+"""A module that has switched itself off so many times within FORGIVE_S does not obey."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +80,13 @@ class Setting:
     current_a: float
 
 
-class Module:
+class Module(Reports):
     """State of one module; `address` is None while a module that is known by its bar code has not been found."""
 
     def __init__(
         self, name: str, rating: Rating, *, bus: int, address: int | None, bar_code: str | None = None
     ) -> None:
+        super().__init__()
         self.name = name
         self.bus = bus
         self.address = address
@@ -103,25 +97,13 @@ class Module:
         self.placed_by_number = False
         """Whether its output is where its group number says."""
         self.mode: int | None = None
-        self.voltage_v = 0.0
-        self.current_a = 0.0
-        self.current_at = -math.inf
-        self.heard_at = -math.inf
-        self.status = Status()
-        self.serial: str | None = None
-        self.capability = Capability()
-        self.refused: str | None = None
         self.trouble: str | None = None
         """Why the module can't be counted on; updated by `judge`."""
         self._rating = rating
-        self._available_a: float | None = None
-        self._external = (0.0, -math.inf)
-        self._status_at = self._on_sent_at = self._voltage_at = -math.inf
-        self._trouble_seen = -math.inf
-        self._found_mode: int | None = None
+        self._on_sent_at = self._trouble_seen = -math.inf
         self._started = math.inf
-        self._asked = self._answered = 0
-        self._talks_twice = self._disobeyed = False
+        self._disobeyed = False
+        self._own_offs: deque[float] = deque(maxlen=_OWN_OFFS)
         self.restart(-math.inf)
 
     def restart(self, now: float) -> None:
@@ -148,68 +130,20 @@ class Module:
 
     def hear(self, report: Report | None, now: float) -> None:
         """Take an answer of this module."""
+        before, serial = self.status, self.serial
         if self.lost(now):
             self.restart(now)
-        self.heard_at = max(now, self.heard_at)
-        match report:
-            case Output(voltage_v, current_a):
-                self._hear_output(voltage_v, current_a, now)
-            case Status():
-                self._answered += 1
-                self._hear_status(report, now)
-            case GroupNumber(number):
-                self._hear_number(number)
-            case Capability():
-                self._hear_capability(report)
-            case Available(current_a, external_v):
-                self._available_a = current_a
-                if external_v is not None:
-                    self._external = (external_v, now)
-            case Serial(text):
-                if self.serial not in (None, text):
-                    self.restart(now)
-                    self.capability = Capability()
-                self.serial = text
-            case Mode(mode):
-                self._found_mode = mode
-            case Refused(reason):
-                self.refused = reason
-
-    def _hear_output(self, voltage_v: float | None, current_a: float | None, now: float) -> None:
-        if voltage_v is not None:
-            self.voltage_v, self._voltage_at = voltage_v, now
-        if current_a is not None:
-            self.current_a, self.current_at = current_a, now
-
-    def _hear_status(self, report: Status, now: float) -> None:
-        before = self.status
-        if before.off is False and report.off and self.commanded_on:
-            self.restart(now)  # it has gone off by itself, or is another one
-        self._status_at = now
-        self.status = replace(report, group=before.group) if report.group is None else report
-        self._hear_number(report.group)
-        self._off_seen = self._off_seen + 1 if report.off is not False and now > self._commanded_off_at else 0
-
-    def _hear_number(self, number: int | None) -> None:
-        if number is not None:
-            self.status = replace(self.status, group=number)
-            self._misplaced = 0 if self.number in (None, number) else self._misplaced + 1
-
-    def _hear_capability(self, report: Capability) -> None:
-        known = self.capability
-        self.capability = Capability(
-            report.max_voltage_v or known.max_voltage_v,
-            report.min_voltage_v or known.min_voltage_v,
-            report.max_current_a or known.max_current_a,
-            report.power_w or known.power_w,
-        )
-
-    def note_asked(self) -> None:
-        """A status has been asked for. Two modules with one address, or one that babbles, answer too often."""
-        self._asked += 1
-        if self._asked >= _WINDOW:
-            self._talks_twice = self._answered >= 1.6 * self._asked
-            self._asked = self._answered = 0
+        self.take(report, now)
+        if serial not in (None, self.serial):
+            self.restart(now)
+            self.capability = Capability()
+        if isinstance(report, Status):
+            if before.off is False and report.off and self.commanded_on:
+                self._own_offs.append(now)
+                self.restart(now)  # it has gone off by itself, or is another one
+            self._off_seen = self._off_seen + 1 if report.off is not False and now > self._commanded_off_at else 0
+        if isinstance(report, GroupNumber) or (isinstance(report, Status) and report.group is not None):
+            self._misplaced = 0 if self.number in (None, self.status.group) else self._misplaced + 1
 
     # --- what follows ----------------------------------------------------------------------------------------
 
@@ -224,7 +158,7 @@ class Module:
             return False
         if self.status.off is not None:
             return True
-        return self._voltage_at > since and self.voltage_v < (_LEFT * self._sent.voltage_v if self._sent else OFF_V)
+        return self.voltage_at > since and self.voltage_v < (_LEFT * self._sent.voltage_v if self._sent else _OFF_V)
 
     def rests(self, now: float) -> bool:
         """Whether it is off and stays so: no command to switch it on can still be on its way."""
@@ -250,31 +184,9 @@ class Module:
         """The last current; 0 when that is so long ago that the module has switched itself off."""
         return self.current_a if now - self.current_at <= self._rating.silent_after_s else 0.0
 
-    def forget_voltages(self) -> None:
-        """It has been joined to an outlet: what it measured before was not there."""
-        self.voltage_v = 0.0
-        self._external = (0.0, -math.inf)
-
-    def outlet_voltage(self, now: float) -> float:
-        """The voltage of its outlet, as far as it knows: an output that is off is cut off from it by a diode."""
-        external_v, at = self._external
-        return max(self.voltage_v, external_v if now - at <= QUIET_AFTER_S else 0.0)
-
     def state(self, now: float) -> str:
         """In words, for an installer."""
-        if self.trouble is not None:
-            return self.trouble
-        if self.quiet(now):
-            return "no answer"
-        alarms = ", ".join(alarm.value for alarm in Alarm if alarm in self.status.alarms)
-        celsius = "" if self.status.temperature_c is None else f", {self.status.temperature_c:.0f} °C"
-        switched = "on" if self.status.off is False or self.current_a >= OFF_A else "off"
-        return f"{switched}, {self.voltage_v:.0f} V, {self.current_a:.1f} A{celsius}" + (
-            f", {alarms}" if alarms else ""
-        )
-
-    def quiet(self, now: float) -> bool:
-        return now - self.heard_at > QUIET_AFTER_S
+        return self.trouble or ("no answer" if self.quiet(now) else self.describe())
 
     def lost(self, now: float) -> bool:
         """Whether it has been silent for so long that it has switched itself off."""
@@ -289,7 +201,7 @@ class Module:
         amps = min(rating.current_a, capability.max_current_a or math.inf)
         watts = min(rating.power_w, capability.power_w or math.inf)
         share = self._temperature_share()
-        known_a = self._available_a if rating.believe_available and self.is_on else None
+        known_a = self.available_a if rating.believe_available and self.is_on else None
         if known_a:
             return min(amps * share, known_a), watts * share
         if alarms & DERATING:
@@ -308,7 +220,7 @@ class Module:
         self._started = min(self._started, now)
         before, found = self.trouble, self._find_trouble(now)
         if found is not None:
-            self._disobeyed = found.startswith(_DISOBEYS)
+            self._disobeyed = found.endswith(("switch on", "switch off"))
             self.trouble, self._trouble_seen = found, now
         elif now - self._trouble_seen >= (_FORGIVE_S if self._disobeyed else _CLEAR_S):
             self.trouble = None
@@ -324,11 +236,11 @@ class Module:
         bad = self.status.alarms & UNUSABLE
         if bad:
             return ", ".join(alarm.value for alarm in Alarm if alarm in bad)
-        if self._talks_twice:
+        if self.talks_twice:
             return "answers twice: two modules with this address?"
         if self.quiet(now):
             return None
-        if self.heard_at > -math.inf and now - max(self._status_at, self._started) > _OBEY_S:
+        if self.heard_at > -math.inf and now - max(self.status_at, self._started) > _OBEY_S:
             return f"answers without its state: {self.refused}" if self.refused else "answers without its state"
         return self._wrong_type() or self._disobedience(now)
 
@@ -344,10 +256,12 @@ class Module:
         return None
 
     def _disobedience(self, now: float) -> str | None:
+        if len(self._own_offs) == _OWN_OFFS and now - self._own_offs[0] < _FORGIVE_S:
+            return "switches itself off again and again"
         to_be_on, since = self._wanted
         if now - since < _OBEY_S:
             return None
-        return f"{_DISOBEYS} {'on' if to_be_on else 'off'}"
+        return f"does not switch {'on' if to_be_on else 'off'}"
 
     # --- what is sent ----------------------------------------------------------------------------------------
 
@@ -448,9 +362,9 @@ class Module:
 
     def _in_mode(self) -> bool:
         """A module that does not report its range is believed to have it after two commands."""
-        if self.mode is None or self._found_mode == self.mode:
+        if self.mode is None or self.mode_found == self.mode:
             return True
-        return self._found_mode is None and self._modes_sent >= 2
+        return self.mode_found is None and self._modes_sent >= 2
 
     def _verify(self, family: Family, address: int) -> Iterator[Frame]:
         for query in (Query.STATUS, Query.OUTPUT, Query.VOLTAGE, Query.GROUP):

@@ -7,7 +7,8 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from drivers.can.family import Family, Frame, Output, group_target
-from drivers.can.module import QUIET_AFTER_S, Module, Setting
+from drivers.can.module import Module, Setting
+from drivers.can.reports import QUIET_AFTER_S
 from drivers.can.sharing import share
 from hal.ports import PowerReading
 
@@ -19,6 +20,7 @@ _REPEAT_S = 0.5
 _SPACING_S = 0.09
 """How often a set-point to a group is sent: unchanged, and changed; the HAL sets it at 10 Hz."""
 _EVEN = 1.01
+_TOTAL_S = 0.7
 
 
 class Outlet:
@@ -136,6 +138,11 @@ class Outlet:
         return now - at >= (_SPACING_S if total != sent or starting else _REPEAT_S)
 
     # --- readings --------------------------------------------------------------------------------------------
+
+    def has_total(self, bus: int, now: float) -> bool:
+        """Whether the group's total is so new that its modules need not be read one by one."""
+        total = self._totals.get(bus)
+        return total is not None and now - total[2] <= _TOTAL_S
 
     def hear_total(self, bus: int, output: Output, now: float) -> None:
         """Take the total that a group reports of itself."""

@@ -364,7 +364,7 @@ class CanShelf:
             joined = joined or bool(modules)
             if bus in outlet.numbered:
                 groups.append(outlet.number)
-            else:
+            if not outlet.has_total(bus, now):
                 singles += modules
         for frame in self._polls[bus].due(now, groups=groups, singles=singles, joined=joined):
             self._send(bus, frame)

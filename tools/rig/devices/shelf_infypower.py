@@ -63,6 +63,7 @@ class InfypowerModules:
         self.acknowledges = True
         """Whether a command to one module is answered."""
         self.takes_group_numbers = True
+        self.answers_for_groups = True
 
     def on_frame(self, can_id: int, data: bytes) -> None:
         """Take a frame from the bus."""
@@ -92,7 +93,7 @@ class InfypowerModules:
 
     def _read(self, command: int, modules: Sequence[SimModule], device: int, destination: int, source: int) -> None:
         if command in _TOTALS:
-            if modules:
+            if modules and (self.answers_for_groups or device == SINGLE):
                 self._reply(modules[0], command, device, destination, source, _total(command, modules))
             return
         for module in modules:

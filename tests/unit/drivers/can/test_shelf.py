@@ -162,12 +162,27 @@ async def test_modules_of_one_group_number_are_commanded_as_one() -> None:
 
 async def test_modules_that_take_no_group_number_are_commanded_one_by_one() -> None:
     world = ShelfWorld()
-    world.wires[0].takes_group_numbers = False  # type: ignore[union-attr]
+    setattr(world.wires[0], "takes_group_numbers", False)  # noqa: B010 - of one of the families
     world.ready()
     world.join(5)
     world.charge(300.0)
     assert world.shelf.reading(1).current_a == pytest.approx(300.0, rel=0.02)
     assert 0x1B not in commands(world)
+
+
+@pytest.mark.parametrize("lacking", ["answers_for_groups", "acknowledges"])
+async def test_nothing_depends_on_answers_that_the_sources_leave_open(lacking: str) -> None:
+    world = ShelfWorld()
+    setattr(world.wires[0], lacking, False)
+    world.ready()
+    world.join(5)
+    world.charge(300.0)
+    stamps = set()
+    for _ in range(40):
+        world.advance(0.1)
+        stamps.add(world.shelf.reading(1).mono_s)
+    assert len(stamps) >= 14
+    assert world.shelf.reading(1).current_a == pytest.approx(300.0, rel=0.02)
 
 
 async def test_group_frames_can_be_left_out() -> None:

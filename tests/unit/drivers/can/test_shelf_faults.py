@@ -200,6 +200,18 @@ async def test_a_module_that_does_not_switch_on_is_a_failed_one(family: str) -> 
     assert world.shelf.reading(1).voltage_v == pytest.approx(400.0, abs=5.0)
 
 
+async def test_a_module_that_switches_itself_off_again_and_again_is_left_out() -> None:
+    world = charging()
+    module = first(world)
+    for _ in range(3):
+        world.until(lambda: module.on, 20.0)
+        module.on = False
+        world.advance(3.0)
+    assert troubles(world) == {f"module {module.address}": "switches itself off again and again"}
+    assert world.shelf.reading(1).current_a == pytest.approx(300.0, rel=0.03)
+    world.until(lambda: module.on, 90.0)
+
+
 @FAMILIES
 async def test_a_module_that_does_not_switch_off_never_changes_its_evse(family: str) -> None:
     world = charging(family=family, groups=2, amps=150.0)
