@@ -129,6 +129,7 @@ class FakeShelf(_Fake):
         self.assigned: dict[int, int] = {}
         self.reaches: dict[int, int] = {}
         self.failed_modules = 0
+        self.available_w: float | None = None
         self._flowing = flowing
 
     def reach(self, evse: int) -> int:
@@ -152,7 +153,14 @@ class FakeShelf(_Fake):
     def reading(self, evse: int) -> PowerReading:
         self._require()
         volts = self.outputs.get(evse, (0.0, 0.0))[0]
-        return PowerReading(self._stamp(), volts, self.amps(evse), self.assigned.get(evse, 0), self.failed_modules)
+        return PowerReading(
+            self._stamp(),
+            volts,
+            self.amps(evse),
+            self.assigned.get(evse, 0),
+            self.failed_modules,
+            available_w=self.available_w,
+        )
 
 
 class FakeMeter(_Fake):

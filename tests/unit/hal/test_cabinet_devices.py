@@ -56,6 +56,19 @@ def test_register_that_is_reset_is_a_meter_fault_until_the_new_one_is_proven(fak
     assert readings[-1].energy_wh < 200.0, "no session can begin with the former register"
 
 
+def test_lost_modules_are_less_power_and_a_report_but_no_end(fake: CabinetDouble) -> None:
+    charge(fake)
+    fake.shelf.failed_modules, fake.shelf.available_w = 2, 80_000.0
+    fake.run(8.0)
+    assert phase(fake) is Phase.CHARGING
+    assert (Fault.MODULES_DERATED, 1) in raised(fake)
+    limits = fake.cars[1].called("announce_limits")
+    assert limits[-1][-1] == 80_000.0
+    fake.shelf.failed_modules, fake.shelf.available_w = 0, None
+    fake.run(1.0)
+    assert (Fault.MODULES_DERATED, 1) in cleared(fake)
+
+
 def test_outlier_is_logged_once(fake: CabinetDouble, caplog: pytest.LogCaptureFixture) -> None:
     charge(fake)
     meter = fake.meters[1]
