@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The station's own devices on the wire: board, inputs and contactors, as the CSMS and the world see them."""
+"""The boots of a station on the wire, as its board explains them to the CSMS."""
 
 from __future__ import annotations
 
@@ -45,13 +45,3 @@ async def test_hal_that_dies_and_starts_again_keeps_its_boot(wired: Site) -> Non
     await wired.settled()
     await wired.until_status(1, "Available")
     assert wired.boot_reasons() == ["PowerUp"]
-
-
-@pytest.mark.parametrize("fault", ["emergency_stop", "door_open"])
-async def test_contacts_of_the_station(wired: Site, fault: str) -> None:
-    await wired.rig.op("fault", code=fault)
-    for evse in (1, 2):
-        await wired.until_status(evse, "Faulted")
-    await wired.rig.op("clear_fault", code=fault)
-    for evse in (1, 2):
-        await wired.until_status(evse, "Available")
