@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from firmware.contract import Fault
+from services.ocpp.device_model.hardware import COMPONENT_OF_FAULT
 from tests.support.received_transactions import ReceivedTransaction
 from tests.support.scenario import CARD, OTHER_CARD, Site, within
 from tools.rig.client import RigRefused
@@ -291,12 +292,29 @@ async def break_and_repair(here: Site, fault: Fault, evse: int) -> None:
     assert transaction.reason == REASONS.get(fault, "Other"), (fault, transaction.reason)
     await here.csms.until(lambda: here.statuses(evse, since=received) == ["Faulted"], f"Faulted by {fault}", timeout=20)
     assert fault.value in (await here.until_page(evse, "faulted"))["faults"]
+    await until_reported(here, fault, evse, cleared=False, since=received)
     await here.rig.op("clear_fault", code=fault.value, evse=evse)
+    await until_reported(here, fault, evse, cleared=True, since=received)
     await here.until_evse(evse, lambda it: it["contactor"] == "open")
     await here.plug_out(evse)
     await here.free(evse)
     assert here.statuses(evse, since=received)[-1] == "Available"
     assert (await here.rig.evse(evse))["faults"] == []
+
+
+async def until_reported(here: Site, fault: Fault, evse: int, *, cleared: bool, since: int) -> None:
+    """NotifyEvent with the ChargeX code of the fault, at this EVSE."""
+    expected = (fault.mrec(evse) or fault.value, COMPONENT_OF_FAULT[fault], {"id": evse}, cleared)
+
+    def reported() -> bool:
+        events = [event for each in here.sent("NotifyEvent", since=since) for event in each["eventData"]]
+        found = [
+            (event["techCode"], event["component"]["name"], event["component"].get("evse"), event["cleared"])
+            for event in events
+        ]
+        return expected in found
+
+    await here.csms.until(reported, f"NotifyEvent {expected}")
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: "-".join(each.value for pair in group for each in pair))
