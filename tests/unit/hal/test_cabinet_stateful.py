@@ -5,11 +5,12 @@
 longest time for which a contactor may still be closed after it: what docs/safety.md allows until it is found, and the
 time of its stop. The stop button, the board's faults and a pulled plug have none: they open in their own callback.
 
-That the rules find a mistake was tried by making some. Each of these turned the test red: a stop button that is left to
-the next tick; a door that is not passed on; a lease that is not compared with the time; a vehicle that is silent and
-not stopped; failed modules that are only logged; a plug that is unlocked, or a pilot that is not C, only in the cable
-check; insulation judged anew after each pause; opening not repeated to a contactor that did not answer; a permission
-accepted while a fault is present; the contactor commanded before the vehicle requests it.
+That it finds a mistake was tried by making some. Each of these turned it red: a stop button, or the board's
+emergency, that is left to the next tick; a door that is not passed on; inputs, meter, monitor or modules whose
+silence or failure is no finding; a lease that is not compared with the time; a vehicle that is silent, when neither
+stages nor watch stop it (one alone is enough); a pilot that is not C; a plug that is unlocked, hot, or pulled;
+insulation that is not judged while charging; a mirror contact that drops; faults that stop nothing; an error that
+does not open the contactor.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from firmware.contract import Fault, Permit, SetLimit, Withdraw
 from hal.evse.stages import OPEN_IN_ERROR_S
-from hal.evse.table import TIME_LIMIT_S, Stage
+from hal.evse.table import TIME_LIMIT_S, Stage, StopKind, stop_kind_of
 from hal.ports import Pilot, VehicleStage
 from hal.safety import (
     CONTACT_S,
@@ -209,6 +210,9 @@ def board_fault(fault: Fault, present: bool, everywhere: bool, machine: AnyOrder
     if not faults:
         del machine.fake.board_faults[where]
     machine.fake.board.on_fault(fault, where, present, "by the board's own sensor")
+    if present and stop_kind_of(fault) is StopKind.EMERGENCY:
+        affected = machine.fake.contactors.values() if where is None else [machine.fake.contactors[where]]
+        assert not any(each.coil for each in affected if not each.failing)
 
 
 def the_hal_does_not_run(seconds: float, machine: AnyOrder, evse: int) -> None:
