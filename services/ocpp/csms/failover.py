@@ -4,7 +4,8 @@
 A station with `bound` connections opens each over the interface of its slot. Otherwise the kernel's default route
 decides, whatever the slot says; the slot's interface only says when to prefer it.
 
-- The link in use goes down: the connection is dropped, and another way dialled at once, if there is one.
+- The link in use goes down: the connection is dropped, and another way dialled at once, if there is one. A link that
+  was down when it was dialled, and worked, stays in use: the report is wrong.
 - Not bound, and the default route moves to another link: likewise, because a TCP connection does not move and hangs.
   Not more often than every `HOLD_S`, as a link may be flapping.
 - A slot of higher priority has had its link back for `FAIL_BACK_S`: its slot is dialled as soon as no message waits for
@@ -69,6 +70,8 @@ class FailOver:
         """Links that came up after they had been down, and when."""
         self._profile: NetworkProfile | None = None
         self._used = ""
+        self._was_up = True
+        """The link in use has been up since the attempt began."""
         self._moved_at = float("-inf")
 
     def report(
@@ -85,6 +88,7 @@ class FailOver:
         self._returned = {name: since for name, since in self._returned.items() if up.get(name, True)}
         self._returned |= dict.fromkeys(came_up, now)
         self._up = dict(up)
+        self._was_up = self._was_up or self.is_up(self._used)
         self._devices = {name: link.device for name, link in details.items()}
         before = self._default
         self._default = next((name for name, link in details.items() if link.default and up.get(name)), None)
@@ -103,6 +107,7 @@ class FailOver:
     def using(self, profile: NetworkProfile) -> str:
         """An attempt to connect begins; returns the interface that it goes over."""
         self._profile, self._used = profile, self._way(profile)
+        self._was_up = self.is_up(self._used)
         return self._used
 
     def unused(self) -> None:
@@ -114,7 +119,7 @@ class FailOver:
         profile = self._profile
         if profile is None:
             return None
-        if not self.is_up(self._used):
+        if self._was_up and not self.is_up(self._used):
             return Leave(Why.DOWN, self._used, self._preferred(order))
         way = self._way(profile)
         if way != self._used:

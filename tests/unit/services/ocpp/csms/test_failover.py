@@ -76,6 +76,19 @@ def test_a_slot_may_be_dialled_over_another_link_unless_it_is_bound() -> None:
     assert links.after(0.0) == Leave(Why.DOWN, "Wired0", None)
 
 
+@pytest.mark.parametrize("bound", [True, False])
+def test_a_link_that_is_reported_down_and_works(bound: bool) -> None:
+    links = Links(bound=bound, order=(WIRED,), default=None)
+    links.report(Wired0=False, Wireless0=False)
+    links.watch.using(WIRED)
+    for up in (True, False):
+        links.report(Wireless0=up)
+        assert links.after(1.0) is None
+    links.report(Wired0=True)
+    links.report(Wired0=False)
+    assert links.after(0.0) == Leave(Why.DOWN, "Wired0", None)
+
+
 def test_the_other_link_does_not_matter() -> None:
     links = Links(bound=True)
     links.report(Wireless0=False)
