@@ -55,6 +55,7 @@ async def test_drivers_work_on_it() -> None:
 
 
 async def test_it_says_loudly_that_it_is_a_simulation(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
     async with demonstration():
         assert any(each.levelno == logging.WARNING and "SIMULATED" in each.message for each in caplog.records)
 
