@@ -32,7 +32,7 @@ lint: hardware ## style, format, types, who may import whom
 conformance: setup ## the test cases of OCPP 2.0.1 part 6; reports in build/conformance
 	$(BIN)/baywatt conformance --report build/conformance
 
-benchmark: setup ## measured times, memory and CPU beside the design's numbers
+benchmark: hardware ## measured times, memory and CPU beside the design's numbers
 	$(BIN)/python -m tools.benchmark
 
 setup: ## .venv with the locked libraries (every verb above does this first)

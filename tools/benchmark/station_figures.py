@@ -20,6 +20,7 @@ from tools.benchmark.emergency_stop import emergency_stops
 from tools.benchmark.machine import CpuShare, bytes_written, resident_mb
 from tools.benchmark.requests import QUEUED, common_figures
 from tools.benchmark.table import Figures
+from tools.benchmark.wire_station import wire_figures
 from tools.demo.bench import start_rig
 from tools.rig.client import RigClient
 from tools.rig.factory_file import RETRY_AFTER_1_S, factory_file
@@ -54,6 +55,7 @@ async def measure_station(folder: Path) -> Figures:
         rate, grown = await _drain(csms, folder)
         figures |= {"drain": [rate], "drain memory": [grown]}
     figures["estop"] = await emergency_stops(folder / "estop", 200)
+    figures |= await wire_figures(folder / "wire", 60)
     return figures
 
 

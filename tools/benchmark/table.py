@@ -32,6 +32,10 @@ _ROWS: list[tuple[str, str, str, str]] = [
     ("memory hal", "resident, HAL", "40", "MB"),
     ("cpu", "CPU of HAL and OCPP service, both charging", "4", "% of a core"),
     ("estop", "e-stop input to contactor command", "p99 10", "ms"),
+    ("wire estop", "the same, on wire drivers", "p99 10", "ms"),
+    ("wire cycle", "how far the HAL's 100 ms cycle is off, both charging, wire", "p99 10", "ms"),
+    ("wire cpu", "CPU of the HAL, both charging, wire", "6", "% of a core"),
+    ("wire memory", "resident, HAL, wire", "40", "MB"),
     ("flash", "written by the OCPP service in a day, a sample a minute", "200", "MB"),
 ]
 """Key, name, target, unit."""
@@ -39,11 +43,11 @@ _ROWS: list[tuple[str, str, str, str]] = [
 
 def print_table(station: Figures, floor: Figures) -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {processor()}")
-    print(f"{'':<50} {'unit':<12} {'floor':<30} {'ours':<36} {'to floor':<9} target")
+    print(f"{'':<58} {'unit':<12} {'floor':<30} {'ours':<36} {'to floor':<9} target")
     for key, name, target, unit in _ROWS:
         ours, theirs = station.get(key), floor.get(key)
         ratio = f"{statistics.median(ours) / statistics.median(theirs):.2f}" if ours and theirs else ""
-        print(f"{name:<50} {unit:<12} {_figure(theirs):<30} {_figure(ours):<36} {ratio:<9} {target}")
+        print(f"{name:<58} {unit:<12} {_figure(theirs):<30} {_figure(ours):<36} {ratio:<9} {target}")
 
 
 def _figure(values: list[float] | None) -> str:

@@ -142,8 +142,10 @@ def _commands() -> dict[str, list[str]]:
 
 def _environment() -> dict[str, str]:
     """This process's, with the packages in the import path, and the rig's network in place of the real one."""
+    from tools.rig.station_dir import PROCESS_ENVIRONMENT
+
     path = os.pathsep.join(each for each in (str(_ROOT), os.environ.get("PYTHONPATH", "")) if each)
-    return {**os.environ, "PYTHONPATH": path, "BAYWATT_DIAL_VIA": "run/network.sock"}
+    return {**os.environ, **PROCESS_ENVIRONMENT, "PYTHONPATH": path, "BAYWATT_DIAL_VIA": "run/network.sock"}
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ __all__ = [
     "DIAL_SOCKET",
     "HAL_SOCKET",
     "MESSAGE_LOG",
+    "PROCESS_ENVIRONMENT",
     "SLOTS",
     "STATUS_SOCKET",
     "WORLD_SOCKET",
@@ -49,6 +50,8 @@ DIAL_SOCKET = Path("run/network.sock")
 HAL_SOCKET = Path("run/hal.sock")
 STATUS_SOCKET = Path("run/status.sock")
 SLOTS = Path("slots")
+PROCESS_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
+"""As in the units: the few threads that read slow devices and write to disk need no heap of 1 MB each."""
 MESSAGE_LOG = Path("log/messages.jsonl")
 """The OCPP service's (`services/ocpp/message_log/`)."""
 

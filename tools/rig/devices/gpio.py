@@ -49,6 +49,8 @@ class Pigpiod:
     def __init__(self, port: int = 0) -> None:
         self.port = port
         self.on_output: Callable[[int, bool], None] = lambda line, level: None
+        """Called when a client changes the level of an output; `on_write` for each command, changing or not."""
+        self.on_write: Callable[[int, bool], None] = lambda line, level: None
         self.silent = False
         self.deaf = False
         self.refused: set[int] = set()
@@ -172,6 +174,7 @@ class Pigpiod:
     def _write(self, client: _Client, line: int, level: int) -> int:
         if level > 1:
             return self._violation(_BAD_LEVEL, f"line {line}: level {level}")
+        self.on_write(line, bool(level))
         self._put(line, bool(level))
         return 0
 
