@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Any
 
@@ -202,3 +204,12 @@ def test_a_library_that_is_not_installed_is_a_mistake_in_the_settings(monkeypatc
     monkeypatch.setitem(registry.DRIVERS, ("shelf", "recording"), "no_such_library.device:Thing")
     with pytest.raises(ConfigError, match="shelf: driver recording can't be loaded on this machine"):
         registry.check_devices(config(), buses_of(config()), "hal.toml")
+
+
+def test_the_hardware_page_names_every_driver_and_no_other() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "hardware.md").read_text(encoding="utf-8")
+    drivers = {(port, driver) for port, driver in re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page, re.MULTILINE)}
+    buses = set(re.findall(r"^\| [A-Z a-z-]+ \| `(\w+)` \|", page, re.MULTILINE))
+    real = {each for each in registry.DRIVERS if each[1] not in ("simulated", "recording")}
+    assert drivers == real
+    assert buses == set(registry.BUSES) - {"simulated", "demonstration", "recording", "plain"}
