@@ -102,6 +102,8 @@ class ServiceObjects:
         self._changed()
 
     def _forget(self) -> None:
+        if self.objects:
+            _log.warning("%s has been away for %g s: what it reported is forgotten", self.service, KEEP_S)
         self.objects = {}
         self._changed()
 

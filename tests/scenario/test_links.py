@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.csms import ScriptedCsms
 from tests.support.rig import Rig
+from tests.support.sockets import eventually
 from tools.rig.client import RigRefused
 from tools.rig.factory_file import Variables, factory_file
 
@@ -65,3 +66,16 @@ async def test_the_csms_reads_links_and_signal(rig: Rig, csms: ScriptedCsms) -> 
     wired, wireless, strength = (each["attributeValue"] for each in answer["getVariableResult"])
     assert (wired, wireless) == ("false", "true")
     assert -140.0 < float(strength) <= -113.0
+
+
+@pytest.mark.parametrize("rig", [True], ids=["wire"], indirect=True)
+async def test_daemons_that_are_gone_change_no_link(rig: Rig) -> None:
+    """When they have been away for some seconds, the kernel is asked."""
+    since, log = rig.mark, rig.directory / "log" / "hal.log"
+    await rig.op("device", device="links", plugged=False)
+    await eventually(lambda: log.read_text().count("what it reported is forgotten") == 2)
+    assert (await rig.state())["ocpp"]["connected"]
+    await rig.op("device", device="links", plugged=True)
+    await rig.op("network", mode="down", interface="Wired0")
+    await rig.wait("connected", since=since, slot=2)
+    assert sum(event["event"] == "disconnected" for event in rig.client.events[since:]) == 1

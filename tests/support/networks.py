@@ -14,7 +14,7 @@ from drivers.net.system_bus import SystemBus, SystemBusOptions
 from hal.ports import Link
 from tests.support.sockets import eventually
 from tools.rig.devices.bus_daemon import BusDaemon
-from tools.rig.devices.networks import SimulatedNetworks
+from tools.rig.devices.networks import KernelFiles, SimulatedNetworks
 
 __all__ = ["Cables", "NetworkBench", "network_bench"]
 
@@ -35,8 +35,7 @@ class NetworkBench:
         self.daemon = BusDaemon(directory)
         self.fakes = SimulatedNetworks(self.daemon.address, self.world)
         self.bus = SystemBus(SystemBusOptions(address=self.daemon.address))
-        self.sysfs = directory / "net"
-        self.routes = directory / "route"
+        self.kernel = KernelFiles(directory)
         self.reported: list[tuple[str, Link]] = []
         self.links: ManagedLinks
 
@@ -51,9 +50,12 @@ class NetworkBench:
 
     def start_driver(self, **options: Any) -> None:
         """The driver alone, on a bus that is open or not."""
-        chosen = {"Wired0": "eth0", "Wireless0": "modem", "sysfs": str(self.sysfs), "routes": str(self.routes)}
+        chosen = {"Wired0": "eth0", "Wireless0": "modem", **self._kernel()}
         self.links = ManagedLinks(LinksOptions(bus=self.bus, **(chosen | options)))
         self.links.listen(lambda name, link: self.reported.append((name, link)))
+
+    def _kernel(self) -> dict[str, str]:
+        return {"sysfs": str(self.kernel.sysfs), "routes": str(self.kernel.routes)}
 
     async def stop(self) -> None:
         self.links.close()
@@ -69,18 +71,6 @@ class NetworkBench:
 
     def default(self) -> list[str]:
         return [name for name, link in self.links.links().items() if link.details.default]
-
-    def kernel(self, interface: str, operstate: str) -> None:
-        """What sysfs says of an interface."""
-        (self.sysfs / interface).mkdir(parents=True, exist_ok=True)
-        (self.sysfs / interface / "operstate").write_text(f"{operstate}\n", encoding="ascii")
-
-    def route(self, interface: str, metric: int) -> None:
-        """The kernel's default route."""
-        columns = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
-        self.routes.write_text(
-            f"{columns}{interface}\t00000000\t0100000A\t0003\t0\t0\t{metric}\t00000000\t0\t0\t0\n", encoding="ascii"
-        )
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ from tools.rig.devices.isocha import EvseWires, IsoCha
 from tools.rig.devices.lem_dcbm import LemDcbm
 from tools.rig.devices.modbus_meter import AcrelMeter
 from tools.rig.devices.modbus_slave import Slave, SlaveLine
-from tools.rig.devices.networks import SimulatedNetworks
+from tools.rig.devices.networks import KernelFiles, SimulatedNetworks
 from tools.rig.devices.pn532 import Card, Pn532
 from tools.rig.devices.secc import SeccBoard
 from tools.rig.devices.shelf import RectifierShelf, SimModule, new_modules
@@ -123,7 +123,8 @@ class Wire:
         self.reader = Pn532(run / "card-reader", self._cards)
         self.tree = BoardTree(run / "board", serial_number=world.board.serial_number)
         self.daemon = BusDaemon(run)
-        self.networks = SimulatedNetworks(self.daemon.address, world)
+        self.kernel = KernelFiles(run / "kernel")
+        self.networks = SimulatedNetworks(self.daemon.address, world, self.kernel)
         self.login = Login1(self.daemon.address, on_reboot)
         self.lem = {number: LemDcbm(evse) for number, evse in world.evses.items() if number % 2}
         self._monitors, self._meters = self._on_line()
@@ -288,7 +289,14 @@ class Wire:
             },
             "card_reader": {"driver": "pn532", "port": str(self._run / "card-reader"), "ignore_s": 1.0},
             "inputs": self.lines.inputs(),
-            "links": {"driver": "network_manager", "bus": "system", "Wired0": "eth0", "Wireless0": "modem"},
+            "links": {
+                "driver": "network_manager",
+                "bus": "system",
+                "Wired0": "eth0",
+                "Wireless0": "modem",
+                "sysfs": str(self.kernel.sysfs),
+                "routes": str(self.kernel.routes),
+            },
             "board": {
                 "driver": "linux",
                 "root": str(self._run / "board"),

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import Protocol
 
 from firmware.errors import ConfigError
 from tools.rig.devices.modem_manager import FakeModemManager
 from tools.rig.devices.network_manager import FakeNetworkManager
 
-__all__ = ["LinkWorld", "SimulatedNetworks"]
+__all__ = ["KernelFiles", "LinkWorld", "SimulatedNetworks"]
 
 POLL_S = 0.1
 WIRED, WIRELESS = "Wired0", "Wireless0"
@@ -34,10 +35,33 @@ class LinkWorld(Protocol):
     signal_percent: dict[str, int]
 
 
-class SimulatedNetworks:
-    """ModemManager and NetworkManager; each of them can be stopped and started by itself, too."""
+class KernelFiles:
+    """In place of /sys/class/net and /proc/net/route: what the kernel says, also while no daemon runs."""
 
-    def __init__(self, address: str, world: LinkWorld) -> None:
+    def __init__(self, directory: Path) -> None:
+        self.sysfs = directory / "net"
+        self.routes = directory / "route"
+
+    def interface(self, name: str, operstate: str) -> None:
+        (self.sysfs / name).mkdir(parents=True, exist_ok=True)
+        (self.sysfs / name / "operstate").write_text(f"{operstate}\n", encoding="ascii")
+
+    def default_route(self, name: str | None, metric: int = 0) -> None:
+        columns = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+        route = f"{name}\t00000000\t0100000A\t0003\t0\t0\t{metric}\t00000000\t0\t0\t0\n" if name else ""
+        self.routes.write_text(columns + route, encoding="ascii")
+
+
+class SimulatedNetworks:
+    """ModemManager and NetworkManager; each of them can be stopped and started by itself, too.
+
+    `kernel` shows the same links, and follows the world as long as these do.
+    """
+
+    def __init__(self, address: str, world: LinkWorld, kernel: KernelFiles | None = None) -> None:
+        self.kernel = kernel
+        self._shown: tuple[bool, bool] | None = None
+        """What the kernel shows: whether the wired and the wireless link are up."""
         self.modems = FakeModemManager(address)
         self.networks = FakeNetworkManager(address)
         self.follows = True
@@ -72,6 +96,17 @@ class SimulatedNetworks:
         networks.modem.modem = self.modems.path
         networks.modem.up = modem.working
         networks.update()
+        self._show_kernel(networks.wired.up, networks.modem.up)
+
+    def _show_kernel(self, wired: bool, wireless: bool) -> None:
+        if self.kernel is None or self._shown == (wired, wireless):
+            return
+        self._shown = (wired, wireless)
+        networks = self.networks
+        for device, up, state in ((networks.wired, wired, "up"), (networks.modem, wireless, "unknown")):
+            self.kernel.interface(device.ip_interface, state if up else "down")
+        default = networks.wired if wired else networks.modem if wireless else None
+        self.kernel.default_route(default.ip_interface if default else None, default.metric if default else 0)
 
     async def _start(self, daemon: FakeModemManager | FakeNetworkManager) -> None:
         """Without a bus, later."""

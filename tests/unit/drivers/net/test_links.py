@@ -23,6 +23,7 @@ from tests.support.sockets import eventually
 from tools.rig.devices.modem_manager import SERVICE as MODEMS
 from tools.rig.devices.modem_manager import FakeModemManager
 from tools.rig.devices.network_manager import PATH, SERVICE, FakeNetworkManager
+from tools.rig.devices.networks import SimulatedNetworks
 
 MODEM = f"{MODEMS}.Modem"
 
@@ -200,6 +201,15 @@ async def test_a_bus_that_dies_and_returns(bench: NetworkBench, caplog: pytest.L
     assert changes(bench) == [("Wired0", False)]
 
 
+async def test_the_kernel_of_the_rig_knows_the_links_while_the_daemons_are_gone(tmp_path: Path) -> None:
+    bench = NetworkBench(tmp_path)
+    bench.world.links["Wired0"] = False
+    SimulatedNetworks(bench.daemon.address, bench.world, bench.kernel).update()
+    bench.start_driver(Wireless0="wwan0")
+    assert (bench.up(), bench.default()) == ({"Wired0": False, "Wireless0": True}, ["Wireless0"])
+    bench.links.close()
+
+
 async def test_daemons_return_with_their_bus(bench: NetworkBench) -> None:
     await bench.daemon.close()
     await bench.daemon.start()
@@ -223,22 +233,22 @@ async def test_daemons_that_start_after_the_driver(tmp_path: Path) -> None:
 
 async def test_without_network_manager_the_kernel_is_asked(tmp_path: Path) -> None:
     bench = NetworkBench(tmp_path)
-    bench.kernel("eth0", "up")
-    bench.kernel("wlan0", "down")
-    bench.route("eth0", 100)
+    bench.kernel.interface("eth0", "up")
+    bench.kernel.interface("wlan0", "down")
+    bench.kernel.default_route("eth0", 100)
     bench.start_driver(Wireless0="wlan0")
     assert bench.up() == {"Wired0": True, "Wireless0": False}
     assert bench.default() == ["Wired0"]
-    bench.kernel("eth0", "down")
-    bench.kernel("wlan0", "up")
-    bench.route("wlan0", 600)
+    bench.kernel.interface("eth0", "down")
+    bench.kernel.interface("wlan0", "up")
+    bench.kernel.default_route("wlan0", 600)
     await eventually(lambda: bench.default() == ["Wireless0"])
     assert bench.up() == {"Wired0": False, "Wireless0": True}
     await bench.stop()
 
 
 async def test_a_device_that_network_manager_leaves_to_others(bench: NetworkBench) -> None:
-    bench.kernel("eth1", "up")
+    bench.kernel.interface("eth1", "up")
     bench.links.close()
     bench.start_driver(Wired0="eth1")
     await eventually(lambda: bench.up() == {"Wired0": True, "Wireless0": True})
@@ -304,7 +314,7 @@ async def test_what_does_not_answer(tmp_path: Path) -> None:
         (False, "no such interface"),
         (False, "no system bus: not connected yet"),
     ]
-    bench.kernel("eth0", "down")
+    bench.kernel.interface("eth0", "down")
     await bench.daemon.start()
     await bench.bus.open()
     await eventually(lambda: bench.links.devices()[1].state == "no ModemManager")
