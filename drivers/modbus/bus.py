@@ -46,6 +46,7 @@ WRITE_PAUSE_S = 0.020
 OPEN_WITHIN_S = 1.0
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 5.0
+MOST_WAITS = 5
 MOST_BYTES = 1024
 """More than any reply and the noise round it."""
 TRY_AGAIN = frozenset({5, 6, 10, 11})
@@ -121,7 +122,7 @@ class ModbusBus:
             DeviceRefused: the device answered with an exception.
         """
         async with self._turn:
-            await asyncio.sleep(max(0.0, self._quiet_until - time.monotonic()))
+            await self._silence()
             reply = await self._exchange(request)
         if not reply.exception:
             return reply.registers
@@ -134,6 +135,14 @@ class ModbusBus:
             time.sleep(min(WRITE_PAUSE_S, max(0.0, self._quiet_until - time.monotonic())))
             self._line.write(self._framing.encode(request, self._next_number()))
             self._quiet_until = time.monotonic() + WRITE_PAUSE_S
+
+    async def _silence(self) -> None:
+        """Wait until the line was silent for a pause, but not for ever: it may babble."""
+        for _ in range(MOST_WAITS):
+            left_s = self._quiet_until - time.monotonic()
+            await asyncio.sleep(max(0.0, left_s))
+            if left_s <= 0.0:
+                return
 
     async def _exchange(self, request: Request) -> Reply:
         line = self._line
@@ -205,6 +214,7 @@ class ModbusBus:
         try:
             if self._request is None or self._request[2].done():
                 self._discard()
+                self._quiet_until = max(self._quiet_until, time.monotonic() + READ_PAUSE_S)
                 return
             request, number, future = self._request
             reply = self._framing.reply(self._received, request, number)

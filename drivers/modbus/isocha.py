@@ -41,7 +41,7 @@ from msgspec import Meta, Struct
 from drivers.background import Background
 from drivers.modbus import isocha_registers as reg
 from drivers.modbus.bus import ModbusBus
-from drivers.modbus.device import ModbusDevice
+from drivers.modbus.device import ModbusDevice, Probe
 from drivers.modbus.isocha_registers import Alarm, Measurement, Register, RunningTest
 from firmware.errors import DeviceLost, DeviceRefused, DriverError
 from firmware.trouble import Trouble
@@ -55,6 +55,7 @@ REFUSED_RETRY_S = 16.0
 SELF_TEST_S = 30.0
 SELF_TEST_BEGINS_S = 5.0
 """The test bits appear within about a second."""
+PROBE = Probe(Register.NAME, counts=(2, 3, 5, 7, 9))
 _log = logging.getLogger(__name__)
 
 
@@ -86,7 +87,7 @@ class IsoCha425Hv:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._device = ModbusDevice(options.bus, options.address, "isoCHA425HV")
+        self._device = ModbusDevice(options.bus, options.address, "isoCHA425HV", PROBE)
         self._wanted = False
         self._measuring = False
         """What register 3026 holds."""

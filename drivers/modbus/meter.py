@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from drivers.background import Background
 from drivers.modbus.bus import ModbusBus
-from drivers.modbus.device import ModbusDevice
+from drivers.modbus.device import ModbusDevice, Probe, unused
 from drivers.modbus.frames import Function
 from drivers.modbus.register_map import Values, load_map
 from firmware.errors import ConfigError, DeviceLost, DeviceRefused, DriverError
@@ -68,8 +68,8 @@ class ModbusMeter:
         self._map = load_map(options.map)
         self.resolution_wh = (self._map.energy.step or 0.0) * abs(options.scale.get("energy", 1.0))
         self.speed = options.speed
-        self._device = ModbusDevice(options.bus, options.address, self._map.name)
         self._function = Function(self._map.function)
+        self._device = ModbusDevice(options.bus, options.address, self._map.name, self._probe())
         self._serial_number: str | None = None
         self._identified = False
         self._sample: MeterSample | None = None
@@ -98,6 +98,10 @@ class ModbusMeter:
     def close(self) -> None:
         self._background.close()
         self._problem = DeviceLost(f"{self._device} is closed")
+
+    def _probe(self) -> Probe:
+        longest = max(self._map.blocks, key=lambda block: block[1])
+        return Probe(longest[0], unused(self._map.counts), self._function)
 
     async def _poll(self) -> None:
         while True:

@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a DC meter's registers mean, as data: `drivers/modbus/maps/*.toml`, or a file of the station's own.
 
-name = "..."                  for people
-function = 3                  3 holding registers, 4 input registers
-word_order = "high_first"     or "low_first": of values of 32 and 64 bits
-blocks = [[0, 20]]            what is read at once: first register and count, at most 125
+    name = "..."                  for people
+    function = 3                  3 holding registers, 4 input registers
+    word_order = "high_first"     or "low_first": of values of 32 and 64 bits
+    blocks = [[0, 20]]            what is read at once: first register and count, at most 125
 
-[voltage]                     V; likewise [current] A, [energy] and, if the meter measures it, [power]
-address = 0
-type = "u16"                  u16 i16 u32 i32 u64 i64 f32
-scale = 0.001                 the value is: register x scale x 10^(register at decimal_point)
-decimal_point = 1
-[energy]
-unit = "Wh"                   or "kWh"; of power "W" or "kW"
-resolution_wh = 1.0           the smallest step, where scale and unit do not say it
+    [voltage]                     V; likewise [current] A, [energy] and, if the meter measures it, [power]
+    address = 0
+    type = "u16"                  u16 i16 u32 i32 u64 i64 f32
+    scale = 0.001                 the value is: register x scale x 10^(register at decimal_point)
+    decimal_point = 1
+    [energy]
+    unit = "Wh"                   or "kWh"; of power "W" or "kW"
+    resolution_wh = 1.0           the smallest step, where scale and unit do not say it
 
-[serial_number]               if the meter has one: ASCII, two characters a register
-address = 0x5000
-registers = 7
+    [serial_number]               if the meter has one: ASCII, two characters a register
+    address = 0x5000
+    registers = 7
+
+No count occurs twice, in blocks and serial number: a late answer to one request could be taken for another's.
 """
 
 from __future__ import annotations
@@ -110,8 +112,16 @@ class RegisterMap(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             self._require_read(name, quantity.registers)
             if quantity.decimal_point is not None:
                 self._require_read(f"{name}.decimal_point", range(quantity.decimal_point, quantity.decimal_point + 1))
+        if len(set(self.counts)) < len(self.counts):
+            raise ValueError("blocks: two have the same length: a late answer to one could be taken for the other")
         if self.energy.step is None:
             raise ValueError("energy: resolution_wh is missing: neither scale nor unit say the smallest step")
+
+    @property
+    def counts(self) -> list[int]:
+        """Of the registers of each request."""
+        own = [self.serial_number.registers] if self.serial_number is not None else []
+        return [*(count for _, count in self.blocks), *own]
 
     def quantities(self) -> dict[str, Quantity]:
         found = {"voltage": self.voltage, "current": self.current, "energy": self.energy}

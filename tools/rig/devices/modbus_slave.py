@@ -280,7 +280,8 @@ class SlaveLine:
     def _later(self, delay: float, caller: _Caller, data: bytes, slave: Slave) -> None:
         def send() -> None:
             self._timers.discard(timer)
-            slave.idle_since = time.monotonic()
+            if delay < slave.late_s:  # a master can't know of a late answer
+                slave.idle_since = time.monotonic()
             self._write(caller, data)
 
         timer = asyncio.get_running_loop().call_later(delay, send)

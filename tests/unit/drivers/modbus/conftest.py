@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from drivers.modbus import device
 from drivers.modbus.bus import ModbusBus
 from tools.rig.devices.modbus_slave import SlaveLine
 
@@ -37,8 +38,9 @@ async def bus(line: SlaveLine) -> AsyncIterator[ModbusBus]:
 
 
 @pytest.fixture
-async def serial_bus(terminal: SlaveLine) -> AsyncIterator[ModbusBus]:
+async def serial_bus(terminal: SlaveLine, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ModbusBus]:
     """A bus on a serial line, with a short patience."""
+    monkeypatch.setattr(device, "LATE_S", 0.2)
     bus = ModbusBus(ModbusBus.Options(port=terminal.port, baud=19200, reply_s=0.2))
     await bus.open()
     yield bus

@@ -101,6 +101,7 @@ def test_a_serial_number_is_ascii() -> None:
         (('type = "f32"', 'type = "float"'), "type"),
         (("[current]", "[amperes]"), "amperes"),
         (("[0x0048, 2]", "[0x0048, 200]"), "blocks"),
+        (("[0x0048, 2]", "[0x0048, 4]"), "blocks: two have the same length"),
         (('type = "f32"', 'type = "f32"\ndecimal_point = 9'), "voltage.decimal_point: register 9 to 9 is in none"),
         (('type = "f32"', 'type = "f32"\nscale = 0.0'), "voltage: scale is 0"),
         (('type = "f32"', 'type = "f32"\nresolution_wh = 1.0'), "voltage: resolution_wh is for energy only"),
