@@ -127,6 +127,8 @@ class State:
     """When it was sent."""
     woken: bool = False
     """The pilot was interrupted under this permission, because the vehicle did not begin or did not go on."""
+    monitoring: bool = False
+    """The insulation monitor was switched on for this session."""
     cable_check_until: float = 0.0
     self_test_seen: bool = False
     """A reading has shown the insulation monitor busy with the self test that this session requested."""

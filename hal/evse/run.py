@@ -135,6 +135,11 @@ class Run:
         self.do(SwitchOff())
         self.set(output_v=0.0, output_a=0.0, output_at=self.now)
 
+    def start_monitoring(self) -> None:
+        if not self.state.monitoring:
+            self.do(EnableInsulation(True))
+            self.set(monitoring=True)
+
     def open_contactor(self) -> None:
         self.do(OpenContactor())
         self.set(coil_on=False)
@@ -166,6 +171,8 @@ def _follows(readings: Readings, limits: Limits) -> bool:
     return vehicle is not None and vehicle.target_current_a <= limits.current_at(vehicle.target_voltage_v)
 
 
+_WITHOUT_MONITOR = (Stage.IDLE, Stage.PLUGGED, Stage.FINISHED, Stage.FAULTED)
+
 # --- leaving and entering a stage ----------------------------------------------------------------------------
 
 
@@ -175,8 +182,9 @@ def _leave(run: Run, stage: Stage) -> None:
     The insulation monitor is off between sessions: a connected system may have only one that is active, and the
     modules of an idle outlet may serve another one.
     """
-    if stage is Stage.WELDING:
+    if run.state.monitoring and run.state.stage in _WITHOUT_MONITOR:
         run.do(EnableInsulation(False))
+        run.set(monitoring=False)
     if stage in CABLE_CHECK and run.state.stage not in RUNNING and stage is not Stage.CHECKED:
         run.do(FinishCableCheck(False))
     if run.state.stage is Stage.OPEN and run.state.stop_kind is StopKind.EMERGENCY:
@@ -203,7 +211,7 @@ def _enter_authorised(run: Run) -> None:
 
 def _enter_discharge(run: Run) -> None:
     run.switch_off()
-    run.do(EnableInsulation(True))
+    run.start_monitoring()
     run.set(cable_check_until=run.now + CABLE_CHECK_S, over_request_since=None, quiet_since=None)
 
 

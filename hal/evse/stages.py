@@ -85,6 +85,8 @@ def _in_authorised(run: Run, readings: Readings) -> None:
     if readings.queued:
         run.set(since=run.now)  # the vehicle is not authorised yet, so it is not the one that does not begin
         return
+    if readings.insulation is not None:
+        run.start_monitoring()  # it takes seconds to settle, and the cable check has only 40
     if readings.vehicle is None:
         return
     if readings.vehicle.stage is VehicleStage.CABLE_CHECK:

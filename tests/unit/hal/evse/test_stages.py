@@ -218,6 +218,20 @@ def test_insulation_monitor_is_on_in_a_session_only(bench: EvseBench) -> None:
     assert bench.taken(EnableInsulation) == [EnableInsulation(True), EnableInsulation(False)]
 
 
+@pytest.mark.parametrize("leave", [EvseBench.unplug, EvseBench.withdraw, lambda bench: bench.fault(Fault.DOOR_OPEN)])
+def test_insulation_monitor_settles_while_the_vehicle_prepares(
+    bench: EvseBench, leave: Callable[[EvseBench], None]
+) -> None:
+    bench.bring_to(Stage.AUTHORISED)
+    bench.run(PERIOD_S)
+    assert bench.taken(EnableInsulation) == [EnableInsulation(True)]
+    leave(bench)
+    bench.run(PERIOD_S)
+    assert bench.taken(EnableInsulation) == [EnableInsulation(True), EnableInsulation(False)]
+    bench.run(5.0)
+    assert len(bench.taken(EnableInsulation)) == 2
+
+
 @pytest.mark.parametrize("stage", RUNNING)
 def test_vehicle_that_leaves_in_every_stage(bench: EvseBench, stage: Stage) -> None:
     if stage is Stage.DISCHARGE:
