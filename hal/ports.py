@@ -326,7 +326,8 @@ class VehicleLink(Protocol):
     Link lost: the vehicle sees an emergency stop. Fault `vehicle_link`; the HAL switches the EVSE's modules off within
     200 ms + one control cycle. `report_output` is repeated with each cycle while a vehicle is plugged, and clears the
     fault when it succeeds; `authorise` is repeated once a second meanwhile, and when the vehicle asks again; no other
-    command is, except by a faulted EVSE: `set_available(True)` together with `authorise(False)`.
+    command is, except by a faulted EVSE: `set_available(True)` together with `authorise(False)`. A lost
+    `request_stop` or `emergency_stop` may be carried out later: the session is over.
     Back: the vehicle is not authorised, and the report is that of now: a vehicle whose session has ended meanwhile is
     `ended`, one that was unplugged has pilot A.
     """

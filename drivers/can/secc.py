@@ -12,6 +12,7 @@ module sends what the board expects:
 - `Power_Modules_Status` every 100 ms, always. `system enable` is set from the authorisation on, and only for a session
   that this driver has seen begin; without it the vehicle sees an emergency stop. It falls with an emergency stop and
   when the board is silent in a session, and rises again only for the next session. Normal stops are `user stop`.
+- A board that was silent is not authorised any more.
 - The board ends its insulation test by itself after ten or more cycles of 90 % voltage and good insulation. So it gets
   an insulation resistance only when the HAL has judged it.
 - `Sequence_Control` on each change of it and of the board's state, and once a second: the documents disagree on when it
@@ -120,6 +121,8 @@ class AdvanticsSecc:
         self._orders = _Orders()
         self._enabled = False
         """`system enable`: this driver has authorised the present session from its beginning."""
+        self._own_stop = False
+        """The board's emergency stop is its answer to ours."""
         self._output = (0.0, 0.0)
         self._output_at = -math.inf
         self._kohm: float | None = None
@@ -174,6 +177,7 @@ class AdvanticsSecc:
         """Kept also if it raises."""
         now = time.monotonic()
         self._orders = replace(self._orders, emergency=self._enabled)
+        self._own_stop = self._enabled
         self._require_link(now)
         self._send_status(now)
 
@@ -217,7 +221,7 @@ class AdvanticsSecc:
             raise DeviceRefused(f"{self._name}: too many frames: two boards of one index, or one that babbles")
         if self._view.pilot_lost:
             raise DeviceLost(f"{self._name} does not report the control pilot")
-        if self._view.stopped(now) is EmergencyOrigin.STATION and not self._orders.emergency:
+        if self._view.stopped(now) is EmergencyOrigin.STATION and not self._own_stop:
             raise DeviceRefused(f"{self._name} has stopped: check its interlock line, current loop and CAN wiring")
 
     def _why_silent(self, now: float) -> str:
@@ -302,8 +306,11 @@ class AdvanticsSecc:
         due = time.monotonic()
         while True:
             now = time.monotonic()
-            if self._enabled and now - self._view.status_at > self._options.silent_after_s:
-                self._orders = replace(self._orders, emergency=True)
+            if now - self._view.status_at > self._options.silent_after_s:
+                emergency = self._orders.emergency or self._enabled
+                self._orders = replace(self._orders, authorised=False, limits=None, emergency=emergency)
+            if self._orders.emergency or not self._view.stopped(now):
+                self._own_stop = self._orders.emergency
             self._send_all(now)
             self._notify(now)
             due = max(due + PERIOD_S, now)

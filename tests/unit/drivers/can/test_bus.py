@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import tty
 from collections.abc import AsyncIterator, Iterable
 
 import can
@@ -316,6 +318,22 @@ async def test_garbage_from_an_adapter_is_counted_and_does_not_grow(hub: CanHub)
     assert bus.malformed >= 3
     assert len(bus._partial) <= 64
     bus.shutdown()
+
+
+async def test_adapter_on_a_serial_port_is_used_and_missed() -> None:
+    adapter, port = os.openpty()
+    tty.setraw(port)
+    bus = CanBus(CanBus.Options(interface="slcan", channel=os.ttyname(port), bitrate=125_000))
+    await bus.open()
+    received = collect(bus)
+    bus.send(0x1, b"x")
+    assert os.read(adapter, 64) == b"C\rS4\rO\rT00000001178\r"
+    os.write(adapter, b"T00000002179\r")
+    await eventually(lambda: received == [(0x2, b"y")])
+    os.close(adapter)
+    await eventually(lambda: not bus.up)
+    bus.close()
+    os.close(port)
 
 
 def test_bit_rate_that_slcan_lacks_is_refused() -> None:

@@ -272,7 +272,7 @@ async def test_silent_board_is_lost_and_its_session_stays_stopped(bench: Bench) 
             command()
     bench.board.state = 7
     await eventually(bench.reports)
-    await bench.board.gets(SEQUENCE, "010701")
+    await bench.board.gets(SEQUENCE, "010001")
     await bench.board.gets_new(STATUS)
     assert not bench.enabled
     assert bench.board.last(PARAMETERS) == "1027A00F00000000"

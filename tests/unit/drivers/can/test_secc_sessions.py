@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from drivers.simulated.world.car import Misbehaviour
-from firmware.contract import Fault, Phase, Unplugged
+from firmware.contract import Fault, Phase, SetLimit, Unplugged
 from hal.ports import VehicleStage
 from tests.support.secc_bench import SeccStation, secc_station
 from tests.support.virtual_time import in_virtual_time
@@ -96,6 +96,53 @@ async def test_car_that_stops_at_once(station: SeccStation) -> None:
     await station.until(lambda: station.phase(1) is Phase.FINISHED and station.is_safe(1))
     assert station.raised(1) == {}
     assert station.phase(2) is Phase.CHARGING
+
+
+@in_a_station
+async def test_cars_that_are_not_ready_for_a_while(station: SeccStation) -> None:
+    """Before the session, and in the middle of it: both go on under the same permission."""
+    await station.plug(1, 2)
+    station.car(1).ready = False
+    station.permit(1)
+    await station.charge(2)
+    station.car(2).ready = False
+    await station.until(lambda: station.phase(2) is Phase.FINISHED and station.car(2).stage is VehicleStage.ENDED)
+    assert station.phase(1) is Phase.AUTHORISED
+    station.car(1).ready = station.car(2).ready = True
+    await station.until(lambda: all(station.bench.world.evses[evse].current_a > 20.0 for evse in (1, 2)))
+    assert station.raised(1) == station.raised(2) == {}
+    assert station.bench.violations == []
+
+
+@in_a_station
+async def test_limit_of_nothing_suspends_a_session_from_its_beginning(station: SeccStation) -> None:
+    station.cabinet.execute(SetLimit(evse=1, power_w=0.0))
+    await station.plug(1)
+    station.permit(1)
+    await station.until(lambda: station.phase(1) is Phase.PAUSED)
+    station.cabinet.execute(SetLimit(evse=1, power_w=None))
+    await station.charge(1)
+    station.cabinet.execute(SetLimit(evse=1, power_w=0.0))
+    await station.until(lambda: station.phase(1) is Phase.PAUSED)
+    assert station.car(1).stage is VehicleStage.CHARGE
+    station.cabinet.execute(SetLimit(evse=1, power_w=None))
+    await station.until(lambda: station.bench.world.evses[1].current_a > 20.0)
+    assert station.raised(1) == {}
+
+
+@in_a_station
+async def test_stop_button_is_not_reported_as_a_fault_of_the_boards(station: SeccStation) -> None:
+    """Each board answers the loss of `system enable` with an emergency stop of its own."""
+    await station.plug(1, 2)
+    await station.charge(1, 2)
+    station.bench.world.faults.set(Fault.EMERGENCY_STOP, None, True)
+    await station.until(lambda: station.is_safe(1) and station.is_safe(2))
+    await station.until(lambda: all(station.car(evse).stage is VehicleStage.ENDED for evse in (1, 2)))
+    await station.play(2.0)
+    station.bench.world.faults.set(Fault.EMERGENCY_STOP, None, False)
+    await station.until(lambda: all(station.phase(evse) is Phase.PLUGGED for evse in (1, 2)))
+    assert station.raised(1) == station.raised(2) == {}
+    await station.charge(1, 2)
 
 
 def reboot(board: SeccBoard) -> None:
