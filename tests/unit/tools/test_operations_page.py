@@ -23,7 +23,8 @@ QUOTED = [
 @cache
 def modules() -> tuple[tuple[str, ...], ...]:
     """The texts of each module, without its comments."""
-    paths = [path for folder in ("services", "hal", "firmware", "tools") for path in (ROOT / folder).rglob("*.py")]
+    folders = ("services", "hal", "drivers", "firmware", "tools")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     return tuple(
         tuple(
             node.value
