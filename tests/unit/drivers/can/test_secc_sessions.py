@@ -66,6 +66,16 @@ async def test_cars_that_do_not_come_to_energy(station: SeccStation) -> None:
 
 
 @in_a_station
+async def test_boards_that_test_the_insulation_for_longer_or_at_a_higher_voltage(station: SeccStation) -> None:
+    """The documents disagree on the cycles, and the voltage is the board's own choice."""
+    station.bench.boards[1].test_cycles = 50
+    station.bench.boards[2].test_v = 990.0
+    await station.plug(1, 2)
+    await station.charge(1, 2)
+    assert station.raised(1) == station.raised(2) == {}
+
+
+@in_a_station
 async def test_board_that_does_not_end_its_insulation_test(station: SeccStation) -> None:
     await station.plug(1)
     station.bench.boards[1].test_cycles = 10_000
