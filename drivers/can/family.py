@@ -42,6 +42,8 @@ class Frame:
 
     can_id: int
     data: bytes
+    asks: bool = False
+    """A question: it may wait for room on the bus."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,10 +96,12 @@ class Infypower:
 
     # --- to the modules --------------------------------------------------------------------------------------
 
-    def _frame(self, command: int, to: Target, data: bytes = _ZEROS) -> Frame:
+    def _frame(self, command: int, to: Target, data: bytes | None = None) -> Frame:
+        """A command, or without data a question."""
         device = _GROUP if to.is_group else _SINGLE
         destination = _BROADCAST if to is EVERY else to.number
-        return Frame(device << 22 | command << 16 | destination << 8 | self._controller, data)
+        can_id = device << 22 | command << 16 | destination << 8 | self._controller
+        return Frame(can_id, data or _ZEROS, asks=data is None)
 
     def ask(self, query: Query, address: int) -> Sequence[Frame]:
         command = _ASKING.get(query)

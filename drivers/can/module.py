@@ -280,6 +280,17 @@ class Module(Reports):
         self._sent, self._sent_at = self.setting, now
         self.set_points += 1
 
+    def sent_off_by_group(self, now: float) -> None:
+        """A frame to the module's group has switched it off; its own comes if that does not help."""
+        self._turn_off(now)
+        self._tried_at = now
+
+    def _turn_off(self, now: float) -> None:
+        self.set_points = 0
+        if self.commanded_on:
+            self.commanded_on = False
+            self._commanded_off_at, self._tried_at, self._off_seen = now, -math.inf, 0
+
     def steer(self, family: Family, now: float, *, by_group: bool = False) -> Iterator[Frame]:
         """Frames that are due; with `by_group` frames to the group set the output."""
         if self.address is None:
@@ -291,10 +302,7 @@ class Module(Reports):
             if now - self._mode_sent_at >= family.mode_pause_s:
                 yield from self._steer_on(family, self.address, now, by_group=by_group, retry_s=retry_s)
             return
-        self.set_points = 0
-        if self.commanded_on:
-            self.commanded_on = False
-            self._commanded_off_at, self._tried_at, self._off_seen = now, -math.inf, 0
+        self._turn_off(now)
         self._note_wanted(False, self.is_off, now)
         if not self.is_off:
             self._off_at = math.inf

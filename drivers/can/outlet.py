@@ -119,9 +119,12 @@ class Outlet:
             for frame in module.steer(self._family, now, by_group=by_group):
                 yield bus, frame
 
-    def switch_off(self) -> Iterator[tuple[int, Frame]]:
-        """One frame for each group, ahead of those for the single modules."""
+    def switch_off(self, modules: Sequence[Module], now: float) -> Iterator[tuple[int, Frame]]:
+        """One frame for each group; a module that does not obey gets one of its own later."""
         for bus in sorted(self.numbered):
+            for module in modules:
+                if module.bus == bus:
+                    module.sent_off_by_group(now)
             yield bus, self._family.switch(group_target(self.number), False)
 
     def _note_numbered(self, bus: int, numbered: bool) -> None:

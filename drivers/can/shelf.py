@@ -33,6 +33,7 @@ import math
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 from drivers.background import Background
 from drivers.can.family import EVERY, Family, Frame, Output, Report, Serial, module_target
@@ -50,6 +51,9 @@ from hal.ports import DeviceInfo, PowerReading
 __all__ = ["CanShelf"]
 
 TICK_S = 0.1
+PUMP_S = 0.02
+BURST = 8
+"""Questions that are sent each PUMP_S on each bus: SocketCAN's queue is short, and commands need room in it."""
 STEERED_S = 0.5 * TICK_S
 """An outlet whose set-point has just come has been steered by that."""
 CURRENT_FITS = 1.02
@@ -81,6 +85,8 @@ class CanShelf:
         self._counts: dict[int, int] = {}
         self._feeding: dict[int, list[Module]] = {}
         self._greet_due: set[int] = set()
+        self._questions: list[dict[Frame, None]] = [{} for _ in self._buses]
+        """Each question that waits for room, once, in the order of asking."""
         self._strangers: set[tuple[int, int]] = set()
         self._logged: dict[Module, str] = {}
         self._failed_at: dict[Module, int] = {}
@@ -149,7 +155,7 @@ class CanShelf:
         now, outlet = self._clock.monotonic(), self._outlet(evse)
         outlet.want(None, now)
         modules = self._joined(evse)
-        errors = [self._send(bus, frame) for bus, frame in outlet.switch_off()]
+        errors = [self._send(bus, frame) for bus, frame in outlet.switch_off(modules, now)]
         errors += self._steer(outlet, modules, now)
         if any(not self._buses[module.bus].up and not module.lost(now) for module in modules):
             raise DeviceLost(self._silence(evse))
@@ -211,7 +217,24 @@ class CanShelf:
     async def _run(self) -> None:
         while True:
             self.tick()
-            await asyncio.sleep(TICK_S)
+            left_s = TICK_S
+            while left_s > 0.0:
+                self.pump()
+                pause_s = PUMP_S if any(self._questions) else left_s
+                left_s -= pause_s
+                await asyncio.sleep(pause_s)
+
+    def pump(self) -> None:
+        """Send the questions that have waited longest."""
+        for bus, waiting in zip(self._buses, self._questions, strict=True):
+            if not bus.up:
+                waiting.clear()
+            for frame in list(islice(waiting, BURST)):
+                try:
+                    bus.send(frame.can_id, frame.data)
+                except DeviceLost:
+                    break
+                del waiting[frame]
 
     def tick(self) -> None:
         """One round: what has changed, what has to move, what is due on the wire."""
@@ -341,7 +364,10 @@ class CanShelf:
         return [self._send(bus, frame) for bus, frame in outlet.steer(modules, self._on_bus, now)]
 
     def _send(self, bus: int, frame: Frame) -> DeviceLost | None:
-        """Send now or not at all; what has to be sent comes again with a later tick."""
+        """Send a command now or not at all, since it comes again with a later tick; a question waits for its turn."""
+        if frame.asks:
+            self._questions[bus][frame] = None
+            return None
         try:
             self._buses[bus].send(frame.can_id, frame.data)
         except DeviceLost as error:

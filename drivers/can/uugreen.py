@@ -79,7 +79,7 @@ class Uugreen:
     def _frame(self, to: Target, kind: int, command: int, value: int = 0) -> Frame:
         address = 0 if to is EVERY else to.number
         can_id = _VERSION << 25 | self._monitor << 21 | address << 14
-        return Frame(can_id, struct.pack(">BBHI", kind, command, 0, value))
+        return Frame(can_id, struct.pack(">BBHI", kind, command, 0, value), asks=kind == _READ)
 
     def ask(self, query: Query, address: int) -> Sequence[Frame]:
         command = _ASKING.get(query)

@@ -42,6 +42,9 @@ class MemoryBus(CanBus):
         self._late: list[tuple[float, Callable[[], None]]] = []
         self.fault: Callable[[int, bytes], Iterable[Delivery]] | None = None
         self.full = False
+        self.room: int | None = None
+        """The most frames that can be sent in one time step, as into a short queue."""
+        self._used, self._used_at = 0, 0.0
         self.sent: list[Frame] = []
         self.count = 0
 
@@ -52,6 +55,11 @@ class MemoryBus(CanBus):
     def send(self, can_id: int, data: bytes) -> None:
         if not self._is_up or self.full:
             raise DeviceLost("CAN bus: " + ("full" if self._is_up else "unplugged"))
+        if self.room is not None:
+            self._used = self._used + 1 if self._used_at == self._clock.monotonic() else 1
+            self._used_at = self._clock.monotonic()
+            if self._used > self.room:
+                raise DeviceLost("CAN bus: full")
         self.sent.append((can_id, data))
         for node in self._nodes:
             self._pass_on(can_id, data, node)
@@ -242,6 +250,8 @@ class ShelfWorld:
                     wire.step(STEP_S)
             for evse, bank in self.banks.items():
                 bank.step(STEP_S, self.loads.get(evse))
+            if hal:
+                self.shelf.pump()
             if hal and round(now / STEP_S) % round(CYCLE_S / STEP_S) == 0:
                 for evse, (voltage_v, current_a) in self.repeated.items():
                     self.command(evse, voltage_v, current_a)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 import pytest
 
@@ -375,6 +376,23 @@ async def test_a_full_bus_refuses_the_command_to_switch_off() -> None:
     world.repeated.clear()
     world.buses[0].full = False
     world.until(lambda: world.shelf.reading(1).current_a < 1.0, 1.0)
+
+
+@pytest.mark.parametrize(("family", "modules"), [("infypower", 10), ("uugreen", 4)])
+async def test_a_short_queue_is_enough(family: str, modules: int) -> None:
+    """SocketCAN holds ten frames by default: questions wait for room, commands find some, or are repeated."""
+    world = ShelfWorld(family=family, modules=modules)
+    world.buses[0].room = 10
+    world.ready()
+    world.join(modules)
+    world.charge(40.0 * modules)
+    world.repeated.clear()
+    world.advance(0.025)
+    with suppress(DeviceLost):
+        world.shelf.switch_off(1)
+    world.until(lambda: world.shelf.reading(1).current_a < 1.0, 1.0)
+    assert not world.violations()
+    assert not troubles(world)
 
 
 async def test_an_evse_goes_on_when_the_bus_of_another_is_lost() -> None:
