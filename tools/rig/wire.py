@@ -35,7 +35,7 @@ from tools.rig.devices.alarms import AlarmContacts
 from tools.rig.devices.board import BoardTree, Login1
 from tools.rig.devices.bus_daemon import BusDaemon
 from tools.rig.devices.can_hub import CanHub
-from tools.rig.devices.gpio import CabinetLines
+from tools.rig.devices.gpio import PATIENCE_S, CabinetLines
 from tools.rig.devices.isocha import EvseWires, IsoCha
 from tools.rig.devices.lem_dcbm import LemDcbm
 from tools.rig.devices.modbus_meter import AcrelMeter
@@ -327,7 +327,7 @@ class Wire:
                 "settle_s": 2 * SETTLE_S,
             },
             "contactor": self.lines.contactor(number),
-            "vehicle": {"driver": "advantics", "bus": "vehicles", "index": number},
+            "vehicle": {"driver": "advantics", "bus": "vehicles", "index": number, "silent_after_s": PATIENCE_S},
         }
 
 
