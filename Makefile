@@ -2,7 +2,7 @@
 # One command for each thing a developer does; bare `make` lists them. Everything runs from .venv, made on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test mutations lint conformance benchmark setup hardware lock clean
+.PHONY: help run test deb test-deb mutations lint conformance benchmark setup hardware lock clean
 
 BIN := .venv/bin
 JOBS ?= 2
@@ -18,7 +18,14 @@ run: $(if $(WIRE),hardware,setup) ## a simulated charging station (ONCE=1: one c
 	$(BIN)/python -m tools.demo $(if $(ONCE),--once) $(if $(PROFILE),--profile $(PROFILE)) $(if $(WIRE),--wire)
 
 test: lint ## lint, then every test but the mutations (JOBS=2 at a time)
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not mutation"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not mutation and not container"
+
+deb: hardware ## the Debian packages in build/, for amd64 and arm64
+	$(BIN)/python -m tools.package.deb
+
+test-deb: hardware ## this machine's package in a booted Debian, from installation to purge (needs root; 3 minutes)
+	$(BIN)/python -m tools.package.deb --compression zstd --output build/test-deb native
+	$(BIN)/python -m pytest -m container tests/packaging
 
 mutations: setup ## small faults in a copy of the station, each of which must turn its conformance case red
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m mutation tests/conformance

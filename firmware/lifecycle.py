@@ -24,6 +24,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
@@ -31,7 +32,16 @@ from firmware.errors import BaywattError, ConfigError
 from firmware.log import fields
 from firmware.message_ids import MessageId
 
-__all__ = ["PARENT_VARIABLE", "STOP_STEP_TIMEOUT_S", "Lifecycle", "Notifier", "die_with_parent", "run", "supervise"]
+__all__ = [
+    "PARENT_VARIABLE",
+    "STOP_STEP_TIMEOUT_S",
+    "Lifecycle",
+    "Notifier",
+    "die_with_parent",
+    "refuse",
+    "run",
+    "supervise",
+]
 
 STATUS_S = 1.0
 STOP_STEP_TIMEOUT_S = 5.0
@@ -249,9 +259,11 @@ async def _start(main: Callable[[Lifecycle], Awaitable[None]], life: Lifecycle) 
         await main(life)
     except ConfigError as error:
         _log.error("can't start: %s", error)
+        life.status(f"can't start: {error}")
         life.fail("wrong settings", _EXIT_CONFIG)
     except BaywattError as error:
         _log.error("can't start: %s: %s", type(error).__name__, error)
+        life.status(f"can't start: {error}")
         life.fail("can't start")
     except Exception:
         _log.exception("can't start")
@@ -281,6 +293,13 @@ def run(main: Callable[[Lifecycle], Awaitable[None]], *, step_timeout_s: float =
     if parent.isdecimal():
         die_with_parent(int(parent))
     return asyncio.run(supervise(main, step_timeout_s=step_timeout_s))
+
+
+def refuse(error: BaywattError, *, notifier: Notifier | None = None) -> int:
+    """Report why a daemon can't be started at all, in the log and in `systemctl status`; returns its exit code."""
+    print(error, file=sys.stderr)
+    (notifier or Notifier()).send("STATUS=" + _line(f"can't start: {error}"))
+    return _EXIT_CONFIG
 
 
 def die_with_parent(parent_pid: int, signal_number: int = signal.SIGKILL) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`baywatt-hal [probe] --config FILE`: puts buses, drivers, cabinet and socket together; no logic here."""
+"""`baywatt-hal [probe|safe] --config FILE`: puts buses, drivers, cabinet and socket together; no logic here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from firmware import log
 from firmware.clock import SystemClock
 from firmware.config import load
 from firmware.errors import ConfigError, DriverError
-from firmware.lifecycle import Lifecycle, run
+from firmware.lifecycle import Lifecycle, refuse, run
+from firmware.users import uids_of
 from hal.cabinet import StationCabinet
 from hal.config import HalConfig
 from hal.registry import Bus, check_devices, close_buses, make_buses, make_hardware, open_buses
@@ -23,6 +24,9 @@ from hal.summary import summary
 
 __all__ = ["main"]
 
+SAFE_S = 3.0
+"""A supervisor waits for `safe` before it starts the HAL again."""
+SIMULATED_BUSES = ("demonstration", "simulated")
 PATIENCE_S = 10.0
 """A driver opens a lost bus every 2 s, and a device may need some seconds after it is switched on."""
 
@@ -43,8 +47,8 @@ async def _serve(life: Lifecycle, config: HalConfig, buses: dict[str, Bus], wher
         path=Path(config.socket),
         clock=clock,
         utc=cabinet.utc,
-        allowed_uids=frozenset(config.allowed_uids),
-        observer_uids=frozenset(config.observer_uids),
+        allowed_uids=uids_of(config.allowed_users, where).union(config.allowed_uids),
+        observer_uids=uids_of(config.observer_users, where).union(config.observer_uids),
     )
     await server.start()
     life.on_stop("socket", server.close)
@@ -66,12 +70,16 @@ def _simulated(config: HalConfig) -> str:
 
 
 def _probe(config: HalConfig, buses: dict[str, Bus], options: argparse.Namespace) -> int:
-    """Print what answers; returns 1 if anything does not."""
-    from hal.probe import probe, report
+    """Print what answers; returns 1 if anything does not. The verb `safe` opens what moves energy and no more."""
+    from hal.probe import probe, report, with_outputs
 
     log.setup("ERROR", None)
+    devices, patience = config.devices(), options.patience
+    if options.verb == "safe":
+        devices, patience = with_outputs(devices), min(patience, SAFE_S)
+        buses = {name: bus for name, bus in buses.items() if config.bus[name]["driver"] not in SIMULATED_BUSES}
     try:
-        findings = asyncio.run(probe(config, buses, options.config, options.patience))
+        findings = asyncio.run(probe(config, buses, options.config, patience, devices))
     except (ConfigError, DriverError) as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
@@ -83,7 +91,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the HAL, or probe its devices; returns 0 after an orderly stop, 1 after a failure, 2 for invalid settings."""
     parser = argparse.ArgumentParser(prog="baywatt-hal", description="The charger's hardware daemon.")
     parser.add_argument(
-        "verb", nargs="?", choices=("run", "probe"), default="run", help="probe: list which devices answer, then exit"
+        "verb",
+        nargs="?",
+        choices=("run", "probe", "safe"),
+        default="run",
+        help="probe: list which devices answer, then exit; safe: switch off what moves energy, then exit",
     )
     parser.add_argument("--config", type=Path, default=Path("/etc/baywatt/hal.toml"), help="settings file (TOML)")
     parser.add_argument("--dump-config", action="store_true", help="print the settings in force as JSON and exit")
@@ -94,12 +106,11 @@ def main(arguments: list[str] | None = None) -> int:
         buses = make_buses(config, options.config)
         check_devices(config, buses, options.config)
     except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
+        return refuse(error)
     if options.dump_config:
         print(msgspec.json.format(msgspec.json.encode(config)).decode())
         return 0
-    if options.verb == "probe":
+    if options.verb in ("probe", "safe"):
         return _probe(config, buses, options)
     file = Path(config.log_file) if config.log_file is not None else None
     log.setup(config.log_level, file, identifier="baywatt-hal")

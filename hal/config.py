@@ -49,6 +49,7 @@ __all__ = ["DeviceSpec", "EvseConfig", "HalConfig", "ScreenSpec", "Table", "devi
 Table: TypeAlias = dict[str, Any]
 _Positive = Annotated[float, Meta(gt=0)]
 _Number = Annotated[int, Meta(ge=1, le=99)]
+_UserName = Annotated[str, Meta(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,10 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """The uid of the OCPP service, if it is not ours."""
     observer_uids: list[Annotated[int, Meta(ge=0)]] = field(default_factory=list)
     """The uids of processes that may observe but not command."""
+    allowed_users: list[_UserName] = field(default_factory=list)
+    """As `allowed_uids`, by name."""
+    observer_users: list[_UserName] = field(default_factory=list)
+    """As `observer_uids`, by name."""
     max_power_w: _Positive | None = None
     """What the station may deliver in all by its rating; None: what its modules can."""
     site_limit_w: _Positive | None = None

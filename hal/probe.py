@@ -21,7 +21,7 @@ from hal.config import DeviceSpec, HalConfig
 from hal.ports import Described, DeviceInfo
 from hal.registry import Bus, close_buses, make_device, open_buses
 
-__all__ = ["Finding", "probe", "report"]
+__all__ = ["Finding", "probe", "report", "with_outputs"]
 
 LOOK_S = 0.1
 CONNECT_S = 0.5
@@ -36,15 +36,22 @@ class Finding:
     device: DeviceInfo
 
 
-async def probe(config: HalConfig, buses: Mapping[str, Bus], where: object, patience_s: float) -> list[Finding]:
-    """Everything that the settings name; raises `ConfigError` if a HAL runs with them, `DriverError` of a bus."""
+def with_outputs(devices: Sequence[DeviceSpec]) -> list[DeviceSpec]:
+    """Those that can move energy: making and closing their drivers switches it off."""
+    return [each for each in devices if each.port in ("contactor", "shelf") and each.driver != "simulated"]
+
+
+async def probe(
+    config: HalConfig, buses: Mapping[str, Bus], where: object, patience_s: float, specs: Sequence[DeviceSpec]
+) -> list[Finding]:
+    """The devices `specs` of the settings; raises `ConfigError` if a HAL runs with them, `DriverError` of a bus."""
     if _is_served(config.socket):
         raise ConfigError(f"{config.socket}: the HAL is running; stop it before probing (systemctl stop baywatt-hal)")
     clock = SystemClock()
     await open_buses(buses)
     devices: list[_Device] = []
     try:
-        devices = [_Device(spec, buses, where, config) for spec in config.devices()]
+        devices = [_Device(spec, buses, where, config) for spec in specs]
         until = clock.monotonic() + patience_s
         while clock.monotonic() < until and not all(each.complete for each in devices):  # noqa: ASYNC110 - no event
             await asyncio.sleep(LOOK_S)

@@ -33,6 +33,7 @@ from drivers.board.causes import Causes, OnFault
 from drivers.board.system_clock import SystemTime
 from drivers.board.watchdog import Watchdog
 from drivers.gpio.lines import Lines, LineSpec
+from firmware.boot_id import boot_id
 from firmware.clock import Clock, SystemClock
 from firmware.contract import BoardClock, Fault
 from firmware.errors import ConfigError, DriverError
@@ -55,7 +56,7 @@ class BoardOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """`root`: the folder that has `dev`, `proc`, `run` and `sys`. `dbus_address`: of another bus than the system's."""
 
     serial_number: Annotated[str, Meta(min_length=1, max_length=SERIAL_CHARS)] | None = None
-    boot_record: str = "/var/lib/baywatt/boot.json"
+    boot_record: str = "/var/lib/baywatt/hal/boot.json"
     lines: Lines | None = None
     watchdog_relay: LineSpec | None = None
     alarm: tuple[Alarm, ...] = ()
@@ -79,7 +80,7 @@ class LinuxBoard:
     def __init__(self, options: BoardOptions, *, clock: Clock | None = None) -> None:
         self._options = options
         self._root = root = Path(options.root)
-        self.boot_id = _text(root / "proc/sys/kernel/random/boot_id") or "unknown"
+        self.boot_id = boot_id(kernel=root / "proc/sys/kernel/random/boot_id") or "unknown"
         self.serial_number = options.serial_number or _serial_number(root)
         self._recorder = Recorder(Path(options.boot_record), self.boot_id, Evidence.collect(root))
         self.boot_cause = self._recorder.cause
@@ -209,7 +210,7 @@ def _stepped(before: BoardClock, now: BoardClock) -> bool:
 
 def _serial_number(root: Path) -> str:
     """By the device tree, by the firmware of a PC, or made of the machine's identity, which is not to be published."""
-    for name in ("proc/device-tree/serial-number", "sys/class/dmi/id/product_serial"):
+    for name in ("sys/firmware/devicetree/base/serial-number", "sys/class/dmi/id/product_serial"):
         found = _text(root / name)
         if found:
             return found[:SERIAL_CHARS]

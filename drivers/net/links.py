@@ -74,7 +74,7 @@ class LinksOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """How long a power cycle leaves the modem without supply."""
     signal_period_s: Annotated[int, Meta(ge=5, le=3600)] = 30
     sysfs: str = "/sys/class/net"
-    routes: str = "/proc/net/route"
+    routes: str = "/proc/self/net/route"
 
     def __post_init__(self) -> None:
         if not self.interfaces:

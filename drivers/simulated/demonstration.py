@@ -7,7 +7,7 @@ It is what a unit, a package or an image is tried with, where there is no rig. A
     driver = "demonstration"
     evses = [1, 2]
     speed = 60.0                              # batteries and registers; everything else takes its real time
-    state = "/var/lib/baywatt-hal/world.json" # registers and boots survive a restart
+    state = "/var/lib/baywatt/hal/world.json" # registers and boots survive a restart
 
     [[bus.world.visit]]                       # none: `USUAL_VISITS`
     evse = 1
@@ -37,6 +37,7 @@ from drivers.simulated.world.shelf import ShelfRating
 from drivers.simulated.world.world import Happening, RebootRequested, World, WorldRefused
 from drivers.simulated.world_file import WorldFile
 from drivers.simulated.world_runner import WorldRunner
+from firmware.boot_id import boot_id
 from firmware.clock import Clock, SystemClock
 from firmware.contract import BootCause
 from firmware.errors import DeviceLost, DeviceRefused
@@ -45,7 +46,6 @@ __all__ = ["DemonstrationBus", "DemonstrationOptions"]
 
 SAVE_S = 10.0
 """How often the file is written: flash memory is worn by each time."""
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _log = logging.getLogger(__name__)
 
 
@@ -97,8 +97,7 @@ class DemonstrationBus(WorldBus):
     async def open(self) -> None:
         options = self._options
         _log.warning("ALL HARDWARE ON THIS BUS IS SIMULATED: cars come by themselves, no real current flows")
-        machine = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
-        self._file = WorldFile(Path(options.state) if options.state is not None else None, machine_boot_id=machine)
+        self._file = WorldFile(Path(options.state) if options.state is not None else None, machine_boot_id=boot_id())
         rating = ShelfRating.for_power(options.max_power_w)
         self.world = World(self._file.board(), options.evses, speed=options.speed, rating=rating, seed=options.seed)
         self._file.restore(self.world)

@@ -20,7 +20,7 @@ class SlotsSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Which kind of slots the board has; `path` is the directory of the kinds that have one."""
 
     driver: Literal["rauc", "directory", "simulated"]
-    path: str = "/var/lib/baywatt-slots"
+    path: str = "/var/lib/baywatt/slots"
 
 
 def open_slots(settings: SlotsSettings) -> Slots:

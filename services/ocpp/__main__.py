@@ -35,8 +35,7 @@ def main(argv: list[str]) -> int:
             dial_via=os.environ.get("BAYWATT_DIAL_VIA"),
         )
     except BaywattError as error:
-        print(f"baywatt-ocpp: {error}", file=sys.stderr)
-        return 2
+        return lifecycle.refuse(error)
     return lifecycle.run(service.start)
 
 

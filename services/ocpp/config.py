@@ -16,13 +16,13 @@ class ServiceConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Relative paths are relative to the working directory."""
 
     factory: str = "/etc/baywatt/station.toml"
-    database: str = "/var/lib/baywatt-ocpp/station.db"
-    certificates: str = "/var/lib/baywatt-ocpp/certificates"
+    database: str = "/var/lib/baywatt/ocpp/station.db"
+    certificates: str = "/var/lib/baywatt/ocpp/certificates"
     hal_socket: str = "/run/baywatt/hal.sock"
     status_socket: str = "/run/baywatt-ocpp/status.sock"
     slots: SlotsSettings | None = None
     """Where updates are installed; without it the station can't be updated over OCPP."""
-    images: str = "/var/lib/baywatt-ocpp/firmware"
+    images: str = "/var/lib/baywatt/ocpp/firmware"
     """The folder of an image between its download and its installation."""
     bind_links: bool = False
     """Open each connection over the interface of its network profile, whatever the default route is."""

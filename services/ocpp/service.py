@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firmware.boot_id import boot_id
 from firmware.contract import Answer, BootCause, Command, LinkChanged, Refused, Role, Snapshot, Stamped
 from firmware.errors import ContractError
 from firmware.ipc.hal_link import HalLink, LinkState
@@ -50,7 +51,6 @@ _VERIFY_S = 300.0
 _OVERDUE_S = 30.0
 _SECURITY_EVENTS = {"unwritable": "MemoryExhaustion", "damaged": "DatabaseReplaced"}
 """The appendix has no event for a damaged database: DatabaseReplaced is a vendor's event."""
-_KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Service:
@@ -133,7 +133,7 @@ class Service:
     def _start_without_hal(self) -> None:
         if self._station is None:
             _log.error("no HAL within %g s: starting without it", _HAL_PATIENCE_S)
-            self._start_station(Boot(_KERNEL_BOOT_ID.read_text().strip(), BootCause.UNKNOWN, ""))
+            self._start_station(Boot(boot_id(), BootCause.UNKNOWN, ""))
 
     def _start_station(self, boot: Boot) -> None:
         now = self._clock.monotonic()

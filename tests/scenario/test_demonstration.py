@@ -45,7 +45,7 @@ class Installed:
         self.path = path
         for name in INSTALLED:
             shutil.copytree(ROOT / name, path / "lib" / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("etc/baywatt", "run/baywatt", "run/baywatt-ocpp", "var/lib/baywatt-ocpp", "var/lib/baywatt-hal"):
+        for name in ("etc/baywatt", "run/baywatt", "run/baywatt-ocpp", "var/lib/baywatt/ocpp", "var/lib/baywatt/hal"):
             (path / name).mkdir(parents=True)
         for name in ("hal.toml", "ocpp.toml"):
             self._install(name)
@@ -58,6 +58,7 @@ class Installed:
         text = (ROOT / "packaging" / "etc" / name).read_text()
         for folder in ("/etc/", "/run/", "/var/"):
             text = text.replace(f'"{folder}', f'"{self.path}{folder}')
+        text = text.replace('allowed_users = ["baywatt-ocpp"]\n', "")  # both processes are ours
         if name == "hal.toml":
             text = text.replace("\n[shelf]", f"{VISITS}\n[shelf]")
         (self.path / "etc/baywatt" / name).write_text(text)

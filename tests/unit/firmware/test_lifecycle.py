@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from firmware.errors import ConfigError, DriverError
-from firmware.lifecycle import PARENT_VARIABLE, Lifecycle, Notifier, supervise
+from firmware.lifecycle import PARENT_VARIABLE, Lifecycle, Notifier, refuse, supervise
 
 QUIET = Notifier({})
 
@@ -375,3 +375,20 @@ def test_an_orphan_does_not_start() -> None:
         [sys.executable, "-c", DAEMON], env=environment, capture_output=True, timeout=10, check=False
     )
     assert (result.returncode, result.stdout) == (1, b"")
+
+
+def test_why_it_can_not_be_started_at_all_is_in_the_status(
+    systemd: socket.socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": systemd.getsockname()})
+    assert refuse(ConfigError("/etc/x.toml: unknown key a,\nexpected b"), notifier=notifier) == 2
+    assert received(systemd) == ["STATUS=can't start: /etc/x.toml: unknown key a, expected b"]
+    assert capsys.readouterr().err == "/etc/x.toml: unknown key a,\nexpected b\n"
+
+
+async def test_a_start_that_fails_is_in_the_status(systemd: socket.socket) -> None:
+    async def main(life: Lifecycle) -> None:
+        raise ConfigError("no user x")
+
+    assert await supervised(main, Notifier({"NOTIFY_SOCKET": systemd.getsockname()})) == 2
+    assert received(systemd) == ["STATUS=can't start: no user x", "STOPPING=1"]

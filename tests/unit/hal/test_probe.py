@@ -136,3 +136,17 @@ def test_a_running_hal_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None
         assert main(["probe", "--config", "hal.toml", "--patience", "0"]) == 2
     assert "the HAL is running" in capsys.readouterr().err
     assert Probed.made == []
+
+
+def test_safe_makes_and_closes_only_what_moves_energy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Probed, "answers", GOOD)
+    assert main(["safe", "--config", "hal.toml", "--patience", "0"]) == 1  # module 1 does not answer
+    assert [type(driver).__name__ for driver in Probed.made] == ["Shelf", "Probed"]
+
+
+def test_safe_opens_nothing_of_a_demonstration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[3] / "packaging/etc/hal.toml"
+    state = tmp_path / "world.json"
+    (tmp_path / "hal.toml").write_text(shipped.read_text().replace("/var/lib/baywatt/hal/world.json", str(state)))
+    assert main(["safe", "--config", "hal.toml"]) == 0
+    assert not state.exists()

@@ -56,7 +56,7 @@ class BoardTree:
         self._fed_at: float | None = None
         self._fifo: int | None = None
         self._written: dict[str, str] = {}
-        self._put("proc/device-tree/serial-number", f"{serial_number}\0")
+        self._put("sys/firmware/devicetree/base/serial-number", f"{serial_number}\0")
         self._put("sys/class/rtc/rtc0/hctosys", "1\n")
         self._put("sys/class/thermal/thermal_zone0/type", "cpu-thermal\n")
         self._put("sys/class/hwmon/hwmon0/name", "rpi_volt\n")

@@ -37,8 +37,8 @@ async def test_serial_number_by_option_device_tree_or_machine(tmp_path: Path) ->
     assert len(made) == 16
     assert made != "0123456789ABCDEF"
     assert _board(tmp_path).serial_number == made
-    (tmp_path / "proc/device-tree").mkdir(parents=True)
-    (tmp_path / "proc/device-tree/serial-number").write_bytes(b"10000000abcdef01\0")
+    (tmp_path / "sys/firmware/devicetree/base").mkdir(parents=True)
+    (tmp_path / "sys/firmware/devicetree/base/serial-number").write_bytes(b"10000000abcdef01\0")
     assert _board(tmp_path).serial_number == "10000000abcdef01"
     assert _board(tmp_path, serial_number="BW-7").serial_number == "BW-7"
 

@@ -11,6 +11,6 @@ from services.ocpp.config import ServiceConfig
 def test_defaults() -> None:
     config = convert({"log_level": "DEBUG"}, ServiceConfig, "test")
     assert config.log_level == "DEBUG"
-    assert config.database == "/var/lib/baywatt-ocpp/station.db"
+    assert config.database == "/var/lib/baywatt/ocpp/station.db"
     with pytest.raises(ConfigError, match="test"):
         convert({"log_level": "debug"}, ServiceConfig, "test")

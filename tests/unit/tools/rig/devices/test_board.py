@@ -24,7 +24,7 @@ def test_files_of_a_board(tmp_path: Path) -> None:
     read = {
         name: (tmp_path / name).read_text()
         for name in (
-            "proc/device-tree/serial-number",
+            "sys/firmware/devicetree/base/serial-number",
             "proc/sys/kernel/random/boot_id",
             "sys/class/watchdog/watchdog0/bootstatus",
             "sys/devices/platform/pmic/power_on_reason",
