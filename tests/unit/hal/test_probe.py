@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,16 @@ class Shelf(Probed):
             DeviceInfo(name="module 0", address="0x00", serial_number="41A2", firmware="1.13", state="off, 31 °C"),
             DeviceInfo(name="module 1", address="0x01", answers=False, state="no frame for 15 s"),
         ]
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """Probing sets up the log of its process, which is that of all tests."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture(autouse=True)
