@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Slots managed by RAUC, over D-Bus (`de.pengutronix.rauc`), for boards.
 
-Tested against a stand-in for the D-Bus object; it has not been run on a board.
+Tested against a stand-in for the D-Bus object, as RAUC 1.8 (Debian 12) and newer ones have it; it has not been run on
+a board.
 
 The board must have a boot loader with boot counters, which are the way back if the new slot does not come up, and in
 `system.conf` `activate-installed=false` (a slot is booted only after `activate`) and `compatible` equal to the
@@ -18,7 +19,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from firmware.errors import ImageError
 from firmware.update import signing
@@ -38,7 +39,8 @@ _POLL_S = 1.0
 class Installer(Protocol):
     """The D-Bus object's interface, as dbus-fast spells it; values may be wrapped in variants."""
 
-    async def call_inspect_bundle(self, bundle: str, args: dict[str, Any]) -> dict[str, Any]: ...
+    async def call_info(self, bundle: str) -> list[str]:
+        """Compatible and version. Newer releases have it, too, and call it deprecated."""
 
     async def call_install_bundle(self, source: str, args: dict[str, Any]) -> None: ...
 
@@ -53,6 +55,13 @@ class Installer(Protocol):
     def on_completed(self, handler: Callable[[int], None]) -> None: ...
 
     def off_completed(self, handler: Callable[[int], None]) -> None: ...
+
+
+@runtime_checkable
+class Inspector(Protocol):
+    """What newer releases have in addition; dbus-fast gives its object the methods that the introspection names."""
+
+    async def call_inspect_bundle(self, bundle: str, args: dict[str, Any]) -> dict[str, Any]: ...
 
 
 async def connect() -> Installer:
@@ -91,8 +100,8 @@ class RaucSlots:
     async def install(self, image: Path, proof: Proof, *, family: str, running: str, rollback: bool) -> str:
         await asyncio.to_thread(_check_proof, image, proof)
         await self._ask(_until_idle, _INSTALL_LIMIT_S)
-        described = _plain(await self._ask(lambda rauc: rauc.call_inspect_bundle(str(image), {})))
-        _check_bundle(described.get("update", {}), family=family, running=running, rollback=rollback)
+        compatible, version = await self._ask(lambda rauc: _compatible_and_version(rauc, str(image)))
+        _check_bundle(compatible, version, family=family, running=running, rollback=rollback)
         _booted, others = await self._slots()
         if len(others) != 1:
             raise SlotError(f"{len(others)} other slots can be booted; one is expected")
@@ -160,6 +169,15 @@ class RaucSlots:
         return booted[0], [slot for slot in bootable if slot is not booted[0]]
 
 
+async def _compatible_and_version(rauc: Installer, bundle: str) -> tuple[str, str]:
+    """What the bundle says of itself; RAUC has checked its signature by then."""
+    if not isinstance(rauc, Inspector):
+        compatible, version = await rauc.call_info(bundle)
+        return compatible, version
+    described = _plain(await rauc.call_inspect_bundle(bundle, {})).get("update", {})
+    return str(described.get("compatible", "")), str(described.get("version", ""))
+
+
 async def _until_idle(rauc: Installer) -> None:
     """An installation from before a restart of this process continues, and RAUC does one thing at a time."""
     while await rauc.get_operation() != "idle":  # noqa: ASYNC110 (asked over the bus)
@@ -206,8 +224,8 @@ def _check_proof(image: Path, proof: Proof) -> None:
     signing.verify_digest(signing.load_certificate(proof.certificate), proof.signature, digest.digest())
 
 
-def _check_bundle(update: dict[str, Any], *, family: str, running: str, rollback: bool) -> None:
-    compatible, version = str(update.get("compatible", "")), Version.parse(str(update.get("version", "")))
+def _check_bundle(compatible: str, offered: str, *, family: str, running: str, rollback: bool) -> None:
+    version = Version.parse(offered)
     if compatible != family:
         raise ImageError(f"the bundle is for {compatible}, this station is {family}")
     if version < Version.parse(running) and not rollback:
