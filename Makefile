@@ -2,7 +2,7 @@
 # One command for each thing a developer does; bare `make` lists them. Everything runs from .venv, made on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test deb test-deb mutations lint conformance benchmark setup hardware lock clean
+.PHONY: help run check test deb test-deb mutations lint conformance benchmark setup hardware lock clean
 
 BIN := .venv/bin
 JOBS ?= 2
@@ -16,6 +16,9 @@ help: # read from the comments below
 
 run: $(if $(WIRE),hardware,setup) ## a simulated charging station (ONCE=1: one charge; PROFILE=1, 2, 3: security; WIRE=1: real drivers)
 	$(BIN)/python -m tools.demo $(if $(ONCE),--once) $(if $(PROFILE),--profile $(PROFILE)) $(if $(WIRE),--wire)
+
+check: lint ## lint and the fast tests, for each change of a line: under 3 minutes on two idle cores
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests/unit
 
 test: lint ## lint, then every test but the mutations (JOBS=2 at a time)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not mutation and not container"
@@ -45,7 +48,7 @@ benchmark: hardware ## measured times, memory and CPU beside the design's number
 setup: ## .venv with the locked libraries (every verb above does this first)
 	@sh tools/setup.sh
 
-hardware: ## .venv with the libraries of real devices too, and the packages that their tests need (lint and test do this)
+hardware: ## .venv with the libraries of real devices too, and the packages that their tests need (lint, check and test do this)
 	@sh tools/setup.sh hardware
 
 lock: ## packaging/locks/ from pyproject.toml (needs uv; UPGRADE=1 takes the newest versions)

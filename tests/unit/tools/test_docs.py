@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-PAGES = ("README.md", "docs/architecture.md", "docs/connection-failures.md", "docs/glossary.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/architecture.md",
+    "docs/connection-failures.md",
+    "docs/glossary.md",
+    "docs/porting.md",
+)
 ROOMS = ("docs", "drivers", "firmware", "hal", "packaging", "services", "tests", "tools")
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
 _NAME = re.compile(r"`((?:\w[\w.-]*/)+|(?:\w[\w-]*/)*\w[\w-]*\.(?:py|md|toml|json))`")
