@@ -17,7 +17,7 @@ from services.ocpp.config import ServiceConfig
 from services.ocpp.service import Service
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="baywatt-ocpp", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="TOML file of services.ocpp.config.ServiceConfig")
     arguments = parser.parse_args(argv)
@@ -40,4 +40,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
