@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from firmware.bounded_file import BoundedFile
+from firmware.message_log import FILE_NAME
 from firmware.timer import LoopTimer, Scheduled, Timer
 from services.ocpp.message_log.line import encode
 from services.ocpp.message_log.ring import Kind, Ring
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FILE_BYTES", "FILE_NAME", "WRITE_AFTER_S", "Allowance", "MessageLog", "open_file"]
 
-FILE_NAME: Final = "messages.jsonl"
 FILE_BYTES: Final = 2 * 1024 * 1024
 WRITE_AFTER_S: Final = 0.2
 """Long enough for what belongs to the same trouble, and for several frames a write."""

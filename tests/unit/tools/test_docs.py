@@ -17,7 +17,7 @@ PAGES = (
     "docs/glossary.md",
     "docs/porting.md",
 )
-ROOMS = ("docs", "drivers", "firmware", "hal", "packaging", "services", "tests", "tools")
+ROOMS = ("docs", "drivers", "firmware", "hal", "packaging", "services", "systemd", "tests", "tools")
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
 _NAME = re.compile(r"`((?:\w[\w.-]*/)+|(?:\w[\w-]*/)*\w[\w-]*\.(?:py|md|toml|json))`")
 
