@@ -440,7 +440,7 @@ class Board(Protocol):
     """The single-board computer: identity, clock, reset, hardware watchdog, and faults of its own sensors.
 
     Link lost: the clock counts as not set. A lost `reboot` is logged and dropped; `feed_watchdog` is
-    repeated 0.4 s later; faults that were reported remain.
+    repeated 0.4 s later; faults that were reported remain, and those that can no longer be seen are reported.
     Back: the clock is that of the board; faults that came or went meanwhile are reported. A lost `reboot` stays lost.
     """
 

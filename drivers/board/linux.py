@@ -121,6 +121,7 @@ class LinuxBoard:
                 on_clock(now)
             before = now
             self._report(self._faults(measured_c, low), on_fault)
+            self._alarms.check()
             self._note_free_disk(free_mb)
             await asyncio.sleep(POLL_S)
 

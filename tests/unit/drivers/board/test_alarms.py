@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -29,19 +28,28 @@ async def chip() -> AsyncIterator[Pigpiod]:
 
 
 @pytest.fixture
-async def reports(chip: Pigpiod) -> AsyncIterator[list[Report]]:
+async def lines(chip: Pigpiod) -> AsyncIterator[PigpioLines]:
     lines = PigpioLines(PigpioLines.Options(host="127.0.0.1", port=chip.port))
-    alarms = Alarms(
+    yield lines
+    lines.close()
+
+
+@pytest.fixture
+def alarms(lines: PigpioLines) -> Alarms:
+    return Alarms(
         [
             Alarm(fault=Fault.GROUND_FAULT, lines=lines, line=3),
             Alarm(fault=Fault.CONNECTOR_LOCK, evse=2, lines=lines, line=4),
         ]
     )
+
+
+@pytest.fixture
+async def reports(lines: PigpioLines, alarms: Alarms) -> list[Report]:
     found: list[Report] = []
     alarms.listen(lambda *report: found.append(report))
     await lines.open()
-    yield found
-    lines.close()
+    return found
 
 
 def present(reports: list[Report]) -> set[tuple[Fault, int | None]]:
@@ -82,14 +90,44 @@ async def test_two_contacts_of_one_fault_are_both_to_close(chip: Pigpiod) -> Non
     lines.close()
 
 
-async def test_what_was_read_remains_while_the_chip_is_lost(chip: Pigpiod, reports: list[Report]) -> None:
+async def test_a_chip_that_is_lost_is_an_alarm_of_each_contact(
+    chip: Pigpiod, alarms: Alarms, reports: list[Report]
+) -> None:
+    """As a broken wire is: a contact that opens meanwhile would not be seen."""
+    alarms.check()
+    assert present(reports) == set()
+    chip.close()
+
+    def until(expected: set[tuple[Fault, int | None]]) -> bool:
+        alarms.check()
+        return present(reports) == expected
+
+    await eventually(lambda: until({GROUND, LATCH}))
+    known = len(reports)
+    alarms.check()
+    assert len(reports) == known
+    assert reports[-1][3].startswith("alarm contact 4 can't be read: pigpiod at")
+    chip.drive(3, None)
+    await chip.start()
+    await eventually(lambda: until({GROUND}))
+    chip.drive(3, True)
+    await eventually(lambda: until(set()))
+
+
+async def test_a_contact_that_was_open_is_reported_until_it_closes_whatever_the_chip_does(
+    chip: Pigpiod, alarms: Alarms, reports: list[Report]
+) -> None:
     chip.drive(3, None)
     await eventually(lambda: present(reports) == {GROUND})
     chip.close()
     await eventually(lambda: not chip.connected)
-    before = len(reports)
+    alarms.check()
     chip.drive(3, True)
-    await asyncio.sleep(0)
-    assert len(reports) == before
+    assert GROUND in present(reports)
     await chip.start()
-    await eventually(lambda: present(reports) == set())
+
+    def closed() -> bool:
+        alarms.check()
+        return present(reports) == set()
+
+    await eventually(closed)
