@@ -50,8 +50,8 @@ def value_of(properties: Properties, name: str, kind: type[T]) -> T | None:
 class ServiceObjects:
     """Follows one service; `changed` is called after each change, also when the service appears or vanishes.
 
-    While the service is out of reach, `objects` are the last that it has reported, for `KEEP_S`: a restart of the
-    service or of the bus changes no link.
+    While the service is out of reach, or does not answer, `objects` are the last that it has reported, for `KEEP_S`: a
+    restart of the service or of the bus changes no link.
     """
 
     def __init__(
@@ -79,8 +79,13 @@ class ServiceObjects:
 
     def close(self) -> None:
         self._loads.close()
+        self._keep()
+
+    def _keep(self) -> None:
+        """Do not forget the objects."""
         if self._forgetting is not None:
             self._forgetting.cancel()
+            self._forgetting = None
 
     def with_interface(self, interface: str) -> dict[str, Properties]:
         """The properties of every object that has this interface, by path."""
@@ -89,21 +94,22 @@ class ServiceObjects:
     # --- Watcher -------------------------------------------------------------------------------------------
 
     def on_present(self, present: bool) -> None:
-        self.close()
+        self._loads.close()
         known, self.present = self.present, False
         self._early = []
+        if self._forgetting is None:
+            self._forgetting = asyncio.get_running_loop().call_later(KEEP_S, self._forget)
         if present:
             self._loads = Background(self.service)
             self._loads.start("objects", self._load, restart_s=RETRY_S)
-        else:
-            if known:
-                _log.warning("%s is gone", self.service)
-            self._forgetting = asyncio.get_running_loop().call_later(KEEP_S, self._forget)
+        elif known:
+            _log.warning("%s is gone", self.service)
         self._changed()
 
     def _forget(self) -> None:
+        self._forgetting = None
         if self.objects:
-            _log.warning("%s has been away for %g s: what it reported is forgotten", self.service, KEEP_S)
+            _log.warning("%s does not answer for %g s: what it reported is forgotten", self.service, KEEP_S)
         self.objects = {}
         self._changed()
 
@@ -122,6 +128,7 @@ class ServiceObjects:
         self.objects = {}
         for path, interfaces in managed.items():
             self._add(path, interfaces)
+        self._keep()
         early, self._early = self._early, []
         for each in early:
             self._apply(*each)
