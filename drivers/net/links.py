@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,8 @@ POLL_S = 1.0
 SETTLE_S = 0.05
 """One change of the network is several signals on the bus."""
 SIGNAL_RETRY_S = 60.0
+SIGNAL_EVERY_S = 5.0
+"""The least time between two events of a link of which only the signal has changed."""
 _LEAST_PERCENT = 5
 _LEAST_DB = 3.0
 _MODEM = "modem"
@@ -91,6 +94,7 @@ class LinksOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 class ManagedLinks:
     Options = LinksOptions
+    signal_every_s = SIGNAL_EVERY_S
 
     def __init__(self, options: LinksOptions) -> None:
         self._options = options
@@ -114,6 +118,8 @@ class ManagedLinks:
         """Of which modem of which run of ModemManager, and when to ask again."""
         self._unhelped = Trouble(_log, "the modem can't be helped", device="modem")
         self._links = self._read()
+        self._signal_at: dict[str, float] = {}
+        """When a change of the signal alone was last reported."""
         self._bus.watch(self._modems)
         self._bus.watch(self._networks)
         self._background.start("observation", self._observe)
@@ -175,10 +181,17 @@ class ManagedLinks:
         if self._settling is not None:
             self._settling.cancel()
             self._settling = None
+        now = asyncio.get_running_loop().time()
         for name, link in self._read().items():
-            if differs(self._links[name], link):
-                self._links[name] = link
-                self._on_change(name, link)
+            before = self._links[name]
+            if not differs(before, link):
+                continue
+            if not _is_another(before, link):
+                if now - self._signal_at.get(name, -inf) < self.signal_every_s:
+                    continue  # the next look finds it
+                self._signal_at[name] = now
+            self._links[name] = link
+            self._on_change(name, link)
 
     def _read(self) -> dict[str, Link]:
         modem, devices = find_modem(self._modems.objects), self._devices()
@@ -341,13 +354,18 @@ def _words(link: Link) -> str:
 def differs(before: Link, after: Link) -> bool:
     """Whether the change is worth an event: a signal that moves a little is not."""
     old, new = before.details, after.details
-    if (before.up, old.default, old.device, old.operator) != (after.up, new.default, new.device, new.operator):
-        return True
     return (
-        _moved(old.signal_percent, new.signal_percent, _LEAST_PERCENT)
+        _is_another(before, after)
+        or _moved(old.signal_percent, new.signal_percent, _LEAST_PERCENT)
         or _moved(old.signal_dbm, new.signal_dbm, _LEAST_DB)
         or _moved(old.rsrq_db, new.rsrq_db, _LEAST_DB)
     )
+
+
+def _is_another(before: Link, after: Link) -> bool:
+    """Whether more than the signal has changed."""
+    old, new = before.details, after.details
+    return (before.up, old.default, old.device, old.operator) != (after.up, new.default, new.device, new.operator)
 
 
 def _moved(before: float | None, after: float | None, least: float) -> bool:

@@ -52,6 +52,7 @@ class NetworkBench:
         """The driver alone, on a bus that is open or not."""
         chosen = {"Wired0": "eth0", "Wireless0": "modem", **self._kernel()}
         self.links = ManagedLinks(LinksOptions(bus=self.bus, **(chosen | options)))
+        self.links.signal_every_s = 0.0
         self.links.listen(lambda name, link: self.reported.append((name, link)))
 
     def _kernel(self) -> dict[str, str]:

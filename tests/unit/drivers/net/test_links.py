@@ -12,7 +12,7 @@ import pytest
 from dbus_fast import Variant
 
 from drivers.gpio.lines import Input, Lines, Output
-from drivers.net.links import LinksOptions, differs
+from drivers.net.links import SETTLE_S, LinksOptions, differs
 from drivers.net.system_bus import SystemBus, SystemBusOptions
 from firmware.config import convert
 from firmware.contract import LinkDetails
@@ -339,6 +339,19 @@ def test_options_that_are_wrong(options: dict[str, object], message: str) -> Non
     bus = SystemBus(SystemBusOptions())
     with pytest.raises(ConfigError, match=message):
         convert({"bus": "system", **options}, LinksOptions, "hal.toml: links", look_up=lambda _kind, _name: bus)
+
+
+async def test_a_signal_that_jumps_is_not_reported_each_time(bench: NetworkBench) -> None:
+    bench.links.signal_every_s = 3600.0
+    modems, path, bench.fakes.follows = bench.fakes.modems.service, bench.fakes.modems.path, False
+    assert path is not None
+    for percent in (20, 70, 30):
+        modems.change(path, MODEM, SignalQuality=Variant("(ub)", [percent, True]))
+        await asyncio.sleep(2 * SETTLE_S)  # each would be an event of its own
+    modems.change(path, f"{MODEM}.Modem3gpp", OperatorName=Variant("s", "Another"))
+    await eventually(lambda: bench.link("Wireless0").details.operator == "Another")
+    percents = [link.details.signal_percent for name, link in bench.reported if name == "Wireless0"]
+    assert percents == [30], "together with the operator: the signal alone was reported at the start"
 
 
 @pytest.mark.parametrize(
