@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from firmware.update.factory import SlotsSettings
 
@@ -26,5 +26,7 @@ class ServiceConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """The folder of an image between its download and its installation."""
     bind_links: bool = False
     """Open each connection over the interface of its network profile, whatever the default route is."""
+    metrics_port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """The port on the loopback at which Prometheus reads figures (docs/metrics.md); without it there is none."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: str | None = None

@@ -28,6 +28,7 @@ from services.ocpp.csms.failures import LinkFailures
 from services.ocpp.csms.link import CsmsLink
 from services.ocpp.device_model import keys
 from services.ocpp.key_values import Key
+from services.ocpp.metrics import Figures, MetricsServer
 from services.ocpp.signals import SecurityEvent, TransactionChanged
 from services.ocpp.station import Station, Step
 from services.ocpp.status import StatusPublisher, notice, status, summary
@@ -74,6 +75,8 @@ class Service:
         )
         self._feed = StatusFeed(Path(config.status_socket))
         self._status = StatusPublisher(self._feed.publish, LoopTimer(), firmware_version=firmware_version)
+        self._figures = Figures() if config.metrics_port is not None else None
+        self._metrics_port = config.metrics_port
         self._hal = HalLink(
             Path(config.hal_socket),
             self,
@@ -109,6 +112,10 @@ class Service:
         life.on_stop("message log", self._messages.close)
         await self._feed.start()
         life.on_stop("status feed", self._feed.close)
+        if self._metrics_port is not None:
+            metrics = MetricsServer(self._metrics_port, self._metrics)
+            await metrics.start()
+            life.on_stop("metrics", metrics.close)
         life.on_stop("tasks", self._tasks.close)
         life.critical("HAL client", self._hal.run())
         life.critical("CSMS link", self._link.run())
@@ -127,6 +134,12 @@ class Service:
         if self._station is None:
             return "waiting for the HAL"
         return summary(status(self._station, firmware_version=self._parts.firmware_version))
+
+    def _metrics(self) -> str | None:
+        if self._station is None or self._figures is None:
+            return None
+        now = status(self._station, firmware_version=self._parts.firmware_version)
+        return self._figures.text(now, self._station.context.hal, self._clock.monotonic())
 
     # --- starting the station ---------------------------------------------------------------------------------
 
@@ -166,6 +179,8 @@ class Service:
     def _after_step(self, station: Station, now: float) -> None:
         self._messages.switch(recording=bool(station.context.model.find(keys.MESSAGE_LOG_ENABLED)))
         self._status.update(station)
+        if self._figures is not None:
+            self._figures.observe(station.context.hal, now)
         self._set_timer(station, now)
 
     def _commit(self, station: Station) -> bool:
@@ -215,6 +230,8 @@ class Service:
             self._feed.publish(notice(signal))
             if isinstance(signal, TransactionChanged):
                 self._messages.session_ended(signal.stopped_reason)
+                if self._figures is not None and signal.change == "started":
+                    self._figures.session_began(signal.evse)
         if step.acknowledge is not None and durable and self._hal.state is LinkState.UP:
             self._hal.acknowledge(step.acknowledge)
         for task in step.tasks:

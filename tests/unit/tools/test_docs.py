@@ -15,6 +15,7 @@ PAGES = (
     "docs/architecture.md",
     "docs/connection-failures.md",
     "docs/glossary.md",
+    "docs/metrics.md",
     "docs/porting.md",
 )
 ROOMS = ("docs", "drivers", "firmware", "hal", "packaging", "services", "systemd", "tests", "tools")
