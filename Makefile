@@ -2,7 +2,7 @@
 # One command for each thing a developer does; bare `make` lists them. Everything runs from .venv, made on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test deb test-deb mutations lint conformance benchmark setup hardware lock clean
+.PHONY: help run check test deb test-deb sbom mutations lint conformance benchmark setup hardware lock clean
 
 BIN := .venv/bin
 JOBS ?= 2
@@ -29,6 +29,9 @@ deb: hardware ## the Debian packages in build/, for amd64 and arm64
 test-deb: hardware ## this machine's package in a booted Debian, from installation to purge (needs root; 3 minutes)
 	$(BIN)/python -m tools.package.deb --compression zstd --output build/test-deb native
 	$(BIN)/python -m pytest -m container tests/packaging
+
+sbom: hardware ## what a station's program is made of, in build/ (CycloneDX)
+	$(BIN)/python -m tools.package.sbom
 
 mutations: setup ## small faults in a copy of the station, each of which must turn its conformance case red
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m mutation tests/conformance
