@@ -88,7 +88,7 @@ class CanShelf:
         self._questions: list[dict[Frame, None]] = [{} for _ in self._buses]
         """Each question that waits for room, once, in the order of asking."""
         self._strangers: set[tuple[int, int]] = set()
-        self._logged: dict[Module, str] = {}
+        self._troubles = {module: Trouble(_log, module.name) for module in self._modules}
         self._failed_at: dict[Module, int] = {}
         """The EVSE that each failed module was lost for, also when its group has been taken away."""
         self._relay_trouble = Trouble(_log, "output relays")
@@ -276,10 +276,9 @@ class CanShelf:
         if not module.judge(now):
             return False
         if module.trouble is None:
-            _log.info("%s: no longer so: %s", module.name, self._logged.get(module))
-        elif module.trouble != self._logged.get(module):
-            _log.warning("%s: %s", module.name, module.trouble)
-            self._logged[module] = module.trouble
+            self._troubles[module].worked()
+        else:
+            self._troubles[module].failed(DeviceRefused(module.trouble))
         return True
 
     def _plan(self, now: float) -> None:

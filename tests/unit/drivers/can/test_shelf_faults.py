@@ -10,6 +10,7 @@ import pytest
 
 from drivers.can.module import Module
 from firmware.errors import DeviceLost
+from firmware.trouble import MOST_REASONS
 from tests.support.can_shelf import ShelfWorld
 from tools.rig.devices.shelf import ModuleType, SimModule
 
@@ -437,14 +438,28 @@ async def test_the_hard_wired_safety_chain_switches_modules_off_and_the_driver_s
     world.until(lambda: world.shelf.reading(1).current_a == pytest.approx(300.0, rel=0.03), 15.0)
 
 
-async def test_troubles_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_troubles_are_logged_once_each_time_they_come(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     world = charging()
-    first(world).alarms.add("fault")
-    world.advance(60.0)
-    assert sum("fault alarm" in record.message for record in caplog.records) == 1
-    first(world).alarms.clear()
-    world.advance(10.0)
-    assert [record.message for record in caplog.records if "no longer so" in record.message] == [
-        f"module {first(world).address}: no longer so: fault alarm"
-    ]
+    module = first(world)
+    for times in (1, 2):
+        module.alarms.add("fault")
+        world.advance(60.0)
+        assert sum("fault alarm" in record.message for record in caplog.records) == times
+        module.alarms.clear()
+        world.advance(10.0)
+        over = [record.message for record in caplog.records if "no longer so" in record.message]
+        assert over == times * [f"module {module.address}: no longer so"]
+    assert not world.violations()
+
+
+async def test_alarms_that_change_with_each_answer_are_not_logged_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    world = charging()
+    module = first(world)
+    alarms = ("fault", "protection", "over-temperature", "output short")
+    for number in range(1, 16):
+        module.alarms = {name for bit, name in enumerate(alarms) if number >> bit & 1}
+        world.advance(1.5)
+    assert not module.on
+    lines = [record.message for record in caplog.records if record.message.startswith(f"module {module.address}:")]
+    assert 1 < len(lines) <= MOST_REASONS
