@@ -260,13 +260,14 @@ class AdvanticsSecc:
         """Answer a new state at once; what was ordered for one session does not touch the next."""
         state = self._view.state
         self._ignore_others()
-        _log.info("%s: %s", self._name, _words(state))
         if state in IDLE or before in IDLE or state is State.NEGOTIATING:
             self._orders = replace(self._orders, stop=False, checked=None, emergency=False)
             self._enabled, self._kohm = False, None
             self._parameters_at, self._parameters_due = -math.inf, False
         self._sequence = None
-        self._send_all(now)
+        if not self._view.too_many:  # of two boards' states each is a change
+            _log.info("%s: %s", self._name, _words(state))
+            self._send_all(now)
 
     def _report(self, now: float) -> Vehicle:
         checked, sensors = self._orders.checked is True, self._options.plug_sensors

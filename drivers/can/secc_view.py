@@ -56,6 +56,8 @@ HEARD_AGAIN_S = 0.3
 MOST_STATUS_PER_S: Final = 15
 BABBLES_S: Final = 3
 """More statuses than that in so many seconds in a row come from two boards, or from one that babbles."""
+FLOOD: Final = 100
+"""So many within a second are too many at once, however late they come."""
 
 State = ControllerState
 OUT_OF_SERVICE = frozenset({State.INITIALISING, State.NOT_AVAILABLE})
@@ -179,6 +181,8 @@ class BoardView:
             self.too_many = self._seconds_too_many >= BABBLES_S
             self._second_began, self._statuses = now, 0
         self._statuses += 1
+        if self._statuses >= FLOOD:
+            self.too_many, self._seconds_too_many = True, BABBLES_S
 
     # --- what they mean ----------------------------------------------------------------------------------------
 

@@ -342,6 +342,21 @@ async def test_two_boards_of_one_index_are_refused(bench: Bench) -> None:
 
 
 @on_a_bench
+async def test_states_of_two_boards_are_neither_logged_nor_answered_each_time(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.board.always = [(0x000, "07")]
+    bench.board.state = 1
+    await eventually(lambda: "two boards of one index" in bench.why())
+    with caplog.at_level("INFO"):
+        caplog.clear()
+        bench.board.received[STATUS].clear()
+        await asyncio.sleep(10.0)
+    assert not caplog.records
+    assert len(bench.board.received[STATUS]) <= 102
+
+
+@on_a_bench
 async def test_open_interlock_line_is_named(bench: Bench) -> None:
     await bench.go(1, VehicleStage.NONE)
     bench.board.always = [(0x005, "01")]

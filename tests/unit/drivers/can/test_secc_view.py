@@ -227,6 +227,14 @@ def test_two_boards_of_one_index_are_found_by_their_number_of_frames(board: Boar
     assert not board.view.too_many
 
 
+def test_a_board_that_babbles_is_found_at_once(board: Board) -> None:
+    board.after(0.1, *["000 01", "000 07"] * 60)
+    assert board.view.too_many
+    for _ in range(40):
+        board.after(0.1, "000 01")
+    assert not board.view.too_many
+
+
 def test_frames_that_have_waited_are_not_too_many(board: Board) -> None:
     for _ in range(3):
         board.after(1.5, *["000 01"] * 40)
