@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from firmware.version import VERSION
-from tools.package.container import Container, debian_root
+from tools.package.container import Container, ContainerError, debian_root
 from tools.package.libraries import native
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(240)]
@@ -164,6 +164,15 @@ def next_version(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def install(station: Station, package: Path) -> str:
     shutil.copy(package, station.machine.root / "var/tmp/new.deb")
     return station.run("dpkg", "--force-unsafe-io", "-i", "/var/tmp/new.deb")
+
+
+def test_an_installation_on_a_full_disk_fails_and_can_be_repeated(station: Station, package: Path) -> None:
+    station.run("mount", "-t", "tmpfs", "-o", "size=20M", "tmpfs", "/opt")
+    with pytest.raises(ContainerError, match="No space left on device"):
+        install(station, package)
+    station.run("umount", "/opt")
+    assert not station.run("dpkg", "--audit")
+    assert not station.run("find", "/etc/baywatt", "/usr/lib/systemd/system/baywatt.target", check=False)
 
 
 def test_a_fresh_installation_runs_the_demonstration_and_says_so(station: Station, package: Path) -> None:
