@@ -12,7 +12,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
 help: # read from the comments below
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: $(if $(WIRE),hardware,setup) ## a simulated charging station (ONCE=1: one charge; PROFILE=1, 2, 3: security; WIRE=1: real drivers)
 	$(BIN)/python -m tools.demo $(if $(ONCE),--once) $(if $(PROFILE),--profile $(PROFILE)) $(if $(WIRE),--wire)

@@ -225,6 +225,9 @@ def test_users_sandbox_and_doors(station: Station) -> None:
     for user in ("nobody", "baywatt-hal"):
         tried = station.run("setpriv", f"--reuid={user}", "--clear-groups", "ls", "/var/lib/baywatt/ocpp", check=False)
         assert not tried
+    for unit, answer in ((HAL, "0"), (OCPP, "2")):  # the rule of polkit; 2: only with a person's password
+        asked = f"pkcheck --action-id org.freedesktop.login1.reboot --process {station.show(unit, 'MainPID')}"
+        assert station.run("sh", "-c", f"{asked} >/dev/null 2>&1; echo $?").strip() == answer, unit
     listening = [line for line in station.run("cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines() if " 0A " in line]
     assert all(line.split()[1].endswith(":2328") for line in listening), "only the CSMS, port 9000"
 

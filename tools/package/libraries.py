@@ -103,7 +103,7 @@ def _pip(
 
 
 def unpack(wheel: Path, site: Path) -> None:
-    """Install a wheel's modules and metadata; its programs, headers and other data are left out."""
+    """Install a wheel's modules and metadata; its programs, tests and other data are left out."""
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
             parts = Path(member.filename).parts
@@ -111,7 +111,7 @@ def unpack(wheel: Path, site: Path) -> None:
                 if len(parts) < 3 or parts[1] not in ("purelib", "platlib"):
                     continue
                 parts = parts[2:]
-            if member.is_dir() or ".." in parts:
+            if member.is_dir() or ".." in parts or "tests" in parts[1:-1]:
                 continue
             target = site.joinpath(*parts)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -28,11 +28,12 @@ def wheel(tmp_path: Path) -> Path:
         archive.writestr("example-1.0.dist-info/METADATA", "Name: example\nVersion: 1.0\n")
         archive.writestr("example-1.0.data/scripts/example", "#!/bin/sh\n")
         archive.writestr("example-1.0.data/platlib/example/more.py", "MORE = 1\n")
+        archive.writestr("example/tests/test_example.py", "")
         archive.writestr("../outside.py", "")
     return path
 
 
-def test_a_wheel_is_unpacked_without_programs_and_inside_its_folder(wheel: Path, tmp_path: Path) -> None:
+def test_a_wheel_is_unpacked_without_programs_and_tests_and_inside_its_folder(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site" / "packages"
     libraries.unpack(wheel, site)
     found = sorted(
