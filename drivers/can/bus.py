@@ -8,7 +8,8 @@
     bitrate = 500000                              bitrate = 125000
 
 With `socketcan` the bit rate is set by the system (systemd-networkd: `BitRate=` and `RestartSec=`, which makes the
-controller start again after a bus-off); here it is only shown. `slcan` (`slcan.py`) sets it in the adapter.
+controller start again after a bus-off); here it only says what the devices need. `slcan` (`slcan.py`) sets it in the
+adapter.
 
 The bus opens again by itself after an error or when its adapter is back, with a back-off of up to 2 s. Frames that
 can't be sent are refused with `DeviceLost` and never queued here. Standard, remote and CAN FD frames are ignored.

@@ -35,7 +35,6 @@ _SPEEDS: Final = {
     1_000_000: "S8",
 }
 _LONGEST_LINE: Final = 64
-_UNSENT_LIMIT: Final = 4096
 _READ_SIZE: Final = 65536
 _REFUSALS: Final = 5
 """So many refusals in a row are no single full buffer: the controller is bus-off, or no other node acknowledges."""
