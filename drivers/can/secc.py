@@ -118,6 +118,8 @@ class AdvanticsSecc:
         self._others: set[int] = set()
         self._garbled = ""
         self._garbled_at = -math.inf
+        self._finish_logged = False
+        """The end of a session was logged in the board's present state."""
         self._orders = _Orders()
         self._enabled = False
         """`system enable`: this driver has authorised the present session from its beginning."""
@@ -248,7 +250,8 @@ class AdvanticsSecc:
             return
         if message is None:
             return
-        if isinstance(message, SessionFinished):
+        if isinstance(message, SessionFinished) and not self._finish_logged:
+            self._finish_logged = True
             _log.info("%s: session finished%s", self._name, " in a rush" if message.rushed else "")
         before = self._view.state
         self._view.take(message, now, waking=self._waking(now))
@@ -266,6 +269,7 @@ class AdvanticsSecc:
             self._parameters_at, self._parameters_due = -math.inf, False
         self._sequence = None
         if not self._view.too_many:  # of two boards' states each is a change
+            self._finish_logged = False
             _log.info("%s: %s", self._name, _words(state))
             self._send_all(now)
 

@@ -342,6 +342,18 @@ async def test_two_boards_of_one_index_are_refused(bench: Bench) -> None:
 
 
 @on_a_bench
+async def test_the_end_of_a_session_is_logged_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    await bench.charge()
+    bench.board.always = [(0x004, "00")]
+    with caplog.at_level("INFO"):
+        await bench.go(10, VehicleStage.ENDED)
+        await bench.go(1, VehicleStage.ENDED)
+        await asyncio.sleep(5.0)
+    lines = [record.message for record in caplog.records if "finished" in record.message]
+    assert 1 <= len(lines) <= 3, "once in each state of the board"
+
+
+@on_a_bench
 async def test_states_of_two_boards_are_neither_logged_nor_answered_each_time(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
