@@ -130,7 +130,7 @@ class World:
 
     def power_on(self, cause: BootCause) -> None:
         """The board boots."""
-        self.board.boot(uuid.uuid4().hex, cause)
+        self.board.boot(str(uuid.uuid4()), cause)
         for number in self.displays:
             self._show(number, "boot", {})
 
