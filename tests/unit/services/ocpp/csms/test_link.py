@@ -379,7 +379,7 @@ async def test_a_session_is_for_connections_that_break_in_silence(tls_files: Pat
 
 async def test_no_password_in_any_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    logging.getLogger("services").setLevel(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="services")
     async with _connected() as (bench, csms):
         bench.link.send('[2,"1","DataTransfer",{"vendorId":"secret-in-a-frame"}]')
         await csms.expect("DataTransfer")
