@@ -244,7 +244,7 @@ async def test_no_cable_is_plugged_in(tmp_path: Path) -> None:
         assert [each["triggerReason"] for each in transaction.events] == ["Authorized", "EVConnectTimeout"]
         assert transaction.reason == "Timeout"
         await here.until_page(1, "idle")
-        assert (await here.rig.evse(1))["transaction_id"] is None
+        await here.until_evse(1, lambda it: it["transaction_id"] is None)
 
 
 async def test_two_rigs_side_by_side(tmp_path: Path) -> None:
