@@ -227,7 +227,7 @@ class EvseWatch:
 
     def _contacts(self, state: State, readings: Readings, now: float) -> list[Finding]:
         found = []
-        if self._stuck(readings.contactor_closed and not state.coil_on, now):
+        if self._stuck(readings.contactor_closed and readings.contactor_known and not state.coil_on, now):
             found.append(Finding(Fault.CONTACTOR_WELDED, "mirror contact closed while the coil is off"))
         should_be_closed = state.coil_on and state.stage is not Stage.CLOSE
         if self._dropped(should_be_closed and not readings.contactor_closed, now):

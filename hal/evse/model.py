@@ -84,6 +84,8 @@ class Readings:
     """What the EVSE can give now: its rating after derating, and its share of the modules."""
     plug_temp_c: float | None = None
     """None: not known."""
+    contactor_known: bool = True
+    """The contactor answers; if not, `contactor_closed` is its last reading."""
     inputs_known: bool = True
     """The stop button and the door are read: until then nothing begins."""
     silent: Mapping[str, str] = field(default_factory=dict)

@@ -47,6 +47,7 @@ class PortReader:
     def __init__(self, number: int, ports: EvsePorts, faults: ActiveFaults) -> None:
         self.mirror = False
         """The mirror contact, as last read: a contactor that does not answer may well be closed."""
+        self._mirror_known = False
         self._number = number
         self._ports = ports
         self._faults = faults
@@ -80,6 +81,7 @@ class PortReader:
             meter=meter,
             insulation=insulation,
             contactor_closed=self.mirror,
+            contactor_known=self._mirror_known,
             connector_v=_connector_v(sensed_v, insulation, meter),
             plug_temp_c=plug_temp_c,
             ceiling=ceiling(rating, plug_temp_c, share or ZERO_LIMITS),
@@ -90,6 +92,7 @@ class PortReader:
 
     def _read_contactor(self) -> float | None:
         """Return the connector's voltage, if the contactor measures it; raise the fault of one that does not answer."""
+        self._mirror_known = False
         try:
             self.mirror = self._ports.contactor.is_closed()
             sensed_v = self._ports.contactor.connector_voltage_v()
@@ -97,6 +100,7 @@ class PortReader:
             self._faults.add("contactor", Fault.CONTACTOR_FAILED, self._number, detail=str(error))
             return None
         self._faults.remove("contactor", Fault.CONTACTOR_FAILED, self._number)
+        self._mirror_known = True
         return sensed_v
 
     def _fresh(self, device: str, read: Callable[[], _R], stale_after_s: float, now: float) -> _R | None:

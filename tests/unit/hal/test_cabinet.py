@@ -351,6 +351,7 @@ def test_opening_is_repeated_until_the_contactor_answers(fake: CabinetDouble) ->
     assert not fake.contactors[1].coil
     fake.run(2.0)
     assert (Fault.CONTACTOR_FAILED, 1) in cleared(fake)
+    assert (Fault.CONTACTOR_WELDED, 1) not in raised(fake), "a contact that is not read is not known to be closed"
 
 
 def test_modules_that_do_not_answer(fake: CabinetDouble) -> None:

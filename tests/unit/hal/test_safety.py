@@ -204,6 +204,16 @@ def test_contact_that_stays_closed_is_welded_until_it_opens(watched: Watched) ->
     assert watched.after(0.1) == set()
 
 
+def test_contact_of_a_contactor_that_does_not_answer_is_not_welded(watched: Watched) -> None:
+    """What was read last was read before the coil was off."""
+    watched.state = replace(watched.state, stage=Stage.FINISHED, coil_on=False)
+    watched.read(contactor_known=False)
+    assert watched.after(3.0) == set()
+    watched.read(contactor_known=True)
+    assert watched.after(0.4) == set()
+    assert watched.after(0.3) == {Fault.CONTACTOR_WELDED}
+
+
 def test_fall_of_the_request_is_no_over_current(watched: Watched) -> None:
     """The modules take a moment to follow; so does their reading."""
     watched.after(3.0)
