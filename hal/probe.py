@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`baywatt-hal probe`: opens the configured buses and lists what answers on them, and what does not.
 
-It makes the drivers of the settings, as the HAL does, and commands nothing: making a driver leaves its device in the
-safe value. Each device gets `patience_s` to answer. A driver of several devices, or one that knows serial number and
-firmware, describes them itself (`hal.ports.Described`); of any other the reading of its port shows that it answers.
+It makes the drivers of the settings, as the HAL does, and commands nothing else: making a driver brings its device to
+the safe value, and writes the settings of a device that has some (an insulation monitor). Each device gets `patience_s`
+to answer. A driver of several devices, or one that knows serial number and firmware, describes them itself
+(`hal.ports.Described`); of any other the reading of its port shows that it answers.
 """
 
 from __future__ import annotations
