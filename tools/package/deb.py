@@ -6,6 +6,7 @@
     /etc/baywatt/{hal,ocpp}.toml      conffiles
     /usr/lib/{systemd,sysusers.d,...} units, users, rules: the folder systemd/
     /usr/bin/baywatt-hal              for `baywatt-hal probe`
+    /usr/bin/baywattctl               what the station is doing
 
 The same sources and SOURCE_DATE_EPOCH (else the time of the last commit) make the same bytes. dpkg-deb is all it needs.
 """
@@ -51,6 +52,7 @@ PLACES = {
     "CHANGELOG.md": "usr/share/doc/baywatt",
     "packaging/deb/copyright": "usr/share/doc/baywatt",
     "packaging/deb/baywatt-hal": "usr/bin",
+    "packaging/deb/baywattctl": "usr/bin",
     "packaging/deb/postinst": "DEBIAN",
     "packaging/deb/prerm": "DEBIAN",
     "packaging/deb/postrm": "DEBIAN",
