@@ -87,10 +87,6 @@ class ServiceObjects:
             self._forgetting.cancel()
             self._forgetting = None
 
-    def with_interface(self, interface: str) -> dict[str, Properties]:
-        """The properties of every object that has this interface, by path."""
-        return {path: found[interface] for path, found in self.objects.items() if interface in found}
-
     # --- Watcher -------------------------------------------------------------------------------------------
 
     def on_present(self, present: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from drivers.simulated.world.world import World
 from firmware.contract import Fault
-from tools.rig.devices.gpio import LINES, Pigpiod
+from tools.rig.devices.gpio import LINES, Pigpiods
 
 __all__ = ["AlarmContacts"]
 
@@ -26,7 +26,7 @@ _OF_EVSES = (
 """Faults that no other device of the cabinet sees (`drivers/simulated/world/faults.py`)."""
 
 
-class AlarmContacts:
+class AlarmContacts(Pigpiods):
     """As many daemons of 28 lines as the contacts need."""
 
     def __init__(self, world: World) -> None:
@@ -35,16 +35,11 @@ class AlarmContacts:
             (fault, evse) for evse in world.evses for fault in _OF_EVSES
         ]
         self._places = {fault: divmod(index, LINES) for index, fault in enumerate(faults)}
-        self.daemons = [Pigpiod() for _ in range(1 + max(daemon for daemon, _ in self._places.values()))]
+        super().__init__("alarms", 1 + max(daemon for daemon, _ in self._places.values()))
 
     async def start(self) -> None:
         self.step()
-        for daemon in self.daemons:
-            await daemon.start()
-
-    def close(self) -> None:
-        for daemon in self.daemons:
-            daemon.close()
+        await super().start()
 
     def step(self) -> None:
         """Open the contacts of the faults that are present now."""
@@ -52,18 +47,11 @@ class AlarmContacts:
         for fault, (daemon, line) in self._places.items():
             self.daemons[daemon].drive(line, None if fault in present else True)
 
-    def buses(self) -> dict[str, dict[str, object]]:
-        """The tables `[bus.NAME]` of the HAL's settings."""
-        return {
-            f"alarms{index}": {"driver": "pigpio", "host": "127.0.0.1", "port": daemon.port}
-            for index, daemon in enumerate(self.daemons)
-        }
-
     def settings(self) -> dict[str, object]:
         """What the table `[board]` needs for the contacts."""
         return {
             "alarm": [
-                {"fault": fault.value, "evse": evse, "lines": f"alarms{daemon}", "line": line}
+                {"fault": fault.value, "evse": evse, "lines": self.bus(daemon), "line": line}
                 for (fault, evse), (daemon, line) in self._places.items()
             ]
         }

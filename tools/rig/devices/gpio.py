@@ -26,7 +26,7 @@ from typing import Any
 
 from drivers.simulated.world.world import World
 
-__all__ = ["LINES", "CabinetLines", "Pigpiod"]
+__all__ = ["LINES", "CabinetLines", "Pigpiod", "Pigpiods"]
 
 LINES = 28
 """Lines on the header of a Raspberry Pi: 0 to 27."""
@@ -283,7 +283,37 @@ class _Client(asyncio.Protocol):
         return int(asyncio.get_running_loop().time() * 1e6) & 0x7FFF_FFFF
 
 
-class CabinetLines:
+class Pigpiods:
+    """As many daemons as lines are needed; each is a bus `NAME0`, `NAME1` ... of the HAL's settings.
+
+    `options` are those of the bus besides its address.
+    """
+
+    def __init__(self, name: str, count: int, **options: object) -> None:
+        self.daemons = [Pigpiod() for _ in range(count)]
+        self._name = name
+        self._options = options
+
+    async def start(self) -> None:
+        for daemon in self.daemons:
+            await daemon.start()
+
+    def close(self) -> None:
+        for daemon in self.daemons:
+            daemon.close()
+
+    def bus(self, index: int) -> str:
+        return f"{self._name}{index}"
+
+    def buses(self) -> dict[str, dict[str, object]]:
+        """The tables `[bus.NAME]`."""
+        return {
+            self.bus(index): {"driver": "pigpio", "host": "127.0.0.1", "port": daemon.port, **self._options}
+            for index, daemon in enumerate(self.daemons)
+        }
+
+
+class CabinetLines(Pigpiods):
     """The world's contacts and coils on as many daemons as they need.
 
     A contact of stop button and door is closed while all is well, and then drives its line high. A mirror contact is
@@ -296,19 +326,14 @@ class CabinetLines:
         self._world = world
         places = [(index, line) for index in range(4) for line in range(self.FIRST if index == 0 else 0, LINES - 1, 2)]
         self._places = dict(zip(world.evses, places, strict=False))
-        self.daemons = [Pigpiod() for _ in range(1 + max(index for index, _ in self._places.values()))]
+        super().__init__("lines", 1 + max(index for index, _ in self._places.values()), answer_s=PATIENCE_S)
         self.stop_wire_broken = False
         for index, daemon in enumerate(self.daemons):
             daemon.on_output = partial(self._on_output, index)
 
     async def start(self) -> None:
         self.step()
-        for daemon in self.daemons:
-            await daemon.start()
-
-    def close(self) -> None:
-        for daemon in self.daemons:
-            daemon.close()
+        await super().start()
 
     def step(self) -> None:
         """Bring lines and world together: after each step of the world, and at once after a change from outside."""
@@ -327,26 +352,19 @@ class CabinetLines:
     def mirror(self, evse: int) -> int:
         return self._places[evse][1] + 1
 
-    def buses(self) -> dict[str, dict[str, object]]:
-        """The tables `[bus.NAME]` of the HAL's settings."""
-        return {
-            f"lines{index}": {"driver": "pigpio", "host": "127.0.0.1", "port": daemon.port, "answer_s": PATIENCE_S}
-            for index, daemon in enumerate(self.daemons)
-        }
-
     def inputs(self) -> dict[str, object]:
         """The table `[inputs]`."""
-        lines = {"lines": "lines0", "emergency_stop": self.STOP, "door": self.DOOR}
+        lines = {"lines": self.bus(0), "emergency_stop": self.STOP, "door": self.DOOR}
         return {"driver": "gpio", **lines, "stale_after_s": PATIENCE_S}
 
     def contactor(self, evse: int) -> dict[str, object]:
         """The table `contactor` of an EVSE."""
-        lines = f"lines{self._places[evse][0]}"
+        lines = self.bus(self._places[evse][0])
         return {"driver": "gpio", "lines": lines, "coil": self.coil(evse), "mirror": self.mirror(evse)}
 
     def watchdog(self) -> dict[str, object]:
         """What the table `[board]` needs for the watchdog relay."""
-        return {"lines": "lines0", "watchdog_relay": self.WATCHDOG}
+        return {"lines": self.bus(0), "watchdog_relay": self.WATCHDOG}
 
     def _fed(self, index: int, coil: int) -> bool:
         return self._world.chain_closed and self.daemons[index].is_output(coil) and self.daemons[index].level(coil)

@@ -22,7 +22,6 @@ from aiohttp import web
 __all__ = ["LemDcbm", "Line", "StillLine"]
 
 SETTLE_S = 120.0
-CLOCK_VALID_S = 48 * 3600.0
 _log = logging.getLogger(__name__)
 
 
