@@ -34,31 +34,12 @@ from firmware.contract import (
     Snapshot,
     Stamped,
 )
+from tests.support.hal_settings import hal_settings
 from tools.rig.world_server import WorldServer
 
 ROOT = Path(__file__).parents[3]
 DEVICE = '{ driver = "simulated", bus = "world" }'
-SETTINGS = f"""
-socket = "hal.sock"
-shelf = {DEVICE}
-board = {DEVICE}
-inputs = {DEVICE}
-links = {DEVICE}
-[bus.world]
-driver = "simulated"
-path = "world.sock"
-[[evse]]
-evse = 1
-connector = 1
-max_voltage_v = 1000.0
-min_voltage_v = 150.0
-max_current_a = 500.0
-max_power_w = 400000.0
-meter = {DEVICE}
-insulation = {DEVICE}
-contactor = {DEVICE}
-vehicle = {DEVICE}
-"""
+SETTINGS = hal_settings(DEVICE, buses='[bus.world]\ndriver = "simulated"\npath = "world.sock"')
 
 
 @asynccontextmanager

@@ -16,27 +16,10 @@ from firmware.errors import DeviceLost
 from hal import registry
 from hal.__main__ import main
 from hal.ports import DeviceInfo, InputsReading, Link, MeterSample
+from tests.support.hal_settings import hal_settings
 
 DEVICE = '{ driver = "probed" }'
-SETTINGS = f"""
-socket = "hal.sock"
-shelf = {DEVICE}
-board = {DEVICE}
-inputs = {DEVICE}
-links = {DEVICE}
-card_reader = {DEVICE}
-[[evse]]
-evse = 1
-connector = 1
-max_voltage_v = 1000.0
-min_voltage_v = 150.0
-max_current_a = 500.0
-max_power_w = 400000.0
-meter = {DEVICE}
-insulation = {DEVICE}
-contactor = {DEVICE}
-vehicle = {DEVICE}
-"""
+SETTINGS = hal_settings(DEVICE, station=f"card_reader = {DEVICE}")
 
 
 class NoOptions(Struct, frozen=True, kw_only=True):

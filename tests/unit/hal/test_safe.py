@@ -8,35 +8,18 @@ import sys
 from pathlib import Path
 
 from drivers.gpio.pigpio_lines import PigpioLines
+from tests.support.hal_settings import hal_settings
 from tests.support.sockets import eventually
 from tools.rig.devices.gpio import Pigpiod
 
 ROOT = Path(__file__).parents[3]
 COIL, MIRROR = 7, 8
 DEVICE = '{ driver = "simulated", bus = "world" }'
-SETTINGS = f"""
-socket = "hal.sock"
-shelf = {DEVICE}
-board = {DEVICE}
-inputs = {DEVICE}
-links = {DEVICE}
-[bus.world]
-driver = "demonstration"
-[bus.io]
-driver = "pigpio"
-port = PORT
-[[evse]]
-evse = 1
-connector = 1
-max_voltage_v = 1000.0
-min_voltage_v = 150.0
-max_current_a = 500.0
-max_power_w = 400000.0
-meter = {DEVICE}
-insulation = {DEVICE}
-contactor = {{ driver = "gpio", lines = "io", coil = {COIL}, mirror = {MIRROR} }}
-vehicle = {DEVICE}
-"""
+SETTINGS = hal_settings(
+    DEVICE,
+    buses='[bus.world]\ndriver = "demonstration"\n[bus.io]\ndriver = "pigpio"\nport = PORT',
+    contactor=f'{{ driver = "gpio", lines = "io", coil = {COIL}, mirror = {MIRROR} }}',
+)
 
 
 async def closed_contactor(daemon: Pigpiod) -> None:
