@@ -373,17 +373,18 @@ async def test_the_page_is_served_and_other_origins_are_refused(bench: CsmsBench
         page = await response.text()
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     for name in (
-        "app.js",
-        "chart.js",
-        "dom.js",
-        "files.js",
-        "messages.js",
-        "request.js",
-        "stations.js",
-        "tables.js",
-        "style.css",
+        "static/app.js",
+        "static/chart.js",
+        "static/files.js",
+        "static/messages.js",
+        "static/request.js",
+        "static/stations.js",
+        "static/tables.js",
+        "static/style.css",
+        "look/dom.js",
+        "look/look.css",
     ):
-        async with bench.http.get(f"{bench.url}static/{name}") as response:
+        async with bench.http.get(f"{bench.url}{name}") as response:
             assert response.status == 200
             text = await response.text()
             assert "://" not in text.replace("http://www.w3.org/2000/svg", ""), f"{name} loads from elsewhere"

@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from firmware.clock import Clock, SystemClock
+from firmware.web import LOOK
 from tools.csms import api, file_api
 from tools.csms.admission import Admission
 from tools.csms.back_office import BackOffice, Link
@@ -204,7 +205,14 @@ async def _on_page(_request: web.Request) -> web.StreamResponse:
 
 
 async def _on_icon(_request: web.Request) -> web.StreamResponse:
-    return web.FileResponse(_PAGE / "icon.svg")
+    return web.FileResponse(LOOK / "icon.svg")
+
+
+async def _on_look(request: web.Request) -> web.StreamResponse:
+    file = LOOK / request.match_info["name"]
+    if not file.is_file():
+        raise web.HTTPNotFound
+    return web.FileResponse(file)
 
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -267,6 +275,7 @@ def build_app(
     app.router.add_get("/", _on_page)
     app.router.add_get("/favicon.ico", _on_icon)
     app.router.add_static("/static", _PAGE)
+    app.router.add_get(r"/look/{name:[a-z]+\.(css|js|svg)}", _on_look)
     if files is not None:
         app.router.add_get("/files/{path:.+}", files.send)
     app.add_routes([*api.ROUTES, *file_api.ROUTES])

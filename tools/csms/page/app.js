@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page: loads everything once, then follows the server-sent events; loads everything again when reconnected.
 
-import { $, api } from "/static/dom.js";
+import { $, api } from "/look/dom.js";
 import { loadFiles } from "/static/files.js";
 import { addMessage, setMessages, watchFilters } from "/static/messages.js";
 import { loadTemplates } from "/static/request.js";

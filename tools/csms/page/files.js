@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The files of the bench's file servers: images for stations to download, logs that they have uploaded.
 
-import { $, api, dayAndClock, el } from "/static/dom.js";
+import { $, api, dayAndClock, el } from "/look/dom.js";
 import { newId, prepare } from "/static/request.js";
 
 const isImage = (file) => !file.path.startsWith("logs/");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The log of messages: newest first, filtered here, opened on demand.
 
-import { $, api, clock, el } from "/static/dom.js";
+import { $, api, clock, el } from "/look/dom.js";
 
 const SHOWN = 300, KEPT = 3000;
 const rows = [];

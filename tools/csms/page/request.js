@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The form that sends any request to the chosen station.
 
-import { $, api, el } from "/static/dom.js";
+import { $, api, el } from "/look/dom.js";
 
 let templates = [];
 

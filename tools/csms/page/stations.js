@@ -2,7 +2,7 @@
 // The chosen station: its properties, and for each EVSE its status and its session.
 
 import { Chart } from "/static/chart.js";
-import { $, ago, el, fixed, secondsSince, span } from "/static/dom.js";
+import { $, ago, el, fixed, secondsSince, span } from "/look/dom.js";
 
 const TONE = { Available: "good", Occupied: "info", Reserved: "warn", Unavailable: "warn", Faulted: "bad" };
 const REGISTRATION_TONE = { Accepted: "good", Pending: "warn", Rejected: "bad" };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Transactions and tokens.
 
-import { $, api, dayAndClock, el, fixed } from "/static/dom.js";
+import { $, api, dayAndClock, el, fixed } from "/look/dom.js";
 import { pill, sequencePill } from "/static/stations.js";
 
 const STATUSES = ["Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx", "NoCredit", "NotAllowedTypeEVSE", "NotAtThisLocation", "NotAtThisTime", "Unknown"];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small helpers. Text is always set as text: nothing that stations send is parsed as HTML.
+// Small helpers of every page. Text is always set as text: nothing from outside is parsed as HTML.
 
 export const $ = (id) => document.getElementById(id);
 

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the pages of displays, commissioning and benches share: files that each server offers below `/look/`.
+
+look.css    the colours by day and by night, and the parts that all pages have
+dom.js      makes elements; texts are only ever texts
+icon.svg
+"""
+
+from pathlib import Path
+
+__all__ = ["LOOK"]
+
+LOOK = Path(__file__).parent
+"""The folder; only files with the endings of web pages in it are for browsers."""
