@@ -51,13 +51,14 @@ benchmark: hardware ## measured times, memory and CPU beside the design's number
 setup: ## .venv with the locked libraries (every verb above does this first)
 	@sh tools/setup.sh
 
-hardware: ## .venv with the libraries of real devices too, and the packages that their tests need (lint, check and test do this)
+hardware: ## .venv with the libraries of real devices and of browser tests too, and the packages that tests need (lint and test do this)
 	@sh tools/setup.sh hardware
 
 lock: ## packaging/locks/ from pyproject.toml (needs uv; UPGRADE=1 takes the newest versions)
 	$(COMPILE) --group build --output-file $(LOCKS)/build.txt
 	$(COMPILE) pyproject.toml --extra bench --group build -c $(LOCKS)/build.txt --output-file $(LOCKS)/bench.txt
 	$(COMPILE) pyproject.toml --extra hardware -c $(LOCKS)/bench.txt --output-file $(LOCKS)/device.txt
+	$(COMPILE) pyproject.toml --extra browser -c $(LOCKS)/bench.txt --output-file $(LOCKS)/browser.txt
 
 clean: ## remove everything the verbs above made, .venv too
 	rm -rf .venv .run build report baywatt.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

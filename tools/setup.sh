@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes .venv in this checkout: locked build tools, locked libraries, the project itself (editable). Every make verb
 # runs it. `setup.sh hardware` adds the libraries that only drivers of real devices import, and the distribution's
-# packages that they are built with and tried on; the lint step and the tests need these, a simulated station does not.
+# packages that they are built with and tried on, and what drives a browser through the pages; the lint step and the
+# tests need these, a simulated station does not.
 #
 # - It ends at once if the stamp of an earlier run matches. The stamp's name depends on everything that the result
 #   depends on: the checkout's path (which the programs in .venv/bin contain), the locks, pyproject.toml, this script.
@@ -20,9 +21,11 @@ sum_of() {
 
 stamp=.venv/$stamp_here-$(sum_of $locks/build.txt $locks/bench.txt)
 hardware=${1:-}
-hardware_stamp=.venv/.hardware-$(sum_of $locks/build.txt $locks/bench.txt $locks/device.txt)
-# To build pyscard and systemd-python; then PC/SC with a virtual reader, and a D-Bus of one's own.
+hardware_stamp=.venv/.hardware-$(sum_of $locks/build.txt $locks/bench.txt $locks/device.txt $locks/browser.txt)
+# To build pyscard and systemd-python; then PC/SC with a virtual reader, and a D-Bus of one's own; then a browser, with
+# letters for every language of the displays.
 hardware_packages="gcc pkg-config swig libpcsclite-dev libsystemd-dev pcscd vsmartcard-vpcd dbus-daemon"
+hardware_packages="$hardware_packages chromium fonts-dejavu-core fonts-wqy-zenhei"
 log=
 
 fail() {
@@ -62,7 +65,7 @@ install_packages() {
     missing=$(missing_packages)
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-        fail "the drivers' tests need these packages of Debian 12:$missing (as root: apt-get install$missing)"
+        fail "the tests of drivers and pages need these packages of Debian 12:$missing (as root: apt-get install$missing)"
     fi
     echo "[+1/2] packages of the distribution:$missing"
     export DEBIAN_FRONTEND=noninteractive
@@ -145,7 +148,7 @@ fi
 
 if [ -n "$hardware" ]; then
     install_packages
-    echo "[+2/2] hardware libraries of $locks/device.txt"
-    pip_install --require-hashes --no-build-isolation -r $locks/device.txt
+    echo "[+2/2] libraries of hardware and of browser tests: $locks/device.txt, $locks/browser.txt"
+    pip_install --require-hashes --no-build-isolation -r $locks/device.txt -r $locks/browser.txt
     : >"$hardware_stamp"
 fi
