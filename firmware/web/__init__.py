@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the pages of displays, commissioning and benches share: files that each server offers below `/look/`.
 
-look.css    the colours by day and by night, and the parts that all pages have
-dom.js      makes elements; texts are only ever texts
+look.css       the colours by day and by night, and the parts that all pages have
+dom.js         makes elements; texts are only ever texts
+messages.js    the list of messages between station and CSMS, with messages.css
 icon.svg
 """
 

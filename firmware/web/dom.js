@@ -3,12 +3,31 @@
 
 export const $ = (id) => document.getElementById(id);
 
+// An element; `class` and names with a hyphen are attributes, all others properties. Null children are left out.
 export function el(tag, properties = {}, ...children) {
-  const { class: name, ...rest } = properties;
-  const node = Object.assign(document.createElement(tag), rest);
-  if (name) node.className = name;
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name !== "class" && !name.includes("-")) node[name] = value;
+    else if (value) node.setAttribute(name, value);
+  }
   node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
+}
+
+export const pill = (text, tone = "") => el("span", { class: `pill ${tone ?? ""}`, textContent: text });
+
+export const cell = (content, style = "") => el("td", { class: style }, content);
+
+// `heads` are [name, class] of each column, `rows` elements of the body.
+export function table(heads, rows) {
+  const head = el("tr", {}, ...heads.map(([name, style]) => el("th", { class: style ?? "", textContent: name })));
+  return el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows));
+}
+
+// A list of properties: {name: text or node}; those whose name is in `wide` take two columns.
+export function facts(shown, wide = new Set()) {
+  return el("dl", { class: "facts" }, ...Object.entries(shown).map(([name, value]) =>
+    el("div", { class: wide.has(name) ? "wide" : "" }, el("dt", { textContent: name }), el("dd", {}, value instanceof Node ? value : String(value)))));
 }
 
 export async function api(path, options = {}) {

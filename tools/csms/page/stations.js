@@ -2,7 +2,7 @@
 // The chosen station: its properties, and for each EVSE its status and its session.
 
 import { Chart } from "/static/chart.js";
-import { $, ago, el, fixed, secondsSince, span } from "/look/dom.js";
+import { $, ago, el, facts, fixed, pill, secondsSince, span } from "/look/dom.js";
 
 const TONE = { Available: "good", Occupied: "info", Reserved: "warn", Unavailable: "warn", Faulted: "bad" };
 const REGISTRATION_TONE = { Accepted: "good", Pending: "warn", Rejected: "bad" };
@@ -33,7 +33,7 @@ export function renderStation(state) {
 
 function card(station) {
   const boot = station.boot ?? {};
-  const facts = {
+  const shown = {
     Product: [boot.vendorName, boot.model].filter(Boolean).join(" ") || "–",
     Serial: boot.serialNumber ?? "–",
     Firmware: boot.firmwareVersion ?? "–",
@@ -46,12 +46,10 @@ function card(station) {
     "Security profile": [station.security_profile ?? "–", station.tls?.version, station.tls?.cipher].filter(Boolean).join(" · "),
     ...certificate(station.tls?.certificate),
   };
-  const list = Object.entries(facts).map(([name, value]) =>
-    el("div", { class: WIDE.has(name) ? "wide" : "" }, el("dt", { textContent: name }), el("dd", {}, value instanceof Node ? value : String(value))));
   const pills = [pill(station.connected ? "connected" : "offline", station.connected ? "good" : "bad")];
   if (station.registration) pills.push(pill(station.registration, REGISTRATION_TONE[station.registration]));
   const head = el("div", { class: "station-head" }, el("h1", { textContent: station.id }), ...pills);
-  return el("section", { class: "card" }, head, el("dl", { class: "facts" }, ...list), ...notices(station));
+  return el("section", { class: "card" }, head, facts(shown, WIDE), ...notices(station));
 }
 
 function progress(name, status) {
@@ -132,5 +130,3 @@ export function sequencePill(session) {
 export function forgetCharts(keep) {
   for (const key of charts.keys()) if (!keep.has(key)) charts.delete(key);
 }
-
-export const pill = (text, tone = "") => el("span", { class: `pill ${tone ?? ""}`, textContent: text });

@@ -1,18 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Transactions and tokens.
 
-import { $, api, dayAndClock, el, fixed } from "/look/dom.js";
-import { pill, sequencePill } from "/static/stations.js";
+import { $, api, cell, dayAndClock, el, fixed, pill, table } from "/look/dom.js";
+import { sequencePill } from "/static/stations.js";
 
 const STATUSES = ["Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx", "NoCredit", "NotAllowedTypeEVSE", "NotAtThisLocation", "NotAtThisTime", "Unknown"];
 const SHOWN = 30;
-
-function table(heads, rows) {
-  const head = el("tr", {}, ...heads.map(([name, style]) => el("th", { class: style ?? "", textContent: name })));
-  return el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows));
-}
-
-const cell = (content, style = "") => el("td", { class: style }, content);
 
 export function renderTransactions(state) {
   const all = [...state.transactions.values()].filter((session) => session.station === state.chosen);
