@@ -92,6 +92,8 @@ class CanBus:
         self._background = Background(f"CAN bus {options.channel}")
         self._failed = asyncio.Event()
         self._full_since: float | None = None
+        self._goes_on = False
+        """The loop is to read on, as a burst has not emptied the interface."""
         self._worked = False
         """A frame has come in since the bus was opened."""
         self._logged: str | None = None
@@ -223,7 +225,13 @@ class CanBus:
             if message is None:
                 return
             self._deliver(message)
-        asyncio.get_running_loop().call_soon(self._read)
+        if not self._goes_on:  # the descriptor may call as well: one of them in each round of the loop is enough
+            self._goes_on = True
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._goes_on = False
+        self._read()
 
     def _deliver(self, message: can.Message) -> None:
         can_id = message.arbitration_id

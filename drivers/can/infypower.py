@@ -81,7 +81,12 @@ _MOST_A = 5000.0
 
 
 class Infypower:
-    """The family (`drivers.can.family.Family`); `controller` is this controller's address, 0xF0 to 0xF8."""
+    """The family (`drivers.can.family.Family`).
+
+    Args:
+        controller: this controller's address, 0xF0 to 0xF8.
+        believe_external: whether the voltage behind the diode is that of the outlet.
+    """
 
     addresses = range(0x3C)
     group_frames = True
@@ -90,8 +95,9 @@ class Infypower:
     modes: ClassVar[Sequence[tuple[int, float]]] = ()
     mode_pause_s: ClassVar[float] = 0.0
 
-    def __init__(self, controller: int = 0xF0) -> None:
+    def __init__(self, controller: int = 0xF0, *, believe_external: bool = True) -> None:
         self._controller = controller
+        self._believe_external = believe_external
         self.listen = ((_SINGLE & 0xE) << 22 | controller << 8, 0xE << 22 | 0xFF << 8)
 
     # --- to the modules --------------------------------------------------------------------------------------
@@ -142,6 +148,8 @@ class Infypower:
         if decode is None:
             return Answer(sender, None)
         report = decode(data)
+        if isinstance(report, Available) and not self._believe_external:
+            report = Available(report.current_a)
         return None if report is None else Answer(sender, report)
 
 

@@ -19,6 +19,7 @@ from drivers.can.family import (
     DERATING,
     UNUSABLE,
     Alarm,
+    Available,
     Capability,
     Family,
     Frame,
@@ -54,6 +55,7 @@ _TRIES = 3
 _CLEAR_S = 5.0
 _FORGIVE_S = 60.0
 """A trouble is over when it has been absent for this long; a module that did not obey gets another chance later."""
+_UNABLE = "says that it can deliver nothing"
 _OWN_OFFS = 3
 """A module that has switched itself off so many times within FORGIVE_S does not obey."""
 
@@ -104,6 +106,10 @@ class Module(Reports):
         self._started = math.inf
         self._disobeyed = False
         self._own_offs: deque[float] = deque(maxlen=_OWN_OFFS)
+        self._able_a: float | None = None
+        """The available current that it has reported while it is on."""
+        self._unable_since = math.inf
+        """Since when that is less than the least that it can be set to."""
         self.restart(-math.inf)
 
     def restart(self, now: float) -> None:
@@ -137,6 +143,8 @@ class Module(Reports):
         if serial not in (None, self.serial):
             self.restart(now)
             self.capability = Capability()
+        if isinstance(report, Available):
+            self._note_able(report.current_a if self.is_on and self._rating.believe_available else None, now)
         if isinstance(report, Status):
             if before.off is False and report.off and self.commanded_on:
                 self._own_offs.append(now)
@@ -144,6 +152,11 @@ class Module(Reports):
             self._off_seen = self._off_seen + 1 if report.off is not False and now > self._commanded_off_at else 0
         if isinstance(report, GroupNumber) or (isinstance(report, Status) and report.group is not None):
             self._misplaced = 0 if self.number in (None, self.status.group) else self._misplaced + 1
+
+    def _note_able(self, amps: float | None, now: float) -> None:
+        self._able_a = amps
+        unable = amps is not None and amps < LEAST_A
+        self._unable_since = min(self._unable_since, now) if unable else math.inf
 
     # --- what follows ----------------------------------------------------------------------------------------
 
@@ -201,9 +214,8 @@ class Module(Reports):
         amps = min(rating.current_a, capability.max_current_a or math.inf)
         watts = min(rating.power_w, capability.power_w or math.inf)
         share = self._temperature_share()
-        known_a = self.available_a if rating.believe_available and self.is_on else None
-        if known_a:
-            return min(amps * share, known_a), watts * share
+        if self._able_a is not None and self.is_on:  # not below LEAST_A: it would be off, and say no more of itself
+            return min(amps * share, max(self._able_a, LEAST_A)), watts * share
         if alarms & DERATING:
             share *= 0.5
         return amps * share, watts * share
@@ -220,7 +232,7 @@ class Module(Reports):
         self._started = min(self._started, now)
         before, found = self.trouble, self._find_trouble(now)
         if found is not None:
-            self._disobeyed = found.endswith(("switch on", "switch off"))
+            self._disobeyed = found == _UNABLE or found.endswith(("switch on", "switch off"))
             self.trouble, self._trouble_seen = found, now
         elif now - self._trouble_seen >= (_FORGIVE_S if self._disobeyed else _CLEAR_S):
             self.trouble = None
@@ -256,6 +268,8 @@ class Module(Reports):
         return None
 
     def _disobedience(self, now: float) -> str | None:
+        if self.is_on and now - self._unable_since >= _OBEY_S:
+            return _UNABLE
         if len(self._own_offs) == _OWN_OFFS and now - self._own_offs[0] < _FORGIVE_S:
             return "switches itself off again and again"
         to_be_on, since = self._wanted

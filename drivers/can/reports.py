@@ -43,7 +43,6 @@ class Reports:
         self.status_at = -math.inf
         self.serial: str | None = None
         self.capability = Capability()
-        self.available_a: float | None = None
         self.mode_found: int | None = None
         self.refused: str | None = None
         self.talks_twice = False
@@ -68,10 +67,8 @@ class Reports:
                 self.status = replace(self.status, group=number)
             case Capability():
                 self.capability = report
-            case Available(current_a, external_v):
-                self.available_a = current_a
-                if external_v is not None:
-                    self._external = (external_v, now)
+            case Available(_, external_v) if external_v is not None:
+                self._external = (external_v, now)
             case Serial(text):
                 self.serial = text
             case Mode(mode):

@@ -20,6 +20,8 @@ class InfypowerOptions(ShelfOptions, frozen=True, forbid_unknown_fields=True, kw
     """Of Infypower modules."""
 
     controller: Annotated[int, Meta(ge=0xF0, le=0xF8, description="address of this controller, 240 to 248")] = 0xF0
+    believe_external: bool = True
+    """Whether the voltage behind a module's diode (command 0x0C) is that of the outlet while the module is off."""
 
 
 class InfypowerShelf(CanShelf):
@@ -28,7 +30,8 @@ class InfypowerShelf(CanShelf):
     Options = InfypowerOptions
 
     def __init__(self, options: InfypowerOptions, clock: Clock | None = None) -> None:
-        super().__init__(options, Infypower(options.controller), clock or SystemClock())
+        family = Infypower(options.controller, believe_external=options.believe_external)
+        super().__init__(options, family, clock or SystemClock())
 
 
 class UugreenOptions(ShelfOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -122,10 +122,11 @@ class Uugreen:
 
 def _report(command: int, value: int) -> Report | None:
     """None for a command that was not asked for, and for a value that no module can have."""
-    if command == _VOLTAGE and value / 1000 < _MOST_V:
-        return Output(voltage_v=value / 1000)
-    if command == _CURRENT and value / 1000 < _MOST_A:
-        return Output(current_a=value / 1000)
+    measured = (value - (value >> 31 << 32)) / 1000  # an output that is off may read a little below zero
+    if command == _VOLTAGE and -_MOST_V < measured < _MOST_V:
+        return Output(voltage_v=measured)
+    if command == _CURRENT and -_MOST_A < measured < _MOST_A:
+        return Output(current_a=measured)
     if command == _STATUS:
         return Status(raw=f"{value:08X}")
     if command == _GROUP and value < 0x80:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import os
@@ -251,6 +252,31 @@ async def test_other_kinds_of_frames_are_ignored(faulty: tuple[CanBus, list[_Fau
     ]
     await eventually(lambda: received)
     assert received == [(0x4, b"")]
+
+
+async def test_a_flood_is_read_in_turns_with_everything_else(
+    hub: CanHub, bus: CanBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The descriptor is readable all the time, and there is always one more frame."""
+    frame = can.Message(arbitration_id=0x1, is_extended_id=True)
+    interface = bus._bus
+    assert interface is not None
+    send = hub.attach(lambda _id, _data: None)
+    flood = 0
+
+    def recv(timeout: float | None = None) -> can.Message:
+        nonlocal flood
+        flood += 1
+        return frame
+
+    monkeypatch.setattr(interface, "recv", recv)
+    send(0x1, b"")
+    await eventually(lambda: flood)
+    rounds = 50
+    flood = 0
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    assert 0 < flood <= 2 * can_bus._BURST * (rounds + 1)
 
 
 async def test_own_frames_of_an_echoing_interface_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

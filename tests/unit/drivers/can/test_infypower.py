@@ -125,3 +125,10 @@ def test_set_points_are_milli_units(voltage_v: float, current_a: float) -> None:
     millivolts, milliamperes = struct.unpack(">II", frame.data)
     assert millivolts == pytest.approx(voltage_v * 1000, abs=0.5)
     assert milliamperes == pytest.approx(current_a * 1000, abs=0.5)
+
+
+def test_the_voltage_behind_the_diode_can_be_left_out() -> None:
+    data = bytes.fromhex("1068 05DC 00000000")
+    assert FAMILY.decode(0x028CF005, data) == Answer(module_target(5), Available(150.0, 420.0))
+    left_out = Infypower(believe_external=False)
+    assert left_out.decode(0x028CF005, data) == Answer(module_target(5), Available(150.0))

@@ -145,6 +145,36 @@ async def test_a_module_that_says_how_much_it_has_counts_with_that() -> None:
     assert world.shelf.reading(1).current_a == pytest.approx(300.0, rel=0.03)
 
 
+async def test_a_module_that_can_deliver_nothing_counts_for_nothing_and_is_tried_again() -> None:
+    world = charging()
+    before = world.shelf.reading(1)
+    module = first(world)
+    own_a = module.available_a()
+    module.derating = 0.0
+    world.advance(3.0)
+    assert world.shelf.reading(1).available_a == pytest.approx((before.available_a or 0.0) - own_a + 1.0, abs=8.0)
+    assert (module.on, troubles(world)) == (True, {})
+    world.advance(5.0)
+    assert troubles(world) == {f"module {module.address}": "says that it can deliver nothing"}
+    assert not module.on
+    module.derating = 1.0
+    world.advance(30.0)
+    assert not module.on
+    world.until(lambda: module.on, limit_s=60.0)
+    assert troubles(world) == {}
+    assert not world.violations()
+
+
+async def test_a_module_that_says_nothing_is_available_for_a_moment_stays_on() -> None:
+    world = charging()
+    module = first(world)
+    module.derating = 0.0
+    world.advance(3.0)
+    module.derating = 1.0
+    world.advance(20.0)
+    assert (module.on, troubles(world)) == (True, {})
+
+
 async def test_a_hot_module_counts_less() -> None:
     world = charging(believe_available=False)
     full = world.shelf.reading(1)

@@ -40,6 +40,8 @@ def test_frames_to_the_modules(frames: list[Frame], expected: list[tuple[int, st
     [
         ("0300000000061A80", Answer(module_target(2), Output(voltage_v=400.0))),
         ("030100000000639C", Answer(module_target(2), Output(current_a=25.5))),
+        ("03000000FFFFFF9C", Answer(module_target(2), Output(voltage_v=-0.1))),
+        ("03010000FFFFFFF6", Answer(module_target(2), Output(current_a=-0.01))),
         ("0308000000000001", Answer(module_target(2), Status(raw="00000001"))),
         ("0360000000000002", Answer(module_target(2), Mode(LOW))),
         ("0359000000000002", Answer(module_target(2), GroupNumber(2))),
@@ -60,7 +62,8 @@ def test_frames_from_the_modules(low_bits: int, data: str, answer: Answer) -> No
         (0x02408000, "0300000000061A80"),  # for monitor 2
         (0x04208000, "0300000000061A80"),  # another version of the protocol
         (0x02208000, "03000000061A80"),
-        (0x02208000, "03000000FFFFFFFF"),
+        (0x02208000, "0300000080000000"),
+        (0x02208000, "030000007FFFFFFF"),
         (0x02208000, "0360000000000007"),
         (0x02208000, "0200000000000000"),  # a request
     ],
