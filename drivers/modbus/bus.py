@@ -12,7 +12,8 @@ Rules
   that follow one another faster.
 - A transaction lasts at most `reply_s` and the time that its bytes need on the line. A device that is silent costs the
   others this time and no more: no driver has two requests in the queue.
-- What arrives while no transaction is going on is dropped, so nothing grows.
+- What arrives while no transaction is going on is dropped, so nothing grows. It is looked at once before: an address
+  that answers `TWICE` requests in a row a second time is that of two devices, and neither is believed.
 - An adapter that is unplugged is opened again, with a growing pause; until then every request ends at once with
   `DeviceLost`.
 
@@ -29,12 +30,13 @@ import asyncio
 import logging
 import re
 import time
+from collections import Counter
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from drivers.background import Background
-from drivers.modbus.frames import EXCEPTIONS, Framing, Reply, Request, Rtu, StreamBroken, Tcp
+from drivers.modbus.frames import DAMAGED, EXCEPTIONS, Framing, Reply, Request, Rtu, StreamBroken, Tcp
 from drivers.modbus.lines import Line, Rs485, Serial, Users, open_serial, open_tcp
 from firmware.errors import DeviceLost, DeviceRefused
 from firmware.trouble import Trouble
@@ -49,6 +51,8 @@ LAST_RETRY_S = 5.0
 MOST_WAITS = 5
 MOST_BYTES = 1024
 """More than any reply and the noise round it."""
+TWICE = 3
+ALONE = "damaged answers, while others on this line are understood: two devices with this address, or its own setting"
 TRY_AGAIN = frozenset({5, 6, 10, 11})
 """Exceptions that say no more than `not now`."""
 _REMOTE = re.compile(r"(rtu|tcp)://([^:/\s]+|\[[0-9a-fA-F:]+\]):(\d{1,5})")
@@ -82,6 +86,14 @@ class ModbusBus:
         self._request: tuple[Request, int, asyncio.Future[Reply]] | None = None
         self._number = 0
         self._received = b""
+        self._answered: tuple[Request, int] | None = None
+        """The last transaction, if it was answered."""
+        self._since = b""
+        """What has come since it began."""
+        self._understood: set[int] = set()
+        """Addresses whose last answer was a good one."""
+        self._doubled: Counter[int] = Counter()
+        """How many requests in a row each address has answered twice."""
         self._quiet_until = 0.0
         self._background = Background(f"line {options.port}")
         self._trouble = Trouble(_log, f"Modbus line {options.port}", device=options.port)
@@ -124,6 +136,8 @@ class ModbusBus:
         async with self._turn:
             await self._silence()
             reply = await self._exchange(request)
+        if self._doubled[request.unit] >= TWICE:
+            raise DeviceLost("two answers to each request: do two devices have this address?")
         if not reply.exception:
             return reply.registers
         why = f"{EXCEPTIONS.get(reply.exception, 'unknown')} (exception {reply.exception}, register {request.address})"
@@ -148,6 +162,7 @@ class ModbusBus:
         line = self._line
         if line is None:
             raise DeviceLost(self._closed_because)
+        self._note_doubled()
         number = self._next_number()
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._request = (request, number, future)
@@ -156,13 +171,25 @@ class ModbusBus:
         line.write(frame)
         try:
             async with asyncio.timeout(self._limit_s(len(frame) + request.reply_bytes)):
-                return await future
+                reply = await future
+            self._understood.add(request.unit)
+            return reply
         except TimeoutError:
-            raise DeviceLost(self._framing.describe(self._received, request)) from None
+            self._understood.discard(request.unit)
+            why = self._framing.describe(self._received, request)
+            raise DeviceLost(ALONE if why == DAMAGED and self._understood else why) from None
         finally:
             self._request = None
             pause = WRITE_PAUSE_S if request.values else READ_PAUSE_S
             self._quiet_until = time.monotonic() + pause
+
+    def _note_doubled(self) -> None:
+        """Whether the last request has been answered twice; what came after the next has begun is not known."""
+        if self._answered is not None:
+            request, number = self._answered
+            twice = len(list(self._framing.replies(self._since, request, number))) > 1
+            self._doubled[request.unit] = self._doubled[request.unit] + 1 if twice else 0
+        self._answered = None
 
     def _next_number(self) -> int:
         self._number = self._number % 0xFFFF + 1
@@ -213,15 +240,17 @@ class ModbusBus:
         self._received = self._received[-MOST_BYTES:]
         try:
             if self._request is None or self._request[2].done():
+                self._since = (self._since + data)[-MOST_BYTES:]
                 self._discard()
                 self._quiet_until = max(self._quiet_until, time.monotonic() + READ_PAUSE_S)
                 return
             request, number, future = self._request
-            reply = self._framing.reply(self._received, request, number)
+            reply = next(self._framing.replies(self._received, request, number), None)
         except StreamBroken as error:
             self._drop(str(error))
             return
         if reply is not None:
+            self._answered, self._since = (request, number), self._received
             future.set_result(reply)
 
     def _discard(self) -> None:

@@ -12,6 +12,7 @@ noise before it, the rest of another frame or the echo of the request do no harm
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -24,10 +25,11 @@ from pymodbus.pdu.register_message import (
     WriteMultipleRegistersRequest,
 )
 
-__all__ = ["EXCEPTIONS", "Framing", "Function", "Reply", "Request", "Rtu", "StreamBroken", "Tcp"]
+__all__ = ["DAMAGED", "EXCEPTIONS", "Framing", "Function", "Reply", "Request", "Rtu", "StreamBroken", "Tcp"]
 
 ERROR_FLAG = 0x80
 MAX_PDU = 253
+DAMAGED = "damaged answers: check baud rate, parity, wiring and termination"
 RTU_OVERHEAD = 3
 """Address and CRC."""
 
@@ -84,11 +86,11 @@ class Framing(Protocol):
 
     def encode(self, request: Request, number: int) -> bytes: ...
 
-    def reply(self, received: bytes, request: Request, number: int) -> Reply | None:
-        """The reply, if it is complete; raises `StreamBroken`."""
+    def replies(self, received: bytes, request: Request, number: int) -> Iterator[Reply]:
+        """The reply, if it is complete, and others to this request; raises `StreamBroken`."""
 
     def describe(self, received: bytes, request: Request) -> str:
-        """What came instead of a reply, for an electrician."""
+        """What came instead of a reply, for an electrician; DAMAGED if it was no frame at all."""
 
     def rest(self, received: bytes) -> bytes:
         """What is kept of `received` when a request begins: the beginning of a frame of which the rest will come."""
@@ -139,14 +141,16 @@ class Rtu:
     def encode(self, request: Request, number: int) -> bytes:
         return self._framer.buildFrame(_pdu(request, 0))
 
-    def reply(self, received: bytes, request: Request, number: int) -> Reply | None:
-        for start in range(len(received) - RTU_OVERHEAD):
-            if received[start] != request.unit:
-                continue
-            size = _reply_size(received[start + 1 : start + 6], request)
-            if size and _crc_is_good(received[start : start + size + RTU_OVERHEAD], size):
-                return _decode(received[start + 1 : start + 1 + size])
-        return None
+    def replies(self, received: bytes, request: Request, number: int) -> Iterator[Reply]:
+        start = 0
+        while start < len(received) - RTU_OVERHEAD:
+            size = _reply_size(received[start + 1 : start + 6], request) if received[start] == request.unit else 0
+            end = start + size + RTU_OVERHEAD
+            if size and _crc_is_good(received[start:end], size):
+                yield _decode(received[start + 1 : start + 1 + size])
+                start = end
+            else:
+                start += 1
 
     def describe(self, received: bytes, request: Request) -> str:
         if not received:
@@ -157,7 +161,7 @@ class Rtu:
                     if received[start] != request.unit:
                         return f"address {received[start]} answers instead"
                     return "the answer is of another request"
-        return "damaged answers: check baud rate, parity, wiring and termination"
+        return DAMAGED
 
     def rest(self, received: bytes) -> bytes:
         return b""
@@ -177,11 +181,10 @@ class Tcp:
     def encode(self, request: Request, number: int) -> bytes:
         return self._framer.buildFrame(_pdu(request, number))
 
-    def reply(self, received: bytes, request: Request, number: int) -> Reply | None:
+    def replies(self, received: bytes, request: Request, number: int) -> Iterator[Reply]:
         for their_number, unit, pdu in _frames(received)[0]:
             if their_number == number and unit == request.unit and _reply_size(pdu[:5], request) == len(pdu):
-                return _decode(pdu)
-        return None
+                yield _decode(pdu)
 
     def describe(self, received: bytes, request: Request) -> str:
         others = {unit for _, unit, _ in _frames(received)[0]} - {request.unit}

@@ -31,6 +31,7 @@ BUSY = 6
 CLOSE_TOGETHER_S = 0.005
 """A request this soon after the end of the last transaction is ignored by a device that is pressed."""
 REPLY_S = 0.002
+TWIN_S = 0.012
 _log = logging.getLogger(__name__)
 
 Transport: TypeAlias = Literal["pty", "rtu", "tcp"]
@@ -76,6 +77,7 @@ class Slave:
         silent: it has no power, or its wires are off.
         mischief: what is wrong with its answers; with `times`, only with so many from now.
         late_s: how late a late answer is.
+        twin: a second device with this address, which takes longer to answer.
     """
 
     registers: Registers
@@ -83,6 +85,7 @@ class Slave:
     mischief: Mischief | None = None
     times: int | None = None
     late_s: float = 0.45
+    twin: Registers | None = None
     requests: int = 0
     idle_since: float = 0.0
 
@@ -252,6 +255,8 @@ class SlaveLine:
         for piece in pieces:
             self._later(delay, caller, piece, slave)
             delay += 0.0005
+        if slave.twin is not None:
+            self._later(TWIN_S, caller, framed(unit, self._answer(slave.twin, pdu)), slave)
 
     def _answer(self, registers: Registers, pdu: bytes) -> bytes:
         function = pdu[0]

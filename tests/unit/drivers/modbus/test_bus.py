@@ -86,6 +86,44 @@ async def test_a_wrong_answer_is_not_believed(terminal: SlaveLine, mischief: Mis
     bus.close()
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 0.02])
+async def test_an_address_that_answers_twice_is_not_believed(
+    terminal: SlaveLine, serial_bus: ModbusBus, pause_s: float
+) -> None:
+    """Two meters with one address, one of them slower: whose answer is taken depends on the moment."""
+    slave = terminal.add(7, Memory())
+    slave.twin = Memory()
+
+    async def why() -> str:
+        await asyncio.sleep(pause_s)
+        try:
+            await serial_bus.transact(read(7, 40))
+        except DeviceLost as error:
+            return str(error)
+        return ""
+
+    while await why() != "two answers to each request: do two devices have this address?":
+        assert slave.requests < 50
+    slave.twin = None
+    while await why():
+        assert slave.requests < 100
+
+
+async def test_damaged_answers_of_one_address_among_good_ones(terminal: SlaveLine, serial_bus: ModbusBus) -> None:
+    terminal.add(7, Memory()).misbehave(Mischief.CORRUPT)
+    other = terminal.add(8, Memory())
+    with pytest.raises(DeviceLost, match="check baud rate"):
+        await serial_bus.transact(read(7, 40))
+    await serial_bus.transact(read(8, 40))
+    with pytest.raises(DeviceLost, match="others on this line are understood: two devices with this address"):
+        await serial_bus.transact(read(7, 40))
+    other.silent = True
+    with pytest.raises(DeviceLost, match="no answer"):
+        await serial_bus.transact(read(8, 40))
+    with pytest.raises(DeviceLost, match="check baud rate"):
+        await serial_bus.transact(read(7, 40))
+
+
 async def test_a_terminal_is_opened_again_with_the_same_setting(terminal: SlaveLine) -> None:
     """As by each new process; the C library finds fault with parity only when nothing else changes."""
     terminal.add(7, Memory())
