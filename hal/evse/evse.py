@@ -180,7 +180,7 @@ class Evse:
         try:
             self._perform(action)
         except DriverError as error:
-            self._faults.add("driver", fault, self.number, detail=f"{type(action).__name__}: {error}")
+            self._faults.add("driver", fault, self.number, detail=str(error))
             self._reopen = self._reopen or isinstance(action, OpenContactor)
         else:
             if not isinstance(action, Publish | RaiseFault | ClearSessionFaults):
