@@ -75,6 +75,8 @@ class CommissioningSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The page for installers; port 0: any free one."""
 
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    password: Annotated[str, Meta(min_length=8, max_length=64)] | None = None
+    """What is printed on the cabinet's label, for the first log-in; without it the station makes one."""
 
 
 class RigSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a request to its route and back: pages and their parts by name, operations by method and path."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from firmware.type_words import decode_json, type_problem
+from firmware.web import LOOK
+from services.commissioning import guard
+from services.commissioning.http.messages import Answer, Request, as_json, problem
+from services.commissioning.site import ApiError, Call, Route, Site
+
+__all__ = ["App"]
+
+PAGE = Path(__file__).parent / "page"
+OPENAPI = Path(__file__).parent / "openapi.json"
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+}
+_log = logging.getLogger(__name__)
+
+
+class App:
+    """Answers every request; `names` are those by which this host may be called."""
+
+    def __init__(self, site: Site, routes: Iterable[Route], names: Iterable[str]) -> None:
+        self._site = site
+        self._names = frozenset(name.lower() for name in names)
+        self._routes = [(tuple(route.path.split("/")[1:]), route) for route in routes]
+
+    async def answer(self, request: Request) -> Answer:
+        """Raises `BadRequest`."""
+        try:
+            guard.check_origin(request, self._names)
+            file = _file(request.path)
+            if file is not None:
+                return _send(file, request)
+            route, parameters = self._find(request)
+            who = guard.who_calls(request, self._site)
+            guard.admit(route, request, self._site, who)
+            call = Call(self._site, who, request, parameters, await _body(route, request), _query(route, request))
+            return await self._carry_out(route, call)
+        except ApiError as error:
+            return problem(error.status, error.detail, error=error.error, headers=error.headers, **error.more)
+
+    async def _carry_out(self, route: Route, call: Call) -> Answer:
+        try:
+            result = await route.handler(call)
+        except OSError as error:
+            _log.error("%s: %s: %s", call.who, route.summary, error)
+            raise ApiError(507, "storage", f"nothing was changed: {error.strerror or error}") from None
+        if route.method != "GET" and route.changes:
+            _log.info("audit: %s: %s: %s %s", call.who, route.summary, route.method, call.request.target[:200])
+        if isinstance(result, Answer):
+            return result
+        return as_json({} if result is None else result)
+
+    def _find(self, request: Request) -> tuple[Route, dict[str, str]]:
+        path = request.path
+        fitting = [(route, found) for pattern, route in self._routes if (found := _match(pattern, path)) is not None]
+        for route, parameters in fitting:
+            if route.method == request.method:
+                return route, parameters
+        if not fitting:
+            raise ApiError(404, "not_found", "there is nothing at this address")
+        allowed = ", ".join(route.method for route, _ in fitting)
+        raise ApiError(405, "method_not_allowed", f"expected {allowed}", headers=(("Allow", allowed),))
+
+
+def _match(pattern: tuple[str, ...], path: tuple[str, ...]) -> dict[str, str] | None:
+    if len(pattern) != len(path):
+        return None
+    found = {}
+    for wanted, given in zip(pattern, path, strict=True):
+        if wanted.startswith("{"):
+            found[wanted[1:-1]] = given
+        elif wanted != given:
+            return None
+    return found
+
+
+async def _body(route: Route, request: Request) -> Struct | None:
+    if route.body is None:
+        return None
+    if (request.header("content-type") or "").partition(";")[0].strip().lower() != "application/json":
+        raise ApiError(415, "not_json", "send Content-Type: application/json")
+    text = await request.read(route.most_bytes)
+    try:
+        return decode_json(text, route.body)
+    except ValueError as error:
+        raise ApiError(400, "malformed", str(error)) from None
+
+
+def _query(route: Route, request: Request) -> Struct | None:
+    if route.query is None:
+        return None
+    query = request.query
+    try:
+        return msgspec.convert(query, route.query, strict=False)
+    except msgspec.ValidationError as error:
+        raise ApiError(400, "malformed", f"query: {type_problem(error, route.query, query)}") from None
+
+
+# --- files: a closed list, made from the folders; nothing of a path reaches the file system ---------------------------
+
+
+def _listed(prefix: str, folder: Path) -> dict[tuple[str, ...], Path]:
+    if not folder.is_dir():
+        return {}
+    return {(prefix, file.name): file for file in folder.iterdir() if file.suffix in _TYPES}
+
+
+_FILES = {
+    **_listed("static", PAGE),
+    **_listed("look", LOOK),
+    ("favicon.ico",): LOOK / "icon.svg",
+    ("api", "openapi.json"): OPENAPI,
+    ("",): PAGE / "index.html",
+}
+
+
+def _file(path: tuple[str, ...]) -> Path | None:
+    return _FILES.get(path)
+
+
+def _send(file: Path, request: Request) -> Answer:
+    if request.method not in ("GET", "HEAD"):
+        raise ApiError(405, "method_not_allowed", "expected GET", headers=(("Allow", "GET"),))
+    try:
+        content = file.read_bytes()
+    except OSError:
+        raise ApiError(404, "not_found", "there is nothing at this address") from None
+    return Answer(body=content, content_type=_TYPES[file.suffix])

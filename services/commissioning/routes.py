@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every operation of the API."""
+
+from __future__ import annotations
+
+from services.commissioning.api import session, status
+from services.commissioning.site import Route
+
+__all__ = ["ROUTES"]
+
+ROUTES: list[Route] = [
+    *session.ROUTES,
+    *status.ROUTES,
+]

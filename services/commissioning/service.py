@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process: builds its parts, follows the station's sockets, serves the port."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from firmware import files
+from firmware.clock import Clock
+from firmware.errors import ConfigError
+from firmware.factory_settings import CommissioningSettings
+from firmware.ipc.hal_link import HalLink
+from firmware.ipc.status import StatusClient
+from firmware.lifecycle import Lifecycle
+from firmware.version import VERSION
+from services.commissioning import guard
+from services.commissioning.accounts import Accounts, Failures
+from services.commissioning.api.status import status_of
+from services.commissioning.app import App
+from services.commissioning.certificate import PageCertificate, own_names
+from services.commissioning.config import CommissioningConfig
+from services.commissioning.events import EVENTS, Event, Hub
+from services.commissioning.http.server import Server
+from services.commissioning.machine import Machine
+from services.commissioning.passwords import Hasher
+from services.commissioning.routes import ROUTES
+from services.commissioning.sessions import Sessions
+from services.commissioning.site import Site
+from services.commissioning.station import Station
+from services.commissioning.throttle import ACCOUNT, ADDRESS, Throttle
+
+__all__ = ["Service"]
+
+STATUS_S = 1.0
+"""Between two events `status`; also without a change, so that the figures of the machine live."""
+IDLE_STATUS_S = 5.0
+
+
+class Service:
+    """`start` is the `main` of a `Lifecycle`."""
+
+    def __init__(self, config: CommissioningConfig, factory: CommissioningSettings, clock: Clock) -> None:
+        folder = Path(config.state)
+        self._config = config
+        self._factory = factory
+        self._folder = folder
+        self._changed = asyncio.Event()
+        self.site = Site(
+            config=config,
+            clock=clock,
+            accounts=Accounts(folder, Hasher()),
+            failures=Failures(folder, Throttle(ADDRESS), Throttle(ACCOUNT)),
+            sessions=Sessions(),
+            certificate=PageCertificate(folder, clock, config.names),
+            station=Station(self._changed.set),
+            machine=Machine(folder),
+            hub=Hub(),
+        )
+        app = App(self.site, ROUTES, own_names(config.names))
+        self.server = Server(app.answer, self.site.certificate.context, headers=guard.HEADERS)
+
+    async def start(self, life: Lifecycle) -> None:
+        """Raises `ConfigError`."""
+        site, config = self.site, self._config
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await site.accounts.open(self._factory.password)
+            site.failures.open(site.clock.monotonic())
+            site.certificate.open()
+        except OSError as error:
+            raise ConfigError(f"{error.filename or self._folder}: {error.strerror}") from error
+        self.server.listen(config.host, self._factory.port)
+        if config.port_file is not None:
+            files.replace(Path(config.port_file), f"{self.server.port}\n".encode(), durable=False)
+        hal = HalLink(Path(config.hal_socket), site.station, software=f"commissioning {VERSION}")
+        status = StatusClient(Path(config.status_socket), site.station)
+        life.on_stop("port", self.server.close)
+        life.critical("HAL", hal.run())
+        life.critical("status", status.run())
+        life.critical("events", self._publish())
+        life.critical("port", self.server.run())
+        life.watch(lambda: True)
+        life.ready(f"serving https on port {self.server.port}")
+
+    async def _publish(self) -> None:
+        """The status to open pages: when it has changed, and now and then."""
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_STATUS_S):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            self._changed.clear()
+            if self.site.hub.has_clients(EVENTS):
+                self.site.hub.publish(EVENTS, Event.of("status", status_of(self.site)))
+            self.site.sessions.expire(self.site.clock.monotonic())
+            await asyncio.sleep(STATUS_S)
