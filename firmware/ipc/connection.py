@@ -26,6 +26,9 @@ _HIGH_WATER_BYTES = 64 * 1024
 _BACKLOG_LINES_AT_ONCE = 64
 _LINGER_S = 1.0
 _UCRED = struct.Struct("iII")
+_SO_PEERGROUPS = 59
+"""Linux; Python has no name for it. Not on every architecture, but on those that this firmware runs on."""
+_MAX_GROUPS = 1024
 
 _T = TypeVar("_T")
 
@@ -37,12 +40,22 @@ class Credentials:
     pid: int
     uid: int
     gid: int
+    groups: frozenset[int] = frozenset()
+    """Its supplementary groups."""
+
+    def is_member(self, gid: int) -> bool:
+        return gid == self.gid or gid in self.groups
 
 
 def peer_credentials(transport: asyncio.BaseTransport) -> Credentials:
-    """The peer at the time when it connected (SO_PEERCRED)."""
-    raw = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    return Credentials(*_UCRED.unpack(raw))
+    """The peer at the time when it connected (SO_PEERCRED, SO_PEERGROUPS)."""
+    peer = transport.get_extra_info("socket")
+    pid, uid, gid = _UCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    try:
+        raw = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MAX_GROUPS)
+    except OSError:  # more groups than that: none of them counts
+        raw = b""
+    return Credentials(pid, uid, gid, frozenset(group for (group,) in struct.iter_unpack("=I", raw)))
 
 
 class Handler(Protocol[_T]):

@@ -32,9 +32,9 @@ _log = logging.getLogger(__name__)
 class UnixListener(Generic[_T]):
     """Listens on `path` and passes each allowed connection to `handler`.
 
-    Our own uid, root and `allowed_uids` may connect. The file's mode is 0600, or 0660 when others are allowed (the
-    directory's group decides which). At most `max_clients` are connected at once, and half of them for one uid, so that
-    one uid can't use all connections.
+    Our own uid, root, `allowed_uids` and the members of the group `allowed_gid` may connect. The file's mode is 0600,
+    or 0660 when others are allowed: those of the group `allowed_gid`, or whom the directory's group lets in. At most
+    `max_clients` are connected at once, and half of them for one uid, so that one uid can't use all connections.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class UnixListener(Generic[_T]):
         handler: Handler[_T],
         *,
         allowed_uids: frozenset[int] = frozenset(),
+        allowed_gid: int | None = None,
         credentials: Callable[[asyncio.BaseTransport], Credentials] = peer_credentials,
         max_clients: int = MAX_CLIENTS,
     ) -> None:
@@ -51,7 +52,8 @@ class UnixListener(Generic[_T]):
         self._decode = decode
         self._handler = handler
         self._allowed = allowed_uids | {0, os.geteuid()}
-        self._mode = 0o660 if allowed_uids - {0, os.geteuid()} else 0o600
+        self._allowed_gid = allowed_gid
+        self._mode = 0o660 if allowed_gid is not None or allowed_uids - {0, os.geteuid()} else 0o600
         self._credentials = credentials
         self._max_clients = max_clients
         self._clients: dict[Connection[_T], int] = {}
@@ -67,7 +69,7 @@ class UnixListener(Generic[_T]):
         """Listen; raises `ConfigError` when the path is unusable or another process serves it."""
         lock = _take_lock(self._path)
         try:
-            listening = _bind(self._path, self._mode)
+            listening = _bind(self._path, self._mode, self._allowed_gid)
             self._server = await asyncio.get_running_loop().create_unix_server(self._connection, sock=listening)
         except BaseException:
             os.close(lock)
@@ -101,7 +103,7 @@ class UnixListener(Generic[_T]):
         peer = self._credentials(connection.transport)
         if self._server is None:
             connection.abort("we are stopping")
-        elif peer.uid not in self._allowed:
+        elif not self._is_allowed(peer):
             _log.warning("%s: uid %d (pid %d) is not allowed", self._path, peer.uid, peer.pid)
             connection.abort("uid not allowed")
         elif not self._has_room(peer.uid):
@@ -118,6 +120,9 @@ class UnixListener(Generic[_T]):
         if connection in self._clients:
             del self._clients[connection]
             self._handler.on_closed(connection, reason)
+
+    def _is_allowed(self, peer: Credentials) -> bool:
+        return peer.uid in self._allowed or (self._allowed_gid is not None and peer.is_member(self._allowed_gid))
 
     def _has_room(self, uid: int) -> bool:
         of_this = sum(other == uid for other in self._clients.values())
@@ -138,7 +143,7 @@ def _take_lock(path: Path) -> int:
     return lock
 
 
-def _bind(path: Path, mode: int) -> socket.socket:
+def _bind(path: Path, mode: int, gid: int | None) -> socket.socket:
     if len(os.fsencode(path)) > _SUN_PATH_BYTES:
         raise ConfigError(f"{path}: a socket's path has at most {_SUN_PATH_BYTES} bytes")
     _remove_stale(path)
@@ -148,10 +153,20 @@ def _bind(path: Path, mode: int) -> socket.socket:
         os.fchmod(listening.fileno(), mode)
         listening.bind(os.fspath(path))
         path.chmod(mode)
+        if gid is not None:
+            _give_to(path, gid)
     except OSError as error:
         listening.close()
         raise ConfigError(f"{path}: {error.strerror}") from error
     return listening
+
+
+def _give_to(path: Path, gid: int) -> None:
+    """Only a member of the group can do that; otherwise its other members don't reach the socket."""
+    try:
+        os.chown(path, -1, gid)
+    except PermissionError:
+        _log.warning("%s: can't be given to group %d, which this process is not in", path, gid)
 
 
 def _remove_stale(path: Path) -> None:

@@ -20,6 +20,9 @@ class ServiceConfig(Struct, frozen=True, forbid_unknown_fields=True):
     certificates: str = "/var/lib/baywatt/ocpp/certificates"
     hal_socket: str = "/run/baywatt/hal.sock"
     status_socket: str = "/run/baywatt-ocpp/status.sock"
+    administration_socket: str = "/run/baywatt-ocpp/administration.sock"
+    administration_group: str = "baywatt-admin"
+    """Its members may administer the station, besides root and our own user; "": nobody else."""
     slots: SlotsSettings | None = None
     """Where updates are installed; without it the station can't be updated over OCPP."""
     images: str = "/var/lib/baywatt/ocpp/firmware"

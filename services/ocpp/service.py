@@ -21,6 +21,9 @@ from firmware.contract import Answer, BootCause, Command, LinkChanged, Refused, 
 from firmware.errors import ContractError
 from firmware.ipc.hal_link import HalLink, LinkState
 from firmware.timer import LoopTimer
+from firmware.users import gid_of
+from services.ocpp.administration.commands import Commands
+from services.ocpp.administration.server import AdministrationServer
 from services.ocpp.background import TaskRunner
 from services.ocpp.composition import Boot, Composition
 from services.ocpp.context import LinkOrder
@@ -75,6 +78,13 @@ class Service:
         )
         self._feed = StatusFeed(Path(config.status_socket))
         self._status = StatusPublisher(self._feed.publish, LoopTimer(), firmware_version=firmware_version)
+        self._commands = Commands(self)
+        self._administration = AdministrationServer(
+            Path(config.administration_socket),
+            self._commands.execute,
+            software=f"ocpp {firmware_version}",
+            allowed_gid=gid_of(config.administration_group),
+        )
         self._figures = Figures() if config.metrics_port is not None else None
         self._metrics_port = config.metrics_port
         self._hal = HalLink(
@@ -95,9 +105,9 @@ class Service:
         )
         self._tasks = TaskRunner(
             self._parts.workers(),
-            lambda task, report: self._handle(lambda station, now: station.on_task(task, report, now)),
+            lambda task, report: self.handle(lambda station, now: station.on_task(task, report, now)),
         )
-        self._station: Station | None = None
+        self.station: Station | None = None
         self._booted_with_hal = False
         """Whether the boot that the station knows is the HAL's."""
         self._early: list[Callable[[Station, float], None]] = []
@@ -112,6 +122,8 @@ class Service:
         life.on_stop("message log", self._messages.close)
         await self._feed.start()
         life.on_stop("status feed", self._feed.close)
+        await self._administration.start()
+        life.on_stop("administration", self._administration.close)
         if self._metrics_port is not None:
             metrics = MetricsServer(self._metrics_port, self._metrics)
             await metrics.start()
@@ -127,49 +139,49 @@ class Service:
 
     def _is_healthy(self) -> bool:
         """Whether the station does its work in time: a deadline that has passed for long is a timer that is lost."""
-        deadline = None if self._station is None else self._station.next_deadline()
+        deadline = None if self.station is None else self.station.next_deadline()
         return deadline is None or self._clock.monotonic() - deadline < _OVERDUE_S
 
     def _describe(self) -> str:
-        if self._station is None:
+        if self.station is None:
             return "waiting for the HAL"
-        return summary(status(self._station, firmware_version=self._parts.firmware_version))
+        return summary(status(self.station, firmware_version=self._parts.firmware_version))
 
     def _metrics(self) -> str | None:
-        if self._station is None or self._figures is None:
+        if self.station is None or self._figures is None:
             return None
-        now = status(self._station, firmware_version=self._parts.firmware_version)
-        return self._figures.text(now, self._station.context.hal, self._clock.monotonic())
+        now = status(self.station, firmware_version=self._parts.firmware_version)
+        return self._figures.text(now, self.station.context.hal, self._clock.monotonic())
 
     # --- starting the station ---------------------------------------------------------------------------------
 
     def _start_without_hal(self) -> None:
-        if self._station is None:
+        if self.station is None:
             _log.error("no HAL within %g s: starting without it", _HAL_PATIENCE_S)
             self._start_station(Boot(boot_id(), BootCause.UNKNOWN, ""))
 
     def _start_station(self, boot: Boot) -> None:
         now = self._clock.monotonic()
-        self._station = Station(self._parts.context(boot))
-        self._station.start(now)
+        self.station = Station(self._parts.context(boot))
+        self.station.start(now)
         early, self._early = self._early, []
         for event in early:
-            event(self._station, now)
+            event(self.station, now)
         self._finish(now)
 
     # --- units of work ------------------------------------------------------------------------------------------
 
-    def _handle(self, event: Callable[[Station, float], None]) -> None:
+    def handle(self, event: Callable[[Station, float], None]) -> None:
         """One unit of work; deferred until the station has started."""
-        if self._station is None:
+        if self.station is None:
             self._early.append(event)
             return
         now = self._clock.monotonic()
-        event(self._station, now)
+        event(self.station, now)
         self._finish(now)
 
     def _finish(self, now: float) -> None:
-        station = self._station
+        station = self.station
         if station is None:
             return
         step = station.take_step()
@@ -179,6 +191,7 @@ class Service:
     def _after_step(self, station: Station, now: float) -> None:
         self._messages.switch(recording=bool(station.context.model.find(keys.MESSAGE_LOG_ENABLED)))
         self._status.update(station)
+        self._commands.publish()
         if self._figures is not None:
             self._figures.observe(station.context.hal, now)
         self._set_timer(station, now)
@@ -209,14 +222,14 @@ class Service:
 
     def _report(self, event: SecurityEvent | None) -> None:
         if event is not None:
-            self._handle(lambda station, now: station.on_security_event(event, now))
+            self.handle(lambda station, now: station.on_security_event(event, now))
 
     async def _verify_database(self) -> None:
         """Check the files periodically: SQLite's cache hides damage on the disk."""
         while True:
             await asyncio.sleep(_VERIFY_S)
             self._parts.database.verify()
-            self._handle(lambda station, now: station.on_time(now))
+            self.handle(lambda station, now: station.on_time(now))
 
     def _carry_out(self, step: Step, *, durable: bool) -> None:
         for failed in step.failures:
@@ -255,7 +268,7 @@ class Service:
 
     def _waits_for_csms(self) -> bool:
         """Whether messages that must not be lost are under way or queued."""
-        return self._station is not None and self._station.context.outbox.durable_count > 0
+        return self.station is not None and self.station.context.outbox.durable_count > 0
 
     def _set_timer(self, station: Station, now: float) -> None:
         """Keep a timer that is early enough: deadlines change with each message, and most become later."""
@@ -269,29 +282,29 @@ class Service:
 
     def _on_timer(self) -> None:
         self._timer_at = math.inf
-        self._handle(lambda station, now: station.on_time(now))
+        self.handle(lambda station, now: station.on_time(now))
 
     # --- HalWatcher -------------------------------------------------------------------------------------------------
 
     def on_hal_up(self, snapshot: Snapshot) -> None:
-        if self._station is None:
+        if self.station is None:
             self._start_station(Boot(snapshot.boot_id, snapshot.boot_cause, snapshot.serial_number))
-        elif self._station.context.outbox.boot_id != snapshot.boot_id:
+        elif self.station.context.outbox.boot_id != snapshot.boot_id:
             if self._booted_with_hal:
                 # Only a simulated board can restart without its processes: this one goes the same way.
                 self._life.stop("the board has restarted")
                 return
             # Started without the HAL: from now on, a restart of this process compares with the boot that it reports.
-            self._station.context.outbox.boot_id = snapshot.boot_id
+            self.station.context.outbox.boot_id = snapshot.boot_id
             self._parts.key_values.put(Key.BOOT_ID, snapshot.boot_id)
         self._booted_with_hal = True
-        self._handle(lambda station, now: station.on_hal_up(snapshot, now))
+        self.handle(lambda station, now: station.on_hal_up(snapshot, now))
         self._link.links_changed(snapshot.links, snapshot.link_details)
 
     def on_hal_event(self, stamped: Stamped) -> None:
-        self._handle(lambda station, now: station.on_hal_event(stamped, now))
-        if isinstance(stamped.event, LinkChanged) and self._station is not None:
-            hal = self._station.context.hal
+        self.handle(lambda station, now: station.on_hal_event(stamped, now))
+        if isinstance(stamped.event, LinkChanged) and self.station is not None:
+            hal = self.station.context.hal
             self._link.links_changed(hal.links, hal.link_details)
 
     def _on_hal_answer(self, answer: Answer) -> None:
@@ -299,7 +312,7 @@ class Service:
             _log.warning("the HAL refused a command: %s %s", answer.problem.value, answer.detail)
 
     def on_hal_down(self, reason: str) -> None:
-        self._handle(lambda station, now: station.on_hal_down(now))
+        self.handle(lambda station, now: station.on_hal_down(now))
 
     # --- LinkListener -----------------------------------------------------------------------------------------------
 
@@ -309,17 +322,17 @@ class Service:
             self._parts.tls.connected()
         self._report(self._failures.connected(profile))
         interface = self._link.interface
-        self._handle(lambda station, now: station.on_link_up(profile, now, interface=interface))
+        self.handle(lambda station, now: station.on_link_up(profile, now, interface=interface))
 
     def on_link_frame(self, frame: str | bytes) -> None:
         self._messages.received(frame)
-        self._handle(lambda station, now: station.on_frame(frame, now))
+        self.handle(lambda station, now: station.on_frame(frame, now))
 
     def on_link_down(self, reason: str, failure: NoConnection | None) -> None:
         self._messages.disconnected(reason)
-        self._handle(lambda station, now: station.on_link_down(failure, now))
+        self.handle(lambda station, now: station.on_link_down(failure, now))
 
     def on_link_failed(self, profile: NetworkProfile, failure: NoConnection) -> None:
         self._messages.not_connected(f"slot {profile.slot}: {failure.text}")
-        self._handle(lambda station, now: station.on_link_failed(failure, now))
+        self.handle(lambda station, now: station.on_link_failed(failure, now))
         self._report(self._failures.failed(profile, failure))

@@ -167,6 +167,19 @@ class Station:
         action = cast("Action", call.action)
         return self._handlers[action].on_call(action, call.payload, now)
 
+    def request(self, action: Action, payload: Any, now: float) -> Any:
+        """A person at the station requests what the CSMS can request: the same schema, block and consequences.
+
+        Returns the response's payload; raises `Refusal` where the CSMS would get a CALLERROR.
+        """
+        violation = check_request(action, payload)
+        if violation is not None:
+            raise Refusal(violation.code, violation.description)
+        response = self._handlers[action].on_call(action, payload, now)
+        explain(action, response)
+        self._settle(now)
+        return response
+
     def _refuse(self, call: CallReceived, refusal: Refusal) -> None:
         code = cast("ErrorCode", refusal.code)
         self._step.frames.append(self._peer.refuse(call.message_id, code, refusal.description, refusal.details))

@@ -32,7 +32,8 @@ async def test_a_service_without_hal_and_csms_counts(tmp_path: Path) -> None:
     config = tmp_path / "ocpp.toml"
     config.write_text(
         f'factory = "station.toml"\ndatabase = "data/station.db"\ncertificates = "data/certificates"\n'
-        f'hal_socket = "hal.sock"\nstatus_socket = "status.sock"\nmetrics_port = {port}\n'
+        f'hal_socket = "hal.sock"\nstatus_socket = "status.sock"\n'
+        f'administration_socket = "administration.sock"\nmetrics_port = {port}\n'
     )
     (tmp_path / "data").mkdir()
     process = await asyncio.create_subprocess_exec(

@@ -52,7 +52,7 @@ async def test_no_process_listens_on_the_network(here: Site) -> None:
         if pid is not None:
             assert listens_on(pid) == [], name
             served += serves_at(pid)
-    assert sorted(served) == ["run/hal.sock", "run/status.sock"]
+    assert sorted(served) == ["run/administration.sock", "run/hal.sock", "run/status.sock"]
     for path in served:
         assert (here.rig.directory / path).stat().st_mode & 0o077 == 0
     (await here.stop_with_card(1)).check()

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.slow
 NEW_PASSWORD = "Pl4nted-by-SetVariables"
 PLANTED = {
     "BasicAuthPassword of the factory": PASSWORD,
-    "BasicAuthPassword set by the CSMS": NEW_PASSWORD,
+    "BasicAuthPassword set": NEW_PASSWORD,
     "BasicAuthPassword that is refused": "Pl4nted-t00-long-" + "x" * 60,
     "password in the CSMS URL": "Pl4nted-in-csms-url",
     "password in a URL that is refused": "Pl4nted-in-bad-url",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from firmware.product.model import Evse, Limits, Product
 
 __all__ = [
+    "ADMINISTRATION_SOCKET",
     "DEFAULT_SETTINGS",
     "DIAL_SOCKET",
     "HAL_SOCKET",
@@ -49,6 +50,7 @@ WORLD_SOCKET = Path("run/world.sock")
 DIAL_SOCKET = Path("run/network.sock")
 HAL_SOCKET = Path("run/hal.sock")
 STATUS_SOCKET = Path("run/status.sock")
+ADMINISTRATION_SOCKET = Path("run/administration.sock")
 SLOTS = Path("slots")
 PROCESS_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
 """As in the units: the few threads that read slow devices and write to disk need no heap of 1 MB each."""
@@ -116,7 +118,7 @@ class StationDir:
 
     def clear_sockets(self) -> None:
         """Remove the sockets of the previous boot: the rig would take them for those of the processes to come."""
-        for name in (HAL_SOCKET, STATUS_SOCKET):
+        for name in (HAL_SOCKET, STATUS_SOCKET, ADMINISTRATION_SOCKET):
             (self.path / name).unlink(missing_ok=True)
 
     def release(self) -> None:
@@ -277,6 +279,8 @@ def _ocpp_settings(log_level: str) -> dict[str, Any]:
         "certificates": "data/certificates",
         "hal_socket": str(HAL_SOCKET),
         "status_socket": str(STATUS_SOCKET),
+        "administration_socket": str(ADMINISTRATION_SOCKET),
+        "administration_group": "",
         "slots": {"driver": "simulated", "path": str(SLOTS)},
         "images": "data/firmware",
         "log_level": log_level,

@@ -70,6 +70,8 @@ class DeviceModel:
         """Every variable by its folded address, in the product's order. Read only."""
         self.components = {_component(address) for address in self.variables}
         self.validators: dict[tuple[str, str, str, str], list[Validator]] = {}
+        self.changed: set[Address] = set()
+        """Folded addresses of the variables that were written to the database; the reader clears it."""
         self._factory = self._load_factory(factory)
         apply_factory(self.variables, self._factory, where)
         self._load()
@@ -133,6 +135,7 @@ class DeviceModel:
 
     def persist(self, variable: Variable, attribute: Attribute) -> None:
         """Write one value to the database."""
+        self.changed.add(variable.address.folded())
         self._store.save(variable.address, attribute.type, attribute.text)
 
     def _rows(self) -> Iterator[Row]:

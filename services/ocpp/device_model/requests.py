@@ -113,7 +113,7 @@ def _set(model: DeviceModel, item: dict[str, Any], changes: list[Change], now: f
     try:
         value = _accepted(model, variable, attribute, item["attributeValue"], now)
     except Refusal as refusal:
-        _log.info("%s not set by the CSMS: %s", variable.address, refusal.text)
+        _log.info("%s not set: %s", variable.address, refusal.text)
         return _result(item, "Rejected", refusal)
     changes.append(_apply(model, variable, attribute, item["attributeValue"], value))
     return _result(item, "RebootRequired" if variable.reboot else "Accepted")  # B05.FR.10
@@ -176,7 +176,7 @@ def _apply(model: DeviceModel, variable: Variable, attribute: Attribute, text: s
     if is_new:
         variable.store(attribute, text, value)
         model.persist(variable, attribute)
-    _log.info("%s set by the CSMS", variable.address)
+    _log.info("%s set", variable.address)
     return Change(variable.address.folded(), value, attribute.type, is_new, former)
 
 

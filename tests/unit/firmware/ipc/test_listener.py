@@ -166,8 +166,47 @@ async def test_the_peer_uid_decides(path: Path, handler: Recorder, caplog: pytes
 
 async def test_the_kernel_names_the_peer(path: Path, handler: Recorder, listener: UnixListener[FromClient]) -> None:
     peer, connection = await connected(path, handler)
-    assert peer_credentials(connection.transport) == Credentials(os.getpid(), os.geteuid(), os.getegid())
+    groups = frozenset(os.getgroups())
+    assert peer_credentials(connection.transport) == Credentials(os.getpid(), os.geteuid(), os.getegid(), groups)
     await peer.close()
+
+
+async def test_the_members_of_a_group_may_connect(path: Path, handler: Recorder) -> None:
+    peers = [Credentials(3, 1003, 50), Credentials(2, 1002, 1, frozenset({2, 50})), Credentials(1, 1001, 1)]
+    asked = iter(peers)
+    serving = UnixListener(path, decode, handler, allowed_gid=50, credentials=lambda _: next(asked))
+    await serving.start()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    members = [(await connected(path, handler))[0] for _ in range(2)]
+    stranger = await RawPeer.connect(path)
+    assert await stranger.line() == b""
+    await serving.close()
+    for peer in (*members, stranger):
+        await peer.close()
+
+
+async def test_the_socket_belongs_to_the_group(path: Path, handler: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(os, "chown", lambda _path, _uid, gid: given.append(gid))
+    serving = UnixListener(path, decode, handler, allowed_gid=50)
+    await serving.start()
+    assert given == [50]
+    await serving.close()
+
+
+async def test_a_group_that_we_are_not_in_is_a_warning(
+    path: Path, handler: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "chown", refuse)
+    serving = UnixListener(path, decode, handler, allowed_gid=50)
+    await serving.start()
+    assert "can't be given to group 50" in caplog.text
+    peer, _ = await connected(path, handler)
+    await peer.close()
+    await serving.close()
 
 
 async def test_the_number_of_clients_is_limited(path: Path, handler: Recorder) -> None:
