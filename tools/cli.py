@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `baywatt`: finds the module of the verb and passes it the remaining arguments.
 
-Each verb is a module with `main(argv: list[str]) -> int`, imported only when it is used, so that no verb waits for
-another's imports. Verbs that are not installed are not listed.
+Each verb is a module with `main(argv: list[str]) -> int` and `parser()`, imported only when it is used, so that no verb
+waits for another's imports. Verbs that are not installed are not listed.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,6 +19,8 @@ VERBS = {
     "csms": ("tools.csms.cli", "a bench CSMS to connect stations to"),
     "conformance": ("tools.conformance.cli", "the test cases of OCPP 2.0.1 part 6 that apply to the product"),
     "image": ("tools.image.cli", "firmware images for the board"),
+    "doctor": ("tools.doctor", "what is installed, what runs where, which ports it uses"),
+    "completion": ("tools.completion", "what makes a shell complete verbs and options"),
 }
 """Verb -> module, purpose."""
 
@@ -35,7 +38,14 @@ def main(argv: list[str] | None = None) -> int:
     if verb not in VERBS or not _is_installed(verb):
         print(f"baywatt: no such verb: {verb} (`baywatt --help` lists them)", file=sys.stderr)
         return 2
-    exit_code: int = import_module(VERBS[verb][0]).main(rest)
+    try:
+        exit_code: int = import_module(VERBS[verb][0]).main(rest)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the output, such as `head`, has ended: nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
     return exit_code
 
 

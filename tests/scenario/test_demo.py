@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +76,26 @@ async def test_unknown_security_profile_is_refused(profile: str) -> None:
     code, text, errors = await _demo("--profile", profile)
     assert (code, text, errors.count("\n")) == (2, "", 1)
     assert profile in errors
+
+
+async def test_ctrl_c_ends_it_in_the_orderly_way() -> None:
+    """Pressed twice while the session plays: no traceback, and no process is left."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tools.demo", "--once"),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    while b"EVSE 2" not in await process.stdout.readline():
+        assert process.returncode is None
+    children = set(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    output = (await process.stdout.read()).decode()
+    assert (await process.wait(), (await process.stderr.read()).decode()) == (130, "")
+    assert output.endswith("stopped\n")
+    assert len(children) == 2
+    assert [child for child in children if Path(f"/proc/{child}").exists()] == []

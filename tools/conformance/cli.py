@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import functools
 import os
-import signal
 import socket
 import sys
 import time
@@ -15,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from firmware.errors import BaywattError
+from tools import interrupt
 from tools.arguments import Parser, count, factor
 from tools.conformance.bench.bench import Fixtures
 from tools.conformance.bench.station import AttachedRig, RealStation, Station
@@ -25,12 +24,12 @@ from tools.conformance.run.registry import Case, collect
 from tools.conformance.run.results import Outcome, Result, last_line
 from tools.conformance.run.runner import Options, run
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="baywatt conformance", description=__doc__)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    top = Parser(prog="baywatt conformance", description=__doc__)
+    add = top.add_argument
     add("--cases", default="*", metavar="GLOB", help="cases: TC_B_*, B_01, a block's letter; separated by commas")
     add(
         "--station-file",
@@ -46,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "--logs", type=Path, default=Path(".run/conformance"), metavar="DIR", help="folder for the logs of failed cases"
     )
     add("--keep-logs", action="store_true", help="also keep the logs of cases that pass")
-    attach = parser.add_mutually_exclusive_group().add_argument
+    attach = top.add_mutually_exclusive_group().add_argument
     attach("--control", type=Path, metavar="PATH", help="attach to the running rig with this control socket")
     attach("--manual", action="store_true", help="test a real station; a person does the manual actions")
     add(
@@ -58,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--identity", default="CP001", help="the station's identity")
     add("--password", default="0123456789abcdef", help="its basic authentication password")
-    return parser
+    return top
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -74,7 +73,7 @@ def main(argv: list[str]) -> int:
     Returns 0 if no case failed, 1 if one did, 2 for bad arguments, 130 if interrupted.
     """
     try:
-        args = _parser().parse_args(argv)
+        args = parser().parse_args(argv)
         product = product_under_test(args.station_file)
     except SystemExit as stop:
         return int(stop.code or 0)
@@ -95,7 +94,13 @@ def main(argv: list[str]) -> int:
 
 
 def _obstacle(args: argparse.Namespace) -> str | None:
-    """Why no case can run with `--control` or `--manual`, or `None`."""
+    """Why no case can run, or there would be nowhere to write; `None` if nothing stands in the way."""
+    for option, folder in (("--report", args.report), ("--logs", args.logs)):
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            return f"{option} {folder}: {error.strerror}"
     if args.control:
         try:
             with socket.socket(socket.AF_UNIX) as control:
@@ -124,17 +129,6 @@ def _list(entries: list[Entry], written: dict[str, Case], product: ProductUnderT
     return 0
 
 
-async def _terminable(todo: list[tuple[Entry, Case]], options: Options, done: list[Result]) -> None:
-    """Runs `todo` and appends the results to `done`; at SIGTERM, too, the running cases stop their stations."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
-
-    def emit(result: Result) -> None:
-        done.append(result)
-        print(result.line(), flush=True)
-
-    await run(todo, options, emit)
-
-
 def _run(args: argparse.Namespace, entries: list[Entry], written: dict[str, Case], product: ProductUnderTest) -> int:
     started = time.time()
     done, todo = _sort(entries, written, product)
@@ -147,8 +141,13 @@ def _run(args: argparse.Namespace, entries: list[Entry], written: dict[str, Case
             flush=True,
         )
     skipped = len(done)
+
+    def emit(result: Result) -> None:
+        done.append(result)
+        print(result.line(), flush=True)
+
     try:
-        asyncio.run(_terminable(todo, options, done))
+        interrupt.run(run(todo, options, emit))
     except KeyboardInterrupt:
         return _interrupted(done, len(todo) + skipped)
     order = {entry.id: number for number, entry in enumerate(entries)}

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import errno
+import fcntl
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +26,30 @@ import msgspec
 from firmware.errors import BaywattError, ConfigError
 from firmware.type_words import decode_json
 from tools.arguments import Parser, number, whole
+from tools.columns import cut, table, width
 from tools.csms.client import ApiRefused, Client, Unreachable
 from tools.csms.procedures import raise_security, update_firmware
 from tools.csms.settings import Behaviour, Settings, read_passwords
+from tools.running import is_free
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 _DEFAULT_URL = "http://127.0.0.1:9000"
 _TLS_PORT = 9443
+_LOOK_S = 0.3
+_FOLLOWED = 500
+"""So many new messages are fetched at once."""
 _CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class UnknownStation(BaywattError):
+    """The bench knows no station of this identity."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = parser().parse_args(argv)
     except SystemExit as stop:
         return int(stop.code or 0)
     run: Callable[[argparse.Namespace], int] = arguments.run
@@ -60,9 +73,9 @@ def _complain(error: Exception, code: int) -> int:
 # The command line
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="baywatt csms", description="The bench CSMS: OCPP 2.0.1 without accounts.")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+def parser() -> argparse.ArgumentParser:
+    top = Parser(prog="baywatt csms", description="The bench CSMS: OCPP 2.0.1 without accounts.")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
     _add_up(commands)
     call = _add(commands, "call", _call, "send a request to a station")
     call.add_argument("station")
@@ -100,13 +113,14 @@ def _parser() -> argparse.ArgumentParser:
     messages.add_argument("--station")
     messages.add_argument("--after", type=whole, metavar="N", help="messages after number N")
     messages.add_argument("--limit", type=whole, default=50)
+    messages.add_argument("--follow", action="store_true", help="continue with what comes from now on; Ctrl-C ends it")
     tokens = _add(commands, "tokens", _tokens, "list the id tokens; set or delete one")
     tokens.add_argument("change", nargs="?", choices=["set", "delete"])
     tokens.add_argument("id_token", nargs="?")
     tokens.add_argument("--status", default="Accepted", help="such as Accepted, Blocked, Expired")
     tokens.add_argument("--type", default="ISO14443")
     tokens.add_argument("--group", help="the id token of its group")
-    return parser
+    return top
 
 
 def _add(
@@ -166,15 +180,34 @@ def _up(arguments: argparse.Namespace) -> int:
         level=arguments.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     settings = _settings(arguments)
-    if not settings.passwords and settings.security_profile < 3:
-        any_of_them = "any password" if settings.security_profile else "any password, or none"
-        print(f"baywatt csms: stations may connect with {any_of_them}", file=sys.stderr)
-    try:
-        asyncio.run(_serve(settings))
-    except OSError as error:
-        ports = f"{settings.port} or {settings.tls_port}" if settings.tls_port else str(settings.port)
-        return _complain(ConfigError(f"cannot listen on {settings.host}:{ports}: {error.strerror}"), 2)
+    with _only_one(settings.database):
+        try:
+            asyncio.run(_serve(settings))
+        except OSError as error:
+            raise ConfigError(_why_not_listening(settings, error)) from error
     return 0
+
+
+@contextlib.contextmanager
+def _only_one(database: Path) -> Iterator[None]:
+    """Locks the database's folder for this bench: two would mix their stations up."""
+    with database.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"{database.parent}: another bench CSMS uses it; choose another by --state") from None
+        yield
+
+
+def _why_not_listening(settings: Settings, error: OSError) -> str:
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"--host {settings.host}: this machine does not have that address"
+    if error.errno != errno.EADDRINUSE:
+        return f"cannot listen on {settings.host}: {error.strerror}"
+    for option, port in (("--port", settings.port), ("--tls-port", settings.tls_port)):
+        if port and not is_free(settings.host, port):
+            return f"{option} {port}: another program listens there; choose another, or 0 for any free one"
+    return f"cannot listen on {settings.host}: {error.strerror}"
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -218,6 +251,9 @@ async def _serve(settings: Settings) -> None:
         ready |= {"root": str(bench.pki.csms_root), "manufacturer_root": str(bench.pki.manufacturer_root)}
         if bench.files is not None:
             ready |= {"https": bench.files.https, "ftp": bench.files.ftp}
+        if not settings.passwords and settings.security_profile < 3:
+            any_of_them = "any password" if settings.security_profile else "any password, or none"
+            print(f"baywatt csms: stations may connect with {any_of_them}", file=sys.stderr)
         print(msgspec.json.encode(ready).decode(), flush=True)
         await stop.wait()
 
@@ -259,33 +295,67 @@ def _print_step(step: str) -> None:
 def _stations(arguments: argparse.Namespace) -> int:
     client = Client(arguments.url)
     if arguments.station:
-        found = [record for record in client.get("/api/stations") if record["id"] == arguments.station]
-        _print_json(found[0] if found else None)
-        return 0 if found else 1
+        _print_json(_station(client, arguments.station))
+        return 0
     rows = client.get("/api/stations")
     for row in rows:
+        row["last_seen"] = _moment(row["last_seen"])
         row["connectors"] = " ".join(f"{at['evse']}:{at['status']}" for at in row["connectors"]) or None
         row["charging"] = len(row.pop("active_transactions"))
     return _show(arguments, rows, "id connected registration connectors charging last_seen remote")
 
 
+def _station(client: Client, identity: str) -> dict[str, Any]:
+    found: list[dict[str, Any]] = client.get("/api/stations")
+    for record in found:
+        if record["id"] == identity:
+            return record
+    known = ", ".join(record["id"] for record in found) or "none has connected yet"
+    raise UnknownStation(f"no station {identity} has connected; known: {known}")
+
+
+def _moment(time: str | None) -> str | None:
+    """Day and time of day, without the fraction; JSON has the whole."""
+    return time and time[5:19].replace("T", " ")
+
+
 def _transactions(arguments: argparse.Namespace) -> int:
     rows = Client(arguments.url).get("/api/transactions", station=arguments.station)
-    columns = "station id evse id_token started ended stopped_reason events seq_ok energy_wh soc_percent"
+    if not arguments.json:
+        for row in rows:
+            row |= {"started": _moment(row["started"]), "ended": _moment(row["ended"])}
+            row["kwh"] = None if row["energy_wh"] is None else f"{row['energy_wh'] / 1000:.2f}"
+            row |= {"why": row["stopped_reason"], "soc": row["soc_percent"]}
+    columns = "station id evse id_token started ended why events seq_ok kwh soc"
     return _show(arguments, rows, columns)
 
 
 def _messages(arguments: argparse.Namespace) -> int:
     client = Client(arguments.url)
-    rows = client.get("/api/messages", station=arguments.station, after=arguments.after, limit=arguments.limit)
-    if arguments.json:
+    after, limit = arguments.after, arguments.limit
+    while True:
+        rows = client.get("/api/messages", station=arguments.station, after=after, limit=limit)
+        _print_messages(rows, as_json=arguments.json, follow=arguments.follow)
+        if not arguments.follow:
+            return 0
+        after, limit = rows[-1]["id"] if rows else after or 0, _FOLLOWED
+        if len(rows) < limit:
+            time.sleep(_LOOK_S)
+
+
+def _print_messages(rows: list[dict[str, Any]], *, as_json: bool, follow: bool) -> None:
+    if as_json and not follow:
         _print_json(rows)
-        return 0
+        return
     for row in rows:
+        if as_json:
+            print(msgspec.json.encode(row).decode())
+            continue
         arrow = "--" if row["kind"] == "link" else "->" if row["direction"] == "in" else "<-"
         problem = f"  ! {row['problem']}" if row["problem"] else ""
-        print(f"{row['id']:>6} {row['t']} {row['station']} {arrow} {row['text']}{problem}")
-    return 0
+        line = f"{row['id']:>6} {row['t'][11:23]} {row['station']} {arrow} {row['text']}{problem}"
+        print(cut(line, width()))
+    sys.stdout.flush()
 
 
 def _tokens(arguments: argparse.Namespace) -> int:
@@ -305,22 +375,13 @@ def _print_json(data: object) -> None:
     print(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
 
 
-def _show(arguments: argparse.Namespace, rows: list[dict[str, Any]], columns: str) -> int:
+def _show(arguments: argparse.Namespace, rows: list[dict[str, Any]], names: str) -> int:
     if arguments.json:
         _print_json(rows)
-        return 0
-    names = columns.split()
-    cells = [names, *([_cell(row[name]) for name in names] for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
-    for line in cells:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    else:
+        head = names.split()
+        print(table(head, [[row[name] for name in head] for row in rows]))
     return 0
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value is None else str(value)
 
 
 if __name__ == "__main__":

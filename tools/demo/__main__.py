@@ -8,13 +8,10 @@ its operator yet; the bench then signs one for it and raises its profile.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import json
 import os
 import shutil
-import signal
-import socket
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -22,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from firmware.errors import BaywattError
+from tools import interrupt
 from tools.arguments import Parser
 from tools.csms.client import Client
 from tools.csms.procedures import raise_security
 from tools.demo.bench import Child, DemoFailed, start, start_rig
 from tools.demo.session import CARD, Summary, accepted, play
 from tools.rig.client import RigClient
+from tools.running import is_free
 
 _FACTORY = Path(__file__).with_name("station.toml")
 _HOME = Path(".run")
@@ -47,12 +46,13 @@ def main(argv: list[str]) -> int:
         print(f"make run: PROFILE is the security profile: 1, 2 or 3, not {arguments.profile}", file=sys.stderr)
         return 2
     try:
-        asyncio.run(_run(Wish(int(arguments.profile), once=arguments.once, wire=arguments.wire)))
+        interrupt.run(_run(Wish(int(arguments.profile), once=arguments.once, wire=arguments.wire)))
     except BaywattError as error:
         print(f"\nsession failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print()
+        print("\nstopped")
+        return 130 if arguments.once else 0
     return 0
 
 
@@ -88,7 +88,9 @@ def _is_ours(lock: int) -> bool:
 
 
 async def _bench(home: Path, wish: Wish) -> None:
-    port = 0 if wish.once or not _is_free(_PORT) else _PORT
+    port = 0 if wish.once or not is_free("127.0.0.1", _PORT) else _PORT
+    if port != _PORT and not wish.once:
+        print(f"      port {_PORT} is in use, perhaps by another `make run`: this one takes a free port", flush=True)
     least = min(wish.profile, 2)
     options = [f"--port={port}", f"--security-profile={least}", "--tls-port=0"]
     folders = [f"--state={home / 'csms'}", f"--files={home / 'files'}"]
@@ -141,13 +143,15 @@ async def _play_while_running(rig: RigClient, csms: Child, rig_process: Child, w
     """Play the session; raises `DemoFailed` if one of the processes ends before."""
     session = asyncio.create_task(_play(rig, Client(csms.ready["url"]), wish))
     ends = {asyncio.create_task(child.process.wait()): child for child in (csms, rig_process)}
-    done, _pending = await asyncio.wait({session, *ends}, return_when=asyncio.FIRST_COMPLETED)
-    for end in ends:
-        end.cancel()
-    if session in done:
-        return session.result()
-    session.cancel()
-    raise DemoFailed(f"{next(child.name for end, child in ends.items() if end in done)} ended")
+    try:
+        done, _pending = await asyncio.wait({session, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        if session in done:
+            return session.result()
+        raise DemoFailed(f"{next(child.name for end, child in ends.items() if end in done)} ended")
+    finally:
+        for task in (session, *ends):
+            task.cancel()
+        await asyncio.gather(session, *ends, return_exceptions=True)
 
 
 async def _play(rig: RigClient, csms: Client, wish: Wish) -> Summary:
@@ -183,28 +187,14 @@ async def _stay(url: str, control: str) -> None:
 The station keeps running. In another terminal, in this folder:
     {baywatt} rig plug 1{control}            plug a car in at EVSE 1 (unplug 1: take it away)
     {baywatt} rig card {CARD} --evse 1{control}
-    {baywatt} rig state{control}             the whole state; `rig --help` lists the other verbs
+    {baywatt} rig state{control}             station, CSMS, EVSEs; `rig --help` lists the other verbs
     {baywatt} csms call CP001 GetVariables ...{url_option}     any request of OCPP 2.0.1
     {baywatt} csms firmware CP001{url_option}      build, sign, send and install this checkout as the next version
 and in the browser {url}
 Ctrl-C ends it.""",
         flush=True,
     )
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()
-
-
-def _is_free(port: int) -> bool:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

@@ -44,7 +44,13 @@ async def start(name: str, *arguments: str, log: Path) -> AsyncIterator[Child]:
     """
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tools.cli", *arguments, stdout=asyncio.subprocess.PIPE, stderr=errors
+            sys.executable,
+            "-m",
+            "tools.cli",
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            process_group=0,  # a Ctrl-C at the terminal is for the parent, which stops this process when it is done
         )
     try:
         yield Child(name, process, await _ready(name, process, log))

@@ -48,6 +48,7 @@ async def play(rig: RigClient, csms: Client, show: Callable[[dict[str, Any]], No
         return await _play(rig, csms, resolution_wh)
     finally:
         watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
 
 
 async def _watch(rig: RigClient, show: Callable[[dict[str, Any]], None]) -> None:

@@ -18,12 +18,12 @@ from firmware.version import VERSION
 from tools.arguments import Parser
 from tools.image import build
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 if the image or an input of it is invalid, 2 for a bad argument."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     try:
         args.run(args)
     except UnicodeDecodeError:
@@ -38,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="baywatt image", description=__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+def parser() -> argparse.ArgumentParser:
+    top = Parser(prog="baywatt image", description=__doc__)
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     make = verbs.add_parser("build", help="build an unsigned image of a checkout's version tree")
     make.add_argument("--checkout", type=Path, default=Path(), metavar="DIR", help="default: the working directory")
     make.add_argument("--product", default="c7am-400-cc", help="the product whose firmware family the image is for")
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--running", default=VERSION, help="the station's version (default: this checkout's)")
     verify.add_argument("image", type=Path, metavar="IMAGE")
     verify.set_defaults(run=_verify)
-    return parser
+    return top
 
 
 def _build(args: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from firmware.errors import ConfigError
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 CONTROL_VARIABLE = "BAYWATT_CONTROL"
 USUAL_CONTROL = Path(".run/rig/control.sock")
@@ -60,8 +60,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="baywatt rig", description="A simulated station, its EV drivers, cars and surroundings.")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
+    return parser(only_up=arguments[:1] == ["up"]).parse_args(arguments)
+
+
+def parser(*, only_up: bool = False) -> argparse.ArgumentParser:
+    """The command line; `up` alone does without the imports of the other verbs."""
+    top = _Parser(prog="baywatt rig", description="A simulated station, its EV drivers, cars and surroundings.")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
     up = verbs.add_parser("up", help="start a station")
     up.add_argument(
         "--state", type=_path, required=True, metavar="DIR", help="the station's files: databases, keys, logs"
@@ -70,13 +75,13 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     up.add_argument("--control", type=_path, metavar="PATH", help="control socket, default DIR/control.sock")
     up.add_argument("--off", action="store_true", help="do not switch the station on")
     up.add_argument("--log-level", type=str.upper, choices=LEVELS, default="INFO", metavar="LEVEL")
-    if arguments[:1] != ["up"]:
+    if not only_up:
         control = _Parser(add_help=False)
         control.add_argument("--control", type=Path, metavar="PATH", help=f"default: ${CONTROL_VARIABLE}")
         from tools.rig.verbs import add_verbs
 
         add_verbs(verbs, control)
-    return parser.parse_args(arguments)
+    return top
 
 
 def _path(text: str) -> Path:

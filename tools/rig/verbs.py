@@ -12,14 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from firmware.contract.faults import Fault
 from firmware.type_words import decode_json
 from tools.arguments import number, whole
 from tools.rig import message_log
 from tools.rig.client import RigClient, RigGone, RigRefused
+from tools.rig.summary import summary
+from tools.running import controls
 
 __all__ = ["add_verbs", "run"]
 
 Request = tuple[str, dict[str, Any]]
+_FAULTS = [fault.value for fault in Fault]
+_OUTCOME_S = 10.0
 
 
 def add_verbs(verbs: argparse._SubParsersAction[Any], control: argparse.ArgumentParser) -> None:
@@ -39,8 +44,8 @@ def add_verbs(verbs: argparse._SubParsersAction[Any], control: argparse.Argument
     _evse(verb("stop", "press stop on an EVSE's display", lambda args: ("press_stop", {"evse": args.evse})))
     for name, purpose in (("fault", "raise a hardware fault"), ("clear", "clear a hardware fault")):
         parser = verb(name, purpose, _fault)
-        parser.add_argument("code")
-        parser.add_argument("--evse", type=whole)
+        parser.add_argument("code", metavar="CODE", choices=_FAULTS, help=f"one of {', '.join(_FAULTS)}")
+        parser.add_argument("--evse", type=whole, help="default: the station's, or that of every EVSE")
     network = verb("network", "change the network to the CSMS", _network)
     network.add_argument("mode", choices=["up", "down", "refuse", "blackhole", "close"])
     network.add_argument("--interface")
@@ -49,8 +54,9 @@ def add_verbs(verbs: argparse._SubParsersAction[Any], control: argparse.Argument
     verb("reboot", "press the board's reset button", lambda args: ("reboot", {}))
     kill = verb("kill", "kill one process", lambda args: ("process", {"kill": args.process}))
     kill.add_argument("process", choices=["hal", "ocpp", "commissioning"])
-    verb("state", "print the state of the station", lambda args: ("state", {}))
-    verb("watch", "print events as they come", lambda args: ("subscribe", {}))
+    for name, purpose in (("state", "print the state of the station"), ("watch", "print events as they come")):
+        parser = verb(name, purpose, lambda args: ("state" if args.verb == "state" else "subscribe", {}))
+        parser.add_argument("--json", action="store_true", help="everything, as JSON")
     log = verb("log", "print the messages between station and CSMS", lambda args: ("state", {}))
     log.add_argument("--ocpp", action="store_true", required=True, help="the message log")
     log.add_argument("--follow", action="store_true", help="continue with what is written from now on")
@@ -109,7 +115,7 @@ def run(args: argparse.Namespace, control: Path) -> int:
         if args.verb == "log":
             asyncio.run(message_log.show(control, args.file, follow=args.follow, as_json=args.json))
             return 0
-        return asyncio.run(_talk(control, name, fields))
+        return asyncio.run(_talk(control, args, name, fields))
     except RigRefused as error:
         print(f"baywatt rig {args.verb}: {error}", file=sys.stderr)
         return 1
@@ -117,20 +123,53 @@ def run(args: argparse.Namespace, control: Path) -> int:
         print(f"baywatt rig {args.verb}: no file {error.filename}", file=sys.stderr)
         return 2
     except RigGone as error:
-        print(f"baywatt rig {args.verb}: no rig at {error}", file=sys.stderr)
+        print(f"baywatt rig {args.verb}: no rig at {error}{_elsewhere(control)}", file=sys.stderr)
         return 2
-    except (KeyboardInterrupt, BrokenPipeError):
+    except KeyboardInterrupt:
         return 0
 
 
-async def _talk(control: Path, name: str, fields: dict[str, Any]) -> int:
+def _elsewhere(control: Path) -> str:
+    """Where rigs do run, and how to name one."""
+    others = [str(path) for path in controls() if path.absolute() != control.absolute()]
+    return f"; running: --control {' or '.join(others)}" if others else ""
+
+
+async def _talk(control: Path, args: argparse.Namespace, name: str, fields: dict[str, Any]) -> int:
+    as_json = getattr(args, "json", False)
     async with await RigClient.connect(control) as rig:
         if name == "subscribe":
-            rig.on_event(lambda event: print(json.dumps(event, ensure_ascii=False), flush=True))
+            rig.on_event(lambda event: _print_event(event, as_json=as_json))
             await rig.subscribe()
             await rig.ended()
-            return 0
-        answer = await rig.op(name, **fields)
-        if "state" in answer:
-            print(json.dumps(answer["state"], indent=2, ensure_ascii=False))
-        return 0
+        elif args.verb == "card":
+            await rig.subscribe()
+            await rig.op(name, **fields)
+            print(await _outcome(rig, fields["uid"]))
+        else:
+            answer = await rig.op(name, **fields)
+            if "state" in answer:
+                state = answer["state"]
+                print(summary(state) if args.verb == "state" and not as_json else _json(state))
+    return 0
+
+
+async def _outcome(rig: RigClient, uid: str) -> str:
+    """What the station made of the card: `04A1: started`."""
+    try:
+        event = await rig.wait("card", timeout_s=_OUTCOME_S)
+    except TimeoutError:
+        return f"{uid}: nothing within {_OUTCOME_S:g} s; see `baywatt rig state`, and whether the CSMS answers"
+    return f"{event['uid'] or uid}: {event['outcome']}"
+
+
+def _print_event(event: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(event, ensure_ascii=False), flush=True)
+        return
+    fields = (f"{name} {value}" for name, value in event.items() if name not in ("event", "t") and value is not None)
+    print(f"{event['t']:12.3f} {event['event']:<16} {', '.join(fields)}", flush=True)
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False)
