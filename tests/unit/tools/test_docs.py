@@ -4,9 +4,20 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
+
+from firmware.config import load
+from firmware.factory_settings import (
+    CertificateFiles,
+    CommissioningSettings,
+    FactorySettings,
+    FactoryVariable,
+    NetworkProfile,
+    RigSettings,
+)
 
 PAGES = (
     "README.md",
@@ -17,6 +28,7 @@ PAGES = (
     "docs/glossary.md",
     "docs/metrics.md",
     "docs/porting.md",
+    "docs/station-file.md",
 )
 ROOMS = ("docs", "drivers", "firmware", "hal", "packaging", "services", "systemd", "tests", "tools")
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
@@ -49,3 +61,28 @@ def test_names_are_found() -> None:
     text = "`a/b.py`, `b/`, `a.b()`, `a word`, [text](x/y.md), [web](https://example.com)"
     assert _NAME.findall(text) == ["a/b.py", "b/"]
     assert _LINK.findall(text) == ["x/y.md"]
+
+
+def test_every_key_of_the_station_file_is_explained() -> None:
+    page = Path("docs/station-file.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"`([a-z_.]+)`", " ".join(re.findall(r"^\| (`[^|]*) \|", page, re.MULTILINE))))
+    inner = {
+        "commissioning": CommissioningSettings,
+        "rig": RigSettings,
+    }
+    assert explained == {
+        *(set(FactorySettings.__struct_fields__) - {*inner, "network_profile", "certificates", "variable"}),
+        *NetworkProfile.__struct_fields__,
+        *CertificateFiles.__struct_fields__,
+        *FactoryVariable.__struct_fields__,
+        *(f"{table}.{key}" for table, struct in inner.items() for key in struct.__struct_fields__),
+    }
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_every_example_of_the_station_file_is_one(number: int, tmp_path: Path) -> None:
+    blocks = re.findall(r"(?:^    .*\n)+", Path("docs/station-file.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(blocks) == 3
+    file = tmp_path / "station.toml"
+    file.write_text(textwrap.dedent(blocks[number]))
+    assert load(file, FactorySettings).network_profile[0].security_profile == number + 1
