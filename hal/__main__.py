@@ -18,6 +18,7 @@ from firmware.lifecycle import Lifecycle, refuse, run
 from firmware.users import uids_of
 from hal.cabinet import StationCabinet
 from hal.config import HalConfig
+from hal.known_meters import KnownMeters
 from hal.registry import Bus, check_devices, close_buses, make_buses, make_hardware, open_buses
 from hal.server import HalServer
 from hal.summary import summary
@@ -40,7 +41,8 @@ async def _serve(life: Lifecycle, config: HalConfig, buses: dict[str, Bus], wher
         close_buses(buses)
 
     life.on_stop("buses", close)
-    cabinet = StationCabinet(make_hardware(config, buses, where), clock, limit_w=config.limit_w)
+    meters = KnownMeters(Path(config.meters), config.commissioned_meters)
+    cabinet = StationCabinet(make_hardware(config, buses, where), clock, limit_w=config.limit_w, meters=meters)
     cabinet.start()
     server = HalServer(
         cabinet,

@@ -47,6 +47,7 @@ from hal.evse.evse import Evse, EvsePorts
 from hal.evse.model import LimitChanged, Permitted, Sampled, Withdrawn
 from hal.evse.table import Stage
 from hal.hardware import EvseHardware, Hardware, ScreenHardware
+from hal.known_meters import KnownMeters
 from hal.ports import InputsReading, Link, Vehicle
 from hal.safety import Pulse, StationWatch
 from hal.shelf_control import ShelfControl
@@ -65,8 +66,10 @@ _log = logging.getLogger(__name__)
 class StationCabinet:
     """The charger as the socket's server sees it (`hal.server.Cabinet`)."""
 
-    def __init__(self, hardware: Hardware, clock: Clock, *, limit_w: float = math.inf) -> None:
-        """`limit_w`: the most that the station may deliver in all."""
+    def __init__(
+        self, hardware: Hardware, clock: Clock, *, limit_w: float = math.inf, meters: KnownMeters | None = None
+    ) -> None:
+        """`limit_w`: the most that the station may deliver in all; without `meters` none is known at the start."""
         self._hardware = hardware
         self._clock = clock
         self._listeners: list[Callable[[Event], None]] = []
@@ -74,6 +77,7 @@ class StationCabinet:
         self.pulse = Pulse()
         started = clock.monotonic()
         self._station_watch = StationWatch(started)
+        self._meters = meters or KnownMeters(None)
         self._evses = {each.evse: self._evse(each, started) for each in hardware.evses}
         self._screens = {each.screen: each for each in hardware.screens}
         self._shown = {each.screen: ScreenShown(screen=each.screen, page=Page.IDLE.value) for each in hardware.screens}
@@ -97,6 +101,7 @@ class StationCabinet:
             hardware.rating,
             ports=ports,
             faults=self._faults,
+            meters=self._meters,
             publish=self._publish,
             started=started,
         )

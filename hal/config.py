@@ -114,6 +114,8 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
     card_reader: Table | None = None
     screen: list[Table] = field(default_factory=list)
     socket: str = "/run/baywatt/hal.sock"
+    meters: str = "/var/lib/baywatt/hal/meters.json"
+    """Where the serial numbers of the meters are kept (`hal/known_meters.py`)."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: str | None = None
     allowed_uids: list[Annotated[int, Meta(ge=0)]] = field(default_factory=list)
@@ -140,6 +142,12 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
     def limit_w(self) -> float:
         """The most that all EVSEs may be offered together."""
         return min(self.max_power_w or math.inf, self.site_limit_w or math.inf)
+
+    @property
+    def commissioned_meters(self) -> dict[int, str]:
+        """The serial numbers of meters that are given, by EVSE; each driver checks its own option."""
+        numbers = {each.evse: each.meter.get("serial_number") for each in self.evse}
+        return {evse: number for evse, number in numbers.items() if isinstance(number, str)}
 
     @property
     def simulated(self) -> list[str]:

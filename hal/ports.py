@@ -144,7 +144,8 @@ class MeterSample:
     current_a: float
     power_w: float
     serial_number: str | None = None
-    """None: the meter does not report one."""
+    """None: the meter does not report one. One that does is not believed at another EVSE (`hal/known_meters.py`); its
+    driver has an option `serial_number` by which a new one is accepted, and refuses any other then."""
 
 
 class Meter(Protocol):

@@ -202,10 +202,12 @@ class EvseWatch:
         if self._shelf.lost(readings.power is not None, now):
             found.append(Finding(Fault.POWER_MODULE, _silent(readings, "modules", "power modules are silent")))
         found += self._failed_modules(readings.power, now)
-        if self._meter.lost(readings.meter is not None, now):
+        if self._meter.lost(readings.meter is not None or readings.stranger is not None, now):
             found.append(
                 Finding(Fault.METER, _silent(readings, "meter", f"no reading of the meter for {METER_GAP_S:.0f} s"))
             )
+        elif readings.stranger is not None:
+            found.append(Finding(Fault.METER, readings.stranger))
         elif state.register.fault is not None:
             found.append(Finding(Fault.METER, state.register.fault))
         # A monitor that is off between sessions need not answer, if it ever has and was not found to be silent.

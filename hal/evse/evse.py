@@ -48,6 +48,7 @@ from hal.evse.reading import EvsePorts, PortReader
 from hal.evse.register import Register
 from hal.evse.step import step
 from hal.evse.table import Stage
+from hal.known_meters import KnownMeters
 from hal.safety import EvseWatch
 
 __all__ = ["Evse", "EvsePorts"]
@@ -77,6 +78,7 @@ class Evse:
         *,
         ports: EvsePorts,
         faults: ActiveFaults,
+        meters: KnownMeters,
         publish: Callable[[Event], None],
         started: float,
     ) -> None:
@@ -97,7 +99,7 @@ class Evse:
         self._faults = faults
         self._publish = publish
         self._watch = EvseWatch(started)
-        self._reader = PortReader(number, ports, faults)
+        self._reader = PortReader(number, ports, faults, meters)
         self._reopen = False
         self._sampled_at = self._reading_at = started
         """When the ports were read, and when the published register was read."""

@@ -90,6 +90,8 @@ class Readings:
     """The stop button and the door are read: until then nothing begins."""
     silent: Mapping[str, str] = field(default_factory=dict)
     """Why there is no reading of a device: `vehicle`, `modules`, `meter` or `insulation monitor`."""
+    stranger: str | None = None
+    """Why the meter that answers is not that of this EVSE; there is no reading of it then."""
     queued: bool = False
     """Other EVSEs have all modules: this one has to wait for some."""
 

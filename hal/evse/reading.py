@@ -17,6 +17,7 @@ from firmware.errors import DriverError
 from hal.active_faults import ActiveFaults
 from hal.evse.limits import ceiling, hottest
 from hal.evse.model import ZERO_LIMITS, Limits, Rating, Readings
+from hal.known_meters import KnownMeters
 from hal.ports import Contactor, InsulationMonitor, InsulationReading, Meter, MeterSample, PowerShelf, VehicleLink
 
 __all__ = ["EvsePorts", "PortReader"]
@@ -44,13 +45,14 @@ _R = TypeVar("_R", bound=_Dated)
 class PortReader:
     """Reads all ports of one EVSE at once."""
 
-    def __init__(self, number: int, ports: EvsePorts, faults: ActiveFaults) -> None:
+    def __init__(self, number: int, ports: EvsePorts, faults: ActiveFaults, meters: KnownMeters) -> None:
         self.mirror = False
         """The mirror contact, as last read: a contactor that does not answer may well be closed."""
         self._mirror_known = False
         self._number = number
         self._ports = ports
         self._faults = faults
+        self._meters = meters
         self._silent: dict[str, str] = {}
 
     def read(
@@ -73,12 +75,17 @@ class PortReader:
         insulation = self._usable("insulation monitor", ports.insulation.reading, ports.insulation.stale_after_s, now)
         # Of a meter also what can't be true is passed on: `register.py` says what is wrong with it.
         meter = self._fresh("meter", ports.meter.sample, ports.meter.stale_after_s, now)
+        stranger = None
+        if meter is not None and meter.serial_number:
+            stranger = self._meters.objection(self._number, meter.serial_number, now)
+        meter = None if stranger is not None else meter
         inputs_known = plug_temps_c is not None
         plug_temp_c = hottest(plug_temps_c or (vehicle.plug_temps_c if vehicle is not None else ()))
         return Readings(
             vehicle=vehicle,
             power=power,
             meter=meter,
+            stranger=stranger,
             insulation=insulation,
             contactor_closed=self.mirror,
             contactor_known=self._mirror_known,

@@ -17,6 +17,7 @@ from firmware.errors import DeviceLost
 from hal.cabinet import StationCabinet
 from hal.evse.model import Rating
 from hal.hardware import EvseHardware, Hardware, ScreenHardware
+from hal.known_meters import KnownMeters
 from hal.ports import (
     NO_VEHICLE,
     InputsReading,
@@ -175,11 +176,12 @@ class FakeMeter(_Fake):
         self.volts = 0.0
         self.amps = 0.0
         self.error_a = 0.0
+        self.serial_number: str | None = None
 
     def sample(self) -> MeterSample:
         self._require()
         amps = self.amps + self.error_a
-        return MeterSample(self._stamp(), self.energy_wh, self.volts, amps, self.volts * amps)
+        return MeterSample(self._stamp(), self.energy_wh, self.volts, amps, self.volts * amps, self.serial_number)
 
 
 class FakeInsulation(_Fake):
@@ -409,7 +411,14 @@ class FakeBoard(_Fake):
 class CabinetDouble:
     """All doubles of a cabinet, and the real `StationCabinet` on top of them."""
 
-    def __init__(self, evses: Sequence[int] = (1, 2), *, groups: int = 10, limit_w: float = math.inf) -> None:
+    def __init__(
+        self,
+        evses: Sequence[int] = (1, 2),
+        *,
+        groups: int = 10,
+        limit_w: float = math.inf,
+        meters: KnownMeters | None = None,
+    ) -> None:
         self.clock = ManualClock()
         self.evses = evses
         self.shelf = FakeShelf(self.clock, self._flows)
@@ -426,7 +435,7 @@ class CabinetDouble:
         self.events: list[Event] = []
         self.board_faults: dict[int | None, set[Fault]] = {}
         """What a test has had the board report, for the test's own use."""
-        self.cabinet = StationCabinet(self.hardware(), self.clock, limit_w=limit_w)
+        self.cabinet = StationCabinet(self.hardware(), self.clock, limit_w=limit_w, meters=meters)
 
     def hardware(self) -> Hardware:
         return Hardware(
