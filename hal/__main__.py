@@ -52,6 +52,7 @@ async def _serve(life: Lifecycle, config: HalConfig, buses: dict[str, Bus], wher
         allowed_uids=uids_of(config.allowed_users, where).union(config.allowed_uids),
         observer_uids=uids_of(config.observer_users, where).union(config.observer_uids),
     )
+    cabinet.displays.has_service = lambda: server.has_service
     await server.start()
     life.on_stop("socket", server.close)
     life.on_stop("cabinet", cabinet.close)

@@ -26,11 +26,9 @@ from firmware.contract import (
     EvseSelected,
     Fault,
     LinkChanged,
-    Page,
     Permit,
     Problem,
     Reboot,
-    ScreenShown,
     SetLimit,
     Show,
     Snapshot,
@@ -43,6 +41,7 @@ from firmware.message_ids import MessageId
 from firmware.trouble import Trouble
 from hal.active_faults import ActiveFaults
 from hal.card_signal import CardSignal
+from hal.displays import Displays
 from hal.evse.evse import Evse, EvsePorts
 from hal.evse.model import LimitChanged, Permitted, Sampled, Withdrawn
 from hal.evse.table import Stage
@@ -59,7 +58,6 @@ FEED_S = 0.4
 REBOOT_PATIENCE_S = 5.0
 CLOSE_PATIENCE_S = 3.0
 
-_PAGES = frozenset(page.value for page in Page)
 _log = logging.getLogger(__name__)
 
 
@@ -79,8 +77,7 @@ class StationCabinet:
         self._station_watch = StationWatch(started)
         self._meters = meters or KnownMeters(None)
         self._evses = {each.evse: self._evse(each, started) for each in hardware.evses}
-        self._screens = {each.screen: each for each in hardware.screens}
-        self._shown = {each.screen: ScreenShown(screen=each.screen, page=Page.IDLE.value) for each in hardware.screens}
+        self.displays = Displays(hardware.screens, self._faults, self._publish, self._is_running)
         self._shelf = ShelfControl(hardware.shelf, limit_w)
         self._inputs: InputsReading | None = None
         self._inputs_lost = ""
@@ -161,6 +158,7 @@ class StationCabinet:
         for evse in self._evses.values():
             self._sample(evse, now)
         self._shelf.share(self._evses.values(), now)
+        self.displays.refresh(now)
         self._continue_reboot(now)
         self.pulse.beat("control", now)
         if now - self._fed_at >= FEED_S and self.pulse.all_alive(now):
@@ -203,6 +201,7 @@ class StationCabinet:
         self._inputs = reading
         self._faults.replace("station", None, self._station_watch.check(reading, now))
         self._refresh_faults(now)
+        self.displays.refresh(now)
 
     def _cut_power(self) -> None:
         for evse in self._evses.values():
@@ -261,6 +260,7 @@ class StationCabinet:
         screen.port.listen(
             lambda: self._publish(EvseSelected(evse=screen.evse)),
             lambda: self._publish(StopPressed(evse=screen.evse)),
+            partial(self.displays.lost, screen.screen),
         )
 
     # --- events and commands ----------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ class StationCabinet:
         """Carry out a command or return why not; its values are in range, as `hal.server` has checked."""
         now = self._clock.monotonic()
         if isinstance(command, Show):
-            return self._show(command)
+            return self._show(command, now)
         if isinstance(command, Reboot):
             return self._reboot(now)
         evse = self._evses.get(command.evse)
@@ -304,32 +304,14 @@ class StationCabinet:
         evse.apply(Permitted(command.session, command.lease_s), now)
         return None
 
-    def _show(self, command: Show) -> tuple[Problem, str] | None:
-        if not self._screens:
-            return Problem.NO_HARDWARE, "no displays"
-        screen = self._screens.get(command.screen)
-        if screen is None:
-            return Problem.UNKNOWN_EVSE, f"no screen {command.screen}"
-        if command.page not in _PAGES:
-            return Problem.BAD_REQUEST, f"no page {command.page}"
-        self._signal_card(screen.screen, Page(command.page))
-        source = f"screen {screen.screen}"
-        try:
-            screen.port.show(command.page, command.text)
-        except DriverError as error:
-            self._faults.add(source, Fault.SCREEN, screen.evse, detail=str(error))
-            return Problem.DEVICE_FAILED, str(error)
-        self._faults.remove(source, Fault.SCREEN, screen.evse)
-        shown = ScreenShown(screen=screen.screen, page=command.page, text=command.text)
-        if shown != self._shown[screen.screen]:
-            self._shown[screen.screen] = shown
-            self._publish(shown)
-        return None
+    def _is_running(self, evse: int) -> bool:
+        return not self._evses[evse].is_open
 
-    def _signal_card(self, screen: int, page: Page) -> None:
-        accepted = self._card_signal.shown(screen, page, self._clock.monotonic())
+    def _show(self, command: Show, now: float) -> tuple[Problem, str] | None:
+        accepted = self._card_signal.shown(command.screen, command.model.page, now)
         if accepted is not None and self._hardware.card_reader is not None:
             self._hardware.card_reader.signal(accepted)
+        return self.displays.show(command, now)
 
     def snapshot(self, seq: int, run_id: str) -> Snapshot:
         """The whole state after event `seq`."""
@@ -345,7 +327,7 @@ class StationCabinet:
             faults=self._faults.own(None),
             links={name: link.up for name, link in self._links.items()},
             link_details={name: link.details for name, link in self._links.items()},
-            screens=list(self._shown.values()),
+            screens=self.displays.shown(),
         )
 
     def board_clock(self) -> BoardClock:

@@ -17,6 +17,7 @@ _OUTCOMES = {
     Page.AUTHORISED: True,
     Page.PLUG_IN: True,
     Page.PREPARING: True,
+    Page.STOPPING: True,
     Page.FINISHED: True,
 }
 

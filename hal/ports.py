@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
-from firmware.contract import BoardClock, BootCause, CardProblem, Fault, LinkDetails
+from firmware.contract import BoardClock, BootCause, CardProblem, Fault, LinkDetails, PageModel
 
 __all__ = [
     "NO_VEHICLE",
@@ -398,16 +398,24 @@ class CardReader(Protocol):
 
 
 class Screen(Protocol):
-    """One display with a touch panel: shows a page model, reports touches.
+    """One display with a touch panel: shows a page model in the EV driver's language, reports touches.
 
-    Link lost: `show` is refused with `device_failed` and raises fault `screen`, which stops no session. The page is not
-    repeated; the next `show` that succeeds clears the fault.
-    Back: it is dark, or shows what it showed last. Touches from before are not reported.
+    `show` never waits: a page that the display can't take now is replaced by the next one. The language is the
+    back-end's affair, and goes back to the station's when the EV driver has left.
+
+    Link lost: `show` is refused with `device_failed` and raises fault `screen`, which stops no session; a back-end that
+    finds it out by itself calls `on_lost` instead. The HAL does not repeat a page that was refused; the next `show`
+    that succeeds clears the fault.
+    Back: it is dark, or shows what it showed last, or, where the back-end keeps the page, that. Touches from before are
+    not reported.
     """
 
-    def show(self, page: str, text: dict[str, str]) -> None: ...
+    def show(self, model: PageModel) -> None: ...
 
-    def listen(self, on_select: Callable[[], None], on_stop: Callable[[], None]) -> None: ...
+    def listen(
+        self, on_select: Callable[[], None], on_stop: Callable[[], None], on_lost: Callable[[str | None], None]
+    ) -> None:
+        """`on_lost` gets why the display is lost, or None when it is back."""
 
     def close(self) -> None: ...
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 from firmware.clock import Clock
+from firmware.contract.display import MAX_HISTORY, MAX_OUTLETS, PageModel
+from firmware.contract.faults import Fault
 from firmware.contract.messages import (
     CONTRACT_VERSION,
     Acknowledge,
@@ -51,7 +53,7 @@ MAX_LEASE_S = 60.0
 _MAX_ID = 2**53
 _MAX_DETAIL_CHARS = 500
 _MAX_SESSION_CHARS = 64
-_MAX_SHOWN_CHARS = 2048
+_MAX_PAGE_CHARS = 32
 """Session and page are part of the next snapshot, which must fit into a line."""
 _decode: Decoder[FromClient] = Decoder(FromClient)
 _decode_own: Decoder[FromHal] = Decoder(FromHal)
@@ -268,6 +270,13 @@ def out_of_range(command: Command) -> str | None:
             return f"a permit names its session in at most {_MAX_SESSION_CHARS} characters"
     if isinstance(command, SetLimit) and command.power_w is not None and not 0 <= command.power_w < math.inf:
         return "a limit is finite and not negative"
-    if isinstance(command, Show) and sum(map(len, (*command.text, *command.text.values()))) > _MAX_SHOWN_CHARS:
-        return f"a page has at most {_MAX_SHOWN_CHARS} characters of text"
+    return _page_out_of_range(command.model) if isinstance(command, Show) else None
+
+
+def _page_out_of_range(model: PageModel) -> str | None:
+    texts = (model.connector, model.code, model.since or "", model.started or "", model.ended or "")
+    if max(map(len, texts)) > _MAX_PAGE_CHARS:
+        return f"a text of a page has at most {_MAX_PAGE_CHARS} characters"
+    if len(model.history_kw) > MAX_HISTORY or len(model.others) > MAX_OUTLETS or len(model.faults) > len(Fault):
+        return f"a page has at most {MAX_HISTORY} points of power, {MAX_OUTLETS} other outlets, and each fault once"
     return None

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from firmware.contract import BoardClock, BootCause, CardProblem, Fault, LinkDetails
+from firmware.contract import BoardClock, BootCause, CardProblem, Fault, LinkDetails, PageModel
 from firmware.ipc.framing import Decoder, encode
 from hal.ports import InputsReading, InsulationReading, MeterSample, PowerReading, Vehicle
 
@@ -208,8 +208,7 @@ class SetAvailable(_Message, frozen=True, tag="set_available"):
 
 class ShowPage(_Message, frozen=True, tag="show_page"):
     screen: int
-    page: str
-    text: dict[str, str]
+    model: PageModel
 
 
 class Reboot(_Message, frozen=True, tag="reboot"):

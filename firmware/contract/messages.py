@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
+from firmware.contract.display import PageModel
 from firmware.contract.faults import Fault
 
 __all__ = [
@@ -45,7 +46,6 @@ __all__ = [
     "LinkDetails",
     "MeterContext",
     "MeterReading",
-    "Page",
     "Permit",
     "Phase",
     "PhaseChanged",
@@ -122,24 +122,6 @@ class MeterContext(str, Enum):
     PERIODIC = "periodic"
     START = "start"
     STOP = "stop"
-
-
-class Page(str, Enum):
-    """The pages of a display."""
-
-    IDLE = "idle"
-    SELECT = "select"
-    PLUG_IN = "plug_in"
-    AUTHORISING = "authorising"
-    AUTHORISED = "authorised"
-    PREPARING = "preparing"
-    CHARGING = "charging"
-    SUSPENDED = "suspended"
-    FINISHED = "finished"
-    REJECTED = "rejected"
-    UNAVAILABLE = "unavailable"
-    FAULTED = "faulted"
-    OFFLINE = "offline"
 
 
 class CardProblem(str, Enum):
@@ -319,8 +301,7 @@ class ScreenShown(_Event, frozen=True, tag="screen_shown"):
     """A display now shows this page."""
 
     screen: int
-    page: str
-    text: dict[str, str] = field(default_factory=dict)
+    model: PageModel
 
 
 Event: TypeAlias = (
@@ -446,14 +427,10 @@ class SetLimit(_Command, frozen=True, tag="set_limit"):
 
 
 class Show(_Command, frozen=True, tag="show"):
-    """Put a page on a display.
-
-    `page` is the value of a `Page`, typed as text: an unknown page is refused, and does not end the connection.
-    """
+    """Put a page on a display."""
 
     screen: int
-    page: str
-    text: dict[str, str] = field(default_factory=dict)
+    model: PageModel
 
 
 class Reboot(_Command, frozen=True, tag="reboot"):

@@ -25,6 +25,7 @@ from firmware.contract import (
     LinkChanged,
     LinkDetails,
     MeterReading,
+    OutOfService,
     Phase,
     PhaseChanged,
     Plugged,
@@ -74,8 +75,10 @@ class Evse:
     max_wh_per_s: float | None = None
     """The fastest that its register can rise."""
 
-    operative: bool = True
-    """EVSE, connector and station are Operative; owner: availability (G)."""
+    out_of_service: OutOfService | None = None
+    """Why EVSE, connector or station is not Operative; owner: availability (G)."""
+    out_of_service_since: float | None = None
+    """UTC, as far as known."""
     status: ConnectorStatusEnumType = "Available"
     """The current connector status; owner: availability (G)."""
     authorising: bool = False
@@ -87,6 +90,10 @@ class Evse:
 
     def __post_init__(self) -> None:
         self.session = Session.none(self.evse, self.connector)
+
+    @property
+    def operative(self) -> bool:
+        return self.out_of_service is None
 
     @property
     def transaction_id(self) -> str | None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why there is no connection to the CSMS: the closed list of causes, each with a text for the engineer and a sentence
-for the EV driver. `docs/connection-failures.md` explains each.
+"""Why there is no connection to the CSMS: the closed list of causes, each with a text for the engineer, and what
+the EV driver is told. `docs/connection-failures.md` explains each.
 
 A text never contains a password, the path or user part of a URL, or a card number. What a peer has sent (a close's
 reason, a header, names in a certificate) is not trusted: it becomes one bounded, printable line.
@@ -14,6 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from firmware.contract import Offline
 from firmware.log import redact
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class _Texts(NamedTuple):
     kind: FailureKind
     engineer: str
     """`{place}` is `host:port`, `{host}` the host alone, `{detail}` what the attempt has found."""
-    driver: str
+    offline: Offline
 
 
 class Cause(Enum):
@@ -43,133 +44,121 @@ class Cause(Enum):
     NO_PASSWORD = _Texts(
         "http",
         "not dialled: security profile {detail} needs a BasicAuthPassword, and none is set",
-        "This station has no password for the operator's server yet.",
+        Offline.SETTINGS,
     )
     SCHEME = _Texts(
         "tls",
         "not dialled: the URL's scheme does not fit the security profile: {detail}",
-        "This station's settings for a secure connection contradict each other.",
+        Offline.SETTINGS,
     )
     NO_CERTIFICATE = _Texts(
         "tls",
         "not dialled: this station's certificates can't be used: {detail}",
-        "This station's certificates for a secure connection are missing or damaged.",
+        Offline.SETTINGS,
     )
     BAD_URL = _Texts(
         "unreachable",
         "not dialled: the URL is not valid: {detail}",
-        "This station has no valid address of the operator's server.",
+        Offline.SETTINGS,
     )
     # the CSMS is not reached
-    LINK_DOWN = _Texts(
-        "unreachable", "the interface {detail} has no link", "This station's network cable or radio has no connection."
-    )
-    NAME = _Texts(
-        "dns", "no address is found for the name {host}: {detail}", "The operator's server can't be found by its name."
-    )
-    PORT_CLOSED = _Texts("refused", "nothing listens at {place}", "The operator's server is not running.")
-    NO_ROUTE = _Texts(
-        "unreachable", "{place} can't be reached: {detail}", "There is no way through the network to the operator."
-    )
-    NO_ANSWER = _Texts(
-        "timeout", "no connection within {detail}: {place} does not answer", "The operator's server does not answer."
-    )
+    LINK_DOWN = _Texts("unreachable", "the interface {detail} has no link", Offline.LINK)
+    NAME = _Texts("dns", "no address is found for the name {host}: {detail}", Offline.UNREACHABLE)
+    PORT_CLOSED = _Texts("refused", "nothing listens at {place}", Offline.UNREACHABLE)
+    NO_ROUTE = _Texts("unreachable", "{place} can't be reached: {detail}", Offline.UNREACHABLE)
+    NO_ANSWER = _Texts("timeout", "no connection within {detail}: {place} does not answer", Offline.SILENT)
     # TLS
-    CSMS_CERTIFICATE = _Texts(
-        "tls", "the certificate of {place} is refused: {detail}", "The operator's server can't prove who it is."
-    )
+    CSMS_CERTIFICATE = _Texts("tls", "the certificate of {place} is refused: {detail}", Offline.INSECURE)
     TLS_VERSION = _Texts(
         "tls",
         "{place} and this station have no TLS version in common; this station accepts 1.2 and 1.3: {detail}",
-        "The operator's server is too old for a secure connection with this station.",
+        Offline.INSECURE,
     )
     TLS_SUITES = _Texts(
         "tls",
         "the TLS handshake with {place} failed, most likely because there is no cipher suite in common: {detail}",
-        "The operator's server and this station can't agree on a secure connection.",
+        Offline.INSECURE,
     )
     TLS_ALERT = _Texts(
         "tls",
         "{place} refused the TLS handshake: {detail}",
-        "The operator's server refuses a secure connection with this station.",
+        Offline.INSECURE,
     )
     TLS_CLOSED = _Texts(
         "tls",
         "{place} closed the connection during the TLS handshake; it gave no reason: it may refuse the TLS version, the"
         " cipher suites or the certificate of this station, not speak TLS, or have failed",
-        "The operator's server broke off while a secure connection was made.",
+        Offline.INSECURE,
     )
-    TLS_FAILED = _Texts(
-        "tls", "the TLS handshake with {place} failed: {detail}", "A secure connection to the operator failed."
-    )
+    TLS_FAILED = _Texts("tls", "the TLS handshake with {place} failed: {detail}", Offline.INSECURE)
     # HTTP and WebSocket
     CREDENTIALS = _Texts(
         "http",
         "{place} does not accept this station's identity or credentials: {detail}",
-        "The operator's server does not know this station.",
+        Offline.REFUSED,
     )
     REDIRECT = _Texts(
         "http",
         "{place} redirects, which this station does not follow: {detail}",
-        "The operator's server has another address now.",
+        Offline.REFUSED,
     )
     HTTP_STATUS = _Texts(
         "http",
         "{place} refused the WebSocket handshake: {detail}",
-        "The operator's server refuses this station.",
+        Offline.REFUSED,
     )
     NOT_WEBSOCKET = _Texts(
         "http",
         "{place} did not answer with a WebSocket handshake: {detail}",
-        "What answers is not the operator's server.",
+        Offline.REFUSED,
     )
     SUBPROTOCOL = _Texts(
         "subprotocol",
         "{place} did not agree on the sub-protocol ocpp2.0.1: {detail}",
-        "The operator's server does not speak this station's language.",
+        Offline.REFUSED,
     )
     CLOSED_IN_HANDSHAKE = _Texts(
         "closed",
         "{place} closed the connection during the handshake, without an answer{detail}",
-        "The operator's server closes the connection at once.",
+        Offline.REFUSED,
     )
     # an open connection has ended
-    CLOSED = _Texts("closed", "closed by {place} with {detail}", "The operator's server has ended the connection.")
+    CLOSED = _Texts("closed", "closed by {place} with {detail}", Offline.INTERRUPTED)
     BROKEN = _Texts(
         "closed",
         "the connection to {place} broke off without a closing handshake",
-        "The connection to the operator was interrupted.",
+        Offline.INTERRUPTED,
     )
     NO_PONG = _Texts(
         "timeout",
         "no pong in time: {place} did not answer a ping within {detail}",
-        "The operator's server has stopped answering.",
+        Offline.SILENT,
     )
     BAD_FRAME = _Texts(
         "closed",
         "this station closed the connection because of what {place} sent: {detail}",
-        "The operator's server sends what this station can't read.",
+        Offline.INTERRUPTED,
     )
     READS_NOTHING = _Texts(
         "closed",
         "{place} does not read what this station sends: the connection was dropped",
-        "The operator's server does not listen to this station.",
+        Offline.SILENT,
     )
     # the connection is open, the station is not registered
     REJECTED = _Texts(
         "registration",
         "the CSMS answered BootNotification with Rejected{detail}",
-        "The operator does not accept this station.",
+        Offline.REJECTED,
     )
     PENDING = _Texts(
         "registration",
         "the CSMS answered BootNotification with Pending{detail}",
-        "The operator has not activated this station yet.",
+        Offline.PENDING,
     )
     NOT_REGISTERED = _Texts(
         "registration",
         "the CSMS did not answer BootNotification as it must: {detail}",
-        "The operator's server does not answer this station's registration.",
+        Offline.REFUSED,
     )
 
     @property
@@ -181,8 +170,8 @@ class Cause(Enum):
         return self.value.engineer
 
     @property
-    def for_driver(self) -> str:
-        return self.value.driver
+    def for_driver(self) -> Offline:
+        return self.value.offline
 
 
 @dataclass(frozen=True, slots=True)

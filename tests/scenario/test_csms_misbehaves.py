@@ -246,7 +246,7 @@ async def test_black_hole_is_detected_by_ping(csms: ScriptedCsms, tmp_path: Path
         assert failure["text"].startswith(f"no pong in time: 127.0.0.1:{csms.port} did not answer a ping")
         assert failure["text"] in here.log("ocpp")
         assert failure["text"] in here.rig.errors.read_text()
-        await here.until_page(2, "offline", detail=Cause.NO_PONG.for_driver)
+        await here.until_page(2, "offline", offline=Cause.NO_PONG.for_driver.value)
         await here.until_register(1, above_wh=await here.register_wh(1))
         await here.rig.client.until(lambda state: state["ocpp"]["queued_messages"] > 3)
         await here.rig.op("network", mode="down")  # ends the present attempt, which would take 20 s

@@ -32,7 +32,7 @@ async def seen(here: Site, cause: Cause, *words: str) -> dict[str, Any]:
     assert f"slot {failure['slot']}, {failure['kind']}: {failure['text']}" in here.rig.errors.read_text()
     assert f"slot {failure['slot']}: {failure['text']}" in here.log("ocpp")
     assert PASSWORD not in failure["text"]
-    await here.until_page(1, "offline", detail=cause.for_driver)
+    await here.until_page(1, "offline", offline=cause.for_driver.value)
     return failure
 
 
@@ -146,6 +146,6 @@ async def test_a_station_that_is_not_registered(csms: ScriptedCsms, tmp_path: Pa
         failure = here.rig.client.until(lambda state: state["ocpp"]["last_failure"])
         text = (await failure)["ocpp"]["last_failure"]["text"]
         assert text == f"the CSMS answered BootNotification with {status}: NotFound no such station"
-        await here.until_page(1, "offline", detail=cause.for_driver)
+        await here.until_page(1, "offline", offline=cause.for_driver.value)
         csms.answers["BootNotification"] = accepted
         await here.settled()

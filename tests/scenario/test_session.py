@@ -56,7 +56,8 @@ async def test_card_first(here: Site) -> None:
     shown = [
         each["page"] for each in here.rig.client.events[pages:] if each["event"] == "screen" and each["screen"] == 1
     ]
-    assert shown == ["select", "authorising", "plug_in", "preparing", "charging", "finished", "idle"]
+    guided = ["select", "authorising", "plug_in", "preparing", "charging", "stopping", "finished", "idle"]
+    assert shown == guided
 
 
 async def test_plug_first(here: Site) -> None:

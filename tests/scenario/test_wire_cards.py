@@ -17,10 +17,10 @@ PHONE = "08C0FFEE"
 async def test_what_is_held_to_the_reader(tmp_path: Path) -> None:
     async with site(tmp_path, wire=True) as here:
         await here.rig.op("present_card", uid=PHONE, hold_s=1.0)
-        await here.until_page(1, "rejected", reason="This phone has no card number of its own. Please use a card.")
+        await here.until_page(1, "rejected", reason="no_identity")
         await here.until_page(1, "idle")
         for uid in (CARD, OTHER_CARD):
             await here.rig.op("present_card", uid=uid, hold_s=2.0)
-        await here.until_page(1, "rejected", reason="Please hold only one card to the reader.")
+        await here.until_page(1, "rejected", reason="several_cards")
         await here.until_page(1, "idle")
         assert await here.card(1) == "started"

@@ -27,6 +27,8 @@ from firmware.contract import (
     FaultRaised,
     MeterContext,
     MeterReading,
+    Page,
+    PageModel,
     Permit,
     Phase,
     PhaseChanged,
@@ -65,7 +67,7 @@ class HalDouble(ABC):
         self.reading_age_s = 0.0
         """How old the register is that the HAL reports; more than 0 while the meter is silent."""
         self.faults: set[Fault] = set()
-        self.shown: dict[int, tuple[str, dict[str, str]]] = {}
+        self.shown: dict[int, PageModel] = {}
         self.clock_set = True
         self.synchronised = False
         self.commands: list[Command] = []
@@ -130,8 +132,8 @@ class HalDouble(ABC):
                 self.held[evse] = None
             case SetLimit(evse=evse, power_w=power_w):
                 self.limits[evse] = power_w
-            case Show(screen=screen, page=page, text=text):
-                self.shown[screen] = (page, text)
+            case Show(screen=screen, model=model):
+                self.shown[screen] = model
             case Reboot():
                 self.rebooting = True
 
@@ -150,7 +152,7 @@ class HalDouble(ABC):
             evses=[self._evse_status(evse) for evse in (1, 2)],
             faults=sorted(self.faults),
             links={"Wired0": True},
-            screens=[ScreenShown(1, "idle"), ScreenShown(2, "idle")],
+            screens=[ScreenShown(screen, PageModel(page=Page.STARTING)) for screen in (1, 2)],
         )
 
     def _evse_status(self, evse: int) -> EvseStatus:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from firmware.contract import BoardClock, BootCause, CardProblem, Event, Fault
+from firmware.contract import BoardClock, BootCause, CardProblem, Event, Fault, PageModel
 from firmware.errors import DeviceLost
 from hal.cabinet import StationCabinet
 from hal.evse.model import Rating
@@ -358,12 +358,15 @@ class FakeScreen(_Fake):
         super().__init__(clock)
         self.on_select: Callable[[], None] = lambda: None
         self.on_stop: Callable[[], None] = lambda: None
+        self.on_lost: Callable[[str | None], None] = lambda _detail: None
 
-    def show(self, page: str, text: dict[str, str]) -> None:
-        self._do("show", page, text)
+    def show(self, model: PageModel) -> None:
+        self._do("show", model)
 
-    def listen(self, on_select: Callable[[], None], on_stop: Callable[[], None]) -> None:
-        self.on_select, self.on_stop = on_select, on_stop
+    def listen(
+        self, on_select: Callable[[], None], on_stop: Callable[[], None], on_lost: Callable[[str | None], None]
+    ) -> None:
+        self.on_select, self.on_stop, self.on_lost = on_select, on_stop, on_lost
 
 
 class FakeLinks(_Fake):

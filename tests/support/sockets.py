@@ -162,7 +162,7 @@ class AnsweringCabinet:
             self.publish(event)
         if isinstance(command, Permit) and command.evse == 9:
             return Problem.UNKNOWN_EVSE, "there is no EVSE 9"
-        if isinstance(command, Show) and command.page == "broken":
+        if isinstance(command, Show) and command.screen == 9:
             return Problem.DEVICE_FAILED, "x" * 70_000
         return None
 

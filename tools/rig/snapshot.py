@@ -9,10 +9,14 @@ transaction is null.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
+import msgspec
+
 from drivers.simulated.world.evse import Evse
-from firmware.contract import Phase
+from firmware.contract import PageModel, Phase
 from tools.rig.simulation import Simulation
 from tools.rig.station_dir import MESSAGE_LOG
 from tools.rig.view import EvseView
@@ -31,7 +35,12 @@ def state_of(simulation: Simulation) -> dict[str, Any]:
         "ocpp": simulation.view.ocpp(simulation.clock.monotonic()),
         "evses": [_evse(simulation, evse, hardware) for evse, hardware in simulation.world.evses.items()],
         "screens": [
-            {"screen": number, "page": display.page, "text": display.text}
+            {
+                "screen": number,
+                "page": display.page,
+                "text": _text(display.model),
+                "model": msgspec.to_builtins(display.model),
+            }
             for number, display in simulation.world.displays.items()
         ],
         "links": {name: "up" if up else "down" for name, up in simulation.world.links.items()},
@@ -44,6 +53,29 @@ def state_of(simulation: Simulation) -> dict[str, Any]:
         "message_log": str(simulation.station.path / MESSAGE_LOG),
         "devices": simulation.wire.plugged if simulation.wire is not None else {},
     }
+
+
+def _text(model: PageModel | None) -> dict[str, str]:
+    """The fields of a page that say something, each as text; the power curve and other outlets only in the model."""
+    if model is None:
+        return {}
+    fields = {name: getattr(model, name) for name in model.__struct_fields__}
+    texts = {name: _TEXT.get(name, _plain)(value) for name, value in fields.items() if value not in (None, "", ())}
+    return {
+        name: text for name, text in texts.items() if name not in ("page", "history_kw", "history_step_s", "others")
+    }
+
+
+def _plain(value: object) -> str:
+    return str(value.value if isinstance(value, Enum) else value)
+
+
+_TEXT: dict[str, Callable[[Any], str]] = {
+    "faults": lambda faults: ", ".join(fault.value for fault in faults),
+    "power_kw": "{:.1f}".format,
+    "offered_kw": "{:.1f}".format,
+    "energy_kwh": "{:.2f}".format,
+}
 
 
 def _evse(simulation: Simulation, evse: int, hardware: Evse) -> dict[str, Any]:

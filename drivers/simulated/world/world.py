@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeAlias
 
@@ -22,7 +22,7 @@ from drivers.simulated.world.faults import InjectedFaults
 from drivers.simulated.world.garage import CarOrder, make_car
 from drivers.simulated.world.reader import ReaderField
 from drivers.simulated.world.shelf import Shelf, ShelfRating
-from firmware.contract import BootCause, LinkDetails
+from firmware.contract import BootCause, LinkDetails, PageModel
 from firmware.errors import BaywattError
 from hal.ports import InputsReading
 
@@ -62,7 +62,8 @@ class Display:
     """The content of one display; dark without power."""
 
     page: str = "off"
-    text: dict[str, str] = field(default_factory=dict)
+    model: PageModel | None = None
+    """None while the HAL shows nothing on it."""
 
 
 class World:
@@ -132,7 +133,7 @@ class World:
         """The board boots."""
         self.board.boot(str(uuid.uuid4()), cause)
         for number in self.displays:
-            self._show(number, "boot", {})
+            self._show(number, "boot")
 
     def resume(self) -> None:
         """The board has been running all the time, only this simulation of it has not."""
@@ -143,7 +144,7 @@ class World:
         self.board.powered = False
         self.disconnect_hal()
         for number in self.displays:
-            self._show(number, "off", {})
+            self._show(number, "off")
 
     def connect_hal(self) -> None:
         """A HAL has connected: it starts from the safe state, whatever the one before has left."""
@@ -308,15 +309,15 @@ class World:
         self.evses[message.evse].secc.available = message.available
 
     def _show_page(self, message: wire.ShowPage) -> None:
-        self._show(message.screen, message.page, message.text)
+        self._show(message.screen, message.model.page.value, message.model)
 
-    def _show(self, screen: int, page: str, text: dict[str, str]) -> None:
+    def _show(self, screen: int, page: str, model: PageModel | None = None) -> None:
         display = self.displays.get(screen)
         if display is None:
             raise WorldRefused(f"no screen {screen}")
         if display.page != page:
             self.happened.append(PageShown(screen, page))
-        display.page, display.text = page, text
+        display.page, display.model = page, model
 
     def _reboot(self, message: wire.Reboot) -> None:
         self.happened.append(RebootRequested())

@@ -113,7 +113,7 @@ def status_of(site: Site) -> Status:
         links=[Link(name, up, hal.link_details.get(name, LinkDetails())) for name, up in sorted(hal.links.items())]
         if hal
         else [],
-        screens=[Screen(each.screen, each.page) for each in hal.screens] if hal else [],
+        screens=[Screen(each.screen, each.model.page.value) for each in hal.screens] if hal else [],
         machine=site.machine.status(),
         page_certificate=site.certificate.info,
     )

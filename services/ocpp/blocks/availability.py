@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
 from firmware.clock import parse_utc
-from firmware.contract import Event
+from firmware.contract import Event, OutOfService
 from firmware.log import fields
 from services.ocpp import signals
 from services.ocpp.context import DISK_FULL, Block, Context, Failure, TriggerAnswer
@@ -50,6 +50,8 @@ class Availability(Block):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._inoperative: set[str] = set()
+        self._since: dict[str, float] = {}
+        """Since when a level is Inoperative, UTC, as far as known."""
         self._scheduled: dict[str, OperationalStatusEnumType] = {}
         self._reported: dict[int, str] = {}
         """The status last sent, by EVSE; missing: has to be sent."""
@@ -69,6 +71,7 @@ class Availability(Block):
         stored = self.context.key_values.get(Key.AVAILABILITY) or {}
         self._inoperative = set(stored.get("inoperative", ()))
         self._scheduled = dict(stored.get("scheduled", {}))
+        self._since = dict(stored.get("since", {}))
         self._update_status(now)
 
     # --- G03, G04 --------------------------------------------------------------------------------------------
@@ -80,14 +83,14 @@ class Availability(Block):
             unknown = "UnknownConnectorId" if request["evse"]["id"] in self.context.hal.evses else "UnknownEvse"
             return {"status": "Rejected", "statusInfo": {"reasonCode": unknown}}
         requested = request["operationalStatus"]
-        former = set(self._inoperative), dict(self._scheduled)
+        former = set(self._inoperative), dict(self._scheduled), dict(self._since)
         repeated = (target in self._inoperative) == (requested == "Inoperative")
         waits = not repeated and any(evse.transaction_id is not None for evse in self._covered(target))
         self._scheduled.pop(target, None)  # the change that this cancels may have closed an EVSE
         if waits:
             self._scheduled[target] = requested
         else:
-            self._set(target, requested)
+            self._set(target, requested, now)
         self._save()
         if not self.context.kept(lambda: self._restore(*former)):
             return {"status": "Rejected", "statusInfo": DISK_FULL}
@@ -110,32 +113,40 @@ class Availability(Block):
     def _covered(self, target: str) -> list[Evse]:
         return [evse for evse in self.context.hal.evses.values() if target in _levels(evse)]
 
-    def _set(self, target: str, requested: OperationalStatusEnumType) -> None:
-        (self._inoperative.add if requested == "Inoperative" else self._inoperative.discard)(target)
+    def _set(self, target: str, requested: OperationalStatusEnumType, now: float) -> None:
+        utc = self.context.time.known_utc(now)
+        if requested == "Operative":
+            self._inoperative.discard(target)
+            self._since.pop(target, None)
+        elif target not in self._inoperative:
+            self._inoperative.add(target)
+            if utc is not None:
+                self._since[target] = utc
         _log.info("%s is now %s", target, requested)
 
-    def _restore(self, inoperative: set[str], scheduled: dict[str, OperationalStatusEnumType]) -> None:
-        self._inoperative, self._scheduled = inoperative, scheduled
+    def _restore(
+        self, inoperative: set[str], scheduled: dict[str, OperationalStatusEnumType], since: dict[str, float]
+    ) -> None:
+        self._inoperative, self._scheduled, self._since = inoperative, scheduled, since
         self._save()
 
     def _save(self) -> None:
-        self.context.key_values.put(
-            Key.AVAILABILITY, {"inoperative": sorted(self._inoperative), "scheduled": self._scheduled}
-        )
+        stored = {"inoperative": sorted(self._inoperative), "scheduled": self._scheduled, "since": self._since}
+        self.context.key_values.put(Key.AVAILABILITY, stored)
 
-    def _run_scheduled(self) -> None:
+    def _run_scheduled(self, now: float) -> None:
         """A transaction ended: apply the changes that waited for it (G01.FR.05)."""
         for target, requested in list(self._scheduled.items()):
             if not any(evse.transaction_id for evse in self._covered(target)):
                 del self._scheduled[target]
-                self._set(target, requested)
+                self._set(target, requested, now)
                 self._save()
 
     # --- G01 ---------------------------------------------------------------------------------------------------
 
     def _update_status(self, now: float) -> None:
         for evse in self.context.hal.evses.values():
-            evse.operative = self._is_operative(evse)
+            self._open_or_close(evse, now)
             if not evse.operative and evse.id_token is not None and evse.transaction_id is None:
                 self.context.emit(signals.StopRequested(evse.evse, "Deauthorized", "DeAuthorized"))
             status = self._status(evse)
@@ -149,15 +160,23 @@ class Availability(Block):
                 del self._time_outs[evse.evse]
                 self._notify(evse, now)  # after a ChangeAvailability: G01.FR.07, G03.FR.04, G04.FR.05
 
-    def _is_operative(self, evse: Evse) -> bool:
+    def _open_or_close(self, evse: Evse, now: float) -> None:
+        why = self._why_out_of_service(evse)
+        if why is evse.out_of_service:
+            return
+        known = [self._since[level] for level in _levels(evse) & self._inoperative & set(self._since)]
+        since = min(known) if known else self.context.time.known_utc(now)
+        evse.out_of_service, evse.out_of_service_since = why, None if why is None else since
+
+    def _why_out_of_service(self, evse: Evse) -> OutOfService | None:
         if _levels(evse) & self._inoperative:
-            return False
+            return OutOfService.OPERATOR
         if evse.evse in self._closed_for_reset:
-            return False
+            return OutOfService.RESTART
         if self._update_waits and evse.transaction_id is None:
-            return False  # L01.FR.07
+            return OutOfService.UPDATE  # L01.FR.07
         leaving = {target for target, requested in self._scheduled.items() if requested == "Inoperative"}
-        return not (_levels(evse) & leaving and evse.transaction_id is None)
+        return OutOfService.OPERATOR if _levels(evse) & leaving and evse.transaction_id is None else None
 
     def _status(self, evse: Evse) -> ConnectorStatusEnumType:
         """One of the valid statuses (G01.FR.01); Reserved is not used."""
@@ -201,7 +220,7 @@ class Availability(Block):
     def on_signal(self, signal: signals.Signal, now: float) -> None:
         match signal:
             case signals.TransactionChanged(change="ended"):
-                self._run_scheduled()
+                self._run_scheduled(now)
                 self._update_status(now)
             case signals.TransactionChanged():
                 self._update_status(now)

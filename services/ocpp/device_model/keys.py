@@ -117,6 +117,8 @@ MESSAGE_LOG_ENABLED = _bool("MessageLogCtrlr", "Enabled")
 # Time; part 2, 2.1.24 to 2.1.32.
 DATE_TIME: Key[float] = Key("ClockCtrlr", "DateTime", DataType.DATE_TIME)
 """Seconds since 1970; `model.provide` gives it a source."""
+TIME_ZONE = _string("ClockCtrlr", "TimeZone")
+"""Of the IANA database; empty: UTC. Not every product has it."""
 TIME_SOURCE = _sequence("ClockCtrlr", "TimeSource")
 TIME_ADJUSTMENT_REPORTING_THRESHOLD = _int("ClockCtrlr", "TimeAdjustmentReportingThreshold")
 

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from firmware.contract import (
+    Advice,
     CardPresented,
     CardProblem,
     CardUnreadable,
@@ -22,6 +23,8 @@ from firmware.contract import (
     LinkChanged,
     MeterContext,
     MeterReading,
+    Page,
+    PageModel,
     Permit,
     Phase,
     PhaseChanged,
@@ -98,7 +101,15 @@ def test_the_state_at_the_start_is_in_the_snapshot_and_not_in_events() -> None:
     assert snapshot.faults == [Fault.DOOR_OPEN]
     assert [evse.phase for evse in snapshot.evses] == [Phase.FAULTED, Phase.FAULTED]
     assert snapshot.links == {"Wired0": True, "Wireless0": True}
-    assert snapshot.screens == [ScreenShown(1, "idle"), ScreenShown(2, "idle")]
+    assert snapshot.screens == [
+        ScreenShown(
+            screen,
+            PageModel(
+                page=Page.FAULTED, evse=screen, faults=(Fault.DOOR_OPEN,), code="door_open", advice=Advice.CLOSE_DOOR
+            ),
+        )
+        for screen in (1, 2)
+    ]
 
 
 # --- sessions ------------------------------------------------------------------------------------------------
@@ -407,26 +418,27 @@ def test_what_people_and_networks_do(fake: CabinetDouble) -> None:
 
 
 def test_show(fake: CabinetDouble) -> None:
+    model = PageModel(page=Page.CHARGING, power_kw=40.0)
     fake.events.clear()
     for _ in range(2):
-        assert fake.cabinet.execute(Show(1, "charging", {"power": "40 kW"})) is None
-    shown = ScreenShown(1, "charging", {"power": "40 kW"})
+        assert fake.cabinet.execute(Show(1, model)) is None
+    shown = ScreenShown(1, model)
     assert fake.events == [shown]
-    assert fake.screens[1].called("show")[0] == ("charging", {"power": "40 kW"})
+    assert fake.screens[1].called("show") == [(PageModel(page=Page.STARTING, evse=1),), (model,), (model,)]
     assert fake.cabinet.snapshot(0, "run").screens[0] == shown
 
 
 def test_display_that_fails_is_a_harmless_fault(fake: CabinetDouble) -> None:
     charge(fake)
     fake.screens[1].failing = True
-    answer = fake.cabinet.execute(Show(1, "charging"))
+    answer = fake.cabinet.execute(Show(1, PageModel(page=Page.CHARGING)))
     assert answer is not None
     assert answer[0] is Problem.DEVICE_FAILED
     fake.run(1.0)
     assert raised(fake) == [(Fault.SCREEN, 1)]
     assert phase(fake) is Phase.CHARGING
     fake.screens[1].failing = False
-    assert fake.cabinet.execute(Show(1, "charging")) is None
+    assert fake.cabinet.execute(Show(1, PageModel(page=Page.CHARGING))) is None
     assert cleared(fake) == [(Fault.SCREEN, 1)]
 
 
@@ -439,8 +451,7 @@ def test_display_that_fails_is_a_harmless_fault(fake: CabinetDouble) -> None:
         (Permit(3, "one", 10.0), Problem.UNKNOWN_EVSE),
         (Withdraw(0), Problem.UNKNOWN_EVSE),
         (SetLimit(9, 1.0), Problem.UNKNOWN_EVSE),
-        (Show(3, "idle"), Problem.UNKNOWN_EVSE),
-        (Show(1, "nonsense"), Problem.BAD_REQUEST),
+        (Show(3, PageModel(page=Page.IDLE)), Problem.UNKNOWN_EVSE),
     ],
 )
 def test_commands_that_are_refused(fake: CabinetDouble, command: Command, problem: Problem) -> None:
@@ -467,7 +478,7 @@ def test_no_displays_is_no_hardware() -> None:
     fake.screens.clear()
     fake.evses = ()
     cabinet = type(fake.cabinet)(fake.hardware(), fake.clock)
-    assert cabinet.execute(Show(1, "idle")) == (Problem.NO_HARDWARE, "no displays")
+    assert cabinet.execute(Show(1, PageModel(page=Page.IDLE))) == (Problem.NO_HARDWARE, "no displays")
 
 
 def test_reboot_opens_contactors_first(fake: CabinetDouble) -> None:

@@ -5,7 +5,18 @@ from __future__ import annotations
 
 import pytest
 
-from firmware.contract import CardProblem, Fault, FaultCleared, FaultRaised, MeterReading, Permit, Phase, Show
+from firmware.contract import (
+    CardProblem,
+    Fault,
+    FaultCleared,
+    FaultRaised,
+    MeterReading,
+    Page,
+    PageModel,
+    Permit,
+    Phase,
+    Show,
+)
 from tests.support.hardware import CabinetDouble
 
 
@@ -165,7 +176,7 @@ def test_card_reader_that_is_lost_is_a_harmless_fault(fake: CabinetDouble) -> No
 
 def test_the_reader_signals_the_outcome_that_the_display_shows(fake: CabinetDouble) -> None:
     def show(screen: int, page: str) -> None:
-        assert fake.cabinet.execute(Show(screen, page)) is None
+        assert fake.cabinet.execute(Show(screen, PageModel(page=Page(page)))) is None
 
     fake.reader.on_card("04A1B2C3")
     show(1, "authorising")

@@ -25,12 +25,16 @@ _decode_client: Decoder[FromClient] = Decoder(FromClient)
 
 NUMBERS = st.sampled_from([0, 1, 2, -1, 9, 2**53, 2**63, 10**40, 0.5, -0.0, 1e308, 60.0, None])
 TEXTS = st.sampled_from(["", "a", "idle", "s" * 64, "s" * 65, "x" * 2000, "x" * 30_000, "\x00", "é\u2028😀" * 500])
+MODELS = st.fixed_dictionaries(
+    {"page": st.sampled_from(["idle", "charging", "nonsense"])},
+    optional={"evse": NUMBERS, "connector": TEXTS, "power_kw": NUMBERS, "history_kw": st.lists(NUMBERS)},
+)
 COMMANDS = st.one_of(
     st.fixed_dictionaries({"kind": st.just("permit"), "evse": NUMBERS, "session": TEXTS, "lease_s": NUMBERS}),
     st.fixed_dictionaries({"kind": st.just("withdraw"), "evse": NUMBERS}),
     st.fixed_dictionaries({"kind": st.just("set_limit"), "evse": NUMBERS, "power_w": NUMBERS}),
     st.fixed_dictionaries(
-        {"kind": st.just("show"), "screen": NUMBERS, "page": TEXTS, "text": st.dictionaries(TEXTS, TEXTS, max_size=4)}
+        {"kind": st.just("show"), "screen": NUMBERS, "model": st.one_of(MODELS, st.dictionaries(TEXTS, TEXTS))}
     ),
     st.fixed_dictionaries({"kind": st.sampled_from(["reboot", "open_door"])}),
 )
@@ -125,8 +129,10 @@ def test_whatever_a_peer_sends_the_next_one_is_served(lines: list[bytes], cut: i
     "command",
     [
         {"kind": "permit", "session": "s" * 30_000, "lease_s": 60.0},
-        {"kind": "show", "page": "idle", "text": {"a": "x" * 40_000}},
-        {"kind": "show", "page": "idle", "text": {f"{n}": "\x01" * 40 for n in range(200)}},
+        {"kind": "show", "model": {"page": "idle", "connector": "x" * 40_000}},
+        {"kind": "show", "model": {"page": "charging", "history_kw": [1.5] * 10_000}},
+        {"kind": "show", "model": {"page": "idle", "others": [{"evse": 2, "state": "free"}] * 1000}},
+        {"kind": "show", "model": {"page": "faulted", "faults": ["meter"] * 1000}},
     ],
 )
 def test_what_would_make_the_snapshot_too_long_is_refused(command: dict[str, Any]) -> None:

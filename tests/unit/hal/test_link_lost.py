@@ -13,7 +13,19 @@ from typing import Any
 
 import pytest
 
-from firmware.contract import Fault, FaultCleared, FaultRaised, LinkChanged, Permit, Phase, Problem, Reboot, Show
+from firmware.contract import (
+    Fault,
+    FaultCleared,
+    FaultRaised,
+    LinkChanged,
+    Page,
+    PageModel,
+    Permit,
+    Phase,
+    Problem,
+    Reboot,
+    Show,
+)
 from hal.ports import Link
 from tests.support.hardware import CabinetDouble
 
@@ -132,15 +144,16 @@ def test_a_reading_without_a_number_is_a_loss(fake: CabinetDouble) -> None:
 
 
 def test_a_lost_display_is_not_shown_its_page_later(fake: CabinetDouble) -> None:
+    before = fake.screens[1].called("show")
     fake.screens[1].failing = True
-    answer = fake.cabinet.execute(Show(1, "charging"))
+    answer = fake.cabinet.execute(Show(1, PageModel(page=Page.CHARGING)))
     assert answer is not None
     assert answer[0] is Problem.DEVICE_FAILED
     fake.screens[1].failing = False
     fake.run(2.0)
-    assert fake.screens[1].called("show") == []
-    assert fake.cabinet.execute(Show(1, "finished")) is None
-    assert [args[0] for args in fake.screens[1].called("show")] == ["finished"]
+    assert fake.screens[1].called("show") == before
+    assert fake.cabinet.execute(Show(1, PageModel(page=Page.FINISHED))) is None
+    assert [args[0].page for args in fake.screens[1].called("show")[len(before) :]] == [Page.FINISHED]
     assert [(each.fault, each.evse) for each in fake.of_kind(FaultCleared)] == [(Fault.SCREEN, 1)]
 
 

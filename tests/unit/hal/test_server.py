@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from firmware.contract.display import Page, PageModel
 from firmware.contract.faults import Fault
 from firmware.contract.messages import (
     CONTRACT_VERSION,
@@ -39,6 +40,11 @@ from tests.support.timer import ManualTimer
 
 HAL_GREETING = {"kind": "greeting", "version": CONTRACT_VERSION, "role": "service", "software": "hal 1"}
 PERMIT = {"kind": "permit", "evse": 1, "session": "s", "lease_s": 10.0}
+
+
+def padded(text: str) -> ScreenShown:
+    """An event of any length."""
+    return ScreenShown(screen=1, model=PageModel(page=Page.IDLE, connector=text))
 
 
 @pytest.fixture
@@ -297,11 +303,10 @@ async def test_a_service_that_does_not_read_is_closed_and_comes_back_to_everythi
 ) -> None:
     service, observer = await connected(path), await connected(path, "observer")
     service.writer.transport.pause_reading()  # type: ignore[attr-defined]
-    text = {"pad": "x" * 20_000}
     sent = 0
     while server.has_service:
         cabinet.publish(Plugged(evse=1))
-        cabinet.publish(ScreenShown(screen=1, page="idle", text=text))
+        cabinet.publish(padded("x" * 20_000))
         sent += 2
         assert [(await observer.hear())["seq"] for _ in range(2)] == [sent - 1, sent]
         assert sent < 1000, "the bound does not hold"
@@ -350,7 +355,7 @@ async def test_an_event_that_can_not_be_sent_is_dropped(
 ) -> None:
     peer = await connected(path)
     cabinet.publish(bad_reading(math.nan))
-    cabinet.publish(ScreenShown(screen=1, page="idle", text={"pad": "x" * 70_000}))
+    cabinet.publish(padded("x" * 70_000))
     cabinet.publish(FaultRaised(fault=Fault("meter"), detail="\udcff"))
     cabinet.publish(EvseSelected(evse=1))
     assert (await peer.hear())["seq"] == 1
@@ -362,10 +367,8 @@ async def test_an_event_that_is_too_long_by_its_stamps_alone_is_dropped(
     cabinet: AnsweringCabinet, path: Path, server: HalServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     peer = await connected(path)
-    bare = len(
-        encode(Stamped(seq=0, mono_s=0.0, utc_s=0.0, event=ScreenShown(screen=1, page="idle", text={"pad": ""})))
-    )
-    cabinet.publish(ScreenShown(screen=1, page="idle", text={"pad": "x" * (MAX_LINE_BYTES - bare)}))
+    bare = len(encode(Stamped(seq=0, mono_s=0.0, utc_s=0.0, event=padded("x")))) - 1
+    cabinet.publish(padded("x" * (MAX_LINE_BYTES - bare)))
     cabinet.publish(EvseSelected(evse=1))
     assert (await peer.hear())["seq"] == 1
     assert "can't be sent" in caplog.text
@@ -477,6 +480,6 @@ async def test_limits_in_range_do(
 
 async def test_a_long_detail_is_cut(cabinet: AnsweringCabinet, path: Path, server: HalServer) -> None:
     peer = await connected(path)
-    peer.say(kind="request", id=1, command={"kind": "show", "screen": 1, "page": "broken"})
+    peer.say(kind="request", id=1, command={"kind": "show", "screen": 9, "model": {"page": "idle"}})
     assert len((await peer.hear())["detail"]) == 500
     await peer.close()

@@ -22,6 +22,7 @@ from drivers.simulated.vehicle import SimulatedVehicleLink
 from drivers.simulated.world.world import World
 from drivers.simulated.world_link import SocketBus, SocketBusOptions
 from firmware.clock import SystemClock
+from firmware.contract import Page, PageModel
 from firmware.errors import DeviceLost
 from tests.support.sockets import eventually
 from tests.support.world_bench import new_world
@@ -63,7 +64,7 @@ CALLS: dict[str, tuple[Callable[[WorldBus], Any], dict[str, tuple[Any, ...]]]] =
             "set_available": (False,),
         },
     ),
-    "screen": (lambda bus: SimulatedScreen(ScreenOptions(bus=bus, screen=1)), {"show": ("idle", {})}),
+    "screen": (lambda bus: SimulatedScreen(ScreenOptions(bus=bus, screen=1)), {"show": (PageModel(page=Page.IDLE),)}),
     "links": (of_station(SimulatedNetworkLinks), {"links": ()}),
     "board": (of_station(SimulatedBoard), {"clock": (), "reboot": (), "feed_watchdog": ()}),
 }

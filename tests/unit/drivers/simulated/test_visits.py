@@ -11,6 +11,7 @@ import pytest
 from drivers.simulated.messages import CardSeen, ShowPage, Touched
 from drivers.simulated.visits import LOOK_S, PATIENCE_S, USUAL_VISITS, Visit, Visitors
 from drivers.simulated.world.garage import CarOrder
+from firmware.contract import Page, PageModel
 from hal.ports import VehicleStage
 from tests.support.world_bench import PoliteStation, WorldBench
 
@@ -23,7 +24,7 @@ class Watched:
     def __init__(self, *visits: Visit, speed: float = 60.0) -> None:
         self.bench = WorldBench(2, speed=speed)
         self.station: PoliteStation | None = PoliteStation(self.bench)
-        self.bench.world.apply(ShowPage(screen=2, page="idle", text={}))
+        self.bench.world.apply(ShowPage(screen=2, model=PageModel(page=Page.IDLE)))
         self.visitors = Visitors(self.bench.world, visits, pause_s=5.0)
         self.seen: list[str] = []
         self.has_button = True
@@ -113,10 +114,10 @@ def test_an_outlet_that_is_occupied_is_waited_for_and_then_left() -> None:
 
 def test_a_display_that_does_not_invite_is_waited_for() -> None:
     watched = Watched(Visit(evse=2))
-    watched.bench.world.apply(ShowPage(screen=2, page="offline", text={}))
+    watched.bench.world.apply(ShowPage(screen=2, model=PageModel(page=Page.OFFLINE)))
     watched.run(PATIENCE_S / 2)
     assert watched.seen == []
-    watched.bench.world.apply(ShowPage(screen=2, page="idle", text={}))
+    watched.bench.world.apply(ShowPage(screen=2, model=PageModel(page=Page.IDLE)))
     watched.run(1.0)
     assert watched.seen == ["touch", "card"]
 
@@ -133,7 +134,7 @@ def test_rounds_repeat_after_a_pause() -> None:
 def test_several_come_at_their_times() -> None:
     bench = WorldBench(2)
     for screen in (1, 2):
-        bench.world.apply(ShowPage(screen=screen, page="idle", text={}))
+        bench.world.apply(ShowPage(screen=screen, model=PageModel(page=Page.IDLE)))
     visitors = Visitors(
         bench.world, [Visit(evse=1, first="plug"), Visit(evse=2, first="plug", arrive_s=6.0)], pause_s=0.0
     )

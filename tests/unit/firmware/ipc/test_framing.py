@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware.contract.display import Page, PageModel
 from firmware.contract.messages import Done, FromClient, FromHal, Greeting, Refused, Request, Role, ScreenShown, Stamped
 from firmware.errors import ContractError
 from firmware.ipc.framing import MAX_LINE_BYTES, Decoder, LineSplitter, encode
@@ -56,7 +57,9 @@ def test_good_lines_before_a_bad_one_arrive() -> None:
 
 
 def test_messages_survive_the_wire() -> None:
-    stamped = Stamped(seq=1, mono_s=1.5, utc_s=2.5, event=ScreenShown(screen=1, page="idle", text={"a": "ü\n"}))
+    stamped = Stamped(
+        seq=1, mono_s=1.5, utc_s=2.5, event=ScreenShown(screen=1, model=PageModel(page=Page.IDLE, connector="ü\n"))
+    )
     for message in (Greeting(version=1, role=Role.SERVICE), stamped, Done(id=7)):
         line = encode(message)
         assert line.count(b"\n") == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware.contract.display import Page, PageModel
 from firmware.contract.messages import (
     Answer,
     CardPresented,
@@ -144,7 +145,7 @@ async def test_an_invalid_command_is_not_sent(client: HalLink, server: HalServer
     with pytest.raises(ValueError):
         client.request(SetLimit(evse=1, power_w=float("nan")))
     with pytest.raises(ValueError):
-        client.request(Show(screen=1, page="idle", text={"pad": "x" * 70_000}))
+        client.request(Show(screen=1, model=PageModel(page=Page.IDLE, connector="x" * 70_000)))
     request = client.request(Withdraw(evse=1))
     await eventually(lambda: listener.answers)
     assert listener.answers == [Done(id=request)]

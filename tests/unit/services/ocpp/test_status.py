@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware.contract import Offline, Page
 from firmware.contract.status import CardNotice, LinkFailure, ServiceStatus, TransactionNotice
 from services.ocpp.no_connection import Cause, NoConnection
 from services.ocpp.status import StatusPublisher, notice, status, summary
@@ -103,8 +104,7 @@ def test_a_station_that_is_not_registered(bench: StationBench, status: str, text
     failure = now(bench).last_failure
     assert failure is not None
     assert (failure.slot, failure.kind, failure.text) == (1, "registration", text)
-    assert bench.shown[1][0] == "offline"
-    assert bench.shown[1][1]["detail"]
+    assert (bench.shown[1].page, bench.shown[1].offline) == (Page.OFFLINE, Offline(status.lower()))
 
 
 def test_a_boot_without_an_answer(bench: StationBench) -> None:

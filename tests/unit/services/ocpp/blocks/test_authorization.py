@@ -61,16 +61,16 @@ def test_every_other_status_is_a_refusal(bench: StationBench, status: str) -> No
     assert outcomes(bench) == ["rejected"]
     assert bench.events == []
     assert not bench.permitted(1)  # C01.FR.01
-    assert bench.shown[1][0] == "rejected"
+    assert bench.shown[1].page.value == "rejected"
     bench.advance(6)
-    assert bench.shown[1][0] == "select"
+    assert bench.shown[1].page.value == "select"
 
 
 def test_a_card_without_a_selected_evse(bench: StationBench) -> None:
     bench.card(CARD)
     assert bench.sent("Authorize") == []
     assert outcomes(bench) == ["no_evse_selected"]
-    assert {page for page, _ in bench.shown.values()} == {"rejected"}
+    assert {model.page.value for model in bench.shown.values()} == {"rejected"}
 
 
 def test_a_card_with_both_evses_waiting(bench: StationBench) -> None:
@@ -111,7 +111,7 @@ def test_the_same_card_presented_again_during_the_check(bench: StationBench) -> 
     bench.card(CARD)
     bench.card(CARD, 1)
     assert len(bench.sent("Authorize")) == 1
-    assert bench.shown[1][0] == "authorising"
+    assert bench.shown[1].page.value == "authorising"
     answer_last_call(bench, {"idTokenInfo": {"status": "Accepted"}})
     assert kinds(bench) == [("Started", "Authorized")]
 

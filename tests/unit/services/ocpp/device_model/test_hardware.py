@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from firmware.contract.display import Page, PageModel
 from firmware.contract.faults import Fault
 from firmware.contract.messages import (
     BoardClock,
@@ -55,7 +56,7 @@ def test_switches(model: DeviceModel, hardware: Hardware) -> None:
     hardware.reflect(LatchChanged(2, True))
     hardware.reflect(LinkChanged("Wired0", True))
     hardware.reflect(LinkChanged("Wireless3", True))
-    hardware.reflect(ScreenShown(1, "idle"))
+    hardware.reflect(ScreenShown(1, PageModel(page=Page.IDLE)))
     assert model.get(keys.CONNECTED_EV_AVAILABLE, evse=1)
     assert model.get(keys.CONTACTOR_ACTIVE, evse=1)
     assert not model.get(keys.CONTACTOR_ACTIVE, evse=2)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from firmware.contract import Fault
+from firmware.contract import Fault, OutOfService
 from services.ocpp.hal_view import HalView
 from services.ocpp.metrics import Figures
 from tests.support.prometheus import parse
@@ -41,7 +41,7 @@ def test_each_moment_counts_once(hal: HalView) -> None:
     figures.observe(hal, 160.0)
     hal.evses[1].faults.clear()
     figures.observe(hal, 170.0)
-    hal.evses[1].operative = False
+    hal.evses[1].out_of_service = OutOfService.OPERATOR
     figures.observe(hal, 171.0)
     text = figures.text(BOTH, hal, 200.0)
     assert seconds(text, 1) == {"up": 61.0, "down": 10.0, "excluded": 29.0}
@@ -67,7 +67,7 @@ def test_faults_of_the_station_concern_each_evse(hal: HalView, fault: Fault, sta
 
 def test_an_evse_without_a_hal_is_down_and_one_that_the_operator_closed_is_not(hal: HalView) -> None:
     figures = Figures()
-    hal.present, hal.evses[2].operative = False, False
+    hal.present, hal.evses[2].out_of_service = False, OutOfService.OPERATOR
     figures.observe(hal, 0.0)
     text = figures.text(BOTH, hal, 5.0)
     assert (seconds(text, 1)["down"], seconds(text, 2)["excluded"]) == (5.0, 5.0)

@@ -98,7 +98,7 @@ def test_the_end_of_the_authorisation_and_of_the_energy_are_reported_apart(
     if energy:
         bench.energy_off(2)
     assert [state for _, _, state in bench.summary()[before:]] == states  # E02.FR.13, E07.FR.02
-    assert bench.shown[2][0] == "finished"
+    assert bench.shown[2].page.value == "finished"
     bench.restart_service()
     bench.up()
     bench.unplug(2)
