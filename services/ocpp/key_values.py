@@ -28,6 +28,8 @@ class Key(StrEnum):
     """Block N: `{"last_id": int, "known": [[fault, evse]]}`: the last eventId, and the faults that the CSMS knows."""
     FIRMWARE_STATUS = "firmware_status"
     """Block L: the last FirmwareStatusNotification, `{"status", "requestId"}`."""
+    FIRMWARE_TRIAL = "firmware_trial"
+    """Block L: `{"offline": bool, "proven": {slot: version}}` (`firmware_update/trial.py`)."""
     FIRMWARE_UPDATE = "firmware_update"
     """Block L: the update that is in progress (`firmware_update.update.Update`)."""
     FIRST_START_DONE = "first_start_done"

@@ -15,6 +15,7 @@ import msgspec
 
 from firmware.log import fields
 from firmware.message_ids import MessageId
+from firmware.update.slots import SlotStatus
 from services.ocpp import signals
 from services.ocpp.background import Cancel, Failed, Outcome, Report, Task
 from services.ocpp.context import DISK_FULL, Block, Context, TriggerAnswer
@@ -37,12 +38,12 @@ from services.ocpp.firmware_update.tasks import (
     SlotRequest,
     SlotsAnswered,
 )
+from services.ocpp.firmware_update.trial import Trial
 from services.ocpp.firmware_update.update import Update
 from services.ocpp.key_values import Key
 from services.ocpp.restart import Restart
 
 if TYPE_CHECKING:
-    from firmware.update.slots import SlotStatus
     from services.ocpp.messages import (
         Action,
         FirmwareStatusEnumType,
@@ -57,8 +58,6 @@ __all__ = ["FirmwareManagement"]
 
 _log = logging.getLogger(__name__)
 
-_PROOF_S = 900.0
-"""How long a new version may take to be accepted by the CSMS before it is rolled back."""
 _PATIENCE_S = 30.0
 """How long a restart waits until the CSMS has been notified of it."""
 _REPEAT_S = 30.0
@@ -75,12 +74,12 @@ class FirmwareManagement(Block):
         self._update: Update | None = None
         self._task: Task | None = None
         """The task that runs; there is one at most."""
-        self._trial: bool | None = None
-        """The board waits until the slot that runs is kept; None before its first answer."""
+        self._slots: SlotStatus | None = None
+        """What the board has answered last; None before its first answer."""
+        self._trial = Trial(context, self._conditions)
         self._restart = self._new_restart()
         self._keep_at = 0.0
         """Not before then is the board asked (again) to keep the slot."""
-        self._prove_until: float | None = None
         self._due_at: float | None = None
         """When the next date of the update is reached."""
         self._waits = False
@@ -95,6 +94,7 @@ class FirmwareManagement(Block):
         if saved is not None:
             self._update = msgspec.convert(saved, Update)
             _log.info("firmware update %d resumes: %s", self._update.request_id, self._update.stage.value)
+        self._trial.begin(now)
         self._task = self.start_task(SlotRequest("status"))
 
     # --- L01: the request -------------------------------------------------------------------------------------
@@ -150,8 +150,8 @@ class FirmwareManagement(Block):
     # --- the stages -------------------------------------------------------------------------------------------
 
     def settle(self, now: float) -> None:
-        if self._trial is not None:
-            self._advance(now)
+        if self._slots is not None:
+            self._advance(now, self._slots)
         update = self._update
         self._due_at = None if update is None else self._conditions.next_date(update, now)
         waits = self._closes_evses(now)
@@ -163,8 +163,9 @@ class FirmwareManagement(Block):
             self._busy = busy
             self.context.emit(signals.TaskUnderWay("firmware update", busy))
 
-    def _advance(self, now: float) -> None:
+    def _advance(self, now: float, slots: SlotStatus) -> None:
         update = self._update
+        self._look(now, slots)
         if self._may_keep and now >= self._keep_at:
             self._task = self.start_task(SlotRequest("keep"))
         if update is None or (self._task is not None and update.stage is not Stage.DOWNLOADING):
@@ -172,30 +173,28 @@ class FirmwareManagement(Block):
         if update.stage in RESTARTING:
             self._restart.advance(now, ready=not self._conditions.charging, patience_s=_PATIENCE_S)
         elif update.stage is Stage.PROVING:
-            self._advance_proof(update, now)
+            if self._trial.failed and not self._conditions.charging:
+                self._follow(update, Trigger.UNPROVEN)
         else:
             trigger = self._conditions.trigger(update, now)
             if trigger is not None:
                 self._follow(update, trigger)
 
-    def _advance_proof(self, update: Update, now: float) -> None:
-        if self._prove_until is None:
-            self._prove_until = now + _PROOF_S
-        if now >= self._prove_until and not self._conditions.healthy and not self._conditions.charging:
-            _log.error("the new version was not accepted by the CSMS within %g s", _PROOF_S)
-            self._follow(update, Trigger.UNPROVEN)
+    def _look(self, now: float, slots: SlotStatus) -> None:
+        """Shall the slot that runs be kept? If it is the one of an update; or if no update is about to replace it,
+        because the board requires it at every start, or because the update was lost."""
+        stage = None if self._update is None else self._update.stage
+        required = stage is Stage.PROVING if stage in ON_TRIAL else slots.trial
+        settled = not slots.trial and stage not in ON_TRIAL
+        self._trial.look(now, slot=slots.running, on_trial=required, settled=settled)
 
     @property
     def _may_keep(self) -> bool:
-        """Shall the slot that runs be kept? If the update proves it; or if no update is about to, because the board
-        requires it at every start, or because the update was lost."""
-        stage = None if self._update is None else self._update.stage
-        required = stage is Stage.PROVING if stage in ON_TRIAL else self._trial
-        return bool(required) and self._task is None and self._conditions.healthy
+        return self._trial.passed and self._task is None
 
     def _closes_evses(self, now: float) -> bool:
         update = self._update
-        if update is None or self._trial is None or not self._conditions.close_evses(update, now):
+        if update is None or self._slots is None or not self._conditions.close_evses(update, now):
             return False
         if not update.closed:
             update.closed = True  # also for EVSEs that become available later
@@ -217,15 +216,18 @@ class FirmwareManagement(Block):
     def _on_work(self, update: Update, report: Report) -> None:
         if isinstance(report, Installed):
             update.slot = report.slot
+            self._trial.forget(report.slot)
         if isinstance(report, RebootRequired):
             report = Failed("the board has restarted already") if update.restarted else report
             update.restarted = True
         self._follow(update, type(report), report.reason if isinstance(report, Failed | SignerUntrusted) else "")
 
     def _on_slots(self, request: SlotRequest, report: Report, now: float) -> None:
-        update, is_first = self._update, self._trial is None
+        update, is_first = self._update, self._slots is None
         slots = report.status if isinstance(report, SlotsAnswered) else None
-        self._trial = bool(self._trial) if slots is None else slots.trial
+        self._slots = slots or self._slots or SlotStatus("")
+        if slots is not None and request.action == "keep":
+            self._trial.keep(slots.running)
         if is_first:
             if update is not None:
                 self._resume(update, slots)
@@ -255,7 +257,7 @@ class FirmwareManagement(Block):
 
     def _enter(self, update: Update, stage: Stage) -> None:
         update.stage, update.boot_id = stage, self.context.outbox.boot_id
-        self._restart, self._prove_until = self._new_restart(), None
+        self._restart = self._new_restart()
         self._cancel_task()
         work = update.work()
         if work is not None:
@@ -317,18 +319,22 @@ class FirmwareManagement(Block):
     # --- time -------------------------------------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
-        update = self._update
-        if self._trial is None:
+        if self._slots is None:
             return None
         if self._may_keep:
             return self._keep_at
+        deadlines = (self._trial.next_deadline(), self._next_of_update())
+        return min((each for each in deadlines if each is not None), default=None)
+
+    def _next_of_update(self) -> float | None:
+        update = self._update
         if update is None:
             return None
         if update.stage in WAITING:
             return self._due_at
         if self._task is not None or self._conditions.charging:
             return None
-        return self._prove_until if update.stage is Stage.PROVING else self._restart.next_deadline()
+        return self._restart.next_deadline()
 
 
 def _answer(status: UpdateFirmwareStatusEnumType, code: str, why: str) -> UpdateFirmwareResponse:

@@ -25,10 +25,15 @@ class Conditions:
         self.context = context
 
     @property
-    def healthy(self) -> bool:
-        """This version reaches the HAL, and the CSMS has accepted it or has it wait (B02)."""
+    def accepted(self) -> bool:
+        """The CSMS is reached, and has accepted the station or has it wait (B02)."""
         registration = self.context.registration
-        return registration.link_up and registration.status in ("Accepted", "Pending") and self.context.hal.present
+        return registration.link_up and registration.status in ("Accepted", "Pending")
+
+    @property
+    def healthy(self) -> bool:
+        """This version reaches the HAL, and the CSMS has accepted it."""
+        return self.accepted and self.context.hal.present
 
     @property
     def charging(self) -> bool:

@@ -31,8 +31,8 @@ restart always waits for them. Meanwhile EVSEs that become free are Unavailable 
 one by itself if the new one is not kept. So after every start the block first requests the slots' status, and an
 update that was in progress continues by the answer (`AFTER_START`).
 
-*Proving.* The board is asked to keep the new version once it has reached the HAL, and the CSMS has accepted the
-station or has it wait (Pending). A version that does not get so far within 15 minutes is rolled back.
+*Proving.* The board is asked to keep the new version once it has proved itself; one that has not in time is rolled
+back. `trial.py` has the rule.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Trigger(Enum):
     WAIT = "the date has not come, or transactions have to end first"
     DUE = "the date has come, and no transaction is in the way"
     BLOCKED = "a transaction has begun"
-    UNPROVEN = "the CSMS has not accepted the new version in time"
+    UNPROVEN = "the new version has not proved itself in time"
 
     # After a start of this process, once the board has answered:
     RESUMED = "the board has not restarted meanwhile"
