@@ -7,38 +7,17 @@ The tests use one container and depend on their order: each continues where the 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from firmware.version import VERSION
-from tools.package.container import Container, ContainerError, debian_root
-from tools.package.libraries import native
+from tests.support.installed_station import ETC, HAL, NEXT, OCPP, PACKAGE, Station
+from tools.package.container import ContainerError
+from tools.package.deb import BILL, SITE
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(240)]
 
-ROOT = Path(__file__).parents[2]
-NEXT = f"{VERSION}+next"
-HAL, OCPP = "baywatt-hal.service", "baywatt-ocpp.service"
-ETC = "/etc/baywatt"
-STATION = """
-identity = "CP001"
-basic_auth_password = "0123456789abcdef"
-[[network_profile]]
-slot = 1
-url = "ws://127.0.0.1:9000/ocpp"
-security_profile = 1
-[[variable]]
-component = "SampledDataCtrlr"
-variable = "TxUpdatedInterval"
-value = "2"
-"""
 VISITS = """
 [[bus.world.visit]]
 evse = 1
@@ -53,136 +32,22 @@ charge_s = 3600
 car = { soc_percent = 5, capacity_kwh = 2000, max_kw = 60 }
 """
 """A short session at one outlet, and one at the other that lasts as long as the HAL does."""
-SHOWN = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
 
 
-class Station:
-    """The container with the CSMS beside it."""
-
-    def __init__(self, machine: Container) -> None:
-        self.machine = machine
-        self.run = machine.run
-
-    def csms(self, path: str) -> Any:
-        url = f"http://127.0.0.1:9000/api/{path}"
-        command = [*self.machine.beside, sys.executable, "-c", SHOWN, url]
-        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-    def transactions(self, evse: int) -> list[dict[str, Any]]:
-        """The newest first."""
-        return [each for each in self.csms("transactions?station=CP001") if each["evse"] == evse]
-
-    def running(self, evse: int) -> dict[str, Any]:
-        """The session at an outlet, once it has energy."""
-        found: list[dict[str, Any]] = []
-
-        def charges() -> bool:
-            found[:] = [each for each in self.transactions(evse) if not each["ended"] and (each["energy_wh"] or 0) > 0]
-            return bool(found)
-
-        self.machine.until(charges, f"a session with energy at EVSE {evse}", limit_s=90.0)
-        return found[0]
-
-    def until_ended(self, session: dict[str, Any]) -> dict[str, Any]:
-        self.machine.until(lambda: bool(self.of(session["id"])["ended"]), "the end of the session", limit_s=90.0)
-        return self.of(session["id"])
-
-    def of(self, transaction: str) -> dict[str, Any]:
-        return next(each for each in self.csms("transactions?station=CP001") if each["id"] == transaction)
-
-    def connected(self) -> bool:
-        return any(each["id"] == "CP001" and each["connected"] for each in self.csms("stations"))
-
-    def show(self, unit: str, name: str) -> str:
-        return self.run("systemctl", "show", "--value", f"--property={name}", unit).strip()
-
-    def is_active(self, unit: str) -> bool:
-        return self.show(unit, "ActiveState") == "active"
-
-    def process(self, unit: str) -> dict[str, str]:
-        """What the kernel says of a unit's main process."""
-        lines = self.run("cat", f"/proc/{self.show(unit, 'MainPID')}/status").splitlines()
-        return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
-
-    def edit(self, name: str, old: str, new: str) -> None:
-        path = self.machine.root / ETC.lstrip("/") / name
-        text = path.read_text()
-        assert old in text
-        path.write_text(text.replace(old, new))
-
-    def wait_active(self, *units: str, other_than: dict[str, str] | None = None) -> None:
-        """Until the units are up, with other main processes than these."""
-        for unit in units:
-            self._wait_active(unit, (other_than or {}).get(unit))
-
-    def _wait_active(self, unit: str, old: str | None) -> None:
-        self.machine.until(lambda: self.is_active(unit) and self.show(unit, "MainPID") != old, f"{unit} runs again")
-
-    def signal(self, name: str, *units: str) -> None:
-        self.run("systemctl", "kill", "--kill-whom=main", f"--signal={name}", *units)
-
-    def pids(self, *units: str) -> dict[str, str]:
-        return {unit: self.show(unit, "MainPID") for unit in units}
-
-
-@pytest.fixture(scope="module")
-def package() -> Path:
-    """What `make test-deb` has made."""
-    return ROOT / "build" / "test-deb" / f"baywatt_{VERSION}_{native()}.deb"
-
-
-@pytest.fixture(scope="module")
-def station(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Iterator[Station]:
-    folder = tmp_path_factory.mktemp("machine")
-    with Container(debian_root(), folder, f"baywatt-{os.getpid()}") as machine:
-        command = [*machine.beside, sys.executable, "-m", "tools.csms", "up"]
-        command += ["--accept-unknown", "--state", str(folder / "csms")]
-        with (folder / "csms.log").open("wb") as log:
-            csms = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
-        try:
-            yield Station(machine)
-        finally:
-            csms.terminate()
-            csms.wait(30)
-
-
-@pytest.fixture(scope="module")
-def next_version(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same package with a higher number."""
-    stage = tmp_path_factory.mktemp("next") / "stage"
-    subprocess.run(["dpkg-deb", "-R", str(package), str(stage)], check=True)
-    control = stage / "DEBIAN/control"
-    control.write_text(control.read_text().replace(f"Version: {VERSION}\n", f"Version: {NEXT}\n"))
-    path = stage.with_name("next.deb")
-    subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(stage), str(path)], check=True, capture_output=True
-    )
-    shutil.rmtree(stage)
-    return path
-
-
-def install(station: Station, package: Path) -> str:
-    shutil.copy(package, station.machine.root / "var/tmp/new.deb")
-    return station.run("dpkg", "--force-unsafe-io", "-i", "/var/tmp/new.deb")
-
-
-def test_an_installation_on_a_full_disk_fails_and_can_be_repeated(station: Station, package: Path) -> None:
+def test_an_installation_on_a_full_disk_fails_and_can_be_repeated(station: Station) -> None:
     station.run("mount", "-t", "tmpfs", "-o", "size=20M", "tmpfs", "/opt")
     with pytest.raises(ContainerError, match="No space left on device"):
-        install(station, package)
+        station.install(PACKAGE)
     station.run("umount", "/opt")
     assert not station.run("dpkg", "--audit")
     assert not station.run("find", "/etc/baywatt", "/usr/lib/systemd/system/baywatt.target", check=False)
 
 
-def test_a_fresh_installation_runs_the_demonstration_and_says_so(station: Station, package: Path) -> None:
-    install(station, package)
+def test_a_fresh_installation_runs_the_demonstration_and_says_so(station: Station) -> None:
+    station.install(PACKAGE)
     station.wait_active(HAL)
     assert "ALL HARDWARE IS SIMULATED" in station.show(HAL, "StatusText")
-    station.machine.until(
-        lambda: f"{ETC}/station.toml: No such file" in station.show(OCPP, "StatusText"),
-        "the cause in the unit's status",
-    )
+    station.until_status(OCPP, f"{ETC}/station.toml: No such file")
     for unit in (HAL, OCPP, "baywatt.target"):
         assert station.run("systemctl", "is-enabled", unit).strip() == "enabled"
 
@@ -190,11 +55,8 @@ def test_a_fresh_installation_runs_the_demonstration_and_says_so(station: Statio
 def test_it_registers_and_charges_once_it_has_its_settings(station: Station) -> None:
     station.edit("hal.toml", "\n[shelf]", f"{VISITS}\n[shelf]")
     station.edit("hal.toml", "speed = 60.0", "speed = 1.0")
-    path = station.machine.root / "etc/baywatt/station.toml"
-    path.write_text(STATION)
-    path.chmod(0o640)
-    station.run("chgrp", "baywatt", f"{ETC}/station.toml")
-    station.run("systemctl", "restart", HAL)  # the OCPP service is started by itself, until it can start
+    station.give_settings()
+    station.run("systemctl", "restart", HAL)
     station.wait_active(HAL, OCPP)
     station.machine.until(station.connected, "the station at the CSMS")
     station.machine.until(
@@ -204,6 +66,18 @@ def test_it_registers_and_charges_once_it_has_its_settings(station: Station) -> 
     assert session["energy_wh"] > 0
     assert session["seq_ok"]
     assert session["stopped_reason"] == "Local"
+
+
+def test_the_version_is_the_same_wherever_it_is_said(station: Station) -> None:
+    assert station.versions() == {VERSION}
+
+
+def test_the_bill_of_materials_names_what_is_installed(station: Station) -> None:
+    listed = json.loads((station.machine.root / BILL).read_text())["components"]
+    folders = station.run("sh", "-c", f"cd /{SITE} && ls -d *.dist-info").split()
+    installed = {folder.removesuffix(".dist-info").lower().replace("_", "-") for folder in folders}
+    assert installed - {f"baywatt-{VERSION}"} == {f"{each['name']}-{each['version']}" for each in listed}
+    assert len(listed) > 20
 
 
 def test_users_sandbox_and_doors(station: Station) -> None:
@@ -279,9 +153,9 @@ def test_an_upgrade_during_a_session_keeps_settings_and_data(station: Station, n
     session = station.running(2)
     sessions = {each["id"] for each in station.csms("transactions?station=CP001")}
     before = station.pids(HAL, OCPP)
-    install(station, next_version)
+    station.install(next_version)
     station.wait_active(HAL, OCPP, other_than=before)
-    assert NEXT in station.run("dpkg-query", "-W", "baywatt")
+    station.machine.until(lambda: station.versions() == {NEXT}, "the new version at the CSMS")
     assert "charge_s = 3600" in (station.machine.root / "etc/baywatt/hal.toml").read_text()
     ended = station.until_ended(session)
     assert ended["seq_ok"]
@@ -290,12 +164,11 @@ def test_an_upgrade_during_a_session_keeps_settings_and_data(station: Station, n
     station.running(2)
 
 
-def test_a_downgrade_is_possible(station: Station, package: Path) -> None:
+def test_a_downgrade_is_possible(station: Station) -> None:
     before = station.pids(HAL, OCPP)
-    install(station, package)
+    station.install(PACKAGE)
     station.wait_active(HAL, OCPP, other_than=before)
-    assert station.run("dpkg-query", "-W", "baywatt").split()[1] == VERSION
-    station.machine.until(station.connected, "the station at the CSMS")
+    station.machine.until(lambda: station.versions() == {VERSION}, "the former version at the CSMS")
 
 
 def test_removal_keeps_settings_and_data(station: Station) -> None:

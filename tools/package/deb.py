@@ -3,6 +3,7 @@
 
     /opt/baywatt                      a venv that is put together of the lock's wheels and our packages, without a
                                       program of the target running: byte code is the same for all architectures
+    /opt/baywatt/baywatt.cdx.json     what it is made of (CycloneDX)
     /etc/baywatt/{hal,ocpp}.toml      conffiles
     /usr/lib/{systemd,sysusers.d,...} units, users, rules: the folder systemd/
     /usr/bin/baywatt-hal              for `baywatt-hal probe`
@@ -23,14 +24,17 @@ from hashlib import md5
 from pathlib import Path
 
 from firmware.version import VERSION
+from tools.package import sbom
 from tools.package.libraries import MACHINES, PYTHON, SOURCES, PackageError, fetch, native, unpack
 
 __all__ = ["build", "main"]
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "deb"
+LOCK = ROOT / "packaging" / "locks" / "device.txt"
 OURS = ("firmware", "hal", "drivers", "services")
 HOME = "opt/baywatt"
+BILL = f"{HOME}/baywatt.cdx.json"
 SITE = f"{HOME}/lib/python{PYTHON[0]}.{PYTHON[1]}/site-packages"
 LIBRARY = "usr/lib"
 UNITS = f"{LIBRARY}/systemd/system"
@@ -75,6 +79,7 @@ def build(architecture: str, *, output: Path, compression: str = "xz") -> Path:
             raise PackageError(f"{pattern} is missing")
         for source in found:
             _copy(source, stage / place / source.name)
+    sbom.write(sbom.bill(LOCK.read_text(encoding="utf-8"), stage / SITE), stage / BILL)
     _compile(stage)
     _describe(stage, architecture, version)
     _normalise(stage, epoch)
@@ -92,7 +97,7 @@ def _python(stage: Path, architecture: str, version: str) -> None:
     (home / "bin" / "python3").symlink_to(f"/usr/bin/python{PYTHON[0]}.{PYTHON[1]}")
     (home / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\nversion = 3.11.2\n")
     site = stage / SITE
-    for wheel in fetch(ROOT / "packaging" / "locks" / "device.txt", architecture, BUILD / "wheels"):
+    for wheel in fetch(LOCK, architecture, BUILD / "wheels"):
         unpack(wheel, site)
     for name in OURS:
         for source in _files(ROOT / name):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,9 @@ def test_contents(package: Path, tmp_path: Path) -> None:
     assert shown.split() == ["/etc/baywatt/hal.toml", "/etc/baywatt/ocpp.toml"]
     control = subprocess.run(["dpkg-deb", "-f", package], capture_output=True, text=True, check=True).stdout
     assert f"Version: {VERSION}\nArchitecture: arm64\n" in control
+    subprocess.run(["dpkg-deb", "-x", package, tmp_path / "unpacked"], check=True)
+    bill = json.loads((tmp_path / "unpacked" / deb.BILL).read_text())
+    assert bill["metadata"]["component"]["version"] == VERSION
 
 
 @needs_dpkg

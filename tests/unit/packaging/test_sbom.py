@@ -70,3 +70,14 @@ def test_a_version_that_is_not_installed_has_no_licence() -> None:
     assert "licenses" in bill(ONE)["components"][0]
     assert "licenses" not in bill(ONE.replace(INSTALLED, "0.0.1"))["components"][0]
     assert "licenses" not in bill(ONE.replace("aiohttp", "no-such-library"))["components"][0]
+
+
+def test_that_of_a_package_has_what_is_in_it_and_nothing_else(tmp_path: Path) -> None:
+    for name, number, licence in (("aiohttp", INSTALLED, "Its-Own"), ("Not_In.Lock", "1.0", "MIT")):
+        about = tmp_path / f"{name}-{number}.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Name: {name}\nVersion: {number}\nLicense-Expression: {licence}\n")
+    (library,) = bill(LOCK, tmp_path)["components"]
+    assert (library["name"], library["version"]) == ("aiohttp", INSTALLED)
+    assert library["licenses"] == [{"expression": "Its-Own"}]
+    assert bill(ONE.replace(INSTALLED, "0.0.1"), tmp_path)["components"] == [], "another version than that of the lock"
