@@ -115,7 +115,7 @@ class VariableInfo(_Part, frozen=True):
     connector: int = 0
     attribute: str = "Actual"
     value: str | None = None
-    """None: it can only be written."""
+    """None: it can only be written, or is a secret."""
     unit: str = ""
     minimum: float | None = None
     """Of a number; of a text, `maximum` is its length."""

@@ -6,7 +6,7 @@ The code implements capabilities; a product file switches them on and off. No co
 
 from __future__ import annotations
 
-from firmware.product.loader import load
+from firmware.product.loader import load, names
 from firmware.product.model import (
     AttributeRow,
     Connector,
@@ -34,4 +34,5 @@ __all__ = [
     "Product",
     "VariableRow",
     "load",
+    "names",
 ]

@@ -12,13 +12,18 @@ from firmware.errors import ConfigError
 from firmware.product.consistency import contradictions
 from firmware.product.model import Product, VariableRow
 
-__all__ = ["load"]
+__all__ = ["load", "names"]
 
 _HERE = Path(__file__).parent
 _KEY = ("component", "component_instance", "evse", "connector", "variable", "instance")
 _MOST_EXTENDS = 4
 _MOST_VALUES = 1000
 """Characters in a valuesList."""
+
+
+def names() -> list[str]:
+    """The products that are installed with this firmware."""
+    return sorted(file.stem for file in _HERE.glob("*.toml"))
 
 
 def load(name_or_path: str | Path) -> Product:
@@ -37,8 +42,7 @@ def _find(name_or_path: str | Path, relative_to: Path) -> Path:
     text = str(name_or_path)
     path = relative_to / text if "/" in text or text.endswith(".toml") else _HERE / f"{text}.toml"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in _HERE.glob("*.toml")))
-        raise ConfigError(f"{path}: no such product file (known products: {known})")
+        raise ConfigError(f"{path}: no such product file (known products: {', '.join(names())})")
     return path
 
 

@@ -8,12 +8,14 @@ import os
 import sys
 from pathlib import Path
 
-from firmware import config, lifecycle, log, product
+from firmware import config, lifecycle, log
 from firmware.clock import SystemClock
 from firmware.errors import BaywattError
 from firmware.factory_settings import FactorySettings
 from firmware.version import VERSION
+from services.ocpp import factory_reset
 from services.ocpp.config import ServiceConfig
+from services.ocpp.product_choice import ProductChoice
 from services.ocpp.service import Service
 
 
@@ -25,11 +27,12 @@ def main(argv: list[str] | None = None) -> int:
         settings = config.load(arguments.config, ServiceConfig)
         file = Path(settings.log_file) if settings.log_file else None
         log.setup(settings.log_level, file, identifier="baywatt-ocpp")
+        factory_reset.carry_out(settings)
         factory = config.load(Path(settings.factory), FactorySettings)
         service = Service(
             settings,
             factory,
-            product.load(factory.product),
+            ProductChoice(Path(settings.database).parent, factory.product).load(),
             clock=SystemClock(),
             firmware_version=VERSION,
             dial_via=os.environ.get("BAYWATT_DIAL_VIA"),

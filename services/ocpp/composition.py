@@ -106,6 +106,8 @@ class Composition:
             key_values=self.key_values,
             certificates=self.certificates,
         )
+        self.identity = self.model.get(keys.IDENTITY) or factory.identity
+        """Towards the CSMS; as it was at the start, like the slots."""
         self._booted_profiles = network_profiles.load(self.key_values, factory.network_profile)
         trust = Trust(lambda: self._roots("CSMSRootCertificate"), self._known_utc)
         self._transfers = Transfers(trust, self.transfer_rules)
@@ -181,7 +183,7 @@ class Composition:
         model, password = self.model, self.credentials.password
         register_secret(password or "")
         return LinkSettings(
-            identity=self._factory.identity,
+            identity=self.identity,
             profiles=network_profiles.in_priority(
                 self._booted_profiles, model.get(keys.NETWORK_CONFIGURATION_PRIORITY)
             ),

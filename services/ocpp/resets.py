@@ -62,8 +62,9 @@ class Resets:
         else:
             self.context.key_values.put(Key.RESET, None)
 
-    def handle(self, request: ResetRequest, now: float) -> ResetResponse:
-        """B11.FR.01: answer a request to reset the station or an EVSE, and begin with it."""
+    def handle(self, request: ResetRequest, now: float, *, local: bool = False) -> ResetResponse:
+        """B11.FR.01: answer a request to reset the station or an EVSE, and begin with it. `local`: a person at the
+        station has requested it."""
         evse_id = request.get("evseId", 0)
         if evse_id and not self._can_reset(evse_id):
             return _rejected("UnsupportedRequest", f"EVSE {evse_id} can't be reset by itself")
@@ -72,9 +73,9 @@ class Resets:
         if evse_id:
             return self._reset_evse(evse_id, request["type"])
         if request["type"] == "OnIdle":
-            return self._reset_on_idle(now)
+            return self._reset_on_idle(now, local=local)
         if self._reset is None or self._reset.waits_for_idle:  # a repeated request does not delay the reset
-            self._reset_now(now)
+            self._reset_now(now, local=local)
         return {"status": "Accepted"}  # B12.FR.02, B11.FR.03
 
     def on_busy_changed(self, task: str, now: float, *, busy: bool) -> None:
@@ -82,8 +83,8 @@ class Resets:
         (self._busy_with.add if busy else self._busy_with.discard)(task)
         self.advance(now)
 
-    def _reset_now(self, now: float) -> None:
-        self._accept("RemoteReset")
+    def _reset_now(self, now: float, *, local: bool) -> None:
+        self._accept("LocalReset" if local else "RemoteReset")
         self.advance(now)
 
     def _accept(self, reason: BootReasonEnumType) -> None:
@@ -94,12 +95,12 @@ class Resets:
         self._reset = _Reset(reason, restart)
         self.context.key_values.put(Key.RESET, reason)
 
-    def _reset_on_idle(self, now: float) -> ResetResponse:
+    def _reset_on_idle(self, now: float, *, local: bool) -> ResetResponse:
         """B12, scenario 3a: running sessions continue, new ones are refused. Delays no reset already in progress."""
         if self._reset is None and not self._idle:
             self._accept("ScheduledReset")
         elif self._reset is None:
-            self._reset_now(now)
+            self._reset_now(now, local=local)
         scheduled = self._reset is not None and self._reset.waits_for_idle
         return {"status": "Scheduled" if scheduled else "Accepted"}  # B12.FR.01, B11.FR.03
 

@@ -22,6 +22,7 @@ from firmware.errors import ContractError
 from firmware.ipc.hal_link import HalLink, LinkState
 from firmware.timer import LoopTimer
 from firmware.users import gid_of
+from services.ocpp import factory_reset
 from services.ocpp.administration.commands import Commands
 from services.ocpp.administration.server import AdministrationServer
 from services.ocpp.background import TaskRunner
@@ -32,6 +33,7 @@ from services.ocpp.csms.link import CsmsLink
 from services.ocpp.device_model import keys
 from services.ocpp.key_values import Key
 from services.ocpp.metrics import Figures, MetricsServer
+from services.ocpp.product_choice import ProductChoice
 from services.ocpp.signals import SecurityEvent, TransactionChanged
 from services.ocpp.station import Station, Step
 from services.ocpp.status import StatusPublisher, notice, status, summary
@@ -71,6 +73,8 @@ class Service:
         dial_via: str | None = None,
     ) -> None:
         self._clock = clock
+        self._config = config
+        self.product = ProductChoice(Path(config.database).parent, factory.product)
         self._parts = Composition(config, factory, product, clock=clock, firmware_version=firmware_version)
         self._messages = self._parts.messages
         self._failures = LinkFailures(
@@ -152,6 +156,18 @@ class Service:
             return None
         now = status(self.station, firmware_version=self._parts.firmware_version)
         return self._figures.text(now, self.station.context.hal, self._clock.monotonic())
+
+    # --- administration.Shell ---------------------------------------------------------------------------------
+
+    @property
+    def identity(self) -> str:
+        return self._parts.identity
+
+    def order_factory_reset(self) -> None:
+        factory_reset.order(self._config)
+
+    def stop(self, reason: str) -> None:
+        self._loop.call_soon(self._life.stop, reason)
 
     # --- starting the station ---------------------------------------------------------------------------------
 

@@ -28,7 +28,8 @@ from services.ocpp.signals import CardOutcome, SecurityEvent, Signal, Transactio
 if TYPE_CHECKING:
     from firmware.factory_settings import NetworkProfile
     from services.ocpp.background import Cancel, Report, Task
-    from services.ocpp.messages import Action, MessageTriggerEnumType
+    from services.ocpp.blocks.provisioning import Provisioning
+    from services.ocpp.messages import Action, MessageTriggerEnumType, ResetEnumType, ResetResponse
     from services.ocpp.no_connection import NoConnection
     from services.ocpp.outbox import Item
     from services.ocpp.rpc.validation import ErrorCode
@@ -177,6 +178,12 @@ class Station:
             raise Refusal(violation.code, violation.description)
         response = self._handlers[action].on_call(action, payload, now)
         explain(action, response)
+        self._settle(now)
+        return response
+
+    def restart(self, kind: ResetEnumType, now: float) -> ResetResponse:
+        """A person at the station wants what Reset of the CSMS does."""
+        response = cast("Provisioning", self.block("B")).restart(kind, now)
         self._settle(now)
         return response
 

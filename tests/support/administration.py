@@ -13,8 +13,11 @@ import msgspec
 
 from firmware.contract.administration import NewValue, SetResult, SetResults, SetVariables, VariablesChanged
 from firmware.ipc.administration import AdministrationLink
+from services.ocpp import factory_reset
 from services.ocpp.administration.commands import Commands
 from services.ocpp.administration.server import AdministrationServer
+from services.ocpp.config import ServiceConfig
+from services.ocpp.product_choice import ProductChoice
 from services.ocpp.station import Station
 from tests.support.sockets import RawPeer, eventually
 from tests.support.station_bench import StationBench
@@ -31,10 +34,27 @@ class BenchShell:
         self.bench = bench
         self.started = True
         self.commands = Commands(self)
+        self.product = ProductChoice(bench.directory, "c7am-400-cc")
+        self.config = ServiceConfig(
+            database=str(bench.directory / "station.db"),
+            certificates=str(bench.directory / "certificates"),
+            images=str(bench.directory / "firmware"),
+        )
+        self.stopped = ""
 
     @property
     def station(self) -> Station | None:
         return self.bench.station if self.started else None
+
+    @property
+    def identity(self) -> str:
+        return self.bench.identity
+
+    def order_factory_reset(self) -> None:
+        factory_reset.order(self.config)
+
+    def stop(self, reason: str) -> None:
+        self.stopped = reason
 
     def handle(self, event: Callable[[Station, float], None]) -> None:
         self.bench.handle(lambda now: event(self.bench.station, now))

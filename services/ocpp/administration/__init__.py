@@ -2,8 +2,9 @@
 """The administration socket: what a person at the station asks of this service (`firmware/contract/administration.md`).
 
 server.py      the socket: greeting, requests and answers, bounds
-commands.py    each command: which unit of work answers it
-variables.py   variables and their values, as the contract shows them
+commands.py    each command: what answers it
+units.py       how a command reaches the station: as a unit of work
+variables.py, settings.py, certificates.py, restarts.py   the commands by subject
 
 It translates; blocks and device model decide.
 """

@@ -64,7 +64,7 @@ def _info(variable: Variable, attribute: Attribute) -> VariableInfo:
         variable=address.variable,
         instance=address.instance,
         attribute=attribute.type,
-        value=variable.read(attribute) if attribute.readable else None,
+        value=variable.read(attribute) if attribute.readable and not variable.secret else None,
         mutability=cast("Literal['ReadOnly', 'WriteOnly', 'ReadWrite']", attribute.mutability),
         data_type=limits.data_type.value,
         unit=limits.unit or "",

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
         MessageTriggerEnumType,
         NotifyReportRequest,
         ReportDataType,
+        ResetEnumType,
+        ResetResponse,
         SetNetworkProfileRequest,
         SetNetworkProfileResponse,
         SetVariableResultType,
@@ -234,6 +236,10 @@ class Provisioning(Block):
                 return self._set_network_profile(request, now)
             case _:
                 return self._resets.handle(request, now)
+
+    def restart(self, kind: ResetEnumType, now: float) -> ResetResponse:
+        """A person at the station wants what Reset of the CSMS does."""
+        return self._resets.handle({"type": kind}, now, local=True)
 
     def _get_variables(self, request: GetVariablesRequest) -> GetVariablesResponse:
         data = cast("list[dict[str, Any]]", request["getVariableData"])

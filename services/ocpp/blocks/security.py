@@ -111,10 +111,20 @@ class Security(Block):
             return None
         return "Accepted" if self.context.model.get(keys.ORGANIZATION_NAME) else "Rejected"
 
+    def make_signing_request(self) -> str:
+        """A new key pair, and the signing request for a person to have signed. An answer that the CSMS owes fits no
+        longer. Raises `CertificateError`, `StorageError`."""
+        csr = self._new_request()
+        self._signing = None
+        return csr
+
+    def _new_request(self) -> str:
+        return self.context.certificates.station.request(self._name, self.context.model.get(keys.ORGANIZATION_NAME))
+
     def _request_certificate(self, *, combined: bool) -> None:
         """Make a new key pair and send the signing request for it."""
         try:
-            csr = self.context.certificates.station.request(self._name, self.context.model.get(keys.ORGANIZATION_NAME))
+            csr = self._new_request()
         except (CertificateError, StorageError) as error:
             _log.error("no certificate can be requested: %s", error)
             return

@@ -75,6 +75,11 @@ class StationKeys:
                 return True
         return False
 
+    def leaves(self) -> list[tuple[Certificate, bool]]:
+        """The station's certificates, newest first, and whether each is not yet proven by a connection."""
+        found = list(self._leaves())
+        return [(leaf, number == 0 and len(found) > 1) for number, leaf in enumerate(found)]
+
     def _leaves(self) -> Iterator[Certificate]:
         """The station's certificates, newest first; damaged files are skipped."""
         for path in self._chains():

@@ -131,6 +131,10 @@ class DeviceModel:
                 lambda: min((state.text for state in states), key=_MOST_AVAILABLE_FIRST.index),
             )
 
+    def check_factory(self, product: Product) -> None:
+        """Raises `ConfigError` if the factory values of this station are impossible for another product."""
+        apply_factory({variable.address.folded(): variable for variable in build(product)}, self._factory)
+
     # --- the database ------------------------------------------------------------------------------------------
 
     def persist(self, variable: Variable, attribute: Attribute) -> None:
