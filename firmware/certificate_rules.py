@@ -29,7 +29,11 @@ __all__ = [
 _T = TypeVar("_T", bound="ExtensionType")
 _LEAST_RSA_BITS: Final = 2048
 _LEAST_CURVE_BITS: Final = 224
-_PURPOSES: Final = {"1.3.6.1.5.5.7.3.2": "client authentication", "1.3.6.1.5.5.7.3.3": "code signing"}
+_PURPOSES: Final = {
+    "1.3.6.1.5.5.7.3.1": "server authentication",
+    "1.3.6.1.5.5.7.3.2": "client authentication",
+    "1.3.6.1.5.5.7.3.3": "code signing",
+}
 """Extended key usages (RFC 5280, 4.2.1.12), by their OIDs."""
 
 

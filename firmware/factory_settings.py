@@ -72,9 +72,10 @@ class FactoryVariable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CommissioningSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The page for installers; port 0: any free one."""
+    """The page for installers."""
 
-    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    port: Annotated[int, Meta(ge=0, le=65535)] | None = None
+    """0: any free one; without it 8080, and in a rig any free one."""
     password: Annotated[str, Meta(min_length=8, max_length=64)] | None = None
     """What is printed on the cabinet's label, for the first log-in; without it the station makes one."""
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may sign in: the installer, a viewer if there is one, and tokens for scripts.
 
-    label.json      what the cabinet's label says: the password for the first log-in, and after a factory reset
+    label.json      what the cabinet's label says (`label.py`)
     accounts.json   hashes of the passwords and tokens in force
     failures.json   who has guessed wrongly too often
 
@@ -22,6 +22,7 @@ from firmware import files
 from firmware.errors import ConfigError
 from firmware.log import register_secret
 from services.commissioning import passwords
+from services.commissioning.label import ACCOUNTS, LABEL, Label
 from services.commissioning.passwords import Hasher
 from services.commissioning.sessions import Role
 from services.commissioning.throttle import Throttle
@@ -42,10 +43,6 @@ class Token(Struct, frozen=True):
     hash: str
 
 
-class _Label(Struct, frozen=True):
-    commissioning_password: str
-
-
 class _Kept(Struct, frozen=True):
     label: str
     """The hash of the label's password."""
@@ -59,8 +56,8 @@ class Accounts:
     """The accounts in `folder`. Methods that change something raise `OSError`, and then nothing is changed."""
 
     def __init__(self, folder: Path, hasher: Hasher) -> None:
-        self._file = folder / "accounts.json"
-        self._label = folder / "label.json"
+        self._file = folder / ACCOUNTS
+        self._label = folder / LABEL
         self._hasher = hasher
         self._kept = _Kept("")
 
@@ -72,12 +69,12 @@ class Accounts:
         kept = _read(self._file, _Kept)
         if kept is None:
             # A label without accounts: a power cut between the two writes, or a factory reset.
-            new = _read(self._label, _Label) or _Label(label_password or passwords.generate())
+            new = _read(self._label, Label) or Label(label_password or passwords.generate())
             files.replace(self._label, msgspec.json.encode(new))
             kept = _Kept(await self._hasher.hash(new.commissioning_password))
             self._store(kept)
         self._kept = kept
-        label = _read(self._label, _Label)
+        label = _read(self._label, Label)
         if label is not None:
             register_secret(label.commissioning_password)
 

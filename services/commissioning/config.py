@@ -24,7 +24,9 @@ class CommissioningConfig(Struct, frozen=True, forbid_unknown_fields=True):
     hal_socket: str = "/run/baywatt/hal.sock"
     status_socket: str = "/run/baywatt-ocpp/status.sock"
     administration_socket: str = "/run/baywatt-ocpp/administration.sock"
+    port: Annotated[int, Meta(ge=0, le=65535)] | None = None
+    """Instead of the factory file's; 0: any free one, if possible that of the last run."""
     port_file: str | None = None
-    """A file to write the port into, for whoever has started us with port 0."""
+    """A file to write pid and port into once we serve."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: str | None = None

@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
+
+import msgspec
+from msgspec import Struct
 
 from firmware import files
 from firmware.clock import Clock
@@ -32,9 +36,26 @@ from services.commissioning.throttle import ACCOUNT, ADDRESS, Throttle
 
 __all__ = ["Service"]
 
+USUAL_PORT = 8080
 STATUS_S = 1.0
 """Between two events `status`; also without a change, so that the figures of the machine live."""
 IDLE_STATUS_S = 5.0
+
+
+class _Serving(Struct, frozen=True):
+    """Content of the port file."""
+
+    pid: int
+    port: int
+
+
+def _last_port(file: Path | None) -> list[int]:
+    if file is None:
+        return []
+    try:
+        return [msgspec.json.decode(file.read_bytes(), type=_Serving).port]
+    except (OSError, msgspec.DecodeError):
+        return []
 
 
 class Service:
@@ -65,14 +86,12 @@ class Service:
         site, config = self.site, self._config
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await site.certificate.open()
             await site.accounts.open(self._factory.password)
             site.failures.open(site.clock.monotonic())
-            site.certificate.open()
         except OSError as error:
             raise ConfigError(f"{error.filename or self._folder}: {error.strerror}") from error
-        self.server.listen(config.host, self._factory.port)
-        if config.port_file is not None:
-            files.replace(Path(config.port_file), f"{self.server.port}\n".encode(), durable=False)
+        self._listen()
         hal = HalLink(Path(config.hal_socket), site.station, software=f"commissioning {VERSION}")
         status = StatusClient(Path(config.status_socket), site.station)
         life.on_stop("port", self.server.close)
@@ -82,6 +101,20 @@ class Service:
         life.critical("port", self.server.run())
         life.watch(lambda: True)
         life.ready(f"serving https on port {self.server.port}")
+
+    def _listen(self) -> None:
+        """Raises `PortError`, `ConfigError`."""
+        config, given = self._config, self._config.port
+        port = USUAL_PORT if self._factory.port is None else self._factory.port
+        port = port if given is None else given
+        file = None if config.port_file is None else Path(config.port_file)
+        self.server.listen(config.host, [*_last_port(file), 0] if port == 0 else [port])
+        if file is not None:
+            content = _Serving(os.getpid(), self.server.port)
+            try:
+                files.replace(file, msgspec.json.encode(content), durable=False)
+            except OSError as error:
+                raise ConfigError(f"{file}: {error.strerror}") from error
 
     async def _publish(self) -> None:
         """The status to open pages: when it has changed, and now and then."""

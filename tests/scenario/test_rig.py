@@ -138,7 +138,6 @@ async def test_refusals_have_their_codes(rig: Rig) -> None:
     assert await refused(rig, "car", evse=1, ready=True) == "refused"
     assert await refused(rig, "select_evse", evse=3) == "bad_request"
     assert await refused(rig, "network", mode="down", interface="Wired3") == "unsupported"
-    assert await refused(rig, "process", kill="commissioning") == "unsupported"
     assert await refused(rig, "storage", corrupt="database") == "refused"
     await rig.op("power_off")
     for name, fields in (

@@ -222,7 +222,7 @@ class Site:
 
     def check_logs(self) -> None:
         """No log contains a secret or a traceback: expected errors are logged without one."""
-        for process in ("hal", "ocpp", "rig"):
+        for process in ("hal", "ocpp", "commissioning", "rig"):
             text = self.log(process)
             assert "Traceback" not in text, f"{process}: {text[text.index('Traceback') :][:3000]}"
             for secret in (PASSWORD, CARD, OTHER_CARD):

@@ -153,7 +153,8 @@ def _change_clock(simulation: Simulation, operation: op.Clock) -> None:
 
 def _disturb_storage(simulation: Simulation, operation: op.Storage) -> None:
     if operation.full is not UNSET:
-        simulation.supervisor.set_storage_full("ocpp", operation.full)
+        for name in {"ocpp", "commissioning"} & simulation.supervisor.pids.keys():
+            simulation.supervisor.set_storage_full(name, operation.full)
         return
     try:
         corrupt_database(simulation.station.path / "data" / "station.db")
@@ -163,7 +164,7 @@ def _disturb_storage(simulation: Simulation, operation: op.Storage) -> None:
 
 def _kill_process(simulation: Simulation, operation: op.Process) -> None:
     if operation.kill not in simulation.supervisor.pids:
-        raise OperationError("unsupported", f"this station has no {operation.kill} process yet")
+        raise OperationError("unsupported", f"this rig runs no {operation.kill} process")
     if not simulation.supervisor.kill(operation.kill):
         raise OperationError("refused", f"{operation.kill} is not running")
 

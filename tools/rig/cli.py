@@ -20,6 +20,8 @@ from firmware.errors import ConfigError
 __all__ = ["main", "parser"]
 
 CONTROL_VARIABLE = "BAYWATT_CONTROL"
+LATE = ("commissioning",)
+"""Started when the others have reported."""
 USUAL_CONTROL = Path(".run/rig/control.sock")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -126,7 +128,7 @@ def _up(args: argparse.Namespace, commands: Mapping[str, Sequence[str]], stop_as
         if station.fresh:
             station.forget_settings()
         raise
-    supervisor = Supervisor(commands, directory, _environment())
+    supervisor = Supervisor(commands, directory, _environment(), late=LATE)
     if not args.off and not station.settings.rig.wire:
         station.clear_sockets()
         supervisor.run_from(SlotDirectory(SLOTS).select())
@@ -142,6 +144,7 @@ def _commands() -> dict[str, list[str]]:
     return {
         "hal": [sys.executable, "-P", "-m", "hal", "--config", "etc/hal.toml"],
         "ocpp": [sys.executable, "-P", "-m", "services.ocpp", "--config", "etc/ocpp.toml"],
+        "commissioning": [sys.executable, "-P", "-m", "services.commissioning", "--config", "etc/commissioning.toml"],
     }
 
 

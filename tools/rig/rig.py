@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Rig"]
 
+AFTER_BOOT_S = 0.5
+"""From the report of HAL and OCPP service to the start of what is not needed for charging."""
+WITHOUT_BOOT_S = 5.0
 _NEED_POWER = (op.PowerOff, op.PowerCycle, op.Reboot, op.SelectEvse, op.PresentCard, op.PressStop, op.Process)
 _log = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ class Rig:
         self._last_event_s = 0.0
         self._network_server: asyncio.Server | None = None
         self._power_timer: asyncio.TimerHandle | None = None
+        self._late_timer: asyncio.TimerHandle | None = None
         self._booting = False
         self._server.runner.on_happening = self._on_happening
         self._server.runner.on_push = self._simulation.save_world
@@ -139,8 +143,14 @@ class Rig:
         """The boot is complete when both processes have reported."""
         if self._booting and self.view.hal_up and self.view.status is not None:
             self._booting = False
+            self._start_late(AFTER_BOOT_S)
             board = self._world.board
             self.emit("booted", None, boots=board.boots, boot_cause=board.boot_cause.value)
+
+    def _start_late(self, after_s: float) -> None:
+        if self._late_timer is not None:
+            self._late_timer.cancel()
+        self._late_timer = asyncio.get_running_loop().call_later(after_s, self._supervisor.spawn_late)
 
     # --- power ------------------------------------------------------------------------------------------------
 
@@ -151,6 +161,7 @@ class Rig:
             self._wire.boot()
         self._simulation.save_world()
         self._booting = True
+        self._start_late(WITHOUT_BOOT_S)
         self._trial.begin()
         _log.info("boot %d, %s", self._world.board.boots, cause.value)
         if not was_powered:

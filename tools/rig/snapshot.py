@@ -17,8 +17,9 @@ import msgspec
 
 from drivers.simulated.world.evse import Evse
 from firmware.contract import PageModel, Phase
+from services.commissioning import label
 from tools.rig.simulation import Simulation
-from tools.rig.station_dir import MESSAGE_LOG
+from tools.rig.station_dir import COMMISSIONING, COMMISSIONING_PORT, MESSAGE_LOG
 from tools.rig.view import EvseView
 
 __all__ = ["state_of"]
@@ -47,9 +48,12 @@ def state_of(simulation: Simulation) -> dict[str, Any]:
         "default_link": simulation.world.default_link,
         "signal_percent": dict(simulation.world.signal_percent),
         "faults": sorted(fault.value for fault in simulation.view.faults),
-        "commissioning": None,
-        "label": {"serial_number": board.serial_number, "commissioning_password": None},
-        "processes": {**simulation.supervisor.pids, "commissioning": None},
+        "commissioning": _page(simulation),
+        "label": {
+            "serial_number": board.serial_number,
+            "commissioning_password": label.valid_password(simulation.station.path / COMMISSIONING),
+        },
+        "processes": {"commissioning": None, **simulation.supervisor.pids},
         "message_log": str(simulation.station.path / MESSAGE_LOG),
         "devices": simulation.wire.plugged if simulation.wire is not None else {},
     }
@@ -76,6 +80,17 @@ _TEXT: dict[str, Callable[[Any], str]] = {
     "offered_kw": "{:.1f}".format,
     "energy_kwh": "{:.2f}".format,
 }
+
+
+def _page(simulation: Simulation) -> str | None:
+    """The address of the commissioning page, once the process that runs serves it."""
+    try:
+        serving = msgspec.json.decode((simulation.station.path / COMMISSIONING_PORT).read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return None
+    if serving["pid"] != simulation.supervisor.pids.get("commissioning"):
+        return None
+    return f"https://127.0.0.1:{serving['port']}/"
 
 
 def _evse(simulation: Simulation, evse: int, hardware: Evse) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 """The station's state directory: its folders, its factory settings, its processes' settings, and one rig at a time.
 
     station.toml   factory settings, paths made absolute; written once, when the directory is empty
-    etc/           hal.toml, ocpp.toml: written anew at each start
+    etc/           hal.toml, ocpp.toml, commissioning.toml: written anew at each start
     run/           sockets; relative in the settings, because a socket's path is limited to 107 bytes
-    data/          the OCPP service's database and certificates
+    data/          the OCPP service's database and certificates; accounts and certificate of the commissioning page
     slots/         installed versions (`firmware/update/slot_directory.py`); missing until the first installation
     log/           one file for each process, and the message log (docs/ocpp-log.md)
     world.json     the state of the simulated hardware that survives the rig (`drivers/simulated/world_file.py`)
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADMINISTRATION_SOCKET",
+    "COMMISSIONING",
+    "COMMISSIONING_PORT",
     "DEFAULT_SETTINGS",
     "DIAL_SOCKET",
     "HAL_SOCKET",
@@ -52,6 +54,8 @@ HAL_SOCKET = Path("run/hal.sock")
 STATUS_SOCKET = Path("run/status.sock")
 ADMINISTRATION_SOCKET = Path("run/administration.sock")
 SLOTS = Path("slots")
+COMMISSIONING = Path("data/commissioning")
+COMMISSIONING_PORT = Path("run/commissioning.json")
 PROCESS_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
 """As in the units: the few threads that read slow devices and write to disk need no heap of 1 MB each."""
 MESSAGE_LOG = Path("log/messages.jsonl")
@@ -108,6 +112,8 @@ class StationDir:
         _refuse_unknown(settings, kept if factory_file is None or not fresh else factory_file)
         product = _product(settings)
         _write(path / "etc" / "ocpp.toml", to_toml(_ocpp_settings(log_level)))
+        page = _commissioning_settings(settings.commissioning.port or 0, log_level)
+        _write(path / "etc" / "commissioning.toml", to_toml(page))
         station = cls(path, settings, product, log_level, fresh=fresh, lock=lock)
         station.write_hal_settings(SimulatedTables())
         return station
@@ -285,6 +291,22 @@ def _ocpp_settings(log_level: str) -> dict[str, Any]:
         "images": "data/firmware",
         "log_level": log_level,
         "log_file": "log/ocpp.log",
+    }
+
+
+def _commissioning_settings(port: int, log_level: str) -> dict[str, Any]:
+    """On the loopback: only this machine can reach a simulated station."""
+    return {
+        "state": str(COMMISSIONING),
+        "factory": "station.toml",
+        "host": "127.0.0.1",
+        "port": port,
+        "port_file": str(COMMISSIONING_PORT),
+        "hal_socket": str(HAL_SOCKET),
+        "status_socket": str(STATUS_SOCKET),
+        "administration_socket": str(ADMINISTRATION_SOCKET),
+        "log_level": log_level,
+        "log_file": "log/commissioning.log",
     }
 
 

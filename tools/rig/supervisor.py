@@ -14,7 +14,7 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,10 @@ class _Child:
 
 
 class Supervisor:
-    """The station's processes, by name. `spawn` works before there is a loop; `attach` gives it one."""
+    """The station's processes, by name. `spawn` works before there is a loop; `attach` gives it one.
+
+    Those in `late` wait for `spawn_late`: they must not take time from the others.
+    """
 
     def __init__(
         self,
@@ -62,9 +65,11 @@ class Supervisor:
         directory: Path,
         environment: Mapping[str, str],
         *,
+        late: Collection[str] = (),
         stop_s: float = STOP_S,
     ) -> None:
         self._children = {name: _Child(name, command) for name, command in commands.items()}
+        self._late = frozenset(late)
         self._directory = directory
         self._stop_s = stop_s
         self._own_path = environment.get("PYTHONPATH", "")
@@ -105,11 +110,18 @@ class Supervisor:
     # --- what the mains and the board cause -------------------------------------------------------------------
 
     def spawn(self) -> None:
-        """Start every process; none may be left from before."""
+        """Start every process but the late ones; none may be left from before."""
         self._wanted, self._stopping = True, False
         for child in self._children.values():
             child.failures = 0
-            self._start(child)
+            if child.name not in self._late:
+                self._start(child)
+
+    def spawn_late(self) -> None:
+        """Start the late ones, unless the power has gone meanwhile."""
+        for child in self._children.values():
+            if self._wanted and child.name in self._late and child.process is None and child.restart is None:
+                self._start(child)
 
     def kill_all(self) -> None:
         """SIGKILL: nothing is flushed, nothing restarts."""

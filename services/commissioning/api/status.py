@@ -11,10 +11,10 @@ from firmware.clock import format_utc
 from firmware.contract.messages import EvseStatus, LinkDetails
 from firmware.contract.status import EvseService, LinkFailure
 from firmware.version import VERSION
-from services.commissioning.certificate import PageCertificateInfo
 from services.commissioning.events import EVENTS, Event, TooManyError
 from services.commissioning.http.messages import Answer
 from services.commissioning.machine import MachineStatus
+from services.commissioning.page_file import PageCertificateInfo
 from services.commissioning.site import Access, ApiError, Call, Route, Site
 
 __all__ = ["ROUTES", "Clock", "Csms", "Evse", "Link", "Screen", "Status", "status_of", "stream"]

@@ -12,12 +12,13 @@ import logging
 import socket
 import ssl
 from collections import Counter
+from collections.abc import Sequence
 
-from firmware.errors import ConfigError
+from firmware.errors import BaywattError
 from services.commissioning.http.connection import Connection, Limits
 from services.commissioning.http.messages import Handler, Headers
 
-__all__ = ["Server"]
+__all__ = ["PortError", "Server"]
 
 MAX_CONNECTIONS = 48
 MAX_OF_ADDRESS = 24
@@ -28,6 +29,10 @@ _STREAM_BYTES = 64 * 1024
 _SHUTDOWN_S = 2.0
 _NOT_TLS = b"this port speaks HTTPS: put https:// before the address\n"
 _log = logging.getLogger(__name__)
+
+
+class PortError(BaywattError):
+    """No port can be opened; it may be free later."""
 
 
 class Server:
@@ -50,19 +55,16 @@ class Server:
         port: int = self._listening[0].getsockname()[1]
         return port
 
-    def listen(self, host: str, port: int) -> None:
-        """Open the port; raises `ConfigError`."""
-        try:
-            listening = socket.create_server(
-                (host, port),
-                family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-                backlog=_BACKLOG,
-                dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
-            )
-        except (OSError, OverflowError) as error:
-            raise ConfigError(f"port {port} of {host} can't be used: {error}") from error
-        listening.setblocking(False)
-        self._listening.append(listening)
+    def listen(self, host: str, ports: Sequence[int]) -> None:
+        """Open the first of `ports` that is free; raises `PortError`."""
+        for port in ports:
+            try:
+                self._listening = [_listening(host, port)]
+            except OSError as error:
+                problem = f"port {port} of {host or 'this host'} can't be used: {error.strerror or error}"
+            else:
+                return
+        raise PortError(problem)
 
     async def run(self) -> None:
         """Accept until cancelled."""
@@ -144,6 +146,17 @@ class Server:
                 await writer.wait_closed()
         finally:
             transport.abort()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    listening = socket.create_server(
+        (host, port),
+        family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+        backlog=_BACKLOG,
+        dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
+    )
+    listening.setblocking(False)
+    return listening
 
 
 async def _first_byte(client: socket.socket) -> int | None:
