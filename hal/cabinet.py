@@ -41,6 +41,7 @@ from firmware.message_ids import MessageId
 from firmware.trouble import Trouble
 from hal.active_faults import ActiveFaults
 from hal.card_signal import CardSignal
+from hal.coil_supply import CoilSupply
 from hal.displays import Displays
 from hal.evse.evse import Evse, EvsePorts
 from hal.evse.model import LimitChanged, Permitted, Sampled, Withdrawn
@@ -84,6 +85,7 @@ class StationCabinet:
         """Why there is no reading of them."""
         self._links: dict[str, Link] = {}
         self._card_signal = CardSignal()
+        self._coil_supply = CoilSupply(self._faults)
         self._fed_at = -math.inf
         self._rebooting_since: float | None = None
         self._unfed = Trouble(_log, "the board's watchdog can't be fed", logging.ERROR)
@@ -161,13 +163,14 @@ class StationCabinet:
         self.displays.refresh(now)
         self._continue_reboot(now)
         self.pulse.beat("control", now)
+        coils = self._coil_supply.allowed(self._evses.values(), now)
         if now - self._fed_at >= FEED_S and self.pulse.all_alive(now):
-            self._feed_watchdog(now)
+            self._feed_watchdog(now, coils=coils)
 
-    def _feed_watchdog(self, now: float) -> None:
+    def _feed_watchdog(self, now: float, *, coils: bool) -> None:
         self._fed_at = now
         try:
-            self._hardware.board.feed_watchdog()
+            self._hardware.board.feed_watchdog(coils=coils)
         except DriverError as error:
             self._unfed.failed(error)
         else:

@@ -468,7 +468,10 @@ class Board(Protocol):
 
     def reboot(self) -> None: ...
 
-    def feed_watchdog(self) -> None:
-        """At least once a second while the HAL is healthy; without it the board opens every contactor in 1 s."""
+    def feed_watchdog(self, coils: bool) -> None:
+        """At least once a second while the HAL is healthy; without it the board opens every contactor in 1 s.
+
+        With `coils=False` it does that, too, but nothing else: a watchdog that resets the board is fed.
+        """
 
     def close(self) -> None: ...

@@ -8,7 +8,8 @@
 
 `feed_watchdog` pulses the watchdog relay, through which the coils of all contactors are fed, by changing its line: the
 relay drops out when no change comes for a second. It also feeds `/dev/watchdog`, which resets the board if the HAL
-hangs; `watchdog = ""` leaves that to systemd. One that fails does not keep the other from being fed.
+hangs; `watchdog = ""` leaves that to systemd. One that fails does not keep the other from being fed, and the relay
+alone is left to drop out if a contactor can't be opened otherwise.
 
 Faults: `over_temperature` of the station while the controller is hotter than `max_controller_c`, `under_voltage` while
 its supply is too low. A disk that is nearly full stops nothing: it is logged.
@@ -187,9 +188,9 @@ class LinuxBoard:
             self._recorder.note()
             _log.error("the board can't be restarted: %s", error)
 
-    def feed_watchdog(self) -> None:
+    def feed_watchdog(self, coils: bool) -> None:
         try:
-            if self._relay is not None:
+            if self._relay is not None and coils:
                 self._relay.set(not self._relay_on)
                 self._relay_on = not self._relay_on
         finally:

@@ -55,8 +55,10 @@ class SimulatedBoard:
     def reboot(self) -> None:
         self._bus.send(wire.Reboot())
 
-    def feed_watchdog(self) -> None:
-        self._bus.send(wire.FeedWatchdog())
+    def feed_watchdog(self, coils: bool) -> None:
+        """The simulated one is that of the coils alone."""
+        if coils:
+            self._bus.send(wire.FeedWatchdog())
 
     def close(self) -> None:
         """The watchdog expires by itself."""

@@ -56,6 +56,9 @@ __all__ = ["Evse", "EvsePorts"]
 _log = logging.getLogger(__name__)
 
 
+FLOWS_A = 5.0
+"""A current that is one, and no error of the meter: as much as a contactor may open in an error."""
+
 _FAULT_OF: dict[type, Fault] = {
     CloseContactor: Fault.CONTACTOR_FAILED,
     OpenContactor: Fault.CONTACTOR_FAILED,
@@ -176,6 +179,22 @@ class Evse:
     def is_open(self) -> bool:
         """Whether coil and mirror contact are both off and no `stop` reading is pending."""
         return not (self.state.coil_on or self._reader.mirror or self.state.stop_reading_due)
+
+    @property
+    def closed_against_command(self) -> bool:
+        """Whether the contactor is closed, by its last reading, though its coil is to be off."""
+        return self._reader.mirror and not self.state.coil_on
+
+    @property
+    def defiance(self) -> str:
+        """Why nothing but its coil's supply can stop the energy of this outlet; empty if there is none to stop."""
+        if not self.closed_against_command or self.readings is None:
+            return ""
+        power, meter = self.readings.power, self.readings.meter
+        amps = max((abs(sample.current_a) for sample in (power, meter) if sample is not None), default=0.0)
+        if amps >= FLOWS_A:
+            return f"{amps:.0f} A flow"
+        return "neither it nor the modules can be commanded" if self._reopen and power is None else ""
 
     def _carry_out(self, action: Action) -> None:
         fault = _FAULT_OF.get(type(action), Fault.VEHICLE_LINK)

@@ -390,6 +390,8 @@ class FakeBoard(_Fake):
     def __init__(self, clock: ManualClock) -> None:
         super().__init__(clock)
         self.synchronised = True
+        self.coils_fed = False
+        """By the last call of `feed_watchdog`."""
         self.on_clock: Callable[[BoardClock], None] = lambda _clock: None
         self.on_fault: Callable[[Fault, int | None, bool, str], None] = lambda *_: None
 
@@ -407,8 +409,9 @@ class FakeBoard(_Fake):
     def reboot(self) -> None:
         self._do("reboot")
 
-    def feed_watchdog(self) -> None:
+    def feed_watchdog(self, coils: bool) -> None:
         self._do("feed_watchdog")
+        self.coils_fed = coils
 
 
 class CabinetDouble:

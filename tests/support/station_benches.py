@@ -70,7 +70,7 @@ class StationBench(ABC):
     def feed(self) -> None:
         if self.fed:
             with suppress(DriverError):
-                self.board.feed_watchdog()
+                self.board.feed_watchdog(coils=True)
 
     def rebooted(self) -> bool:
         return RebootRequested() in self.world.happened

@@ -125,7 +125,7 @@ class WorldBench:
         """Let time pass, with the watchdog fed."""
         end = self.bus.mono_s + seconds
         while self.bus.mono_s < end - 1e-9:
-            self.board.feed_watchdog()
+            self.board.feed_watchdog(coils=True)
             self.bus.advance(min(TICK_S, end - self.bus.mono_s))
 
 

@@ -254,6 +254,7 @@ def _hal_settings(product: Product, tables: DeviceTables, log_level: str) -> dic
         "socket": str(HAL_SOCKET),
         "log_level": log_level,
         "log_file": "log/hal.log",
+        "meters": "data/meters.json",
         "max_power_w": float(hardware.max_power_w),
         "bus": {"world": {"driver": "simulated", "path": str(WORLD_SOCKET)}, **tables.buses()},
         **station,

@@ -95,7 +95,7 @@ async def test_full_disk_is_logged_once(
     board.close()
 
 
-async def test_watchdog_is_fed_though_the_relay_is_lost(tmp_path: Path) -> None:
+async def test_watchdog_is_fed_though_the_relay_is_lost_or_is_to_drop_out(tmp_path: Path) -> None:
     tree = BoardTree(tmp_path, serial_number="BW1")
     tree.boot("boot", BootCause.POWER_UP)
     bench = PigpioBench()
@@ -108,13 +108,17 @@ async def test_watchdog_is_fed_though_the_relay_is_lost(tmp_path: Path) -> None:
     levels: list[bool] = []
     bench.daemon.on_output = lambda line, level: levels.append(level)
     for _ in range(4):
-        board.feed_watchdog()
+        board.feed_watchdog(coils=True)
     await eventually(lambda: levels[-4:] == [True, False, True, False])
+    for _ in range(3):
+        board.feed_watchdog(coils=False)
+    board.feed_watchdog(coils=True)
+    await eventually(lambda: levels[-5:] == [True, False, True, False, True])
     bench.lines.close()
     with pytest.raises(DeviceLost, match="pigpiod"):
-        board.feed_watchdog()
+        board.feed_watchdog(coils=True)
     tree.step(BoardClock(0.0, 0.0, is_set=False, synchronised=False), {})
-    assert tree.watchdog_feeds == 5
+    assert tree.watchdog_feeds == 9
     board.close()
     bench.close()
     tree.close()

@@ -47,5 +47,5 @@ async def wired(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 async def _feed(board: SimulatedBoard) -> None:
     while True:
-        board.feed_watchdog()
+        board.feed_watchdog(coils=True)
         await asyncio.sleep(0.2)

@@ -41,7 +41,7 @@ async def test_drivers_work_on_it() -> None:
         shelf.assign({3: 2})
 
         def energised() -> bool:
-            board.feed_watchdog()
+            board.feed_watchdog(coils=True)
             shelf.set_output(3, 400.0, 2.0)
             return shelf.reading(3).groups == 2 and shelf.reading(3).voltage_v > 390.0
 

@@ -66,7 +66,7 @@ CALLS: dict[str, tuple[Callable[[WorldBus], Any], dict[str, tuple[Any, ...]]]] =
     ),
     "screen": (lambda bus: SimulatedScreen(ScreenOptions(bus=bus, screen=1)), {"show": (PageModel(page=Page.IDLE),)}),
     "links": (of_station(SimulatedNetworkLinks), {"links": ()}),
-    "board": (of_station(SimulatedBoard), {"clock": (), "reboot": (), "feed_watchdog": ()}),
+    "board": (of_station(SimulatedBoard), {"clock": (), "reboot": (), "feed_watchdog": (True,)}),
 }
 
 
@@ -111,7 +111,7 @@ async def test_world_without_its_hal_is_safe_and_keeps_nothing_of_it(
     """The next HAL finds everything off, whatever the one before has commanded."""
     world, server, bus = served
     shelf, contactor = SimulatedShelf(WorldOptions(bus=bus)), SimulatedContactor(EvseOptions(bus=bus, evse=1))
-    SimulatedBoard(WorldOptions(bus=bus)).feed_watchdog()
+    SimulatedBoard(WorldOptions(bus=bus)).feed_watchdog(coils=True)
     shelf.assign({1: 2})
     contactor.command(True)
     await eventually(contactor.is_closed)
