@@ -24,6 +24,9 @@ export function table(heads, rows) {
   return el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows));
 }
 
+// What may be wider than the page: it scrolls, with the keyboard, too.
+export const scroller = (name, ...children) => el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": name }, ...children);
+
 // A list of properties: {name: text or node}; those whose name is in `wide` take two columns.
 export function facts(shown, wide = new Set()) {
   return el("dl", { class: "facts" }, ...Object.entries(shown).map(([name, value]) =>

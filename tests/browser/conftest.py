@@ -11,27 +11,15 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-CHROMIUM = "/usr/bin/chromium"
-_SWITCHES = [
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tools.chromium import chromium
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        # Without its sandbox: tests may run as root, and every page is our own.
-        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=_SWITCHES, chromium_sandbox=False)
-        try:
-            yield started
-        finally:
-            await started.close()
+    async with chromium() as started:
+        yield started
 
 
 @pytest.fixture
