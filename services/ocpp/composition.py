@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,13 +91,7 @@ class Composition:
         )
         self.security_log = SecurityLog(Path(config.database).with_name("security.log"))
         self.credentials = Credentials(self.model, self.key_values)
-        self.tls = TlsContexts(
-            self.certificates,
-            product.features.cipher_suites,
-            utc=self._known_utc,
-            wildcards=lambda: bool(self.model.find(keys.ALLOW_CSMS_TLS_WILDCARDS)),
-            fallback=lambda profile: network_profiles.trusts_fallback_root(self.key_values, profile),
-        )
+        self.tls = self._tls_contexts()
         first_start.take_over(
             factory,
             product,
@@ -176,6 +170,15 @@ class Composition:
         utc = self._clock.utc()
         return utc if utc >= CLOCK_FLOOR else None
 
+    def _tls_contexts(self) -> TlsContexts:
+        return TlsContexts(
+            self.certificates,
+            self.product.features.cipher_suites,
+            utc=self._known_utc,
+            wildcards=lambda: bool(self.model.find(keys.ALLOW_CSMS_TLS_WILDCARDS)),
+            fallback=lambda profile: network_profiles.trusts_fallback_root(self.key_values, profile),
+        )
+
     # --- the CSMS ---------------------------------------------------------------------------------------------
 
     def link_settings(self) -> LinkSettings:
@@ -197,6 +200,10 @@ class Composition:
                 repeat_times=model.get(keys.RETRY_BACK_OFF_REPEAT_TIMES),
             ),
         )
+
+    def test_settings(self) -> LinkSettings:
+        """As `link_settings`, for a connection beside the station's own: what it learns of certificates stays apart."""
+        return replace(self.link_settings(), tls=self._tls_contexts())
 
     def transfer_rules(self) -> Rules:
         """Where files may come from and go to. Transfers to the station itself are allowed only on a bench, where the

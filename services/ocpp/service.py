@@ -24,6 +24,7 @@ from firmware.timer import LoopTimer
 from firmware.users import gid_of
 from services.ocpp import factory_reset
 from services.ocpp.administration.commands import Commands
+from services.ocpp.administration.connection_test import ConnectionTester
 from services.ocpp.administration.server import AdministrationServer
 from services.ocpp.background import TaskRunner
 from services.ocpp.composition import Boot, Composition
@@ -107,6 +108,7 @@ class Service:
             bind=config.bind_links,
             busy=self._waits_for_csms,
         )
+        self.tester = ConnectionTester(self._parts.test_settings, dial_via=dial_via, device=self._link.device)
         self._tasks = TaskRunner(
             self._parts.workers(),
             lambda task, report: self.handle(lambda station, now: station.on_task(task, report, now)),

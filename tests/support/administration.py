@@ -15,6 +15,7 @@ from firmware.contract.administration import NewValue, SetResult, SetResults, Se
 from firmware.ipc.administration import AdministrationLink
 from services.ocpp import factory_reset
 from services.ocpp.administration.commands import Commands
+from services.ocpp.administration.connection_test import ConnectionTester
 from services.ocpp.administration.server import AdministrationServer
 from services.ocpp.config import ServiceConfig
 from services.ocpp.product_choice import ProductChoice
@@ -41,6 +42,7 @@ class BenchShell:
             images=str(bench.directory / "firmware"),
         )
         self.stopped = ""
+        self.tester = ConnectionTester(bench.test_settings, dial_via=None, device=lambda _profile: None)
 
     @property
     def station(self) -> Station | None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from firmware.contract import administration as contract
 from firmware.contract.administration import Command, Problem
-from services.ocpp.administration import certificates, restarts, settings, variables
+from services.ocpp.administration import certificates, restarts, settings, trials, variables
 from services.ocpp.administration.refused import CommandRefused
 from services.ocpp.administration.units import Shell, Units
 
 if TYPE_CHECKING:
+    from services.ocpp.administration.connection_test import Trial
     from services.ocpp.administration.server import Answer, Client
 
 __all__ = ["Commands"]
@@ -26,6 +27,7 @@ class Commands:
         self._shell = shell
         self._units = Units(shell)
         self._subscribers: set[Client] = set()
+        self._testing = False
 
     def execute(self, client: Client, command: Command) -> Answer:
         """The result; raises `CommandRefused`."""
@@ -49,6 +51,8 @@ class Commands:
                 settings.set_profile(units, command)
             case contract.SetPriority():
                 settings.set_priority(units, command)
+            case contract.TestConnection():
+                return self._test_connection(command)
             case contract.ListCertificates():
                 return certificates.listed(units)
             case contract.InstallRoot():
@@ -84,6 +88,23 @@ class Commands:
         if client not in self._subscribers:
             self._subscribers.add(client)
             client.closed.append(lambda: self._subscribers.discard(client))
+
+    # --- connection test ------------------------------------------------------------------------------
+
+    def _test_connection(self, command: contract.TestConnection) -> Answer:
+        planned = trials.plan(self._units, command)
+        if isinstance(planned, contract.ConnectionTest):
+            return planned
+        if self._testing:
+            raise CommandRefused(Problem.BUSY, "another connection test is running")
+        self._testing = True
+        return self._run(planned)
+
+    async def _run(self, trial: Trial) -> contract.ConnectionTest:
+        try:
+            return await self._shell.tester.run(trial)
+        finally:
+            self._testing = False
 
     def publish(self) -> None:
         """Send what has changed in this unit of work."""

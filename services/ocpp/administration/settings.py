@@ -19,9 +19,19 @@ from services.ocpp.device_model.values import parse
 from services.ocpp.signals import SecurityEvent
 
 if TYPE_CHECKING:
+    from services.ocpp.device_model import DeviceModel
     from services.ocpp.station import Station
 
-__all__ = ["profiles", "set_identity", "set_priority", "set_product", "set_profile", "station_info"]
+__all__ = [
+    "check_identity",
+    "profile_request",
+    "profiles",
+    "set_identity",
+    "set_priority",
+    "set_product",
+    "set_profile",
+    "station_info",
+]
 
 
 def station_info(units: Units) -> contract.StationInfo:
@@ -38,14 +48,18 @@ def station_info(units: Units) -> contract.StationInfo:
     )
 
 
+def check_identity(model: DeviceModel, identity: str) -> None:
+    """Raises `CommandRefused`."""
+    try:
+        parse(identity, replace(model.variables[keys.IDENTITY.station].kind, required=True))
+    except Refusal as refusal:
+        raise CommandRefused(Problem.BAD_REQUEST, refusal.text) from refusal
+
+
 def set_identity(units: Units, command: contract.SetIdentity) -> None:
     def work(station: Station, now: float) -> None:
         context = station.context
-        kind = replace(context.model.variables[keys.IDENTITY.station].kind, required=True)
-        try:
-            parse(command.identity, kind)
-        except Refusal as refusal:
-            raise CommandRefused(Problem.BAD_REQUEST, refusal.text) from refusal
+        check_identity(context.model, command.identity)
         former = context.model.get(keys.IDENTITY)
         context.model.put(keys.IDENTITY, command.identity)
         if not context.kept(lambda: context.model.put(keys.IDENTITY, former)):

@@ -11,6 +11,7 @@ from services.ocpp.administration.refused import CommandRefused
 from services.ocpp.context import DISK_FULL, Refusal
 
 if TYPE_CHECKING:
+    from services.ocpp.administration.connection_test import ConnectionTester
     from services.ocpp.context import Context
     from services.ocpp.messages import Action
     from services.ocpp.product_choice import ProductChoice
@@ -34,6 +35,9 @@ class Shell(Protocol):
 
     @property
     def product(self) -> ProductChoice: ...
+
+    @property
+    def tester(self) -> ConnectionTester: ...
 
     def handle(self, event: Callable[[Station, float], None]) -> None:
         """One unit of work, committed when this returns."""

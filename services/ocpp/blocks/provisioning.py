@@ -152,8 +152,13 @@ class Provisioning(Block):
         if self._boot_unanswered:
             self._boot_triggered |= reason == "Triggered"
             return
+        self._boot_at, self._boot_unanswered = None, True
+        self.context.outbox.send("BootNotification", self.boot_request(reason), early=True)
+
+    def boot_request(self, reason: BootReasonEnumType) -> BootNotificationRequest:
+        """What this station is, in OCPP's words."""
         identity = self.context.product.identity
-        request: BootNotificationRequest = {
+        return {
             "reason": reason,  # B01.FR.09
             "chargingStation": {
                 "model": identity.model,
@@ -162,8 +167,6 @@ class Provisioning(Block):
                 "firmwareVersion": self.context.model.get(keys.FIRMWARE_VERSION)[:50],
             },
         }
-        self._boot_at, self._boot_unanswered = None, True
-        self.context.outbox.send("BootNotification", request, early=True)
 
     def on_answer(self, action: Action, request: Any, answer: Any, now: float) -> None:
         again, self._boot_unanswered, self._boot_triggered = self._boot_triggered, False, False

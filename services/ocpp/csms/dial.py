@@ -30,7 +30,7 @@ from services.ocpp.csms.policy import RetryRules
 from services.ocpp.csms.reach import reach_over, reach_relay
 from services.ocpp.no_connection import Cause, plain
 
-__all__ = ["MAX_FRAME_BYTES", "LinkSettings", "connection_url", "dial"]
+__all__ = ["MAX_FRAME_BYTES", "LinkSettings", "address_of", "connection_url", "dial", "tls_options"]
 
 MAX_FRAME_BYTES: Final = 256 * 1024
 """A larger message is answered by closing the connection with 1009 (RFC 6455, section 7.4.1)."""
@@ -87,7 +87,7 @@ async def dial(
     line of JSON, answers with a line that says whether it is connected, and then relays the bytes.
     `device`: the kernel's network interface that the connection is bound to, whatever the default route is.
     """
-    options = _tls_options(settings, profile)
+    options = tls_options(settings, profile)
     try:
         async with asyncio.timeout(settings.open_timeout_s):
             connection = await _open(settings, profile, options, dial_via=dial_via, device=device)
@@ -112,9 +112,9 @@ async def _open(
     options: dict[str, Any] = {"additional_headers": _headers(settings, profile), **tls}
     reached = None
     if dial_via is not None:
-        reached = await reach_relay(dial_via, _address(url), profile.interface)
+        reached = await reach_relay(dial_via, address_of(url), profile.interface)
     elif device is not None:
-        reached = await reach_over(device, _address(url))
+        reached = await reach_over(device, address_of(url))
     options |= {"happy_eyeballs_delay": 0.25} if reached is None else {"sock": reached}
     try:
         return await _Connect(
@@ -137,7 +137,8 @@ async def _open(
         raise
 
 
-def _address(url: str) -> tuple[str, int]:
+def address_of(url: str) -> tuple[str, int]:
+    """Host and port; raises `InvalidURI` or `ValueError`."""
     parts = urlsplit(url)
     if not parts.hostname:
         raise InvalidURI(url, "no host")
@@ -177,7 +178,8 @@ def _headers(settings: LinkSettings, profile: NetworkProfile) -> dict[str, str]:
     return {"Authorization": f"Basic {credentials}"}
 
 
-def _tls_options(settings: LinkSettings, profile: NetworkProfile) -> dict[str, ssl.SSLContext]:
+def tls_options(settings: LinkSettings, profile: NetworkProfile) -> dict[str, ssl.SSLContext]:
+    """The context of an attempt as `ssl`; empty without TLS. Raises `DialError` where it must not be dialled."""
     scheme = profile.url.partition(":")[0]
     if (scheme == "wss") != (profile.security_profile >= 2):  # A00.FR.001, A00.FR.312
         raise DialError(Cause.SCHEME, f"{scheme} with security profile {profile.security_profile}")

@@ -167,6 +167,10 @@ class CsmsLink:
         self._wake.set()
         self._judge()
 
+    def device(self, profile: NetworkProfile) -> str | None:
+        """The kernel's interface that a connection of this slot is bound to; None: to none."""
+        return self._links.device(profile)
+
     def _judge(self) -> None:
         """Leave the link in use if there is a reason, and look again when there may be one."""
         if self._judging is not None:

@@ -18,8 +18,8 @@ _ADDRESS_S: Final = 6.0
 """One address of several gets this long: an interface may have no way to the IPv6 one."""
 
 
-async def reach_over(device: str, address: tuple[str, int]) -> socket.socket:
-    """A connected socket whose packets only leave by the kernel's interface `device`; raises `OSError`.
+async def reach_over(device: str | None, address: tuple[str, int]) -> socket.socket:
+    """A connected socket whose packets leave only by the kernel's interface `device`, if given; raises `OSError`.
 
     Since Linux 5.7 any process may bind a socket that is not bound yet (SO_BINDTODEVICE); before, it needs CAP_NET_RAW.
     """
@@ -30,7 +30,8 @@ async def reach_over(device: str, address: tuple[str, int]) -> socket.socket:
         bound = socket.socket(family, kind, protocol)
         try:
             bound.setblocking(False)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+            if device is not None:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
             async with asyncio.timeout(_ADDRESS_S if len(found) > 1 else None):
                 await loop.sock_connect(bound, target)
         except OSError as failed:  # TimeoutError is one
