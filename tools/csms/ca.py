@@ -65,6 +65,16 @@ class BenchPki:
     def root_pem(self) -> str:
         return self._stations.pem
 
+    def issue(self, serial_number: str) -> tuple[Path, Path]:
+        """Key and certificate for a station that makes none itself: the files of the chain and of the key."""
+        issued = self._stations.client(serial_number, _ORGANIZATION)
+        folder = self.csms_root.parent / "stations"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        chain, key = folder / f"{serial_number}.pem", folder / f"{serial_number}.key"
+        _write(key, issued.key_pem)
+        _write(chain, issued.pem + self.root_pem)
+        return chain, key
+
     def sign(self, csr: str, serial_number: str) -> str:
         """A station's certificate (A02); raises `CsrRefused`."""
         check_csr(csr, serial_number)

@@ -20,10 +20,14 @@ from typing import Any, Protocol
 from tools.conformance.bench.control import Control
 from tools.conformance.checks.expected import CaseFailed, CaseSkipped, Failure
 
-__all__ = ["AttachedRig", "OwnRig", "RealStation", "Station"]
+__all__ = ["AttachedRig", "NobodyAnswers", "OwnRig", "RealStation", "Station"]
 
 _START_S = 30.0
 _STOP_S = 15.0
+
+
+class NobodyAnswers(ConnectionError):
+    """No person is at the terminal for the manual actions."""
 
 
 class Station(Protocol):
@@ -141,7 +145,7 @@ _ON_REAL_STATIONS = frozenset(_REQUESTS) | {"car", "network", "fault", "clear_fa
 
 
 async def _ask_at_terminal(question: str) -> str:
-    """The line that is typed; unlike `input` in a thread it can be interrupted. Skips the case at end of file."""
+    """The line that is typed; unlike `input` in a thread it can be interrupted. Raises `NobodyAnswers` at its end."""
     print(question, end="", flush=True)
     fd, loop, readable = sys.stdin.fileno(), asyncio.get_running_loop(), asyncio.Event()
     line = b""
@@ -154,7 +158,7 @@ async def _ask_at_terminal(question: str) -> str:
     while not line.endswith(b"\n"):
         byte = os.read(fd, 1)  # no more than this line: the rest answers the next questions
         if not byte:
-            raise CaseSkipped("standard input has ended: no person is at the terminal")
+            raise NobodyAnswers("standard input has ended: no person is at the terminal")
         line += byte
     return line.decode(errors="replace")
 

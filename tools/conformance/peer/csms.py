@@ -73,6 +73,8 @@ class Csms:
     endpoints: list[Endpoint] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     """Every attempt of the station to connect, also refused ones, in order."""
+    on_refused: Callable[[str], None] | None = None
+    """Called with the reason of each attempt that the station is to blame for."""
 
     def __post_init__(self) -> None:
         self._pending: dict[str, _Pending] = {}
@@ -161,6 +163,8 @@ class Csms:
         self.transcript.add("station", "connect", attempt.endpoint, attempt.outcome)
         if attempt.problem:
             self.violation(attempt.requirement, attempt.problem, None)
+        if self.on_refused is not None and (reason := attempt.problem or attempt.tls_failure):
+            self.on_refused(f"TLS: {reason}" if attempt.outcome == "tls" else reason)
         self.inbox.wake()
 
     async def _converse(self, endpoint: Endpoint, connection: ServerConnection) -> None:

@@ -196,12 +196,31 @@ class Endpoint:
         return attempt
 
     def _authenticate(self, attempt: Attempt) -> None:
+        offered = [name.strip() for name in attempt.headers.get("sec-websocket-protocol", "").split(",")]
         if not attempt.path.endswith("/" + self.identity):
             attempt.outcome, attempt.requirement = "404", "OCPP-J 3.1.1"
-            attempt.problem = f"the path {attempt.path!r} does not end with the station's identity"
+            attempt.problem = f"the path {attempt.path!r} does not end with the station's identity, {self.identity}"
         elif self.password is not None and attempt.headers.get("authorization") != self._credentials():
             attempt.outcome, attempt.requirement = "401", "A00.FR.205"
-            attempt.problem = "the Authorization header is not Basic with the station's identity and password"
+            attempt.problem = f"{self._why_unauthorized(attempt)} (expected: Basic, {self.identity} and its password)"
+        elif SUBPROTOCOL not in offered:
+            attempt.outcome, attempt.requirement = "400", "OCPP-J 3.1.2"
+            attempt.problem = f"it offers the sub-protocols {', '.join(filter(None, offered)) or 'none'}, not ocpp2.0.1"
+
+    def _why_unauthorized(self, attempt: Attempt) -> str:
+        """What is wrong with its Authorization header, without a password."""
+        scheme, _, value = attempt.headers.get("authorization", "").partition(" ")
+        if not scheme:
+            return "there is no Authorization header"
+        if scheme.casefold() != "basic":
+            return f"the Authorization header has the scheme {scheme!r}"
+        try:
+            user, colon, _password = base64.b64decode(value, validate=True).decode().partition(":")
+        except ValueError:
+            return "the Authorization header is not base64 of a text"
+        if not colon or user != self.identity:
+            return f"the Authorization header has the user {user!r}"
+        return "the Authorization header has another password"
 
     def _credentials(self) -> str:
         pair = f"{self.identity}:{self.password}".encode()

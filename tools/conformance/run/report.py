@@ -6,6 +6,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from firmware.clock import format_utc
-from tools.conformance.run.measure import Figure, summarise
+from firmware.version import VERSION
+from firmware.web import LOOK
+from tools.conformance.run.measure import ROWS, Figure, summarise
 from tools.conformance.run.product import ProductUnderTest
 from tools.conformance.run.results import Outcome, Result, count, last_line
 
@@ -42,11 +45,53 @@ def _data(
         "started": format_utc(started),
         "finished": format_utc(finished),
         "product": {"name": product.name, **product.about},
+        "station": _station(results),
+        "runner": _runner(),
         "features": {title: [asdict(row) for row in rows] for title, rows in product.tables.items()},
         "summary": {outcome.name.lower(): n[outcome] for outcome in Outcome},
         "performance": [asdict(figure) for figure in figures],
         "cases": [_case(result) for result in results],
     }
+
+
+def _station(results: Sequence[Result]) -> dict[str, str]:
+    """What the station said of itself in its BootNotifications; a value that changed has all of them."""
+    found: dict[str, dict[str, None]] = {}
+    for result in results:
+        for name, value in result.station.items():
+            found.setdefault(name, {})[value] = None
+    return {_STATION[name]: _few(list(values)) for name, values in found.items() if name in _STATION}
+
+
+_STATION = {
+    "vendorName": "Station's vendor",
+    "model": "Station's model",
+    "serialNumber": "Serial number",
+    "firmwareVersion": "Firmware version",
+}
+
+
+def _few(values: Sequence[str]) -> str:
+    return ", ".join(values) if len(values) <= _MANY else f"{values[0]} and {len(values) - 1} others (a station a case)"
+
+
+_MANY = 3
+
+
+def _runner() -> str:
+    """This program's version, and the commit of its checkout if it runs from one."""
+    checkout = Path(__file__).resolve().parents[3]
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return f"baywatt {VERSION}"
+    return f"baywatt {VERSION}, commit {done.stdout.strip()}"
 
 
 def _case(result: Result) -> dict[str, Any]:
@@ -56,6 +101,7 @@ def _case(result: Result) -> dict[str, Any]:
         "group": result.entry.group,
         "name": result.entry.name,
         "outcome": result.outcome.name.lower(),
+        "verdict": _VERDICTS[result.outcome],
         "seconds": round(result.seconds, 3),
         "reason": result.reason,
         "failures": [asdict(failure) for failure in result.failures],
@@ -92,35 +138,62 @@ def _xml_text(text: str) -> str:
 
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #1c2329; }
-h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; border-bottom: 2px solid #d5dde3; }
-table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .3rem .6rem;
-  vertical-align: top; } td:first-child { white-space: nowrap; }
-th { background: #eef2f5; } tr + tr td { border-top: 1px solid #e3e9ed; } td.n { text-align: right; }
-.PASS { color: #17663a; } .FAIL, .MISSING { color: #a31621; font-weight: 600; } .SKIP { color: #6b7680; }
-.sum { font-size: 1.3rem; } small { color: #6b7680; } code { font-size: .9em; }
+body { font-size: 15px; }
+main { max-width: 72rem; margin: 0 auto; padding: 24px 16px 48px; display: grid; gap: 16px; }
+h1 { margin: 0; font-size: 22px; } h2 { font-size: 16px; margin: 0 0 8px; }
+.sum { font-size: 20px; margin: 4px 0; } .muted { color: var(--muted); font-size: 13px; margin: 0; }
+.card { overflow-x: auto; } td, td.wrap { white-space: normal; } td:first-child { white-space: nowrap; }
+summary { cursor: pointer; font-weight: 650; } details[open] summary { margin-bottom: 8px; }
+.PASS { color: var(--good); } .FAIL, .MISSING { color: var(--bad); font-weight: 600; } .SKIP { color: var(--muted); }
+.failure { border-left: 3px solid var(--bad); padding: 2px 0 2px 12px; margin: 10px 0; overflow-wrap: anywhere; }
+a { color: var(--accent); }
 """
+_VERDICTS = {
+    Outcome.PASSED: "Pass",
+    Outcome.FAILED: "Fail",
+    Outcome.SKIPPED: "Not applicable",
+    Outcome.MISSING: "Not executed",
+}
+"""The verdicts in the words of a test laboratory."""
 
 
 def _page(
     results: Sequence[Result], product: ProductUnderTest, figures: Sequence[Figure], data: Mapping[str, Any]
 ) -> str:
+    look = (LOOK / "look.css").read_text()
+    failed = [result for result in results if result.outcome in (Outcome.FAILED, Outcome.MISSING)]
+    words = {row.id: row.title for rows in product.tables.values() for row in rows}
+    about = {**data["product"], **data["station"], "Runner": data["runner"]}
     parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Conformance report</title>",
-        f"<style>{_STYLE}</style><h1>Conformance report</h1>",
-        f"<p>{_e(data['standard'])}. <small>{_e(data['started'])} to {_e(data['finished'])}</small></p>",
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
+        f"<meta name=color-scheme content='light dark'><title>Conformance: {_e(product.name)}</title>",
+        f"<style>{look}{_STYLE}</style><main><header><h1>Conformance report</h1>",
         f"<p class=sum>{_e(last_line(results))}</p>",
-        "<p><small>Made by the project's own runner: not a certificate of the Open Charge Alliance.</small></p>",
-        "<h2>Product</h2>",
-        _table(("", ""), data["product"].items()),
-        _profiles(results),
-        _performance(figures),
+        f"<p class=muted>{_e(data['standard'])}. {_e(data['started'])} to {_e(data['finished'])}</p>",
+        "<p class=muted>Made by the project's own runner: not a certificate of the Open Charge Alliance.</p></header>",
+        *([_card("Failed", "".join(_failed(result) for result in failed))] if failed else []),
+        _card("Profiles", _profiles(results)),
+        _card("Test cases", _table(_CASES, (_row(result, words) for result in results))),
+        _card("Performance", _performance(figures)),
+        _card("Product and station", _table(("", ""), about.items())),
         *_features(product),
-        "<h2>Test cases</h2>",
-        _table(("Case", "Name", "Result", "s", ""), (_row(result) for result in results)),
-        "</html>\n",
+        "</main></html>\n",
     ]
     return "\n".join(parts)
+
+
+_CASES = ("Case", "Name", "Result", "s", "")
+
+
+def _card(title: str, content: str) -> str:
+    return f"<section class=card><h2>{_e(title)}</h2>{content}</section>"
+
+
+def _failed(result: Result) -> str:
+    log = f' <a href="logs/{_e(Path(result.log).name)}">log</a>' if result.log else ""
+    texts = [str(failure) for failure in result.failures] or [result.reason]
+    lines = "".join(f"<div>{_e(text)}</div>" for text in texts)
+    return f"<div class=failure><b>{_e(result.entry.id)}</b> {_e(result.entry.title)}{log}{lines}</div>"
 
 
 def _profiles(results: Sequence[Result]) -> str:
@@ -128,19 +201,33 @@ def _profiles(results: Sequence[Result]) -> str:
     for profile in dict.fromkeys(result.entry.profile for result in results):
         n = count([result for result in results if result.entry.profile == profile])
         rows.append((profile, *(n[outcome] for outcome in Outcome)))
-    return "<h2>Profiles</h2>" + _table(("Profile", "Passed", "Failed", "Not applicable", "Not written"), rows)
+    return _table(("Profile", "Passed", "Failed", "Not applicable", "Not written"), rows)
 
 
 def _performance(figures: Sequence[Figure]) -> str:
-    rows = [(f.name, f"{f.limit_s:g}", f.count, f"{f.min_s:.3f}", f"{f.max_s:.3f}", f"{f.mean_s:.3f}") for f in figures]
-    head = ("Measured", "Limit (s)", "Samples", "Min (s)", "Max (s)", "Mean (s)")
-    return "<h2>Performance</h2>" + _table(head, rows)
+    """The certificate's rows; "not measurable" where no case of the run gave a sample."""
+    found = {figure.name: figure for figure in figures}
+    rows = []
+    for name in ROWS.values():
+        figure = found.get(name)
+        cells = (
+            ("", "0", "not measurable", "", "")
+            if figure is None
+            else (
+                f"{figure.limit_s:g}",
+                figure.count,
+                *(f"{s:.3f}" for s in (figure.min_s, figure.max_s, figure.mean_s)),
+            )
+        )
+        rows.append((name, *cells))
+    return _table(("Measured", "Limit (s)", "Samples", "Min (s)", "Max (s)", "Mean (s)"), rows)
 
 
 def _features(product: ProductUnderTest) -> Iterable[str]:
     for title, rows in product.tables.items():
         cells = [(_certificate_id(row.id), row.title, _answer(row.answer)) for row in rows]
-        yield f"<h2>{_e(title)}</h2>" + _table(("Id", "Feature", "Answer"), cells)
+        table = _table(("Id", "Feature", "Answer"), cells)
+        yield f"<details class=card><summary>{_e(title)}</summary>{table}</details>"
 
 
 def _certificate_id(number: str) -> str:
@@ -152,10 +239,19 @@ def _answer(value: object) -> str:
     return ("Yes" if value else "No") if isinstance(value, bool) else str(value)
 
 
-def _row(result: Result) -> tuple[object, ...]:
-    why = "; ".join(str(failure) for failure in result.failures) or result.reason
+def _row(result: Result, words: Mapping[str, str]) -> tuple[object, ...]:
+    why = "; ".join(str(failure) for failure in result.failures) or _in_words(result.reason, words)
     seconds = f"{result.seconds:.1f}" if result.seconds else ""
     return result.entry.id, result.entry.title, result.outcome, seconds, why
+
+
+def _in_words(reason: str, words: Mapping[str, str]) -> str:
+    """`C-13 is No` as `C-13, Reset per EVSE: No`."""
+    return re.sub(
+        r"\b([A-Z]+-[\d.]+[a-z]?) is ",
+        lambda found: f"{found[1]}, {words[found[1]]}: " if found[1] in words else found[0],
+        reason,
+    )
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -33,6 +33,8 @@ class Result:
     reason: str = ""
     measured: Mapping[str, Sequence[float]] = field(default_factory=dict)
     log: str = ""
+    station: Mapping[str, str] = field(default_factory=dict)
+    """What it said of itself in a BootNotification."""
 
     def line(self) -> str:
         """The one line that the terminal shows."""

@@ -11,7 +11,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.conformance.bench.bench import Bench, Fixtures
@@ -22,14 +22,13 @@ from tools.conformance.checks.expected import CaseFailed, CaseSkipped, Failure
 from tools.conformance.peer.csms import Csms
 from tools.conformance.peer.transcript import Transcript
 from tools.conformance.run import measure
+from tools.conformance.run.attached import Access, Attached, note, prepare
 from tools.conformance.run.catalogue import Entry
 from tools.conformance.run.registry import Case
 from tools.conformance.run.results import Outcome, Result
 from tools.pki import Authority, server_context, write_pair
 
 __all__ = ["Options", "run"]
-
-_CONNECTS_WITHIN_S = 180
 
 
 @dataclass(frozen=True)
@@ -41,23 +40,29 @@ class Options:
     patience: float = 1.0
     logs: Path = Path(".run/conformance")
     attach: Callable[[], Station] | None = None
-    host: str = "127.0.0.1"
-    port: int = 0
+    access: Access = field(default_factory=Access)
+    """Where an attached station connects."""
     keep_logs: bool = False
     durations: Path = Path(".run/conformance/durations.json")
     """File with the duration of each case in the last run."""
+    stop_on_first: bool = False
+    """Start no further case when one has failed."""
 
 
 async def run(cases: Sequence[tuple[Entry, Case]], options: Options, emit: Callable[[Result], None]) -> list[Result]:
-    """Runs every case and calls `emit` with each result at once; returns the results in the order of `cases`."""
+    """Runs the cases and calls `emit` with each result at once; returns the results in the order of `cases`."""
     durations = _Durations(options.durations)
     gate = asyncio.Semaphore(1 if options.attach else max(1, options.jobs))
     results: dict[str, Result] = {}
+    known = Attached()
 
     async def one(entry: Entry, case: Case) -> None:
         async with gate:
-            result = await _run_one(entry, case, options)
+            if options.stop_on_first and any(found.outcome is Outcome.FAILED for found in results.values()):
+                return
+            result = await _run_one(entry, case, options, known)
         results[entry.id] = result
+        known.failed_in = entry.id if result.outcome is Outcome.FAILED else ""
         durations.put(entry.id, result.seconds)
         emit(result)
 
@@ -68,7 +73,7 @@ async def run(cases: Sequence[tuple[Entry, Case]], options: Options, emit: Calla
         for entry, case in ordered:
             group.create_task(one(entry, case))
     durations.save()
-    return [results[entry.id] for entry, _ in cases]
+    return [results[entry.id] for entry, _ in cases if entry.id in results]
 
 
 class _Durations:
@@ -92,17 +97,19 @@ class _Durations:
         self._path.write_text(json.dumps(self._known, indent=1, sort_keys=True))
 
 
-async def _run_one(entry: Entry, case: Case, options: Options) -> Result:
+async def _run_one(entry: Entry, case: Case, options: Options, known: Attached) -> Result:
     folder = Path(tempfile.mkdtemp(prefix="bwc-"))
     transcript = Transcript(time.monotonic)
     csms = Csms(transcript, lambda *_: None, time.monotonic, options.fixtures.identity)
+    if options.attach:
+        csms.on_refused = lambda why: note(f"a connection was refused: {why}")
     station = options.attach() if options.attach else OwnRig(folder)
     bench = Bench(
         station, csms, options.fixtures, preconditions=case.preconditions, patience=options.patience, folder=folder
     )
     try:
         try:
-            seconds, reason = await _execute(case, bench, options)
+            seconds, reason = await _execute(case, bench, options, known)
         finally:  # also if the run is interrupted
             await _clean_up(bench)
         return _result(entry, bench, seconds=seconds, reason=reason, options=options)
@@ -110,11 +117,11 @@ async def _run_one(entry: Entry, case: Case, options: Options) -> Result:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _execute(case: Case, bench: Bench, options: Options) -> tuple[float, str]:
+async def _execute(case: Case, bench: Bench, options: Options, known: Attached) -> tuple[float, str]:
     """Executes the case; returns its duration, and the reason if it was skipped. Its failures are with the bench."""
     started, reason = time.monotonic(), ""
     try:
-        await _prepare(bench, options)
+        await _prepare(bench, options, known)
         started = time.monotonic()
         async with asyncio.timeout(case.limit_s * options.patience):
             await case.run(bench)
@@ -142,14 +149,14 @@ def _trace(error: Exception) -> str:
     return "".join(traceback.format_exception(error))
 
 
-async def _prepare(bench: Bench, options: Options) -> None:
+async def _prepare(bench: Bench, options: Options, known: Attached) -> None:
     """Opens the main endpoint, starts the station and waits until it is idle (part 6, 2.1: general preconditions)."""
     preconditions, fixtures = bench.preconditions, options.fixtures
     bench.step(0)
     bench.csms.message_timeout_s = float(preconditions.message_timeout_s)
     bench.tokens({fixtures.card: {"status": "Accepted"}, fixtures.card2: {"status": "Accepted"}})
     if not bench.station.own:
-        await _prepare_attached(bench, options)
+        await prepare(bench, known, options.access)
         return
     tls: ssl.SSLContext | None = None
     certificates: dict[str, str | list[str]] = {}
@@ -192,27 +199,6 @@ def _updates(bench: Bench) -> dict[str, str | list[str]]:
     return {"csms_root": ["csms-root.pem"], "manufacturer_root": ["manufacturer.pem"]}
 
 
-async def _prepare_attached(bench: Bench, options: Options) -> None:
-    """Waits for the connection of an attached or real station, and sets the case's variables by SetVariables."""
-    preconditions = bench.preconditions
-    if (
-        preconditions.security_profile != 1
-        or preconditions.updates
-        or preconditions.mutability
-        or not preconditions.power
-    ):
-        raise CaseSkipped("needs factory settings of its own")
-    fixtures = options.fixtures
-    endpoint = await bench.csms.open_endpoint("main", password=fixtures.password, host=options.host, port=options.port)
-    await bench.station.start(None, power=True)
-    text = f"station {fixtures.identity} connects to {endpoint.url}"
-    await bench.until(lambda: bench.csms.endpoint, within=_CONNECTS_WITHIN_S, text=text)
-    await bench.quiet(1.0)
-    if preconditions.variables:
-        await bench.configure(preconditions.variables, if_implemented=True)
-    bench.discard_messages()
-
-
 async def _clean_up(bench: Bench) -> None:
     """Stops the station and the CSMS; before, an attached or real station gets its settings back."""
     try:
@@ -234,7 +220,17 @@ def _result(entry: Entry, bench: Bench, *, seconds: float, reason: str, options:
     else:
         _log_path(entry, options.logs).unlink(missing_ok=True)
     measured = measure.measure(bench.transcript.entries)
-    return Result(entry, outcome, seconds, tuple(bench.failures), reason, measured, log)
+    station = _described(bench.transcript)
+    return Result(entry, outcome, seconds, tuple(bench.failures), reason, measured, log, station)
+
+
+def _described(transcript: Transcript) -> dict[str, str]:
+    """The texts of the last BootNotification's chargingStation."""
+    boots = [
+        entry.body for entry in transcript.entries if entry.who == "station" and entry.action == "BootNotification"
+    ]
+    described = boots[-1].get("chargingStation", {}) if boots and isinstance(boots[-1], dict) else {}
+    return {name: value for name, value in described.items() if isinstance(value, str)}
 
 
 def _log_path(entry: Entry, logs: Path) -> Path:

@@ -43,6 +43,9 @@ def test_bad_arguments_exit_with_2(tmp_path: Path, capsys: pytest.CaptureFixture
         (["--manual", "--control", "c.sock"], "not allowed with"),
         (["--control", "/nowhere/c.sock"], "--control /nowhere/c.sock: No such file or directory"),
         (["--cases", "B_01,b_99"], "no case matches B_99"),
+        (["--identity", "CP9"], "--identity is for --control and --manual"),
+        (["--listen", "127.0.0.1:9000"], "--listen is for --control and --manual"),
+        (["--rerun-failed", "/nowhere"], "/nowhere: No such file or directory"),
     ],
 )
 def test_a_bad_argument_is_named(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.conformance.bench.station import AttachedRig, OwnRig, RealStation
+from tools.conformance.bench.station import AttachedRig, NobodyAnswers, OwnRig, RealStation
 from tools.conformance.checks.expected import CaseFailed, CaseSkipped
 
 
@@ -41,7 +41,7 @@ async def test_a_person_is_asked_and_may_say_no() -> None:
         await person.manual("storage", full=True)
 
 
-async def test_lines_typed_ahead_are_answers_and_the_end_of_input_skips(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lines_typed_ahead_are_answers_and_the_end_of_input_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     os.write(writer, b"\nn\n")
     os.close(writer)
@@ -51,5 +51,5 @@ async def test_lines_typed_ahead_are_answers_and_the_end_of_input_skips(monkeypa
         await person.manual("plug_in", evse=2)
         with pytest.raises(CaseSkipped, match="is not possible"):
             await person.manual("plug_out", evse=2)
-        with pytest.raises(CaseSkipped, match="no person is at the terminal"):
+        with pytest.raises(NobodyAnswers, match="no person is at the terminal"):
             await person.manual("plug_in", evse=2)

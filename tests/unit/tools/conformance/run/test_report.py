@@ -20,7 +20,7 @@ def results() -> list[Result]:
     failure = Failure("3", "E07.FR.03", "stoppedReason is <wrong>", "TransactionEvent {}")
     return [
         Result(ENTRY, Outcome.PASSED, 1.25, measured={"response": [0.1, 0.3]}),
-        Result(ENTRY, Outcome.FAILED, 2.0, [failure, failure]),
+        Result(ENTRY, Outcome.FAILED, 2.0, [failure, failure], log="/somewhere/TC_B_01_CS.log"),
         Result(ENTRY, Outcome.SKIPPED, reason="C-13 is No"),
         Result(ENTRY, Outcome.MISSING, reason="not written"),
     ]
@@ -45,7 +45,32 @@ def test_the_report_has_three_formats(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert "stoppedReason is &lt;wrong&gt;" in page
     assert "<td>C-08</td><td>Master pass without UI</td><td>Yes</td>" in page
+    assert "C-13, Reset per EVSE: No" in page
+    assert (
+        page.index("<h2>Failed</h2>") < page.index("<h2>Test cases</h2>") < page.index("<h2>Product and station</h2>")
+    )
+    assert '<a href="logs/TC_B_01_CS.log">log</a>' in page
     assert "C7AM-400-CC" in page
+    assert (
+        "End by RequestStopTransaction, request to TransactionEvent</td><td></td><td>0</td><td>not measurable" in page
+    )
+
+
+def test_the_station_is_named(tmp_path: Path) -> None:
+    said = [
+        {"vendorName": "V", "model": "M", "serialNumber": f"SN{n}", "firmwareVersion": "7", "x": "y"} for n in range(5)
+    ]
+    found = [Result(ENTRY, Outcome.PASSED, 1.0, station=station) for station in said]
+    report.write(tmp_path, found, product_under_test(None), started=1e9, finished=1e9)
+    data = json.loads((tmp_path / "report.json").read_text())
+    assert data["station"] == {
+        "Station's vendor": "V",
+        "Station's model": "M",
+        "Serial number": "SN0 and 4 others (a station a case)",
+        "Firmware version": "7",
+    }
+    assert data["runner"].startswith("baywatt ")
+    assert [case["verdict"] for case in data["cases"]] == ["Pass"] * 5
 
 
 def test_junit_stays_valid_with_any_text_of_the_station(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,16 @@ async def test_a_violation_fails_a_case_that_notices_nothing(run_case: Callable[
 
     result, _ = await run_case(looks_away, "bad_schema")
     assert result.failures[0].requirement == "part 6, 1.2"
+
+
+async def test_no_case_is_begun_after_a_failure_if_that_is_asked_for(
+    station_double: Callable[..., Any], fixtures: Fixtures, tmp_path: Path
+) -> None:
+    played: list[Result] = []
+    durations = tmp_path / "durations.json"
+    options = Options(fixtures, logs=tmp_path, durations=durations, attach=station_double, stop_on_first=True)
+    case = Case(ENTRY.id, fails, Preconditions(), 30)
+    others = [replace(ENTRY, id=f"TC_B_0{number}_CS") for number in (2, 3)]
+    found = await run([(ENTRY, case), *((entry, case) for entry in others)], options, played.append)
+    assert [result.entry.id for result in found] == [ENTRY.id]
+    assert found == played
