@@ -13,8 +13,10 @@ from msgspec import Struct
 from firmware.type_words import decode_json, type_problem
 from firmware.web import LOOK
 from services.commissioning import guard
+from services.commissioning.api_error import ApiError
+from services.commissioning.events import TooManyError
 from services.commissioning.http.messages import Answer, Request, as_json, problem
-from services.commissioning.site import ApiError, Call, Route, Site
+from services.commissioning.site import Call, Route, Site
 
 __all__ = ["App"]
 
@@ -57,6 +59,8 @@ class App:
     async def _carry_out(self, route: Route, call: Call) -> Answer:
         try:
             result = await route.handler(call)
+        except TooManyError:
+            raise ApiError(503, "busy", "too many pages are open: close some") from None
         except OSError as error:
             _log.error("%s: %s: %s", call.who, route.summary, error)
             raise ApiError(507, "storage", f"nothing was changed: {error.strerror or error}") from None

@@ -28,5 +28,7 @@ class CommissioningConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Instead of the factory file's; 0: any free one, if possible that of the last run."""
     port_file: str | None = None
     """A file to write pid and port into once we serve."""
+    logs: dict[str, str] = field(default_factory=dict)
+    """Log files to show, by the name of the process; without any, the journal of the units `baywatt-*`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: str | None = None

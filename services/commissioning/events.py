@@ -7,18 +7,21 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
 
-__all__ = ["EVENTS", "LOG", "MESSAGES", "Event", "Hub", "TooManyError"]
+__all__ = ["EVENTS", "RETRY", "Event", "Hub", "TooManyError"]
 
-EVENTS, MESSAGES, LOG = "events", "messages", "log"
-"""The topics: what every page needs; the messages between station and CSMS; the lines of the logs."""
+EVENTS = "events"
+"""The topic of what every page needs."""
 MOST_CLIENTS = 12
 MOST_WAITING = 512
 KEEP_ALIVE_S = 15.0
+RETRY = b"retry: 2000\n\n"
+"""How long a browser waits before it connects again, in ms."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -53,6 +56,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._clients: set[_Client] = set()
+        self._guests = 0
 
     def publish(self, topic: str, event: Event) -> None:
         for client in [each for each in self._clients if each.topic == topic]:
@@ -76,9 +80,18 @@ class Hub:
         client.queue.put_nowait(None)
 
     def require_room(self) -> None:
-        """Raises `TooManyError`; to be asked before `stream`."""
-        if len(self._clients) >= MOST_CLIENTS:
+        """Raises `TooManyError`; to be asked before `stream` and `guest`."""
+        if len(self._clients) + self._guests >= MOST_CLIENTS:
             raise TooManyError
+
+    @contextlib.contextmanager
+    def guest(self) -> Iterator[None]:
+        """Counts a stream that has its events from elsewhere."""
+        self._guests += 1
+        try:
+            yield
+        finally:
+            self._guests -= 1
 
     async def stream(
         self, topic: str, first: Callable[[], list[Event]], allowed: Callable[[], bool]
@@ -87,7 +100,7 @@ class Hub:
         client = _Client(topic)
         self._clients.add(client)
         try:
-            yield b"retry: 2000\n\n" + b"".join(event.text for event in first())
+            yield RETRY + b"".join(event.text for event in first())
             while allowed():
                 try:
                     async with asyncio.timeout(KEEP_ALIVE_S):

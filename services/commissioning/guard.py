@@ -15,9 +15,10 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from services.commissioning.api.session import COOKIE, holder_of
+from services.commissioning.api_error import ApiError
 from services.commissioning.http.messages import Request
 from services.commissioning.sessions import Role, Session
-from services.commissioning.site import Access, ApiError, Route, Site, Who
+from services.commissioning.site import Access, Route, Site, Who
 
 __all__ = ["CSRF_HEADER", "HEADERS", "admit", "check_origin", "who_calls"]
 

@@ -2,7 +2,8 @@
 """Runs a function in a child process, which takes its memory with it.
 
 The `cryptography` package takes 20 MB once it is imported, half of what the process may use, for work that is done
-once in years. The child is a copy of this process (fork), not a program that is started.
+once in years; a password takes 8 MB, which the heap would keep. The child is a copy of this process (fork), not a
+program that is started.
 """
 
 from __future__ import annotations

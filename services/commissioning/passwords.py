@@ -2,7 +2,7 @@
 """Passwords: how they are made, what a new one must be, and how they are kept.
 
 Kept is what scrypt makes of them, in 8 MiB of memory and ten rounds: the parameters of OWASP's list that need the least
-memory. One is computed at a time, in a thread, so that guesses can't fill the memory.
+memory. One is computed at a time, in a child process, so that guesses can't fill the memory.
 """
 
 from __future__ import annotations
@@ -12,8 +12,20 @@ import base64
 import hashlib
 import hmac
 import secrets
+from functools import partial
 
-__all__ = ["LEAST_CHARACTERS", "MOST_CHARACTERS", "Hasher", "generate", "new_token", "problem", "token_hash"]
+from services.commissioning.isolated import isolated
+
+__all__ = [
+    "LEAST_CHARACTERS",
+    "MOST_CHARACTERS",
+    "BusyError",
+    "Hasher",
+    "generate",
+    "new_token",
+    "problem",
+    "token_hash",
+]
 
 LEAST_CHARACTERS = 10
 MOST_CHARACTERS = 128
@@ -55,7 +67,7 @@ class Hasher:
         self._waiting += 1
         try:
             async with self._lock:
-                return await asyncio.to_thread(_scrypt, password.encode(), salt)
+                return await isolated(partial(_scrypt, password.encode(), salt))
         finally:
             self._waiting -= 1
 

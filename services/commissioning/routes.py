@@ -3,7 +3,17 @@
 
 from __future__ import annotations
 
-from services.commissioning.api import session, status
+from services.commissioning.api import (
+    certificates,
+    log,
+    maintenance,
+    messages,
+    session,
+    settings,
+    status,
+    users,
+    wizard,
+)
 from services.commissioning.site import Route
 
 __all__ = ["ROUTES"]
@@ -11,4 +21,11 @@ __all__ = ["ROUTES"]
 ROUTES: list[Route] = [
     *session.ROUTES,
     *status.ROUTES,
+    *wizard.ROUTES,
+    *settings.ROUTES,
+    *certificates.ROUTES,
+    *messages.ROUTES,
+    *log.ROUTES,
+    *maintenance.ROUTES,
+    *users.ROUTES,
 ]

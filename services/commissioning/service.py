@@ -20,6 +20,7 @@ from firmware.lifecycle import Lifecycle
 from firmware.version import VERSION
 from services.commissioning import guard
 from services.commissioning.accounts import Accounts, Failures
+from services.commissioning.administration import Administration
 from services.commissioning.api.status import status_of
 from services.commissioning.app import App
 from services.commissioning.certificate import PageCertificate, own_names
@@ -67,6 +68,7 @@ class Service:
         self._factory = factory
         self._folder = folder
         self._changed = asyncio.Event()
+        hub = Hub()
         self.site = Site(
             config=config,
             clock=clock,
@@ -75,8 +77,9 @@ class Service:
             sessions=Sessions(),
             certificate=PageCertificate(folder, clock, config.names),
             station=Station(self._changed.set),
+            administration=Administration(Path(config.administration_socket), hub),
             machine=Machine(folder),
-            hub=Hub(),
+            hub=hub,
         )
         app = App(self.site, ROUTES, own_names(config.names))
         self.server = Server(app.answer, self.site.certificate.context, headers=guard.HEADERS)
@@ -97,6 +100,7 @@ class Service:
         life.on_stop("port", self.server.close)
         life.critical("HAL", hal.run())
         life.critical("status", status.run())
+        life.critical("administration", site.administration.run())
         life.critical("events", self._publish())
         life.critical("port", self.server.run())
         life.watch(lambda: True)

@@ -99,6 +99,10 @@ class Sessions:
         for session in [each for each in self._sessions.values() if each.user == user]:
             self.close(session)
 
+    def close_all(self) -> None:
+        self._sessions.clear()
+        self.seat = None
+
     def expire(self, now: float) -> None:
         for session in [each for each in self._sessions.values() if each.left_s(now) <= 0]:
             self.close(session)

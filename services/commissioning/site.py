@@ -15,6 +15,7 @@ from services.commissioning.sessions import Role, Session
 if TYPE_CHECKING:
     from firmware.clock import Clock
     from services.commissioning.accounts import Accounts, Failures
+    from services.commissioning.administration import Administration
     from services.commissioning.certificate import PageCertificate
     from services.commissioning.config import CommissioningConfig
     from services.commissioning.events import Hub
@@ -23,25 +24,11 @@ if TYPE_CHECKING:
     from services.commissioning.sessions import Sessions
     from services.commissioning.station import Station
 
-__all__ = ["Access", "ApiError", "Call", "Handler", "Route", "Site", "Who"]
+__all__ = ["Access", "Call", "Handler", "Route", "Site", "Who"]
 
 _T = TypeVar("_T")
 SMALL_BYTES = 4 * 1024
 BODY_BYTES = 64 * 1024
-
-
-class ApiError(Exception):
-    """An answer other than that of the route: its status, a word for programs, a sentence for people."""
-
-    def __init__(
-        self, status: int, error: str, detail: str, *, headers: tuple[tuple[str, str], ...] = (), **more: object
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.error = error
-        self.detail = detail
-        self.headers = headers
-        self.more = more
 
 
 class Access(IntEnum):
@@ -81,6 +68,7 @@ class Site:
     sessions: Sessions
     certificate: PageCertificate
     station: Station
+    administration: Administration
     machine: Machine
     hub: Hub
 
@@ -134,5 +122,7 @@ class Route:
     most_bytes: int = BODY_BYTES
     stream: str = ""
     """The content type, where the answer is no JSON."""
+    events: tuple[type[Struct], ...] = ()
+    """The data of the events of a stream, where it has a shape."""
     changes: bool = True
     """False: a POST that changes nothing, for which no seat is needed."""

@@ -44,7 +44,7 @@ class Error(Struct, frozen=True):
 def document(routes: Iterable[Route]) -> dict[str, Any]:
     """The whole document, in the order of the routes."""
     routes = list(routes)
-    shapes = [kind for route in routes for kind in (route.answer, route.body) if kind is not None]
+    shapes = [kind for route in routes for kind in (route.answer, route.body, *route.events) if kind is not None]
     _, components = msgspec.json.schema_components([*dict.fromkeys(shapes), Error], ref_template=_REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -100,7 +100,8 @@ def _query_parameters(kind: type[Struct] | None) -> list[dict[str, Any]]:
 
 def _answer(route: Route) -> dict[str, Any]:
     if route.stream:
-        return {"description": "A stream", "content": {route.stream: {}}}
+        schema = {"schema": {"anyOf": [_reference(kind) for kind in route.events]}} if route.events else {}
+        return {"description": "A stream", "content": {route.stream: schema}}
     return _response("Done", {"type": "object"} if route.answer is None else _reference(route.answer))
 
 

@@ -308,6 +308,7 @@ def _commissioning_settings(port: int, log_level: str) -> dict[str, Any]:
         "administration_socket": str(ADMINISTRATION_SOCKET),
         "log_level": log_level,
         "log_file": "log/commissioning.log",
+        "logs": {name: f"log/{name}.log" for name in ("hal", "ocpp", "commissioning")},
     }
 
 

@@ -9,11 +9,12 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from services.commissioning import passwords
+from services.commissioning.api_error import ApiError
 from services.commissioning.events import EVENTS, Event
 from services.commissioning.http.messages import Answer, as_json
 from services.commissioning.passwords import BusyError
 from services.commissioning.sessions import ABSOLUTE_S, Role, Session
-from services.commissioning.site import Access, ApiError, Call, Route, Site
+from services.commissioning.site import Access, Call, Route, Site
 
 __all__ = ["COOKIE", "ROUTES", "Holder", "LogIn", "NewPassword", "SessionInfo", "check_new_password"]
 

@@ -11,11 +11,11 @@ from firmware.clock import format_utc
 from firmware.contract.messages import EvseStatus, LinkDetails
 from firmware.contract.status import EvseService, LinkFailure
 from firmware.version import VERSION
-from services.commissioning.events import EVENTS, Event, TooManyError
+from services.commissioning.events import EVENTS, Event
 from services.commissioning.http.messages import Answer
 from services.commissioning.machine import MachineStatus
 from services.commissioning.page_file import PageCertificateInfo
-from services.commissioning.site import Access, ApiError, Call, Route, Site
+from services.commissioning.site import Access, Call, Route, Site
 
 __all__ = ["ROUTES", "Clock", "Csms", "Evse", "Link", "Screen", "Status", "status_of", "stream"]
 
@@ -177,12 +177,9 @@ async def _events(call: Call) -> Answer:
 
 
 def stream(call: Call, topic: str, first: Callable[[], list[Event]]) -> Answer:
-    """Events for as long as the caller may hear them; raises `ApiError`."""
+    """Events for as long as the caller may hear them."""
     site, who = call.site, call.who
-    try:
-        site.hub.require_room()
-    except TooManyError:
-        raise ApiError(503, "busy", "too many pages are open: close some") from None
+    site.hub.require_room()
     return Answer(
         content_type="text/event-stream",
         stream=site.hub.stream(topic, first, lambda: site.may_still_read(who)),
@@ -205,5 +202,6 @@ ROUTES = [
         summary="Server-sent events: status, variables, session, tests, end",
         handler=_events,
         stream="text/event-stream",
+        events=(Status,),
     ),
 ]

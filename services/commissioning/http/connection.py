@@ -156,7 +156,7 @@ class Connection:
 
     async def _send(self, answer: Answer) -> None:
         headers = [*self._headers, *answer.headers, ("Content-Type", answer.content_type)]
-        if not self._has_ended():
+        if not self._has_ended() or answer.stream is not None:
             headers.append(("Connection", "close"))
         if answer.stream is not None:
             await self._send_stream(answer.status, headers, answer.stream)
@@ -170,12 +170,15 @@ class Connection:
         """Until the stream or the client ends; whatever the client sends meanwhile ends it, too."""
         left = asyncio.create_task(self._reader.read(1))
         try:
+            piece = await self._next(stream, left)  # first: a generator that was not begun would not be closed
             await self._write(self._http.send(h11.Response(status_code=status, headers=headers)))
-            while (piece := await self._next(stream, left)) is not None:
+            while piece is not None:
                 await self._write(self._http.send(h11.Data(data=piece)))
+                piece = await self._next(stream, left)
             await self._write(self._http.send(h11.EndOfMessage()))
         finally:
             left.cancel()
+            await asyncio.wait({left})
             await stream.aclose()
 
     async def _next(self, stream: AsyncGenerator[bytes], left: asyncio.Task[bytes]) -> bytes | None:
