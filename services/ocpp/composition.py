@@ -107,11 +107,11 @@ class Composition:
         self._transfers = Transfers(trust, self.transfer_rules)
         self._firmware = self._open_slots(config)
         self.messages = self._open_messages(config)
-        self._log_uploads = self._open_logs(config)
+        self.logs = self._open_logs(config)
 
     def workers(self) -> list[Worker]:
         """The workers that carry out this station's background tasks."""
-        return [self._log_uploads, *([] if self._firmware is None else [self._firmware])]
+        return [self.logs, *([] if self._firmware is None else [self._firmware])]
 
     # --- the context ------------------------------------------------------------------------------------------
 
@@ -234,8 +234,11 @@ class Composition:
     def _open_messages(self, config: ServiceConfig) -> MessageLog:
         """With the other logs; if these are not in files, beside the database."""
         folder = Path(config.log_file or config.database).parent
-        formatter = Formatter(Redaction(self.model.variables.values()), self._utc)
-        return MessageLog(open_file(folder), formatter, clock=self._clock)
+        return MessageLog(open_file(folder), self.formatter(), clock=self._clock)
+
+    def formatter(self) -> Formatter:
+        """Makes lines of a message log; each reader of the messages needs one of its own."""
+        return Formatter(Redaction(self.model.variables.values()), self._utc)
 
     def _utc(self, now: float) -> float:
         """The station's time at a monotonic time; the board's until `context` is made."""

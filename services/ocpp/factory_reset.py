@@ -66,6 +66,7 @@ def _forgotten(config: ServiceConfig) -> Iterable[Path]:
     return [
         *database.parent.glob(f"{database.name}*"),
         database.with_name("uploads"),
+        database.with_name("bundle"),
         database.with_name(product_choice.FILE_NAME),
         messages,
         messages.with_name(f"{MESSAGE_LOG}.1"),

@@ -23,6 +23,7 @@ from firmware.ipc.hal_link import HalLink, LinkState
 from firmware.timer import LoopTimer
 from firmware.users import gid_of
 from services.ocpp import factory_reset
+from services.ocpp.administration.bundle import Bundles
 from services.ocpp.administration.commands import Commands
 from services.ocpp.administration.connection_test import ConnectionTester
 from services.ocpp.administration.server import AdministrationServer
@@ -77,7 +78,6 @@ class Service:
         self._config = config
         self.product = ProductChoice(Path(config.database).parent, factory.product)
         self._parts = Composition(config, factory, product, clock=clock, firmware_version=firmware_version)
-        self._messages = self._parts.messages
         self._failures = LinkFailures(
             self._parts.link_settings, self._parts.credentials, self._parts.certificates.station.alternate
         )
@@ -108,6 +108,9 @@ class Service:
             bind=config.bind_links,
             busy=self._waits_for_csms,
         )
+        self.messages = self._parts.messages
+        self.formatter = self._parts.formatter
+        self.bundles = Bundles(Path(config.database).with_name("bundle"), self._parts.logs.pack)
         self.tester = ConnectionTester(self._parts.test_settings, dial_via=dial_via, device=self._link.device)
         self._tasks = TaskRunner(
             self._parts.workers(),
@@ -125,7 +128,7 @@ class Service:
         """Start everything; `life` stops it in the reverse order."""
         self._loop = asyncio.get_running_loop()
         self._life = life
-        life.on_stop("message log", self._messages.close)
+        life.on_stop("message log", self.messages.close)
         await self._feed.start()
         life.on_stop("status feed", self._feed.close)
         await self._administration.start()
@@ -207,7 +210,7 @@ class Service:
         self._loop.call_soon(self._after_step, station, now)  # while the CSMS reads
 
     def _after_step(self, station: Station, now: float) -> None:
-        self._messages.switch(recording=bool(station.context.model.find(keys.MESSAGE_LOG_ENABLED)))
+        self.messages.switch(recording=bool(station.context.model.find(keys.MESSAGE_LOG_ENABLED)))
         self._status.update(station)
         self._commands.publish()
         if self._figures is not None:
@@ -251,16 +254,16 @@ class Service:
 
     def _carry_out(self, step: Step, *, durable: bool) -> None:
         for failed in step.failures:
-            self._messages.failed(failed)
+            self.messages.failed(failed)
         for frame in step.frames:
             if self._link.send(frame):
-                self._messages.sent(frame)
+                self.messages.sent(frame)
         for command in step.commands:
             self._ask_hal(command)
         for signal in step.notices:
             self._feed.publish(notice(signal))
             if isinstance(signal, TransactionChanged):
-                self._messages.session_ended(signal.stopped_reason)
+                self.messages.session_ended(signal.stopped_reason)
                 if self._figures is not None and signal.change == "started":
                     self._figures.session_began(signal.evse)
         if step.acknowledge is not None and durable and self._hal.state is LinkState.UP:
@@ -335,7 +338,7 @@ class Service:
     # --- LinkListener -----------------------------------------------------------------------------------------------
 
     def on_link_up(self, profile: NetworkProfile) -> None:
-        self._messages.connected(f"slot {profile.slot}, {profile.url}, security profile {profile.security_profile}")
+        self.messages.connected(f"slot {profile.slot}, {profile.url}, security profile {profile.security_profile}")
         if profile.security_profile >= 2:
             self._parts.tls.connected()
         self._report(self._failures.connected(profile))
@@ -343,14 +346,14 @@ class Service:
         self.handle(lambda station, now: station.on_link_up(profile, now, interface=interface))
 
     def on_link_frame(self, frame: str | bytes) -> None:
-        self._messages.received(frame)
+        self.messages.received(frame)
         self.handle(lambda station, now: station.on_frame(frame, now))
 
     def on_link_down(self, reason: str, failure: NoConnection | None) -> None:
-        self._messages.disconnected(reason)
+        self.messages.disconnected(reason)
         self.handle(lambda station, now: station.on_link_down(failure, now))
 
     def on_link_failed(self, profile: NetworkProfile, failure: NoConnection) -> None:
-        self._messages.not_connected(f"slot {profile.slot}: {failure.text}")
+        self.messages.not_connected(f"slot {profile.slot}: {failure.text}")
         self.handle(lambda station, now: station.on_link_failed(failure, now))
         self._report(self._failures.failed(profile, failure))

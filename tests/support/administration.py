@@ -14,6 +14,7 @@ import msgspec
 from firmware.contract.administration import NewValue, SetResult, SetResults, SetVariables, VariablesChanged
 from firmware.ipc.administration import AdministrationLink
 from services.ocpp import factory_reset
+from services.ocpp.administration.bundle import Bundles
 from services.ocpp.administration.commands import Commands
 from services.ocpp.administration.connection_test import ConnectionTester
 from services.ocpp.administration.server import AdministrationServer
@@ -42,7 +43,10 @@ class BenchShell:
             images=str(bench.directory / "firmware"),
         )
         self.stopped = ""
-        self.tester = ConnectionTester(bench.test_settings, dial_via=None, device=lambda _profile: None)
+        self.messages = bench.parts.messages
+        self.formatter = bench.parts.formatter
+        self.bundles = Bundles(bench.directory / "bundle", bench.parts.logs.pack)
+        self.tester = ConnectionTester(bench.parts.test_settings, dial_via=None, device=lambda _profile: None)
 
     @property
     def station(self) -> Station | None:
@@ -50,7 +54,7 @@ class BenchShell:
 
     @property
     def identity(self) -> str:
-        return self.bench.identity
+        return self.bench.parts.identity
 
     def order_factory_reset(self) -> None:
         factory_reset.order(self.config)

@@ -162,8 +162,7 @@ class StationBench(CsmsDouble, HalDouble):
             firmware_version="1.0.0",
         )
         self.database = parts.database
-        self.identity = parts.identity
-        self.test_settings = parts.test_settings
+        self.parts = parts
         self.context = parts.context(Boot(self.boot_id, self.boot_cause, SERIAL_NUMBER))
         self.context.new_id = lambda: str(uuid.UUID(int=next(self._ids)))
         self.context.firmware = self.updates

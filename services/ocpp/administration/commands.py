@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from firmware.contract import administration as contract
 from firmware.contract.administration import Command, Problem
 from services.ocpp.administration import certificates, restarts, settings, trials, variables
+from services.ocpp.administration.bundle import content_of
+from services.ocpp.administration.live_messages import Follower
 from services.ocpp.administration.refused import CommandRefused
 from services.ocpp.administration.units import Shell, Units
 
@@ -27,6 +29,7 @@ class Commands:
         self._shell = shell
         self._units = Units(shell)
         self._subscribers: set[Client] = set()
+        self._followers: set[Client] = set()
         self._testing = False
 
     def execute(self, client: Client, command: Command) -> Answer:
@@ -63,12 +66,16 @@ class Commands:
                 certificates.install_chain(units, command)
             case contract.DeleteCertificate():
                 certificates.delete(units, command)
+            case contract.FollowMessages():
+                self._follow_messages(client)
+            case contract.MakeBundle():
+                return self._make_bundle(client)
+            case contract.ReadBundle():
+                return self._shell.bundles.read(client, command.offset)
             case contract.Restart():
                 restarts.restart(units, command)
             case contract.FactoryReset():
                 restarts.factory_reset(units, command)
-            case _:
-                raise CommandRefused(Problem.UNSUPPORTED, "not in this release")
         return None
 
     # --- variables ----------------------------------------------------------------------------------
@@ -88,6 +95,26 @@ class Commands:
         if client not in self._subscribers:
             self._subscribers.add(client)
             client.closed.append(lambda: self._subscribers.discard(client))
+
+    # --- messages and logs -----------------------------------------------------------------------------
+
+    def _follow_messages(self, client: Client) -> None:
+        if client in self._followers:
+            return
+        messages = self._shell.messages
+        follower = Follower(client, self._shell.formatter(), messages.in_memory())
+        messages.follow(follower.add)
+        self._followers.add(client)
+        client.closed += [
+            lambda: messages.unfollow(follower.add),
+            lambda: self._followers.discard(client),
+            follower.close,
+        ]
+
+    def _make_bundle(self, client: Client) -> Answer:
+        content = self._units.unit(lambda station, now: content_of(station.context, now))
+        self._shell.bundles.take(client)
+        return self._shell.bundles.make(client, content)
 
     # --- connection test ------------------------------------------------------------------------------
 

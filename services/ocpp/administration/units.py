@@ -11,8 +11,10 @@ from services.ocpp.administration.refused import CommandRefused
 from services.ocpp.context import DISK_FULL, Refusal
 
 if TYPE_CHECKING:
+    from services.ocpp.administration.bundle import Bundles
     from services.ocpp.administration.connection_test import ConnectionTester
     from services.ocpp.context import Context
+    from services.ocpp.message_log import Formatter, MessageLog
     from services.ocpp.messages import Action
     from services.ocpp.product_choice import ProductChoice
     from services.ocpp.station import Station
@@ -38,6 +40,15 @@ class Shell(Protocol):
 
     @property
     def tester(self) -> ConnectionTester: ...
+
+    @property
+    def messages(self) -> MessageLog: ...
+
+    @property
+    def bundles(self) -> Bundles: ...
+
+    def formatter(self) -> Formatter:
+        """A new one, for one follower of the messages."""
 
     def handle(self, event: Callable[[Station, float], None]) -> None:
         """One unit of work, committed when this returns."""

@@ -108,11 +108,12 @@ class LogUploads:
         if order.security:
             write_security_log(path, self._security_log.files(), period=order.period)
         else:
-            write_diagnostics(
-                path,
-                self._logs,
-                order.documents,
-                messages=self._messages.paths,
-                secrets=order.secrets,
-                period=order.period,
-            )
+            self._diagnostics(path, order.documents, order.secrets, order.period)
+
+    def _diagnostics(self, path: Path, documents: dict[str, Any], secrets: tuple[str, ...], period: Period) -> None:
+        write_diagnostics(path, self._logs, documents, messages=self._messages.paths, secrets=secrets, period=period)
+
+    async def pack(self, path: Path, documents: dict[str, Any], secrets: tuple[str, ...]) -> None:
+        """Write the diagnostics of all time to `path`; raises `OSError`."""
+        await self._messages.flush()
+        await in_thread(self._diagnostics, path, documents, secrets, Period())

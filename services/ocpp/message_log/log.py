@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,7 @@ from firmware.bounded_file import BoundedFile
 from firmware.message_log import FILE_NAME
 from firmware.timer import LoopTimer, Scheduled, Timer
 from services.ocpp.message_log.line import encode
-from services.ocpp.message_log.ring import Kind, Ring
+from services.ocpp.message_log.ring import Kind, Record, Ring
 from services.ocpp.rpc.peer import CONNECTION_LOST, Failed
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class MessageLog:
         self._allowance = allowance or Allowance()
         self._ring = Ring()
         self._recording = False
+        self._followers: tuple[Callable[[Record], None], ...] = ()
         self._scheduled: Scheduled | None = None
         self._writing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
@@ -111,15 +113,26 @@ class MessageLog:
         """Its files, the older one first; they need not exist."""
         return self._file.paths
 
+    def in_memory(self) -> tuple[Record, ...]:
+        """What is not written, the oldest first."""
+        return self._ring.records()
+
+    def follow(self, on_record: Callable[[Record], None]) -> None:
+        """Call `on_record` with each record from now on, until `unfollow`."""
+        self._followers = (*self._followers, on_record)
+
+    def unfollow(self, on_record: Callable[[Record], None]) -> None:
+        self._followers = tuple(each for each in self._followers if each != on_record)
+
     # --- on the path of each frame --------------------------------------------------------------------------
 
     def sent(self, frame: str) -> None:
-        self._ring.add(self._monotonic(), Kind.SENT, frame)
+        self._add(Kind.SENT, frame)
         if self._recording or frame.startswith(_CALL_ERROR):
             self._write_soon()
 
     def received(self, frame: str | bytes) -> None:
-        self._ring.add(self._monotonic(), Kind.RECEIVED, frame)
+        self._add(Kind.RECEIVED, frame)
         if self._recording or (isinstance(frame, str) and frame.startswith(_CALL_ERROR)):
             self._write_soon()
 
@@ -133,7 +146,7 @@ class MessageLog:
 
     def connected(self, text: str) -> None:
         self._reported.clear()
-        self._ring.add(self._monotonic(), Kind.CONNECTED, text)
+        self._add(Kind.CONNECTED, text)
         if self._recording:
             self._write_soon()
 
@@ -187,8 +200,13 @@ class MessageLog:
         self._file.close()
 
     def _note(self, kind: Kind, text: str) -> None:
-        self._ring.add(self._monotonic(), kind, text)
+        self._add(kind, text)
         self._write_soon()
+
+    def _add(self, kind: Kind, text: str | bytes) -> None:
+        record = self._ring.add(self._monotonic(), kind, text)
+        for on_record in self._followers:
+            on_record(record)
 
     def _write_soon(self) -> None:
         if self._scheduled is None and self._writing is None:

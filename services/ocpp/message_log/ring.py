@@ -54,16 +54,22 @@ class Ring:
         """Bytes in memory."""
         return self._held
 
-    def add(self, now: float, kind: Kind, text: str | bytes) -> None:
+    def records(self) -> tuple[Record, ...]:
+        """All of them, the oldest first."""
+        return tuple(self._records)
+
+    def add(self, now: float, kind: Kind, text: str | bytes) -> Record:
         size = len(text)
         if size > LARGE:
             text = text[:_BEGINNING]
         held = getsizeof(text) + _OVERHEAD
-        self._records.append((now, kind, text, size, held))
+        record = (now, kind, text, size, held)
+        self._records.append(record)
         self._held += held
         while self._held > self._limit:
             self._pop()
             self.dropped += 1
+        return record
 
     def take(self) -> Record:
         """Remove and return the oldest record; raises `IndexError` when there is none."""

@@ -51,7 +51,7 @@ async def test_a_factory_reset_forgets_everything_but_the_security_log(site: Sit
     assert {name for name in left if not name.startswith("security.log")} <= {"a.lock"}
     site.bench.restart_service()
     site.bench.up()
-    assert site.bench.identity == "CP001"
+    assert site.bench.parts.identity == "CP001"
     listed = await site.link.variables()
     assert next(each.value for each in listed if each.variable == "HeartbeatInterval") == "60"
     assert "SecurityLogBroken" not in str(site.bench.sent("SecurityEventNotification"))

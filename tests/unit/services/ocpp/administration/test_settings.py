@@ -45,7 +45,7 @@ async def test_a_new_identity_counts_from_the_next_start(site: Site) -> None:
     assert (info.identity, info.next_identity) == ("CP001", "CP-NEW")
     site.bench.power_cut()
     site.bench.up()
-    assert (await station(site)).identity == site.bench.identity == "CP-NEW"
+    assert (await station(site)).identity == site.bench.parts.identity == "CP-NEW"
 
 
 @pytest.mark.parametrize("identity", ["", "a b", "x" * 49, "CP:1", "\x00"])

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The messages between station and CSMS as they are exchanged, for those who follow them.
+
+Each follower has a formatter of its own, which knows the calls from its beginning on. Lines are made one at a time
+between other work of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from firmware.contract.administration import MessageLine
+from services.ocpp.message_log.line import Line, encode
+
+if TYPE_CHECKING:
+    from services.ocpp.administration.server import Client
+    from services.ocpp.message_log.formatter import Formatter
+    from services.ocpp.message_log.ring import Record
+
+__all__ = ["Follower"]
+
+_MAX_WAITING: Final = 4096
+_MAX_LINE_BYTES: Final = 60_000
+
+
+class Follower:
+    """Sends `records`, and then what is given to `add`, to one client."""
+
+    def __init__(self, client: Client, formatter: Formatter, records: Iterable[Record]) -> None:
+        self._client = client
+        self._formatter = formatter
+        self._waiting = deque(records, _MAX_WAITING)
+        self._pumping: asyncio.Task[None] | None = None
+        self._pump_soon()
+
+    def add(self, record: Record) -> None:
+        """On the path of each message: an append."""
+        self._waiting.append(record)
+        if self._pumping is None:
+            self._pump_soon()
+
+    def close(self) -> None:
+        if self._pumping is not None:
+            self._pumping.cancel()
+
+    def _pump_soon(self) -> None:
+        self._pumping = asyncio.get_running_loop().create_task(self._pump())
+
+    async def _pump(self) -> None:
+        try:
+            while self._waiting:
+                self._client.send(MessageLine(msgspec.Raw(_encoded(self._formatter.line(self._waiting.popleft())))))
+                await asyncio.sleep(0)
+        finally:
+            self._pumping = None
+
+
+def _encoded(line: Line) -> bytes:
+    data = encode(line)
+    if len(data) <= _MAX_LINE_BYTES:
+        return data
+    return encode(replace(line, payload=UNSET, text=f"{line.size} characters: too large to be shown here"))
