@@ -16,14 +16,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from firmware.words import name
 from services.ocpp.messages import ACTIONS
 from services.ocpp.rpc import codec
 from services.ocpp.rpc.codec import Call, CallError, CallResult, Malformed
-from services.ocpp.rpc.leniency import Rule, mend_response
 from services.ocpp.rpc.validation import ErrorCode, Violation, check_request, check_response
+
+if TYPE_CHECKING:
+    from services.ocpp.rpc.leniency import Rule
 
 __all__ = ["CONNECTION_LOST", "TIMED_OUT", "Answered", "CallReceived", "Event", "Failed", "RpcPeer"]
 
@@ -224,6 +226,8 @@ class RpcPeer:
 
     def _mend(self, action: str, payload: dict[str, Any]) -> Violation | None:
         """What is still wrong. A CSMS repeats its faults with each answer: one warning for a rule and connection."""
+        from services.ocpp.rpc.leniency import mend_response  # needs the schema library: see `validation.py`
+
         mends, violation = mend_response(action, payload)
         for mend in mends:
             level = logging.DEBUG if mend.rule in self._warned else logging.WARNING
