@@ -12,9 +12,10 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from firmware.errors import ContractError
 from firmware.ipc.framing import LineSplitter
@@ -33,8 +34,7 @@ _MAX_GROUPS = 1024
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """The process at the other end, as the kernel reports it."""
 
     pid: int

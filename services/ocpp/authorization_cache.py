@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 import msgspec
+from msgspec import Struct
 
 from firmware.clock import parse_utc
 from services.ocpp.device_model import keys
@@ -31,8 +31,7 @@ _MOST_BYTES = 1_000_000
 """The maxLimit of AuthCacheCtrlr.Storage in the product file."""
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """One token's latest information; `updated` and `used` are UTC seconds."""
 
     info: IdTokenInfoType

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import random
 import uuid
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from firmware.clock import CLOCK_FLOOR
 from firmware.log import register_secret
@@ -58,8 +60,7 @@ def _new_id() -> str:
     return str(uuid.UUID(int=_random.getrandbits(128), version=4))
 
 
-@dataclass(frozen=True, slots=True)
-class Boot:
+class Boot(Struct, frozen=True):
     """The board's current boot, as the HAL's first snapshot describes it."""
 
     id: str

@@ -9,8 +9,9 @@ has committed. A block names its next deadline; the station keeps the one timer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from msgspec import Struct, field
 
 from firmware.contract import Event
 from firmware.errors import CsmsError
@@ -52,16 +53,14 @@ class Refusal(CsmsError):
         self.details = dict(details or {})
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a request of the station has no result: `timeout`, `offline`, or the CSMS's CALLERROR code."""
 
     code: str
     description: str = ""
 
 
-@dataclass(slots=True)
-class Registration:
+class Registration(Struct):
     """State of the connection and of the registration with the CSMS; owner: provisioning (B)."""
 
     link_up: bool = False
@@ -92,8 +91,7 @@ class Registration:
         return None if self.online or self.failed_at < self.offline_since else self.last_failure
 
 
-@dataclass(slots=True)
-class Context:
+class Context(Struct):
     """What the blocks share."""
 
     product: Product
@@ -140,8 +138,7 @@ class Context:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class LinkOrder:
+class LinkOrder(Struct, frozen=True):
     """An order to the link to the CSMS: stay down (before a reboot), or dial again."""
 
     action: Literal["stop", "redial"]

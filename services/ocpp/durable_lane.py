@@ -15,8 +15,9 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from services.ocpp.messages import Action
@@ -37,8 +38,7 @@ _DEFERRAL_S = 3600.0
 the oldest is tried once: a CSMS that never answers them costs the others one time-out an hour."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class OutboxRow(Struct, frozen=True):
     """One stored message. `clock_offset`: UTC minus monotonic when it was made, or None when the clock was right."""
 
     id: int
@@ -72,16 +72,14 @@ class OutboxStore(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class RetryRule:
+class RetryRule(Struct, frozen=True):
     """MessageAttempts and MessageAttemptInterval for TransactionEvent (E13.FR.01)."""
 
     attempts: int
     interval_s: float
 
 
-@dataclass(slots=True, eq=False)
-class DurableItem:
+class DurableItem(Struct, eq=False):
     """A row in memory."""
 
     action: Action

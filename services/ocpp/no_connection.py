@@ -9,10 +9,11 @@ reason, a header, names in a certificate) is not trusted: it becomes one bounded
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from firmware.contract import Offline
 from firmware.log import redact
@@ -174,8 +175,7 @@ class Cause(Enum):
         return self.value.offline
 
 
-@dataclass(frozen=True, slots=True)
-class NoConnection:
+class NoConnection(Struct, frozen=True):
     """One failure: an attempt with the profile in `slot`, or the end of a connection with it."""
 
     cause: Cause

@@ -17,8 +17,9 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
 
 from firmware.clock import format_utc, parse_utc
 from services.ocpp.durable_lane import DurableItem, DurableLane, OutboxStore, RetryRule
@@ -37,8 +38,7 @@ _NEVER_QUEUED: frozenset[str] = frozenset({"BootNotification", "Heartbeat", "Sta
 """These report only the present state: after an outage they are made anew (B04)."""
 
 
-@dataclass(slots=True, eq=False)
-class VolatileItem:
+class VolatileItem(Struct, eq=False):
     action: Action
     payload: Any
     order: int

@@ -8,8 +8,9 @@ is restarted. A reset of one EVSE returns its charging sequence to the beginning
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from firmware.contract import SetLimit, Withdraw
 from services.ocpp import signals
@@ -30,8 +31,7 @@ _REBOOT_S = 60.0
 """How long a board may take from the request to restart until this process is stopped."""
 
 
-@dataclass(slots=True)
-class _Reset:
+class _Reset(Struct):
     """A reset that was accepted or scheduled."""
 
     reason: BootReasonEnumType

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast, get_args
+
+from msgspec import Struct, field
 
 from firmware.contract import ClockChanged, Command, Snapshot, Stamped
 from firmware.product import OptionalTrigger
@@ -42,8 +43,7 @@ _PERSONAL = ("Authorize", "TransactionEvent")
 """Error descriptions of these may name the card, which must not be logged."""
 
 
-@dataclass(slots=True)
-class Step:
+class Step(Struct):
     """What one unit of work asks the caller to do, in this order, once the database has committed."""
 
     failures: list[Failed] = field(default_factory=list)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from websockets.exceptions import ConnectionClosed
 
 from firmware.contract.administration import ConnectionTest, Outcome, Step, TestStep

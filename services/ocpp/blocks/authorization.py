@@ -10,8 +10,9 @@ elsewhere starts a second session only if the display was touched: the waiting v
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from firmware.contract import CardPresented, CardUnreadable, Event, EvseSelected, Plugged
 from firmware.log import fields
@@ -42,8 +43,7 @@ _SELECTION_S = 60.0
 """How long an EVSE stays selected without a card."""
 
 
-@dataclass(slots=True)
-class _Check:
+class _Check(Struct):
     """A token that is being authorised."""
 
     id_token: IdTokenType

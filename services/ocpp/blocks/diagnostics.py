@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from firmware.clock import parse_utc
 from firmware.contract import Event
@@ -62,8 +63,7 @@ _FAILURES: dict[Kind, UploadLogStatusEnumType] = {
 }
 
 
-@dataclass(slots=True)
-class _Upload:
+class _Upload(Struct):
     request_id: int
     task: Task
     announced: bool = False

@@ -11,8 +11,9 @@ is the private key on disk alone: a CertificateSigned that arrives after a resta
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from firmware.contract import Event, Fault, FaultRaised
 from firmware.errors import StorageError
@@ -46,8 +47,7 @@ _FIRST_CHECK_S = 30.0
 """From registration to the first check of the expiry, so that the start is not delayed."""
 
 
-@dataclass(slots=True)
-class _Signing:
+class _Signing(Struct):
     """A signing request for which no certificate has arrived."""
 
     request: SignCertificateRequest

@@ -7,8 +7,9 @@ Pure, but for `cryptography`'s certificate objects.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -18,8 +19,7 @@ __all__ = ["ALGORITHMS", "HashData", "hash_data", "key_bits", "same_serial"]
 ALGORITHMS = ("SHA256", "SHA384", "SHA512")
 
 
-@dataclass(frozen=True, slots=True)
-class HashData:
+class HashData(Struct, frozen=True):
     """Issuer and serial number of a certificate; hashes in lower-case hexadecimal."""
 
     algorithm: str

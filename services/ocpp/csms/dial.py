@@ -14,10 +14,10 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from msgspec import Struct, field
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidURI
 from websockets.typing import Subprotocol
@@ -45,8 +45,7 @@ _library_log = logging.getLogger("services.ocpp.csms.link.websockets")
 _library_log.setLevel(logging.ERROR)
 
 
-@dataclass(frozen=True, kw_only=True)
-class LinkSettings:
+class LinkSettings(Struct, frozen=True, kw_only=True):
     """How to connect; read again before each attempt.
 
     `profiles` are in order of NetworkConfigurationPriority. `tls` returns the context for one attempt with security

@@ -17,9 +17,10 @@ Going back is tried once for each return of a link: if that slot's CSMS does not
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
+
+from msgspec import Struct
 
 from firmware.contract import LinkDetails
 from firmware.factory_settings import NetworkProfile
@@ -49,8 +50,7 @@ class Why(Enum):
     RETURNED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(Struct, frozen=True):
     """Give up the connection, and dial `slot` at once; None: as after any loss. `interface` is the link it is about."""
 
     why: Why

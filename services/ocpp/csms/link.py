@@ -19,10 +19,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
+from msgspec import Struct
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CLOSE_CODE_EXPLANATIONS, Close
@@ -66,8 +66,7 @@ class LinkListener(Protocol):
         """An attempt to connect failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
+class _End(Struct, frozen=True):
     """Why an open connection has ended; without a `cause`, the station wanted it."""
 
     cause: Cause | None

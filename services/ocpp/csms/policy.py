@@ -20,16 +20,16 @@ Pure: time and random numbers are passed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 __all__ = ["Attempt", "ConnectionPolicy", "RetryRules"]
 
 _LONGEST_WAIT_S: Final = 86_400.0  # with many doublings, it must still dial once a day
 
 
-@dataclass(frozen=True, slots=True)
-class RetryRules:
+class RetryRules(Struct, frozen=True):
     """The variables of OCPPCommCtrlr for attempts to connect; values out of range count as the nearest in range."""
 
     attempts_per_slot: int = 3
@@ -44,8 +44,7 @@ class RetryRules:
     """From the beginning of one attempt to the beginning of the next, whatever the variables are set to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """Dial `slot`, not before `at` (monotonic seconds)."""
 
     slot: int

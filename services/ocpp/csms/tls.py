@@ -23,9 +23,10 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from firmware.clock import CLOCK_FLOOR
 from firmware.errors import ConfigError, StorageError
@@ -99,8 +100,7 @@ class CertificateRefused(ssl.SSLCertVerificationError):
         return f'{rule} (certificate of "{names}", issued by "{issuer}", {period})'
 
 
-@dataclass(frozen=True, slots=True)
-class _Session:
+class _Session(Struct, frozen=True):
     """What the next handshake with the same host can resume."""
 
     session: ssl.SSLSession

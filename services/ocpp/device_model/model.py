@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from firmware.factory_settings import FactoryVariable
 from firmware.product import Product

@@ -11,8 +11,9 @@ import math
 import re
 import zoneinfo
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from firmware.clock import format_utc, parse_utc
 from firmware.words import in_range, length, name, one_of
@@ -52,8 +53,7 @@ class Refusal(Exception):
         self.text = text
 
 
-@dataclass(frozen=True, slots=True)
-class Characteristics:
+class Characteristics(Struct, frozen=True):
     """The fixed properties of a variable (VariableCharacteristicsType), by which its text is checked."""
 
     data_type: DataType

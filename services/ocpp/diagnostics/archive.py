@@ -17,12 +17,12 @@ import os
 import re
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Struct
 
 from firmware.clock import format_utc
 from firmware.log import redact
@@ -39,8 +39,7 @@ _LEAST_SECRET_CHARS: Final = 4
 _BLOCK_LINES: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(Struct, frozen=True):
     """From `oldest` to `latest`, UTC seconds; None: no limit."""
 
     oldest: float | None = None

@@ -37,9 +37,10 @@ back. `trial.py` has the rule.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from services.ocpp.background import Failed
 from services.ocpp.firmware_update.tasks import (
@@ -120,8 +121,7 @@ AFTER_START = (Trigger.RESUMED, Trigger.NEW_SLOT_RUNS, Trigger.NEW_SLOT_FAILED, 
 _RESTARTED = AFTER_START[1:]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """What follows. A `stage` is entered, and its work begins; None changes nothing.
 
     `status` is sent to the CSMS; where the stage does not change, only once. `security_event` is reported with it.

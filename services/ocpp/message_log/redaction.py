@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from firmware.log import redact
 from services.ocpp.rpc.validation import schema_folder
@@ -57,8 +57,7 @@ _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}://)(\S*@)?([^\s?#]*)([?#]\S*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class _Schema:
+class _Schema(Struct, frozen=True):
     """The names of a message's members, and the values of its enumerations."""
 
     members: frozenset[str]
@@ -68,8 +67,7 @@ class _Schema:
 _UNKNOWN: Final = _Schema(frozenset(), frozenset())
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
+class _View(Struct, frozen=True):
     """How the values at one place of a payload are shown."""
 
     schema: _Schema

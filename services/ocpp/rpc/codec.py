@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import msgspec
+from msgspec import Struct, field
 
 from firmware.words import not_json
 from services.ocpp.rpc.validation import ErrorCode
@@ -60,8 +60,7 @@ _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(float_hook=_number)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A request; `action` may be unknown, `payload` is not checked yet."""
 
     message_id: str
@@ -69,16 +68,14 @@ class Call:
     payload: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CallResult:
+class CallResult(Struct, frozen=True):
     """The answer to a request of ours."""
 
     message_id: str
     payload: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CallError:
+class CallError(Struct, frozen=True):
     """A request of ours could not be handled; `code` should be of part 4, table 8, but may be any text."""
 
     message_id: str
@@ -87,8 +84,7 @@ class CallError:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(Struct, frozen=True):
     """An invalid frame. If it is not `answerable`, it was meant as an answer to our call `message_id`."""
 
     message_id: str

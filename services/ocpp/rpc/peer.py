@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from msgspec import Struct
 
 from firmware.words import name
 from services.ocpp.messages import ACTIONS
@@ -40,8 +41,7 @@ _MAX_MALFORMED: Final = 200
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class CallReceived:
+class CallReceived(Struct, frozen=True):
     """A request of the other side; the payload is valid by its schema."""
 
     message_id: str
@@ -49,8 +49,7 @@ class CallReceived:
     payload: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """Our call was answered; the payload is valid by its schema, if necessary after it was mended."""
 
     message_id: str
@@ -58,8 +57,7 @@ class Answered:
     payload: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """Our call was not answered: a code of part 4, table 8 (from the other side, or from us about an answer that broke
     its schema), or `TIMED_OUT`, or `CONNECTION_LOST`."""
 
@@ -73,8 +71,7 @@ class Failed:
 Event: TypeAlias = CallReceived | Answered | Failed
 
 
-@dataclass(frozen=True, slots=True)
-class _Outstanding:
+class _Outstanding(Struct, frozen=True):
     message_id: str
     action: str
     deadline: float

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from firmware.clock import format_utc, parse_utc
 from firmware.log import fields
@@ -34,8 +35,7 @@ _log = logging.getLogger(__name__)
 _MESSAGE_IDS = {"Started": MessageId.TRANSACTION_STARTED, "Ended": MessageId.TRANSACTION_ENDED}
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """Why a TransactionEvent is made."""
 
     trigger: TriggerReasonEnumType

@@ -9,10 +9,10 @@ last event. Each waits for the HAL, which has the meter's register, at most `HAL
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from firmware.contract import Fault, Phase
 from firmware.log import fields

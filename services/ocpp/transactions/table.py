@@ -32,9 +32,10 @@ actions; only the table knows how one state leads to another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from services.ocpp.session import Session
@@ -96,8 +97,7 @@ class Action(Enum):
     """Withdraw the permission, lift the limit, and begin an empty session for the next EV driver."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(Struct, frozen=True):
     """The state that follows, and the actions that lead there."""
 
     to: State

@@ -11,7 +11,8 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from services.ocpp.csms.tls import Chain, check_periods, client_context
 
@@ -20,8 +21,7 @@ __all__ = ["Trust"]
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(Struct, frozen=True):
     """`csms_roots` gives PEM texts, of which invalid ones are skipped; `utc` the station's time, None if unknown."""
 
     csms_roots: Callable[[], Iterable[str]]

@@ -12,11 +12,11 @@ import logging
 import ssl
 import weakref
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from firmware.factory_settings import NetworkProfile
 from services.ocpp.csms.policy import RetryRules
