@@ -7,12 +7,13 @@ For `baywattctl log` on a station and `baywatt rig log --ocpp` on a laptop.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import msgspec
 
 __all__ = ["FILE_NAME", "ONLY_TROUBLE", "MessageLogReader", "print_new", "text_of"]
 
@@ -37,8 +38,8 @@ class MessageLogReader:
         """Each new line as it is written and decoded; damaged ones are skipped."""
         for raw in self._new():
             try:
-                line = json.loads(raw)
-            except (ValueError, RecursionError):
+                line = msgspec.json.decode(raw)
+            except (msgspec.DecodeError, ValueError, RecursionError):
                 continue
             if isinstance(line, dict) and isinstance(line.get("time"), str) and isinstance(line.get("type"), str):
                 yield raw, line
@@ -100,7 +101,7 @@ def _escaped(character: str) -> str:
 
 
 def _payload(payload: Any) -> str:
-    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    text = msgspec.json.encode(payload).decode()
     if len(text) <= _MAX_PAYLOAD_CHARS:
         return text
     return f"{text[:_MAX_PAYLOAD_CHARS]}… ({len(text)} characters; --json shows all)"

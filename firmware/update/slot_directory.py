@@ -15,16 +15,18 @@ Importing this is cheap: the boot loader's half runs before anything else does.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from firmware import files
 from firmware.update.slots import Proof, SlotError, SlotStatus
@@ -41,8 +43,7 @@ TRIES = 2
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Boot:
+class _Boot(Struct, frozen=True):
     """boot.json"""
 
     good: str = FACTORY
@@ -87,8 +88,8 @@ class SlotDirectory:
         """The version in the running slot, None for the factory's."""
         tree = self.tree()
         try:
-            return None if tree is None else str(json.loads((tree / "manifest.json").read_bytes())["version"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return None if tree is None else str(msgspec.json.decode((tree / "manifest.json").read_bytes())["version"])
+        except (OSError, ValueError, msgspec.DecodeError, KeyError, TypeError):
             return None
 
     @property
@@ -200,11 +201,11 @@ class SlotDirectory:
     def _load(self) -> _Boot:
         """The boot counter; a damaged file means no trial, and that the running slot is the good one."""
         try:
-            kept = json.loads((self._path / "boot.json").read_bytes())
+            kept = msgspec.json.decode((self._path / "boot.json").read_bytes())
             boot = _Boot(str(kept["good"]), str(kept["trial"]), int(kept["tries_left"]), str(kept["failed"]))
         except FileNotFoundError:
             return _Boot(good=self._running())
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, msgspec.DecodeError, KeyError, TypeError) as error:
             _log.error("%s: %s", self._path / "boot.json", error)
             return _Boot(good=self._running())
         return boot if boot.good in (FACTORY, *SLOTS) else replace(boot, good=FACTORY)
@@ -216,7 +217,7 @@ class SlotDirectory:
             raise SlotError(f"{self._path}: {error.strerror}") from error
 
     def _save(self, boot: _Boot) -> None:
-        files.replace(self._path / "boot.json", json.dumps(asdict(boot)).encode(), mode=0o644)
+        files.replace(self._path / "boot.json", msgspec.json.encode(boot), mode=0o644)
 
 
 @contextmanager

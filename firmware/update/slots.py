@@ -7,9 +7,10 @@ the previous one by itself if the new one is not kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from firmware.errors import BaywattError
 
@@ -24,8 +25,7 @@ class RebootNeeded(BaywattError):
     """This board has to be restarted before it can install."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlotStatus:
+class SlotStatus(Struct, frozen=True):
     """Which slot runs, and whether it is still on trial."""
 
     running: str
@@ -34,8 +34,7 @@ class SlotStatus:
     """The slot from which the board has returned by itself since the last installation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """Why an image may be installed: the certificate (PEM, already checked) and its signature over the whole file.
 
     The installation gets it again and hashes the bytes that it writes: only verified bytes are installed.

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from firmware import files
 from firmware.errors import StorageError
-from firmware.message_log import FILE_NAME as MESSAGE_LOG
 from services.ocpp import product_choice
 
 if TYPE_CHECKING:
@@ -61,6 +60,8 @@ def _order(config: ServiceConfig) -> Path:
 
 def _forgotten(config: ServiceConfig) -> Iterable[Path]:
     """The database with what SQLite and a repair leave beside it, and all that belongs to it; not the security log."""
+    from firmware.message_log import FILE_NAME as MESSAGE_LOG
+
     database = Path(config.database)
     messages = Path(config.log_file or config.database).with_name(MESSAGE_LOG)
     return [

@@ -21,9 +21,9 @@ from services.ocpp import signals
 from services.ocpp.background import Cancel, Outcome, Report, Task
 from services.ocpp.context import DISK_FULL, Block, Context, TriggerAnswer
 from services.ocpp.device_model import keys
-from services.ocpp.diagnostics.archive import Period
 from services.ocpp.diagnostics.documents import documents, secrets
 from services.ocpp.diagnostics.fault_events import FaultEvents
+from services.ocpp.diagnostics.period import Period
 from services.ocpp.diagnostics.upload import LogUpload, NotUploaded, UploadAttempt, Uploaded
 from services.ocpp.id_tokens import is_group, same_token
 from services.ocpp.key_values import Key

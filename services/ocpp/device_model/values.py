@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import zoneinfo
 from collections.abc import Callable
 from enum import Enum
 
@@ -216,6 +215,8 @@ def _is_time_zone(text: str) -> bool:
 
 
 def _has_rules(zone: str) -> bool:
+    import zoneinfo  # only a request to set TimeZone needs it
+
     try:
         zoneinfo.ZoneInfo(zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

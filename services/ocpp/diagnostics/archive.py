@@ -18,16 +18,17 @@ import re
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct
 
-from firmware.clock import format_utc
 from firmware.log import redact
 
-__all__ = ["MAX_BYTES", "MAX_FILE_BYTES", "Period", "write_diagnostics", "write_security_log"]
+if TYPE_CHECKING:
+    from services.ocpp.diagnostics.period import Period
+
+__all__ = ["MAX_BYTES", "MAX_FILE_BYTES", "write_diagnostics", "write_security_log"]
 
 MAX_FILE_BYTES: Final = 2 * 1024 * 1024
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -37,18 +38,6 @@ _STAMP: Final = re.compile(r'(?:\{"time":")?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
 _SECURITY_STAMP: Final = re.compile(r'"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
 _LEAST_SECRET_CHARS: Final = 4
 _BLOCK_LINES: Final = 500
-
-
-class Period(Struct, frozen=True):
-    """From `oldest` to `latest`, UTC seconds; None: no limit."""
-
-    oldest: float | None = None
-    latest: float | None = None
-
-    def admits(self, stamp: str) -> bool:
-        """`stamp` is like 2026-11-24T00:00:00."""
-        after = self.oldest is None or stamp >= format_utc(self.oldest)[: len(stamp)]
-        return after and (self.latest is None or stamp <= format_utc(self.latest)[: len(stamp)])
 
 
 def write_diagnostics(

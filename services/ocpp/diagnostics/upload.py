@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from services.ocpp.background import Order, Outcome, Progress
-from services.ocpp.diagnostics.archive import Period, write_diagnostics, write_security_log
+from services.ocpp.diagnostics.period import Period
 from services.ocpp.transfer import Kind, Remote, TransferError, Transfers, disk_errors
 from services.ocpp.transfer.threads import in_thread
 
@@ -106,11 +106,15 @@ class LogUploads:
             for left_over in self._folder.iterdir():
                 left_over.unlink()
         if order.security:
+            from services.ocpp.diagnostics.archive import write_security_log
+
             write_security_log(path, self._security_log.files(), period=order.period)
         else:
             self._diagnostics(path, order.documents, order.secrets, order.period)
 
     def _diagnostics(self, path: Path, documents: dict[str, Any], secrets: tuple[str, ...], period: Period) -> None:
+        from services.ocpp.diagnostics.archive import write_diagnostics  # `tarfile` is needed only here
+
         write_diagnostics(path, self._logs, documents, messages=self._messages.paths, secrets=secrets, period=period)
 
     async def pack(self, path: Path, documents: dict[str, Any], secrets: tuple[str, ...]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from firmware.clock import format_utc, parse_utc
 from services.ocpp.background import Failed, Report, Task
 from services.ocpp.device_model import keys
-from services.ocpp.diagnostics.archive import Period
+from services.ocpp.diagnostics.period import Period
 from services.ocpp.diagnostics.upload import LogUpload, NotUploaded, UploadAttempt, Uploaded
 from services.ocpp.transfer import Remote
 from services.ocpp.transfer.rules import check_name

@@ -11,7 +11,8 @@ import pytest
 
 from firmware.clock import parse_utc
 from services.ocpp.diagnostics import archive
-from services.ocpp.diagnostics.archive import Period, write_diagnostics, write_security_log
+from services.ocpp.diagnostics.archive import write_diagnostics, write_security_log
+from services.ocpp.diagnostics.period import Period
 from services.ocpp.security_log import SecurityLog
 from tests.support.diagnostics import contents, write_logs
 

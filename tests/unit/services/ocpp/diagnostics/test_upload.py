@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.ocpp.background import Outcome, Progress
-from services.ocpp.diagnostics.archive import Period
+from services.ocpp.diagnostics.period import Period
 from services.ocpp.diagnostics.upload import LogUpload, LogUploads, NotUploaded, UploadAttempt, Uploaded
 from services.ocpp.message_log import Formatter, MessageLog, Redaction, open_file
 from services.ocpp.security_log import SecurityLog
