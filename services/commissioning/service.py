@@ -26,6 +26,7 @@ from services.commissioning.app import App
 from services.commissioning.certificate import PageCertificate, own_names
 from services.commissioning.config import CommissioningConfig
 from services.commissioning.events import EVENTS, Event, Hub
+from services.commissioning.http.connection import Limits
 from services.commissioning.http.server import Server
 from services.commissioning.machine import Machine
 from services.commissioning.passwords import Hasher
@@ -62,7 +63,15 @@ def _last_port(file: Path | None) -> list[int]:
 class Service:
     """`start` is the `main` of a `Lifecycle`."""
 
-    def __init__(self, config: CommissioningConfig, factory: CommissioningSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: CommissioningConfig,
+        factory: CommissioningSettings,
+        clock: Clock,
+        *,
+        hasher: Hasher | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         folder = Path(config.state)
         self._config = config
         self._factory = factory
@@ -72,7 +81,7 @@ class Service:
         self.site = Site(
             config=config,
             clock=clock,
-            accounts=Accounts(folder, Hasher()),
+            accounts=Accounts(folder, hasher or Hasher()),
             failures=Failures(folder, Throttle(ADDRESS), Throttle(ACCOUNT)),
             sessions=Sessions(),
             certificate=PageCertificate(folder, clock, config.names),
@@ -82,7 +91,7 @@ class Service:
             hub=hub,
         )
         app = App(self.site, ROUTES, own_names(config.names))
-        self.server = Server(app.answer, self.site.certificate.context, headers=guard.HEADERS)
+        self.server = Server(app.answer, self.site.certificate.context, headers=guard.HEADERS, limits=limits)
 
     async def start(self, life: Lifecycle) -> None:
         """Raises `ConfigError`."""

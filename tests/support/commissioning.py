@@ -3,14 +3,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import aiohttp
 
-__all__ = ["Answer", "Browser"]
+from firmware.contract.administration import Command, Result
+from firmware.factory_settings import CommissioningSettings
+from firmware.lifecycle import Lifecycle, Notifier
+from services.commissioning.config import CommissioningConfig
+from services.commissioning.http.connection import Limits
+from services.commissioning.page_pem import make as page_pem_of
+from services.commissioning.passwords import Hasher
+from services.commissioning.service import Service
+from services.commissioning.sessions import Role
+from services.ocpp.administration.refused import CommandRefused
+from services.ocpp.administration.server import AdministrationServer, Client
+from tests.support.clock import ManualClock
+from tests.support.sockets import eventually
+
+__all__ = ["LABEL", "PASSWORD", "Answer", "Browser", "Peer", "QuickHasher", "Served", "page_pem", "served"]
+
+LABEL = "7KQM-X2RP-9VTA"
+PASSWORD = "a-better-Pa55phrase"
 
 
 @dataclass(frozen=True)
@@ -76,3 +98,90 @@ class Browser:
         session: dict[str, Any] = answer.content
         self.csrf = session["csrf_token"]
         return session
+
+
+class QuickHasher(Hasher):
+    """Hashes that cost nothing."""
+
+    async def _compute(self, password: str, salt: bytes) -> bytes:
+        return hashlib.sha256(salt + password.encode()).digest()[:16]
+
+
+class Peer:
+    """Stands in for the OCPP service at its administration socket: records commands, and answers as it was told."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+        self.answers: dict[type[Command], Result | CommandRefused | None] = {}
+
+    def execute(self, client: Client, command: Command) -> Result | None:
+        self.commands.append(command)
+        answer = self.answers.get(type(command))
+        if isinstance(answer, CommandRefused):
+            raise answer
+        return answer
+
+
+@dataclass(frozen=True)
+class Served:
+    """A commissioning process in this one, at its port."""
+
+    service: Service
+    clock: ManualClock
+    folder: Path
+    peer: Peer
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.service.server.port}/"
+
+    def browser(self, **headers: str) -> Browser:
+        return Browser(self.url, headers=headers)
+
+    async def installer(self, stack: AsyncExitStack, password: str = PASSWORD, **headers: str) -> Browser:
+        """A browser in which the installer is signed in."""
+        browser = await stack.enter_async_context(self.browser(**headers))
+        await browser.sign_in("installer", password)
+        return browser
+
+
+@asynccontextmanager
+async def served(
+    folder: Path, *, changed: bool = True, limits: Limits | None = None, clock: ManualClock | None = None
+) -> AsyncIterator[Served]:
+    """A page whose label says `LABEL`; with `changed`, the installer's password is `PASSWORD`."""
+    state, clock, peer = folder / "state", clock or ManualClock(), Peer()
+    state.mkdir(exist_ok=True)
+    if not (state / "page.pem").exists():
+        (state / "page.pem").write_bytes(page_pem())
+    config = CommissioningConfig(
+        state=str(state),
+        host="127.0.0.1",
+        port=0,
+        hal_socket=str(folder / "hal"),
+        status_socket=str(folder / "status"),
+        administration_socket=str(folder / "a"),
+        logs={"ocpp": str(folder / "ocpp.log")},
+    )
+    service = Service(config, CommissioningSettings(password=LABEL), clock, hasher=QuickHasher(), limits=limits)
+    administration = AdministrationServer(folder / "a", peer.execute, software="test")
+    await administration.start()
+    async with asyncio.TaskGroup() as group:
+        life = Lifecycle(group, Notifier({}))
+        await service.start(life)
+        if changed and service.site.accounts.must_change:
+            await service.site.accounts.set_password(Role.INSTALLER, PASSWORD)
+        await eventually(lambda: peer.commands)
+        try:
+            yield Served(service, clock, folder, peer)
+        finally:
+            life.stop("the test has ended")
+            await life._stop_all(5.0)
+            await administration.close()
+    assert life.exit_code == 0
+
+
+@cache
+def page_pem() -> bytes:
+    """A certificate of the page: making one takes longer than a test."""
+    return page_pem_of(["127.0.0.1"], ManualClock().utc())

@@ -63,6 +63,8 @@ class Connection:
         self._begun = False
         """Whether a byte of the present request has come."""
         self._method = ""
+        self._last = False
+        """Whether the connection ends with the present answer: where a request ends is not sure."""
 
     async def serve(self) -> None:
         """Returns when the connection is over; raises nothing but cancellation."""
@@ -84,8 +86,10 @@ class Connection:
         try:
             answer = await self._answer(await self._head(wait_s))
         except h11.RemoteProtocolError as error:
+            self._last = True
             answer = problem(error.error_status_hint or 400, "not a request of HTTP/1.1")
         except BadRequest as error:
+            self._last = True
             answer = problem(error.status, error.detail)
         await self._send(answer)
 
@@ -103,6 +107,8 @@ class Connection:
             raise _GoneError
         self._method = event.method.decode("ascii")
         headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers)
+        if {"content-length", "transfer-encoding"} <= {name for name, _ in headers}:
+            raise BadRequest(400, "both Content-Length and Transfer-Encoding")
         return Request(self._method, event.target.decode("ascii"), headers, self._address, self._read)
 
     async def _read(self, limit: int) -> bytes:
@@ -156,7 +162,7 @@ class Connection:
 
     async def _send(self, answer: Answer) -> None:
         headers = [*self._headers, *answer.headers, ("Content-Type", answer.content_type)]
-        if not self._has_ended() or answer.stream is not None:
+        if self._last or not self._has_ended() or answer.stream is not None:
             headers.append(("Connection", "close"))
         if answer.stream is not None:
             await self._send_stream(answer.status, headers, answer.stream)
