@@ -45,8 +45,8 @@ lint: hardware ## style, format, types, who may import whom
 conformance: setup ## the test cases of OCPP 2.0.1 part 6; reports in build/conformance
 	$(BIN)/baywatt conformance --report build/conformance
 
-benchmark: hardware ## measured times, memory and CPU beside the design's numbers
-	$(BIN)/python -m tools.benchmark
+benchmark: hardware ## measured times, memory and CPU beside their goals (JSON=file; GROWTH=1: how the cost grows)
+	$(BIN)/python -m tools.benchmark $(if $(JSON),--json $(JSON)) $(if $(GROWTH),--growth)
 
 setup: ## .venv with the locked libraries (every verb above does this first)
 	@sh tools/setup.sh

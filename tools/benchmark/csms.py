@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,9 @@ class BenchCsms:
     def __init__(self) -> None:
         self.seen: list[tuple[float, str, Any]] = []
         self.port = 0
+        self.tls = False
+        self.connections = 0
+        """How many there have been."""
         self._connection: ServerConnection | None = None
         self._answers: dict[str, asyncio.Future[float]] = {}
         self._ids = itertools.count(1)
@@ -34,10 +38,12 @@ class BenchCsms:
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ocpp"
+        return f"wss://localhost:{self.port}/ocpp" if self.tls else f"ws://127.0.0.1:{self.port}/ocpp"
 
     async def handle(self, connection: ServerConnection) -> None:
         self._connection = connection
+        self.connections += 1
+        self._arrived.set()
         with contextlib.suppress(ConnectionClosed):
             await self._serve(connection)
 
@@ -65,6 +71,16 @@ class BenchCsms:
                 return {"idTokenInfo": {"status": "Accepted"}}
             case _:
                 return {}
+
+    async def hang_up(self, within: float = 60.0) -> None:
+        """Close the connection, and wait for the next one."""
+        before = self.connections
+        if self._connection is not None:
+            await self._connection.close()
+        async with asyncio.timeout(within):
+            while self.connections == before:
+                self._arrived.clear()
+                await self._arrived.wait()
 
     async def call(self, action: str, payload: Any) -> float:
         """Seconds from the request to its answer."""
@@ -98,10 +114,17 @@ class BenchCsms:
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[BenchCsms]:
+async def listening(tls: ssl.SSLContext | None = None) -> AsyncIterator[BenchCsms]:
     csms = BenchCsms()
+    csms.tls = tls is not None
     async with serve(
-        csms.handle, "127.0.0.1", 0, subprotocols=[Subprotocol("ocpp2.0.1")], compression=None, ping_interval=None
+        csms.handle,
+        "127.0.0.1",
+        0,
+        ssl=tls,
+        subprotocols=[Subprotocol("ocpp2.0.1")],
+        compression=None,
+        ping_interval=None,
     ) as server:
         csms.port = next(iter(server.sockets)).getsockname()[1]
         yield csms

@@ -58,7 +58,7 @@ async def main(url: str) -> None:
                     for _ in range(6):
                         await connection.send(_PAGE)
                         await connection.recv()
-                case "RequestStartTransaction":
+                case "RequestStartTransaction" | "RequestStopTransaction":
                     await connection.send(_EVENT)
                 case "DataTransfer":
                     for _ in range(message[3]["data"]):

@@ -9,7 +9,7 @@ import time
 
 from tools.benchmark.csms import BenchCsms, listening
 from tools.benchmark.machine import resident_mb
-from tools.benchmark.requests import QUEUED, common_figures
+from tools.benchmark.requests import QUEUED, answer_and_message, common_figures
 from tools.benchmark.table import Figures
 
 __all__ = ["measure_floor"]
@@ -17,13 +17,15 @@ __all__ = ["measure_floor"]
 
 async def measure_floor() -> Figures:
     async with listening() as csms:
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tools.benchmark.floor", csms.url)
+        boots = [await _boot(csms) for _ in range(_BOOTS)]
+        process = await asyncio.create_subprocess_exec(*_FLOOR, csms.url)
         try:
-            await csms.wait("BootNotification", after=0)
+            await csms.wait("BootNotification", after=_BOOTS)
             return {
                 **await common_figures(csms, count=500),
-                "start": await _starts(csms, 50),
-                "report": await _reports(csms, 10),
+                **await _sessions(csms, 30),
+                **await _reports(csms, 10),
+                "boot": boots,
                 "drain": [await _drain(csms)],
                 "memory": [resident_mb(process.pid)],
             }
@@ -32,24 +34,40 @@ async def measure_floor() -> Figures:
             await process.wait()
 
 
-async def _starts(csms: BenchCsms, count: int) -> list[float]:
-    times = []
-    for _ in range(count):
-        seen, began = len(csms.seen), time.monotonic()
-        call = asyncio.create_task(csms.call("RequestStartTransaction", {}))
-        times.append(1000 * (await csms.wait("TransactionEvent", after=seen) - began))
-        await call
-    return times
+_FLOOR = (sys.executable, "-m", "tools.benchmark.floor")
+_BOOTS = 5
 
 
-async def _reports(csms: BenchCsms, count: int) -> list[float]:
-    times = []
+async def _boot(csms: BenchCsms) -> float:
+    """Milliseconds from the start of a process to its BootNotification."""
+    seen, began = len(csms.seen), time.monotonic()
+    process = await asyncio.create_subprocess_exec(*_FLOOR, csms.url)
+    try:
+        return 1000 * (await csms.wait("BootNotification", after=seen) - began)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _sessions(csms: BenchCsms, count: int) -> Figures:
+    """Starts and stops in turn, as the station's."""
+    figures: Figures = {"start": [], "start answer": [], "stop": [], "stop answer": []}
+    for _ in range(count):
+        for name, action in (("start", "RequestStartTransaction"), ("stop", "RequestStopTransaction")):
+            answer, event = await answer_and_message(csms, action, {}, "TransactionEvent")
+            figures[f"{name} answer"].append(answer)
+            figures[name].append(event)
+    return figures
+
+
+async def _reports(csms: BenchCsms, count: int) -> Figures:
+    figures: Figures = {"report": [], "report answer": []}
     for _ in range(count):
         seen, began = len(csms.seen), time.monotonic()
-        await csms.call("GetBaseReport", {})
+        figures["report answer"].append(1000 * await csms.call("GetBaseReport", {}))
         await csms.count(seen + 6)
-        times.append(1000 * (csms.seen[seen + 5][0] - began))
-    return times
+        figures["report"].append(1000 * (csms.seen[seen + 5][0] - began))
+    return figures
 
 
 async def _drain(csms: BenchCsms) -> float:

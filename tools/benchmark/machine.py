@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-__all__ = ["CpuShare", "bytes_written", "processor", "resident_mb"]
+__all__ = ["CpuShare", "bytes_written", "load_per_core", "processor", "resident_mb"]
 
 
 class CpuShare:
@@ -28,6 +28,11 @@ class CpuShare:
     def percent(self) -> float:
         spent = (self._read() - self._ticks) / os.sysconf("SC_CLK_TCK")
         return 100 * spent / (time.monotonic() - self._began)
+
+
+def load_per_core() -> float:
+    """Runnable processes of the last minute for each core; the benchmark itself makes about half."""
+    return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
 def resident_mb(pid: int) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from tools.benchmark.csms import BenchCsms
 from tools.benchmark.table import Figures
 
-__all__ = ["QUEUED", "common_figures"]
+__all__ = ["QUEUED", "answer_and_message", "common_figures"]
 
 QUEUED = 10_000
 """How many messages are drained."""
@@ -46,7 +46,7 @@ async def common_figures(csms: BenchCsms, *, count: int) -> Figures:
         "get 1": await _calls(csms, "GetVariables", _variables(_VARIABLES[:1]), count),
         "get 12": await _calls(csms, "GetVariables", _variables(_VARIABLES), 500),
         "set 1": await _calls(csms, "SetVariables", _SET, 500),
-        "trigger": await _triggered(csms, count),
+        **await _triggered(csms, count),
     }
 
 
@@ -61,12 +61,23 @@ async def _calls(csms: BenchCsms, action: str, payload: Any, count: int) -> list
     return [1000 * await csms.call(action, payload) for _ in range(count)]
 
 
-async def _triggered(csms: BenchCsms, count: int) -> list[float]:
-    """TriggerMessage to the Heartbeat on the wire."""
-    times = []
-    for _ in range(count):
-        seen, began = len(csms.seen), time.monotonic()
-        call = asyncio.create_task(csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"}))
-        times.append(1000 * (await csms.wait("Heartbeat", after=seen) - began))
-        await call
-    return times
+async def answer_and_message(
+    csms: BenchCsms, action: str, payload: Any, message: str, **fields: Any
+) -> tuple[float, float]:
+    """Milliseconds from a request to its answer, and to the station's message that follows from it."""
+    seen, began = len(csms.seen), time.monotonic()
+    call = asyncio.create_task(csms.call(action, payload))
+    at = await csms.wait(message, after=seen, **fields)
+    return 1000 * await call, 1000 * (at - began)
+
+
+_HEARTBEAT = {"requestedMessage": "Heartbeat"}
+
+
+async def _triggered(csms: BenchCsms, count: int) -> Figures:
+    """First each request after the Heartbeat of the one before; then each after the answer, Heartbeats under way."""
+    apart = [(await answer_and_message(csms, "TriggerMessage", _HEARTBEAT, "Heartbeat"))[1] for _ in range(count)]
+    seen = len(csms.seen)
+    answers = [1000 * await csms.call("TriggerMessage", _HEARTBEAT) for _ in range(count)]
+    await csms.wait("Heartbeat", after=seen)
+    return {"trigger": apart, "trigger answer": answers}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures the station: a rig with both EVSEs charging and metering at 1 Hz.
 
-Times are milliseconds unless a row says otherwise. The queue is drained by the service alone, over a connection of its
-own as the floor's is: a rig's simulated network is no part of a station. All other rows are measured through it.
+Times are milliseconds unless a row says otherwise. The station dials the benchmark's CSMS itself, as the floor does: a
+rig's simulated network is no part of a station.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tools.benchmark.backlog import fill
 from tools.benchmark.csms import BenchCsms, listening
 from tools.benchmark.emergency_stop import emergency_stops
 from tools.benchmark.machine import CpuShare, bytes_written, resident_mb
-from tools.benchmark.requests import QUEUED, common_figures
+from tools.benchmark.requests import QUEUED, answer_and_message, common_figures
 from tools.benchmark.table import Figures
 from tools.benchmark.wire_station import wire_figures
 from tools.demo.bench import start_rig
@@ -28,30 +28,34 @@ from tools.rig.factory_file import RETRY_AFTER_1_S, factory_file
 __all__ = ["measure_station"]
 
 _CARDS = {1: "04A1B2C3D4E580", 2: "04A1B2C3D4E581"}
+_BOOTS = 5
 _SAMPLE_S = 60
 """Between two Updated events of a charging EVSE, for the row about flash."""
 
 
 async def measure_station(folder: Path) -> Figures:
+    folder.mkdir(parents=True)
     async with listening() as csms:
         factory = factory_file(csms.url, identity="BENCH", variables=RETRY_AFTER_1_S)
         began = time.monotonic()
-        async with start_rig(folder, factory) as (_process, rig):
+        async with start_rig(folder, factory, "--direct") as (_process, rig):
             cold = 1000 * (await csms.wait("BootNotification", after=0) - began)
-            figures: Figures = {"boot": [await _service_start(csms, rig)], "cold": [cold]}
+            figures: Figures = {"boot": [await _service_start(csms, rig) for _ in range(_BOOTS)], "cold": [cold]}
             figures["card"] = await _cards(csms, rig)
-            figures["start"] = await _remote_starts(csms, rig, 30)
+            figures |= await _sessions(csms, 30)
             await _charge_both(csms, rig)
             figures |= await common_figures(csms, count=2000)
-            figures["report"] = await _reports(csms, 10)
+            figures |= await _reports(csms, 10)
             processes = (await rig.state())["processes"]
-            cpu = CpuShare([processes["hal"], processes["ocpp"]])
+            cpu = CpuShare([pid for pid in processes.values() if pid is not None])
             await asyncio.sleep(20)  # the row is about charging alone, without requests
             figures["cpu"] = [cpu.percent()]
             figures["flash"] = [await _flash(csms, processes["ocpp"])]
             figures["memory"] = [resident_mb(processes["ocpp"])]
             figures["memory hal"] = [resident_mb(processes["hal"])]
-            figures["stop"] = await _remote_stop(csms, rig)
+            if processes["commissioning"] is not None:
+                figures["memory page"] = [resident_mb(processes["commissioning"])]
+            figures["stop power"] = [(await _stop(csms, evse))[1] for evse in (1, 2)]
         rate, grown = await _drain(csms, folder)
         figures |= {"drain": [rate], "drain memory": [grown]}
     figures["estop"] = await emergency_stops(folder / "estop", 200)
@@ -59,14 +63,13 @@ async def measure_station(folder: Path) -> Figures:
     return figures
 
 
-async def _reports(csms: BenchCsms, count: int) -> list[float]:
-    """GetBaseReport to the last NotifyReport."""
-    times = []
+async def _reports(csms: BenchCsms, count: int) -> Figures:
+    """GetBaseReport to its answer, and to the last NotifyReport."""
+    found = []
     for number in range(count):
-        seen, began = len(csms.seen), time.monotonic()
-        await csms.call("GetBaseReport", {"requestId": number, "reportBase": "FullInventory"})
-        times.append(1000 * (await csms.wait("NotifyReport", after=seen, tbc=False) - began))
-    return times
+        request = {"requestId": number, "reportBase": "FullInventory"}
+        found.append(await answer_and_message(csms, "GetBaseReport", request, "NotifyReport", tbc=False))
+    return {"report answer": [answer for answer, _ in found], "report": [last for _, last in found]}
 
 
 async def _service_start(csms: BenchCsms, rig: RigClient) -> float:
@@ -93,33 +96,31 @@ async def _cards(csms: BenchCsms, rig: RigClient) -> list[float]:
     return times
 
 
-async def _remote_starts(csms: BenchCsms, rig: RigClient, count: int) -> list[float]:
-    """RequestStartTransaction to TransactionEvent on the wire, without an Authorize between them."""
+async def _sessions(csms: BenchCsms, count: int) -> Figures:
+    """Remote starts and stops in turn, without an Authorize between them, and without a car."""
     await _set(csms, "AuthCtrlr", "AuthorizeRemoteStart", "false")
-    times = []
+    figures: Figures = {"start": [], "start answer": [], "stop": [], "stop answer": []}
     for number in range(count):
-        times.append(1000 * await _remote_start(csms, 1, number))
-        await _stop_by_remote(csms, 1)
-    return times
+        answer, started = await _remote_start(csms, 1, number)
+        figures["start answer"].append(answer)
+        figures["start"].append(started)
+        answer, ended = await _stop(csms, 1)
+        figures["stop answer"].append(answer)
+        figures["stop"].append(ended)
+    return figures
 
 
-async def _remote_start(csms: BenchCsms, evse: int, number: int) -> float:
-    seen, began = len(csms.seen), time.monotonic()
+async def _remote_start(csms: BenchCsms, evse: int, number: int) -> tuple[float, float]:
     request = {"idToken": {"idToken": _CARDS[evse], "type": "ISO14443"}, "remoteStartId": number, "evseId": evse}
-    call = asyncio.create_task(csms.call("RequestStartTransaction", request))
-    at = await csms.wait("TransactionEvent", after=seen, eventType="Started")
-    await call
-    return at - began
+    return await answer_and_message(csms, "RequestStartTransaction", request, "TransactionEvent", eventType="Started")
 
 
-async def _stop_by_remote(csms: BenchCsms, evse: int) -> float:
+async def _stop(csms: BenchCsms, evse: int) -> tuple[float, float]:
     started = next(
         p for _, a, p in reversed(csms.seen) if a == "TransactionEvent" and p.get("evse", {}).get("id") == evse
     )
-    transaction = started["transactionInfo"]["transactionId"]
-    seen, began = len(csms.seen), time.monotonic()
-    await csms.call("RequestStopTransaction", {"transactionId": transaction})
-    return await csms.wait("TransactionEvent", after=seen, eventType="Ended") - began
+    request = {"transactionId": started["transactionInfo"]["transactionId"]}
+    return await answer_and_message(csms, "RequestStopTransaction", request, "TransactionEvent", eventType="Ended")
 
 
 async def _charge_both(csms: BenchCsms, rig: RigClient) -> None:
@@ -148,10 +149,6 @@ async def _flash(csms: BenchCsms, pid: int) -> float:
 async def _set(csms: BenchCsms, component: str, variable: str, value: str) -> None:
     row = {"component": {"name": component}, "variable": {"name": variable}, "attributeValue": value}
     await csms.call("SetVariables", {"setVariableData": [row]})
-
-
-async def _remote_stop(csms: BenchCsms, rig: RigClient) -> list[float]:
-    return [1000 * await _stop_by_remote(csms, evse) for evse in (1, 2)]
 
 
 async def _drain(csms: BenchCsms, folder: Path) -> tuple[float, float]:

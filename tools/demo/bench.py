@@ -59,11 +59,14 @@ async def start(name: str, *arguments: str, log: Path) -> AsyncIterator[Child]:
 
 
 @asynccontextmanager
-async def start_rig(folder: Path, factory: str) -> AsyncIterator[tuple[Child, RigClient]]:
-    """A station with the settings of a factory file, and the client that drives it. Its state is in `folder/rig`."""
+async def start_rig(folder: Path, factory: str, *options: str) -> AsyncIterator[tuple[Child, RigClient]]:
+    """A station with the settings of a factory file, and the client that drives it. Its state is in `folder/rig`.
+
+    `options` are further ones of `baywatt rig up`.
+    """
     file = folder / "factory.toml"
     file.write_text(factory)
-    arguments = ("rig", "up", "--state", str(folder / "rig"), "--station", str(file))
+    arguments = ("rig", "up", "--state", str(folder / "rig"), "--station", str(file), *options)
     up = start("the rig", *arguments, log=folder / "rig.log")
     async with up as child, await RigClient.connect(Path(child.ready["control"])) as client:
         yield child, client

@@ -75,6 +75,7 @@ def parser(*, only_up: bool = False) -> argparse.ArgumentParser:
     )
     up.add_argument("--station", type=_path, metavar="FILE", help="factory settings, used if DIR is empty")
     up.add_argument("--control", type=_path, metavar="PATH", help="control socket, default DIR/control.sock")
+    up.add_argument("--direct", action="store_true", help="no simulated network: the station dials the CSMS itself")
     up.add_argument("--off", action="store_true", help="do not switch the station on")
     up.add_argument("--log-level", type=str.upper, choices=LEVELS, default="INFO", metavar="LEVEL")
     if not only_up:
@@ -128,7 +129,7 @@ def _up(args: argparse.Namespace, commands: Mapping[str, Sequence[str]], stop_as
         if station.fresh:
             station.forget_settings()
         raise
-    supervisor = Supervisor(commands, directory, _environment(), late=LATE)
+    supervisor = Supervisor(commands, directory, _environment(direct=args.direct), late=LATE)
     if not args.off and not station.settings.rig.wire:
         station.clear_sockets()
         supervisor.run_from(SlotDirectory(SLOTS).select())
@@ -148,12 +149,16 @@ def _commands() -> dict[str, list[str]]:
     }
 
 
-def _environment() -> dict[str, str]:
-    """This process's, with the packages in the import path, and the rig's network in place of the real one."""
+def _environment(*, direct: bool) -> dict[str, str]:
+    """This process's, with the packages in the import path, and the rig's network in place of the real one.
+
+    With `direct` the real one stays, as benchmarks want it: operations of the network then change nothing.
+    """
     from tools.rig.station_dir import PROCESS_ENVIRONMENT
 
     path = os.pathsep.join(each for each in (str(_ROOT), os.environ.get("PYTHONPATH", "")) if each)
-    return {**os.environ, **PROCESS_ENVIRONMENT, "PYTHONPATH": path, "BAYWATT_DIAL_VIA": "run/network.sock"}
+    network = {} if direct else {"BAYWATT_DIAL_VIA": "run/network.sock"}
+    return {**os.environ, **PROCESS_ENVIRONMENT, "PYTHONPATH": path, **network}
 
 
 if __name__ == "__main__":
