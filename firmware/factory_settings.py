@@ -85,6 +85,8 @@ class RigSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     speed: Annotated[float, Meta(gt=0, le=3600)] = 1.0
     wire: bool = False
+    displays: bool = False
+    """The displays are web pages, too; where, is in the rig's `state`."""
 
 
 class FactorySettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -46,6 +46,7 @@ BUSES: dict[str, str] = {
     "gpiod": "drivers.gpio.gpiod_lines:GpiodLines",
     "gpiozero": "drivers.gpio.gpiozero_lines:GpiozeroLines",
     "pigpio": "drivers.gpio.pigpio_lines:PigpioLines",
+    "kiosk": "drivers.screen.kiosk:KioskServer",
 }
 
 DRIVERS: dict[tuple[str, str], str] = {
@@ -71,6 +72,7 @@ DRIVERS: dict[tuple[str, str], str] = {
     ("board", "simulated"): "drivers.simulated.board:SimulatedBoard",
     ("board", "linux"): "drivers.board.linux:LinuxBoard",
     ("screen", "simulated"): "drivers.simulated.screen:SimulatedScreen",
+    ("screen", "web"): "drivers.screen.web:WebScreen",
 }
 
 _log = logging.getLogger(__name__)

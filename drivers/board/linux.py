@@ -26,8 +26,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from drivers import systemd
 from drivers.background import Background
-from drivers.board import logind, sensors
+from drivers.board import sensors
 from drivers.board.alarms import Alarm, Alarms
 from drivers.board.boot import Evidence, Recorder
 from drivers.board.causes import Causes, OnFault
@@ -182,7 +183,7 @@ class LinuxBoard:
         self._requested = True
         self._recorder.note(requested=True)
         try:
-            await logind.reboot(self._options.dbus_address)
+            await systemd.reboot(self._options.dbus_address)
         except DriverError as error:
             self._requested = False
             self._recorder.note()

@@ -21,7 +21,6 @@ __all__ = [
     "STALE_AFTER_S",
     "EvseOptions",
     "Listener",
-    "ScreenOptions",
     "WorldBus",
     "WorldOptions",
     "evse_of",
@@ -70,12 +69,6 @@ class EvseOptions(WorldOptions, frozen=True, forbid_unknown_fields=True, kw_only
     """Options of a simulated device of one EVSE."""
 
     evse: int
-
-
-class ScreenOptions(WorldOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Options of a simulated display."""
-
-    screen: int
 
 
 def evse_of(readings: Readings, evse: int) -> EvseReadings:

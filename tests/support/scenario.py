@@ -236,6 +236,7 @@ def factory(
     product: str = "c7am-400-cc",
     speed: float = 60.0,
     wire: bool = False,
+    displays: bool = False,
     identity: str = "CP001",
     timeout_s: int = 30,
 ) -> str:
@@ -247,7 +248,7 @@ def factory(
         profile={"message_timeout_s": timeout_s},
         variables={**QUICK, **(variables or {})},
         product=product,
-        rig={"speed": speed, "wire": wire},
+        rig={"speed": speed, "wire": wire, "displays": displays},
     )
 
 

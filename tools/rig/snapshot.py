@@ -19,7 +19,7 @@ from drivers.simulated.world.evse import Evse
 from firmware.contract import PageModel, Phase
 from services.commissioning import label
 from tools.rig.simulation import Simulation
-from tools.rig.station_dir import COMMISSIONING, COMMISSIONING_PORT, MESSAGE_LOG
+from tools.rig.station_dir import COMMISSIONING, COMMISSIONING_PORT, DISPLAYS, MESSAGE_LOG
 from tools.rig.view import EvseView
 
 __all__ = ["state_of"]
@@ -41,6 +41,7 @@ def state_of(simulation: Simulation) -> dict[str, Any]:
                 "page": display.page,
                 "text": _text(display.model),
                 "model": msgspec.to_builtins(display.model),
+                "url": _display_url(simulation, number),
             }
             for number, display in simulation.world.displays.items()
         ],
@@ -57,6 +58,13 @@ def state_of(simulation: Simulation) -> dict[str, Any]:
         "message_log": str(simulation.station.path / MESSAGE_LOG),
         "devices": simulation.wire.plugged if simulation.wire is not None else {},
     }
+
+
+def _display_url(simulation: Simulation, screen: int) -> str | None:
+    """Where a browser finds the display; None without `rig.displays`, and while no HAL runs."""
+    file = simulation.station.path / DISPLAYS
+    running = simulation.station.settings.rig.displays and simulation.view.hal_up and file.exists()
+    return f"{file.read_text(encoding='ascii')}/display/{screen}" if running else None
 
 
 def _text(model: PageModel | None) -> dict[str, str]:

@@ -38,6 +38,7 @@ __all__ = [
     "COMMISSIONING_PORT",
     "DEFAULT_SETTINGS",
     "DIAL_SOCKET",
+    "DISPLAYS",
     "HAL_SOCKET",
     "MESSAGE_LOG",
     "PROCESS_ENVIRONMENT",
@@ -51,6 +52,8 @@ __all__ = [
 WORLD_SOCKET = Path("run/world.sock")
 DIAL_SOCKET = Path("run/network.sock")
 HAL_SOCKET = Path("run/hal.sock")
+DISPLAYS = Path("run/displays")
+"""Where the HAL writes the address of the displays' web pages."""
 STATUS_SOCKET = Path("run/status.sock")
 ADMINISTRATION_SOCKET = Path("run/administration.sock")
 SLOTS = Path("slots")
@@ -120,7 +123,10 @@ class StationDir:
 
     def write_hal_settings(self, tables: DeviceTables) -> None:
         """Write `etc/hal.toml`, which names the devices; raises `ConfigError`."""
-        _write(self.path / "etc" / "hal.toml", to_toml(_hal_settings(self.product, tables, self._log_level)))
+        _write(
+            self.path / "etc" / "hal.toml",
+            to_toml(_hal_settings(self.product, tables, self._log_level, displays=self.settings.rig.displays)),
+        )
 
     def clear_sockets(self) -> None:
         """Remove the sockets of the previous boot: the rig would take them for those of the processes to come."""
@@ -244,8 +250,8 @@ class SimulatedTables:
         return {port: _simulated() for port in ("meter", "insulation", "contactor", "vehicle")}
 
 
-def _hal_settings(product: Product, tables: DeviceTables, log_level: str) -> dict[str, Any]:
-    """Every port of the product. The displays are simulated, on a bus to the world."""
+def _hal_settings(product: Product, tables: DeviceTables, log_level: str, *, displays: bool) -> dict[str, Any]:
+    """Every port of the product. The displays are simulated, on a bus to the world, and on request web pages, too."""
     hardware = product.hardware
     station = tables.station()
     if not hardware.rfid_readers:
@@ -256,10 +262,17 @@ def _hal_settings(product: Product, tables: DeviceTables, log_level: str) -> dic
         "log_file": "log/hal.log",
         "meters": "data/meters.json",
         "max_power_w": float(hardware.max_power_w),
-        "bus": {"world": {"driver": "simulated", "path": str(WORLD_SOCKET)}, **tables.buses()},
+        "bus": {
+            "world": {"driver": "simulated", "path": str(WORLD_SOCKET)},
+            **({"displays": {"driver": "kiosk", "port": 0, "address_file": str(DISPLAYS)}} if displays else {}),
+            **tables.buses(),
+        },
         **station,
         "evse": [{**_evse_settings(each), **tables.evse(each.id)} for each in hardware.evse],
-        "screen": [{"screen": each.id, "evse": each.id, **_simulated()} for each in hardware.evse[: hardware.displays]],
+        "screen": [
+            {"screen": each.id, "evse": each.id, **_simulated(), **({"server": "displays"} if displays else {})}
+            for each in hardware.evse[: hardware.displays]
+        ],
     }
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from drivers.simulated.board import SimulatedBoard
-from drivers.simulated.bus import EvseOptions, ScreenOptions, WorldBus, WorldOptions
+from drivers.simulated.bus import EvseOptions, WorldBus, WorldOptions
 from drivers.simulated.contactor import SimulatedContactor
 from drivers.simulated.inputs import SimulatedInputs
 from drivers.simulated.insulation import SimulatedInsulationMonitor
 from drivers.simulated.links import SimulatedNetworkLinks
 from drivers.simulated.meter import SimulatedMeter
-from drivers.simulated.screen import SimulatedScreen
+from drivers.simulated.screen import ScreenOptions, SimulatedScreen
 from drivers.simulated.shelf import SimulatedShelf
 from drivers.simulated.vehicle import SimulatedVehicleLink
 from drivers.simulated.world.world import World

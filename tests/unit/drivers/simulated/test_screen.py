@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from drivers.simulated.bus import ScreenOptions
-from drivers.simulated.screen import SimulatedScreen
+from drivers.simulated.screen import ScreenOptions, SimulatedScreen
 from firmware.contract import Page, PageModel
 from tests.support.world_bench import WiredWorld
 
