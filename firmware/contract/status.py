@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the OCPP service reports about itself to other local processes (commissioning page, rig).
 
-The service listens on a second Unix socket and sends one `ServiceStatus` to each client of the same user or root, then
-a line for each change; it accepts no messages. Newline-delimited JSON, tagged by `kind`, the framing of `firmware.ipc`.
+The service listens on a second Unix socket and sends one `ServiceStatus` to each client of the same user, of root or of
+the group that may administer the station, then a line for each change; it accepts no messages. Newline-delimited JSON,
+tagged by `kind`, the framing of `firmware.ipc`.
 """
 
 from __future__ import annotations

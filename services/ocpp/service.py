@@ -81,14 +81,15 @@ class Service:
         self._failures = LinkFailures(
             self._parts.link_settings, self._parts.credentials, self._parts.certificates.station.alternate
         )
-        self._feed = StatusFeed(Path(config.status_socket))
+        group = gid_of(config.administration_group)
+        self._feed = StatusFeed(Path(config.status_socket), allowed_gid=group)
         self._status = StatusPublisher(self._feed.publish, LoopTimer(), firmware_version=firmware_version)
         self._commands = Commands(self)
         self._administration = AdministrationServer(
             Path(config.administration_socket),
             self._commands.execute,
             software=f"ocpp {firmware_version}",
-            allowed_gid=gid_of(config.administration_group),
+            allowed_gid=group,
         )
         self._figures = Figures() if config.metrics_port is not None else None
         self._metrics_port = config.metrics_port

@@ -28,10 +28,14 @@ def _refuse(line: bytes) -> Struct:
 
 
 class StatusFeed:
-    """The feed at `path`, for our own uid, root and `allowed_uids`."""
+    """The feed at `path`, for our own uid, root, `allowed_uids` and the members of the group `allowed_gid`."""
 
-    def __init__(self, path: Path, *, allowed_uids: frozenset[int] = frozenset()) -> None:
-        self._listener: UnixListener[Struct] = UnixListener(path, _refuse, self, allowed_uids=allowed_uids)
+    def __init__(
+        self, path: Path, *, allowed_uids: frozenset[int] = frozenset(), allowed_gid: int | None = None
+    ) -> None:
+        self._listener: UnixListener[Struct] = UnixListener(
+            path, _refuse, self, allowed_uids=allowed_uids, allowed_gid=allowed_gid
+        )
         self._connections: set[Connection[Struct]] = set()
         self._status: ServiceStatus | None = None
 

@@ -66,7 +66,7 @@ def test_contents(package: Path, tmp_path: Path) -> None:
     assert not any(f"{site}/{other}" in name for other in ("tools", "tests") for name in names)
     assert not any(name.startswith((".git", "home")) for name in names)
     shown = subprocess.run(["dpkg-deb", "-I", package, "conffiles"], capture_output=True, text=True, check=True).stdout
-    assert shown.split() == ["/etc/baywatt/hal.toml", "/etc/baywatt/ocpp.toml"]
+    assert shown.split() == [f"/etc/baywatt/{name}.toml" for name in ("commissioning", "hal", "ocpp")]
     control = subprocess.run(["dpkg-deb", "-f", package], capture_output=True, text=True, check=True).stdout
     assert f"Version: {VERSION}\nArchitecture: arm64\n" in control
     subprocess.run(["dpkg-deb", "-x", package, tmp_path / "unpacked"], check=True)
