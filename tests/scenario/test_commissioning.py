@@ -3,14 +3,79 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
 from tests.support.commissioning import Browser
 from tests.support.scenario import Site
 
 NEW = "a-better-Pa55phrase"
+MOST_KB = 40_000
+
+
+@asynccontextmanager
+async def events(browser: Browser, path: str) -> AsyncIterator[asyncio.Queue[tuple[str, Any]]]:
+    """The events of a stream as they come."""
+    found: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+    async with browser.open(path) as response:
+
+        async def read() -> None:
+            name = ""
+            async for line in response.content:
+                if line.startswith(b"event: "):
+                    name = line[7:].decode().strip()
+                elif line.startswith(b"data: "):
+                    found.put_nowait((name, json.loads(line[6:])))
+
+        task = asyncio.create_task(read())
+        try:
+            yield found
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+async def until(found: asyncio.Queue[tuple[str, Any]], name: str, **fields: Any) -> Any:
+    """The first event of that name whose data has these fields."""
+    async with asyncio.timeout(20.0):
+        while True:
+            event, data = await found.get()
+            if event == name and fields.items() <= data.items():
+                return data
+
+
+async def page_of(here: Site) -> dict[str, Any]:
+    state: dict[str, Any] = await here.rig.client.until(lambda state: state["commissioning"] is not None)
+    return state
+
+
+@asynccontextmanager
+async def signed_in(here: Site) -> AsyncIterator[Browser]:
+    """The first installer of the station, with a password of their own."""
+    state = await page_of(here)
+    async with Browser(state["commissioning"]) as installer:
+        await installer.sign_in("installer", state["label"]["commissioning_password"])
+        await installer.change_password(state["label"]["commissioning_password"], NEW)
+        yield installer
+
+
+def resident_kb(pid: int) -> int:
+    """The most that was ever resident."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1])
 
 
 async def test_first_log_in_and_status(here: Site) -> None:
-    state = await here.rig.client.until(lambda state: state["commissioning"] is not None)
+    state = await page_of(here)
     label = state["label"]["commissioning_password"]
     async with Browser(state["commissioning"]) as installer:
         assert (await installer.sign_in("installer", label))["must_change_password"]
@@ -23,13 +88,64 @@ async def test_first_log_in_and_status(here: Site) -> None:
     assert (await here.rig.state())["label"]["commissioning_password"] is None
 
 
-async def test_killed_process_serves_the_same_address_again(here: Site) -> None:
-    state = await here.rig.client.until(lambda state: state["commissioning"] is not None)
-    await here.rig.op("process", kill="commissioning")
-    await here.rig.wait("process_restarted", process="commissioning")
-    again = await here.rig.client.until(lambda state: state["commissioning"] is not None)
-    assert again["commissioning"] == state["commissioning"]
-    assert again["processes"]["commissioning"] != state["processes"]["commissioning"]
-    async with Browser(again["commissioning"]) as installer:
-        label = again["label"]["commissioning_password"]
-        assert (await installer.sign_in("installer", label))["has_seat"]
+async def test_what_csms_and_cars_do_is_seen_at_once(here: Site) -> None:
+    async with signed_in(here) as installer:
+        async with events(installer, "/api/events") as seen:
+            value = {"component": {"name": "TxCtrlr"}, "variable": {"name": "EVConnectionTimeOut"}}
+            await here.csms.call("SetVariables", {"setVariableData": [{**value, "attributeValue": "77"}]})
+            changed = await until(seen, "variables")
+            while not changed["variables"]:
+                changed = await until(seen, "variables")
+            found = [(each["variable"], each["value"]) for each in changed["variables"]]
+            assert found == [("EVConnectionTimeOut", "77")]
+            await here.plug_in(1)
+            while not (await until(seen, "status"))["evses"][0]["plugged"]:
+                pass
+        async with events(installer, "/api/messages/events?direction=in&action=set") as seen:
+            exchange = await until(seen, "exchange", answered=True)
+            assert (exchange["action"], exchange["outcome"]) == ("SetVariables", "result")
+            assert exchange["answer"]["setVariableResult"][0]["attributeStatus"] == "Accepted"
+        async with events(installer, "/api/log/events?process=hal") as seen:
+            assert (await until(seen, "line"))["process"] == "hal"
+        bundle = await installer.get("/api/log/bundle")
+        assert gzip.decompress(bundle.content)
+        pid = (await here.rig.state())["processes"]["commissioning"]
+        assert resident_kb(pid) < MOST_KB
+
+
+async def test_power_cut_kill_and_full_disk_keep_the_password(here: Site) -> None:
+    async with signed_in(here) as installer:
+        await here.rig.op("storage", full=True)
+        change = {"current": NEW, "new": "Another-one-88"}
+        assert (await installer.post("/api/session/password", change)).error == "storage"
+        await here.rig.op("storage", full=False)
+        before = await page_of(here)
+        await here.rig.op("process", kill="commissioning")
+        await here.rig.wait("process_restarted", process="commissioning")
+        again = await page_of(here)
+        assert again["commissioning"] == before["commissioning"]
+        assert again["processes"]["commissioning"] != before["processes"]["commissioning"]
+        assert (await installer.get("/api/status")).error == "not_signed_in"
+        assert (await installer.sign_in("installer", NEW))["has_seat"]
+    await here.rig.op("power_cycle")
+    await here.rig.wait("powered", powered=True)
+    assert (await page_of(here))["label"]["commissioning_password"] is None
+    async with Browser((await page_of(here))["commissioning"]) as installer:
+        await installer.sign_in("installer", NEW)
+
+
+@pytest.mark.slow
+async def test_factory_reset_makes_it_a_new_station(here: Site) -> None:
+    label = (await page_of(here))["label"]["commissioning_password"]
+    async with signed_in(here) as installer:
+        value = {"component": "ClockCtrlr", "variable": "TimeZone", "value": "Europe/Oslo"}
+        results = (await installer.post("/api/variables", {"values": [value]})).content["results"]
+        assert [each["status"] for each in results] == ["Accepted"]
+        mark = here.rig.mark
+        assert (await installer.post("/api/factory-reset", {"identity": "CP001"})).status == 200
+        await here.rig.wait("process_restarted", since=mark, process="ocpp")
+        await here.settled()
+        assert (await installer.sign_in("installer", label))["must_change_password"]
+        await installer.change_password(label, NEW)
+        found = (await installer.get("/api/variables?component=ClockCtrlr")).content["variables"]
+        assert {each["value"] for each in found if each["variable"] == "TimeZone"} == {""}

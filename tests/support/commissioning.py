@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Any
 
 import aiohttp
+import msgspec
+from yarl import URL
 
 from firmware.contract.administration import Command, Result
 from firmware.factory_settings import CommissioningSettings
@@ -74,11 +76,22 @@ class Browser:
     async def call(
         self, method: str, path: str, content: object = None, *, headers: dict[str, str] | None = None
     ) -> Answer:
-        sent = {"Origin": self.url, "X-CSRF-Token": self.csrf, **self._more, **(headers or {})}
-        async with self._client.request(method, self.url + path, json=content, headers=sent) as response:
+        body = None if content is None else msgspec.json.encode(content)
+        return await self.raw(method, path, body, headers=headers)
+
+    async def raw(self, method: str, path: str, body: bytes | None, *, headers: dict[str, str] | None = None) -> Answer:
+        """With any bytes as JSON; `path` is sent as it is."""
+        own = {"Origin": self.url, "X-CSRF-Token": self.csrf, "Content-Type": "application/json"}
+        sent = {**own, **self._more, **(headers or {})}
+        url = URL(self.url + path, encoded=True)
+        async with self._client.request(method, url, data=body, headers=sent) as response:
             text = await response.read()
             found = await response.json() if response.content_type == "application/json" else text
             return Answer(response.status, found, response.headers)
+
+    def open(self, path: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """A stream, for as long as the block lasts."""
+        return self._client.get(self.url + path)
 
     async def get(self, path: str) -> Answer:
         return await self.call("GET", path)

@@ -109,7 +109,7 @@ async def test_a_connection_test_needs_one_thing_to_test(installer: Browser) -> 
         assert (await installer.post("/api/connection-test", content)).error == "malformed"
 
 
-@pytest.mark.parametrize("slot", ["x", "-1", "1.0", "²", "99999", "%00"])
+@pytest.mark.parametrize("slot", ["x", "-1", "1.0", "%C2%B2", "99999", "%00"])
 async def test_a_slot_is_a_number(installer: Browser, slot: str) -> None:
     assert (await installer.call("PUT", f"/api/profiles/{slot}", PROFILE)).error in ("not_found", "malformed")
 
