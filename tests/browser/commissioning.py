@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commissioning process for a test in a browser, without the station's other processes."""
+"""The commissioning page for a test in a browser: its process alone, or that of a whole station."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import Page, expect
 
+from tests.support.rig import Rig
 from tests.support.sockets import eventually
 
-__all__ = ["LABEL", "PASSWORD", "commissioning_process", "sign_in", "sign_in_first"]
+__all__ = ["LABEL", "PASSWORD", "commissioning_process", "sign_in", "sign_in_first", "station"]
 
 LABEL = "7KQM-X2RP-9VTA"
 PASSWORD = "correct horse battery staple"
@@ -47,6 +49,15 @@ async def commissioning_process(folder: Path) -> AsyncIterator[str]:
         await process.wait()
 
 
+@asynccontextmanager
+async def station(folder: Path, settings: str = 'identity = "NEW"\n') -> AsyncIterator[tuple[Rig, dict[str, Any]]]:
+    """A new station with these factory settings, and its state once the page is served."""
+    file = folder / "station.toml"
+    file.write_text(f'{settings}\n[commissioning]\npassword = "{LABEL}"\n')
+    async with Rig(folder / "rig", station=file) as rig:
+        yield rig, await rig.client.until(lambda state: state["commissioning"] is not None)
+
+
 async def sign_in(page: Page, password: str = PASSWORD, *, user: str | None = None) -> None:
     if user is not None:
         await page.get_by_label("User", exact=True).select_option(user)
@@ -54,10 +65,10 @@ async def sign_in(page: Page, password: str = PASSWORD, *, user: str | None = No
     await page.get_by_role("button", name="Sign in").click()
 
 
-async def sign_in_first(page: Page, url: str, label: str = LABEL) -> None:
+async def sign_in_first(page: Page, url: str) -> None:
     """As the first installer of a new station: the label's password, then one of our own."""
     await page.goto(url)
-    await sign_in(page, label)
+    await sign_in(page, LABEL)
     await page.get_by_label("New password", exact=True).fill(PASSWORD)
     await page.get_by_label("New password again").fill(PASSWORD)
     await page.get_by_role("button", name="Change the password").click()

@@ -8,6 +8,7 @@ on a page, or a request to anywhere but the loopback, fails the test.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -24,6 +25,17 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def window(browser: Browser) -> AsyncIterator[BrowserContext]:
+    async with new_window(browser) as context:
+        yield context
+
+
+@pytest.fixture
+async def page(window: BrowserContext) -> Page:
+    return await window.new_page()
+
+
+@asynccontextmanager
+async def new_window(browser: Browser) -> AsyncIterator[BrowserContext]:
     """A browser window without cookies; it trusts the certificates that a station makes itself."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, ignore_https_errors=True)
     trouble: list[str] = []
@@ -31,11 +43,6 @@ async def window(browser: Browser) -> AsyncIterator[BrowserContext]:
     yield context
     await context.close()
     assert trouble == []
-
-
-@pytest.fixture
-async def page(window: BrowserContext) -> Page:
-    return await window.new_page()
 
 
 def watch(context: BrowserContext, trouble: list[str]) -> None:

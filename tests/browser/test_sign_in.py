@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.browser.accessibility import barriers
-from tests.browser.commissioning import LABEL, PASSWORD, commissioning_process, sign_in
+from tests.browser.commissioning import LABEL, PASSWORD, commissioning_process, sign_in, sign_in_first
+from tests.browser.conftest import new_window
 
 pytestmark = pytest.mark.slow
 
@@ -54,3 +55,34 @@ async def test_wrong_passwords_cost_time(page: Page, url: str) -> None:
         await expect(page.get_by_role("alert")).to_have_text("User or password is wrong.")
     await sign_in(page, LABEL)
     await expect(page.get_by_role("alert")).to_contain_text("Too many wrong passwords: the next one is looked at in")
+
+
+async def test_what_was_typed_is_still_there_after_the_session(browser: Browser, page: Page, url: str) -> None:
+    """Two windows: the password is changed in one of them, which ends the session of the other."""
+    await sign_in_first(page, url)
+    async with new_window(browser) as window:
+        await change_the_password_elsewhere(page, await window.new_page(), url)
+
+
+async def change_the_password_elsewhere(page: Page, other: Page, url: str) -> None:
+    await other.goto(url)
+    await sign_in(other)
+    await expect(other.get_by_text("Another installer is at work: installer at 127.0.0.1")).to_be_visible()
+    await other.get_by_role("link", name="Access").click()
+    await other.get_by_label("Name of a new token").fill("monitoring")
+    await other.get_by_role("button", name="Make a token").click()
+    await other.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    await expect(other.get_by_role("alert").filter(has_text="Another installer is at work")).to_be_visible()
+
+    await page.get_by_role("link", name="Access").click()
+    await page.get_by_label("Present password").fill(PASSWORD)
+    await page.get_by_label("New password", exact=True).fill(f"{PASSWORD} 2")
+    await page.get_by_label("New password again").fill(f"{PASSWORD} 2")
+    await page.get_by_role("button", name="Change the password").click()
+    await expect(page.get_by_text("The password is changed.")).to_be_visible()
+
+    dialog = other.get_by_role("dialog", name="Your session has ended")
+    await dialog.get_by_label("Password", exact=True).fill(f"{PASSWORD} 2")
+    await dialog.get_by_role("button", name="Sign in").click()
+    await expect(dialog).to_have_count(0)
+    assert await other.get_by_label("Name of a new token").input_value() == "monitoring"

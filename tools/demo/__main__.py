@@ -100,14 +100,14 @@ async def _bench(home: Path, wish: Wish) -> None:
         drivers = "real drivers, a simulator of each device" if wish.wire else "simulated cabinet"
         print(f"[2/3] starting the station: HAL, OCPP service, {drivers}, simulated cars", flush=True)
         shutil.rmtree(home / "rig", ignore_errors=True)
-        async with start_rig(home, _factory_settings(csms.ready, least, wire=wish.wire)) as (rig_process, rig):
+        async with start_rig(home, factory_settings(csms.ready, least, wire=wish.wire)) as (rig_process, rig):
             summary = await _play_while_running(rig, csms, rig_process, wish)
             print(f"\n{summary}", flush=True)
             if not wish.once:
                 await _stay(csms.ready["url"], "" if home is _HOME else f" --control {home / 'rig' / 'control.sock'}")
 
 
-def _factory_settings(ready: dict[str, Any], security_profile: int, *, wire: bool) -> str:
+def factory_settings(ready: dict[str, Any], security_profile: int, *, wire: bool) -> str:
     paths = {name: str(Path(ready[name]).resolve()) for name in ("root", "manufacturer_root")}
     text = _FACTORY.read_text()
     for name, value in {"ocpp": ready["ocpp"], "security_profile": security_profile, "wire": wire, **paths}.items():

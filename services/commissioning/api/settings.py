@@ -147,7 +147,7 @@ async def _test(call: Call) -> ConnectionTest:
         raise ApiError(400, "malformed", "expected either `slot` or `profile`")
     command = TestConnection(
         slot=asked.slot,
-        profile=_profile(0, asked.profile) if asked.profile else None,
+        profile=_profile(1, asked.profile) if asked.profile else None,
         identity=asked.identity,
         basic_auth_password=asked.basic_auth_password,
         disturb=asked.disturb,

@@ -32,6 +32,14 @@ export async function call(method, path, body) {
   }
 }
 
+// A file of the station, whole.
+export async function file(path) {
+  const response = await send("GET", path);
+  if (!response.ok) throw new ApiError(response.status, await response.json().catch(() => ({})));
+  const [, name] = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "") ?? [null, "file"];
+  return { name, content: await response.blob() };
+}
+
 async function send(method, path, body) {
   const headers = { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...(csrf ? { "X-CSRF-Token": csrf } : {}) };
   try {

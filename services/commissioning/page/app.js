@@ -9,6 +9,12 @@ import { firstPasswordPage, signInForm, signInPage } from "/static/signin.js";
 // Each module is loaded when it is first shown; its `show(place, page)` fills the place.
 const PAGES = [
   { name: "status", title: "Status" },
+  { name: "setup", title: "Set-up", installer: true },
+  { name: "settings", title: "Settings" },
+  { name: "messages", title: "Messages" },
+  { name: "logs", title: "Logs" },
+  { name: "access", title: "Access" },
+  { name: "service", title: "Maintenance", installer: true },
 ];
 
 // What pages have of the frame: who is signed in, the newest `status`, and `on` and `stream`, by which they hear of events.

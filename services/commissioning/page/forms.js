@@ -106,6 +106,9 @@ export function confirm({ title, text, yes, word = "", tone = "danger" }) {
   });
 }
 
+// The end of a step of the set-up that has nothing to save.
+export const goOn = (wizard) => button("Go on", () => wizard.done(), { tone: "primary" });
+
 export function openDialog(title, ...children) {
   const id = `dialog-${++numbers}`;
   const dialog = el("dialog", { "aria-labelledby": id }, el("h2", { id, textContent: title }), ...children);
@@ -115,9 +118,9 @@ export function openDialog(title, ...children) {
   return dialog;
 }
 
-// Offers `content` as a file.
-export function download(name, content, type = "text/plain") {
-  const url = URL.createObjectURL(new Blob([content], { type }));
+// Offers `content`, a text or a blob, as a file.
+export function download(name, content) {
+  const url = URL.createObjectURL(new Blob([content]));
   el("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }

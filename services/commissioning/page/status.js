@@ -66,9 +66,15 @@ function evseCard(evse) {
   return el("section", { class: "card" }, ...parts);
 }
 
-function linksCard({ links, clock, screens, devices }) {
-  const rows = links.map(({ interface: name, up, details }) => el("tr", {}, cell(name), cell(pill(up ? "up" : "down", up ? "good" : "bad")),
+export const linkTable = (links) => table([["Interface"], ["State"], [""]], linkRows(links));
+
+function linkRows(links) {
+  return links.map(({ interface: name, up, details }) => el("tr", {}, cell(name), cell(pill(up ? "up" : "down", up ? "good" : "bad")),
     cell([details.device, details.operator, details.signal_percent !== undefined && details.signal_percent !== null ? `${details.signal_percent} %` : null, details.default ? "default route" : null].filter(Boolean).join(", ") || "–", "wrap")));
+}
+
+function linksCard({ links, clock, screens, devices }) {
+  const rows = linkRows(links);
   for (const { screen, page } of screens) rows.push(el("tr", {}, cell(`Display ${screen}`), cell(pill("on", "good")), cell(`shows ${words(page)}`)));
   for (const { name, ok, text } of devices ?? []) rows.push(el("tr", {}, cell(name), cell(pill(ok ? "ok" : "fault", ok ? "good" : "bad")), cell(text, "wrap")));
   const time = clock ? `${clock.utc.slice(0, 19).replace("T", " ")} UTC` : "–";
@@ -104,8 +110,11 @@ function versionsCard(status) {
 const USES = { csms: "CSMS root", manufacturer: "Manufacturer root", station: "Station", page: "This page" };
 
 async function showCertificates(place, page) {
+  place.append(el("h2", { textContent: "Certificates" }));
   const own = (page.status ?? (await get("/api/status"))).page_certificate;
-  place.append(el("h2", { textContent: "Certificates" }), scroller("Certificates", certificateTable([{ use: "page", ...own }])));
+  const { certificates, problem } = await get("/api/certificates").catch((error) => ({ certificates: [], problem: error.message }));
+  place.append(scroller("Certificates", certificateTable([...certificates, { use: "page", ...own }])));
+  if (problem) place.append(el("div", { class: "notice", textContent: problem }));
 }
 
 export function certificateTable(certificates, action = null) {

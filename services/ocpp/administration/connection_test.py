@@ -169,6 +169,8 @@ class _Steps:
     def failed(self, error: DialError) -> None:
         failure = NoConnection.of(error.cause, self._profile, error.detail)
         step = self._step_of(error.cause)
+        if step is Step.SUBPROTOCOL:  # the answer to the handshake shows both
+            self.passed(Step.HTTP, "the CSMS accepts the identity")
         self._done[step] = TestStep(step, Outcome.FAILED, failure.text, REMEDIES.get(error.cause, ""))
 
     def _step_of(self, cause: Cause) -> Step:

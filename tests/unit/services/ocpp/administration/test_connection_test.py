@@ -163,7 +163,10 @@ async def test_each_fault_of_a_csms_has_its_step(offline: Site, fault: Fault, st
     async with ScriptedCsms() as csms:
         csms.fail(fault)
         profile = Profile(2, csms.url, 1, message_timeout_s=1)
-        failed(await offline.link.ask_for(TestConnection(profile=profile), ConnectionTest), step)
+        test = await offline.link.ask_for(TestConnection(profile=profile), ConnectionTest)
+        failed(test, step)
+        before = test.steps[: list(Step).index(step)]
+        assert [each.step for each in before if each.outcome is not Outcome.OK] == [Step.TLS]  # security profile 1
 
 
 @pytest.mark.parametrize("fault", [Fault.CLOSE_IN_HANDSHAKE, Fault.NONSENSE_IN_HANDSHAKE])

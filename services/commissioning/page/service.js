@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Restart and factory reset.
+
+import { el } from "/look/dom.js";
+import { get, post } from "/static/api.js";
+import { Field, button, confirm } from "/static/forms.js";
+
+export function show(place) {
+  place.append(restartCard(), resetCard());
+}
+
+const card = (title, ...children) => el("section", { class: "card" }, el("h2", { textContent: title }), ...children);
+
+function restartCard() {
+  const ocpp = button("Restart the OCPP service", async () => {
+    await post("/api/restart", { what: "service" });
+    return "It restarts.";
+  });
+  const idle = new Field({ label: "Wait for the end of the sessions", type: "checkbox", value: true });
+  const station = button("Restart the station", async () => {
+    const text = idle.value ? "It restarts when no car is charging." : "Sessions that run are ended.";
+    if (!(await confirm({ title: "Restart the station?", text, yes: "Restart" }))) return "";
+    await post("/api/restart", { what: "station", on_idle: idle.value });
+    return "The station restarts. This page comes back by itself.";
+  });
+  return card("Restart", el("p", { textContent: "A restart of the OCPP service takes about two seconds; a car that charges goes on charging." }), el("p", {}, ocpp),
+    el("p", { textContent: "A restart of the station switches off every outlet for about a minute." }), idle.node, el("p", {}, station));
+}
+
+function resetCard() {
+  const force = new Field({ label: "Also while a car is charging: its session is lost", type: "checkbox" });
+  const reset = button("Factory reset", async () => {
+    const { identity } = await get("/api/station");
+    const text = "Settings, network profiles, certificates and keys, passwords and what waits to be sent to the CSMS are removed. The station starts as it left the factory, with the password of the label. Firmware and the security log stay.";
+    if (!(await confirm({ title: "Reset the station to factory settings?", text, yes: "Reset everything", word: identity }))) return "";
+    await post("/api/factory-reset", { identity, force: force.value });
+    return "The station is reset. Sign in with the password of the label.";
+  }, { tone: "danger" });
+  return card("Factory reset", el("p", { textContent: "For a station that moves to another operator." }), force.node, el("p", {}, reset));
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// The steps of the set-up that are a form each. Every `…Step(wizard)` returns its element.
+
+import { el, scroller } from "/look/dom.js";
+import { get, put } from "/static/api.js";
+import { connectionTest } from "/static/conntest.js";
+import { Field, button, form, goOn } from "/static/forms.js";
+import { linkTable } from "/static/status.js";
+import { isRefused, setVariables } from "/static/settings.js";
+
+// --- identity and product ------------------------------------------------------------------------------------------------
+
+export async function identityStep(wizard) {
+  const station = await get("/api/station");
+  const identity = new Field({ label: "Identity", value: station.next_identity, required: true, maxLength: 48, hint: "As the operator has registered the station; it becomes the last part of the CSMS’s URL." });
+  const product = new Field({ label: "Product", options: station.products.map((each) => [each, each]), value: station.next_product });
+  return form({
+    fields: [identity, product], submit: "Save and go on",
+    action: async () => {
+      if (identity.value !== station.next_identity) await put("/api/station/identity", { identity: identity.value });
+      if (product.value !== station.next_product) await put("/api/station/product", { product: product.value });
+      await wizard.done();
+    },
+  });
+}
+
+// --- CSMS ------------------------------------------------------------------------------------------------------------------
+
+const PROFILES = [
+  ["1", "1: password, no encryption (only inside a private network)"],
+  ["2", "2: password, and TLS"],
+  ["3", "3: certificate of the station, and TLS"],
+  ["0", "0: none (laboratory)"],
+];
+
+export async function csmsStep(wizard) {
+  const [{ profiles, priority, slots, interfaces }, station] = await Promise.all([get("/api/profiles"), get("/api/station")]);
+  const of = (slot) => profiles.find((each) => each.slot === slot) ?? { url: "", security_profile: 2, interface: interfaces[0], message_timeout_s: 30 };
+  const first = priority[0] ?? 1;
+  const known = of(first);
+  const slot = new Field({ label: "Configuration slot", options: Array.from({ length: slots }, (_, index) => [index + 1, `${index + 1}${profiles.some((each) => each.slot === index + 1) ? "" : " (empty)"}`]), value: first, hint: `Tried in this order: ${priority.join(", ")}.` });
+  const url = new Field({ label: "URL of the CSMS", value: known.url, required: true, type: "url", placeholder: "wss://csms.example/ocpp", hint: "Without the identity at its end. ws: with profile 0 and 1, wss: with 2 and 3." });
+  const profile = new Field({ label: "Security profile", options: PROFILES, value: known.security_profile });
+  const password = new Field({ label: "Password towards the CSMS", type: "password", autocomplete: "new-password", hint: station.password_is_set ? "One is set; leave this empty to keep it." : "16 to 40 characters, from the operator." });
+  const port = new Field({ label: "Over", options: interfaces.map((each) => [each, each.startsWith("Wire") && !each.startsWith("Wired") ? `${each} (LTE)` : `${each} (Ethernet)`]), value: known.interface });
+  slot.input.addEventListener("change", () => {
+    const { url: there, security_profile, interface: over } = of(Number(slot.value));
+    [url.input.value, profile.input.value, port.input.value] = [there, security_profile, over];
+  });
+  const asked = () => ({ url: url.value, security_profile: Number(profile.value), interface: port.value, message_timeout_s: of(Number(slot.value)).message_timeout_s });
+  const test = connectionTest();
+  const disturb = new Field({ label: "Test to the end, even if that breaks off the present connection", type: "checkbox" });
+  const tryIt = button("Test the connection", async () => {
+    await test.run({ profile: asked(), identity: station.next_identity, disturb: disturb.value, ...(password.value ? { basic_auth_password: password.value } : {}) });
+  });
+  return el("div", { class: "view" }, form({
+    fields: [slot, url, profile, password, port, disturb], submit: "Save and go on", extra: [tryIt],
+    action: async () => {
+      if (password.value) {
+        const [result] = await setVariables([{ component: "SecurityCtrlr", variable: "BasicAuthPassword", value: password.value }]);
+        if (isRefused(result)) return void password.complain(result.detail || result.status);
+      }
+      await put(`/api/profiles/${slot.value}`, asked());
+      if (!priority.includes(Number(slot.value))) await put("/api/priority", { slots: [...priority, Number(slot.value)] });
+      password.input.value = "";
+      await wizard.done();
+    },
+  }), test.place);
+}
+
+// --- network -----------------------------------------------------------------------------------------------------------------
+
+// What is seen of the interfaces; they are set in the operating system.
+export async function networkStep(wizard) {
+  const place = el("div");
+  const draw = ({ links }) => place.replaceChildren(scroller("Network interfaces", linkTable(links)));
+  draw(wizard.page.status ?? (await get("/api/status")));
+  wizard.page.on("status", draw);
+  return el("div", { class: "view" }, place,
+    el("p", { textContent: "Ethernet takes its address from the site’s DHCP server. Fixed addresses and the APN of LTE are settings of the operating system (NetworkManager); this page shows whether they work. A connection test of the step CSMS tries the way to the operator." }),
+    goOn(wizard));
+}
+
+// --- time zone -----------------------------------------------------------------------------------------------------------------
+
+export async function timeStep(wizard) {
+  const { variables } = await get("/api/variables?component=ClockCtrlr");
+  const zone = variables.find((each) => each.variable === "TimeZone");
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const field = new Field({ label: "Time zone", options: [["", "none: UTC"], ...Intl.supportedValuesOf("timeZone").map((each) => [each, each])], value: zone?.value ?? "", hint: here ? `This device is in ${here}.` : "" });
+  return form({
+    fields: [field], submit: "Save and go on",
+    action: async () => {
+      const [result] = await setVariables([{ component: "ClockCtrlr", variable: "TimeZone", value: field.value }]);
+      if (isRefused(result)) return void field.complain(result.detail || result.status);
+      await wizard.done();
+    },
+  });
+}
+
+// --- site limit ------------------------------------------------------------------------------------------------------------------
+
+export async function limitStep(wizard) {
+  return el("div", { class: "view" },
+    el("p", {}, "What the supply of the site permits stands as ", el("code", { textContent: "site_limit_w" }), " in ", el("code", { textContent: "/etc/baywatt/hal.toml" }),
+      ", in watts, and counts from the next start of the station. Without it, the rating of the product is the limit."),
+    goOn(wizard));
+}

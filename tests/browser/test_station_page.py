@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages of a station that works with its CSMS: what is live, who may do what, hostile texts, keyboard, look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from tests.browser.accessibility import barriers
+from tests.browser.commissioning import sign_in, sign_in_first, station
+from tests.browser.conftest import new_window
+from tests.support.rig import Rig
+from tools.chromium import chromium
+from tools.csms.client import Client
+from tools.csms.server import Running, running
+from tools.csms.settings import Settings
+
+# One station and one browser for all tests here: their start takes longer than the tests.
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+IDENTITY = "CP001"
+HOSTILE = "<img src=x onerror=\"document.title='hit'\"><script>document.title='hit'</script>"
+VIEWER = "another password to read"
+PAGES = ["Status", "Set-up", "Settings", "Messages", "Logs", "Access", "Maintenance"]
+FACTORY = """
+identity = "{identity}"
+basic_auth_password = "0123456789abcdef"
+[[network_profile]]
+slot = 1
+url = "{url}"
+security_profile = 1
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A station, its bench CSMS, and the address of its page."""
+
+    rig: Rig
+    bench: Running
+    url: str
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    async with running(Settings(folder / "csms.sqlite3", port=0)) as bench:
+        settings = FACTORY.format(identity=IDENTITY, url=bench.ocpp_url)
+        async with station(folder, settings) as (rig, state):
+            await rig.client.until(lambda state: state["ocpp"]["registration"] == "Accepted")
+            yield Site(rig, bench, state["commissioning"])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def page(site: Site) -> AsyncIterator[Page]:
+    """Where the installer is signed in."""
+    async with chromium() as browser, new_window(browser) as window:
+        page = await window.new_page()
+        await sign_in_first(page, site.url)
+        yield page
+
+
+async def test_what_happens_is_seen_at_once(page: Page, site: Site) -> None:
+    await page.get_by_role("link", name="Status").click()
+    await expect(page.get_by_role("heading", name="CSMS connected Accepted")).to_be_visible()
+    await site.rig.op("plug_in", evse=1)
+    await expect(page.locator("section").filter(has=page.get_by_role("heading", name="EVSE 1"))).to_contain_text(
+        "in the car"
+    )
+
+    await page.get_by_role("link", name="Settings").click()
+    await page.get_by_label("Find settings").fill("heartbeat")
+    row = page.get_by_role("row").filter(has_text="HeartbeatInterval")
+    await expect(row).to_contain_text("60 s")
+    data = [{"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}, "attributeValue": "77"}]
+    await call(site.bench, "SetVariables", {"setVariableData": data})
+    await expect(row).to_contain_text("77 s")
+    await expect(row).to_contain_text("changed")
+
+    await page.get_by_role("link", name="Messages").click()
+    message = page.locator(".message").filter(has_text="SetVariables")
+    await expect(message).to_contain_text("OCPPCommCtrlr.HeartbeatInterval: Accepted")
+    await page.get_by_label("Find messages").fill("no such message")
+    await expect(message).to_have_count(0)
+    await page.get_by_label("Find messages").fill("heartbeatinterval")
+    await message.get_by_role("button").click()
+    await expect(message.locator("pre").last).to_contain_text('"attributeStatus": "Accepted"')
+    await call(site.bench, "NoSuchAction", {})
+    await page.get_by_label("Find messages").fill("")
+    await page.get_by_label("problems").check()
+    await expect(page.locator(".message")).to_contain_text(["NoSuchAction"])
+
+    await page.get_by_role("link", name="Logs").click()
+    await expect(page.get_by_label("Lines of the logs")).to_contain_text("registration: Accepted")
+
+
+async def test_hostile_texts_are_texts(page: Page, site: Site) -> None:
+    await page.get_by_role("link", name="Settings").click()
+    await page.get_by_label("Find settings").fill("OrganizationName")
+    await page.get_by_role("button", name="Change SecurityCtrlr OrganizationName").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Value").fill(HOSTILE)
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(dialog.locator("small.error")).not_to_be_empty()
+    await page.keyboard.press("Escape")
+    await call(site.bench, HOSTILE, {HOSTILE: HOSTILE})
+    await page.get_by_role("link", name="Messages").click()
+    await expect(page.locator(".message").first).to_be_visible()
+    for path, fields in [("Set-up", ["Identity"]), ("Access", ["Name of a new token"])]:
+        await page.get_by_role("link", name=path).click()
+        for field in fields:
+            await page.get_by_label(field, exact=True).fill(HOSTILE)
+            await page.get_by_label(field, exact=True).press("Enter")
+        await expect(page.get_by_role("alert").filter(has_text=".").first).to_be_visible()
+    assert "hit" not in await page.title()
+    assert await page.locator("img[src=x]").count() == 0
+
+
+async def test_the_viewer_finds_no_button_that_is_refused(page: Page) -> None:
+    await page.get_by_role("link", name="Access").click()
+    await page.get_by_label("Password of the viewer").fill(VIEWER)
+    await page.get_by_role("button", name="Set the password").click()
+    await expect(page.get_by_text("can sign in with this password")).to_be_visible()
+    await page.get_by_role("button", name="Sign out").click()
+    await sign_in(page, VIEWER, user="viewer")
+    await expect(page.get_by_role("navigation").get_by_role("link")).to_have_text(
+        ["Status", "Settings", "Messages", "Logs", "Access"]
+    )
+    await page.get_by_role("link", name="Settings").click()
+    await expect(page.get_by_role("row").filter(has_text="HeartbeatInterval")).to_be_visible()
+    await expect(page.get_by_role("button", name="Change")).to_have_count(0)
+    await page.get_by_role("link", name="Access").click()
+    await expect(page.get_by_role("main").get_by_role("button")).to_have_text(["Change the password"])
+    await page.get_by_role("button", name="Sign out").click()
+    await sign_in(page, user="installer")
+    await expect(page.get_by_role("link", name="Set-up")).to_be_visible()
+
+
+async def test_a_setting_is_changed_with_the_keyboard_alone(page: Page) -> None:
+    keyboard = page.keyboard
+    await page.get_by_role("link", name="Skip to the content").focus()
+    for name in ("Sign out", "Status", "Set-up", "Settings"):
+        await keyboard.press("Tab")
+        await expect(page.get_by_text(name, exact=True).and_(page.locator("a, button"))).to_be_focused()
+    await keyboard.press("Enter")
+    await expect(page.get_by_label("Find settings")).to_be_visible()
+    await keyboard.press("Tab")
+    await expect(page.get_by_label("Find settings")).to_be_focused()
+    await keyboard.type("heartbeatinterval")
+    for _ in range(3):  # the checkbox, the table, the row's button
+        await keyboard.press("Tab")
+    await keyboard.press("Enter")
+    await expect(page.get_by_role("dialog").get_by_label("Value")).to_be_focused()
+    await keyboard.press("Control+a")
+    await keyboard.type("5")
+    await keyboard.press("Enter")
+    await expect(page.get_by_role("dialog").locator("small.error")).not_to_be_empty()
+    await keyboard.press("Control+a")
+    await keyboard.type("120")
+    await keyboard.press("Enter")
+    await expect(page.get_by_role("row").filter(has_text="HeartbeatInterval")).to_contain_text("120 s")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Change OCPPCommCtrlr HeartbeatInterval")).to_be_focused()
+
+
+async def test_every_page_by_day_and_by_night_on_a_phone(page: Page) -> None:
+    for name in PAGES:
+        await page.get_by_role("link", name=name, exact=True).click()
+        await expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
+        await expect(page.locator(".card").first).to_be_visible()
+        assert await barriers(page) == [], name
+        await page.emulate_media(color_scheme="dark")
+        await page.set_viewport_size({"width": 360, "height": 740})
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360, name
+        assert await barriers(page) == [], f"{name}, by night on a phone"
+        await page.emulate_media(color_scheme="light")
+        await page.set_viewport_size({"width": 1280, "height": 800})
+
+
+async def call(bench: Running, action: str, payload: dict[str, Any]) -> None:
+    await asyncio.to_thread(Client(bench.url).call, IDENTITY, action, payload, raw=True)
