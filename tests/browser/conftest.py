@@ -12,9 +12,12 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from tools.chromium import chromium
+
+# For conditions; a machine with many tests at once is slow.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture
