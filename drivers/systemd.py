@@ -11,19 +11,23 @@ from collections.abc import Sequence
 
 from firmware.errors import DeviceLost, DeviceRefused
 
-__all__ = ["reboot", "restart"]
+__all__ = ["power_off", "reboot", "restart"]
 
 CALL_S = 10.0
+_LOGIND = ("systemd-logind", "org.freedesktop.login1", "/org/freedesktop/login1")
 
 
 async def reboot(address: str | None) -> None:
     """Restart the board through systemd-logind, with the polkit action `org.freedesktop.login1.reboot`.
 
-    On the system bus if `address` is None; raises `DeviceLost` or `DeviceRefused`, like `restart`.
+    On the system bus if `address` is None; raises `DeviceLost` or `DeviceRefused`, like those below.
     """
-    await _call(
-        ("systemd-logind", "org.freedesktop.login1", "/org/freedesktop/login1"), "Reboot", "b", [False], address
-    )
+    await _call(_LOGIND, "Reboot", "b", [False], address)
+
+
+async def power_off(address: str | None) -> None:
+    """Switch the board off likewise, with `org.freedesktop.login1.power-off`."""
+    await _call(_LOGIND, "PowerOff", "b", [False], address)
 
 
 async def restart(unit: str, address: str | None) -> None:

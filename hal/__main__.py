@@ -15,7 +15,7 @@ from firmware.clock import SystemClock
 from firmware.config import load
 from firmware.errors import ConfigError, DriverError
 from firmware.lifecycle import Lifecycle, refuse, run
-from firmware.users import uids_of
+from firmware.users import gid_of, uids_of
 from hal.cabinet import StationCabinet
 from hal.config import HalConfig
 from hal.known_meters import KnownMeters
@@ -50,6 +50,8 @@ async def _serve(life: Lifecycle, config: HalConfig, buses: dict[str, Bus], wher
         clock=clock,
         utc=cabinet.utc,
         allowed_uids=uids_of(config.allowed_users, where).union(config.allowed_uids),
+        maintenance_uids=uids_of(config.maintenance_users, where),
+        maintenance_gid=gid_of(config.maintenance_group),
         observer_uids=uids_of(config.observer_users, where).union(config.observer_uids),
     )
     cabinet.displays.has_service = lambda: server.has_service

@@ -22,16 +22,21 @@ from firmware.contract import (
     CardUnreadable,
     ClockChanged,
     Command,
+    DeviceReport,
     Event,
     EvseSelected,
     Fault,
+    FaultRaised,
     LinkChanged,
+    ListDevices,
     Permit,
+    PowerOff,
     Problem,
     Reboot,
     SetLimit,
     Show,
     Snapshot,
+    StartTest,
     StopPressed,
     Withdraw,
 )
@@ -40,8 +45,10 @@ from firmware.log import fields
 from firmware.message_ids import MessageId
 from firmware.trouble import Trouble
 from hal.active_faults import ActiveFaults
+from hal.board_end import BoardEnd
 from hal.card_signal import CardSignal
 from hal.coil_supply import CoilSupply
+from hal.devices import DeviceList
 from hal.displays import Displays
 from hal.evse.evse import Evse, EvsePorts
 from hal.evse.model import LimitChanged, Permitted, Sampled, Withdrawn
@@ -50,15 +57,16 @@ from hal.hardware import EvseHardware, Hardware, ScreenHardware
 from hal.known_meters import KnownMeters
 from hal.ports import InputsReading, Link, Vehicle
 from hal.safety import Pulse, StationWatch
+from hal.self_tests import SelfTests
 from hal.shelf_control import ShelfControl
 
 __all__ = ["StationCabinet"]
 
 PERIOD_S = 0.1
 FEED_S = 0.4
-REBOOT_PATIENCE_S = 5.0
 CLOSE_PATIENCE_S = 3.0
 
+_RESTARTING = Problem.BUSY, "the station is restarting"
 _log = logging.getLogger(__name__)
 
 
@@ -80,6 +88,8 @@ class StationCabinet:
         self._evses = {each.evse: self._evse(each, started) for each in hardware.evses}
         self.displays = Displays(hardware.screens, self._faults, self._publish, self._is_running)
         self._shelf = ShelfControl(hardware.shelf, limit_w)
+        self._tests = SelfTests(self._evses, hardware, self._faults, self._publish)
+        self._devices = DeviceList(hardware, self._faults, self.utc)
         self._inputs: InputsReading | None = None
         self._inputs_lost = ""
         """Why there is no reading of them."""
@@ -87,7 +97,7 @@ class StationCabinet:
         self._card_signal = CardSignal()
         self._coil_supply = CoilSupply(self._faults)
         self._fed_at = -math.inf
-        self._rebooting_since: float | None = None
+        self._board_end = BoardEnd(hardware.board, all_open=self._all_open, cut_power=self._cut_power)
         self._unfed = Trouble(_log, "the board's watchdog can't be fed", logging.ERROR)
 
     def _evse(self, hardware: EvseHardware, started: float) -> Evse:
@@ -141,6 +151,7 @@ class StationCabinet:
         """End every session in the orderly way, open every contactor after 3 s at the latest, and close all ports."""
         now = until = self._clock.monotonic()
         until += CLOSE_PATIENCE_S
+        self._tests.end_all("the HAL stops")
         self._withdraw_all(now)
         while now < until and not self._all_open():
             await asyncio.sleep(PERIOD_S)
@@ -161,7 +172,8 @@ class StationCabinet:
             self._sample(evse, now)
         self._shelf.share(self._evses.values(), now)
         self.displays.refresh(now)
-        self._continue_reboot(now)
+        self._tests.tick(now)
+        self._board_end.go_on(now)
         self.pulse.beat("control", now)
         coils = self._coil_supply.allowed(self._evses.values(), now)
         if now - self._fed_at >= FEED_S and self.pulse.all_alive(now):
@@ -215,6 +227,7 @@ class StationCabinet:
     def _on_vehicle(self, evse: Evse, _vehicle: Vehicle) -> None:
         if not evse.busy:
             self._sample(evse, self._clock.monotonic())
+            self._tests.check(evse.number)
 
     def _on_link(self, interface: str, link: Link) -> None:
         before = self._links.get(interface)
@@ -245,10 +258,14 @@ class StationCabinet:
                 evse.refresh_faults(now)
 
     def _on_card(self, uid: str) -> None:
+        if self._tests.card(uid):
+            return
         self._card_signal.presented(self._clock.monotonic())
         self._publish(CardPresented(uid=uid))
 
     def _on_card_problem(self, problem: CardProblem) -> None:
+        if self._tests.card(None, problem):
+            return
         self._card_signal.presented(self._clock.monotonic())
         self._publish(CardUnreadable(problem=problem))
 
@@ -261,10 +278,14 @@ class StationCabinet:
 
     def _listen_to(self, screen: ScreenHardware) -> None:
         screen.port.listen(
-            lambda: self._publish(EvseSelected(evse=screen.evse)),
-            lambda: self._publish(StopPressed(evse=screen.evse)),
+            partial(self._on_touch, EvseSelected(evse=screen.evse)),
+            partial(self._on_touch, StopPressed(evse=screen.evse)),
             partial(self.displays.lost, screen.screen),
         )
+
+    def _on_touch(self, touch: EvseSelected | StopPressed) -> None:
+        if not self._tests.touched(touch.evse):
+            self._publish(touch)
 
     # --- events and commands ----------------------------------------------------------------------------------
 
@@ -272,7 +293,13 @@ class StationCabinet:
         """Pass every event from now on to `publish`."""
         self._listeners.append(publish)
 
+    def devices(self) -> list[DeviceReport]:
+        """What there is, and what is wrong with it."""
+        return self._devices.report()
+
     def _publish(self, event: Event) -> None:
+        if isinstance(event, FaultRaised):
+            self._devices.note(event)
         for listener in self._listeners:
             listener(event)
 
@@ -281,8 +308,12 @@ class StationCabinet:
         now = self._clock.monotonic()
         if isinstance(command, Show):
             return self._show(command, now)
-        if isinstance(command, Reboot):
-            return self._reboot(now)
+        if isinstance(command, Reboot | PowerOff):
+            return self._end(command, now)
+        if isinstance(command, StartTest):
+            return self._start_test(command, now)
+        if isinstance(command, ListDevices):
+            return None  # `devices` answers it
         evse = self._evses.get(command.evse)
         if evse is None:
             return Problem.UNKNOWN_EVSE, f"no EVSE {command.evse}"
@@ -302,8 +333,10 @@ class StationCabinet:
         stopping = sorted(fault.value for fault in self._faults.touching(evse.number) if fault.stops_charging)
         if stopping or evse.state.stage is Stage.FAULTED:
             return Problem.FAULTED, ", ".join(stopping) or "recovering"
-        if self._rebooting_since is not None:
-            return Problem.BUSY, "the station is restarting"
+        if self._board_end.under_way:
+            return _RESTARTING
+        if self._tests.occupies(evse.number):
+            return Problem.BUSY, "a self test is running"
         evse.apply(Permitted(command.session, command.lease_s), now)
         return None
 
@@ -345,13 +378,14 @@ class StationCabinet:
         clock = self.board_clock()
         return clock.utc_s + (self._clock.monotonic() - clock.mono_s)
 
-    # --- restarting the board ----------------------------------------------------------------------------------
+    def _start_test(self, command: StartTest, now: float) -> tuple[Problem, str] | None:
+        return _RESTARTING if self._board_end.under_way else self._tests.begin(command, now)
 
-    def _reboot(self, now: float) -> tuple[Problem, str] | None:
-        if self._rebooting_since is not None:
-            return Problem.BUSY, "the station is restarting"
-        _log.info("reboot requested: contactors open first", extra=fields(message_id=MessageId.REBOOT))
-        self._rebooting_since = now
+    def _end(self, command: Reboot | PowerOff, now: float) -> tuple[Problem, str] | None:
+        if self._board_end.under_way:
+            return _RESTARTING
+        self._board_end.begin(command, now)
+        self._tests.end_all("the station is restarting")
         self._withdraw_all(now)
         return None
 
@@ -361,14 +395,3 @@ class StationCabinet:
 
     def _all_open(self) -> bool:
         return all(evse.is_open for evse in self._evses.values())
-
-    def _continue_reboot(self, now: float) -> None:
-        since = self._rebooting_since
-        if since is None or (not self._all_open() and now - since < REBOOT_PATIENCE_S):
-            return
-        self._cut_power()
-        try:
-            self._hardware.board.reboot()
-        except DriverError as error:
-            _log.error("the board can't be restarted: %s", error)
-        self._rebooting_since = None

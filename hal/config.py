@@ -126,6 +126,10 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """As `allowed_uids`, by name."""
     observer_users: list[_UserName] = field(default_factory=list)
     """As `observer_uids`, by name."""
+    maintenance_users: list[_UserName] = field(default_factory=list)
+    """Users that may list devices, test them, restart the board and switch it off."""
+    maintenance_group: str = "baywatt-admin"
+    """Its members may, too; they also have to be in the group of the socket's folder. "": nobody else."""
     max_power_w: _Positive | None = None
     """What the station may deliver in all by its rating; None: what its modules can."""
     site_limit_w: _Positive | None = None

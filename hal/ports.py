@@ -448,9 +448,10 @@ class NetworkLinks(Protocol):
 class Board(Protocol):
     """The single-board computer: identity, clock, reset, hardware watchdog, and faults of its own sensors.
 
-    Link lost: the clock counts as not set. A lost `reboot` is logged and dropped; `feed_watchdog` is
+    Link lost: the clock counts as not set. A lost `reboot` or `power_off` is logged and dropped; `feed_watchdog` is
     repeated 0.4 s later; faults that were reported remain, and those that can no longer be seen are reported.
-    Back: the clock is that of the board; faults that came or went meanwhile are reported. A lost `reboot` stays lost.
+    Back: the clock is that of the board; faults that came or went meanwhile are reported. A lost `reboot` stays
+    lost.
     """
 
     boot_id: str
@@ -467,6 +468,9 @@ class Board(Protocol):
         """`on_fault(fault, evse, present, detail)` for faults that no other port can see."""
 
     def reboot(self) -> None: ...
+
+    def power_off(self) -> None:
+        """Switch the board off for good: it comes back with its supply."""
 
     def feed_watchdog(self, coils: bool) -> None:
         """At least once a second while the HAL is healthy; without it the board opens every contactor in 1 s.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,8 @@ from typing import Any
 from firmware.clock import SystemClock
 from firmware.errors import ConfigError, DriverError
 from hal.config import DeviceSpec, HalConfig
-from hal.ports import Described, DeviceInfo
+from hal.devices import describe
+from hal.ports import DeviceInfo
 from hal.registry import Bus, close_buses, make_device, open_buses
 
 __all__ = ["Finding", "probe", "report", "with_outputs"]
@@ -80,7 +81,7 @@ class _Device:
 
     def __init__(self, spec: DeviceSpec, buses: Mapping[str, Bus], where: object, config: HalConfig) -> None:
         self._spec = spec
-        self._read = _reading(spec.port, [each.evse for each in config.evse])
+        self._evses = [each.evse for each in config.evse]
         self._driver: Any = None
         self._problem = ""
         try:
@@ -95,52 +96,15 @@ class _Device:
         return all(finding.device.answers for finding in self.findings())
 
     def findings(self) -> list[Finding]:
-        if isinstance(self._driver, Described):
-            return [Finding(self._spec.place, self._spec.driver, each) for each in self._driver.devices()]
-        return [Finding(self._spec.place, self._spec.driver, self._by_reading())]
-
-    def _by_reading(self) -> DeviceInfo:
         if self._driver is None:
-            return DeviceInfo(answers=False, state=self._problem)
-        try:
-            return DeviceInfo(answers=True, state=self._read(self._driver))
-        except DriverError as error:
-            return DeviceInfo(answers=False, state=str(error))
+            found = [DeviceInfo(answers=False, state=self._problem)]
+        else:
+            found = describe(self._spec.port, self._driver, self._evses)
+        return [Finding(self._spec.place, self._spec.driver, each) for each in found]
 
     def close(self) -> None:
         if self._driver is not None:
             self._driver.close()
-
-
-def _reading(port: str, evses: Sequence[int]) -> Callable[[Any], str]:
-    """How a port without a description of its own shows that it answers; the result is its state in words."""
-    match port:
-        case "shelf":
-            return lambda shelf: "; ".join(f"EVSE {each}: {shelf.reading(each).voltage_v:.0f} V" for each in evses)
-        case "meter":
-            return lambda meter: f"{meter.sample().energy_wh / 1000.0:.3f} kWh"
-        case "insulation":
-            return lambda monitor: f"{monitor.reading().resistance_kohm:.0f} kOhm"
-        case "contactor":
-            return lambda contactor: "closed" if contactor.is_closed() else "open"
-        case "vehicle":
-            return lambda link: f"pilot {link.vehicle().pilot.value}"
-        case "inputs":
-            return _inputs
-        case "links":
-            return lambda links: ", ".join(
-                f"{name} {'up' if link.up else 'down'}" for name, link in links.links().items()
-            )
-        case "board":
-            return lambda board: f"serial number {board.serial_number}"
-        case _:
-            return lambda _: "made; it reports only what it sees"
-
-
-def _inputs(inputs: Any) -> str:
-    reading = inputs.reading()
-    stop = "pressed" if reading.emergency_stop else "released"
-    return f"emergency stop {stop}, door {'open' if reading.door_open else 'closed'}"
 
 
 def _is_served(path: str) -> bool:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from msgspec import Struct
+
 from firmware.clock import Clock
 from firmware.contract.display import MAX_HISTORY, MAX_OUTLETS, PageModel
 from firmware.contract.faults import Fault
@@ -24,13 +26,17 @@ from firmware.contract.messages import (
     Acknowledge,
     Answer,
     Command,
+    DeviceReport,
     Done,
     Event,
     FromClient,
     FromHal,
     Greeting,
+    ListDevices,
     Permit,
+    PowerOff,
     Problem,
+    Reboot,
     Refused,
     Request,
     Role,
@@ -38,6 +44,8 @@ from firmware.contract.messages import (
     Show,
     Snapshot,
     Stamped,
+    StartTest,
+    Withdraw,
 )
 from firmware.errors import ContractError
 from firmware.ipc.connection import Connection, Credentials, peer_credentials
@@ -55,6 +63,11 @@ _MAX_DETAIL_CHARS = 500
 _MAX_SESSION_CHARS = 64
 _MAX_PAGE_CHARS = 32
 """Session and page are part of the next snapshot, which must fit into a line."""
+_COMMANDS: dict[Role, tuple[type[Struct], ...]] = {
+    Role.SERVICE: (Permit, Withdraw, SetLimit, Show, Reboot),
+    Role.MAINTENANCE: (ListDevices, StartTest, PowerOff, Reboot),
+    Role.OBSERVER: (),
+}
 _decode: Decoder[FromClient] = Decoder(FromClient)
 _decode_own: Decoder[FromHal] = Decoder(FromHal)
 _log = logging.getLogger(__name__)
@@ -65,6 +78,9 @@ class Cabinet(Protocol):
 
     def snapshot(self, seq: int, run_id: str) -> Snapshot:
         """The whole state, with the effect of every published event."""
+
+    def devices(self) -> list[DeviceReport]:
+        """The answer to `ListDevices`."""
 
     def execute(self, command: Command) -> tuple[Problem, str] | None:
         """Carry out a command whose values are in range; returns None for `done`, else why it is refused.
@@ -96,6 +112,8 @@ class HalServer:
         utc: for their `utc_s`, by the board's clock.
         allowed_uids: uids that may connect besides our own and root's.
         observer_uids: uids that may connect, but not as the service.
+        maintenance_uids: uids that may connect for maintenance, besides our own and root's.
+        maintenance_gid: the group whose members may do so; they must reach the socket file by its own group.
         software: our name and version, for the greeting.
         run_id: the id of this run; random unless given.
         journal: numbers and keeps the events; a new one unless given.
@@ -113,6 +131,8 @@ class HalServer:
         utc: Callable[[], float],
         allowed_uids: frozenset[int] = frozenset(),
         observer_uids: frozenset[int] = frozenset(),
+        maintenance_uids: frozenset[int] = frozenset(),
+        maintenance_gid: int | None = None,
         software: str = "baywatt-hal",
         run_id: str | None = None,
         journal: Journal | None = None,
@@ -131,9 +151,17 @@ class HalServer:
         self._clients: dict[Connection[FromClient], _Client] = {}
         self._service: _Client | None = None
         self._credentials = credentials
-        self._only_observers = observer_uids - allowed_uids - {0, os.geteuid()}
+        own = frozenset({0, os.geteuid()})
+        self._service_uids = own | allowed_uids
+        self._maintenance_uids = own | maintenance_uids
+        self._maintenance_gid = maintenance_gid
         self._listener: UnixListener[FromClient] = UnixListener(
-            path, _decode, self, allowed_uids=allowed_uids | observer_uids, credentials=credentials
+            path,
+            _decode,
+            self,
+            allowed_uids=allowed_uids | observer_uids | maintenance_uids,
+            allowed_gid=maintenance_gid,
+            credentials=credentials,
         )
         cabinet.listen(self.publish)
 
@@ -204,18 +232,26 @@ class HalServer:
             raise ContractError("a second greeting")
         if greeting.version != CONTRACT_VERSION:
             raise ContractError(f"{greeting.software} speaks version {greeting.version}, we {CONTRACT_VERSION}")
+        self._check_role(client, greeting)
         if greeting.role is Role.SERVICE:
-            uid = self._credentials(client.connection.transport).uid
-            if uid in self._only_observers:
-                raise ContractError(f"{greeting.software} connects as the service, but uid {uid} may only observe")
-            if self._service is not None:
-                raise ContractError(f"{greeting.software} connects as a second service beside {self._service.software}")
             self._service = client
         client.role = greeting.role
         client.software = greeting.software
         client.timer.cancel()
         _log.info("%s %s connected", client.role.value, client.software)
         self._send_state(client)
+
+    def _check_role(self, client: _Client, greeting: Greeting) -> None:
+        """Raises `ContractError` for a role that the peer may not have."""
+        peer, name = self._credentials(client.connection.transport), greeting.software
+        if greeting.role is Role.SERVICE:
+            if peer.uid not in self._service_uids:
+                raise ContractError(f"{name} connects as the service, but uid {peer.uid} may only observe")
+            if self._service is not None:
+                raise ContractError(f"{name} connects as a second service beside {self._service.software}")
+        member = self._maintenance_gid is not None and peer.is_member(self._maintenance_gid)
+        if greeting.role is Role.MAINTENANCE and not (member or peer.uid in self._maintenance_uids):
+            raise ContractError(f"{name} connects for maintenance, but uid {peer.uid} may only observe")
 
     def _send_state(self, client: _Client) -> None:
         try:
@@ -238,13 +274,14 @@ class HalServer:
             raise ContractError("a request id out of range")
         problem = self._problem(client, request.command)
         if problem is None:
-            return Done(id=request.id)
+            listed = isinstance(request.command, ListDevices)
+            return Done(id=request.id, devices=self._cabinet.devices() if listed else None)
         _log.info("%s refused: %s %s", type(request.command).__name__, problem[0].value, problem[1])
         return Refused(id=request.id, problem=problem[0], detail=problem[1][:_MAX_DETAIL_CHARS])
 
     def _problem(self, client: _Client, command: Command) -> tuple[Problem, str] | None:
-        if client.role is not Role.SERVICE:
-            return Problem.NOT_ALLOWED, "an observer may not command"
+        if not isinstance(command, _COMMANDS[client.role or Role.OBSERVER]):
+            return Problem.NOT_ALLOWED, f"the role {client.role.value if client.role else '?'} may not command this"
         reason = out_of_range(command)
         if reason is not None:
             return Problem.BAD_REQUEST, reason

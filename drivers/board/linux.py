@@ -189,6 +189,15 @@ class LinuxBoard:
             self._recorder.note()
             _log.error("the board can't be restarted: %s", error)
 
+    def power_off(self) -> None:
+        self._background.start("power-off", self._power_off)
+
+    async def _power_off(self) -> None:
+        try:
+            await systemd.power_off(self._options.dbus_address)
+        except DriverError as error:
+            _log.error("the board can't be switched off: %s", error)
+
     def feed_watchdog(self, coils: bool) -> None:
         try:
             if self._relay is not None and coils:

@@ -55,6 +55,9 @@ class SimulatedBoard:
     def reboot(self) -> None:
         self._bus.send(wire.Reboot())
 
+    def power_off(self) -> None:
+        self._bus.send(wire.PowerOff())
+
     def feed_watchdog(self, coils: bool) -> None:
         """The simulated one is that of the coils alone."""
         if coils:

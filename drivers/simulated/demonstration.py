@@ -34,7 +34,7 @@ from drivers.simulated.bus import Listener, WorldBus
 from drivers.simulated.messages import Actuation, FromWorld, Readings
 from drivers.simulated.visits import USUAL_VISITS, Visit, Visitors
 from drivers.simulated.world.shelf import ShelfRating
-from drivers.simulated.world.world import Happening, RebootRequested, World, WorldRefused
+from drivers.simulated.world.world import Happening, PowerOffRequested, RebootRequested, World, WorldRefused
 from drivers.simulated.world_file import WorldFile
 from drivers.simulated.world_runner import WorldRunner
 from firmware.boot_id import boot_id
@@ -152,7 +152,7 @@ class DemonstrationBus(WorldBus):
             self._file.save(self.world)
 
     def _on_happening(self, happening: Happening) -> None:
-        if isinstance(happening, RebootRequested):
+        if isinstance(happening, RebootRequested | PowerOffRequested):
             _log.info("the simulated board restarts: this process ends and has to be started again")
             self.world.power_on(BootCause.REQUESTED)
             self._file.save(self.world)

@@ -33,6 +33,7 @@ __all__ = [
     "FinishCableCheck",
     "FromWorld",
     "Hello",
+    "PowerOff",
     "Readings",
     "Reboot",
     "ReportOutput",
@@ -211,6 +212,10 @@ class ShowPage(_Message, frozen=True, tag="show_page"):
     model: PageModel
 
 
+class PowerOff(_Message, frozen=True, tag="power_off"):
+    """The board switches itself off."""
+
+
 class Reboot(_Message, frozen=True, tag="reboot"):
     """The board restarts itself."""
 
@@ -236,6 +241,7 @@ Actuation: TypeAlias = (
     | SetAvailable
     | ShowPage
     | Reboot
+    | PowerOff
     | FeedWatchdog
 )
 

@@ -30,6 +30,7 @@ __all__ = [
     "ClockChanged",
     "Command",
     "ContactorChanged",
+    "DeviceReport",
     "Done",
     "EnergyFlow",
     "EnergyFlowChanged",
@@ -44,22 +45,27 @@ __all__ = [
     "LatchChanged",
     "LinkChanged",
     "LinkDetails",
+    "ListDevices",
     "MeterContext",
     "MeterReading",
     "Permit",
     "Phase",
     "PhaseChanged",
     "Plugged",
+    "PowerOff",
     "Problem",
     "Reboot",
     "Refused",
     "Request",
     "Role",
     "ScreenShown",
+    "SelfTest",
+    "SelfTestFinished",
     "SetLimit",
     "Show",
     "Snapshot",
     "Stamped",
+    "StartTest",
     "StopPressed",
     "Unplugged",
     "VehicleIdentified",
@@ -70,10 +76,12 @@ CONTRACT_VERSION = 1
 
 
 class Role(str, Enum):
-    """What a client may do: one `service` at a time sends commands and acknowledges; `observer`s only receive."""
+    """What a client may do: one `service` at a time commands the charging and acknowledges; `observer`s only receive;
+    `maintenance` asks for devices, tests, restart and power-off."""
 
     SERVICE = "service"
     OBSERVER = "observer"
+    MAINTENANCE = "maintenance"
 
 
 class Phase(str, Enum):
@@ -131,6 +139,19 @@ class CardProblem(str, Enum):
     UNREADABLE = "unreadable"
     NO_IDENTITY = "no_identity"
     """Its UID is a random one, as a phone's is."""
+
+
+class SelfTest(str, Enum):
+    """What can be tried without a vehicle."""
+
+    CARD_READER = "card_reader"
+    """A person presents a card."""
+    SCREEN = "screen"
+    """A person touches the display."""
+    CONTACTOR = "contactor"
+    """Closes and opens without voltage; its mirror contact must follow."""
+    INSULATION = "insulation"
+    """The monitor is switched on and must measure."""
 
 
 class BootCause(str, Enum):
@@ -297,6 +318,15 @@ class ClockChanged(_Event, frozen=True, tag="clock_changed"):
     synchronised: bool
 
 
+class SelfTestFinished(_Event, frozen=True, tag="self_test_finished"):
+    """A test that was requested is over; `detail` says in words what was found."""
+
+    test: SelfTest
+    evse: int | None
+    passed: bool
+    detail: str
+
+
 class ScreenShown(_Event, frozen=True, tag="screen_shown"):
     """A display now shows this page."""
 
@@ -322,6 +352,7 @@ Event: TypeAlias = (
     | LinkChanged
     | ClockChanged
     | ScreenShown
+    | SelfTestFinished
 )
 
 BILLING_EVENTS = (Plugged, Unplugged, CardPresented)
@@ -383,8 +414,30 @@ class Snapshot(Struct, frozen=True, tag="snapshot", tag_field="kind", forbid_unk
     """Of the interfaces of `links` that anything more is known of."""
 
 
-class Done(Struct, frozen=True, tag="done", tag_field="kind", forbid_unknown_fields=True):
+class DeviceReport(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One device, as its driver knows it; a text is empty where nothing is known."""
+
+    place: str
+    """The table in the HAL's settings: `evse 1, meter`."""
+    name: str = ""
+    """Which of several devices there, such as `module 3`."""
+    address: str = ""
+    serial_number: str = ""
+    firmware: str = ""
+    answers: bool = True
+    state: str = ""
+    """In words; if it does not answer, why."""
+    faults: list[Fault] = field(default_factory=list)
+    """Those present now that are its own or are found through it."""
+    last_trouble: str = ""
+    """The detail of the last such fault since the HAL's start, present or not."""
+    last_trouble_utc_s: float | None = None
+
+
+class Done(Struct, frozen=True, tag="done", tag_field="kind", forbid_unknown_fields=True, omit_defaults=True):
     id: int
+    devices: list[DeviceReport] | None = None
+    """The answer to `list_devices`."""
 
 
 class Refused(Struct, frozen=True, tag="refused", tag_field="kind", forbid_unknown_fields=True):
@@ -437,7 +490,23 @@ class Reboot(_Command, frozen=True, tag="reboot"):
     """Restart the board in an orderly way; contactors are opened first."""
 
 
-Command: TypeAlias = Permit | Withdraw | SetLimit | Show | Reboot
+class ListDevices(_Command, frozen=True, tag="list_devices"):
+    """Every device of the cabinet, in `devices` of the answer."""
+
+
+class StartTest(_Command, frozen=True, tag="self_test"):
+    """Begin a test; `Done` means begun, and `SelfTestFinished` has the outcome. `evse`: whose device; not for the card
+    reader."""
+
+    test: SelfTest
+    evse: int | None = None
+
+
+class PowerOff(_Command, frozen=True, tag="power_off"):
+    """End every session in the orderly way, open the contactors, and switch the board off."""
+
+
+Command: TypeAlias = Permit | Withdraw | SetLimit | Show | Reboot | ListDevices | StartTest | PowerOff
 
 
 class Request(Struct, frozen=True, tag="request", tag_field="kind", forbid_unknown_fields=True):

@@ -33,7 +33,7 @@ class UnixListener(Generic[_T]):
     """Listens on `path` and passes each allowed connection to `handler`.
 
     Our own uid, root, `allowed_uids` and the members of the group `allowed_gid` may connect. The file's mode is 0600,
-    or 0660 when others are allowed: those of the group `allowed_gid`, or whom the directory's group lets in. At most
+    or 0660 when others are allowed; its group is `file_gid`, or else the directory's decides which. At most
     `max_clients` are connected at once, and half of them for one uid, so that one uid can't use all connections.
     """
 
@@ -45,6 +45,7 @@ class UnixListener(Generic[_T]):
         *,
         allowed_uids: frozenset[int] = frozenset(),
         allowed_gid: int | None = None,
+        file_gid: int | None = None,
         credentials: Callable[[asyncio.BaseTransport], Credentials] = peer_credentials,
         max_clients: int = MAX_CLIENTS,
     ) -> None:
@@ -53,6 +54,7 @@ class UnixListener(Generic[_T]):
         self._handler = handler
         self._allowed = allowed_uids | {0, os.geteuid()}
         self._allowed_gid = allowed_gid
+        self._file_gid = file_gid
         self._mode = 0o660 if allowed_gid is not None or allowed_uids - {0, os.geteuid()} else 0o600
         self._credentials = credentials
         self._max_clients = max_clients
@@ -69,7 +71,7 @@ class UnixListener(Generic[_T]):
         """Listen; raises `ConfigError` when the path is unusable or another process serves it."""
         lock = _take_lock(self._path)
         try:
-            listening = _bind(self._path, self._mode, self._allowed_gid)
+            listening = _bind(self._path, self._mode, self._file_gid)
             self._server = await asyncio.get_running_loop().create_unix_server(self._connection, sock=listening)
         except BaseException:
             os.close(lock)

@@ -162,6 +162,14 @@ class Evse:
         """Switch the coil off, whatever the stage."""
         self._carry_out(OpenContactor())
 
+    def close_for_test(self) -> None:
+        """Switch the coil on outside a session: `hal/self_tests.py` alone does so, and opens again."""
+        self._carry_out(CloseContactor())
+
+    def monitor(self, active: bool) -> None:
+        """Switch the insulation monitor on or off, outside a session."""
+        self._carry_out(EnableInsulation(active))
+
     def switch_off(self) -> None:
         self._carry_out(SwitchOff())
 

@@ -6,7 +6,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
+from firmware.contract import (
+    Answer,
+    Done,
+    ListDevices,
+    PowerOff,
+    Role,
+    SelfTest,
+    SelfTestFinished,
+    Snapshot,
+    Stamped,
+    StartTest,
+)
 from firmware.contract.administration import (
     ConnectionTest,
     FactoryReset,
@@ -19,9 +32,10 @@ from firmware.contract.administration import (
     TestConnection,
 )
 from firmware.ipc.administration import AdministrationLink
+from firmware.ipc.hal_link import HalLink, LinkState
 from tests.support.scenario import Site
 from tests.support.sockets import eventually
-from tools.rig.station_dir import ADMINISTRATION_SOCKET
+from tools.rig.station_dir import ADMINISTRATION_SOCKET, HAL_SOCKET
 
 
 @asynccontextmanager
@@ -45,6 +59,58 @@ async def test_a_new_identity_holds_until_the_factory_reset(here: Site) -> None:
         assert await restarted_as(here, link, Restart("service")) == "CP-NEW"
         assert await restarted_as(here, link, FactoryReset()) == "CP001"
     here.check_logs()
+
+
+async def test_devices_are_listed_and_tested_and_the_board_is_switched_off(here: Site) -> None:
+    async with maintenance(here) as hal:
+        hal.link.request(ListDevices())
+        await eventually(lambda: hal.answers)
+        assert {"shelf", "board", "evse 1, meter", "screen 2"} <= {each.place for each in hal.answers[0].devices or ()}
+        for number, test in enumerate((SelfTest.CONTACTOR, SelfTest.INSULATION), start=1):
+            hal.link.request(StartTest(test, 2))
+            await eventually(partial(hal.has_ended, number))
+            assert hal.tests[-1].passed, hal.tests[-1].detail
+        since = here.rig.mark
+        hal.link.request(PowerOff())
+        await here.rig.wait("powered", since=since, powered=False)
+    here.check_logs()
+
+
+class Maintenance:
+    """A client for maintenance that records what it is told."""
+
+    def __init__(self, here: Site) -> None:
+        path = here.rig.directory / HAL_SOCKET
+        self.link = HalLink(path, self, on_answer=self._on_answer, role=Role.MAINTENANCE, software="test")
+        self.answers: list[Done] = []
+        self.tests: list[SelfTestFinished] = []
+
+    def _on_answer(self, answer: Answer) -> None:
+        assert isinstance(answer, Done), answer
+        self.answers.append(answer)
+
+    def has_ended(self, tests: int) -> bool:
+        return len(self.tests) == tests
+
+    def on_hal_up(self, snapshot: Snapshot) -> None: ...
+
+    def on_hal_event(self, stamped: Stamped) -> None:
+        if isinstance(stamped.event, SelfTestFinished):
+            self.tests.append(stamped.event)
+
+    def on_hal_down(self, reason: str) -> None: ...
+
+
+@asynccontextmanager
+async def maintenance(here: Site) -> AsyncIterator[Maintenance]:
+    client = Maintenance(here)
+    task = asyncio.create_task(client.link.run())
+    await eventually(lambda: client.link.state is LinkState.UP)
+    try:
+        yield client
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def restarted_as(here: Site, link: AdministrationLink, command: Restart | FactoryReset) -> str:

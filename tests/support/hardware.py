@@ -409,6 +409,9 @@ class FakeBoard(_Fake):
     def reboot(self) -> None:
         self._do("reboot")
 
+    def power_off(self) -> None:
+        self._do("power_off")
+
     def feed_watchdog(self, coils: bool) -> None:
         self._do("feed_watchdog")
         self.coils_fed = coils

@@ -16,6 +16,7 @@ from firmware.contract.messages import (
     BoardClock,
     BootCause,
     Command,
+    DeviceReport,
     EnergyFlow,
     Event,
     EvseStatus,
@@ -155,6 +156,9 @@ class AnsweringCabinet:
 
     def snapshot(self, seq: int, run_id: str) -> Snapshot:
         return self.next_snapshot or snapshot(seq, run_id)
+
+    def devices(self) -> list[DeviceReport]:
+        return [DeviceReport(place="meter")]
 
     def execute(self, command: Command) -> tuple[Problem, str] | None:
         self.commands.append(command)

@@ -117,7 +117,7 @@ class WireStation(StationBench):
         await self.cabinet.start()
         self.dbus = BusDaemon(self.folder)
         await self.dbus.start()
-        self.login1 = Login1(self.dbus.address, lambda: self.world.happened.append(RebootRequested()))
+        self.login1 = Login1(self.dbus.address, self.world.happened.append)
         await self.login1.start()
         self.lines = PigpioLines(PigpioLines.Options(port=self.cabinet.daemons[0].port))
         await self.lines.open()

@@ -60,7 +60,7 @@ async def _station(folder: Path) -> AsyncIterator[tuple[World, Wire, int]]:
         [each.id for each in hardware.evse],
         rating=ShelfRating.for_power(float(hardware.max_power_w)),
     )
-    wire = Wire(world, clock, folder.absolute() / "run", lambda: None)
+    wire = Wire(world, clock, folder.absolute() / "run", lambda _request: None)
     await wire.start()
     station.write_hal_settings(wire)
     world.power_on(BootCause.POWER_UP)

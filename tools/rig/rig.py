@@ -14,7 +14,14 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from drivers.simulated.world.world import ContactorMoved, Happening, PageShown, RebootRequested, WorldRefused
+from drivers.simulated.world.world import (
+    ContactorMoved,
+    Happening,
+    PageShown,
+    PowerOffRequested,
+    RebootRequested,
+    WorldRefused,
+)
 from firmware.clock import Clock
 from firmware.contract import BootCause
 from tools.rig import operations as op
@@ -50,7 +57,7 @@ class Rig:
         self.on_power_off: Callable[[], None] = lambda: None
         self._simulation = Simulation.create(station, supervisor, clock, self.emit)
         if station.settings.rig.wire:
-            self._simulation = self._simulation.with_wire(lambda: self._restart_board(BootCause.REQUESTED))
+            self._simulation = self._simulation.with_wire(self._on_happening)
         self._wire = self._simulation.wire
         self._world = self._simulation.world
         self._supervisor = supervisor
@@ -180,7 +187,7 @@ class Rig:
         self._supervisor.run_from(self._simulation.slots.select())
         self._supervisor.spawn()
 
-    def _power_off(self, _operation: op.PowerOff | op.PowerCycle) -> None:
+    def _power_off(self, _operation: op.PowerOff | op.PowerCycle | None = None) -> None:
         self._cancel_power_timer()
         self._trial.end()
         self._supervisor.kill_all()
@@ -232,6 +239,10 @@ class Rig:
                 self.emit("screen", None, screen=screen, page=page)
             case RebootRequested():
                 self._restart_board(BootCause.REQUESTED)
+            case PowerOffRequested():
+                _log.info("board switches itself off")
+                self._supervisor.stop_all()
+                self._supervisor.when_clear(self._power_off)
 
     def _on_exit(self, name: str, code: int, first: bool) -> None:
         """A new station is not restarted if a process rejects its settings."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from drivers.simulated.world.shelf import ShelfRating
-from drivers.simulated.world.world import World
+from drivers.simulated.world.world import PowerOffRequested, RebootRequested, World
 from drivers.simulated.world_file import WorldFile
 from firmware.clock import Clock
 from firmware.update.slot_directory import SlotDirectory
@@ -61,11 +61,11 @@ class Simulation:
             StationView(list(world.evses), emit),
         )
 
-    def with_wire(self, on_reboot: Callable[[], None]) -> Simulation:
+    def with_wire(self, on_request: Callable[[RebootRequested | PowerOffRequested], None]) -> Simulation:
         """The same, with a simulator for each device of the world."""
         from tools.rig.wire import Wire  # imports what a rig without wires does not need
 
-        return replace(self, wire=Wire(self.world, self.clock, self.station.path / "run", on_reboot))
+        return replace(self, wire=Wire(self.world, self.clock, self.station.path / "run", on_request))
 
     def save_world(self) -> None:
         """Save the state of the hardware that survives the rig."""

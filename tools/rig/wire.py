@@ -29,7 +29,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from drivers.simulated.world.world import World
+from drivers.simulated.world.world import PowerOffRequested, RebootRequested, World
 from firmware.clock import Clock
 from tools.rig.devices.alarms import AlarmContacts
 from tools.rig.devices.board import BoardTree, Login1
@@ -97,7 +97,9 @@ class _InShelf:
 class Wire:
     """The simulators of one cabinet; `run` is the station's folder for sockets and links."""
 
-    def __init__(self, world: World, clock: Clock, run: Path, on_reboot: Callable[[], None]) -> None:
+    def __init__(
+        self, world: World, clock: Clock, run: Path, on_request: Callable[[RebootRequested | PowerOffRequested], None]
+    ) -> None:
         self._world = world
         self._clock = clock
         self._run = run
@@ -125,7 +127,7 @@ class Wire:
         self.daemon = BusDaemon(run)
         self.kernel = KernelFiles(run / "kernel")
         self.networks = SimulatedNetworks(self.daemon.address, world, self.kernel)
-        self.login = Login1(self.daemon.address, on_reboot)
+        self.login = Login1(self.daemon.address, on_request)
         self.lem = {number: LemDcbm(evse) for number, evse in world.evses.items() if number % 2}
         self._monitors, self._meters = self._on_line()
         self._devices = self._by_name()

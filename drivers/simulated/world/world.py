@@ -26,7 +26,7 @@ from firmware.contract import BootCause, LinkDetails, PageModel
 from firmware.errors import BaywattError
 from hal.ports import InputsReading
 
-__all__ = ["ContactorMoved", "Happening", "PageShown", "RebootRequested", "World", "WorldRefused"]
+__all__ = ["ContactorMoved", "Happening", "PageShown", "PowerOffRequested", "RebootRequested", "World", "WorldRefused"]
 
 STEP_S = 0.025
 LONGEST_STEP_S = 2.0
@@ -50,11 +50,16 @@ class PageShown:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerOffRequested:
+    """The board switches itself off."""
+
+
+@dataclass(frozen=True, slots=True)
 class RebootRequested:
     """The HAL has requested a restart of the board."""
 
 
-Happening: TypeAlias = ContactorMoved | PageShown | RebootRequested
+Happening: TypeAlias = ContactorMoved | PageShown | PowerOffRequested | RebootRequested
 
 
 @dataclass(slots=True)
@@ -322,6 +327,9 @@ class World:
     def _reboot(self, message: wire.Reboot) -> None:
         self.happened.append(RebootRequested())
 
+    def _power_off(self, message: wire.PowerOff) -> None:
+        self.happened.append(PowerOffRequested())
+
     def _feed_watchdog(self, message: wire.FeedWatchdog) -> None:
         self.board.feed_watchdog()
 
@@ -343,5 +351,6 @@ _APPLY: dict[type[Any], Callable[[World, Any], None]] = {
     wire.SetAvailable: World._set_available,
     wire.ShowPage: World._show_page,
     wire.Reboot: World._reboot,
+    wire.PowerOff: World._power_off,
     wire.FeedWatchdog: World._feed_watchdog,
 }

@@ -82,7 +82,7 @@ class AdministrationServer:
         self._timer = timer or LoopTimer()
         self._clients: dict[Connection[FromClient], Client] = {}
         self._listener: UnixListener[FromClient] = UnixListener(
-            path, _decode, self, allowed_gid=allowed_gid, max_clients=MAX_CLIENTS
+            path, _decode, self, allowed_gid=allowed_gid, file_gid=allowed_gid, max_clients=MAX_CLIENTS
         )
 
     async def start(self) -> None:

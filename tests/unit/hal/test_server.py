@@ -227,6 +227,67 @@ async def test_an_observers_uid_can_not_be_the_service(cabinet: AnsweringCabinet
             await each.close()
 
 
+MAINTENANCE: tuple[dict[str, Any], ...] = (
+    {"kind": "list_devices"},
+    {"kind": "self_test", "test": "contactor", "evse": 1},
+    {"kind": "power_off"},
+)
+
+
+async def test_maintenance_may_look_and_test_but_not_charge(
+    cabinet: AnsweringCabinet, path: Path, server: HalServer
+) -> None:
+    peer = await connected(path, "maintenance")
+    for number, allowed in enumerate((*MAINTENANCE, {"kind": "reboot"})):
+        peer.say(kind="request", id=number, command=allowed)
+        answer = await peer.hear()
+        assert (answer["kind"], answer["id"]) == ("done", number)
+        assert ("devices" in answer) is (allowed["kind"] == "list_devices")
+    for forbidden in (PERMIT, {"kind": "withdraw", "evse": 1}, {"kind": "set_limit", "evse": 1, "power_w": None}):
+        peer.say(kind="request", id=9, command=forbidden)
+        assert (await peer.hear())["problem"] == "not_allowed"
+    peer.say(kind="acknowledge", seq=0)
+    assert await peer.line() == b""
+    await peer.close()
+
+
+@pytest.mark.parametrize("role", ["service", "observer"])
+async def test_only_maintenance_tests_and_switches_off(
+    cabinet: AnsweringCabinet, path: Path, server: HalServer, role: str
+) -> None:
+    peer = await connected(path, role)
+    for number, command in enumerate(MAINTENANCE):
+        peer.say(kind="request", id=number, command=command)
+        assert (await peer.hear())["problem"] == "not_allowed"
+    assert cabinet.commands == []
+    await peer.close()
+
+
+@pytest.mark.parametrize(
+    ("peer", "allowed"),
+    [
+        (Credentials(1, 54321, 1), False),
+        (Credentials(1, 54321, 1, frozenset({77})), True),
+        (Credentials(1, 54321, 77), True),
+        (Credentials(1, 12345, 1), True),
+    ],
+)
+async def test_who_may_maintain(cabinet: AnsweringCabinet, path: Path, peer: Credentials, allowed: bool) -> None:
+    who = {
+        "credentials": lambda _: peer,
+        "observer_uids": frozenset({54321}),
+        "maintenance_uids": frozenset({12345}),
+        "maintenance_gid": 77,
+    }
+    async with serving(cabinet, path, **who):
+        client = await greeted(path, "maintenance")
+        assert bool(await client.line()) is allowed
+        service = await greeted(path)
+        assert await service.line() == b""
+        for each in (client, service):
+            await each.close()
+
+
 # --- events -------------------------------------------------------------------------------------------
 
 

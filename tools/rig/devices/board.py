@@ -22,6 +22,7 @@ from pathlib import Path
 from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
 
+from drivers.simulated.world.world import PowerOffRequested, RebootRequested
 from firmware.contract import BoardClock, BootCause
 
 __all__ = ["BoardTree", "Login1", "pt1000_ohm"]
@@ -148,13 +149,19 @@ class BoardTree:
         return [{"evse": evse, "device": "max31865", "channel": f"resistance{evse}"} for evse in evses]
 
 
+_REQUESTS: dict[str, RebootRequested | PowerOffRequested] = {
+    "Reboot": RebootRequested(),
+    "PowerOff": PowerOffRequested(),
+}
+
+
 class Login1:
     """systemd-logind on the bus at `address`; `refuses`: as polkit does to a user without the right."""
 
-    def __init__(self, address: str, on_reboot: Callable[[], None]) -> None:
+    def __init__(self, address: str, on_request: Callable[[RebootRequested | PowerOffRequested], None]) -> None:
         self.refuses = False
         self._address = address
-        self._on_reboot = on_reboot
+        self._on_request = on_request
         self._bus: MessageBus | None = None
 
     async def start(self) -> None:
@@ -171,10 +178,11 @@ class Login1:
     def _on_message(self, message: Message) -> Message | None:
         if message.message_type is not MessageType.METHOD_CALL:
             return None
-        called = (message.path, message.interface, message.member, message.signature)
-        if called != ("/org/freedesktop/login1", "org.freedesktop.login1.Manager", "Reboot", "b"):
+        called = (message.path, message.interface, message.signature)
+        request = _REQUESTS.get(message.member or "")
+        if called != ("/org/freedesktop/login1", "org.freedesktop.login1.Manager", "b") or request is None:
             return Message.new_error(message, "org.freedesktop.DBus.Error.UnknownMethod", "no such method")
         if self.refuses:
             return Message.new_error(message, "org.freedesktop.DBus.Error.AccessDenied", "Permission denied")
-        self._on_reboot()
+        self._on_request(request)
         return Message.new_method_return(message)

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from drivers.board.linux import LinuxBoard
+from drivers.simulated.world.world import PowerOffRequested
 from firmware.contract import BoardClock, BootCause, Fault
 from firmware.errors import ConfigError, DeviceLost
 from tests.support.line_benches import PigpioBench
@@ -149,4 +150,16 @@ async def test_restart_that_is_refused_is_logged_and_not_remembered(
     wire.board.reboot()
     await wire.until(wire.rebooted)
     assert b'"requested":true' in (tmp_path / "boot.json").read_bytes()
+    await wire.close()
+
+
+async def test_power_off_is_asked_of_logind(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    wire = WireStation(tmp_path)
+    await wire.start()
+    wire.login1.refuses = True
+    wire.board.power_off()
+    await wire.until(lambda: "the board can't be switched off: systemd-logind: Permission denied" in caplog.text)
+    wire.login1.refuses = False
+    wire.board.power_off()
+    await wire.until(lambda: PowerOffRequested() in wire.world.happened)
     await wire.close()

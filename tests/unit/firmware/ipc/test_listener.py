@@ -188,7 +188,7 @@ async def test_the_members_of_a_group_may_connect(path: Path, handler: Recorder)
 async def test_the_socket_belongs_to_the_group(path: Path, handler: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[int] = []
     monkeypatch.setattr(os, "chown", lambda _path, _uid, gid: given.append(gid))
-    serving = UnixListener(path, decode, handler, allowed_gid=50)
+    serving = UnixListener(path, decode, handler, allowed_gid=50, file_gid=50)
     await serving.start()
     assert given == [50]
     await serving.close()
@@ -201,7 +201,7 @@ async def test_a_group_that_we_are_not_in_is_a_warning(
         raise PermissionError
 
     monkeypatch.setattr(os, "chown", refuse)
-    serving = UnixListener(path, decode, handler, allowed_gid=50)
+    serving = UnixListener(path, decode, handler, allowed_gid=50, file_gid=50)
     await serving.start()
     assert "can't be given to group 50" in caplog.text
     peer, _ = await connected(path, handler)
