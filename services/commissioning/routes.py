@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from services.commissioning.api import (
     certificates,
+    hardware,
     log,
     maintenance,
     messages,
@@ -24,6 +25,7 @@ ROUTES: list[Route] = [
     *wizard.ROUTES,
     *settings.ROUTES,
     *certificates.ROUTES,
+    *hardware.ROUTES,
     *messages.ROUTES,
     *log.ROUTES,
     *maintenance.ROUTES,

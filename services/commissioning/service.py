@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
@@ -14,18 +15,18 @@ from firmware import files
 from firmware.clock import Clock
 from firmware.errors import ConfigError
 from firmware.factory_settings import CommissioningSettings
-from firmware.ipc.hal_link import HalLink
 from firmware.ipc.status import StatusClient
 from firmware.lifecycle import Lifecycle
-from firmware.version import VERSION
 from services.commissioning import guard
 from services.commissioning.accounts import Accounts, Failures
 from services.commissioning.administration import Administration
 from services.commissioning.api.status import status_of
+from services.commissioning.api_error import ApiError
 from services.commissioning.app import App
 from services.commissioning.certificate import PageCertificate, own_names
 from services.commissioning.config import CommissioningConfig
 from services.commissioning.events import EVENTS, Event, Hub
+from services.commissioning.hal import Hal
 from services.commissioning.http.connection import Limits
 from services.commissioning.http.server import Server
 from services.commissioning.machine import Machine
@@ -42,6 +43,7 @@ USUAL_PORT = 8080
 STATUS_S = 1.0
 """Between two events `status`; also without a change, so that the figures of the machine live."""
 IDLE_STATUS_S = 5.0
+DEVICES_S = 10.0
 
 
 class _Serving(Struct, frozen=True):
@@ -77,7 +79,8 @@ class Service:
         self._factory = factory
         self._folder = folder
         self._changed = asyncio.Event()
-        hub = Hub()
+        self._devices_at = 0.0
+        hub, station = Hub(), Station(self._changed.set)
         self.site = Site(
             config=config,
             clock=clock,
@@ -85,7 +88,8 @@ class Service:
             failures=Failures(folder, Throttle(ADDRESS), Throttle(ACCOUNT)),
             sessions=Sessions(),
             certificate=PageCertificate(folder, clock, config.names),
-            station=Station(self._changed.set),
+            station=station,
+            hal=Hal(Path(config.hal_socket), station, hub),
             administration=Administration(Path(config.administration_socket), hub),
             machine=Machine(folder),
             hub=hub,
@@ -104,10 +108,9 @@ class Service:
         except OSError as error:
             raise ConfigError(f"{error.filename or self._folder}: {error.strerror}") from error
         self._listen()
-        hal = HalLink(Path(config.hal_socket), site.station, software=f"commissioning {VERSION}")
         status = StatusClient(Path(config.status_socket), site.station)
         life.on_stop("port", self.server.close)
-        life.critical("HAL", hal.run())
+        life.critical("HAL", site.hal.run())
         life.critical("status", status.run())
         life.critical("administration", site.administration.run())
         life.critical("events", self._publish())
@@ -139,6 +142,15 @@ class Service:
                 pass
             self._changed.clear()
             if self.site.hub.has_clients(EVENTS):
+                await self._look_at_devices()
                 self.site.hub.publish(EVENTS, Event.of("status", status_of(self.site)))
             self.site.sessions.expire(self.site.clock.monotonic())
             await asyncio.sleep(STATUS_S)
+
+    async def _look_at_devices(self) -> None:
+        """For the next status; the HAL is asked now and then."""
+        now = self.site.clock.monotonic()
+        if now >= self._devices_at:
+            self._devices_at = now + DEVICES_S
+            with contextlib.suppress(ApiError):
+                await self.site.hal.list_devices()

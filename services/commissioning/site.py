@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from services.commissioning.certificate import PageCertificate
     from services.commissioning.config import CommissioningConfig
     from services.commissioning.events import Hub
+    from services.commissioning.hal import Hal
     from services.commissioning.http.messages import Answer, Request
     from services.commissioning.machine import Machine
     from services.commissioning.sessions import Sessions
@@ -68,6 +69,7 @@ class Site:
     sessions: Sessions
     certificate: PageCertificate
     station: Station
+    hal: Hal
     administration: Administration
     machine: Machine
     hub: Hub

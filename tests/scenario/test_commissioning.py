@@ -113,6 +113,37 @@ async def test_what_csms_and_cars_do_is_seen_at_once(here: Site) -> None:
         assert resident_kb(pid) < MOST_KB
 
 
+async def test_hardware_is_tested_without_a_car(here: Site) -> None:
+    async with signed_in(here) as installer, events(installer, "/api/events") as seen:
+
+        async def outcome(name: str) -> dict[str, Any]:
+            while True:
+                tests = {each["name"]: each for each in (await until(seen, "tests"))["tests"]}
+                if tests[name]["state"] in ("passed", "failed"):
+                    found: dict[str, Any] = tests[name]
+                    return found
+
+        devices = (await installer.get("/api/devices")).content["devices"]
+        assert {"card_reader", "evse 1, meter"} <= {each["place"] for each in devices}
+        status = (await installer.get("/api/status")).content
+        assert [each["name"] for each in status["devices"] if not each["ok"]] == []
+        assert len(status["devices"]) == len(devices)
+        assert (await installer.post("/api/tests/contactor-1")).status == 200
+        assert (await outcome("contactor-1"))["state"] == "passed"
+        assert (await installer.post("/api/tests/card_reader")).status == 200
+        await here.rig.op("present_card", uid="04AABBCCDD")
+        assert (await outcome("card_reader"))["state"] == "passed"
+        assert (await installer.post("/api/tests/contactor-9")).error == "not_found"
+        await here.plug_in(2)
+        while not (await until(seen, "status"))["evses"][1]["plugged"]:
+            pass
+        refused = await installer.post("/api/tests/insulation-2")
+        assert (refused.status, refused.error) == (409, "not_allowed")
+        await here.rig.op("process", kill="hal")
+        assert (await until(seen, "status", hal=False))["evses"][0]["phase"] is None
+        assert (await until(seen, "status", hal=True))["evses"][0]["phase"] == "idle"
+
+
 async def test_power_cut_kill_and_full_disk_keep_the_password(here: Site) -> None:
     async with signed_in(here) as installer:
         await here.rig.op("storage", full=True)

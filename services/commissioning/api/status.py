@@ -3,21 +3,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from msgspec import Struct
 
 from firmware.clock import format_utc
-from firmware.contract.messages import EvseStatus, LinkDetails
+from firmware.contract.messages import DeviceReport, EvseStatus, LinkDetails
 from firmware.contract.status import EvseService, LinkFailure
 from firmware.version import VERSION
+from services.commissioning.api_error import ApiError
 from services.commissioning.events import EVENTS, Event
 from services.commissioning.http.messages import Answer
 from services.commissioning.machine import MachineStatus
 from services.commissioning.page_file import PageCertificateInfo
 from services.commissioning.site import Access, Call, Route, Site
 
-__all__ = ["ROUTES", "Clock", "Csms", "Evse", "Link", "Screen", "Status", "status_of", "stream"]
+__all__ = ["ROUTES", "Clock", "Csms", "Device", "Evse", "Link", "Screen", "Status", "status_of", "stream"]
 
 
 class Csms(Struct, frozen=True):
@@ -77,6 +79,14 @@ class Evse(Struct, frozen=True):
     faults: list[str]
 
 
+class Device(Struct, frozen=True):
+    """A device of the cabinet; `text` says what is wrong, or what it is."""
+
+    name: str
+    ok: bool
+    text: str
+
+
 class Status(Struct, frozen=True):
     """Everything at a glance; `hal` and `service` say whether these processes answer."""
 
@@ -91,6 +101,7 @@ class Status(Struct, frozen=True):
     faults: list[str]
     links: list[Link]
     screens: list[Screen]
+    devices: list[Device]
     machine: MachineStatus
     page_certificate: PageCertificateInfo
 
@@ -114,6 +125,7 @@ def status_of(site: Site) -> Status:
         if hal
         else [],
         screens=[Screen(each.screen, each.model.page.value) for each in hal.screens] if hal else [],
+        devices=[_device(report) for report in site.hal.devices],
         machine=site.machine.status(),
         page_certificate=site.certificate.info,
     )
@@ -167,7 +179,17 @@ def _evse(number: int, physical: EvseStatus | None, logical: EvseService | None)
     )
 
 
+def _device(report: DeviceReport) -> Device:
+    name = f"{report.place}, {report.name}" if report.name else report.place
+    faults = ", ".join(fault.value for fault in report.faults)
+    ok = report.answers and not report.faults
+    known = " ".join(filter(None, (report.state, report.serial_number, report.firmware, report.address)))
+    return Device(name, ok, known if ok else f"{faults or report.state}: {report.last_trouble}".strip(": "))
+
+
 async def _get(call: Call) -> Status:
+    with contextlib.suppress(ApiError):  # without the HAL there are none
+        await call.site.hal.list_devices()
     return status_of(call.site)
 
 

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices and self tests: what the HAL says, refuses, or no longer answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from msgspec.structs import replace
+
+from firmware.contract import (
+    Command,
+    DeviceReport,
+    Done,
+    Fault,
+    ListDevices,
+    PowerOff,
+    Problem,
+    Refused,
+    SelfTest,
+    SelfTestFinished,
+    Stamped,
+    StartTest,
+)
+from services.commissioning.hal import Hal
+from tests.support.commissioning import Browser, Served
+from tests.support.sockets import idle_evse, snapshot
+
+REPORTS = [
+    DeviceReport("card_reader", serial_number="77", firmware="1.2"),
+    DeviceReport("evse 1, meter", answers=False, state="no answer", faults=[Fault.METER], last_trouble="line is dead"),
+    DeviceReport("shelf", "module 3"),
+]
+
+
+class Link:
+    """Stands in for the HAL: records commands, and answers as it was told."""
+
+    def __init__(self, hal: Hal) -> None:
+        self.hal = hal
+        self.commands: list[Command] = []
+        self.refusal: tuple[Problem, str] | None = None
+        self.dies = False
+
+    def request(self, command: Command) -> int:
+
+        self.commands.append(command)
+        number = len(self.commands)
+        answer = Done(number, REPORTS if isinstance(command, ListDevices) else None)
+        refusal = Refused(number, *self.refusal) if self.refusal else None
+        loop = asyncio.get_running_loop()
+        if self.dies:
+            loop.call_soon(self.hal.on_hal_down, "killed")
+        else:
+            loop.call_soon(self.hal._on_answer, refusal or answer)
+        return number
+
+
+@pytest.fixture
+def link(page: Served, monkeypatch: pytest.MonkeyPatch) -> Link:
+    hal = page.service.site.hal
+    link = Link(hal)
+    monkeypatch.setattr(hal._link, "request", link.request)
+    hal.on_hal_up(replace(snapshot(), evses=[idle_evse(1), idle_evse(2)]))
+    return link
+
+
+async def state_of(browser: Browser, name: str) -> tuple[str, str]:
+    tests = (await browser.get("/api/tests")).content["tests"]
+    return next((each["state"], each["result"]) for each in tests if each["name"] == name)
+
+
+async def test_devices_with_their_health(link: Link, installer: Browser) -> None:
+    found = (await installer.get("/api/devices")).content["devices"]
+    assert [each["place"] for each in found] == ["card_reader", "evse 1, meter", "shelf"]
+    assert (await installer.get("/api/status")).content["devices"] == [
+        {"name": "card_reader", "ok": True, "text": "77 1.2"},
+        {"name": "evse 1, meter", "ok": False, "text": "meter: line is dead"},
+        {"name": "shelf, module 3", "ok": True, "text": ""},
+    ]
+
+
+async def test_a_test_runs_and_ends(link: Link, installer: Browser) -> None:
+    assert (await installer.post("/api/tests/contactor-2")).status == 200
+    assert link.commands == [StartTest(SelfTest.CONTACTOR, 2)]
+    assert await state_of(installer, "contactor-2") == ("running", "")
+    finished = SelfTestFinished(SelfTest.CONTACTOR, 2, False, "the mirror contact did not follow")
+    link.hal.on_hal_event(Stamped(1, 0.0, 0.0, finished))
+    assert await state_of(installer, "contactor-2") == ("failed", "the mirror contact did not follow")
+    assert await state_of(installer, "contactor-1") == ("idle", "")
+
+
+@pytest.mark.parametrize(
+    ("problem", "status"), [(Problem.NOT_ALLOWED, 409), (Problem.NO_HARDWARE, 501), (Problem.BUSY, 409)]
+)
+async def test_a_refused_test_does_not_run(link: Link, installer: Browser, problem: Problem, status: int) -> None:
+    link.refusal = problem, "a vehicle is plugged in"
+    answer = await installer.post("/api/tests/insulation-1")
+    assert (answer.status, answer.error, answer.content["detail"]) == (status, problem.value, "a vehicle is plugged in")
+    assert await state_of(installer, "insulation-1") == ("idle", "")
+
+
+async def test_a_hal_that_dies_leaves_nobody_waiting(page: Served, link: Link, installer: Browser) -> None:
+    link.dies = True
+    assert (await installer.post("/api/tests/contactor-1")).error == "hal_down"
+    status = (await installer.get("/api/status")).content
+    assert (status["hal"], status["devices"], status["evses"]) == (False, [], [])
+    assert (await installer.get("/api/tests")).content == {"tests": []}
+
+
+async def test_without_a_hal_it_is_said(page: Served, installer: Browser) -> None:
+    for method, path in (("GET", "/api/devices"), ("POST", "/api/power-off")):
+        answer = await installer.call(method, path, {})
+        assert (answer.status, answer.error) == (503, "hal_down")
+
+
+async def test_power_off_is_asked_of_the_hal(link: Link, installer: Browser) -> None:
+    assert (await installer.post("/api/power-off")).status == 200
+    assert link.commands == [PowerOff()]
