@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
-from websockets.exceptions import ConnectionClosed
 
 from firmware.contract.administration import ConnectionTest, Outcome, Step, TestStep
 from firmware.log import register_secret
@@ -26,11 +25,10 @@ from services.ocpp.rpc.codec import CallError, CallResult, decode, encode_call
 from services.ocpp.rpc.validation import check_response
 
 if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
-
     from firmware.contract.status import FailureKind
     from firmware.factory_settings import NetworkProfile
     from services.ocpp.csms.dial import LinkSettings
+    from services.ocpp.csms.wire import Wire
 
 __all__ = ["ALREADY_CONNECTED", "ConnectionTester", "Trial", "of_connection"]
 
@@ -112,31 +110,39 @@ class ConnectionTester:
         )
         if trial.boot is None:
             return
-        connection = await dial(settings, profile, self._dial_via, device=device)
+        wire = await dial(settings, profile, self._dial_via, device=device)
         try:
             steps.passed(Step.HTTP, f"the CSMS accepts the identity {settings.identity}")
             steps.passed(Step.SUBPROTOCOL, "ocpp2.0.1")
             async with asyncio.timeout(profile.message_timeout_s):
-                steps.passed(Step.BOOT, await _register(connection, trial.boot))
+                steps.passed(Step.BOOT, await _register(wire, trial.boot))
         except TimeoutError:
             raise DialError(Cause.NOT_REGISTERED, f"no answer within {profile.message_timeout_s} s") from None
-        except ConnectionClosed as closed:
-            code = closed.rcvd.code if closed.rcvd else "no closing handshake"
-            raise DialError(Cause.NOT_REGISTERED, peer_text(f"it closed the connection with {code}")) from closed
         finally:
-            await connection.close()
+            await wire.close()
 
 
-async def _register(connection: ClientConnection, boot: Any) -> str:
+async def _register(wire: Wire, boot: Any) -> str:
     """Send the BootNotification; the text of an acceptance."""
-    await connection.send(encode_call(_BOOT_ID, "BootNotification", boot))
-    async for frame in connection:
+    answer: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
+
+    def on_frame(frame: str | bytes) -> None:
         message = decode(frame)
-        if isinstance(message, CallError) and message.message_id == _BOOT_ID:
-            raise DialError(Cause.NOT_REGISTERED, peer_text(f"{message.code} {message.description}"))
-        if isinstance(message, CallResult) and message.message_id == _BOOT_ID:
-            return _accepted(message.payload)
-    raise DialError(Cause.NOT_REGISTERED, "it closed the connection")
+        if isinstance(message, CallResult | CallError) and message.message_id == _BOOT_ID and not answer.done():
+            answer.set_result(message)
+
+    wire.listen(on_frame)
+    wire.send(encode_call(_BOOT_ID, "BootNotification", boot))
+    events: list[asyncio.Future[Any]] = [answer, wire.closed]
+    await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
+    if not answer.done():
+        closed = wire.protocol.close_rcvd
+        how = closed.code if closed else "no closing handshake"
+        raise DialError(Cause.NOT_REGISTERED, peer_text(f"it closed the connection with {how}"))
+    message = answer.result()
+    if isinstance(message, CallError):
+        raise DialError(Cause.NOT_REGISTERED, peer_text(f"{message.code} {message.description}"))
+    return _accepted(message.payload)
 
 
 def _accepted(answer: dict[str, Any]) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -18,9 +17,8 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from msgspec import Struct, field
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidURI
-from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from firmware.errors import BaywattError
 from firmware.factory_settings import NetworkProfile
@@ -28,21 +26,13 @@ from firmware.log import register_secret
 from services.ocpp.csms.diagnosis import DialError, diagnose
 from services.ocpp.csms.policy import RetryRules
 from services.ocpp.csms.reach import reach_over, reach_relay
+from services.ocpp.csms.wire import SUBPROTOCOL, Wire
 from services.ocpp.no_connection import Cause, plain
 
-__all__ = ["MAX_FRAME_BYTES", "LinkSettings", "address_of", "connection_url", "dial", "tls_options"]
+__all__ = ["LinkSettings", "address_of", "connection_url", "dial", "tls_options"]
 
-MAX_FRAME_BYTES: Final = 256 * 1024
-"""A larger message is answered by closing the connection with 1009 (RFC 6455, section 7.4.1)."""
-
-_SUBPROTOCOL: Final = Subprotocol("ocpp2.0.1")
-_CLOSE_TIMEOUT_S: Final = 2.0
-_MAX_UNSENT_BYTES: Final = 4 * MAX_FRAME_BYTES
-
-_log = logging.getLogger(__name__)
-# At DEBUG the library logs every header and frame, including passwords.
-_library_log = logging.getLogger("services.ocpp.csms.link.websockets")
-_library_log.setLevel(logging.ERROR)
+_NEXT_ADDRESS_S: Final = 0.25
+"""When the next of several addresses is tried beside one that does not answer (RFC 8305)."""
 
 
 class LinkSettings(Struct, frozen=True, kw_only=True):
@@ -78,7 +68,7 @@ def connection_url(url: str, identity: str) -> str:
 
 async def dial(
     settings: LinkSettings, profile: NetworkProfile, dial_via: str | None = None, *, device: str | None = None
-) -> ClientConnection:
+) -> Wire:
     """An open WebSocket with subprotocol `ocpp2.0.1`. Raises `DialError`, and then leaves no connection open
     (A00.FR.311).
 
@@ -86,54 +76,52 @@ async def dial(
     line of JSON, answers with a line that says whether it is connected, and then relays the bytes.
     `device`: the kernel's network interface that the connection is bound to, whatever the default route is.
     """
-    options = tls_options(settings, profile)
+    tls = tls_options(settings, profile).get("ssl")
     try:
         async with asyncio.timeout(settings.open_timeout_s):
-            connection = await _open(settings, profile, options, dial_via=dial_via, device=device)
+            wire = await _open(settings, profile, tls, dial_via=dial_via, device=device)
     except (OSError, InvalidHandshake, InvalidURI, ValueError) as error:  # ssl.SSLError is an OSError
-        raise diagnose(error, profile, options.get("ssl"), open_timeout_s=settings.open_timeout_s) from error
-    if connection.subprotocol != _SUBPROTOCOL:  # part 4, section 3.2: the CSMS then closes, but not all do
-        connection.transport.abort()
+        raise diagnose(error, profile, tls, open_timeout_s=settings.open_timeout_s) from error
+    if wire.protocol.subprotocol != SUBPROTOCOL:  # part 4, section 3.2: the CSMS then closes, but not all do
+        wire.abort()
         raise DialError(Cause.SUBPROTOCOL, "it selected none")
-    _detect_dead_peers(connection)
-    return connection
+    _detect_dead_peers(wire.transport)
+    return wire
 
 
 async def _open(
     settings: LinkSettings,
     profile: NetworkProfile,
-    tls: dict[str, ssl.SSLContext],
+    tls: ssl.SSLContext | None,
     *,
     dial_via: str | None,
     device: str | None,
-) -> ClientConnection:
+) -> Wire:
     url = connection_url(profile.url, settings.identity)
-    options: dict[str, Any] = {"additional_headers": _headers(settings, profile), **tls}
+    uri, headers = parse_uri(url), _headers(settings, profile)
     reached = None
     if dial_via is not None:
         reached = await reach_relay(dial_via, address_of(url), profile.interface)
     elif device is not None:
         reached = await reach_over(device, address_of(url))
-    options |= {"happy_eyeballs_delay": 0.25} if reached is None else {"sock": reached}
+    way: dict[str, Any] = {"host": uri.host, "port": uri.port, "happy_eyeballs_delay": _NEXT_ADDRESS_S}
+    if reached is not None:
+        way = {"sock": reached}
+    wire = Wire(uri, headers)
     try:
-        return await _Connect(
-            url,
-            subprotocols=[_SUBPROTOCOL],
-            compression=None,
-            user_agent_header="baywatt",
-            proxy=None,
-            open_timeout=None,
-            ping_interval=None,
-            close_timeout=_CLOSE_TIMEOUT_S,
-            max_size=MAX_FRAME_BYTES,
-            logger=_library_log,
-            create_connection=_Connection,
-            **options,
+        await asyncio.get_running_loop().create_connection(
+            lambda: wire, ssl=tls, server_hostname=None if tls is None else uri.host, **way
         )
     except BaseException:
         if reached is not None:
             reached.close()
         raise
+    try:
+        await wire.opened
+    except BaseException:
+        wire.abort()
+        raise
+    return wire
 
 
 def address_of(url: str) -> tuple[str, int]:
@@ -142,28 +130,6 @@ def address_of(url: str) -> tuple[str, int]:
     if not parts.hostname:
         raise InvalidURI(url, "no host")
     return parts.hostname, parts.port or (443 if parts.scheme == "wss" else 80)
-
-
-class _Connection(ClientConnection):
-    def data_received(self, data: bytes) -> None:
-        """Pongs are sent automatically: a CSMS that keeps pinging without reading them would fill our memory."""
-        super().data_received(data)
-        if self.transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
-            _log.warning("the CSMS does not read: connection dropped")
-            self.transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The library reports every end within the handshake as a missing answer. In TLS 1.3 the alert about a client
-        certificate comes only then."""
-        super().connection_lost(exc)
-        if isinstance(exc, ssl.SSLError) and self.response is None:
-            self.protocol.handshake_exc = exc
-
-
-class _Connect(connect):
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """Redirects are not followed: only SetNetworkProfile sets the CSMS's address."""
-        return exc
 
 
 def _headers(settings: LinkSettings, profile: NetworkProfile) -> dict[str, str]:
@@ -192,9 +158,9 @@ def tls_options(settings: LinkSettings, profile: NetworkProfile) -> dict[str, ss
         raise DialError(Cause.NO_CERTIFICATE, plain(str(error))) from error
 
 
-def _detect_dead_peers(connection: ClientConnection) -> None:
+def _detect_dead_peers(transport: asyncio.Transport) -> None:
     """TCP keep-alive: even with pings off, a peer that has vanished is noticed within a few minutes."""
-    connected = connection.transport.get_extra_info("socket")
+    connected = transport.get_extra_info("socket")
     if connected is None or connected.family == socket.AF_UNIX:
         return
     for level, option, value in (

@@ -2,10 +2,10 @@
 """The connection to the CSMS: keeps a WebSocket open (part 4, sections 3 and 5) and passes on the frames received.
 
 One task, `run`, dials the slots that `ConnectionPolicy` returns, and holds the connection until it ends. It knows
-nothing of OCPP's messages. All other methods set a flag or queue a frame, and return immediately:
+nothing of OCPP's messages. All other methods set a flag or send a frame, and return immediately:
 
-- `send` puts a frame into a bounded buffer. Frames for a connection that has ended are dropped: the sender keeps a
-  message that must not get lost until it is answered;
+- `send` writes a frame to the transport, or into a bounded queue while the CSMS does not read (`wire.py`). Frames for a
+  connection that has ended are dropped: the sender keeps a message that must not get lost until it is answered;
 - `disconnect` closes the connection and does not dial again (before a reboot); `reconnect` dials without a back-off,
   the same slot or another one. Frames that were sent before are still delivered.
 
@@ -17,14 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
-from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
+from websockets.client import ClientProtocol
 from websockets.frames import CLOSE_CODE_EXPLANATIONS, Close
 from websockets.protocol import State
 
@@ -39,12 +37,11 @@ from services.ocpp.csms.dial import LinkSettings, dial
 from services.ocpp.csms.failover import FailOver, Leave, News, Why
 from services.ocpp.csms.policy import ConnectionPolicy
 from services.ocpp.csms.tls import forget_session
+from services.ocpp.csms.wire import Wire
 from services.ocpp.no_connection import Cause, NoConnection, peer_text
 
 __all__ = ["CsmsLink", "LinkListener"]
 
-_MAX_WAITING_FRAMES: Final = 256
-_FLUSH_TIMEOUT_S: Final = 2.0
 _NO_PING_RECHECK_S: Final = 5.0  # how soon a new ping interval is noticed after 0
 
 _log = logging.getLogger(__name__)
@@ -105,8 +102,7 @@ class CsmsLink:
         self.interface: str | None = None
         """The link that the connection goes over, or the last one did."""
         self._profile: NetworkProfile | None = None
-        self._waiting: deque[str] = deque()
-        self._something_waits = asyncio.Event()
+        self._wire: Wire | None = None
         self._wake = asyncio.Event()
         self._end = asyncio.Event()
         self._end_reason = _End(None)
@@ -128,14 +124,12 @@ class CsmsLink:
 
         Returns whether the frame leaves, unless the connection is lost first.
         """
-        if self._profile is None:
+        if self._wire is None:
             _log.debug("not connected: frame dropped")
             return False
-        if len(self._waiting) >= _MAX_WAITING_FRAMES:
+        if not self._wire.send(frame):
             self._finish(_End(Cause.READS_NOTHING))
             return False
-        self._waiting.append(frame)
-        self._something_waits.set()
         return True
 
     def disconnect(self, reason: str) -> None:
@@ -261,25 +255,24 @@ class CsmsLink:
         self._last_failure = failure
         self._listener.on_link_failed(profile, failure)
 
-    async def _hold(self, connection: ClientConnection, profile: NetworkProfile) -> None:
+    async def _hold(self, wire: Wire, profile: NetworkProfile) -> None:
         """Serve an open connection until it ends."""
         self._policy.connected(profile.slot)
-        self._profile, self._last_failure = profile, None
+        self._profile, self._wire, self._last_failure = profile, wire, None
         extra = fields(message_id=MessageId.CSMS_CONNECTED)
         _log.info("connected to slot %d over %s", profile.slot, self.interface, extra=extra)
         self._listener.on_link_up(profile)
         end = _End(None, "stopping")
         try:
-            end = await self._until_the_end(connection)
+            end = await self._until_the_end(wire)
         finally:
-            self._profile = None
-            self._waiting.clear()
+            self._profile = self._wire = None
             if not self._asked and not self._moving:
                 self._configure()  # the CSMS may have set other back-off times meanwhile
                 self._policy.lost(self._clock.monotonic())
-            if _ended_by_csms(connection):
-                forget_session(connection.transport.get_extra_info("ssl_object"))
-            connection.transport.abort()
+            if _ended_by_csms(wire.protocol):
+                forget_session(wire.transport.get_extra_info("ssl_object"))
+            wire.abort()
             self._on_end(profile, end)
 
     def _on_end(self, profile: NetworkProfile, end: _End) -> None:
@@ -290,88 +283,48 @@ class CsmsLink:
         _log.log(level, "disconnected, slot %d: %s", profile.slot, reason, extra=extra)
         self._listener.on_link_down(reason, failure)
 
-    async def _until_the_end(self, connection: ClientConnection) -> _End:
-        parts = [self._read(connection), self._write(connection), self._ping(connection), self._await_end()]
-        tasks = [asyncio.ensure_future(part) for part in parts]
+    def _on_frame(self, frame: str | bytes) -> None:
+        self._listener.on_link_frame(frame)
+
+    async def _until_the_end(self, wire: Wire) -> _End:
+        wire.listen(self._on_frame)
+        pinging = asyncio.ensure_future(self._ping(wire))
+        ended = asyncio.ensure_future(self._end.wait())
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            reasons = [task.result() for task in tasks if task in done]
-            if self._asked:
-                await self._close(connection, tasks[1])
+            events: list[asyncio.Future[Any]] = [wire.closed, pinging, ended]
+            await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
+            if self._asked and not wire.closed.done():
+                await wire.close(reason=self._end_reason.detail[:60])
+            if wire.closed.done():
+                wire.closed.result()  # raises what the listener has raised
+            if ended.done():
+                return self._end_reason
+            return _closing(wire.protocol) if wire.closed.done() else pinging.result()
         finally:
-            for task in tasks:
-                await _cancelled(task)
-        return reasons[0]
+            await _cancelled(pinging)
+            await _cancelled(ended)
 
-    async def _close(self, connection: ClientConnection, writing: asyncio.Task[_End]) -> None:
-        """Deliver the frames sent before, such as the answer to the Reset that is the reason, then close."""
-        await _cancelled(writing)  # a frame whose sending is cancelled is in the transport's buffer already
-        try:
-            async with asyncio.timeout(_FLUSH_TIMEOUT_S):
-                while self._waiting:
-                    await connection.send(self._waiting.popleft())
-            await connection.close(1000, self._end_reason.detail[:60])
-        except (TimeoutError, ConnectionClosed):
-            pass
-
-    async def _await_end(self) -> _End:
-        await self._end.wait()
-        return self._end_reason
-
-    async def _read(self, connection: ClientConnection) -> _End:
-        try:
-            while True:
-                self._listener.on_link_frame(await connection.recv())
-                if self._waiting:  # otherwise the answers to a burst of requests would wait for its end
-                    await asyncio.sleep(0)
-        except ConnectionClosed as closed:
-            return _closing(closed)
-
-    async def _write(self, connection: ClientConnection) -> _End:
-        try:
-            while True:
-                while self._waiting:
-                    await connection.send(self._waiting.popleft())
-                self._something_waits.clear()
-                await self._something_waits.wait()
-        except ConnectionClosed as closed:
-            return _closing(closed)
-
-    async def _ping(self, connection: ClientConnection) -> _End:
-        try:
-            while True:
-                interval_s = self._settings().ping_interval_s
-                await sleep(self._timer, interval_s if interval_s > 0 else _NO_PING_RECHECK_S)
-                timeout_s = self._settings().pong_timeout_s
-                if interval_s > 0 and not await _answers(connection, timeout_s):
-                    return _End(Cause.NO_PONG, f"{timeout_s:g} s")
-        except ConnectionClosed as closed:
-            return _closing(closed)
+    async def _ping(self, wire: Wire) -> _End:
+        while True:
+            interval_s = self._settings().ping_interval_s
+            await sleep(self._timer, interval_s if interval_s > 0 else _NO_PING_RECHECK_S)
+            timeout_s = self._settings().pong_timeout_s
+            if interval_s > 0 and not await wire.answers_ping(timeout_s):
+                return _End(Cause.NO_PONG, f"{timeout_s:g} s")
 
 
-async def _answers(connection: ClientConnection, timeout_s: float) -> bool:
-    """Whether a pong arrives in time; a ping that can't be sent counts as unanswered."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            await (await connection.ping())
-    except TimeoutError:
-        return False
-    return True
-
-
-def _ended_by_csms(connection: ClientConnection) -> bool:
+def _ended_by_csms(protocol: ClientProtocol) -> bool:
     """Whether the CSMS ended it, in whatever way: it may come back with another certificate (TC_A_05_CS). A connection
     that broke in silence was ended by us."""
-    protocol = connection.protocol
     ended = protocol.close_rcvd is not None or protocol.state is State.CLOSED
     return ended and protocol.close_rcvd_then_sent is not False
 
 
-def _closing(closed: ConnectionClosed) -> _End:
-    if closed.rcvd is not None and closed.rcvd_then_sent is not False:
-        return _End(Cause.CLOSED, _close_text(closed.rcvd))
-    if closed.sent is not None:
-        return _End(Cause.BAD_FRAME, _close_text(closed.sent))
+def _closing(protocol: ClientProtocol) -> _End:
+    if protocol.close_rcvd is not None and protocol.close_rcvd_then_sent is not False:
+        return _End(Cause.CLOSED, _close_text(protocol.close_rcvd))
+    if protocol.close_sent is not None:
+        return _End(Cause.BAD_FRAME, _close_text(protocol.close_sent))
     return _End(Cause.BROKEN)
 
 
@@ -388,8 +341,8 @@ async def _cancelled(task: asyncio.Future[Any]) -> None:
     await asyncio.wait({task})
 
 
-async def _abandon(dialling: asyncio.Future[ClientConnection]) -> None:
+async def _abandon(dialling: asyncio.Future[Wire]) -> None:
     """End an attempt, and its connection if it has succeeded."""
     await _cancelled(dialling)
     if not dialling.cancelled() and dialling.exception() is None:
-        dialling.result().transport.abort()
+        dialling.result().abort()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.ocpp.csms.dial import MAX_FRAME_BYTES
+from services.ocpp.csms.wire import MAX_FRAME_BYTES
 from services.ocpp.messages import ACTIONS
 from services.ocpp.rpc.codec import encode_call, encode_result
 from services.ocpp.rpc.peer import Answered, CallReceived, Failed, RpcPeer
