@@ -54,7 +54,7 @@ async def station(folder: Path, settings: str = 'identity = "NEW"\n') -> AsyncIt
     """A new station with these factory settings, and its state once the page is served."""
     file = folder / "station.toml"
     file.write_text(f'{settings}\n[commissioning]\npassword = "{LABEL}"\n')
-    async with Rig(folder / "rig", station=file) as rig:
+    async with Rig(folder / "rig", station=file, page=True) as rig:
         yield rig, await rig.client.until(lambda state: state["commissioning"] is not None)
 
 

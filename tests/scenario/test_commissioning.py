@@ -15,10 +15,17 @@ from typing import Any
 import pytest
 
 from tests.support.commissioning import Browser
-from tests.support.scenario import Site
+from tests.support.scenario import Site, site
 
 NEW = "a-better-Pa55phrase"
 MOST_KB = 40_000
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Site]:
+    """A station with its page, accepted by its CSMS."""
+    async with site(tmp_path, page=True) as found:
+        yield found
 
 
 @asynccontextmanager

@@ -6,11 +6,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.support.scenario import Site
+import pytest
+
+from tests.support.scenario import Site, site
 
 _LISTENING = "0A"
 _ACCEPTS = 0x10000
@@ -44,6 +46,13 @@ def serves_at(pid: int) -> list[str]:
     """Paths of the Unix sockets that a process serves."""
     own = inodes(pid)
     return [row[7] for row in rows(pid, "unix") if row[6] in own and int(row[3], 16) & _ACCEPTS]
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Site]:
+    """A station with its page, accepted by its CSMS."""
+    async with site(tmp_path, page=True) as found:
+        yield found
 
 
 async def test_only_the_commissioning_page_listens_on_the_network(here: Site) -> None:

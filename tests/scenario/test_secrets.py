@@ -102,7 +102,7 @@ async def here(tmp_path: Path) -> AsyncIterator[Site]:
         csms.fail(Fault.REFUSE_401, times=1)
         file = tmp_path / "cp.toml"
         file.write_text(factory(csms.url, identity="CP001", variables=VARIABLES) + CERTIFICATES)
-        async with Rig(tmp_path / "cp", station=file, log_level="DEBUG") as rig:
+        async with Rig(tmp_path / "cp", station=file, page=True, log_level="DEBUG") as rig:
             here = Site(rig, csms)
             await here.settled()
             await _provoke(here, manufacturer, tmp_path)

@@ -7,7 +7,8 @@
         assert (await rig.state())["evses"][0]["current_a"] > 0
 
 Without a `station` file it starts with the rig's defaults. `stand_in=True` runs `permit_all` in place of the OCPP
-service, for tests that need cars to charge and no CSMS. At the end everything is stopped, and a rig that did not exit
+service, for tests that need cars to charge and no CSMS. The commissioning page takes as much time to start as the
+other processes: it runs only with `page=True`. At the end everything is stopped, and a rig that did not exit
 with 0 fails the test.
 """
 
@@ -44,6 +45,7 @@ class Rig:
         control: Path | None = None,
         off: bool = False,
         stand_in: bool = False,
+        page: bool = False,
         log_level: str = "INFO",
     ) -> None:
         self.directory = directory
@@ -55,6 +57,7 @@ class Rig:
         self._arguments += [] if station is None else ["--station", str(station)]
         self._arguments += [] if control is None else ["--control", str(control)]
         self._arguments += ["--off"] if off else []
+        self._arguments += [] if page or stand_in else ["--without", "commissioning"]
         self.program = ["-c", _STAND_IN] if stand_in else ["-m", "tools.rig"]
         """The arguments of Python that start the rig."""
 

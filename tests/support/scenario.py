@@ -270,6 +270,7 @@ async def site(
     rig: type[Rig] = Rig,
     accepted: bool = True,
     off: bool = False,
+    page: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Site]:
     """A station that has booted and, unless `accepted` is false, is accepted by its CSMS. `settings`: see `factory`."""
@@ -278,7 +279,7 @@ async def site(
             csms = await stack.enter_async_context(ScriptedCsms())
         file = directory / f"{name}.toml"
         file.write_text(factory(csms.url, **settings))
-        station = rig(directory / name, station=file, off=off)
+        station = rig(directory / name, station=file, off=off, page=page)
         async with station:
             here = Site(station, csms)
             if accepted and not off:

@@ -37,8 +37,9 @@ def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, Sequence[s
     try:
         args = _parse(arguments)
         if args.verb == "up":
+            run = {name: command for name, command in (commands or _commands()).items() if name not in args.without}
             with _noted_signals() as stop_asked:
-                return _up(args, commands or _commands(), stop_asked)
+                return _up(args, run, stop_asked)
     except _BadArgument as error:
         print(error, file=sys.stderr)
         return 2
@@ -77,6 +78,7 @@ def parser(*, only_up: bool = False) -> argparse.ArgumentParser:
     up.add_argument("--control", type=_path, metavar="PATH", help="control socket, default DIR/control.sock")
     up.add_argument("--direct", action="store_true", help="no simulated network: the station dials the CSMS itself")
     up.add_argument("--off", action="store_true", help="do not switch the station on")
+    up.add_argument("--without", action="append", choices=LATE, default=[], help="do not run this process: saves time")
     up.add_argument("--log-level", type=str.upper, choices=LEVELS, default="INFO", metavar="LEVEL")
     if not only_up:
         control = _Parser(add_help=False)

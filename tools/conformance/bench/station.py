@@ -62,6 +62,7 @@ class OwnRig:
         settings = self._folder / "station.toml"
         settings.write_text(factory or "")
         command = [sys.executable, "-m", "tools.cli", "rig", "up", "--state", str(self._folder / "state")]
+        command += ["--without", "commissioning"]  # no case is about it
         command += ["--station", str(settings), "--control", str(self._folder / "control.sock")]
         command += [] if power else ["--off"]
         with self.log_path.open("wb") as log:
