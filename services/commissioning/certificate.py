@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import socket
 import ssl
 import struct
@@ -29,6 +30,8 @@ __all__ = ["PageCertificate", "own_names"]
 
 _RENEW_S = 30 * 86_400.0
 _SIOCGIFADDR = 0x8915
+_NAME = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+"""What a certificate can be for; a host may be called otherwise."""
 
 
 class PageCertificate:
@@ -104,7 +107,7 @@ def own_names(more: list[str]) -> list[str]:
     """The host's names and addresses, without those that hold on one link alone."""
     host = socket.gethostname()
     found = [host, f"{host}.local", "localhost", *more, "127.0.0.1", "::1", *_ipv4_addresses(), *_ipv6_addresses()]
-    return list(dict.fromkeys(each for each in found if each))
+    return list(dict.fromkeys(each for each in found if _NAME.fullmatch(each)))
 
 
 def _ipv4_addresses() -> list[str]:

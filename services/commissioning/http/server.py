@@ -149,11 +149,13 @@ class Server:
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # a board without IPv6
     listening = socket.create_server(
         (host, port),
         family=socket.AF_INET6 if ":" in host else socket.AF_INET,
         backlog=_BACKLOG,
-        dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
+        dualstack_ipv6=host == "::",
     )
     listening.setblocking(False)
     return listening

@@ -174,6 +174,22 @@ async def test_a_refused_upload_changes_nothing(page: Served, installer: Browser
     assert await shown(page) == before
 
 
+async def test_a_full_disk_keeps_the_old_one(page: Served, installer: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = await shown(page)
+    monkeypatch.setattr("firmware.files.write_new", full)
+    answer = await installer.call("PUT", "/api/page-certificate", {"chain": certificate(), "key": pem_of(EC_KEY)})
+    assert (answer.status, answer.error) == (507, "storage")
+    assert await shown(page) == before
+
+
+def test_a_host_that_no_certificate_can_name_has_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "Säule 7")
+    assert own_names([])[:2] == ["localhost", "127.0.0.1"]
+
+
 async def test_no_answer_and_no_log_has_the_key(
     page: Served, installer: Browser, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -352,7 +352,10 @@ async def test_the_last_port_is_taken_if_it_is_free(site: Site) -> None:
     await other.close()
 
 
-async def test_all_addresses_of_both_families(tmp_path: Path) -> None:
+@pytest.mark.parametrize("both", [True, False])
+async def test_all_addresses_also_without_ipv6(tmp_path: Path, both: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not both:
+        monkeypatch.setattr("socket.has_dualstack_ipv6", lambda: False)
     site = Site(tmp_path, PATIENT)
     site.server.listen("::", [0])
     task = asyncio.create_task(site.server.run())

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.commissioning.api.messages import MOST_OPEN, Exchange, MessagesQuery, Pairing, fits
-from services.commissioning.logs import FIRST_LINES, open_logs
+from services.commissioning.logs import FIRST_LINES, LogLine, _Journal, open_logs
 
 CALL = {"time": "t1", "type": "CALL", "direction": "out", "action": "Heartbeat", "id": "1", "size": 9, "payload": {}}
 RESULT = {"time": "t2", "type": "CALLRESULT", "direction": "in", "action": "Heartbeat", "id": "1", "size": 9}
@@ -128,6 +130,43 @@ def test_lines_of_several_processes_are_in_order_and_a_missing_file_is_none(tmp_
         assert [(line.process, line.level, line.text) for line in logs.new()] == [
             ("ocpp", "WARNING", "first"), ("hal", "INFO", "second"),
         ]  # fmt: skip
+
+
+class Reader:
+    """Stands in for systemd's: the entries of a journal."""
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, object]] = []
+        self.matches: list[dict[str, str]] = []
+
+    def add_match(self, **match: str) -> None:
+        self.matches.append(match)
+
+    def add_disjunction(self) -> None: ...
+    def seek_tail(self) -> None: ...
+    def get_previous(self, skip: int) -> dict[str, object]:
+        return {}
+
+    def process(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        while self.entries:
+            yield self.entries.pop(0)
+
+
+def test_entries_of_the_journal_are_lines() -> None:
+    reader = Reader()
+    journal = _Journal(reader)
+    assert {"_SYSTEMD_UNIT": "baywatt-hal.service"} in reader.matches
+    when = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    entry = {"_SYSTEMD_UNIT": "baywatt-hal.service", "__REALTIME_TIMESTAMP": when, "MESSAGE": b"\xff"}
+    reader.entries = [{**entry, "PRIORITY": 4, "LOGGER": "hal.server", "MESSAGE": "late"}, entry]
+    assert journal.new() == [
+        LogLine("hal", "2026-11-30T12:00:00.000Z", "WARNING", "hal.server", "late"),
+        LogLine("hal", "2026-11-30T12:00:00.000Z", "INFO", "", "b'\\xff'"),
+    ]
+    assert journal.new() == []
 
 
 def test_bytes_that_are_no_text_are_shown_as_such(tmp_path: Path) -> None:
