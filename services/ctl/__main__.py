@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`baywattctl`: asks the processes of this station over their local sockets; it can change nothing.
+"""`baywattctl`: asks the processes of this station over their local sockets, and administers it.
 
-Root may always ask, others as far as the processes' settings let them observe. Exit status: 0, 1 if a process did not
-answer, 2 if the command line or the settings file is wrong.
+Root may do everything; others may see what the processes' settings let them observe, and administer as members of the
+group `baywatt-admin`. Exit status: 0, 1 if a process did not answer, refused or found something wrong, 2 if the command
+line or the settings file is wrong.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from firmware.config import load
 from firmware.errors import BaywattError, ConfigError
 from firmware.message_log import FILE_NAME, ONLY_TROUBLE, MessageLogReader, print_new
 from services.ctl import tables
-from services.ctl.processes import NoAnswer, Process, ask_hal, ask_ocpp
+from services.ctl.processes import NoAnswer, Process, Refusal, ask_hal, ask_ocpp
 from services.ctl.tables import Station
+from services.ctl.verbs import Doors, add_verbs
 
 __all__ = ["main"]
 
@@ -37,6 +39,7 @@ class _Places(Struct, frozen=True):
 
     hal_socket: str = "/run/baywatt/hal.sock"
     status_socket: str = "/run/baywatt-ocpp/status.sock"
+    administration_socket: str = "/run/baywatt-ocpp/administration.sock"
     database: str | None = None
     log_file: str | None = None
 
@@ -55,7 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
         places = load(options.config, _Places)
         if options.verb == "log":
             return _log(options.file or places.message_log, follow=options.follow, as_json=options.json)
+        if options.run is not None:
+            return int(options.run(options, Doors(Path(places.hal_socket), Path(places.administration_socket))))
         return _show(asyncio.run(_ask(places)), options.verb, as_json=options.json)
+    except (NoAnswer, Refusal) as error:
+        print(f"baywattctl: {error}", file=sys.stderr)
+        return 1
     except BaywattError as error:
         print(f"baywattctl: {error}", file=sys.stderr)
         return 2
@@ -67,16 +75,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="baywattctl", description="Asks the processes of this station.")
+    description = "Asks the processes of this station, and administers it."
+    parser = argparse.ArgumentParser(prog="baywattctl", description=description)
     parser.add_argument(
         "--config", type=Path, default=Path("/etc/baywatt/ocpp.toml"), help="the OCPP service's settings file"
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("status", help="station, CSMS, queue, clock, links, EVSEs, faults")
     verbs.add_parser("sessions", help="the sessions that run")
+    verbs.add_parser("queue", help="the messages that wait for the CSMS")
     log = verbs.add_parser("log", help="the messages between station and CSMS")
     log.add_argument("--follow", action="store_true", help="continue with what is written from now on")
     log.add_argument("--file", type=Path, metavar="PATH", help="read this file, for instance of a diagnostics archive")
+    parser.set_defaults(run=None)
+    add_verbs(verbs)
     for verb in verbs.choices.values():
         verb.add_argument("--json", action="store_true", help="as JSON")
     return parser
@@ -104,7 +116,7 @@ def _show(station: Station, verb: str, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(tables.as_json(station), indent=2, ensure_ascii=False))
     elif station.hal or station.ocpp:
-        print(tables.status(station) if verb == "status" else tables.sessions(station))
+        print({"status": tables.status, "sessions": tables.sessions, "queue": tables.queue}[verb](station))
     sys.stdout.flush()
     for problem in station.problems:
         print(f"baywattctl: {problem}", file=sys.stderr)

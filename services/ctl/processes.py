@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the station's processes say when they are asked once: the HAL's snapshot, the OCPP service's status."""
+"""What the station's processes say when they are asked: each question is a connection of its own."""
 
 from __future__ import annotations
 
@@ -10,31 +10,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from firmware.contract.messages import FromHal, Role, Snapshot
+from firmware.contract import administration
+from firmware.contract.messages import Command, Done, FromHal, Refused, Role, Snapshot
 from firmware.contract.status import FromService, ServiceStatus
 from firmware.errors import BaywattError, ContractError
 from firmware.ipc.framing import MAX_LINE_BYTES, Decoder, encode
 from firmware.ipc.hal_core import HalCore
 from firmware.version import VERSION
 
-__all__ = ["NoAnswer", "Process", "ask_hal", "ask_ocpp"]
+__all__ = ["NoAnswer", "Process", "Refusal", "Session", "administer", "ask_hal", "ask_ocpp", "maintain"]
 
 ANSWER_S = 5.0
 _T = TypeVar("_T")
+_R = TypeVar("_R", bound=administration.Result)
 _from_hal: Decoder[FromHal] = Decoder(FromHal)
 _from_ocpp: Decoder[FromService] = Decoder(FromService)
+_from_administration: Decoder[administration.FromAdministration] = Decoder(administration.FromAdministration)
 
 
 class NoAnswer(BaywattError):
     """A process can't be asked; the text is one line that says what to do."""
 
 
+class Refusal(BaywattError):
+    """A process has refused what was asked; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process of the station, and its socket."""
+    """A process of the station, and its socket; `entry`: how a user gets in."""
 
     unit: str
     socket: Path
+    entry: str = "allow the user in its settings"
 
 
 async def ask_hal(process: Process) -> Snapshot:
@@ -64,20 +72,88 @@ async def ask_ocpp(process: Process) -> ServiceStatus:
     return await _ask(process, talk)
 
 
-async def _ask(process: Process, talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[_T]]) -> _T:
+async def maintain(process: Process, command: Command) -> Done:
+    """The HAL's answer to a command of the role `maintenance`; raises `NoAnswer`, `Refusal`."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Done:
+        core = HalCore(Role.MAINTENANCE, f"baywattctl {VERSION}")
+        writer.write(encode(core.open()))
+        while True:
+            message = _from_hal(await reader.readuntil())
+            core.receive(message)
+            if isinstance(message, Snapshot):
+                writer.write(encode(core.request(command)))
+            elif isinstance(message, Refused):
+                raise Refusal(f"{message.problem.value}: {message.detail}")
+            elif isinstance(message, Done):
+                return message
+
+    return await _ask(process, talk)
+
+
+class Session:
+    """A connection to the OCPP service's administration socket."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._last_id = 0
+
+    async def ask(self, command: administration.Command, kind: type[_R]) -> _R:
+        """The result of a command that has a `kind`; raises `Refusal`."""
+        result = await self.order(command)
+        if not isinstance(result, kind):
+            raise ContractError(f"the result of {type(command).__name__} is {type(result).__name__}")
+        return result
+
+    async def order(self, command: administration.Command) -> administration.Result | None:
+        """Carry out a command; raises `Refusal`."""
+        self._last_id += 1
+        self._writer.write(encode(administration.Request(self._last_id, command)))
+        while True:
+            message = _from_administration(await self._reader.readuntil())
+            match message:
+                case administration.Greeting(version=version) if version != administration.ADMINISTRATION_VERSION:
+                    raise ContractError(f"it speaks version {version} of the contract")
+                case administration.Refused(id=self._last_id):
+                    raise Refusal(message.detail or message.problem.value)
+                case administration.Done(id=self._last_id):
+                    return message.result
+
+
+async def administer(
+    process: Process, work: Callable[[Session], Awaitable[_T]], *, answer_s: float | None = None
+) -> _T:
+    """What `work` makes of a session with the OCPP service; raises `NoAnswer`, `Refusal`."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _T:
+        version = administration.ADMINISTRATION_VERSION
+        writer.write(encode(administration.Greeting(version=version, software=f"baywattctl {VERSION}")))
+        return await work(Session(reader, writer))
+
+    return await _ask(process, talk, answer_s=answer_s)
+
+
+async def _ask(
+    process: Process,
+    talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[_T]],
+    *,
+    answer_s: float | None = None,
+) -> _T:
+    answer_s = answer_s or ANSWER_S
     at = f"{process.unit} at {process.socket}"
     try:
-        async with asyncio.timeout(ANSWER_S):
+        async with asyncio.timeout(answer_s):
             reader, writer = await asyncio.open_unix_connection(str(process.socket), limit=MAX_LINE_BYTES)
             try:
                 return await talk(reader, writer)
             finally:
                 writer.close()
     except TimeoutError:
-        raise NoAnswer(f"{at} did not answer within {ANSWER_S:g} s: see journalctl -u {process.unit}") from None
+        raise NoAnswer(f"{at} did not answer within {answer_s:g} s: see journalctl -u {process.unit}") from None
     except (PermissionError, ConnectionResetError, BrokenPipeError, asyncio.IncompleteReadError):
         user = f"user {getpass.getuser()}"
-        raise NoAnswer(f"{at} does not let {user} in: run this as root, or allow the user in its settings") from None
+        raise NoAnswer(f"{at} does not let {user} in: run this as root, or {process.entry}") from None
     except OSError as error:
         raise NoAnswer(f"{at} does not run ({error.strerror}): see systemctl status {process.unit}") from None
     except (ContractError, asyncio.LimitOverrunError) as error:

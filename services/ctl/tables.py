@@ -13,7 +13,7 @@ from firmware.clock import format_utc
 from firmware.contract.messages import EvseStatus, Snapshot
 from firmware.contract.status import EvseService, ServiceStatus
 
-__all__ = ["Station", "as_json", "sessions", "status"]
+__all__ = ["Station", "as_json", "queue", "sessions", "status"]
 
 _HIDDEN = "***"
 
@@ -74,6 +74,14 @@ def sessions(station: Station) -> str:
             words = [f"EVSE {number}", logical.transaction_id, logical.charging_state or "", *_reading(physical)]
             lines.append(", ".join(filter(None, words)))
     return "\n".join(lines) or "no session"
+
+
+def queue(station: Station) -> str:
+    """How many messages wait for the CSMS, and whether it can be reached."""
+    if station.ocpp is None:
+        return "?"
+    count = station.ocpp.queued_messages
+    return f"{count} message{'s' if count != 1 else ''}, {_connection(station.ocpp)}"
 
 
 def _connection(ocpp: ServiceStatus) -> str:

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`baywattctl` administers a station: variables, certificates, connection test, logs, devices, reset, power-off."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sys
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware.contract import DeviceReport, Fault, PowerOff
+from firmware.contract.administration import InstallRoot
+from hal.server import HalServer
+from services.ctl import verbs
+from services.ctl.__main__ import _Places, main
+from services.ocpp import factory_reset
+from services.ocpp.config import ServiceConfig
+from tests.support.administration import Site, served
+from tests.support.clock import ManualClock
+from tests.support.pki import Pki
+from tests.support.sockets import AnsweringCabinet
+from tests.support.station_bench import StationBench, charge
+
+
+class Cabinet(AnsweringCabinet):
+    """Its modules have trouble, and its meter does not answer."""
+
+    def devices(self) -> list[DeviceReport]:
+        broken = DeviceReport(
+            place="evse 1, meter", answers=False, state="no answer on line 1", faults=[Fault.METER], last_trouble="x"
+        )
+        module = DeviceReport(
+            place="shelf",
+            name="module 3",
+            serial_number="SN-3",
+            state="on, " + "hot " * 60,
+            last_trouble="fan",
+            last_trouble_utc_s=1_800_000_000.0,
+        )
+        return [module, broken, DeviceReport(place="board", state="\x1b[31mred")]
+
+
+class Station:
+    """A bench with both sockets, and the settings that name them."""
+
+    def __init__(self, site: Site, cabinet: Cabinet, config: Path) -> None:
+        self.site = site
+        self.cabinet = cabinet
+        self.config = config
+
+    async def run(self, *arguments: str) -> int:
+        return await asyncio.to_thread(main, ["--config", str(self.config), *arguments])
+
+
+@pytest.fixture
+async def station(tmp_path: Path) -> AsyncIterator[Station]:
+    bench = StationBench(tmp_path)
+    bench.up()
+    cabinet = Cabinet()
+    hal = HalServer(cabinet, path=tmp_path / "hal.sock", clock=ManualClock(100.0), utc=lambda: 0.0)
+    await hal.start()
+    config = tmp_path / "ocpp.toml"
+    config.write_text(f'hal_socket = "{tmp_path}/hal.sock"\nadministration_socket = "{tmp_path}/a"\n')
+    async with served(bench, tmp_path) as site:
+        yield Station(site, cabinet, config)
+    await hal.close()
+
+
+def fits(text: str) -> None:
+    assert max(map(len, text.splitlines())) < 100
+
+
+async def test_devices_with_their_troubles(station: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await station.run("devices") == 1, "one does not answer"
+    out = capsys.readouterr().out
+    fits(out)
+    assert "\x1b" not in out
+    lines = out.splitlines()
+    assert lines[1].startswith("shelf, module 3  SN-3")
+    assert "last trouble 2027-01-15T08:00:00" in lines[2]
+    assert "NO ANSWER: no answer on line 1" in out
+    assert "FAULT meter" in out
+
+
+async def test_one_variable_with_what_it_may_be(station: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await station.run("get", "ocppcommctrlr.heartbeatinterval") == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "OCPPCommCtrlr.HeartbeatInterval = 60 s"
+    assert second.startswith("expected: a whole number")
+
+
+async def test_all_variables_fit_the_terminal(station: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await station.run("get") == 0
+    out = capsys.readouterr().out
+    fits(out)
+    assert "EVSE@1.AvailabilityState" in out
+    assert "0123456789abcdef" not in out
+    assert await station.run("get", "NoCtrlr") == 1
+    assert "no variable NoCtrlr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ClockCtrlr.TimeZone", "Europe/Oslo"), ("OCPPCommCtrlr.MessageAttempts[TransactionEvent]", "4")],
+)
+async def test_a_variable_is_set(station: Station, capsys: pytest.CaptureFixture[str], name: str, value: str) -> None:
+    assert await station.run("set", name, value) == 0
+    assert capsys.readouterr().out == f"{name} is set\n"
+    assert await station.run("get", name) == 0
+    assert capsys.readouterr().out.startswith(f"{name} = {value}")
+
+
+async def test_a_password_comes_from_standard_input(
+    station: Station, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a-new-password-of-24-chr\n"))
+    assert await station.run("set", "SecurityCtrlr.BasicAuthPassword", "-") == 0
+    assert "a-new-password" not in capsys.readouterr().out
+
+
+async def test_a_value_that_is_refused_says_why(station: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await station.run("set", "OCPPCommCtrlr.HeartbeatInterval", "soon") == 1
+    assert "expected a whole number" in capsys.readouterr().err
+    assert await station.run("set", "NoCtrlr.Enabled", "true") == 1
+    assert "UnknownComponent" in capsys.readouterr().err
+    assert await station.run("set", "HeartbeatInterval", "5") == 2
+    assert "expected COMPONENT.VARIABLE" in capsys.readouterr().err
+
+
+async def test_certificates(station: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await station.run("certificates", "list") == 0
+    assert capsys.readouterr().out == "no certificates\n"
+    await station.site.link.ask(InstallRoot("csms", Pki("A very long name " + "x" * 40).pem))
+    assert await station.run("certificates", "list") == 0
+    out = capsys.readouterr().out
+    fits(out)
+    assert out.startswith("csms, in use: ")
+
+
+async def test_a_connection_test_of_the_present_connection(
+    station: Station, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await station.run("test-connection") == 0
+    out = capsys.readouterr().out
+    fits(out)
+    assert out.splitlines()[0].startswith("dns         ok")
+    station.site.bench.link_down()
+    assert await station.run("test-connection", "--slot", "1", "--json") == 1
+    shown: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert [step["outcome"] for step in shown["steps"]][:2] == ["ok", "failed"]
+    assert await station.run("test-connection", "--slot", "1") == 1
+    out = capsys.readouterr().out
+    fits(out)
+    assert "Check the port in the URL" in out
+    assert await station.run("test-connection", "--slot", "5") == 1
+    assert "no profile in slot 5" in capsys.readouterr().err
+
+
+async def test_logs_become_a_file_for_us_alone(
+    station: Station, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "logs.tar.gz"
+    assert await station.run("logs", str(target)) == 0
+    assert target.stat().st_mode & 0o077 == 0
+    with tarfile.open(target) as archive:
+        assert "state.json" in archive.getnames()
+    capsys.readouterr()
+    assert await station.run("logs", str(target)) == 2
+    assert "File exists" in capsys.readouterr().err
+    assert await station.run("logs", "/no/such/folder/file") == 2
+
+
+async def test_half_an_archive_is_not_left(station: Station, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def vanish(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(station.site.shell.bundles, "read", vanish)
+    assert await station.run("logs", str(tmp_path / "half")) == 1
+    assert not (tmp_path / "half").exists()
+
+
+async def test_a_factory_reset_asks(
+    station: Station, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = station.site.bench.directory / factory_reset.ORDER
+    assert await station.run("factory-reset") == 1
+    assert "--yes" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    assert await station.run("factory-reset") == 1
+    monkeypatch.setattr(sys, "stdin", Terminal(""))
+    assert await station.run("factory-reset") == 1
+    assert not order.exists()
+    charge(station.site.bench)
+    assert await station.run("factory-reset", "--yes") == 1
+    assert "a transaction runs" in capsys.readouterr().err
+    assert await station.run("factory-reset", "--yes", "--force") == 0
+    assert order.exists()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+async def test_shutdown_asks(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await station.run("shutdown") == 1
+    assert station.cabinet.commands == []
+    monkeypatch.setattr(sys, "stdin", Terminal("yes\n"))
+    assert await station.run("shutdown") == 0
+    assert station.cabinet.commands == [PowerOff()]
+
+
+@pytest.mark.parametrize("arguments", [("devices",), ("get",), ("logs", "x"), ("factory-reset", "--yes")])
+async def test_without_the_processes_one_line_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    config = tmp_path / "ocpp.toml"
+    config.write_text(f'hal_socket = "{tmp_path}/h"\nadministration_socket = "{tmp_path}/a"\n')
+    assert await asyncio.to_thread(main, ["--config", str(config), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert "does not run" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_the_socket_is_the_services() -> None:
+    assert _Places().administration_socket == ServiceConfig().administration_socket
+
+
+@pytest.mark.parametrize("name", ["A", ".B", "A.", "A@.B", "A@1.2.3.B", "A[].B", "A.B.C", "A B.C\n"])
+def test_what_is_no_name_of_a_variable(name: str) -> None:
+    assert verbs._ADDRESS.fullmatch(name) is None or "\n" in name
