@@ -21,6 +21,7 @@ from hal.config import HalConfig
 from hal.known_meters import KnownMeters
 from hal.registry import Bus, check_devices, close_buses, make_buses, make_hardware, open_buses
 from hal.server import HalServer
+from hal.site_limit import KeptSiteLimit
 from hal.summary import summary
 
 __all__ = ["main"]
@@ -42,7 +43,8 @@ async def _serve(life: Lifecycle, config: HalConfig, buses: dict[str, Bus], wher
 
     life.on_stop("buses", close)
     meters = KnownMeters(Path(config.meters), config.commissioned_meters)
-    cabinet = StationCabinet(make_hardware(config, buses, where), clock, limit_w=config.limit_w, meters=meters)
+    site_limit = KeptSiteLimit(Path(config.site_limit), config.limit_w)
+    cabinet = StationCabinet(make_hardware(config, buses, where), clock, site_limit=site_limit, meters=meters)
     cabinet.start()
     server = HalServer(
         cabinet,

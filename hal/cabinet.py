@@ -27,6 +27,7 @@ from firmware.contract import (
     EvseSelected,
     Fault,
     FaultRaised,
+    GetSiteLimit,
     LinkChanged,
     ListDevices,
     Permit,
@@ -34,7 +35,9 @@ from firmware.contract import (
     Problem,
     Reboot,
     SetLimit,
+    SetSiteLimit,
     Show,
+    SiteLimit,
     Snapshot,
     StartTest,
     StopPressed,
@@ -59,6 +62,7 @@ from hal.ports import InputsReading, Link, Vehicle
 from hal.safety import Pulse, StationWatch
 from hal.self_tests import SelfTests
 from hal.shelf_control import ShelfControl
+from hal.site_limit import KeptSiteLimit
 
 __all__ = ["StationCabinet"]
 
@@ -74,9 +78,14 @@ class StationCabinet:
     """The charger as the socket's server sees it (`hal.server.Cabinet`)."""
 
     def __init__(
-        self, hardware: Hardware, clock: Clock, *, limit_w: float = math.inf, meters: KnownMeters | None = None
+        self,
+        hardware: Hardware,
+        clock: Clock,
+        *,
+        site_limit: KeptSiteLimit | None = None,
+        meters: KnownMeters | None = None,
     ) -> None:
-        """`limit_w`: the most that the station may deliver in all; without `meters` none is known at the start."""
+        """Without `site_limit` there is none; without `meters` none is known at the start."""
         self._hardware = hardware
         self._clock = clock
         self._listeners: list[Callable[[Event], None]] = []
@@ -87,7 +96,8 @@ class StationCabinet:
         self._meters = meters or KnownMeters(None)
         self._evses = {each.evse: self._evse(each, started) for each in hardware.evses}
         self.displays = Displays(hardware.screens, self._faults, self._publish, self._is_running)
-        self._shelf = ShelfControl(hardware.shelf, limit_w)
+        self._site_limit = site_limit or KeptSiteLimit(None)
+        self._shelf = ShelfControl(hardware.shelf, self._site_limit.in_force_w)
         self._tests = SelfTests(self._evses, hardware, self._faults, self._publish)
         self._devices = DeviceList(hardware, self._faults, self.utc)
         self._inputs: InputsReading | None = None
@@ -312,8 +322,10 @@ class StationCabinet:
             return self._end(command, now)
         if isinstance(command, StartTest):
             return self._start_test(command, now)
-        if isinstance(command, ListDevices):
-            return None  # `devices` answers it
+        if isinstance(command, SetSiteLimit):
+            return self._set_site_limit(command)
+        if isinstance(command, ListDevices | GetSiteLimit):
+            return None  # `devices` and `site_limit` answer them
         evse = self._evses.get(command.evse)
         if evse is None:
             return Problem.UNKNOWN_EVSE, f"no EVSE {command.evse}"
@@ -324,6 +336,23 @@ class StationCabinet:
                 evse.apply(Withdrawn(), now)
             case SetLimit(power_w=power_w):
                 evse.apply(LimitChanged(power_w), now)
+        return None
+
+    def site_limit(self) -> SiteLimit:
+        return self._site_limit.report
+
+    def _set_site_limit(self, command: SetSiteLimit) -> tuple[Problem, str] | None:
+        """Writing may take as long as a disk: not while energy may flow."""
+        if any(evse.state.session is not None for evse in self._evses.values()):
+            return Problem.NOT_ALLOWED, "a session holds a permission"
+        why = self._site_limit.objection(command.power_w)
+        if why is not None:
+            return Problem.BAD_REQUEST, why
+        try:
+            self._site_limit.set(command.power_w)
+        except OSError as error:
+            return Problem.DEVICE_FAILED, f"the limit can't be kept: {error.strerror}"
+        _log.info("the site's limit is %s from the next start on", command.power_w)
         return None
 
     def _permit(self, evse: Evse, command: Permit, now: float) -> tuple[Problem, str] | None:

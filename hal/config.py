@@ -116,6 +116,8 @@ class HalConfig(Struct, frozen=True, forbid_unknown_fields=True):
     socket: str = "/run/baywatt/hal.sock"
     meters: str = "/var/lib/baywatt/hal/meters.json"
     """Where the serial numbers of the meters are kept (`hal/known_meters.py`)."""
+    site_limit: str = "/var/lib/baywatt/hal/site_limit.json"
+    """Where an installer's limit of the site is kept (`hal/site_limit.py`)."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: str | None = None
     allowed_uids: list[Annotated[int, Meta(ge=0)]] = field(default_factory=list)

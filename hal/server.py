@@ -31,6 +31,7 @@ from firmware.contract.messages import (
     Event,
     FromClient,
     FromHal,
+    GetSiteLimit,
     Greeting,
     ListDevices,
     Permit,
@@ -41,7 +42,9 @@ from firmware.contract.messages import (
     Request,
     Role,
     SetLimit,
+    SetSiteLimit,
     Show,
+    SiteLimit,
     Snapshot,
     Stamped,
     StartTest,
@@ -65,7 +68,7 @@ _MAX_PAGE_CHARS = 32
 """Session and page are part of the next snapshot, which must fit into a line."""
 _COMMANDS: dict[Role, tuple[type[Struct], ...]] = {
     Role.SERVICE: (Permit, Withdraw, SetLimit, Show, Reboot),
-    Role.MAINTENANCE: (ListDevices, StartTest, PowerOff, Reboot),
+    Role.MAINTENANCE: (ListDevices, StartTest, GetSiteLimit, SetSiteLimit, PowerOff, Reboot),
     Role.OBSERVER: (),
 }
 _decode: Decoder[FromClient] = Decoder(FromClient)
@@ -81,6 +84,9 @@ class Cabinet(Protocol):
 
     def devices(self) -> list[DeviceReport]:
         """The answer to `ListDevices`."""
+
+    def site_limit(self) -> SiteLimit:
+        """The answer to `GetSiteLimit` and `SetSiteLimit`."""
 
     def execute(self, command: Command) -> tuple[Problem, str] | None:
         """Carry out a command whose values are in range; returns None for `done`, else why it is refused.
@@ -275,7 +281,12 @@ class HalServer:
         problem = self._problem(client, request.command)
         if problem is None:
             listed = isinstance(request.command, ListDevices)
-            return Done(id=request.id, devices=self._cabinet.devices() if listed else None)
+            limits = isinstance(request.command, GetSiteLimit | SetSiteLimit)
+            return Done(
+                id=request.id,
+                devices=self._cabinet.devices() if listed else None,
+                site_limit=self._cabinet.site_limit() if limits else None,
+            )
         _log.info("%s refused: %s %s", type(request.command).__name__, problem[0].value, problem[1])
         return Refused(id=request.id, problem=problem[0], detail=problem[1][:_MAX_DETAIL_CHARS])
 

@@ -41,6 +41,7 @@ __all__ = [
     "FaultRaised",
     "FromClient",
     "FromHal",
+    "GetSiteLimit",
     "Greeting",
     "LatchChanged",
     "LinkChanged",
@@ -62,7 +63,9 @@ __all__ = [
     "SelfTest",
     "SelfTestFinished",
     "SetLimit",
+    "SetSiteLimit",
     "Show",
+    "SiteLimit",
     "Snapshot",
     "Stamped",
     "StartTest",
@@ -434,10 +437,23 @@ class DeviceReport(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     last_trouble_utc_s: float | None = None
 
 
+class SiteLimit(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the station may deliver in all, in W; None: no limit."""
+
+    in_force_w: float | None
+    """Since the HAL's start."""
+    settings_w: float | None
+    """By the HAL's settings; an installer's can only be lower."""
+    next_w: float | None
+    """An installer's; it counts from the HAL's next start."""
+
+
 class Done(Struct, frozen=True, tag="done", tag_field="kind", forbid_unknown_fields=True, omit_defaults=True):
     id: int
     devices: list[DeviceReport] | None = None
     """The answer to `list_devices`."""
+    site_limit: SiteLimit | None = None
+    """The answer to `get_site_limit` and `set_site_limit`."""
 
 
 class Refused(Struct, frozen=True, tag="refused", tag_field="kind", forbid_unknown_fields=True):
@@ -502,11 +518,26 @@ class StartTest(_Command, frozen=True, tag="self_test"):
     evse: int | None = None
 
 
+class GetSiteLimit(_Command, frozen=True, tag="get_site_limit"):
+    """What the station may deliver in all, in `site_limit` of the answer."""
+
+
+class SetSiteLimit(_Command, frozen=True, tag="set_site_limit"):
+    """Limit what the station may deliver in all, from the HAL's next start on; None: as the settings say.
+
+    Not while a session holds a permission.
+    """
+
+    power_w: float | None
+
+
 class PowerOff(_Command, frozen=True, tag="power_off"):
     """End every session in the orderly way, open the contactors, and switch the board off."""
 
 
-Command: TypeAlias = Permit | Withdraw | SetLimit | Show | Reboot | ListDevices | StartTest | PowerOff
+Command: TypeAlias = (
+    Permit | Withdraw | SetLimit | Show | Reboot | ListDevices | StartTest | GetSiteLimit | SetSiteLimit | PowerOff
+)
 
 
 class Request(Struct, frozen=True, tag="request", tag_field="kind", forbid_unknown_fields=True):

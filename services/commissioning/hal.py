@@ -15,12 +15,15 @@ from firmware.contract.messages import (
     Command,
     DeviceReport,
     Done,
+    GetSiteLimit,
     ListDevices,
     Problem,
     Refused,
     Role,
     SelfTest,
     SelfTestFinished,
+    SetSiteLimit,
+    SiteLimit,
     Snapshot,
     Stamped,
     StartTest,
@@ -122,6 +125,12 @@ class Hal:
     async def list_devices(self) -> list[DeviceReport]:
         self.devices = (await self.ask(ListDevices())).devices or []
         return self.devices
+
+    async def site_limit(self, command: GetSiteLimit | SetSiteLimit) -> SiteLimit:
+        found = (await self.ask(command)).site_limit
+        if found is None:
+            raise ApiError(502, "failed", "the HAL is of another release")
+        return found
 
     # --- self tests -----------------------------------------------------------------------------------------------
 

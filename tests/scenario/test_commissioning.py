@@ -138,17 +138,20 @@ async def test_hardware_is_tested_without_a_car(here: Site) -> None:
         assert (await installer.post("/api/tests/contactor-1")).status == 200
         assert (await outcome("contactor-1"))["state"] == "passed"
         assert (await installer.post("/api/tests/card_reader")).status == 200
-        await here.rig.op("present_card", uid="04AABBCCDD")
+        await here.rig.op("present_card", uid="04AABBCC", hold_s=2.0)
         assert (await outcome("card_reader"))["state"] == "passed"
         assert (await installer.post("/api/tests/contactor-9")).error == "not_found"
+        limit = (await installer.call("PUT", "/api/site-limit", {"limit_w": 60_000})).content
+        assert (limit["in_force_w"], limit["next_w"]) == (400_000.0, 60_000.0)
         await here.plug_in(2)
         while not (await until(seen, "status"))["evses"][1]["plugged"]:
             pass
         refused = await installer.post("/api/tests/insulation-2")
         assert (refused.status, refused.error) == (409, "not_allowed")
-        await here.rig.op("process", kill="hal")
-        assert (await until(seen, "status", hal=False))["evses"][0]["phase"] is None
-        assert (await until(seen, "status", hal=True))["evses"][0]["phase"] == "idle"
+        await here.rig.op("process", kill="hal")  # a start of the HAL
+        await here.rig.wait("process_restarted", process="hal")
+        while (await installer.get("/api/site-limit")).content.get("in_force_w") != 60_000.0:
+            await until(seen, "status")
 
 
 async def test_power_cut_kill_and_full_disk_keep_the_password(here: Site) -> None:

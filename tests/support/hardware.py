@@ -29,6 +29,7 @@ from hal.ports import (
     Vehicle,
     VehicleStage,
 )
+from hal.site_limit import KeptSiteLimit
 from tests.support.clock import ManualClock
 
 __all__ = [
@@ -444,7 +445,9 @@ class CabinetDouble:
         self.events: list[Event] = []
         self.board_faults: dict[int | None, set[Fault]] = {}
         """What a test has had the board report, for the test's own use."""
-        self.cabinet = StationCabinet(self.hardware(), self.clock, limit_w=limit_w, meters=meters)
+        self.cabinet = StationCabinet(
+            self.hardware(), self.clock, site_limit=KeptSiteLimit(None, limit_w), meters=meters
+        )
 
     def hardware(self) -> Hardware:
         return Hardware(

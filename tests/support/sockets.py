@@ -25,6 +25,7 @@ from firmware.contract.messages import (
     Phase,
     Problem,
     Show,
+    SiteLimit,
     Snapshot,
 )
 
@@ -159,6 +160,9 @@ class AnsweringCabinet:
 
     def devices(self) -> list[DeviceReport]:
         return [DeviceReport(place="meter")]
+
+    def site_limit(self) -> SiteLimit:
+        return SiteLimit(in_force_w=None, settings_w=None, next_w=None)
 
     def execute(self, command: Command) -> tuple[Problem, str] | None:
         self.commands.append(command)

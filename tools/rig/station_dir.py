@@ -261,6 +261,7 @@ def _hal_settings(product: Product, tables: DeviceTables, log_level: str, *, dis
         "log_level": log_level,
         "log_file": "log/hal.log",
         "meters": "data/meters.json",
+        "site_limit": "data/site_limit.json",
         "max_power_w": float(hardware.max_power_w),
         "bus": {
             "world": {"driver": "simulated", "path": str(WORLD_SOCKET)},

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from firmware.contract.messages import DeviceReport, PowerOff
+from firmware.contract.messages import DeviceReport, GetSiteLimit, PowerOff, SetSiteLimit, SiteLimit
 from services.commissioning.hal import Tests
 from services.commissioning.site import Access, Call, Route
 
-__all__ = ["ROUTES", "Devices"]
+__all__ = ["ROUTES", "Devices", "NewSiteLimit"]
 
 
 class Devices(Struct, frozen=True):
@@ -27,6 +27,19 @@ async def _tests(call: Call) -> Tests:
 async def _start(call: Call) -> Tests:
     await call.site.hal.start_test(call.parameters["name"])
     return call.site.hal.tests
+
+
+class NewSiteLimit(Struct, frozen=True, forbid_unknown_fields=True):
+    limit_w: float | None
+    """What the supply of the site permits; null: as the HAL's settings say."""
+
+
+async def _site_limit(call: Call) -> SiteLimit:
+    return await call.site.hal.site_limit(GetSiteLimit())
+
+
+async def _set_site_limit(call: Call) -> SiteLimit:
+    return await call.site.hal.site_limit(SetSiteLimit(call.body(NewSiteLimit).limit_w))
 
 
 async def _power_off(call: Call) -> None:
@@ -57,6 +70,23 @@ ROUTES = [
         summary="Begin a hardware test; its end is an event `tests`",
         handler=_start,
         answer=Tests,
+    ),
+    Route(
+        method="GET",
+        path="/api/site-limit",
+        access=Access.VIEWER,
+        summary="What the station may deliver in all: now, by the settings, and from the next start",
+        handler=_site_limit,
+        answer=SiteLimit,
+    ),
+    Route(
+        method="PUT",
+        path="/api/site-limit",
+        access=Access.INSTALLER,
+        summary="Limit what the station may deliver in all, from the next start of the board on",
+        handler=_set_site_limit,
+        body=NewSiteLimit,
+        answer=SiteLimit,
     ),
     Route(
         method="POST",

@@ -100,9 +100,21 @@ export async function timeStep(wizard) {
 
 // --- site limit ------------------------------------------------------------------------------------------------------------------
 
+const kilowatts = (watts) => (watts === null ? "no limit" : `${watts / 1000} kW`);
+
 export async function limitStep(wizard) {
-  return el("div", { class: "view" },
-    el("p", {}, "What the supply of the site permits stands as ", el("code", { textContent: "site_limit_w" }), " in ", el("code", { textContent: "/etc/baywatt/hal.toml" }),
-      ", in watts, and counts from the next start of the station. Without it, the rating of the product is the limit."),
-    goOn(wizard));
+  const { in_force_w, settings_w, next_w } = await get("/api/site-limit");
+  const field = new Field({
+    label: "What the supply of the site permits, in kW", value: next_w === null ? "" : next_w / 1000, inputMode: "decimal",
+    hint: `Empty: as the settings of the station say (${kilowatts(settings_w)}). In force now: ${kilowatts(in_force_w)}; a change counts from the next restart of the station.`,
+  });
+  return form({
+    fields: [field], submit: "Save and go on",
+    action: async () => {
+      const text = field.value.trim().replace(",", ".");
+      if (text !== "" && !Number.isFinite(Number(text))) return void field.complain("Expected a number.");
+      await put("/api/site-limit", { limit_w: text === "" ? null : Number(text) * 1000 });
+      await wizard.done();
+    },
+  });
 }

@@ -36,7 +36,9 @@ COMMANDS = st.one_of(
     st.fixed_dictionaries(
         {"kind": st.just("show"), "screen": NUMBERS, "model": st.one_of(MODELS, st.dictionaries(TEXTS, TEXTS))}
     ),
-    st.fixed_dictionaries({"kind": st.sampled_from(["reboot", "power_off", "list_devices", "open_door"])}),
+    st.fixed_dictionaries(
+        {"kind": st.sampled_from(["reboot", "power_off", "list_devices", "get_site_limit", "open_door"])}
+    ),
     st.fixed_dictionaries({"kind": st.just("self_test"), "test": TEXTS, "evse": NUMBERS}),
 )
 MESSAGES = st.one_of(

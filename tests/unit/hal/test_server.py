@@ -230,6 +230,8 @@ async def test_an_observers_uid_can_not_be_the_service(cabinet: AnsweringCabinet
 MAINTENANCE: tuple[dict[str, Any], ...] = (
     {"kind": "list_devices"},
     {"kind": "self_test", "test": "contactor", "evse": 1},
+    {"kind": "get_site_limit"},
+    {"kind": "set_site_limit", "power_w": 50_000.0},
     {"kind": "power_off"},
 )
 
@@ -243,6 +245,7 @@ async def test_maintenance_may_look_and_test_but_not_charge(
         answer = await peer.hear()
         assert (answer["kind"], answer["id"]) == ("done", number)
         assert ("devices" in answer) is (allowed["kind"] == "list_devices")
+        assert ("site_limit" in answer) is allowed["kind"].endswith("site_limit")
     for forbidden in (PERMIT, {"kind": "withdraw", "evse": 1}, {"kind": "set_limit", "evse": 1, "power_w": None}):
         peer.say(kind="request", id=9, command=forbidden)
         assert (await peer.hear())["problem"] == "not_allowed"

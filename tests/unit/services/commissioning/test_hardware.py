@@ -13,12 +13,15 @@ from firmware.contract import (
     DeviceReport,
     Done,
     Fault,
+    GetSiteLimit,
     ListDevices,
     PowerOff,
     Problem,
     Refused,
     SelfTest,
     SelfTestFinished,
+    SetSiteLimit,
+    SiteLimit,
     Stamped,
     StartTest,
 )
@@ -46,7 +49,12 @@ class Link:
 
         self.commands.append(command)
         number = len(self.commands)
-        answer = Done(number, REPORTS if isinstance(command, ListDevices) else None)
+        limit = SiteLimit(400_000.0, 400_000.0, 150_000.0)
+        answer = Done(
+            number,
+            REPORTS if isinstance(command, ListDevices) else None,
+            limit if isinstance(command, GetSiteLimit | SetSiteLimit) else None,
+        )
         refusal = Refused(number, *self.refusal) if self.refusal else None
         loop = asyncio.get_running_loop()
         if self.dies:
@@ -112,6 +120,18 @@ async def test_without_a_hal_it_is_said(page: Served, installer: Browser) -> Non
     for method, path in (("GET", "/api/devices"), ("POST", "/api/power-off")):
         answer = await installer.call(method, path, {})
         assert (answer.status, answer.error) == (503, "hal_down")
+
+
+async def test_the_limit_of_the_site_is_asked_of_the_hal(link: Link, installer: Browser) -> None:
+    limit = {"in_force_w": 400_000.0, "settings_w": 400_000.0, "next_w": 150_000.0}
+    assert (await installer.get("/api/site-limit")).content == limit
+    assert (await installer.call("PUT", "/api/site-limit", {"limit_w": 150_000})).content == limit
+    assert link.commands == [GetSiteLimit(), SetSiteLimit(150_000.0)]
+    link.refusal = Problem.BAD_REQUEST, "expected 1000 W to 400000 W, what the settings allow"
+    answer = await installer.call("PUT", "/api/site-limit", {"limit_w": 1e9})
+    assert (answer.status, answer.error, answer.content["detail"]) == (400, "bad_request", link.refusal[1])
+    for content in ({}, {"limit_w": "150"}, {"limit_w": [1]}):
+        assert (await installer.call("PUT", "/api/site-limit", content)).error == "malformed"
 
 
 async def test_power_off_is_asked_of_the_hal(link: Link, installer: Browser) -> None:
