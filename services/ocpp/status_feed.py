@@ -34,7 +34,7 @@ class StatusFeed:
         self, path: Path, *, allowed_uids: frozenset[int] = frozenset(), allowed_gid: int | None = None
     ) -> None:
         self._listener: UnixListener[Struct] = UnixListener(
-            path, _refuse, self, allowed_uids=allowed_uids, allowed_gid=allowed_gid
+            path, _refuse, self, allowed_uids=allowed_uids, allowed_gid=allowed_gid, file_gid=allowed_gid
         )
         self._connections: set[Connection[Struct]] = set()
         self._status: ServiceStatus | None = None
