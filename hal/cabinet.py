@@ -34,6 +34,7 @@ from firmware.contract import (
     PowerOff,
     Problem,
     Reboot,
+    SetAvailable,
     SetLimit,
     SetSiteLimit,
     Show,
@@ -54,7 +55,7 @@ from hal.coil_supply import CoilSupply
 from hal.devices import DeviceList
 from hal.displays import Displays
 from hal.evse.evse import Evse, EvsePorts
-from hal.evse.model import LimitChanged, Permitted, Sampled, Withdrawn
+from hal.evse.model import LimitChanged, Permitted, Sampled, ServiceChanged, Withdrawn
 from hal.evse.table import Stage
 from hal.hardware import EvseHardware, Hardware, ScreenHardware
 from hal.known_meters import KnownMeters
@@ -336,6 +337,8 @@ class StationCabinet:
                 evse.apply(Withdrawn(), now)
             case SetLimit(power_w=power_w):
                 evse.apply(LimitChanged(power_w), now)
+            case SetAvailable(available=available):
+                evse.apply(ServiceChanged(available), now)
         return None
 
     def site_limit(self) -> SiteLimit:

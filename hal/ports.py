@@ -327,7 +327,7 @@ class VehicleLink(Protocol):
     Link lost: the vehicle sees an emergency stop. Fault `vehicle_link`; the HAL switches the EVSE's modules off within
     200 ms + one control cycle. `report_output` is repeated with each cycle while a vehicle is plugged, and clears the
     fault when it succeeds; `authorise` is repeated once a second meanwhile, and when the vehicle asks again; no other
-    command is, except by a faulted EVSE: `set_available(True)` together with `authorise(False)`. A lost
+    command is, except by a faulted EVSE: `set_available` together with `authorise(False)`. A lost
     `request_stop` or `emergency_stop` may be carried out later: the session is over.
     Back: the vehicle is not authorised, and the report is that of now: a vehicle whose session has ended meanwhile is
     `ended`, one that was unplugged has pilot A.
@@ -363,7 +363,10 @@ class VehicleLink(Protocol):
     def emergency_stop(self) -> None: ...
 
     def set_available(self, available: bool) -> None:
-        """False: show vehicles that the EVSE is out of service (pilot F)."""
+        """False: show vehicles that the EVSE is out of service (pilot F).
+
+        The HAL does so while no vehicle is plugged in: with pilot F it could not be seen to leave.
+        """
 
     def close(self) -> None: ...
 

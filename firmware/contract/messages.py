@@ -62,6 +62,7 @@ __all__ = [
     "ScreenShown",
     "SelfTest",
     "SelfTestFinished",
+    "SetAvailable",
     "SetLimit",
     "SetSiteLimit",
     "Show",
@@ -495,6 +496,13 @@ class SetLimit(_Command, frozen=True, tag="set_limit"):
     power_w: float | None
 
 
+class SetAvailable(_Command, frozen=True, tag="set_available"):
+    """Whether the EVSE is in service: while it is not, vehicles that come see that. A session goes on."""
+
+    evse: int
+    available: bool
+
+
 class Show(_Command, frozen=True, tag="show"):
     """Put a page on a display."""
 
@@ -536,7 +544,17 @@ class PowerOff(_Command, frozen=True, tag="power_off"):
 
 
 Command: TypeAlias = (
-    Permit | Withdraw | SetLimit | Show | Reboot | ListDevices | StartTest | GetSiteLimit | SetSiteLimit | PowerOff
+    Permit
+    | Withdraw
+    | SetLimit
+    | SetAvailable
+    | Show
+    | Reboot
+    | ListDevices
+    | StartTest
+    | GetSiteLimit
+    | SetSiteLimit
+    | PowerOff
 )
 
 

@@ -38,6 +38,7 @@ from hal.evse.model import (
     Readings,
     ReportOutput,
     RequestVehicleStop,
+    SetAvailable,
     SetOutput,
     StartSelfTest,
     State,
@@ -174,9 +175,9 @@ class Evse:
         self._carry_out(SwitchOff())
 
     def reset_vehicle_link(self) -> None:
-        """At the HAL's start: put the EVSE in service and withdraw the authorisation of an earlier run."""
+        """Also at the HAL's start, when it is in service: withdraw the authorisation of an earlier run."""
         try:
-            self._ports.vehicle.set_available(True)
+            self._ports.vehicle.set_available(self.state.available)
             self._ports.vehicle.authorise(False)
         except DriverError as error:
             self._faults.add("driver", Fault.VEHICLE_LINK, self.number, detail=str(error))
@@ -249,6 +250,7 @@ class Evse:
     def _command_vehicle(
         self,
         action: AuthoriseVehicle
+        | SetAvailable
         | WakeVehicle
         | AnnounceLimits
         | ReportOutput
@@ -260,6 +262,8 @@ class Evse:
         match action:
             case AuthoriseVehicle(granted):
                 vehicle.authorise(granted)
+            case SetAvailable(available):
+                vehicle.set_available(available)
             case WakeVehicle():
                 self._log.info("EVSE %d: the vehicle does not begin, its pilot is interrupted", self.number)
                 vehicle.wake()

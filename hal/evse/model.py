@@ -35,6 +35,8 @@ __all__ = [
     "ReportOutput",
     "RequestVehicleStop",
     "Sampled",
+    "ServiceChanged",
+    "SetAvailable",
     "SetOutput",
     "StartSelfTest",
     "State",
@@ -116,6 +118,10 @@ class State:
     permitted_while_stopping: bool = False
     """The permission was given while the last session was still stopping: a new one starts after it."""
     limit_w: float | None = None
+    in_service: bool = True
+    """By the station's operator."""
+    available: bool = True
+    """What vehicles were last shown."""
     queued: bool = False
     """It has to wait for modules; its vehicle is not authorised meanwhile."""
     faults: frozenset[Fault] = frozenset()
@@ -197,13 +203,20 @@ class LimitChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceChanged:
+    """The operator has put the EVSE in or out of service."""
+
+    in_service: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FaultsChanged:
     """The faults now present at this EVSE and at the whole station."""
 
     faults: frozenset[Fault]
 
 
-EvseEvent: TypeAlias = Sampled | Permitted | Withdrawn | LimitChanged | FaultsChanged
+EvseEvent: TypeAlias = Sampled | Permitted | Withdrawn | LimitChanged | ServiceChanged | FaultsChanged
 
 # --- actions ---------------------------------------------------------------------------------------------
 
@@ -242,6 +255,11 @@ class StartSelfTest:
 @dataclass(frozen=True, slots=True)
 class AuthoriseVehicle:
     granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetAvailable:
+    available: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +322,7 @@ Action: TypeAlias = (
     | EnableInsulation
     | StartSelfTest
     | AuthoriseVehicle
+    | SetAvailable
     | WakeVehicle
     | AnnounceLimits
     | ReportOutput

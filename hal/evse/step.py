@@ -30,6 +30,8 @@ from hal.evse.model import (
     Readings,
     ReportOutput,
     Sampled,
+    ServiceChanged,
+    SetAvailable,
     State,
     Withdrawn,
 )
@@ -69,6 +71,8 @@ def step(state: State, event: EvseEvent, now: float) -> tuple[State, tuple[Actio
             _end_permission(run, Cause.SERVICE)
         case LimitChanged(power_w):
             run.set(limit_w=power_w)
+        case ServiceChanged(in_service):
+            run.set(in_service=in_service)
         case FaultsChanged(faults):
             _faults_changed(run, faults)
     return run.state, tuple(run.actions)
@@ -143,6 +147,7 @@ def _sample(run: Run, readings: Readings) -> None:
     run.set(queued=readings.queued)
     _limits(run, readings)
     HANDLERS[run.state.stage](run, readings)
+    _show_service(run)
     if run.state.plugged:
         run.authorise(run.state.vehicle_authorised)
     if readings.power is not None and run.state.plugged:
@@ -156,6 +161,15 @@ def _limits(run: Run, readings: Readings) -> None:
     stage, limited = run.state.stage, run.state.limit_w == 0.0
     if stage in RUNNING or (stage is Stage.AUTHORISED and (readings.ceiling.current_a > 0.0 or limited)):
         run.follow_limits(readings)
+
+
+def _show_service(run: Run) -> None:
+    """Show vehicles whether the EVSE is in service; one that is plugged in keeps the pilot by which it leaves."""
+    state = run.state
+    available = state.plugged or (state.in_service and state.stage is not Stage.FAULTED)
+    if available is not state.available:
+        run.do(SetAvailable(available))
+        run.set(available=available)
 
 
 def _judged_kohm(state: State, readings: Readings) -> float | None:

@@ -219,6 +219,7 @@ class FakeVehicleLink(_Fake):
         """What the station has announced last; a car that ignores it `follows` no limit."""
         self.follows = True
         self.granted = False
+        self.available = False
         self.cable_checked: bool | None = None
         self.stop_asked = False
         self.output = (0.0, 0.0)
@@ -311,6 +312,7 @@ class FakeVehicleLink(_Fake):
 
     def set_available(self, available: bool) -> None:
         self._do("set_available", available)
+        self.available = available
 
 
 class FakeInputs(_Fake):

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
 from firmware.clock import parse_utc
-from firmware.contract import Event, OutOfService
+from firmware.contract import Event, OutOfService, SetAvailable
 from firmware.log import fields
 from services.ocpp import signals
 from services.ocpp.context import DISK_FULL, Block, Context, Failure, TriggerAnswer
@@ -167,6 +167,10 @@ class Availability(Block):
         known = [self._since[level] for level in _levels(evse) & self._inoperative & set(self._since)]
         since = min(known) if known else self.context.time.known_utc(now)
         evse.out_of_service, evse.out_of_service_since = why, None if why is None else since
+        self._tell_vehicles(evse)
+
+    def _tell_vehicles(self, evse: Evse) -> None:
+        self.context.hal.ask(SetAvailable(evse.evse, evse.operative))
 
     def _why_out_of_service(self, evse: Evse) -> OutOfService | None:
         if _levels(evse) & self._inoperative:
@@ -209,6 +213,8 @@ class Availability(Block):
     # --- events ------------------------------------------------------------------------------------------------------
 
     def on_hal_up(self, *, same_run: bool, now: float) -> None:
+        for evse in self.context.hal.evses.values():
+            self._tell_vehicles(evse)
         self._update_status(now)
 
     def on_hal_down(self, now: float) -> None:

@@ -15,8 +15,12 @@ from firmware.contract import (
     PageModel,
     Permit,
     Phase,
+    Problem,
+    SetAvailable,
     Show,
+    Withdraw,
 )
+from hal.ports import Pilot
 from tests.support.hardware import CabinetDouble
 
 
@@ -134,7 +138,7 @@ def test_vehicle_link_that_answers_again_is_put_in_service() -> None:
     fake.cars[1].failing = False
     fake.run(0.3)
     assert phase(fake) is Phase.IDLE
-    assert fake.cars[1].called("set_available") == [(True,)]
+    assert fake.cars[1].available
 
 
 def test_what_fails_again_and_again_is_logged_once(fake: CabinetDouble, caplog: pytest.LogCaptureFixture) -> None:
@@ -198,3 +202,57 @@ def test_a_lost_card_reader_is_a_fault_of_the_station_that_stops_nothing(fake: C
     assert phase(fake) is Phase.CHARGING
     fake.reader.on_lost(None)
     assert cleared(fake) == [(Fault.CARD_READER, None)]
+
+
+# --- out of service -------------------------------------------------------------------------------------------------
+
+
+def test_a_fault_shows_vehicles_that_come_that_the_evse_is_out_of_service(fake: CabinetDouble) -> None:
+    assert fake.cars[1].available
+    fake.inputs.press()
+    fake.run(0.3)
+    assert not fake.cars[1].available
+    fake.inputs.press(False)
+    fake.run(1.5)
+    assert fake.cars[1].available
+
+
+def test_a_vehicle_that_is_plugged_in_keeps_its_pilot_in_a_fault_until_it_has_left(fake: CabinetDouble) -> None:
+    charge(fake)
+    fake.cars[1].say(pilot=Pilot.E)
+    fake.run(2.0)
+    assert phase(fake) is Phase.FAULTED
+    fake.meters[1].failing = True
+    fake.run(6.0)
+    assert fake.cars[1].available
+    fake.cars[1].unplug()
+    fake.run(0.2)
+    assert (phase(fake), fake.cars[1].available) == (Phase.FAULTED, False)
+    fake.meters[1].failing = False
+    fake.run(0.2)
+    assert (phase(fake), fake.cars[1].available) == (Phase.IDLE, True)
+
+
+def test_an_evse_that_the_operator_has_closed_is_out_of_service_without_a_vehicle(fake: CabinetDouble) -> None:
+    charge(fake)
+    assert fake.cabinet.execute(SetAvailable(1, False)) is None
+    assert fake.cabinet.execute(SetAvailable(3, False)) == (Problem.UNKNOWN_EVSE, "no EVSE 3")
+    fake.run(5.0)
+    assert (phase(fake), fake.cars[1].available) == (Phase.CHARGING, True)
+    assert fake.cabinet.execute(Withdraw(1)) is None
+    fake.run(5.0)
+    fake.cars[1].unplug()
+    fake.run(0.2)
+    assert (fake.cars[1].available, fake.cars[2].available) == (False, True)
+    assert fake.cabinet.execute(SetAvailable(1, True)) is None
+    fake.run(0.2)
+    assert fake.cars[1].available
+
+
+def test_what_vehicles_see_is_repeated_after_a_lost_link(fake: CabinetDouble) -> None:
+    fake.cars[1].failing = True
+    assert fake.cabinet.execute(SetAvailable(1, False)) is None
+    fake.run(2.0)
+    fake.cars[1].failing = False
+    fake.run(0.2)
+    assert (phase(fake), fake.cars[1].available) == (Phase.IDLE, False)
