@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 __all__ = [
     "BASE_MASK",
@@ -105,21 +106,18 @@ class EmergencyOrigin(Enum):
 # --- from the board -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     state: ControllerState
 
 
-@dataclass(frozen=True, slots=True)
-class NewSession:
+class NewSession(Struct, frozen=True):
     """`protocol`: 0 DIN 70121, 1 and 2 ISO 15118-2, 3 to 5 CHAdeMO, 6 PWM, 7 ISO 15118-20; `pins`: 0 and 1 DC."""
 
     protocol: int
     pins: int
 
 
-@dataclass(frozen=True, slots=True)
-class PowerControl:
+class PowerControl(Struct, frozen=True):
     """What the vehicle requests of the power side, at the vehicle's own pace."""
 
     target_v: float
@@ -131,52 +129,44 @@ class PowerControl:
     lower_output: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFinished:
+class SessionFinished(Struct, frozen=True):
     rushed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class EmergencyStop:
+class EmergencyStop(Struct, frozen=True):
     """Repeated every 100 ms while its cause lasts."""
 
     origin: EmergencyOrigin
 
 
-@dataclass(frozen=True, slots=True)
-class BatteryState:
+class BatteryState(Struct, frozen=True):
     soc_percent: float | None
     """None: not a percentage."""
 
 
-@dataclass(frozen=True, slots=True)
-class VehicleVoltages:
+class VehicleVoltages(Struct, frozen=True):
     max_v: float
     present_v: float
 
 
-@dataclass(frozen=True, slots=True)
-class ChargeLimits:
+class ChargeLimits(Struct, frozen=True):
     max_a: float
     max_w: float
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """The EVCCID of a vehicle that speaks DIN 70121 or ISO 15118-2; None: it has none."""
 
     evcc_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """The two temperature sensors of the plug; None for one that is not connected."""
 
     plug_c: tuple[float | None, float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class PilotState:
+class PilotState(Struct, frozen=True):
     level: PilotLevel
 
 
@@ -265,8 +255,7 @@ _DECODERS: dict[int, tuple[int, Callable[[bytes], FromSecc]]] = {
 # --- to the board ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ModulesStatus:
+class ModulesStatus(Struct, frozen=True):
     """The present output; every 100 ms."""
 
     voltage_v: float
@@ -292,8 +281,7 @@ class ModulesStatus:
         return _id(index, MODULES_STATUS), data
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """What the station can give now; at least 100 ms apart. A current of zero is sent as the least that is not zero:
     zero on the wire means the board's configured value.
     """
@@ -306,8 +294,7 @@ class Parameters:
         return _id(index, PARAMETERS), data
 
 
-@dataclass(frozen=True, slots=True)
-class SequenceControl:
+class SequenceControl(Struct, frozen=True):
     """What the board waits for."""
 
     start: bool

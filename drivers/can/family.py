@@ -8,9 +8,10 @@ something is sent, and what follows from an answer, is the same for all families
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Protocol, TypeAlias
+
+from msgspec import Struct
 
 __all__ = [
     "DERATING",
@@ -36,8 +37,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """One CAN 2.0B frame: 29-bit identifier without flags, 8 bytes."""
 
     can_id: int
@@ -46,8 +46,7 @@ class Frame:
     """A question: it may wait for room on the bus."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Whom a frame is for: one module by its address, or all modules with a group number."""
 
     number: int
@@ -119,16 +118,14 @@ DERATING = frozenset({Alarm.FAN, Alarm.POWER_LIMITED, Alarm.LOAD_SHARING, Alarm.
 """A module with one of these counts by what it says is available, or half if it does not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """Measured output; None: not in this frame."""
 
     voltage_v: float | None = None
     current_a: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """The module's own state; None: not known to this family, or not in this frame."""
 
     alarms: frozenset[Alarm] = frozenset()
@@ -140,15 +137,13 @@ class Status:
     """Bits whose meaning is not public, for the log."""
 
 
-@dataclass(frozen=True, slots=True)
-class GroupNumber:
+class GroupNumber(Struct, frozen=True):
     """Where it is not in the status."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Capability:
+class Capability(Struct, frozen=True):
     """What the module's type can do; None: not in this frame."""
 
     max_voltage_v: float | None = None
@@ -157,30 +152,26 @@ class Capability:
     power_w: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Available:
+class Available(Struct, frozen=True):
     """What the module says of its surroundings: the current that it can deliver now, the voltage behind its diode."""
 
     current_a: float
     external_voltage_v: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Serial:
+class Serial(Struct, frozen=True):
     """Bar code or serial number, as an opaque text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
+class Mode(Struct, frozen=True):
     """The range of voltages in force, by its number in `Family.modes`."""
 
     mode: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """A command or question was answered with an error."""
 
     reason: str
@@ -189,8 +180,7 @@ class Refused:
 Report: TypeAlias = Output | Status | GroupNumber | Capability | Available | Serial | Mode | Refused
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A frame for the controller: who sent it (a module, or a group as a whole) and what it reports.
 
     `report` is None for an acknowledgement, and for what the driver does not use.

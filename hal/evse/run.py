@@ -8,8 +8,9 @@ by a transition of the table and with its entry actions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from firmware.contract import Cause, Event, Fault, PhaseChanged
 from hal.evse.limits import capped, ramp

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from firmware.contract import Fault
 from hal.evse.limits import cable_check_voltage, over_voltage_threshold
@@ -73,7 +74,7 @@ class Watched:
         return found
 
     def read(self, **fields: Any) -> None:
-        self.readings = replace(self.readings, **fields)
+        self.readings = structs.replace(self.readings, **fields)
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_condition_that_comes_and_goes_never_counts(
     watched: Watched, seen: dict[str, Any], tolerated_s: float, fault: Fault
 ) -> None:
     for _ in range(10):
-        watched.readings = replace(GOOD, **seen)
+        watched.readings = structs.replace(GOOD, **seen)
         assert fault not in watched.after(min(tolerated_s - 0.1, 3.0))
         watched.readings = GOOD
         watched.after(0.2 if fault is not Fault.OVER_CURRENT else 3.0)
@@ -152,14 +153,14 @@ def test_meter_that_lags_behind_a_ramp_agrees(watched: Watched) -> None:
     """25 A/s and a value that is a second old."""
     for tenth in range(120):
         amps = 100.0 + 2.5 * tenth
-        watched.state = replace(watched.state, output_a=amps)
+        watched.state = structs.replace(watched.state, output_a=amps)
         stale = 100.0 + 25.0 * max(0, tenth // 10 - 1)
         watched.read(power=PowerReading(0, 400.0, amps, 4), meter=MeterSample(0, 0, 400.0, stale, 0))
         assert watched.after(0.1) == set()
 
 
 def test_spurious_insulation_value_at_ramp_up_is_tolerated(watched: Watched) -> None:
-    watched.state = replace(watched.state, since=watched.now)
+    watched.state = structs.replace(watched.state, since=watched.now)
     watched.read(insulation=InsulationReading(0, 10.0, True, True))
     assert watched.after(4.5) == set()
     watched.readings = GOOD
@@ -171,9 +172,9 @@ def test_vehicle_that_pauses_again_and_again_does_not_evade_the_supervision(watc
     watched.read(insulation=InsulationReading(0, 60.0, True, True, voltage_v=400.0))
     found: set[Fault] = set()
     for _ in range(4):
-        watched.state = replace(watched.state, stage=Stage.PAUSED, since=watched.now)
+        watched.state = structs.replace(watched.state, stage=Stage.PAUSED, since=watched.now)
         found |= watched.after(0.5)
-        watched.state = replace(watched.state, stage=Stage.CHARGING, since=watched.now)
+        watched.state = structs.replace(watched.state, stage=Stage.CHARGING, since=watched.now)
         found |= watched.after(1.5)
     assert found == {Fault.ISOLATION}
 
@@ -185,7 +186,7 @@ def test_only_valid_insulation_values_count(watched: Watched) -> None:
 
 @pytest.mark.parametrize("stage", [Stage.IDLE, Stage.PLUGGED, Stage.CLOSE, Stage.PRECHARGE, Stage.WELDING])
 def test_insulation_and_currents_are_checked_during_transfer_only(watched: Watched, stage: Stage) -> None:
-    watched.state = replace(watched.state, stage=stage, coil_on=stage in (Stage.CLOSE, Stage.PRECHARGE))
+    watched.state = structs.replace(watched.state, stage=stage, coil_on=stage in (Stage.CLOSE, Stage.PRECHARGE))
     watched.read(
         contactor_closed=watched.state.coil_on,
         insulation=InsulationReading(0, 10.0, True, True),
@@ -197,7 +198,7 @@ def test_insulation_and_currents_are_checked_during_transfer_only(watched: Watch
 
 
 def test_contact_that_stays_closed_is_welded_until_it_opens(watched: Watched) -> None:
-    watched.state = replace(watched.state, stage=Stage.FINISHED, coil_on=False)
+    watched.state = structs.replace(watched.state, stage=Stage.FINISHED, coil_on=False)
     assert watched.after(0.4) == set()
     assert watched.after(0.3) == {Fault.CONTACTOR_WELDED}
     watched.read(contactor_closed=False)
@@ -206,7 +207,7 @@ def test_contact_that_stays_closed_is_welded_until_it_opens(watched: Watched) ->
 
 def test_contact_of_a_contactor_that_does_not_answer_is_not_welded(watched: Watched) -> None:
     """What was read last was read before the coil was off."""
-    watched.state = replace(watched.state, stage=Stage.FINISHED, coil_on=False)
+    watched.state = structs.replace(watched.state, stage=Stage.FINISHED, coil_on=False)
     watched.read(contactor_known=False)
     assert watched.after(3.0) == set()
     watched.read(contactor_known=True)
@@ -217,7 +218,7 @@ def test_contact_of_a_contactor_that_does_not_answer_is_not_welded(watched: Watc
 def test_fall_of_the_request_is_no_over_current(watched: Watched) -> None:
     """The modules take a moment to follow; so does their reading."""
     watched.after(3.0)
-    watched.state = replace(watched.state, output_a=10.0)
+    watched.state = structs.replace(watched.state, output_a=10.0)
     assert Fault.OVER_CURRENT not in watched.after(1.5)
     assert Fault.OVER_CURRENT in watched.after(3.0)
 
@@ -270,7 +271,7 @@ def test_over_voltage_of_200_ms_is_tolerated_and_400_ms_starts_the_stop(watched:
 def test_test_voltage_of_the_cable_check_is_no_over_voltage(watched: Watched, own_v: float) -> None:
     """It is above the vehicle's limit, and up to the trip voltage of that limit."""
     test_v = cable_check_voltage(RATING, own_v)
-    watched.state = replace(watched.state, stage=Stage.SELF_TEST, output_v=test_v)
+    watched.state = structs.replace(watched.state, stage=Stage.SELF_TEST, output_v=test_v)
     watched.read(
         vehicle=replace(VEHICLE, max_voltage_v=own_v),
         power=PowerReading(0, test_v * 1.001, 0.0, 4),
@@ -288,7 +289,7 @@ def test_voltage_at_a_connector_without_a_vehicle(watched: Watched) -> None:
     watched.read(vehicle=NO_VEHICLE, power=PowerReading(0, 0.0, 0.0, 0), contactor_closed=False, connector_v=70.0)
     assert watched.after(1.8) == set()
     assert watched.after(0.5) == {Fault.CONNECTOR_VOLTAGE}
-    watched.state = replace(watched.state, stage=Stage.FAULTED)
+    watched.state = structs.replace(watched.state, stage=Stage.FAULTED)
     assert watched.after(1.0) == {Fault.CONNECTOR_VOLTAGE}
     watched.read(connector_v=50.0)
     assert watched.after(0.1) == set()
@@ -308,7 +309,7 @@ def test_voltages_that_differ_name_all_of_them(watched: Watched) -> None:
 
 
 def test_modules_that_are_off_in_a_pause_may_measure_their_own_side_of_a_diode(watched: Watched) -> None:
-    watched.state = replace(watched.state, stage=Stage.PAUSED, output_a=0.0)
+    watched.state = structs.replace(watched.state, stage=Stage.PAUSED, output_a=0.0)
     watched.read(power=PowerReading(0, 0.0, 0.0, 4), meter=MeterSample(0, 0, 400.0, 0.0, 0))
     assert watched.after(10.0) == set()
 
@@ -343,10 +344,10 @@ def test_earth_voltages_up_to_the_outlet_s_own_are_no_fault(watched: Watched, pa
 
 
 def test_a_monitor_that_was_off_between_sessions_is_not_silent_at_the_next(watched: Watched) -> None:
-    watched.state = replace(watched.state, stage=Stage.FINISHED, coil_on=False)
+    watched.state = structs.replace(watched.state, stage=Stage.FINISHED, coil_on=False)
     watched.read(insulation=None, contactor_closed=False, connector_v=0.0)
     assert watched.after(60.0) == set()
-    watched.state = replace(watched.state, stage=Stage.CLOSE)
+    watched.state = structs.replace(watched.state, stage=Stage.CLOSE)
     assert watched.after(2.5) == set()
     assert watched.after(1.0) == {Fault.ISOLATION}
 
@@ -360,7 +361,7 @@ def test_the_reason_of_a_silence_is_in_the_detail(watched: Watched) -> None:
 def test_device_that_never_answered_has_a_grace_period_at_the_start() -> None:
     watch = EvseWatch(0.0)
     state = State(evse=1, rating=RATING)
-    silent = replace(
+    silent = structs.replace(
         GOOD, vehicle=None, power=None, meter=None, insulation=None, contactor_closed=False, connector_v=0.0
     )
     assert watch.check(state, silent, START_GRACE_S - 0.1) == []
@@ -371,7 +372,7 @@ def test_device_that_never_answered_has_a_grace_period_at_the_start() -> None:
 def test_finding_that_its_own_consequence_removes_is_latched(watched: Watched) -> None:
     watched.read(connector_v=560.0)
     assert [finding.latched for finding in watched.findings()] == [True]
-    watched.readings = replace(GOOD, vehicle=None)
+    watched.readings = structs.replace(GOOD, vehicle=None)
     assert [finding.latched for finding in watched.findings()] == [False]
 
 
