@@ -63,38 +63,6 @@ async def test_devices_that_a_session_does_not_need(wired: Site) -> None:
         (await wired.stop_with_card(evse, card)).check()
 
 
-@pytest.mark.parametrize("device", ["vehicle", "insulation", "meter"])
-async def test_a_device_of_one_evse_is_unplugged_while_both_charge(wired: Site, device: str) -> None:
-    """Its session ends cleanly and the other goes on; plugged in again, it recovers by itself."""
-    transactions = await charge_both(wired)
-    for evse, other in ((2, 1), (1, 2)):
-        await unplug(wired, f"{device} {evse}")
-        (await wired.end_of(transactions[evse])).check()
-        await wired.until_evse(evse, lambda it: it["contactor"] == "open" and it["faults"] != [])
-        if evse == 2:
-            assert (await wired.rig.evse(other))["phase"] == "charging"
-            assert not wired.transaction(transactions[other]).ended
-        await plug(wired, f"{device} {evse}")
-        await wired.plug_out(evse)
-        await wired.free(evse)
-
-
-@pytest.mark.parametrize("device", ["module bus", "vehicle bus", "modbus line", "lines", "alarms"])
-async def test_what_both_need_is_unplugged_while_both_charge(wired: Site, device: str) -> None:
-    """Both sessions end cleanly; plugged in again, the next EV driver is served."""
-    transactions = await charge_both(wired)
-    await unplug(wired, device)
-    for evse, transaction_id in transactions.items():
-        (await wired.end_of(transaction_id)).check()
-        await wired.until_evse(evse, lambda it: it["contactor"] == "open")
-    await plug(wired, device)
-    for evse in CARDS:
-        await wired.plug_out(evse, force=True)
-        await wired.free(evse)
-    await wired.charge(2, uid=CARD)
-    (await wired.stop_with_card(2)).check()
-
-
 # --- faults ------------------------------------------------------------------------------------------------------
 
 ALARMS = (

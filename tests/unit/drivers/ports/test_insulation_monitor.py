@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -15,21 +15,18 @@ from drivers.simulated.bus import EvseOptions
 from drivers.simulated.insulation import SimulatedInsulationMonitor
 from drivers.simulated.messages import Actuation, Assign, CommandContactor, FeedWatchdog, Readings, SetOutput
 from drivers.simulated.world.garage import CarOrder
-from firmware.errors import DeviceLost, DriverError
+from firmware.errors import DeviceLost
 from hal.ports import InsulationMonitor, InsulationReading
-from tests.support.sockets import eventually
+from tests.support.device_bench import DeviceBench, OnLine
 from tests.support.world_bench import LocalBus, new_world
 from tools.rig.devices.isocha import IsoCha, Wires
 from tools.rig.devices.modbus_slave import SlaveLine
 
 
-class Bench(ABC):
-    """A monitor, its driver, and the wires that it watches; `start` makes the driver."""
+class Bench(DeviceBench[InsulationReading]):
+    """A monitor, its driver, and the wires that it watches."""
 
     monitor: InsulationMonitor
-
-    @abstractmethod
-    async def start(self) -> None: ...
 
     @abstractmethod
     def insulate(self, kohm: float) -> None:
@@ -43,37 +40,14 @@ class Bench(ABC):
     def measures(self) -> bool:
         """Whether the device itself is on."""
 
-    @abstractmethod
-    async def unplug(self) -> None: ...
-
-    @abstractmethod
-    async def plug_in(self) -> None: ...
+    def read(self) -> InsulationReading:
+        return self.monitor.reading()
 
     async def close(self) -> None:
         self.monitor.close()
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until the condition holds; time passes."""
-        await eventually(condition)
-
-    def newest(self) -> InsulationReading | None:
-        """The reading, or None of a lost monitor."""
-        try:
-            return self.monitor.reading()
-        except DriverError:
-            return None
-
-    async def reads(self, condition: Callable[[InsulationReading], object]) -> InsulationReading:
-        """Wait for a reading that fulfils the condition."""
-        await self.until(lambda: (new := self.newest()) is not None and condition(new))
-        return self.monitor.reading()
-
-    async def next_reading(self) -> InsulationReading:
-        before = self.newest()
-        return await self.reads(lambda new: before is None or new.mono_s > before.mono_s)
-
     async def measuring(self) -> None:
-        await self.reads(lambda new: True)
+        await self.next_reading()
         self.monitor.enable(True)
         await self.reads(lambda new: new.valid)
 
@@ -136,7 +110,7 @@ class SimulatedBench(Bench):
         raise AssertionError("never")
 
 
-class IsoChaBench(Bench):
+class IsoChaBench(OnLine, Bench):
     """A Bender isoCHA425HV on a serial line."""
 
     def __init__(self, folder: Path) -> None:
@@ -146,9 +120,7 @@ class IsoChaBench(Bench):
         self.line.add(3, self.device)
 
     async def start(self) -> None:
-        await self.line.start()
-        self.bus = ModbusBus(ModbusBus.Options(port=self.line.port, baud=19200, parity="E", reply_s=0.1))
-        await self.bus.open()
+        await self.open_line(ModbusBus.Options(port=self.line.port, baud=19200, parity="E", reply_s=0.1))
         self.monitor = IsoCha425Hv(IsoCha425Hv.Options(bus=self.bus, evse=2, poll_s=0.1, settle_s=0.2))
 
     def insulate(self, kohm: float) -> None:
@@ -160,17 +132,9 @@ class IsoChaBench(Bench):
     def measures(self) -> bool:
         return self.device.measuring
 
-    async def unplug(self) -> None:
-        self.line.close()
-
-    async def plug_in(self) -> None:
-        await self.line.start()
-
     async def close(self) -> None:
         await super().close()
-        self.bus.close()
-        self.line.close()
-        assert self.line.violations == []
+        self.close_line()
         assert self.device.earth_reads_in_test == 0
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -15,56 +15,33 @@ from drivers.modbus.meter import ModbusMeter
 from drivers.simulated.bus import EvseOptions
 from drivers.simulated.meter import SimulatedMeter
 from firmware.contract import Fault
-from firmware.errors import DeviceLost, DriverError
+from firmware.errors import DeviceLost
 from hal.ports import Meter, MeterSample
-from tests.support.sockets import eventually
+from tests.support.device_bench import DeviceBench, OnLine
 from tests.support.world_bench import LocalBus, new_world
 from tools.rig.devices import lem_dcbm
 from tools.rig.devices.modbus_meter import AcrelMeter, Readout
 from tools.rig.devices.modbus_slave import SlaveLine
 
 
-class Bench(ABC):
-    """A meter, its driver, and what it measures; `start` makes the driver."""
+class Bench(DeviceBench[MeterSample]):
+    """A meter, its driver, and what it measures."""
 
     meter: Meter
-
-    @abstractmethod
-    async def start(self) -> None: ...
 
     @abstractmethod
     def measure(self, voltage_v: float, current_a: float, energy_wh: float) -> None:
         """What the line has from now. A meter may measure nothing but its register."""
 
-    @abstractmethod
-    async def unplug(self) -> None: ...
-
-    @abstractmethod
-    async def plug_in(self) -> None: ...
+    def read(self) -> MeterSample:
+        return self.meter.sample()
 
     async def close(self) -> None:
         self.meter.close()
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until the condition holds; time passes."""
-        await eventually(condition)
-
-    def newest(self) -> MeterSample | None:
-        """The reading, or None of a lost meter."""
-        try:
-            return self.meter.sample()
-        except DriverError:
-            return None
-
-    async def reads(self, energy_wh: float) -> None:
+    async def shows(self, energy_wh: float) -> None:
         """Wait for a reading with this register."""
-        await self.until(lambda: (new := self.newest()) is not None and new.energy_wh == energy_wh)
-
-    async def sample(self) -> MeterSample:
-        """The next reading."""
-        before = self.newest()
-        await self.until(lambda: (new := self.newest()) is not None and (before is None or new.mono_s > before.mono_s))
-        return self.meter.sample()
+        await self.reads(lambda new: new.energy_wh == energy_wh)
 
 
 class SimulatedBench(Bench):
@@ -84,7 +61,7 @@ class SimulatedBench(Bench):
     async def plug_in(self) -> None:
         self.bus.world.faults.set(Fault.METER, 2, False)
 
-    async def until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], object]) -> None:
         for _ in range(400):
             self.bus.advance(0.1)
             if condition():
@@ -117,7 +94,7 @@ class LemBench(Bench):
         assert self.device.violations == []
 
 
-class ModbusBench(Bench):
+class ModbusBench(OnLine, Bench):
     """An Acrel DJSF1352-RN on a serial line."""
 
     def __init__(self, folder: Path) -> None:
@@ -126,25 +103,15 @@ class ModbusBench(Bench):
         self.line.add(1, AcrelMeter(self.readout))
 
     async def start(self) -> None:
-        await self.line.start()
-        self.bus = ModbusBus(ModbusBus.Options(port=self.line.port, reply_s=0.1))
-        await self.bus.open()
+        await self.open_line(ModbusBus.Options(port=self.line.port, reply_s=0.1))
         self.meter = ModbusMeter(ModbusMeter.Options(bus=self.bus, evse=2, map="acrel-djsf1352-rn", poll_s=0.1))
 
     def measure(self, voltage_v: float, current_a: float, energy_wh: float) -> None:
         self.readout.voltage_v, self.readout.current_a, self.readout.energy_wh = voltage_v, current_a, energy_wh
 
-    async def unplug(self) -> None:
-        self.line.close()
-
-    async def plug_in(self) -> None:
-        await self.line.start()
-
     async def close(self) -> None:
         await super().close()
-        self.bus.close()
-        self.line.close()
-        assert self.line.violations == []
+        self.close_line()
 
 
 @pytest.fixture(params=[SimulatedBench, LemBench, ModbusBench])
@@ -157,14 +124,14 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 async def test_the_register_is_in_watt_hours(bench: Bench) -> None:
     bench.measure(400.0, 0.0, 1_234_567.0)
-    await bench.reads(1_234_567.0)
+    await bench.shows(1_234_567.0)
     assert bench.meter.resolution_wh <= 10.0
     assert bench.meter.speed == 1.0
 
 
 async def test_readings_follow_one_another_with_their_own_time(bench: Bench) -> None:
-    first = await bench.sample()
-    second = await bench.sample()
+    first = await bench.next_reading()
+    second = await bench.next_reading()
     assert second.mono_s > first.mono_s
     assert bench.meter.stale_after_s >= 1.0
 
@@ -172,15 +139,15 @@ async def test_readings_follow_one_another_with_their_own_time(bench: Bench) -> 
 async def test_a_register_that_can_not_be_true_is_passed_on(bench: Bench) -> None:
     for energy_wh in (5000.0, 0.0, 99_999_999.0):
         bench.measure(0.0, 0.0, energy_wh)
-        await bench.reads(energy_wh)
+        await bench.shows(energy_wh)
 
 
 async def test_a_lost_meter_raises_and_recovers(bench: Bench) -> None:
-    await bench.sample()
+    await bench.next_reading()
     await bench.unplug()
     await bench.until(lambda: bench.newest() is None)
     with pytest.raises(DeviceLost):
         bench.meter.sample()
     await bench.plug_in()
     bench.measure(0.0, 0.0, 77.0)
-    await bench.reads(77.0)
+    await bench.shows(77.0)

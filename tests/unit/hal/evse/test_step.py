@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from firmware.contract import (
     Cause,
@@ -25,7 +26,6 @@ from hal.evse.model import (
     Limits,
     OpenContactor,
     RequestVehicleStop,
-    State,
     SwitchOff,
     WakeVehicle,
 )
@@ -401,7 +401,7 @@ def test_vehicle_that_does_not_go_on_gets_a_second_try(bench: EvseBench) -> None
 
 def test_next_deadline_names_the_first_thing_due(bench: EvseBench) -> None:
     bench.bring_to(Stage.PRECHARGE)
-    bench.state = State(**{name: getattr(bench.state, name) for name in State.__struct_fields__} | {"next_reading": 1e9})
+    bench.state = replace(bench.state, next_reading=1e9)
     assert next_deadline(bench.state) == pytest.approx(bench.state.since + 10.0)
     bench.permit(lease_s=1.0)
     assert next_deadline(bench.state) == pytest.approx(bench.now + 1.0)
