@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
@@ -104,9 +105,11 @@ async def _open(
         reached = await reach_relay(dial_via, address_of(url), profile.interface)
     elif device is not None:
         reached = await reach_over(device, address_of(url))
-    way: dict[str, Any] = {"host": uri.host, "port": uri.port, "happy_eyeballs_delay": _NEXT_ADDRESS_S}
+    way: dict[str, Any] = {"host": uri.host, "port": uri.port}
     if reached is not None:
         way = {"sock": reached}
+    elif not _is_literal(uri.host):
+        way["happy_eyeballs_delay"] = _NEXT_ADDRESS_S
     wire = Wire(uri, headers)
     try:
         await asyncio.get_running_loop().create_connection(
@@ -122,6 +125,18 @@ async def _open(
         wire.abort()
         raise
     return wire
+
+
+def _is_literal(host: str) -> bool:
+    """Whether there is one address, and so nothing to race for (RFC 8305).
+
+    An attempt that is given up within asyncio's race leaves its socket to the garbage collector (CPython 3.11).
+    """
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def address_of(url: str) -> tuple[str, int]:

@@ -6,9 +6,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import socket
 import ssl
 import threading
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -192,6 +194,23 @@ async def test_no_route() -> None:
     error = await _failure("ws://255.255.255.255:9/ocpp")  # no TCP to a broadcast address
     assert error.cause is Cause.NO_ROUTE
     assert error.detail
+
+
+async def test_an_attempt_that_is_given_up_at_any_moment_leaves_no_socket() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        url = f"ws://127.0.0.1:{server.getsockname()[1]}/ocpp"
+        for rounds in range(30):
+            attempt = asyncio.create_task(_dial(url))
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            attempt.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await attempt
+            del attempt
+            await asyncio.sleep(0)
+            gc.collect()
+    assert [str(each.message) for each in caught if "unclosed" in str(each.message)] == []
 
 
 async def test_a_name_that_is_not_found() -> None:
