@@ -31,6 +31,7 @@ async def test_a_new_station_from_its_label_to_security_profile_3(page: Page, tm
         await page.get_by_role("button", name="Go on").click()  # security profile 1 needs no certificates
         await csms(page, bench.ocpp_url, 1, password=CSMS_PASSWORD)
         await time_zone(page)
+        await site_limit(page)
         await connected(page, bench, 1)
 
         await add_root(page, bench)
@@ -67,6 +68,17 @@ async def time_zone(page: Page) -> None:
     await page.get_by_label("Time zone").select_option("Europe/Berlin")
     await page.get_by_role("button", name="Save and go on").click()
     await expect(page.get_by_role("heading", name="6. Site limit")).to_be_visible()
+
+
+async def site_limit(page: Page) -> None:
+    limit = page.get_by_label("What the supply of the site permits")
+    for wrong, says in (("much", "Expected a number."), ("9999", "what the settings allow")):
+        await limit.fill(wrong)
+        await page.get_by_role("button", name="Save and go on").click()
+        await expect(page.get_by_text(says)).to_be_visible()
+    await limit.fill("150")
+    await page.get_by_role("button", name="Save and go on").click()
+    await expect(page.get_by_role("heading", name="7. Finish")).to_be_visible()
 
 
 async def connected(page: Page, bench: Running, profile: int) -> None:
