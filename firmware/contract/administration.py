@@ -323,7 +323,8 @@ class DeleteCertificate(_Command, frozen=True, tag="delete_certificate"):
 
 
 class FollowMessages(_Command, frozen=True, tag="follow_messages"):
-    """From now on a `message` line is sent for each message between station and CSMS, after those still in memory."""
+    """From now on a `message` line is sent for each message between station and CSMS, after the last ones that are
+    written or still in memory."""
 
 
 class MakeBundle(_Command, frozen=True, tag="make_bundle"):

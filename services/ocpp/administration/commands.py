@@ -9,7 +9,7 @@ from firmware.contract import administration as contract
 from firmware.contract.administration import Command, Problem
 from services.ocpp.administration import certificates, restarts, settings, trials, variables
 from services.ocpp.administration.bundle import content_of
-from services.ocpp.administration.live_messages import Follower
+from services.ocpp.administration.live_messages import Follower, last_written
 from services.ocpp.administration.refused import CommandRefused
 from services.ocpp.administration.units import Shell, Units
 
@@ -102,7 +102,8 @@ class Commands:
         if client in self._followers:
             return
         messages = self._shell.messages
-        follower = Follower(client, self._shell.formatter(), messages.in_memory())
+        written = last_written(messages.paths)
+        follower = Follower(client, self._shell.formatter(), messages.in_memory(), written=written)
         messages.follow(follower.add)
         self._followers.add(client)
         client.closed += [

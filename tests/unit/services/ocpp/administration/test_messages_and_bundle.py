@@ -14,6 +14,7 @@ import pytest
 from firmware.contract.administration import Bundle, Chunk, FollowMessages, MakeBundle, Problem, ReadBundle
 from firmware.ipc.administration import CommandRefused
 from services.ocpp.administration.bundle import CHUNK_BYTES
+from services.ocpp.administration.live_messages import last_written
 from tests.support.administration import Site
 from tests.support.sockets import eventually
 from tests.support.station_bench import set_variables
@@ -37,6 +38,26 @@ async def test_messages_in_memory_come_first_and_answers_have_their_action(site:
     assert (first["type"], first["direction"], first["action"]) == ("CALL", "out", "Heartbeat")
     assert (second["type"], second["direction"], second["action"]) == ("CALLRESULT", "in", "Heartbeat")
     assert third["type"] == "DISCONNECTED"
+
+
+async def test_what_is_written_comes_before_what_is_in_memory(site: Site) -> None:
+    messages = site.shell.messages
+    older, newer = messages.paths
+    newer.parent.mkdir(exist_ok=True)
+    older.write_bytes(b'{"type": "first"}\n' + b'{"type": "older"}\n')
+    newer.write_bytes(b'{"type": "newer"}\nnonsense\n[1]\n{"half": ')
+    messages.sent(call("Heartbeat", {}))
+    await site.link.ask(FollowMessages())
+    await eventually(lambda: len(site.heard.lines) == 4)
+    assert [line["type"] for line in site.heard.lines] == ["first", "older", "newer", "CALL"]
+
+
+def test_of_much_that_is_written_the_last_is_sent(tmp_path: Path) -> None:
+    lines = [b'{"number": %d}' % number for number in range(50_000)]
+    (tmp_path / "log").write_bytes(b"\n".join(lines) + b"\n")
+    found = last_written([tmp_path / "missing", tmp_path / "log"])
+    assert found == lines[-len(found) :]
+    assert 5_000 < len(found) < 50_000
 
 
 async def test_secrets_and_cards_are_not_shown(site: Site) -> None:
