@@ -64,14 +64,24 @@ class PageCertificate:
             await self.make()
         except (msgspec.DecodeError, ssl.SSLError, UnicodeDecodeError):
             raise ConfigError(f"{self._file} is damaged: remove it, and a new certificate is made") from None
-        if self.info.self_made and parse_utc(self.info.not_after) - self._clock.utc() < _RENEW_S:
+        if self.info.self_made and not self._holds(self.info):
             await self.make()
+
+    def _holds(self, info: PageCertificateInfo) -> bool:
+        """Whether it is valid now and for a while; one made while the clock was far ahead is not.
+
+        A clock that is not set decides nothing.
+        """
+        utc = self._clock.utc()
+        return utc < CLOCK_FLOOR or parse_utc(info.not_before) <= utc <= parse_utc(info.not_after) - _RENEW_S
+
+    def _utc(self) -> float:
+        """A station whose clock is not set must not make a certificate that has already expired."""
+        return min(max(self._clock.utc(), CLOCK_FLOOR), CLOCK_CEILING)
 
     async def make(self) -> None:
         """Make a self-signed certificate for this host's names and addresses. Raises `ChildError`, `OSError`."""
-        # A station whose clock is not set must not make a certificate that has already expired.
-        utc = min(max(self._clock.utc(), CLOCK_FLOOR), CLOCK_CEILING)
-        self._store(await isolated(partial(_made, own_names(self._names), utc)))
+        self._store(await isolated(partial(_made, own_names(self._names), self._utc())))
 
     async def replace(self, chain: str, key: str) -> None:
         """Use an uploaded chain, leaf first, and its key without a passphrase.

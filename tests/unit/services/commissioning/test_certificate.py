@@ -85,6 +85,20 @@ async def test_one_of_our_own_is_renewed_before_it_ends(tmp_path: Path) -> None:
     assert later.info.fingerprint != before
 
 
+@pytest.mark.parametrize("utc", [4e9, 9e9])
+async def test_one_that_was_made_while_the_clock_was_ahead_is_replaced(tmp_path: Path, utc: float) -> None:
+    ahead = PageCertificate(tmp_path, ManualClock(utc=utc), [])
+    await ahead.open()
+    page = PageCertificate(tmp_path, ManualClock(), [])
+    await page.open()
+    assert page.info.fingerprint != ahead.info.fingerprint
+    assert parse_utc(page.info.not_before) < UTC_S
+    for clock in (ManualClock(), ManualClock(utc=0.0)):
+        again = PageCertificate(tmp_path, clock, [])
+        await again.open()
+        assert again.info.fingerprint == page.info.fingerprint
+
+
 async def test_a_damaged_file_is_named_and_kept(tmp_path: Path) -> None:
     (tmp_path / "page.pem").write_text("# {}\nnonsense")
     with pytest.raises(ConfigError, match=r"page\.pem is damaged"):
