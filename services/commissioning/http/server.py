@@ -27,7 +27,7 @@ _TLS_HANDSHAKE = 0x16
 """The first byte of a TLS record that begins a connection (RFC 8446, 5.1)."""
 _STREAM_BYTES = 64 * 1024
 _SHUTDOWN_S = 2.0
-_NOT_TLS = b"this port speaks HTTPS: put https:// before the address\n"
+_NOT_TLS = "this port speaks HTTPS: put https:// before the address\n"
 _log = logging.getLogger(__name__)
 
 
@@ -182,4 +182,4 @@ async def _tell(client: socket.socket) -> None:
     )
     loop = asyncio.get_running_loop()
     client.recv(_STREAM_BYTES)
-    await loop.sock_sendall(client, head.encode() + _NOT_TLS)
+    await loop.sock_sendall(client, f"{head}{_NOT_TLS}".encode())
