@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 IDENTITY = "CP001"
 HOSTILE = "<img src=x onerror=\"document.title='hit'\"><script>document.title='hit'</script>"
 VIEWER = "another password to read"
-PAGES = ["Status", "Set-up", "Settings", "Messages", "Logs", "Access", "Maintenance"]
+PAGES = ["Status", "Set-up", "Settings", "Messages", "Tests", "Logs", "Access", "Maintenance"]
 FACTORY = """
 identity = "{identity}"
 basic_auth_password = "0123456789abcdef"
@@ -120,6 +120,21 @@ async def test_hostile_texts_are_texts(page: Page, site: Site) -> None:
         await expect(page.get_by_role("alert").filter(has_text=".").first).to_be_visible()
     assert "hit" not in await page.title()
     assert await page.locator("img[src=x]").count() == 0
+
+
+async def test_the_hardware_is_tested_without_a_car(page: Page, site: Site) -> None:
+    await page.get_by_role("link", name="Tests").click()
+    contactor = page.locator(".test").filter(has=page.get_by_role("heading", name="Contactor, EVSE 2"))
+    await contactor.get_by_role("button", name="Run").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Run").click()
+    await expect(contactor.locator(".pill")).to_have_text("passed")
+    reader = page.locator(".test").filter(has=page.get_by_role("heading", name="Card reader"))
+    await reader.get_by_role("button", name="Run").click()
+    await expect(reader.locator(".pill")).to_have_text("running")
+    await site.rig.op("present_card", uid="04A1B2C3D4E580")
+    await expect(reader.locator(".pill")).to_have_text("passed")
+    await page.get_by_role("link", name="Status").click()
+    await expect(page.get_by_role("row").filter(has_text="card reader")).to_contain_text("ok")
 
 
 async def test_the_viewer_finds_no_button_that_is_refused(page: Page) -> None:

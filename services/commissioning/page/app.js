@@ -12,6 +12,7 @@ const PAGES = [
   { name: "setup", title: "Set-up", installer: true },
   { name: "settings", title: "Settings" },
   { name: "messages", title: "Messages" },
+  { name: "tests", title: "Tests", installer: true },
   { name: "logs", title: "Logs" },
   { name: "access", title: "Access" },
   { name: "service", title: "Maintenance", installer: true },

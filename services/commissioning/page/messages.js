@@ -64,6 +64,6 @@ function said({ type, action, request, answer, text }) {
   return answer === undefined ? text ?? "" : summary(action, answer, false);
 }
 
-async function texts({ exchange: { request, answer, ...head } }) {
-  return [head, request, answer].filter((each) => each !== undefined).map((each) => JSON.stringify(each, null, 2));
+async function texts({ exchange: { number, request, answer, ...head } }) {
+  return [JSON.stringify(head), ...[request, answer].filter((each) => each !== undefined).map((each) => JSON.stringify(each, null, 2))];
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Restart and factory reset.
+// Restart, switching off, factory reset.
 
 import { el } from "/look/dom.js";
 import { get, post } from "/static/api.js";
 import { Field, button, confirm } from "/static/forms.js";
 
 export function show(place) {
-  place.append(restartCard(), resetCard());
+  place.append(restartCard(), offCard(), resetCard());
 }
 
 const card = (title, ...children) => el("section", { class: "card" }, el("h2", { textContent: title }), ...children);
@@ -25,6 +25,16 @@ function restartCard() {
   });
   return card("Restart", el("p", { textContent: "A restart of the OCPP service takes about two seconds; a car that charges goes on charging." }), el("p", {}, ocpp),
     el("p", { textContent: "A restart of the station switches off every outlet for about a minute." }), idle.node, el("p", {}, station));
+}
+
+function offCard() {
+  const off = button("Switch the station off", async () => {
+    const text = "Sessions are ended, the contactors open, the board goes off. It comes back when the mains are switched off and on again.";
+    if (!(await confirm({ title: "Switch the station off?", text, yes: "Switch off" }))) return "";
+    await post("/api/power-off");
+    return "The station goes off.";
+  });
+  return card("Switch off", el("p", { textContent: "Before the cabinet is opened. Then lock the main switch, and check that there is no voltage." }), el("p", {}, off));
 }
 
 function resetCard() {

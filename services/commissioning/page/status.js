@@ -11,13 +11,14 @@ const TONES = {
 const SOON_DAYS = 30;
 
 export function show(place, page) {
-  const csms = el("section", { class: "card" }), evses = el("div", { class: "columns" }), others = el("div", { class: "columns" });
+  const csms = el("section", { class: "card" }), evses = el("div", { class: "columns" }), others = el("div", { class: "columns" }), devices = el("div");
   const certificates = el("section", { class: "card" });
-  place.append(csms, evses, others, certificates);
+  place.append(csms, evses, devices, others, certificates);
   const draw = (status) => {
     if (selecting(place)) return;
     csms.replaceChildren(...csmsParts(status));
     evses.replaceChildren(...status.evses.map(evseCard));
+    devices.replaceChildren(devicesCard(status));
     others.replaceChildren(linksCard(status), boardCard(status), versionsCard(status));
   };
   page.on("status", draw);
@@ -73,14 +74,22 @@ function linkRows(links) {
     cell([details.device, details.operator, details.signal_percent !== undefined && details.signal_percent !== null ? `${details.signal_percent} %` : null, details.default ? "default route" : null].filter(Boolean).join(", ") || "–", "wrap")));
 }
 
-function linksCard({ links, clock, screens, devices }) {
+function linksCard({ links, clock, screens }) {
   const rows = linkRows(links);
   for (const { screen, page } of screens) rows.push(el("tr", {}, cell(`Display ${screen}`), cell(pill("on", "good")), cell(`shows ${words(page)}`)));
-  for (const { name, ok, text } of devices ?? []) rows.push(el("tr", {}, cell(name), cell(pill(ok ? "ok" : "fault", ok ? "good" : "bad")), cell(text, "wrap")));
   const time = clock ? `${clock.utc.slice(0, 19).replace("T", " ")} UTC` : "–";
-  return el("section", { class: "card" }, el("h2", { textContent: "Devices and links" }),
-    scroller("Devices and links", table([["Device"], ["Health"], [""]], rows)),
+  return el("section", { class: "card" }, el("h2", { textContent: "Links and displays" }),
+    scroller("Links and displays", table([["Device"], ["State"], [""]], rows)),
     facts({ Clock: time, "Set by": clock ? (clock.synchronised ? "a time server" : clock.is_set ? "the board" : "nobody: it is not set") : "–" }));
+}
+
+// In two columns where there is room: a cabinet has many.
+function devicesCard({ devices }) {
+  const rows = devices.map(({ name, ok, text }) => el("tr", {}, cell(words(name).replace("evse", "EVSE")), cell(pill(ok ? "ok" : "fault", ok ? "good" : "bad")), cell(text, "wrap")));
+  const half = Math.ceil(rows.length / 2);
+  const parts = [rows.slice(0, half), rows.slice(half)].filter((part) => part.length);
+  return el("section", { class: "card" }, el("h2", { textContent: "Devices" }),
+    parts.length ? scroller("Devices", el("div", { class: "columns" }, ...parts.map((part) => table([["Device"], ["Health"], [""]], part)))) : el("p", { class: "empty", textContent: "The HAL does not answer." }));
 }
 
 const megabytes = (bytes) => (bytes > 4e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.round(bytes / 1e6)} MB`);
