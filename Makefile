@@ -2,7 +2,7 @@
 # One command for each thing a developer does; bare `make` lists them. Everything runs from .venv, made on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test deb test-deb sbom mutations lint conformance benchmark setup hardware lock clean
+.PHONY: help run check test deb test-deb sbom mutations lint conformance benchmark setup hardware lock screenshots clean
 
 BIN := .venv/bin
 JOBS ?= 4
@@ -59,6 +59,9 @@ lock: ## packaging/locks/ from pyproject.toml (needs uv; UPGRADE=1 takes the new
 	$(COMPILE) pyproject.toml --extra bench --group build -c $(LOCKS)/build.txt --output-file $(LOCKS)/bench.txt
 	$(COMPILE) pyproject.toml --extra hardware -c $(LOCKS)/bench.txt --output-file $(LOCKS)/device.txt
 	$(COMPILE) pyproject.toml --extra browser -c $(LOCKS)/bench.txt --output-file $(LOCKS)/browser.txt
+
+screenshots: hardware ## the pictures of the pages in docs/images, from a station that runs (needs pngquant)
+	$(BIN)/python -m tools.generate.screenshots
 
 clean: ## remove everything the verbs above made, .venv too
 	rm -rf .venv .run build report baywatt.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
