@@ -13,6 +13,8 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Struct, field
 
+from firmware.errors import BaywattError
+
 __all__ = [
     "ADMINISTRATION_VERSION",
     "Bundle",
@@ -20,6 +22,7 @@ __all__ = [
     "Certificates",
     "Chunk",
     "Command",
+    "CommandRefused",
     "ConnectionTest",
     "DeleteCertificate",
     "Done",
@@ -81,6 +84,15 @@ class Problem(str, Enum):
     STORAGE = "storage"
     UNSUPPORTED = "unsupported"
     FAILED = "failed"
+
+
+class CommandRefused(BaywattError):
+    """A command is answered with `refused`: raised where it is carried out, and where the answer arrives."""
+
+    def __init__(self, problem: Problem, detail: str = "") -> None:
+        super().__init__(f"{problem.value}: {detail}")
+        self.problem = problem
+        self.detail = detail
 
 
 class _Message(Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True):

@@ -14,12 +14,12 @@ from typing import Protocol, TypeVar
 from firmware.contract.administration import (
     ADMINISTRATION_VERSION,
     Command,
+    CommandRefused,
     Done,
     FromAdministration,
     GetVariables,
     Greeting,
     MessageLine,
-    Problem,
     Refused,
     Request,
     Result,
@@ -36,15 +36,6 @@ __all__ = ["AdministrationLink", "AdministrationWatcher", "CommandRefused", "Ser
 
 _R = TypeVar("_R", bound=Result)
 _decode: Decoder[FromAdministration] = Decoder(FromAdministration)
-
-
-class CommandRefused(BaywattError):
-    """The service refused a command; `detail` is for a person."""
-
-    def __init__(self, problem: Problem, detail: str) -> None:
-        super().__init__(f"{problem.value}: {detail}")
-        self.problem = problem
-        self.detail = detail
 
 
 class ServiceDown(BaywattError):

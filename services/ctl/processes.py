@@ -11,14 +11,24 @@ from pathlib import Path
 from typing import TypeVar
 
 from firmware.contract import administration
-from firmware.contract.messages import Command, Done, FromHal, Refused, Role, Snapshot
+from firmware.contract.messages import (
+    Command,
+    Done,
+    FromHal,
+    Refused,
+    Role,
+    SelfTestFinished,
+    Snapshot,
+    Stamped,
+    StartTest,
+)
 from firmware.contract.status import FromService, ServiceStatus
 from firmware.errors import BaywattError, ContractError
 from firmware.ipc.framing import MAX_LINE_BYTES, Decoder, encode
 from firmware.ipc.hal_core import HalCore
 from firmware.version import VERSION
 
-__all__ = ["NoAnswer", "Process", "Refusal", "Session", "administer", "ask_hal", "ask_ocpp", "maintain"]
+__all__ = ["NoAnswer", "Process", "Refusal", "Session", "administer", "ask_hal", "ask_ocpp", "maintain", "self_test"]
 
 ANSWER_S = 5.0
 _T = TypeVar("_T")
@@ -74,8 +84,26 @@ async def ask_ocpp(process: Process) -> ServiceStatus:
 
 async def maintain(process: Process, command: Command) -> Done:
     """The HAL's answer to a command of the role `maintenance`; raises `NoAnswer`, `Refusal`."""
+    return await _maintain(process, command, lambda message: message if isinstance(message, Done) else None)
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Done:
+
+async def self_test(process: Process, command: StartTest, answer_s: float) -> SelfTestFinished:
+    """The outcome of a test; raises `NoAnswer`, `Refusal`."""
+
+    def outcome(message: FromHal) -> SelfTestFinished | None:
+        event = message.event if isinstance(message, Stamped) else None
+        ours = isinstance(event, SelfTestFinished) and (event.test, event.evse) == (command.test, command.evse)
+        return event if ours and isinstance(event, SelfTestFinished) else None
+
+    return await _maintain(process, command, outcome, answer_s=answer_s)
+
+
+async def _maintain(
+    process: Process, command: Command, wanted: Callable[[FromHal], _T | None], *, answer_s: float | None = None
+) -> _T:
+    """What `wanted` makes of a message after the command."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _T:
         core = HalCore(Role.MAINTENANCE, f"baywattctl {VERSION}")
         writer.write(encode(core.open()))
         while True:
@@ -85,10 +113,10 @@ async def maintain(process: Process, command: Command) -> Done:
                 writer.write(encode(core.request(command)))
             elif isinstance(message, Refused):
                 raise Refusal(f"{message.problem.value}: {message.detail}")
-            elif isinstance(message, Done):
-                return message
+            elif (found := wanted(message)) is not None:
+                return found
 
-    return await _ask(process, talk)
+    return await _ask(process, talk, answer_s=answer_s)
 
 
 class Session:

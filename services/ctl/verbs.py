@@ -6,32 +6,36 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from firmware.contract import ListDevices, PowerOff
+from firmware.contract import GetSiteLimit, ListDevices, PowerOff, SelfTest, SetSiteLimit, StartTest
 from firmware.contract import administration as contract
 from firmware.errors import ConfigError
 from services.ctl import listings
-from services.ctl.processes import Process, Session, administer, maintain
+from services.ctl.processes import Process, Session, administer, maintain, self_test
 
 __all__ = ["Doors", "add_verbs"]
 
 _LONG_S = 120.0
 """A connection test waits for a CSMS, a bundle for the disk."""
+_TEST_S = 30.0
+"""Longer than each test of the HAL."""
 _MEMBERS = "add the user to the groups baywatt and baywatt-admin"
 _ADDRESS = re.compile(
     r"(?P<component>[^.\[\]@]+)(\[(?P<component_instance>[^\]]+)\])?(@(?P<evse>\d{1,3})(\.(?P<connector>\d{1,3}))?)?"
     r"\.(?P<variable>[^.\[\]@]+)(\[(?P<instance>[^\]]+)\])?"
 )
 _T = TypeVar("_T")
+_Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class Doors(Struct, frozen=True):
@@ -45,9 +49,30 @@ class Doors(Struct, frozen=True):
         return asyncio.run(administer(process, work, answer_s=answer_s))
 
 
-def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_verbs(verbs: _Verbs) -> None:
     """`run` of the options is then the function to call."""
+    _add_hardware_verbs(verbs)
+    _add_service_verbs(verbs)
+    for name in ("factory-reset", "shutdown"):
+        verbs.choices[name].add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _add_hardware_verbs(verbs: _Verbs) -> None:
     verbs.add_parser("devices", help="the hardware, with its faults and last trouble").set_defaults(run=_devices)
+    tests = verbs.add_parser("self-test", help="try a device without a vehicle")
+    tests.add_argument("test", choices=[test.value for test in SelfTest])
+    tests.add_argument("--evse", type=int, help="whose device; not for the card reader")
+    tests.set_defaults(run=_self_test)
+    limit = verbs.add_parser("site-limit", help="what the station may deliver in all, from the HAL's next start on")
+    limit.add_argument(
+        "kw", nargs="?", type=_kw, metavar="KW", help="a new limit in kW, or none; otherwise it is shown"
+    )
+    limit.set_defaults(run=_site_limit)
+    shutdown = verbs.add_parser("shutdown", help="end every session, open the contactors, switch the board off")
+    shutdown.set_defaults(run=_shutdown)
+
+
+def _add_service_verbs(verbs: _Verbs) -> None:
     get = verbs.add_parser("get", help="variables: all, of a component, or one")
     get.add_argument("name", nargs="?", default="", metavar="COMPONENT[.VARIABLE]")
     get.set_defaults(run=_get)
@@ -65,13 +90,15 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     logs = verbs.add_parser("logs", help="pack logs and state of the station into a file")
     logs.add_argument("file", type=Path, nargs="?", metavar="FILE", help="otherwise a name of its own, here")
     logs.set_defaults(run=_logs)
+    restart = verbs.add_parser(
+        "restart", help="restart the OCPP service, or the board once its transactions have ended"
+    )
+    restart.add_argument("what", choices=("service", "station"))
+    restart.add_argument("--on-idle", action="store_true", help="wait for the transactions to end by themselves")
+    restart.set_defaults(run=_restart)
     reset = verbs.add_parser("factory-reset", help="forget settings, certificates, keys and queued messages")
     reset.add_argument("--force", action="store_true", help="also while a transaction runs, which is lost")
     reset.set_defaults(run=_factory_reset)
-    shutdown = verbs.add_parser("shutdown", help="end every session, open the contactors, switch the board off")
-    shutdown.set_defaults(run=_shutdown)
-    for verb in (reset, shutdown):
-        verb.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def _print(result: object, text: str, *, as_json: bool) -> None:
@@ -100,6 +127,40 @@ def _devices(options: argparse.Namespace, doors: Doors) -> int:
     found = done.devices or []
     _print(found, listings.devices(found), as_json=options.json)
     return 0 if all(each.answers for each in found) else 1
+
+
+def _self_test(options: argparse.Namespace, doors: Doors) -> int:
+    test = SelfTest(options.test)
+    if test in _FOR_A_PERSON:
+        print(_FOR_A_PERSON[test], file=sys.stderr)
+    command = StartTest(test, options.evse if test is not SelfTest.CARD_READER else None)
+    outcome = asyncio.run(self_test(Process("baywatt-hal", doors.hal, _MEMBERS), command, _TEST_S))
+    text = f"{test.value} {'passed' if outcome.passed else 'FAILED'}: {outcome.detail}"
+    _print(outcome, text, as_json=options.json)
+    return 0 if outcome.passed else 1
+
+
+_FOR_A_PERSON = {SelfTest.CARD_READER: "present a card", SelfTest.SCREEN: "touch the display"}
+
+
+def _kw(text: str) -> float:
+    """NaN: no limit of an installer."""
+    limit = math.nan if text == "none" else float(text)
+    if math.isinf(limit) or (math.isnan(limit) and text != "none"):
+        raise ValueError(text)
+    return limit
+
+
+def _site_limit(options: argparse.Namespace, doors: Doors) -> int:
+    command: GetSiteLimit | SetSiteLimit = GetSiteLimit()
+    if options.kw is not None:
+        command = SetSiteLimit(None if math.isnan(options.kw) else options.kw * 1000.0)
+    limit = asyncio.run(maintain(Process("baywatt-hal", doors.hal, _MEMBERS), command)).site_limit
+    rows = [] if limit is None else [("in force", limit.in_force_w), ("settings", limit.settings_w)]
+    rows += [] if limit is None else [("installer", limit.next_w)]
+    text = "\n".join(f"{name:<10}{'none' if watts is None else f'{watts / 1000:g} kW'}" for name, watts in rows)
+    _print(limit, text, as_json=options.json)
+    return 0
 
 
 def _shutdown(options: argparse.Namespace, doors: Doors) -> int:
@@ -206,6 +267,12 @@ async def _download(session: Session, path: Path | None) -> tuple[Path, int]:
             raise ConfigError(f"{target}: {error.strerror}") from error
         raise
     return target, size
+
+
+def _restart(options: argparse.Namespace, doors: Doors) -> int:
+    doors.ask(lambda session: session.order(contract.Restart(options.what, on_idle=options.on_idle)))
+    _print({"restart": options.what}, f"the {options.what} restarts", as_json=options.json)
+    return 0
 
 
 def _factory_reset(options: argparse.Namespace, doors: Doors) -> int:

@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from firmware.contract.administration import Command, Result
+from firmware.contract.administration import Command, CommandRefused, Result
 from firmware.factory_settings import CommissioningSettings
 from firmware.lifecycle import Lifecycle, Notifier
 from services.commissioning.config import CommissioningConfig
@@ -26,7 +26,6 @@ from services.commissioning.page_pem import make as page_pem_of
 from services.commissioning.passwords import Hasher
 from services.commissioning.service import Service
 from services.commissioning.sessions import Role
-from services.ocpp.administration.refused import CommandRefused
 from services.ocpp.administration.server import AdministrationServer, Client
 from tests.support.clock import ManualClock
 from tests.support.sockets import eventually

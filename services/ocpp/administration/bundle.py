@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from firmware.contract.administration import Bundle, Chunk, Problem
-from services.ocpp.administration.refused import CommandRefused
+from firmware.contract.administration import Bundle, Chunk, CommandRefused, Problem
 from services.ocpp.device_model import keys
 from services.ocpp.diagnostics.documents import documents, secrets
 

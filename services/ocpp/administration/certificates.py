@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from firmware.clock import format_utc
 from firmware.contract import administration as contract
-from firmware.contract.administration import Problem
+from firmware.contract.administration import CommandRefused, Problem
 from firmware.errors import StorageError
-from services.ocpp.administration.refused import CommandRefused
 from services.ocpp.administration.units import Units, refuse
 from services.ocpp.certificates import CertificateError
 from services.ocpp.no_connection import plain

@@ -6,11 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware.contract import administration as contract
-from firmware.contract.administration import Command, Problem
+from firmware.contract.administration import Command, CommandRefused, Problem
 from services.ocpp.administration import certificates, restarts, settings, trials, variables
 from services.ocpp.administration.bundle import content_of
 from services.ocpp.administration.live_messages import Follower, last_written
-from services.ocpp.administration.refused import CommandRefused
 from services.ocpp.administration.units import Shell, Units
 
 if TYPE_CHECKING:

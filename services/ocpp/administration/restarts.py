@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from firmware.contract import Withdraw
 from firmware.contract import administration as contract
-from firmware.contract.administration import Problem
+from firmware.contract.administration import CommandRefused, Problem
 from firmware.errors import StorageError
-from services.ocpp.administration.refused import CommandRefused
 from services.ocpp.administration.units import Units, refuse
 
 if TYPE_CHECKING:

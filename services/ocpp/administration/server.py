@@ -18,6 +18,7 @@ from msgspec import Struct
 from firmware.contract.administration import (
     ADMINISTRATION_VERSION,
     Command,
+    CommandRefused,
     Done,
     FromClient,
     Greeting,
@@ -31,7 +32,6 @@ from firmware.ipc.connection import Connection
 from firmware.ipc.framing import Decoder, encode
 from firmware.ipc.listener import UnixListener
 from firmware.timer import LoopTimer, Scheduled, Timer
-from services.ocpp.administration.refused import CommandRefused
 
 __all__ = ["AdministrationServer", "Answer", "Client"]
 

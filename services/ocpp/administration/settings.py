@@ -9,10 +9,9 @@ from msgspec.structs import replace
 
 from firmware import product as products
 from firmware.contract import administration as contract
-from firmware.contract.administration import Problem
+from firmware.contract.administration import CommandRefused, Problem
 from firmware.errors import ConfigError, StorageError
 from services.ocpp.administration import variables
-from services.ocpp.administration.refused import CommandRefused
 from services.ocpp.administration.units import Units, refuse
 from services.ocpp.context import DISK_FULL
 from services.ocpp.device_model import Refusal, keys

@@ -6,11 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from firmware.contract import administration as contract
-from firmware.contract.administration import Problem
+from firmware.contract.administration import CommandRefused, Problem
 from firmware.errors import ConfigError
 from services.ocpp import network_profiles
 from services.ocpp.administration.connection_test import Trial, of_connection
-from services.ocpp.administration.refused import CommandRefused
 from services.ocpp.administration.settings import check_identity, profile_request
 from services.ocpp.administration.units import Units
 from services.ocpp.rpc.validation import check_request

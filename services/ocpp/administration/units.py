@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
-from firmware.contract.administration import Problem
-from services.ocpp.administration.refused import CommandRefused
+from firmware.contract.administration import CommandRefused, Problem
 from services.ocpp.context import DISK_FULL, Refusal
 
 if TYPE_CHECKING:

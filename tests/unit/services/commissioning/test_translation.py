@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from firmware.contract import administration as contract
-from firmware.contract.administration import Problem
-from services.ocpp.administration.refused import CommandRefused
+from firmware.contract.administration import CommandRefused, Problem
 from tests.support.commissioning import LABEL, Browser, Served
 
 STATION = contract.StationInfo("CP1", "CP9", "p", "p", ["p"], "1.0.0", "SN", True)

@@ -14,7 +14,17 @@ from typing import Any
 
 import pytest
 
-from firmware.contract import DeviceReport, Fault, PowerOff
+from firmware.contract import (
+    Command,
+    DeviceReport,
+    Fault,
+    PowerOff,
+    Problem,
+    SelfTest,
+    SelfTestFinished,
+    SetSiteLimit,
+    StartTest,
+)
 from firmware.contract.administration import InstallRoot
 from hal.server import HalServer
 from services.ctl import verbs
@@ -30,6 +40,16 @@ from tests.support.station_bench import StationBench, charge
 
 class Cabinet(AnsweringCabinet):
     """Its modules have trouble, and its meter does not answer."""
+
+    def execute(self, command: Command) -> tuple[Problem, str] | None:
+        refusal = super().execute(command)
+        if isinstance(command, StartTest):
+            if command.evse == 9:
+                return Problem.UNKNOWN_EVSE, "no EVSE 9"
+            self.publish(SelfTestFinished(SelfTest.SCREEN, 1, passed=True, detail="another's"))
+            passed = command.test is SelfTest.CONTACTOR
+            self.publish(SelfTestFinished(command.test, command.evse, passed=passed, detail="as found"))
+        return refusal
 
     def devices(self) -> list[DeviceReport]:
         broken = DeviceReport(
@@ -86,6 +106,38 @@ async def test_devices_with_their_troubles(station: Station, capsys: pytest.Capt
     assert "last trouble 2027-01-15T08:00:00" in lines[2]
     assert "NO ANSWER: no answer on line 1" in out
     assert "FAULT meter" in out
+
+
+async def test_a_self_test_says_its_outcome(station: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await station.run("self-test", "contactor", "--evse", "1") == 0
+    assert capsys.readouterr().out == "contactor passed: as found\n"
+    assert await station.run("self-test", "insulation", "--evse", "2") == 1
+    assert capsys.readouterr().out == "insulation FAILED: as found\n"
+    assert await station.run("self-test", "card_reader") == 1
+    assert "present a card" in capsys.readouterr().err
+    assert await station.run("self-test", "contactor", "--evse", "9") == 1
+    assert "unknown_evse: no EVSE 9" in capsys.readouterr().err
+
+
+async def test_the_limit_of_the_site(station: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await station.run("site-limit") == 0
+    assert "in force" in capsys.readouterr().out
+    assert await station.run("site-limit", "150") == 0
+    assert await station.run("site-limit", "none") == 0
+    limits = [each.power_w for each in station.cabinet.commands if isinstance(each, SetSiteLimit)]
+    assert limits == [150_000.0, None]
+
+
+@pytest.mark.parametrize("kw", ["nan", "inf", "much"])
+def test_what_is_no_limit(kw: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["site-limit", kw])
+    assert caught.value.code == 2
+
+
+async def test_the_service_restarts(station: Station) -> None:
+    assert await station.run("restart", "service") == 0
+    assert station.site.shell.stopped
 
 
 async def test_one_variable_with_what_it_may_be(station: Station, capsys: pytest.CaptureFixture[str]) -> None:
