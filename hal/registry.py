@@ -73,6 +73,7 @@ DRIVERS: dict[tuple[str, str], str] = {
     ("board", "linux"): "drivers.board.linux:LinuxBoard",
     ("screen", "simulated"): "drivers.simulated.screen:SimulatedScreen",
     ("screen", "web"): "drivers.screen.web:WebScreen",
+    ("screen", "nextion"): "drivers.serial.nextion:NextionScreen",
 }
 
 _log = logging.getLogger(__name__)

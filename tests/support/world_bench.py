@@ -78,6 +78,11 @@ class LocalBus(WorldBus):
             self._open = False
             self.world.disconnect_hal()
 
+    def reopen(self) -> None:
+        """The world is back."""
+        self._open = True
+        self.world.connect_hal()
+
     def _require_open(self) -> None:
         if not self._open:
             raise DeviceLost("the simulated world is gone")
