@@ -98,6 +98,8 @@ class MessageLog:
         self._timer = timer or LoopTimer()
         self._allowance = allowance or Allowance()
         self._ring = Ring()
+        self._on_the_way: list[Record] = []
+        """Taken from the ring, and not yet in the file."""
         self._recording = False
         self._followers: tuple[Callable[[Record], None], ...] = ()
         self._scheduled: Scheduled | None = None
@@ -115,7 +117,7 @@ class MessageLog:
 
     def in_memory(self) -> tuple[Record, ...]:
         """What is not written, the oldest first."""
-        return self._ring.records()
+        return (*self._on_the_way, *self._ring.records())
 
     def follow(self, on_record: Callable[[Record], None]) -> None:
         """Call `on_record` with each record from now on, until `unfollow`."""
@@ -179,6 +181,7 @@ class MessageLog:
         """Write what the ring holds now."""
         async with self._turn:
             left = len(self._ring)
+            self._on_the_way.clear()
             while left > 0 and len(self._ring):
                 piece = bytearray()
                 records = 0
@@ -191,6 +194,7 @@ class MessageLog:
                     left -= 1
                     await asyncio.sleep(0)
                 await self._append(bytes(piece), records)
+                self._on_the_way.clear()
 
     async def close(self) -> None:
         """Write the rest and end."""
@@ -227,6 +231,7 @@ class MessageLog:
     def _next_line(self, missing: int) -> bytes:
         """The oldest record's line, after one that says how many are missing before it; empty if it is left out."""
         record = self._ring.take()
+        self._on_the_way.append(record)
         if not self._allowance.has_some(self._monotonic()):
             return b""
         try:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -102,6 +103,20 @@ async def test_a_record_is_written_once(bench: Bench) -> None:
     bench.log.disconnected("stopping")
     await bench.log.flush()
     assert bench.types == ["CALL", "CALLRESULT", "DISCONNECTED"]
+
+
+async def test_what_is_on_its_way_to_the_disk_is_still_in_memory(bench: Bench) -> None:
+    """Who reads the file and then the memory misses nothing."""
+    for _ in range(20):
+        bench.exchange()
+    flushing = asyncio.create_task(bench.log.flush())
+    file = bench.file.paths[1]
+    while not flushing.done():
+        written = file.read_bytes().count(b"\n") if file.exists() else 0
+        assert written + len(bench.log.in_memory()) >= 40
+        await asyncio.sleep(0)
+    assert bench.log.in_memory() == ()
+    assert len(bench.lines) == 40
 
 
 async def test_the_end_of_the_process_writes_the_rest(bench: Bench) -> None:
