@@ -29,7 +29,8 @@ _LINGER_S = 1.0
 _UCRED = struct.Struct("iII")
 _SO_PEERGROUPS = 59
 """Linux; Python has no name for it. Not on every architecture, but on those that this firmware runs on."""
-_MAX_GROUPS = 1024
+_MAX_GROUPS = 256
+"""As many as Python's `getsockopt` can return."""
 
 _T = TypeVar("_T")
 

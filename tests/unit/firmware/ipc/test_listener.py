@@ -7,6 +7,7 @@ import asyncio
 import os
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -169,6 +170,22 @@ async def test_the_kernel_names_the_peer(path: Path, handler: Recorder, listener
     groups = frozenset(os.getgroups())
     assert peer_credentials(connection.transport) == Credentials(os.getpid(), os.geteuid(), os.getegid(), groups)
     await peer.close()
+
+
+async def test_the_kernel_names_the_groups_of_the_peer(
+    path: Path, handler: Recorder, listener: UnixListener[FromClient]
+) -> None:
+    """Root has none of its own as a rule: its child is given some."""
+    groups = [54321, 54322] if os.geteuid() == 0 else os.getgroups()
+    script = f"import socket; it = socket.socket(socket.AF_UNIX); it.connect({str(path)!r}); it.recv(1)"
+    extra = groups if os.geteuid() == 0 else None
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", script, extra_groups=extra)
+    await eventually(lambda: handler.open)
+    peer = peer_credentials(handler.open[0].transport)
+    assert peer.groups == frozenset(groups)
+    assert all(peer.is_member(group) for group in groups)
+    handler.open[0].close("seen")
+    assert await child.wait() == 0
 
 
 async def test_the_members_of_a_group_may_connect(path: Path, handler: Recorder) -> None:
