@@ -46,9 +46,11 @@ def decode(message: str | bytes) -> FromPage:
 
 
 def hello(language: str, theme: str) -> str:
-    """The first message to a page: the station's language, those to choose from, light or dark."""
-    names = [(code, languages.words(code)["language"]) for code in languages.codes()]
-    return msgspec.json.encode({"kind": "hello", "language": language, "languages": names, "theme": theme}).decode()
+    """The first message to a page: the station's language with its words, those to choose from, light or dark."""
+    spoken = {code: languages.words(code) for code in languages.codes()}
+    names = [(code, words["language"]) for code, words in spoken.items()]
+    message = {"kind": "hello", "language": language, "words": spoken[language], "languages": names, "theme": theme}
+    return msgspec.json.encode(message).decode()
 
 
 def page(model: PageModel) -> str:

@@ -47,11 +47,12 @@ async function speak(code) {
 // --- the charger -----------------------------------------------------------------------------------------------------
 
 const HEARD = {
-  hello: ({ language, languages, theme }) => {
-    state.home = language;
-    state.languages = languages;
-    document.documentElement.dataset.theme = theme;
-    if (!state.language || !languages.some(([code]) => code === state.language.code)) speak(language);
+  hello: (hello) => {
+    state.home = hello.language;
+    state.languages = hello.languages;
+    words.set(hello.language, hello.words);
+    document.documentElement.dataset.theme = hello.theme;
+    if (!state.languages.some(([code]) => code === state.language?.code)) speak(hello.language);
   },
   page: ({ model }) => {
     if (model.page !== state.model.page) state.confirming = false;
