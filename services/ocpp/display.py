@@ -149,11 +149,17 @@ class Display:
             return PageModel(page=Page.AUTHORISED, step=_step(evse)) if evse.plugged else PageModel(page=Page.PLUG_IN)
         if evse.plugged and evse.phase in _WOUND_UP and hal.selected != evse.evse:
             return self._finished(evse)  # until the EV driver unplugs, or touches it for another session
-        if not self.context.registration.online:
+        if not self.context.registration.online and not self._serves_offline():
             return PageModel(page=Page.OFFLINE)
         if evse.plugged or hal.selected == evse.evse:
             return PageModel(page=Page.SELECT)
         return PageModel(page=Page.IDLE)
+
+    def _serves_offline(self) -> bool:
+        """Whether some card is accepted without the CSMS (C12, C15)."""
+        model = self.context.model
+        known = self.context.product.features.auth_cache and model.find(keys.LOCAL_AUTHORIZE_OFFLINE)
+        return bool(known or model.find(keys.OFFLINE_TX_FOR_UNKNOWN_ID_ENABLED))
 
     def _session(self, evse: Evse) -> PageModel:
         if evse.stopping or evse.id_token is None:  # stopped; the transaction may stay open until the cable is out

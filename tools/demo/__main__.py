@@ -104,7 +104,9 @@ async def _bench(home: Path, wish: Wish) -> None:
             summary = await _play_while_running(rig, csms, rig_process, wish)
             print(f"\n{summary}", flush=True)
             if not wish.once:
-                await _stay(csms.ready["url"], "" if home is _HOME else f" --control {home / 'rig' / 'control.sock'}")
+                displays = [screen["url"] for screen in (await rig.state())["screens"] if screen["url"]]
+                control = "" if home is _HOME else f" --control {home / 'rig' / 'control.sock'}"
+                await _stay(csms.ready["url"], control, displays)
 
 
 def factory_settings(ready: dict[str, Any], security_profile: int, *, wire: bool) -> str:
@@ -179,7 +181,7 @@ class _Line:
         self._last = evse["phase"]
 
 
-async def _stay(url: str, control: str) -> None:
+async def _stay(url: str, control: str, displays: list[str]) -> None:
     baywatt = os.path.relpath(Path(sys.executable).with_name("baywatt"))
     url_option = "" if url == f"http://127.0.0.1:{_PORT}/" else f" --url {url}"
     print(
@@ -191,6 +193,7 @@ The station keeps running. In another terminal, in this folder:
     {baywatt} csms call CP001 GetVariables ...{url_option}     any request of OCPP 2.0.1
     {baywatt} csms firmware CP001{url_option}      build, sign, send and install this checkout as the next version
 and in the browser {url}
+The displays: {" and ".join(displays)}
 Ctrl-C ends it.""",
         flush=True,
     )

@@ -306,3 +306,14 @@ def test_a_session_that_ended_offline_still_has_its_receipt(bench: StationBench)
     assert (page(bench), bench.shown[1].offline) == ("finished", Offline.UNKNOWN)
     bench.unplug(1)
     assert page(bench) == "offline"
+
+
+def test_where_cards_are_accepted_offline_the_page_still_invites(tmp_path: Path) -> None:
+    bench = StationBench(
+        tmp_path, product_name="full", variables={("AuthCtrlr", "OfflineTxForUnknownIdEnabled"): "true"}
+    )
+    bench.up()
+    bench.link_down()
+    assert (page(bench), bench.shown[1].offline) == ("idle", Offline.UNKNOWN)
+    bench.select(1)
+    assert page(bench) == "select"
