@@ -14,6 +14,7 @@ from firmware.type_words import decode_json, type_problem
 from firmware.web import LOOK
 from services.commissioning import guard
 from services.commissioning.api_error import ApiError
+from services.commissioning.audit import AUDIT
 from services.commissioning.events import TooManyError
 from services.commissioning.http.messages import Answer, Request, as_json, problem
 from services.commissioning.site import Call, Route, Site
@@ -65,7 +66,9 @@ class App:
             _log.error("%s: %s: %s", call.who, route.summary, error)
             raise ApiError(507, "storage", f"nothing was changed: {error.strerror or error}") from None
         if route.method != "GET" and route.changes:
-            _log.info("audit: %s: %s: %s %s", call.who, route.summary, route.method, call.request.target[:200])
+            _log.info(
+                "audit: %s: %s: %s %s", call.who, route.summary, route.method, call.request.target[:200], extra=AUDIT
+            )
         if isinstance(result, Answer):
             return result
         return as_json({} if result is None else result)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from firmware.contract.administration import FactoryReset, GetStation, Restart, StationInfo
 from services.commissioning.api_error import ApiError
+from services.commissioning.audit import AUDIT
 from services.commissioning.events import EVENTS, Event
 from services.commissioning.site import Access, Call, Route
 
@@ -47,7 +48,9 @@ async def _factory_reset(call: Call) -> None:
     await site.administration.ask(FactoryReset(asked.force))
     site.accounts.reset()
     site.sessions.close_all()
-    _log.warning("audit: %s: reset the station to its factory settings; the label's password counts again", call.who)
+    _log.warning(
+        "audit: %s: reset the station to its factory settings; the label's password counts again", call.who, extra=AUDIT
+    )
     site.hub.publish(EVENTS, Event.of("session", {}))
 
 

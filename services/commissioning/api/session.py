@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from services.commissioning import passwords
 from services.commissioning.api_error import ApiError
+from services.commissioning.audit import AUDIT
 from services.commissioning.events import EVENTS, Event
 from services.commissioning.http.messages import Answer, as_json
 from services.commissioning.passwords import BusyError
@@ -106,7 +107,7 @@ async def _log_in(call: Call) -> Answer:
         site.sessions.close(call.who.session)
     browser = call.request.header("user-agent") or ""
     session = site.sessions.open(asked.user, role, address, browser, site.clock.monotonic())
-    _log.info("audit: %s from %s: signed in", session.user, address)
+    _log.info("audit: %s from %s: signed in", session.user, address, extra=AUDIT)
     return _with_cookie(site, session)
 
 
@@ -130,7 +131,7 @@ async def _checked(call: Call, user: str, password: str) -> Role:
     except BusyError:
         raise ApiError(503, "busy", "many passwords wait to be checked: try again in some seconds") from None
     if role is None:
-        _log.warning("audit: %s: wrong password for %.32s", address, known or "an unknown user")
+        _log.warning("audit: %s: wrong password for %.32s", address, known or "an unknown user", extra=AUDIT)
         raise ApiError(401, "wrong_password", "user or password is wrong")
     site.failures.succeeded(address, known)
     return role
@@ -152,7 +153,7 @@ def _tell_everybody(site: Site) -> None:
 async def _log_out(call: Call) -> Answer:
     if call.who.session is not None:
         call.site.sessions.close(call.who.session)
-        _log.info("audit: %s: signed out", call.who)
+        _log.info("audit: %s: signed out", call.who, extra=AUDIT)
         _tell_everybody(call.site)
     return as_json({}, headers=(("Set-Cookie", f"{COOKIE}=; Max-Age=0{_COOKIE_RULES}"),))
 
@@ -166,7 +167,7 @@ async def _change_password(call: Call) -> Answer:
     await check_new_password(site, asked.new)
     await site.accounts.set_password(who.session.role, asked.new)
     site.sessions.close_of(who.name)
-    _log.info("audit: %s: changed the password", who)
+    _log.info("audit: %s: changed the password", who, extra=AUDIT)
     browser = call.request.header("user-agent") or ""
     session = site.sessions.open(who.name, who.session.role, who.address, browser, site.clock.monotonic())
     return _with_cookie(site, session)
@@ -192,7 +193,7 @@ async def _take_over(call: Call) -> SessionInfo:
     before = site.sessions.seat
     site.sessions.sit(session, site.clock.monotonic(), take_over=True)
     if before is not None and before is not session:
-        _log.info("audit: %s: took over from %s at %s", call.who, before.user, before.address)
+        _log.info("audit: %s: took over from %s at %s", call.who, before.user, before.address, extra=AUDIT)
     _tell_everybody(site)
     return _info(site, session)
 

@@ -27,6 +27,7 @@ from firmware.contract.administration import (
     VariableInfo,
 )
 from services.commissioning.api_error import ApiError
+from services.commissioning.audit import AUDIT
 from services.commissioning.site import Access, Call, Route
 
 __all__ = ["ROUTES", "AllVariables", "Identity", "NewProfile", "NewValues", "Priority", "Product", "SetValues"]
@@ -98,7 +99,7 @@ async def _set_variables(call: Call) -> SetValues:
     values = call.body(NewValues).values
     results = await call.site.administration.ask_for(SetVariables(values), SetResults)
     outcomes = ", ".join(f"{each.component}.{each.variable} {each.status}" for each in results.results)
-    _log.info("audit: %s: variables: %s", call.who, outcomes)
+    _log.info("audit: %s: variables: %s", call.who, outcomes, extra=AUDIT)
     return SetValues(results.results)
 
 

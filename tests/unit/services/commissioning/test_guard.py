@@ -9,6 +9,7 @@ import pytest
 from yarl import URL
 
 from firmware.contract.administration import Command, GetStation, SetIdentity, StationInfo
+from services.commissioning.audit import AUDIT
 from services.commissioning.routes import ROUTES
 from services.commissioning.site import Access, Route
 from tests.support.commissioning import PASSWORD, Browser, Served
@@ -168,7 +169,7 @@ async def test_each_change_is_in_the_log_with_who_and_from_where(
 ) -> None:
     with caplog.at_level("INFO"):
         await installer.call("PUT", "/api/station/identity", IDENTITY)
-    audit = [record.getMessage() for record in caplog.records if record.getMessage().startswith("audit: ")]
+    audit = [record.getMessage() for record in caplog.records if getattr(record, "fields", None) == AUDIT["fields"]]
     assert audit == [
         "audit: installer from 127.0.0.1: Set the identity towards the CSMS, from the next start on:"
         " PUT /api/station/identity"
