@@ -106,6 +106,18 @@ def test_users_sandbox_and_doors(station: Station) -> None:
     assert all(line.split()[1].endswith(":2328") for line in listening), "only the CSMS, port 9000"
 
 
+def test_members_of_a_group_administer(station: Station) -> None:
+    sockets = [f"/run/baywatt-ocpp/{name}.sock" for name in ("administration", "status")]
+    assert station.run("stat", "-c", "%U:%G %a", *sockets).splitlines() == ["baywatt-ocpp:baywatt-admin 660"] * 2
+    member = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--groups=baywatt,baywatt-admin", "baywattctl"]
+    assert "ClockCtrlr.TimeZone" in station.run(*member, "get", "ClockCtrlr")
+    assert "evse 1, meter" in station.run(*member, "devices")
+    assert "CSMS" in station.run(*member, "status")
+    stranger = "setpriv --reuid=nobody --regid=nogroup --groups=baywatt baywattctl"
+    for verb in ("get", "devices", "shutdown --yes", "factory-reset --yes"):
+        assert "does not let user" in station.run("sh", "-c", f"{stranger} {verb} 2>&1", check=False), verb
+
+
 def test_a_mistake_in_the_settings_is_named_and_recovers(station: Station) -> None:
     session = station.running(2)
     station.edit("hal.toml", "max_power_w = 400000.0            #", "max_power_kw = 400.0            #")

@@ -39,7 +39,13 @@ async def probe(
         async with asyncio.timeout(settings.open_timeout_s):
             host, port = address_of(connection_url(profile.url, settings.identity))
             connected = await _connect(host, port, profile.interface, dial_via, device, passed)
-            transport, protocol = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=connected)
+            try:
+                transport, protocol = await asyncio.get_running_loop().create_connection(
+                    asyncio.Protocol, sock=connected
+                )
+            except BaseException:
+                connected.close()
+                raise
             tls = tls_options(settings, profile).get("ssl")
             if tls is not None:
                 assert isinstance(transport, asyncio.Transport)
