@@ -50,6 +50,8 @@ class App:
             if file is not None:
                 return _send(file, request)
             route, parameters = self._find(request)
+            if not self._site.allowance.take(request.address, self._site.clock.monotonic()):
+                raise ApiError(429, "wait", "too many requests: slow down", headers=(("Retry-After", "1"),))
             who = guard.who_calls(request, self._site)
             guard.admit(route, request, self._site, who)
             call = Call(self._site, who, request, parameters, await _body(route, request), _query(route, request))

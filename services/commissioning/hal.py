@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from firmware.clock import Clock
 from firmware.contract.messages import (
     Answer,
     Command,
@@ -38,6 +39,7 @@ from services.commissioning.station import Station
 __all__ = ["Hal", "TestState", "Tests"]
 
 ANSWER_S = 5.0
+DEVICES_S = 2.0
 _STATUS = {
     Problem.BAD_REQUEST: 400,
     Problem.UNKNOWN_EVSE: 404,
@@ -88,7 +90,7 @@ class Tests(Struct, frozen=True):
 class Hal:
     """The connection to `path`; `station` is told what it hears. Requests raise `ApiError`."""
 
-    def __init__(self, path: Path, station: Station, hub: Hub) -> None:
+    def __init__(self, path: Path, station: Station, hub: Hub, clock: Clock) -> None:
         self._station = station
         self._hub = hub
         self._link = HalLink(
@@ -96,6 +98,9 @@ class Hal:
         )
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._tests: dict[tuple[SelfTest, int | None], TestState] = {}
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._listed = 0.0
         self.devices: list[DeviceReport] = []
         """As they were when they were asked for last; none while there is no HAL."""
 
@@ -123,7 +128,11 @@ class Hal:
         return answered
 
     async def list_devices(self) -> list[DeviceReport]:
-        self.devices = (await self.ask(ListDevices())).devices or []
+        """As they are, or were `DEVICES_S` ago at most: the HAL has more important work."""
+        async with self._asking:
+            now = self._clock.monotonic()
+            if not self.devices or now - self._listed >= DEVICES_S:
+                self.devices, self._listed = (await self.ask(ListDevices())).devices or [], now
         return self.devices
 
     async def site_limit(self, command: GetSiteLimit | SetSiteLimit) -> SiteLimit:

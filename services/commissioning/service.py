@@ -35,7 +35,7 @@ from services.commissioning.routes import ROUTES
 from services.commissioning.sessions import Sessions
 from services.commissioning.site import Site
 from services.commissioning.station import Station
-from services.commissioning.throttle import ACCOUNT, ADDRESS, Throttle
+from services.commissioning.throttle import ACCOUNT, ADDRESS, Allowance, Throttle
 
 __all__ = ["Service"]
 
@@ -87,9 +87,10 @@ class Service:
             accounts=Accounts(folder, hasher or Hasher()),
             failures=Failures(folder, Throttle(ADDRESS), Throttle(ACCOUNT)),
             sessions=Sessions(),
+            allowance=Allowance(),
             certificate=PageCertificate(folder, clock, config.names),
             station=station,
-            hal=Hal(Path(config.hal_socket), station, hub),
+            hal=Hal(Path(config.hal_socket), station, hub, clock),
             administration=Administration(Path(config.administration_socket), hub),
             machine=Machine(folder),
             hub=hub,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from services.commissioning.machine import Machine
     from services.commissioning.sessions import Sessions
     from services.commissioning.station import Station
+    from services.commissioning.throttle import Allowance
 
 __all__ = ["Access", "Call", "Handler", "Route", "Site", "Who"]
 
@@ -67,6 +68,7 @@ class Site:
     accounts: Accounts
     failures: Failures
     sessions: Sessions
+    allowance: Allowance
     certificate: PageCertificate
     station: Station
     hal: Hal

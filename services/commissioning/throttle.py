@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wrong passwords: after a few, an address has to wait, and after many from everywhere, an account.
+"""Guesses and floods.
+
+Wrong passwords: after a few, an address has to wait, and after many from everywhere, an account.
 
 The waits double with each further failure. Those of an account are short, because a stranger could otherwise lock the
 installer out; together with the length of a generated password they leave no chance to guess it.
+
+Requests: each asks the station's other processes, which have more important work. So many at once from an address are
+fine, and then so many a second.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
-__all__ = ["ACCOUNT", "ADDRESS", "Throttle", "Waits"]
+__all__ = ["ACCOUNT", "ADDRESS", "Allowance", "Throttle", "Waits"]
 
 MOST_KEYS = 256
 _FORGET_S = 24 * 3600.0
@@ -80,3 +85,22 @@ class Throttle:
     def failures(self) -> dict[str, int]:
         """Of those who have to wait, for `restore`."""
         return {key: record.failures for key, record in self._records.items() if record.failures > self._waits.free}
+
+
+class Allowance:
+    """`burst` requests of one address at once, and `per_s` a second; `now` is monotonic."""
+
+    def __init__(self, *, per_s: float = 20.0, burst: float = 300.0) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        """Of each address what is left, and since when."""
+
+    def take(self, address: str, now: float) -> bool:
+        """Whether there is one left."""
+        left, since = self._left.pop(address, (self._burst, now))
+        left = min(self._burst, left + (now - since) * self._per_s)
+        self._left[address] = (left - 1.0 if left >= 1.0 else left, now)
+        while len(self._left) > MOST_KEYS:
+            self._left.popitem(last=False)
+        return left >= 1.0

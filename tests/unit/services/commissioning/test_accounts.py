@@ -15,7 +15,7 @@ from services.commissioning.accounts import Accounts
 from services.commissioning.label import valid_password
 from services.commissioning.passwords import MOST_WAITING, BusyError, Hasher
 from services.commissioning.sessions import Role
-from services.commissioning.throttle import Throttle, Waits
+from services.commissioning.throttle import Allowance, Throttle, Waits
 from tests.support.commissioning import LABEL, PASSWORD, QuickHasher
 
 
@@ -134,6 +134,17 @@ def test_waits_double_up_to_the_longest() -> None:
     waits = Waits(free=2, first_s=10.0, most_s=60.0)
     assert [waits.after(count) for count in range(8)] == [0, 0, 0, 10, 20, 40, 60, 60]
     assert waits.after(10_000) == 60
+
+
+def test_so_many_requests_at_once_and_then_so_many_a_second() -> None:
+    allowance = Allowance(per_s=2.0, burst=10.0)
+    assert [allowance.take("a", 0.0) for _ in range(11)] == [True] * 10 + [False]
+    assert allowance.take("b", 0.0)
+    assert [allowance.take("a", 1.0) for _ in range(3)] == [True, True, False]
+    assert [allowance.take("a", 1000.0) for _ in range(11)] == [True] * 10 + [False]
+    for number in range(1000):
+        allowance.take(str(number), 1000.0)
+    assert len(allowance._left) == 256
 
 
 def test_the_memory_for_failures_is_bounded_and_ends() -> None:

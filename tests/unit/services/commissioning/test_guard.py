@@ -176,6 +176,15 @@ async def test_each_change_is_in_the_log_with_who_and_from_where(
     ]
 
 
+async def test_a_flood_of_requests_is_not_passed_on(page: Served, installer: Browser) -> None:
+    statuses = {(await installer.get("/api/station")).status for _ in range(301)}
+    assert statuses == {200, 429}
+    asked = len([each for each in page.peer.commands if isinstance(each, GetStation)])
+    assert asked <= 300
+    page.clock.advance(1.0)
+    assert (await installer.get("/api/station")).status == 200
+
+
 # --- addresses --------------------------------------------------------------------------------------------------------
 
 

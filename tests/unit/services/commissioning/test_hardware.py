@@ -88,6 +88,16 @@ async def test_devices_with_their_health(link: Link, installer: Browser) -> None
     ]
 
 
+async def test_the_hal_is_asked_for_its_devices_now_and_then(page: Served, link: Link, installer: Browser) -> None:
+    for _ in range(5):
+        await installer.get("/api/status")
+        await installer.get("/api/devices")
+    assert link.commands == [ListDevices()]
+    page.clock.advance(2.0)
+    await installer.get("/api/status")
+    assert link.commands == [ListDevices()] * 2
+
+
 async def test_a_test_runs_and_ends(link: Link, installer: Browser) -> None:
     assert (await installer.post("/api/tests/contactor-2")).status == 200
     assert link.commands == [StartTest(SelfTest.CONTACTOR, 2)]
