@@ -23,24 +23,28 @@ from firmware.contract import (
 from firmware.contract.administration import (
     ConnectionTest,
     FactoryReset,
+    FollowMessages,
     GetStation,
     Outcome,
     Restart,
     SetIdentity,
     StationInfo,
     Step,
+    Subscribe,
     TestConnection,
 )
 from firmware.ipc.administration import AdministrationLink
 from firmware.ipc.hal_link import HalLink, LinkState
+from tests.support.administration import Recorder
 from tests.support.scenario import Site
 from tests.support.sockets import eventually
+from tests.support.station_bench import set_variables
 from tools.rig.station_dir import ADMINISTRATION_SOCKET, HAL_SOCKET
 
 
 @asynccontextmanager
-async def administration(here: Site) -> AsyncIterator[AdministrationLink]:
-    link = AdministrationLink(here.rig.directory / ADMINISTRATION_SOCKET, software="test")
+async def administration(here: Site, heard: Recorder | None = None) -> AsyncIterator[AdministrationLink]:
+    link = AdministrationLink(here.rig.directory / ADMINISTRATION_SOCKET, heard, software="test")
     task = asyncio.create_task(link.run())
     await eventually(lambda: link.up)
     try:
@@ -48,6 +52,18 @@ async def administration(here: Site) -> AsyncIterator[AdministrationLink]:
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def test_what_the_csms_does_is_seen_at_once(here: Site) -> None:
+    heard = Recorder()
+    async with administration(here, heard) as link:
+        await link.ask(Subscribe())
+        await link.ask(FollowMessages())
+        await here.csms.call("SetVariables", set_variables("OCPPCommCtrlr", "HeartbeatInterval", "77"))
+        await eventually(lambda: heard.changed and heard.changed[-1].variables[-1].value == "77")
+        await eventually(lambda: [line["type"] for line in heard.lines if line.get("action") == "SetVariables"][1:])
+    kinds = [(line["type"], line["direction"]) for line in heard.lines if line.get("action") == "SetVariables"]
+    assert kinds == [("CALL", "in"), ("CALLRESULT", "out")]
 
 
 async def test_a_new_identity_holds_until_the_factory_reset(here: Site) -> None:
