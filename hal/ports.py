@@ -69,7 +69,10 @@ class DeviceInfo:
 
 @runtime_checkable
 class Described(Protocol):
-    """Offered by a driver besides its port, if it knows more of its devices than the port's reading says."""
+    """Offered by a driver besides its port, if it knows more of its devices than the port's reading says.
+
+    Also called while the cabinet runs: it says what is known, and asks no device.
+    """
 
     def devices(self) -> list[DeviceInfo]: ...
 

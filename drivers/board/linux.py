@@ -101,6 +101,8 @@ class LinuxBoard:
         self._present: dict[Fault, str] = {}
         self._disk = Trouble(_log, "the disk is nearly full")
         self._background = Background("board")
+        self._hottest_c: float | None = None
+        """By the last look at the sensors, which may be slow."""
 
     # --- clock and faults ---------------------------------------------------------------------------------------
 
@@ -118,6 +120,7 @@ class LinuxBoard:
         before = self.clock()
         while True:
             measured_c, low, free_mb = await asyncio.to_thread(self._measure)
+            self._hottest_c = measured_c
             now = self.clock()
             if _stepped(before, now):
                 on_clock(now)
@@ -160,7 +163,8 @@ class LinuxBoard:
             self._disk.worked()
 
     def devices(self) -> list[DeviceInfo]:
-        clock, measured_c = self.clock(), sensors.hottest_c(self._root)
+        clock = self.clock()
+        measured_c = self._hottest_c if self._listened_to else sensors.hottest_c(self._root)
         parts = [
             f"boot cause {self.boot_cause.value}",
             f"clock {'set' if clock.is_set else 'not set'}{', synchronised' if clock.synchronised else ''}",
