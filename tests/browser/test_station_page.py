@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.accessibility import barriers
 from tests.browser.commissioning import sign_in, sign_in_first, station
@@ -26,6 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 IDENTITY = "CP001"
 HOSTILE = "<img src=x onerror=\"document.title='hit'\"><script>document.title='hit'</script>"
+UPDATES = 120
 VIEWER = "another password to read"
 PAGES = ["Status", "Set-up", "Settings", "Messages", "Tests", "Logs", "Access", "Maintenance"]
 FACTORY = """
@@ -196,6 +199,40 @@ async def test_every_page_by_day_and_by_night_on_a_phone(page: Page) -> None:
         assert await barriers(page) == [], f"{name}, by night on a phone"
         await page.emulate_media(color_scheme="light")
         await page.set_viewport_size({"width": 1280, "height": 800})
+
+
+async def test_updates_leave_nothing_behind(page: Page) -> None:
+    """As many as come in two minutes, at once; as many again make the page no larger."""
+    await page.get_by_role("link", name="Status").click()
+    status = await page.evaluate("fetch('/api/status').then((answer) => answer.json())")
+    nodes = []
+    for hour in (1, 2):
+        status["clock"]["utc"] = f"2027-01-01T0{hour}:00:00Z"
+        last = json.dumps(status)
+        status["clock"]["utc"] = "2026-12-31T00:00:00Z"
+        events = [json.dumps(status)] * UPDATES + [last]
+        body = "".join(f"event: status\ndata: {event}\n\n" for event in events)
+        await page.route("**/api/events", partial(_answer, body))
+        await page.reload()
+        await expect(page.get_by_text(f"2027-01-01 0{hour}:00:00 UTC")).to_be_visible()
+        await page.unroute("**/api/events")
+        nodes.append(await _nodes(page))
+    assert nodes[1] <= nodes[0] + 100
+
+
+async def _answer(body: str, route: Route) -> None:
+    await route.fulfill(body=body, content_type="text/event-stream")
+
+
+async def _nodes(page: Page) -> float:
+    """How many nodes the browser keeps for the page, those that nobody needs removed."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("Performance.enable")
+    await session.send("HeapProfiler.collectGarbage")
+    metrics = (await session.send("Performance.getMetrics"))["metrics"]
+    await session.detach()
+    found: float = next(each["value"] for each in metrics if each["name"] == "Nodes")
+    return found
 
 
 async def call(bench: Running, action: str, payload: dict[str, Any]) -> None:

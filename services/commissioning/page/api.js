@@ -12,6 +12,7 @@ export class ApiError extends Error {
 // What the page does meanwhile; app.js sets them. Each returns a promise of whether the request may be sent again.
 export const ask = { signIn: async () => false, takeOver: async () => false };
 
+const MOST_TRIES = 3;
 let csrf = null;
 
 export function useSession(session) {
@@ -24,11 +25,11 @@ export const put = (path, body) => call("PUT", path, body);
 export const remove = (path) => call("DELETE", path);
 
 export async function call(method, path, body) {
-  for (;;) {
+  for (let tries = 1; ; tries += 1) {
     const response = await send(method, path, body);
     const data = await response.json().catch(() => ({ detail: `the station answered with status ${response.status}` }));
     if (response.ok) return data;
-    if (!(await mended(data))) throw new ApiError(response.status, data);
+    if (tries > MOST_TRIES || !(await mended(data))) throw new ApiError(response.status, data);
   }
 }
 

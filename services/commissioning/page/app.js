@@ -201,7 +201,11 @@ const ON = {
   },
   variables: (variables) => emit("variables", variables),
   tests: (tests) => emit("tests", tests),
-  async session() { use(await get("/api/session").catch(() => page.session)); },
+  async session() {
+    const session = await get("/api/session").catch(() => page.session);
+    if (session.signed_in) use(session);
+    else ask.signIn();
+  },
   end: () => { events?.close(); events = null; ask.signIn(); },
 };
 

@@ -6,6 +6,7 @@ import { MessageList, summary } from "/look/messages.js";
 import { sentence } from "/static/forms.js";
 
 export function show(place, page) {
+  place.append(el("link", { rel: "stylesheet", href: "/look/messages.css" }));
   const input = (properties) => el("input", properties);
   const parts = {
     count: el("small"), list: el("div", { class: "messages" }),
