@@ -104,9 +104,8 @@ async def _bench(home: Path, wish: Wish) -> None:
             summary = await _play_while_running(rig, csms, rig_process, wish)
             print(f"\n{summary}", flush=True)
             if not wish.once:
-                displays = [screen["url"] for screen in (await rig.state())["screens"] if screen["url"]]
                 control = "" if home is _HOME else f" --control {home / 'rig' / 'control.sock'}"
-                await _stay(csms.ready["url"], control, displays)
+                await _stay(csms.ready["url"], control, await rig.state())
 
 
 def factory_settings(ready: dict[str, Any], security_profile: int, *, wire: bool) -> str:
@@ -181,7 +180,9 @@ class _Line:
         self._last = evse["phase"]
 
 
-async def _stay(url: str, control: str, displays: list[str]) -> None:
+async def _stay(url: str, control: str, state: dict[str, Any]) -> None:
+    displays = "    ".join(screen["url"] for screen in state["screens"] if screen["url"])
+    password = state["label"]["commissioning_password"]
     baywatt = os.path.relpath(Path(sys.executable).with_name("baywatt"))
     url_option = "" if url == f"http://127.0.0.1:{_PORT}/" else f" --url {url}"
     print(
@@ -192,8 +193,10 @@ The station keeps running. In another terminal, in this folder:
     {baywatt} rig state{control}             station, CSMS, EVSEs; `rig --help` lists the other verbs
     {baywatt} csms call CP001 GetVariables ...{url_option}     any request of OCPP 2.0.1
     {baywatt} csms firmware CP001{url_option}      build, sign, send and install this checkout as the next version
-and in the browser {url}
-The displays: {" and ".join(displays)}
+and in the browser
+    {url}    the CSMS
+    {state["commissioning"]}    the installer's page; user installer, password {password}
+    {displays}    the displays
 Ctrl-C ends it.""",
         flush=True,
     )
