@@ -229,7 +229,7 @@ class HalServer:
         elif client.role is None:
             raise ContractError(f"{type(message).__name__.lower()} before the greeting")
         elif isinstance(message, Request):
-            connection.send(encode(self._handle_request(client, message)))
+            connection.send(_line(self._handle_request(client, message)))
         else:
             self._handle_acknowledge(client, message)
 
@@ -297,6 +297,15 @@ class HalServer:
         if reason is not None:
             return Problem.BAD_REQUEST, reason
         return self._cabinet.execute(command)
+
+
+def _line(answer: Answer) -> bytes:
+    """The line for `answer`, or for a refusal if devices say more of themselves than a line can carry."""
+    try:
+        return encode(answer)
+    except ValueError as error:
+        _log.error("an answer can't be sent: %s", error)
+        return encode(Refused(id=answer.id, problem=Problem.DEVICE_FAILED, detail="the answer can't be sent"))
 
 
 def _checked(message: Snapshot | Stamped) -> bytes:

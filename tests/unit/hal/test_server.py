@@ -20,6 +20,7 @@ from firmware.contract.messages import (
     CONTRACT_VERSION,
     CardPresented,
     Command,
+    DeviceReport,
     EvseSelected,
     FaultRaised,
     MeterContext,
@@ -251,6 +252,17 @@ async def test_maintenance_may_look_and_test_but_not_charge(
         assert (await peer.hear())["problem"] == "not_allowed"
     peer.say(kind="acknowledge", seq=0)
     assert await peer.line() == b""
+    await peer.close()
+
+
+@pytest.mark.parametrize("state", ["\x00" * 20_000, "\ud800"])
+async def test_devices_that_say_too_much_of_themselves_are_a_refusal(
+    cabinet: AnsweringCabinet, path: Path, server: HalServer, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    monkeypatch.setattr(cabinet, "devices", lambda: [DeviceReport(place="meter", state=state)])
+    peer = await connected(path, "maintenance")
+    peer.say(kind="request", id=1, command={"kind": "list_devices"})
+    assert (await peer.hear())["problem"] == "device_failed"
     await peer.close()
 
 
