@@ -66,6 +66,8 @@ class Display:
     _courses: dict[int, ChargingCourse] = field(default_factory=dict)
     """By EVSE: of the running session, or of the last one."""
     _plugs: dict[int, str] = field(default_factory=dict)
+    _seen: tuple[object, ...] = ()
+    """What the pages were last made of."""
 
     def __post_init__(self) -> None:
         for evse in self.context.product.hardware.evse:
@@ -75,9 +77,11 @@ class Display:
     def forget(self) -> None:
         """The HAL restarted and shows nothing: send every page again."""
         self._shown.clear()
+        self._seen = ()
 
     def card(self, outcome: CardOutcome, now: float) -> None:
         """Explain a refused card on the display of its EVSE, or on all if no EVSE was selected."""
+        self._seen = ()
         if outcome.result in (CardResult.STARTED, CardResult.STOPPED):
             self._refused.clear()
             return
@@ -86,7 +90,11 @@ class Display:
                 self._refused[screen] = (Refusal(outcome.result.value), now + _REFUSAL_S)
 
     def update(self, now: float) -> None:
-        """Send the pages that have changed."""
+        """Send the pages that have changed; called after every unit of work, most of which change none."""
+        seen = self._inputs()
+        if seen == self._seen and not self._refused:
+            return
+        self._seen = seen
         for evse in self.context.hal.evses.values():
             self._follow(evse, now)
         for screen, evse_id in self.screens.items():
@@ -97,6 +105,12 @@ class Display:
 
     def next_deadline(self) -> float | None:
         return min((until for _reason, until in self._refused.values()), default=None)
+
+    def _inputs(self) -> tuple[object, ...]:
+        """What pages are made of, but for time zone and clock: those count from the next meter reading, in 1 s."""
+        hal, registration = self.context.hal, self.context.registration
+        evses = [_inputs_of(evse) for evse in hal.evses.values()]
+        return (hal.present, hal.selected, *hal.station_faults, registration.online, registration.why_offline, *evses)
 
     def _follow(self, evse: Evse, now: float) -> None:
         """Take the newest reading into the course of the EVSE's session."""
@@ -242,6 +256,28 @@ class Display:
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
             zone_info = UTC
         return datetime.fromtimestamp(utc, zone_info).strftime("%Y-%m-%dT%H:%M")
+
+
+def _inputs_of(evse: Evse) -> tuple[object, ...]:
+    session = evse.session
+    return (
+        evse.reading_mono,
+        evse.reading,
+        evse.phase,
+        evse.flow,
+        evse.plugged,
+        evse.authorising,
+        evse.out_of_service,
+        *evse.faults,
+        session.id,
+        session.id_token,
+        session.authorised,
+        session.stop is None,
+        session.held_back,
+        session.leased,
+        session.begin_wh,
+        session.former_wh,
+    )
 
 
 def _step(evse: Evse) -> Step:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -28,9 +29,10 @@ from firmware.contract import (
 from firmware.contract import (
     Cause as PhaseCause,
 )
+from services.ocpp.device_model import keys
 from services.ocpp.no_connection import Cause, NoConnection
 from services.ocpp.signals import CardOutcome, CardResult
-from tests.support.station_bench import StationBench, charge
+from tests.support.station_bench import StationBench, charge, set_variables
 
 CARD = "04A1B2C3D4E580"
 
@@ -317,3 +319,18 @@ def test_where_cards_are_accepted_offline_the_page_still_invites(tmp_path: Path)
     assert (page(bench), bench.shown[1].offline) == ("idle", Offline.UNKNOWN)
     bench.select(1)
     assert page(bench) == "select"
+
+
+def test_what_changes_no_page_costs_no_page(bench: StationBench) -> None:
+    """A busy CSMS must not wait for displays; time zone and clock count from the next reading."""
+    charge(bench, 1)
+    bench.commands.clear()
+    for zone in ("Asia/Kathmandu", "Europe/Oslo"):
+        bench.call("SetVariables", set_variables("ClockCtrlr", "TimeZone", zone))
+    assert [command for command in bench.commands if isinstance(command, Show)] == []
+    bench.clock_changed(is_set=True, synchronised=True)
+    bench.deliver(1, 10.0)
+    assert len([command for command in bench.commands if isinstance(command, Show)]) >= 1
+    started = bench.context.model.get(keys.TIME_ZONE), bench.shown[1].started
+    utc = bench.context.hal.evses[1].session.started_utc
+    assert started == ("Europe/Oslo", datetime.fromtimestamp(utc, ZoneInfo("Europe/Oslo")).strftime("%Y-%m-%dT%H:%M"))
