@@ -8,7 +8,7 @@ possible in the present state of the world.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
@@ -21,6 +21,9 @@ from tools.rig.damage import corrupt_database
 from tools.rig.operations import OperationError
 from tools.rig.simulation import Simulation
 from tools.rig.station_dir import SLOTS
+
+if TYPE_CHECKING:
+    from tools.rig.wire import Wire
 
 __all__ = ["ACTIONS", "check_evse"]
 
@@ -182,12 +185,24 @@ def _arrange_installation(simulation: Simulation, operation: op.Firmware) -> Non
 
 
 def _plug_device(simulation: Simulation, operation: op.Device) -> None:
+    _wire_with(simulation, operation.device).plug(operation.device, operation.plugged)
+
+
+def _disturb_device(simulation: Simulation, operation: op.DeviceFault) -> None:
+    switches = _wire_with(simulation, operation.device).switches[operation.device]
+    if operation.fault not in switches:
+        known = ", ".join(switches) or "none"
+        raise OperationError("bad_request", f"no fault {operation.fault[:40]!r} of {operation.device}: {known}")
+    switches[operation.fault](operation.present)
+
+
+def _wire_with(simulation: Simulation, device: str) -> Wire:
     if simulation.wire is None:
         raise OperationError("unsupported", "without rig.wire, devices have no plugs")
     names = simulation.wire.names
-    if operation.device not in names:
-        raise OperationError("bad_request", f"no device {operation.device[:40]!r}; there are {', '.join(names)}")
-    simulation.wire.plug(operation.device, operation.plugged)
+    if device not in names:
+        raise OperationError("bad_request", f"no device {device[:40]!r}; there are {', '.join(names)}")
+    return simulation.wire
 
 
 ACTIONS: dict[type[op.Operation], Callable[[Simulation, Any], None]] = {
@@ -206,5 +221,6 @@ ACTIONS: dict[type[op.Operation], Callable[[Simulation, Any], None]] = {
     op.Process: _kill_process,
     op.Firmware: _arrange_installation,
     op.Device: _plug_device,
+    op.DeviceFault: _disturb_device,
 }
 """By the operation's class; `State`, `Subscribe` and the power supply are handled elsewhere."""

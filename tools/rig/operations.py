@@ -191,6 +191,14 @@ class Device(_Operation, frozen=True):
     plugged: bool
 
 
+class DeviceFault(_Operation, frozen=True):
+    """Let a device misbehave on its wire, or no longer; only with `rig.wire` (`tools/rig/wire_faults.py`)."""
+
+    device: str
+    fault: str
+    present: bool = True
+
+
 Operation: TypeAlias = (
     State
     | Subscribe
@@ -213,6 +221,7 @@ Operation: TypeAlias = (
     | Process
     | Firmware
     | Device
+    | DeviceFault
 )
 
 OPERATIONS: dict[str, type[Operation]] = {
@@ -237,6 +246,7 @@ OPERATIONS: dict[str, type[Operation]] = {
     "process": Process,
     "firmware": Firmware,
     "device": Device,
+    "device_fault": DeviceFault,
 }
 
 

@@ -47,6 +47,7 @@ from tools.rig.devices.pn532 import Card, Pn532
 from tools.rig.devices.secc import SeccBoard
 from tools.rig.devices.shelf import RectifierShelf, SimModule, new_modules
 from tools.rig.devices.shelf_infypower import InfypowerModules
+from tools.rig.wire_faults import switches_of
 
 __all__ = ["Wire"]
 
@@ -78,26 +79,30 @@ class _OnLine:
     """A device on a line with others: unplugged, it is silent."""
 
     def __init__(self, slave: Slave) -> None:
-        self._slave = slave
+        self.simulator = slave
 
     async def start(self) -> None:
-        self._slave.silent = False
+        self.simulator.silent = False
 
     def close(self) -> None:
-        self._slave.silent = True
+        self.simulator.silent = True
 
 
 class _InShelf:
     """A power module in its slot."""
 
     def __init__(self, module: SimModule) -> None:
-        self._module = module
+        self.simulator = module
 
     async def start(self) -> None:
-        self._module.plugged = True
+        self.simulator.plugged = True
 
     def close(self) -> None:
-        self._module.plugged = False
+        self.simulator.plugged = False
+
+
+def _simulator(device: _Device) -> object:
+    return device.simulator if isinstance(device, _OnLine | _InShelf) else device
 
 
 class Wire:
@@ -139,6 +144,8 @@ class Wire:
         self._monitors, self._meters = self._on_line()
         self._devices = self._by_name()
         self.unplugged: set[str] = set()
+        self.switches = {name: switches_of(_simulator(device)) for name, device in self._devices.items()}
+        """The faults of each device besides that."""
 
     def _on_line(self) -> tuple[dict[int, Slave], dict[int, Slave]]:
         monitors, meters = {}, {}

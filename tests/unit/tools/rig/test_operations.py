@@ -84,6 +84,10 @@ GOOD: list[tuple[dict[str, Any], Operation]] = [
     ({"op": "storage", "corrupt": "database"}, op.Storage(corrupt="database")),
     ({"op": "process", "kill": "hal"}, op.Process(kill="hal")),
     ({"op": "firmware", "next": "boot_fails"}, op.Firmware(next="boot_fails")),
+    (
+        {"op": "device_fault", "device": "meter 1", "fault": "cut"},
+        op.DeviceFault(device="meter 1", fault="cut", present=True),
+    ),
     ({"op": "device", "device": "meter 1", "plugged": False}, op.Device(device="meter 1", plugged=False)),
 ]
 

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each simulator can do wrong on its wire: the promised reaction, and what the CSMS reads of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from firmware.contract import Fault
+from tests.support.scenario import CARD, OTHER_CARD, Site, site
+
+pytestmark = pytest.mark.slow
+
+CARDS = {1: CARD, 2: OTHER_CARD}
+
+
+@pytest.fixture
+async def wired(tmp_path: Path) -> AsyncIterator[Site]:
+    async with site(tmp_path, wire=True) as found:
+        yield found
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault of a device, what it is reported as, and words of its techInfo."""
+
+    device: str
+    fault: str
+    code: Fault
+    words: str
+    reason: str = "Other"
+
+    def __str__(self) -> str:
+        return f"{self.device} {self.fault}"
+
+
+async def disturb(here: Site, device: str, fault: str, *, present: bool = True) -> None:
+    await here.rig.op("device_fault", device=device, fault=fault, present=present)
+
+
+async def until_reported(here: Site, row: Row, *, since: int, cleared: bool = False) -> None:
+    """NotifyEvent with the fault's code and words."""
+    codes = {row.code.mrec(1), row.code.mrec(None), row.code.value}
+
+    def reported() -> bool:
+        events = [event for each in here.sent("NotifyEvent", since=since) for event in each["eventData"]]
+        return any(
+            event["techCode"] in codes and event["cleared"] is cleared and (cleared or row.words in event["techInfo"])
+            for event in events
+        )
+
+    await here.csms.until(reported, f"NotifyEvent of {row}")
+
+
+# --- what ends a session ---------------------------------------------------------------------------------------------
+
+ENDS = (
+    (
+        Row("meter 1", "malformed", Fault.METER, "no reading of the meter for 5 s: "),
+        Row("meter 2", "corrupt", Fault.METER, "damaged answers"),
+    ),
+    (
+        Row("meter 1", "exchanged", Fault.METER, "it is meter 99999999999, but meter 12024072805 belongs here"),
+        Row("meter 2", "twin", Fault.METER, "do two devices have this address?"),
+    ),
+    (
+        Row("meter 1", "frozen", Fault.METER, "it repeats its measurement"),
+        Row("meter 2", "wrong_address", Fault.METER, "answers instead"),
+    ),
+    (
+        Row("vehicle 1", "interlock_open", Fault.VEHICLE_LINK, "has stopped: check its interlock line"),
+        Row("insulation 2", "device_error", Fault.ISOLATION, "insulation", "GroundFault"),
+    ),
+    (
+        Row("insulation 1", "wrong_function", Fault.ISOLATION, "the answer is of another request", "GroundFault"),
+        Row("vehicle 2", "interlock_open", Fault.VEHICLE_LINK, "has stopped: check its interlock line"),
+    ),
+)
+
+
+async def end_and_recover(here: Site, row: Row) -> None:
+    """A session that the fault ends; without the fault the next EV driver is served."""
+    evse = int(row.device[-1])
+    transaction_id = await here.charge(evse, uid=CARDS[evse])
+    since = len(here.csms.received)
+    await disturb(here, row.device, row.fault)
+    transaction = await here.end_of(transaction_id)
+    transaction.check()
+    assert (transaction.triggers[-1], transaction.reason) == ("AbnormalCondition", row.reason), str(row)
+    await until_reported(here, row, since=since)
+    await here.until_evse(evse, lambda it: (it["contactor"], it["status"]) == ("open", "Faulted"))
+    await disturb(here, row.device, row.fault, present=False)
+    await here.plug_out(evse, force=True)
+    await here.free(evse)
+    await until_reported(here, row, since=since, cleared=True)
+
+
+@pytest.mark.parametrize("rows", ENDS, ids=lambda rows: " and ".join(map(str, rows)))
+async def test_what_ends_a_session(wired: Site, rows: tuple[Row, Row]) -> None:
+    """At both EVSEs at once, each with its own fault."""
+    await asyncio.gather(*(end_and_recover(wired, row) for row in rows))
+
+
+# --- what does not --------------------------------------------------------------------------------------------------
+
+BRIDGED = (
+    ("module 0", "fan"),
+    ("module 0", "power limited"),
+    ("module 0", "phase lost"),
+    ("vehicle 1", "garbage"),
+    ("vehicle 2", "garbage"),
+    ("meter 2", "noise"),
+    ("insulation 1", "split"),
+    ("insulation 2", "merged"),
+    ("card reader", "split"),
+)
+REPORTED = (
+    Row("module 0", "fault", Fault.MODULES_DERATED, "module 0: fault alarm"),
+    Row("module 0", "babbling", Fault.MODULES_DERATED, "module 0: answers twice"),
+    Row("card reader", "babbling", Fault.CARD_READER, ""),
+)
+
+
+async def test_what_no_session_ends_by(wired: Site) -> None:
+    transactions = [await wired.charge(evse, uid=card) for evse, card in CARDS.items()]
+    for device, fault in BRIDGED:
+        await disturb(wired, device, fault)
+    for transaction_id in transactions:
+        await wired.until_more_events(transaction_id, 5)
+    state = await wired.rig.state()
+    assert [(each["phase"], each["faults"]) for each in state["evses"]] == [("charging", [])] * 2
+    for device, fault in BRIDGED:
+        await disturb(wired, device, fault, present=False)
+    for row in REPORTED:
+        since = len(wired.csms.received)
+        await disturb(wired, row.device, row.fault)
+        await until_reported(wired, row, since=since)
+        await disturb(wired, row.device, row.fault, present=False)
+        await until_reported(wired, row, since=since, cleared=True)
+    for evse, card in CARDS.items():
+        transaction = await wired.stop_with_card(evse, card)
+        transaction.check()
+        assert transaction.reason == "Local"
+
+
+# --- what closes the station ------------------------------------------------------------------------------------------
+
+CLOSES = (
+    Row("lines", "stop_wire_broken", Fault.EMERGENCY_STOP, "stop button pressed"),
+    Row("lines", "silent", Fault.EMERGENCY_STOP, "inputs are silent"),
+    Row("module bus", "bus_off", Fault.POWER_MODULE, ""),
+    Row("vehicle bus", "bus_off", Fault.VEHICLE_LINK, ""),
+)
+
+
+async def test_what_closes_the_station(wired: Site) -> None:
+    for row in CLOSES:
+        since = len(wired.csms.received)
+        await disturb(wired, row.device, row.fault)
+        for evse in CARDS:
+            await wired.until_evse(evse, lambda it: it["status"] == "Faulted")
+        await until_reported(wired, row, since=since)
+        await disturb(wired, row.device, row.fault, present=False)
+        for evse in CARDS:
+            await wired.free(evse)
+        await until_reported(wired, row, since=since, cleared=True)
+    await wired.charge(1)
+    (await wired.stop_with_card(1)).check()
