@@ -162,7 +162,8 @@ class ModbusBus:
         line = self._line
         if line is None:
             raise DeviceLost(self._closed_because)
-        self._note_doubled()
+        if self._answered is not None and _look_alike(self._answered[0], request):
+            self._note_doubled()  # now, as the next answer could be taken for the second one
         number = self._next_number()
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._request = (request, number, future)
@@ -184,7 +185,7 @@ class ModbusBus:
             self._quiet_until = time.monotonic() + pause
 
     def _note_doubled(self) -> None:
-        """Whether the last request has been answered twice; what came after the next has begun is not known."""
+        """Whether the last request that was answered has been answered twice."""
         if self._answered is not None:
             request, number = self._answered
             twice = len(list(self._framing.replies(self._since, request, number))) > 1
@@ -234,13 +235,13 @@ class ModbusBus:
 
     def _on_data(self, data: bytes) -> None:
         self._received += data
+        self._since = (self._since + data)[-MOST_BYTES:]
         if self._remote is not None and len(self._received) > MOST_BYTES:
             self._drop("it sends more than was asked for")
             return
         self._received = self._received[-MOST_BYTES:]
         try:
             if self._request is None or self._request[2].done():
-                self._since = (self._since + data)[-MOST_BYTES:]
                 self._discard()
                 self._quiet_until = max(self._quiet_until, time.monotonic() + READ_PAUSE_S)
                 return
@@ -250,6 +251,7 @@ class ModbusBus:
             self._drop(str(error))
             return
         if reply is not None:
+            self._note_doubled()
             self._answered, self._since = (request, number), self._received
             future.set_result(reply)
 
@@ -272,3 +274,8 @@ class ModbusBus:
         if self._line is not None:
             self._line.close()
         self._on_lost(reason)
+
+
+def _look_alike(first: Request, second: Request) -> bool:
+    """Whether an answer to one could be taken for an answer to the other."""
+    return (first.unit, first.function, first.reply_bytes) == (second.unit, second.function, second.reply_bytes)

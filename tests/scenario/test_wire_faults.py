@@ -53,7 +53,12 @@ async def until_reported(here: Site, row: Row, *, since: int, cleared: bool = Fa
             for event in events
         )
 
-    await here.csms.until(reported, f"NotifyEvent of {row}")
+    await here.csms.until(reported, f"NotifyEvent of {row}", timeout=20.0)
+
+
+async def charge_both(here: Site) -> list[tuple[int, str]]:
+    """EVSE and transaction of two vehicles that take long."""
+    return [(evse, await here.charge(evse, uid=card, soc_percent=5, capacity_kwh=500)) for evse, card in CARDS.items()]
 
 
 # --- what ends a session ---------------------------------------------------------------------------------------------
@@ -82,10 +87,8 @@ ENDS = (
 )
 
 
-async def end_and_recover(here: Site, row: Row) -> None:
-    """A session that the fault ends; without the fault the next EV driver is served."""
-    evse = int(row.device[-1])
-    transaction_id = await here.charge(evse, uid=CARDS[evse])
+async def end_and_recover(here: Site, row: Row, evse: int, transaction_id: str) -> None:
+    """The fault ends the session; without the fault the EVSE is free for the next EV driver."""
     since = len(here.csms.received)
     await disturb(here, row.device, row.fault)
     transaction = await here.end_of(transaction_id)
@@ -102,7 +105,8 @@ async def end_and_recover(here: Site, row: Row) -> None:
 @pytest.mark.parametrize("rows", ENDS, ids=lambda rows: " and ".join(map(str, rows)))
 async def test_what_ends_a_session(wired: Site, rows: tuple[Row, Row]) -> None:
     """At both EVSEs at once, each with its own fault."""
-    await asyncio.gather(*(end_and_recover(wired, row) for row in rows))
+    transactions = await charge_both(wired)
+    await asyncio.gather(*(end_and_recover(wired, row, *each) for row, each in zip(rows, transactions, strict=True)))
 
 
 # --- what does not --------------------------------------------------------------------------------------------------
@@ -126,10 +130,10 @@ REPORTED = (
 
 
 async def test_what_no_session_ends_by(wired: Site) -> None:
-    transactions = [await wired.charge(evse, uid=card) for evse, card in CARDS.items()]
+    transactions = await charge_both(wired)
     for device, fault in BRIDGED:
         await disturb(wired, device, fault)
-    for transaction_id in transactions:
+    for _, transaction_id in transactions:
         await wired.until_more_events(transaction_id, 5)
     state = await wired.rig.state()
     assert [(each["phase"], each["faults"]) for each in state["evses"]] == [("charging", [])] * 2

@@ -109,6 +109,19 @@ async def test_an_address_that_answers_twice_is_not_believed(
         assert slave.requests < 100
 
 
+async def test_the_second_answer_is_found_while_another_device_is_asked(
+    terminal: SlaveLine, serial_bus: ModbusBus
+) -> None:
+    terminal.add(8, Memory())
+    slave = terminal.add(7, Memory())
+    slave.twin = Memory()
+    with pytest.raises(DeviceLost, match="do two devices have this address"):  # noqa: PT012 - in one of these rounds
+        for _ in range(20):
+            await serial_bus.transact(read(7, 40))
+            await serial_bus.transact(read(8, 40))
+    assert await serial_bus.transact(read(8, 40)) == (40, 41)
+
+
 async def test_damaged_answers_of_one_address_among_good_ones(terminal: SlaveLine, serial_bus: ModbusBus) -> None:
     terminal.add(7, Memory()).misbehave(Mischief.CORRUPT)
     other = terminal.add(8, Memory())
