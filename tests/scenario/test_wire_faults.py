@@ -12,6 +12,7 @@ import pytest
 
 from firmware.contract import Fault
 from tests.support.scenario import CARD, OTHER_CARD, Site, site
+from tests.support.sockets import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -66,10 +67,6 @@ async def charge_both(here: Site) -> list[tuple[int, str]]:
 ENDS = (
     (
         Row("meter 1", "malformed", Fault.METER, "no reading of the meter for 5 s: "),
-        Row("meter 2", "corrupt", Fault.METER, "damaged answers"),
-    ),
-    (
-        Row("meter 1", "exchanged", Fault.METER, "it is meter 99999999999, but meter 12024072805 belongs here"),
         Row("meter 2", "twin", Fault.METER, "do two devices have this address?"),
     ),
     (
@@ -82,7 +79,7 @@ ENDS = (
     ),
     (
         Row("insulation 1", "wrong_function", Fault.ISOLATION, "the answer is of another request", "GroundFault"),
-        Row("vehicle 2", "interlock_open", Fault.VEHICLE_LINK, "has stopped: check its interlock line"),
+        Row("meter 2", "corrupt", Fault.METER, "damaged answers"),
     ),
 )
 
@@ -107,6 +104,34 @@ async def test_what_ends_a_session(wired: Site, rows: tuple[Row, Row]) -> None:
     """At both EVSEs at once, each with its own fault."""
     transactions = await charge_both(wired)
     await asyncio.gather(*(end_and_recover(wired, row, *each) for row, each in zip(rows, transactions, strict=True)))
+
+
+async def exchange_meter(here: Site, *, own: bool) -> None:
+    """Unplug the one, and plug in the other when the HAL has noticed that."""
+
+    def refused() -> int:
+        return here.log("hal").count("it refuses the connection")
+
+    before = refused()
+    await here.rig.op("device", device="meter 1", plugged=False)
+    await eventually(lambda: refused() > before)
+    await disturb(here, "meter 1", "exchanged", present=not own)
+    await here.rig.op("device", device="meter 1", plugged=True)
+
+
+async def test_another_meter_is_not_accepted_by_a_restart(wired: Site) -> None:
+    words = "it is meter 99999999999, but meter 12024072805 belongs here"
+    row, since = Row("meter 1", "exchanged", Fault.METER, words), len(wired.csms.received)
+    await exchange_meter(wired, own=False)
+    await until_reported(wired, row, since=since)
+    await wired.rig.op("power_cycle")
+    await wired.settled()
+    await wired.until_evse(1, lambda it: it["faults"] == ["meter"])
+    assert (await wired.rig.evse(2))["faults"] == []
+    await exchange_meter(wired, own=True)
+    await wired.free(1)
+    await wired.charge(1)
+    (await wired.stop_with_card(1)).check()
 
 
 # --- what does not --------------------------------------------------------------------------------------------------
