@@ -41,6 +41,7 @@ async def test_a_new_station_from_its_label_to_security_profile_3(page: Page, tm
         await add_station_certificate(page, bench, state["label"]["serial_number"])
         await csms(page, secure, 3)
         await connected(page, bench, 3)
+        await factory_reset(page)
 
 
 async def identity_and_network(page: Page) -> None:
@@ -111,3 +112,15 @@ async def add_station_certificate(page: Page, bench: Running, serial_number: str
     )
     await page.get_by_role("button", name="Install").click()
     await expect(page.get_by_role("row").filter(has_text=serial_number)).to_contain_text("Station")
+
+
+async def factory_reset(page: Page) -> None:
+    await page.get_by_role("link", name="Maintenance").click()
+    await page.get_by_role("button", name="Factory reset").click()
+    dialog = page.get_by_role("dialog")
+    for typed in (IDENTITY[:-1], IDENTITY):
+        await dialog.get_by_label("to confirm").fill(typed)
+        await dialog.get_by_role("button", name="Reset everything").click()
+        if typed != IDENTITY:
+            await expect(dialog.get_by_text(f"Type {IDENTITY}.")).to_be_visible()
+    await expect(page.get_by_text("the password on the label inside the cabinet")).to_be_visible()

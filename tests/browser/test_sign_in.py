@@ -74,6 +74,11 @@ async def change_the_password_elsewhere(page: Page, other: Page, url: str) -> No
     await other.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     await expect(other.get_by_role("alert").filter(has_text="Another installer is at work")).to_be_visible()
 
+    await other.get_by_role("button", name="Take over").click()
+    await other.get_by_role("dialog").get_by_role("button", name="Take over").click()
+    await expect(other.locator("#banner")).to_be_empty()
+    await expect(page.locator("#banner")).to_contain_text("Another installer is at work")
+
     await page.get_by_role("link", name="Access").click()
     await page.get_by_label("Present password").fill(PASSWORD)
     await page.get_by_label("New password", exact=True).fill(f"{PASSWORD} 2")
