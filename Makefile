@@ -26,7 +26,8 @@ test: lint ## lint, then every test but the mutations (JOBS=4 at a time: most wa
 deb: hardware ## the Debian packages in build/, for amd64 and arm64
 	$(BIN)/python -m tools.package.deb
 
-test-deb: hardware ## this machine's package in a booted Debian, from installation to purge (needs root; 3 minutes)
+test-deb: hardware ## this machine's package in a booted Debian, from installation to purge (needs root; 4 minutes, the first time 6)
+	$(BIN)/python -m tools.package.container
 	$(BIN)/python -m tools.package.deb --compression zstd --output build/test-deb native
 	$(BIN)/python -m pytest -m container tests/packaging
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Debian 12 that boots in systemd-nspawn, in a network of its own where there is nothing but the loopback.
 
-The root is made once and kept as a tar file under `$XDG_CACHE_HOME/baywatt` (else ~/.cache/baywatt). What the
-machine lacks (root's rights, namespaces, a program) is a `ContainerError` with the reason.
+The root is made once and kept as a tar file under `$XDG_CACHE_HOME/baywatt` (else ~/.cache/baywatt), outside the
+checkout, so that a fresh one finds it; its name depends on what is in it. What the machine lacks (root's rights,
+namespaces, a program) is a `ContainerError` with the reason. `python -m tools.package.container` makes it, or says why
+there can be none.
 """
 
 from __future__ import annotations
@@ -10,18 +12,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 
-__all__ = ["Container", "ContainerError", "debian_root"]
+__all__ = ["Container", "ContainerError", "debian_root", "main"]
 
 RELEASE = "bookworm"
 PACKAGES = (
     "dbus",
     "init-system-helpers",
+    "libfaketime",
     "libpcsclite1",
     "libsystemd0",
     "polkitd",
@@ -30,7 +34,7 @@ PACKAGES = (
     "systemd-sysv",
     "udev",
 )
-"""With everything that our package depends on: it is installed without a network."""
+"""With all that our package depends on: it is installed without a network. libfaketime gives it a wrong clock."""
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 TOOLS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "ip": "iproute2", "nsenter": "util-linux"}
 """Program -> its Debian package."""
@@ -68,7 +72,10 @@ def _check_machine() -> None:
         install = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends", *missing]
         _run(["apt-get", "update"])
         _run(install)
-    _run(["unshare", "--mount", "--pid", "--net", "--fork", "true"])
+    try:
+        _run(["unshare", "--mount", "--pid", "--net", "--fork", "true"])
+    except ContainerError as error:
+        raise ContainerError(f"this machine makes no namespaces, which a container needs: {error}") from error
 
 
 class Container:
@@ -164,3 +171,18 @@ def _run(command: Sequence[str], *, check: bool = True, limit_s: float = 900.0) 
     if check and done.returncode != 0:
         raise ContainerError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()[-2000:]}")
     return done.stdout
+
+
+def main() -> int:
+    started = time.monotonic()
+    try:
+        tar = debian_root()
+    except ContainerError as error:
+        print(f"container: {error}", file=sys.stderr)
+        return 1
+    print(f"{tar} {tar.stat().st_size / 1e6:.0f} MB, in {time.monotonic() - started:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
