@@ -18,14 +18,15 @@ from tools.package.container import Container, debian_root
 from tools.package.deb import BILL, SITE
 from tools.package.libraries import native
 
-__all__ = ["ETC", "HAL", "NEXT", "OCPP", "PACKAGE", "ROOT", "STATION", "Station", "booted", "with_version"]
+__all__ = ["ETC", "HAL", "NEXT", "OCPP", "PACKAGE", "PAGE", "ROOT", "STATION", "Station", "booted", "with_version"]
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "build" / "test-deb" / f"baywatt_{VERSION}_{native()}.deb"
 """What `make test-deb` has made."""
 NEXT = f"{VERSION.rpartition('.')[0]}.{int(VERSION.rpartition('.')[2]) + 1}"
-HAL, OCPP = "baywatt-hal.service", "baywatt-ocpp.service"
+HAL, OCPP, PAGE = "baywatt-hal.service", "baywatt-ocpp.service", "baywatt-commissioning.service"
 ETC = "/etc/baywatt"
+CODE = f"{SITE}/firmware/version.py"
 STATION = """
 identity = "CP001"
 basic_auth_password = "0123456789abcdef"
@@ -39,6 +40,12 @@ variable = "TxUpdatedInterval"
 value = "2"
 """
 SHOWN = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+ASKED = """
+import http.client, ssl, sys
+page = http.client.HTTPSConnection("127.0.0.1", 8080, context=ssl._create_unverified_context())
+page.request("GET", sys.argv[1])
+print(page.getresponse().status)
+"""
 
 
 class Station:
@@ -52,6 +59,12 @@ class Station:
         url = f"http://127.0.0.1:9000/api/{path}"
         command = [*self.machine.beside, sys.executable, "-c", SHOWN, url]
         return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    def page(self, path: str) -> int:
+        """The status of the commissioning page's answer, over HTTPS; 0 if it does not listen."""
+        command = [*self.machine.beside, sys.executable, "-c", ASKED, path]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return int(done.stdout) if done.returncode == 0 else 0
 
     def transactions(self, evse: int) -> list[dict[str, Any]]:
         """The newest first."""
@@ -115,6 +128,13 @@ class Station:
     def pids(self, *units: str) -> dict[str, str]:
         return {unit: self.show(unit, "MainPID") for unit in units}
 
+    def drop_in(self, unit: str, text: str) -> None:
+        """Add lines to a unit, until `systemctl revert`."""
+        folder = self.machine.root / "etc/systemd/system" / f"{unit}.d"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "test.conf").write_text(text)
+        self.run("systemctl", "daemon-reload")
+
     def install(self, package: Path) -> str:
         self.copy(package)
         return self.run("dpkg", "--force-unsafe-io", "-i", "/var/tmp/new.deb")
@@ -156,11 +176,13 @@ def with_version(package: Path, version: str, folder: Path) -> Path:
     for name, kept in (
         ("DEBIAN/control", "Version: {}\n"),
         (BILL, '"version": "{}"'),
-        (f"{SITE}/firmware/version.py", '"{}"'),
+        (CODE, '"{}"'),
     ):
         text = (stage / name).read_text()
         assert text.count(kept.format(VERSION)) == 1, name
         (stage / name).write_text(text.replace(kept.format(VERSION), kept.format(version)))
+    sums = (stage / "DEBIAN/md5sums").read_text().splitlines(keepends=True)
+    (stage / "DEBIAN/md5sums").write_text("".join(line for line in sums if not line.rstrip().endswith((BILL, CODE))))
     for code in (stage / SITE / "firmware/__pycache__").glob("version.*"):
         code.unlink()
     command = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(stage), str(made)]

@@ -4,7 +4,7 @@
     /opt/baywatt                      a venv that is put together of the lock's wheels and our packages, without a
                                       program of the target running: byte code is the same for all architectures
     /opt/baywatt/baywatt.cdx.json     what it is made of (CycloneDX)
-    /etc/baywatt/{hal,ocpp}.toml      conffiles
+    /etc/baywatt/*.toml               conffiles
     /usr/lib/{systemd,sysusers.d,...} units, users, rules: the folder systemd/
     /usr/bin/baywatt-hal              for `baywatt-hal probe`
     /usr/bin/baywattctl               what the station is doing
@@ -53,6 +53,8 @@ PLACES = {
     "docs/install.md": "usr/share/doc/baywatt",
     "docs/operations.md": "usr/share/doc/baywatt",
     "docs/demonstration.md": "usr/share/doc/baywatt",
+    "docs/commissioning.md": "usr/share/doc/baywatt",
+    "docs/station-file.md": "usr/share/doc/baywatt",
     "CHANGELOG.md": "usr/share/doc/baywatt",
     "packaging/deb/copyright": "usr/share/doc/baywatt",
     "packaging/deb/baywatt-hal": "usr/bin",
