@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Slots managed by RAUC, over D-Bus (`de.pengutronix.rauc`), for boards.
 
-Tested against a stand-in for the D-Bus object, as RAUC 1.8 (Debian 12) and newer ones have it; it has not been run on
-a board.
+Tested against a stand-in for the D-Bus object, as RAUC 1.8 (Debian 12) and newer ones have it, and with RAUC 1.8 in
+an emulated board (`make image-test`); it has not been run on hardware.
 
 The board must have a boot loader with boot counters, which are the way back if the new slot does not come up, and in
 `system.conf` `activate-installed=false` (a slot is booted only after `activate`) and `compatible` equal to the
-product's `firmware_family`. RAUC checks a bundle's own signature against its keyring; the signature of the OCPP
-request, over the whole bundle, is checked here before RAUC gets the file. `dbus-fast` is imported for the first call.
+product's `firmware_family`, with `@` and the board's name after it where a product has several boards. RAUC checks a
+bundle's own signature against its keyring; the signature of the OCPP request, over the whole bundle, is checked here
+before RAUC gets the file. `dbus-fast` is imported for the first call.
 
 Boot loaders count every boot down until the slot is marked good, and RAUC does not report whether that was done in
 this boot. So the running slot counts as on trial until it is kept: the caller keeps it at every start.
@@ -47,6 +48,8 @@ class Installer(Protocol):
     async def call_mark(self, state: str, slot_identifier: str) -> Any: ...
 
     async def call_get_slot_status(self) -> list[Any]: ...
+
+    async def get_compatible(self) -> str: ...
 
     async def get_operation(self) -> str: ...
 
@@ -101,7 +104,10 @@ class RaucSlots:
         await asyncio.to_thread(_check_proof, image, proof)
         await self._ask(_until_idle, _INSTALL_LIMIT_S)
         compatible, version = await self._ask(lambda rauc: _compatible_and_version(rauc, str(image)))
-        _check_bundle(compatible, version, family=family, running=running, rollback=rollback)
+        board = await self._ask(lambda rauc: rauc.get_compatible())
+        if board.partition("@")[0] != family:
+            raise SlotError(f"RAUC is set up for {board}, this station is {family}")
+        _check_bundle(compatible, version, board=board, running=running, rollback=rollback)
         _booted, others = await self._slots()
         if len(others) != 1:
             raise SlotError(f"{len(others)} other slots can be booted; one is expected")
@@ -224,9 +230,9 @@ def _check_proof(image: Path, proof: Proof) -> None:
     signing.verify_digest(signing.load_certificate(proof.certificate), proof.signature, digest.digest())
 
 
-def _check_bundle(compatible: str, offered: str, *, family: str, running: str, rollback: bool) -> None:
+def _check_bundle(compatible: str, offered: str, *, board: str, running: str, rollback: bool) -> None:
     version = Version.parse(offered)
-    if compatible != family:
-        raise ImageError(f"the bundle is for {compatible}, this station is {family}")
+    if compatible != board:
+        raise ImageError(f"the bundle is for {compatible}, this board is {board}")
     if version < Version.parse(running) and not rollback:
         raise ImageError(f"{version} is older than the running version {running}")

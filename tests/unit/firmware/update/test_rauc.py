@@ -30,7 +30,7 @@ class Variant:
 class FakeRauc:
     """Slots A (booted) and B, and the calls that were made; the methods of RAUC 1.8, which Debian 12 has."""
 
-    compatible: str = "CABINET"
+    compatible: str = "CABINET@cm4"
     version: str = "1.0.1"
     result: int = 0
     good: dict[str, str] = field(default_factory=lambda: {"A": "good", "B": "good"})
@@ -41,6 +41,7 @@ class FakeRauc:
     handlers: list[Callable[[int], None]] = field(default_factory=list)
     operations: list[str] = field(default_factory=list)
     """The operations that it reports, one for each query, before it is idle."""
+    board: str = "CABINET@cm4"
 
     async def call_info(self, bundle: str) -> list[str]:
         return [self.compatible, self.version]
@@ -66,6 +67,9 @@ class FakeRauc:
             fields["installed.timestamp"] = "2026-11-24T12:00:00Z"
             fields |= {"activated.timestamp": self.activated} if self.activated else {}
         return {key: Variant(value) for key, value in fields.items()}
+
+    async def get_compatible(self) -> str:
+        return self.board
 
     async def get_operation(self) -> str:
         return self.operations.pop(0) if self.operations else "idle"
@@ -134,12 +138,22 @@ async def test_rauc_does_not_get_an_unsigned_bundle(tmp_path: Path) -> None:
 
 
 @either_version
-@pytest.mark.parametrize(("field_name", "value"), [("compatible", "OTHER"), ("version", "0.9.0"), ("version", "?")])
+@pytest.mark.parametrize(
+    ("field_name", "value"),
+    [("compatible", "OTHER@cm4"), ("compatible", "CABINET@pc"), ("version", "0.9.0"), ("version", "?")],
+)
 async def test_rauc_installs_no_bundle_that_is_not_for_this_station(
     tmp_path: Path, field_name: str, value: str, release: type[FakeRauc]
 ) -> None:
     rauc = release(**{field_name: value})  # type: ignore[arg-type]
     with pytest.raises(ImageError):
+        await install(rauc, tmp_path)
+    assert rauc.asked == []
+
+
+async def test_a_board_of_another_product_installs_nothing(tmp_path: Path) -> None:
+    rauc = FakeRauc(board="OTHER@cm4", compatible="OTHER@cm4")
+    with pytest.raises(SlotError, match="set up for OTHER@cm4"):
         await install(rauc, tmp_path)
     assert rauc.asked == []
 
