@@ -62,6 +62,8 @@ class DemonstrationOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """The file of what survives a restart; None: nothing does."""
     visit: list[Visit] | None = None
     """None: those of `USUAL_VISITS` at these EVSEs; an empty list: no car comes."""
+    real_board: bool = False
+    """`[board]` is a real one's driver: restarts are its, and the simulated contactors have no watchdog relay."""
     pause_s: Annotated[float, Meta(ge=0, le=86400)] = 30.0
     """Between the last of these visits and the first of the next round."""
 
@@ -101,6 +103,7 @@ class DemonstrationBus(WorldBus):
         rating = ShelfRating.for_power(options.max_power_w)
         self.world = World(self._file.board(), options.evses, speed=options.speed, rating=rating, seed=options.seed)
         self._file.restore(self.world)
+        self.world.board.has_watchdog = not options.real_board
         if self._file.booted:
             self.world.resume()
         else:

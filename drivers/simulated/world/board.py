@@ -28,6 +28,8 @@ class BoardState:
     clock_offset_s: float = 0.0
     clock_lost: bool = False
     synchronised: bool = False
+    has_watchdog: bool = True
+    """False: a real board feeds a relay of its own, of which the world knows nothing."""
     _unfed_s: float = 0.0
 
     def boot(self, boot_id: str, cause: BootCause) -> None:
@@ -65,4 +67,4 @@ class BoardState:
 
     @property
     def watchdog_expired(self) -> bool:
-        return self._unfed_s > WATCHDOG_S
+        return self.has_watchdog and self._unfed_s > WATCHDOG_S

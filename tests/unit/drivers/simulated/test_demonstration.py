@@ -54,6 +54,14 @@ async def test_drivers_work_on_it() -> None:
         shelf.switch_off(3)
 
 
+async def test_a_real_board_feeds_no_simulated_watchdog_relay() -> None:
+    for real_board in (False, True):
+        async with demonstration(real_board=real_board) as bus:
+            for _ in range(20):
+                bus.world.board.step(1.0)
+            assert bus.world.board.watchdog_expired is not real_board
+
+
 async def test_it_says_loudly_that_it_is_a_simulation(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     async with demonstration():
