@@ -2,7 +2,7 @@
 # One command for each thing a developer does; bare `make` lists them. Everything runs from .venv, made on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test deb test-deb sbom mutations lint conformance benchmark setup hardware lock screenshots clean
+.PHONY: help run check test deb test-deb sbom image image-test mutations lint conformance benchmark setup hardware lock screenshots clean
 
 BIN := .venv/bin
 JOBS ?= 4
@@ -21,7 +21,7 @@ check: lint ## lint and the fast tests, for each change of a line: under 3 minut
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests/unit
 
 test: lint ## lint, then every test but the mutations (JOBS=4 at a time: most wait for something)
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not mutation and not container"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not mutation and not container and not image"
 
 deb: hardware ## the Debian packages in build/, for amd64 and arm64
 	$(BIN)/python -m tools.package.deb
@@ -30,6 +30,12 @@ test-deb: hardware ## this machine's package in a booted Debian, from installati
 	$(BIN)/python -m tools.package.container
 	$(BIN)/python -m tools.package.deb --compression zstd --output build/test-deb native
 	$(BIN)/python -m pytest -m container tests/packaging
+
+image: hardware ## a board's disk image and its update bundle in build/ (OPTIONS="--key ..."; needs root)
+	$(BIN)/python -m tools.disk_image $(OPTIONS)
+
+image-test: image ## the image in an emulated board: first start, session, update, ways back (needs root; 30 minutes)
+	$(BIN)/python -m pytest -m image tests/image
 
 sbom: hardware ## what a station's program is made of, in build/ (CycloneDX)
 	$(BIN)/python -m tools.package.sbom

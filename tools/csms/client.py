@@ -62,6 +62,10 @@ class Client:
     def delete_token(self, id_token: str) -> Any:
         return self._request("DELETE", f"/api/tokens/{quote(id_token, safe='')}")
 
+    def put_behaviour(self, changes: dict[str, Any]) -> Any:
+        """Change how stations are answered; what is not named stays."""
+        return self._request("PUT", "/api/behaviour", changes)
+
     def _request(self, method: str, path: str, body: object = None) -> Any:
         data = None if body is None else msgspec.json.encode(body)
         headers = {"Content-Type": "application/json"}

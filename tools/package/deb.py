@@ -27,7 +27,7 @@ from firmware.version import VERSION
 from tools.package import sbom
 from tools.package.libraries import MACHINES, PYTHON, SOURCES, PackageError, fetch, native, unpack
 
-__all__ = ["build", "main"]
+__all__ = ["BILL", "build", "main"]
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "deb"

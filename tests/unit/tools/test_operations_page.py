@@ -22,7 +22,7 @@ QUOTED = [
 
 @cache
 def modules() -> tuple[tuple[str, ...], ...]:
-    """The texts of each module, without its comments."""
+    """The texts of each module, without its comments; of the image's scripts, all."""
     folders = ("services", "hal", "drivers", "firmware", "tools")
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     return tuple(
@@ -32,7 +32,7 @@ def modules() -> tuple[tuple[str, ...], ...]:
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
         )
         for path in paths
-    )
+    ) + tuple((path.read_text(),) for path in (ROOT / "packaging" / "image").rglob("*") if path.is_file())
 
 
 def test_the_page_begins_with_the_most_frequent_questions() -> None:
