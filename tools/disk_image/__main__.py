@@ -16,7 +16,7 @@ from tools.disk_image.host import ImageError, need, need_root, run
 from tools.disk_image.root import CHECKOUT, PARTS, compatible, root_folder
 from tools.disk_image.signing import Signer, development_signer
 from tools.package import deb
-from tools.package.libraries import PackageError
+from tools.package.commands import PackageError
 
 BUILD = CHECKOUT / "build" / "image"
 PROGRAMS = {

@@ -9,7 +9,8 @@
     /usr/bin/baywatt-hal              for `baywatt-hal probe`
     /usr/bin/baywattctl               what the station is doing
 
-The same sources and SOURCE_DATE_EPOCH (else the time of the last commit) make the same bytes. dpkg-deb is all it needs.
+The same sources and SOURCE_DATE_EPOCH (else the time of the last commit) make the same bytes. It needs
+dpkg-deb, and for the other architecture a cross compiler (`cross.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from hashlib import md5
@@ -25,7 +25,8 @@ from pathlib import Path
 
 from firmware.version import VERSION
 from tools.package import sbom
-from tools.package.libraries import MACHINES, PYTHON, SOURCES, PackageError, fetch, native, unpack
+from tools.package.commands import PackageError, run
+from tools.package.libraries import MACHINES, PYTHON, fetch, native, unpack
 
 __all__ = ["BILL", "build", "main"]
 
@@ -66,7 +67,6 @@ PLACES = {
 """Files of the checkout -> their folder in the package."""
 PROGRAMS = ("usr/bin", "DEBIAN/p")
 """What is executable begins with one of these."""
-NATIVE_DEPENDS = "libpcsclite1, libsystemd0"
 
 
 def build(architecture: str, *, output: Path, compression: str = "xz") -> Path:
@@ -88,7 +88,7 @@ def build(architecture: str, *, output: Path, compression: str = "xz") -> Path:
     output.mkdir(parents=True, exist_ok=True)
     package = output / f"baywatt_{version}_{architecture}.deb"
     command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", str(stage), str(package)]
-    _run(command, SOURCE_DATE_EPOCH=str(epoch))
+    run(command, environment={"SOURCE_DATE_EPOCH": str(epoch)})
     return package
 
 
@@ -116,23 +116,15 @@ def _compile(stage: Path) -> None:
     if python is None:
         raise PackageError("byte code needs python3.11 (apt-get install python3.11)")
     arguments = ["-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "-s", str(stage), "-p", "/"]
-    _run([python, *arguments, str(stage / SITE)], PYTHONHASHSEED="0")
+    run([python, *arguments, str(stage / SITE)], environment={"PYTHONHASHSEED": "0"})
 
 
 def _describe(stage: Path, architecture: str, version: str) -> None:
     size = sum(path.lstat().st_size for path in _files(stage)) // 1024
-    built = architecture == native()
-    note = f"Made without {' and '.join(SOURCES)}: no PC/SC card readers, no fields in the journal."
     control = (
         (ROOT / "packaging" / "deb" / "control")
         .read_text()
-        .format(
-            version=version,
-            architecture=architecture,
-            size=size,
-            depends=f", {NATIVE_DEPENDS}" if built else "",
-            note="" if built else f"\n .\n {note}",
-        )
+        .format(version=version, architecture=architecture, size=size)
     )
     control_folder = stage / "DEBIAN"
     (control_folder / "control").write_text(control)
@@ -168,17 +160,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _epoch() -> int:
     given = os.environ.get("SOURCE_DATE_EPOCH")
-    return int(given or _run(["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]))
-
-
-def _run(command: list[str], **environment: str) -> str:
-    try:
-        done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise PackageError(f"{command[0]} is not installed") from error
-    if done.returncode != 0:
-        raise PackageError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()[-2000:]}")
-    return done.stdout
+    return int(given or run(["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]))
 
 
 def main(argv: list[str]) -> int:
@@ -195,8 +177,6 @@ def main(argv: list[str]) -> int:
                 raise PackageError(f"no architecture {architecture}, expected one of {', '.join(MACHINES)}")
             package = build(architecture, output=options.output, compression=options.compression)
             print(f"{package} {package.stat().st_size / 1e6:.1f} MB")
-            if architecture != native():
-                print(f"  without {' and '.join(SOURCES)}, which are built on {architecture} only")
     except PackageError as error:
         print(f"deb: {error}", file=sys.stderr)
         return 1

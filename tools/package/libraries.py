@@ -6,28 +6,26 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import zipfile
 from hashlib import sha256
 from pathlib import Path
 
-__all__ = ["MACHINES", "PYTHON", "SOURCES", "PackageError", "fetch", "native", "unpack"]
+from tools.package import cross
+from tools.package.commands import PackageError, run
+
+__all__ = ["MACHINES", "PYTHON", "fetch", "native", "unpack"]
 
 PYTHON = (3, 11)
 """Debian 12's."""
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 """The kernel's name of each of Debian's architectures."""
 SOURCES = ("pyscard", "systemd-python")
-"""Have no wheels: they are built, and only for the architecture of this machine."""
+"""Have no wheels: they are built."""
 _NOT_NEEDED = ("setuptools",)
 _GLIBC_MINORS = range(17, 37)
 """Debian 12 has glibc 2.36."""
 _NAME = re.compile(r"^([A-Za-z0-9._-]+)==")
-
-
-class PackageError(Exception):
-    """Why the package can't be made, in a sentence."""
 
 
 def native() -> str:
@@ -42,15 +40,14 @@ def fetch(lock: Path, architecture: str, cache: Path) -> list[Path]:
     Raises `PackageError`.
     """
     blocks = _blocks(lock.read_text())
-    folder = cache / f"{architecture}-{sha256(lock.read_bytes()).hexdigest()[:12]}"
+    folder = cache / f"wheels-{architecture}-{sha256(lock.read_bytes()).hexdigest()[:12]}"
     if not folder.exists():
         making = cache / f"{folder.name}.part"
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
         wheels = {name: block for name, block in blocks.items() if name not in (*SOURCES, *_NOT_NEEDED)}
         _download(wheels, MACHINES[architecture], making)
-        if architecture == native():
-            _build({name: blocks[name] for name in SOURCES}, making)
+        _build({name: blocks[name] for name in SOURCES}, architecture, making)
         making.rename(folder)
     return sorted(folder.glob("*.whl"))
 
@@ -76,15 +73,19 @@ def _download(blocks: dict[str, str], machine: str, folder: Path) -> None:
     _pip("download", blocks, folder, [*target, f"--platform=manylinux2014_{machine}", "--dest", str(folder)])
 
 
-def _build(blocks: dict[str, str], folder: Path) -> None:
+def _build(blocks: dict[str, str], architecture: str, folder: Path) -> None:
     """The same bytes each time: no debug information, and no path of this machine."""
     if sys.version_info[:2] != PYTHON:
         raise PackageError(f"{', '.join(blocks)} must be built by Python 3.11, and this is {sys.version.split()[0]}")
     temporary = (folder / "build").absolute()
     temporary.mkdir()
-    environment = {"TMPDIR": str(temporary), "CFLAGS": f"-g0 -O2 -ffile-prefix-map={temporary}=.", "LDFLAGS": "-s"}
+    foreign = (
+        {} if architecture == native() else cross.environment(architecture, folder.with_name(f"cross-{architecture}"))
+    )
+    linked = f"-s {foreign.get('LDFLAGS', '')}"
+    flags = {"CFLAGS": f"-g0 -O2 -ffile-prefix-map={temporary}=.", "LDFLAGS": linked, "TMPDIR": str(temporary)}
     arguments = ["--no-build-isolation", "--no-binary=:all:", "--no-cache-dir", "--wheel-dir", str(folder)]
-    _pip("wheel", blocks, folder, arguments, environment)
+    _pip("wheel", blocks, folder, arguments, foreign | flags)
     shutil.rmtree(temporary)
 
 
@@ -95,11 +96,10 @@ def _pip(
     requirements.write_text("".join(blocks.values()))
     command = [sys.executable, "-m", "pip", verb, "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]
     command += ["--require-hashes", "-r", str(requirements), *arguments]
-    settings = {**os.environ, **(environment or {})}
-    done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
-    requirements.unlink()
-    if done.returncode != 0:
-        raise PackageError(f"pip {verb} of {', '.join(blocks)}: {done.stderr.strip()[-2000:]}")
+    try:
+        run(command, environment=environment or {})
+    finally:
+        requirements.unlink()
 
 
 def unpack(wheel: Path, site: Path) -> None:
