@@ -7,6 +7,7 @@ The tests use one container and depend on their order: each continues where the 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,13 @@ def test_the_commissioning_page_answers_and_comes_back(station: Station) -> None
         assert trouble not in said
 
 
+def test_secrets_are_in_files_for_their_owner_alone_and_in_no_log(station: Station) -> None:
+    others = station.run("find", "/var/lib/baywatt", "-type", "f", "-perm", "/077")
+    assert not others
+    said = station.run("journalctl", "--no-pager", "-o", "export", limit_s=60.0)
+    assert "0123456789abcdef" not in said
+
+
 def test_the_version_is_the_same_wherever_it_is_said(station: Station) -> None:
     assert station.versions() == {VERSION}
 
@@ -108,6 +116,29 @@ def test_users_sandbox_and_doors(station: Station) -> None:
     listening = [line for line in station.run("cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines() if " 0A " in line]
     ports = {int(line.split()[1].rpartition(":")[2], 16) for line in listening}
     assert ports == {8080, 9000}, "the page and the CSMS"
+
+
+def test_what_a_service_that_was_taken_over_can_do(station: Station) -> None:
+    """Each attempt is made in the unit's own sandbox; outside of it, an unprivileged user succeeds with several."""
+    probe, state = Path(__file__).with_name("sandbox_probe.py"), "/var/lib/baywatt"
+    folders = {HAL: f"{state}/hal", OCPP: f"{state}/ocpp", PAGE: f"{state}/commissioning"}
+    command = f"/usr/bin/python3.11 -I /usr/local/lib/{probe.name} {' '.join(folders.values())}"
+    shutil.copy(probe, station.machine.root / "usr/local/lib")
+    outside = f"{state}/outside"
+    station.run("install", "-d", "-o", "nobody", outside)
+    station.run("setpriv", "--reuid=nobody", "--clear-groups", "env", f"STATE_DIRECTORY={outside}", *command.split())
+    free = json.loads(station.run("cat", f"{outside}/probe.json"))
+    station.run("rm", "-r", outside)
+    assert {"write code and run it", "another personality", "processes of others"} <= set(free["allowed"])
+    for unit, folder in folders.items():
+        before = station.pids(unit)
+        station.drop_in(unit, f"[Service]\nExecStartPre={command}\n")
+        station.run("systemctl", "restart", unit)
+        station.wait_active(unit, other_than=before)
+        found = json.loads(station.run("cat", f"{folder}/probe.json"))
+        assert found == {"tried": free["tried"] - 1, "allowed": []}, unit
+        station.run("rm", f"{folder}/probe.json")
+        station.run("systemctl", "revert", unit)
 
 
 def test_members_of_a_group_administer(station: Station) -> None:
