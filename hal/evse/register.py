@@ -193,6 +193,9 @@ class Register:
             fresh = Register(self.resolution_wh, self.speed, self.outliers)
             return replace(fresh, _at=self._at, _recent_w=self._recent_w)
         line, rival = self._line, self._rival
+        if self.fault is None and line is not None and line.least_wh:
+            # Modules may have reported a current for a moment after it had ended: nothing more must flow now.
+            return replace(self, _line=replace(line, least_wh=0.0))
         if self.fault is None or rival is None or not rival.is_proven(now):
             return self
         if line is not None and rival.energy_wh == line.energy_wh and line.is_stuck(self._slack_wh):

@@ -31,6 +31,8 @@ class Metered:
         self.lost = False
         self.module_error = 0.0
         """Error of the modules' current, as a share."""
+        self.module_lag_a = 0.0
+        """What the modules still report of a current that has ended."""
         self.closed = False
         self.bills: list[float] = []
         self.begin_wh = 0.0
@@ -51,7 +53,7 @@ class Metered:
             self._round()
 
     def _round(self) -> None:
-        power = PowerReading(self.now, VOLTS, self.amps * (1.0 + self.module_error), 4)
+        power = PowerReading(self.now, VOLTS, max(self.amps * (1.0 + self.module_error), self.module_lag_a), 4)
         self.register = self.register.at(self.now, power, closed=self.closed, max_power_w=MAX_POWER_W)
         if not self.lost and self._rounds % self._every == 0:
             self.register = self.register.read(self.sample(), self.now)

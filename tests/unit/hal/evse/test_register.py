@@ -58,6 +58,17 @@ def test_modules_may_measure_the_current_with_an_error(error: float) -> None:
     assert meter.register.outliers == 0
 
 
+def test_modules_may_report_a_current_that_has_just_ended(meter: Metered) -> None:
+    """They have failed, and what they measured last is a second old: the meter was faster. It stays where it is."""
+    charging(meter, amps=300.0)
+    meter.amps, meter.module_lag_a = 0.0, 300.0
+    meter.run(0.8)
+    meter.module_lag_a = 0.0
+    meter.end()
+    meter.run(60.0)
+    assert (meter.register.outliers, meter.register.fault) == (0, None)
+
+
 def test_a_register_may_be_two_seconds_behind(meter: Metered) -> None:
     """Also when the current ends at once."""
     meter.begin()
