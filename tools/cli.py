@@ -16,6 +16,7 @@ __all__ = ["VERBS", "main"]
 
 VERBS = {
     "rig": ("tools.rig.cli", "a simulated station, its EV drivers, cars and surroundings"),
+    "cockpit": ("tools.cockpit.cli", "a page of a running rig: its displays, cars, cards, faults, charts and messages"),
     "csms": ("tools.csms.cli", "a bench CSMS to connect stations to"),
     "conformance": ("tools.conformance.cli", "the test cases of OCPP 2.0.1 part 6 that apply to the product"),
     "image": ("tools.image.cli", "firmware images for the board"),

@@ -101,11 +101,15 @@ async def _bench(home: Path, wish: Wish) -> None:
         print(f"[2/3] starting the station: HAL, OCPP service, {drivers}, simulated cars", flush=True)
         shutil.rmtree(home / "rig", ignore_errors=True)
         async with start_rig(home, factory_settings(csms.ready, least, wire=wish.wire)) as (rig_process, rig):
-            summary = await _play_while_running(rig, csms, rig_process, wish)
-            print(f"\n{summary}", flush=True)
-            if not wish.once:
-                control = "" if home is _HOME else f" --control {home / 'rig' / 'control.sock'}"
-                await _stay(csms.ready["url"], control, await rig.state())
+            if wish.once:
+                print(f"\n{await _play_while_running(rig, csms, rig_process, wish)}", flush=True)
+                return
+            control = f"--control={rig_process.ready['control']}"
+            async with start("the cockpit", "cockpit", control, log=home / "cockpit.log") as cockpit:
+                print(f"      {cockpit.ready['url']}  (the cockpit: displays, cars, cards, faults)", flush=True)
+                print(f"\n{await _play_while_running(rig, csms, rig_process, wish)}", flush=True)
+                option = "" if home is _HOME else f" --control {home / 'rig' / 'control.sock'}"
+                await _stay(csms.ready["url"], option, await rig.state())
 
 
 def factory_settings(ready: dict[str, Any], security_profile: int, *, wire: bool) -> str:

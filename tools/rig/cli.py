@@ -17,7 +17,7 @@ from pathlib import Path
 
 from firmware.errors import ConfigError
 
-__all__ = ["main", "parser"]
+__all__ = ["main", "parser", "usual_control"]
 
 CONTROL_VARIABLE = "BAYWATT_CONTROL"
 LATE = ("commissioning",)
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, Sequence[s
         return 2
     from tools.rig import verbs
 
-    return verbs.run(args, _control(args.control))
+    return verbs.run(args, usual_control(args.control))
 
 
 class _BadArgument(Exception):
@@ -96,7 +96,8 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-def _control(given: Path | None) -> Path:
+def usual_control(given: Path | None) -> Path:
+    """The control socket that the command line, else the environment names, else that of `make run`."""
     if given is not None:
         return given
     return Path(os.environ.get(CONTROL_VARIABLE) or USUAL_CONTROL)
