@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Slots managed by RAUC, over D-Bus (`de.pengutronix.rauc`), for boards.
 
-Tested against a stand-in for the D-Bus object, as RAUC 1.8 (Debian 12) and newer ones have it; it has not been run on
-a board.
+Tested against a stand-in for the D-Bus object, as RAUC 1.8 (Debian 12) and newer ones have it, and with RAUC 1.8 in
+an emulated board (`make image-test`); it has not been run on hardware.
 
 The board must have a boot loader with boot counters, which are the way back if the new slot does not come up, and in
 `system.conf` `activate-installed=false` (a slot is booted only after `activate`) and `compatible` equal to the

@@ -7,6 +7,7 @@ The tests use one disk and depend on their order: each continues where the one b
 
 from __future__ import annotations
 
+import os
 import socket
 import urllib.error
 import urllib.request
@@ -16,11 +17,13 @@ from pathlib import Path
 import pytest
 
 from firmware.version import VERSION
-from tests.support.board_image import Bench, Disk, station_settings
+from tests.support.board_image import NEXT, Bench, Disk, next_slot, station_settings
 from tools.disk_image.boards import BOARDS
+from tools.disk_image.disk import bundle
 from tools.disk_image.host import need
 from tools.disk_image.machine import DOOR, EMULATORS, Machine, Wiring
 from tools.disk_image.root import SETTINGS, compatible
+from tools.disk_image.signing import Signer, development_signer
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(3600)]
 
@@ -50,6 +53,25 @@ def free_port() -> int:
 def bench(image_folder: Path) -> Iterator[Bench]:
     with Bench(image_folder, DOOR).running() as bench:
         yield bench
+
+
+@pytest.fixture(scope="module")
+def slot() -> Path:
+    """What `make image` has put into slot A."""
+    return WORK / "slot.ext4"
+
+
+@pytest.fixture(scope="module")
+def signer() -> Signer:
+    return development_signer(ROOT / "build" / "image-key")
+
+
+@pytest.fixture(scope="module")
+def next_version(slot: Path, image_folder: Path, bench: Bench, signer: Signer) -> Path:
+    """A slot of the next version, and its bundle next.raucb at the file server."""
+    changed = next_slot(slot, image_folder)
+    bundle(changed, bench.files / "next.raucb", image_folder, compatible=COMPATIBLE, version=NEXT, signer=signer)
+    return changed
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +175,59 @@ def test_a_session_is_charged_and_billed(board: Machine, bench: Bench) -> None:
         return any(each["ended"] and each["energy_wh"] for each in bench.client.get("/api/transactions"))
 
     board.until(ended, "a session with energy", limit_s=600.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("other-board", "InstallVerificationFailed"),
+        ("wrong-signer", "InstallationFailed"),
+        ("cut", "InstallationFailed"),
+    ],
+)
+def test_bundles_that_are_not_for_this_board_are_refused(
+    board: Machine, bench: Bench, signer: Signer, image_folder: Path, name: str, ends: str
+) -> None:
+    """Signed as OCPP wants it, each of them: it is RAUC that refuses."""
+    small = image_folder / "small.ext4"
+    small.write_bytes(os.urandom(1 << 20))
+    file = bench.files / f"{name}.raucb"
+    by = development_signer(image_folder / "stranger") if name == "wrong-signer" else signer
+    board_name = "OCPP_C7_STA@arm64" if name == "other-board" else COMPATIBLE
+    bundle(small, file, image_folder, compatible=board_name, version=NEXT, signer=by)
+    if name == "cut":
+        file.write_bytes(file.read_bytes()[:-100])
+    bench.update(file.name, FILE_PORT)
+    board.until(lambda: ends in bench.statuses(), ends, limit_s=180.0)
+    assert "Installing" in bench.statuses()
+    assert environment(board)["ORDER"] == "A B"
+
+
+def test_power_cut_during_an_installation(board: Machine, bench: Bench, disk: Disk, next_version: Path) -> None:
+    """The old version starts again, and installs again."""
+    bench.update("next.raucb", FILE_PORT)
+    board.until(lambda: disk.written("B", 64), "the other slot is being written", limit_s=900.0)
+    assert "InstallRebooting" not in bench.statuses()
+    board.power_cut()
+    board.start("slot A, attempt 1")
+
+
+def test_update_is_on_trial_until_the_csms_accepts_the_station(board: Machine, bench: Bench) -> None:
+    board.until(lambda: "InstallRebooting" in bench.statuses(), "the new slot is to be started", limit_s=1200.0)
+    bench.answer_boot("Rejected")
+    board.until_shown("slot B, attempt 1")
+    board.until_started()
+    board.log_in()
+    board.until(lambda: bench.version == NEXT, "a BootNotification of the next version")
+    assert environment(board)["B_TRY"] != "0"
+    assert "is on trial" in board.run("journalctl -b -u baywatt-trial --no-pager")
+    bench.answer_boot("Accepted")
+    board.until(lambda: "Installed" in bench.statuses(), "Installed", limit_s=300.0)
+    until_kept(board, "B")
+    kept = environment(board)
+    assert (kept["ORDER"], kept["A_OK"]) == ("B A", "1")
+
+
+def test_identity_and_password_outlive_the_update(board: Machine) -> None:
+    """The login of the test before has shown it of the password."""
+    assert board.run("journalctl --list-boots --no-pager").count("\n") >= 3, "one machine id, so one journal"
