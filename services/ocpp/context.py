@@ -171,6 +171,8 @@ class Block:
     letter: ClassVar[str]
     handles: ClassVar[tuple[Action, ...]] = ()
     """Requests of the CSMS that this block answers."""
+    reads: ClassVar[tuple[Action, ...]] = ()
+    """Those of `handles` that change nothing at all: no state, no deadline, no message."""
     asks: ClassVar[tuple[Action, ...]] = ()
     """Requests of the station whose answers this block gets."""
 

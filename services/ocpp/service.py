@@ -124,6 +124,8 @@ class Service:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._retrying: asyncio.TimerHandle | None = None
+        self._after_due = False
+        """`_after_steps` is scheduled."""
 
     async def start(self, life: Lifecycle) -> None:
         """Start everything; `life` stops it in the reverse order."""
@@ -208,9 +210,18 @@ class Service:
             return
         step = station.take_step()
         self._carry_out(step, durable=self._commit(station))
-        self._loop.call_soon(self._after_step, station, now)  # while the CSMS reads
+        if not step.changes:
+            self._status.contact(station)
+        elif not self._after_due:
+            self._after_due = True
+            self._loop.call_soon(self._after_steps, station)  # while the CSMS reads
 
-    def _after_step(self, station: Station, now: float) -> None:
+    def _after_steps(self, station: Station) -> None:
+        """What nobody waits for, once after all units of work of this iteration of the loop."""
+        self._after_due = False
+        now = self._clock.monotonic()
+        for command in station.show(now):
+            self._ask_hal(command)
         self.messages.switch(recording=bool(station.context.model.find(keys.MESSAGE_LOG_ENABLED)))
         self._status.update(station)
         self._commands.publish()

@@ -54,6 +54,8 @@ class Step(Struct):
     tasks: list[Task | Cancel] = field(default_factory=list)
     notices: list[TransactionChanged | CardOutcome] = field(default_factory=list)
     acknowledge: int | None = None
+    changes: bool = True
+    """False if the unit of work has changed nothing but the time of the last contact with the CSMS."""
 
 
 class Station:
@@ -65,6 +67,9 @@ class Station:
         self._by_letter = {block.letter: block for block in self.blocks}
         self._handlers = {action: block for block in self.blocks for action in block.handles}
         self._askers = {action: block for block in self.blocks for action in block.asks}
+        self._reads = frozenset(action for block in self.blocks for action in block.reads)
+        self._timed = [block for block in self.blocks if type(block).next_deadline is not Block.next_deadline]
+        self._settling = [block for block in self.blocks if type(block).settle is not Block.settle]
         # Connector status first: the CSMS gets the StatusNotification of a cable before the event of it (E02, E03).
         self._hal_listeners = sorted(self.blocks, key=lambda block: block.letter != "G")
         self._peer = RpcPeer(timeout_s=float(context.model.get(keys.MESSAGE_TIMEOUT)), supported=self._handlers)
@@ -86,13 +91,20 @@ class Station:
         self._settle(now)
 
     def take_step(self) -> Step:
-        """What the caller has to do; call once after each unit of work, after the commit."""
+        """What the caller has to do once the database has committed; call once after each unit of work."""
         step, self._step = self._step, Step()
         context = self.context
         step.commands, context.hal.commands = context.hal.commands, []
         step.orders, context.link_orders = context.link_orders, []
         step.tasks, context.tasks = context.tasks, []
         return step
+
+    def show(self, now: float) -> list[Command]:
+        """The pages of the displays that have changed; call after units of work, when what others wait for has left."""
+        hal = self.context.hal
+        self._display.update(now)
+        commands, hal.commands = hal.commands, []
+        return commands
 
     # --- the CSMS ------------------------------------------------------------------------------------------
 
@@ -140,7 +152,10 @@ class Station:
                 self._called(event, now)
             else:
                 self._answered(event, now)
-        self._settle(now)
+        if events and all(isinstance(event, CallReceived) and event.action in self._reads for event in events):
+            self._step.changes = False
+        else:
+            self._settle(now)
 
     def _called(self, call: CallReceived, now: float) -> None:
         emitted = len(self.context.signals)
@@ -286,7 +301,7 @@ class Station:
     # --- time ---------------------------------------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
-        deadlines = [block.next_deadline() for block in self.blocks]
+        deadlines = [block.next_deadline() for block in self._timed]
         deadlines += [self._peer.next_deadline(), self._display.next_deadline()]
         if self._in_flight is None and self.context.registration.online:
             deadlines.append(self.context.outbox.next_deadline())
@@ -296,7 +311,7 @@ class Station:
         for event in self._peer.on_time(now):
             if not isinstance(event, CallReceived):
                 self._answered(event, now)
-        for block in self.blocks:
+        for block in self._timed:
             deadline = block.next_deadline()
             if deadline is not None and now >= deadline:
                 block.on_time(now)
@@ -313,10 +328,9 @@ class Station:
 
     def _settle(self, now: float) -> None:
         self._deliver_signals(now)
-        for block in self.blocks:
+        for block in self._settling:
             block.settle(now)
         self._deliver_signals(now)
-        self._display.update(now)
         self._send_next(now)
 
     def _deliver_signals(self, now: float) -> None:

@@ -41,7 +41,12 @@ class StatusPublisher:
         if without_counters != self._published:
             self._published = without_counters
             self._publish(now)
-        elif self._delayed is None:
+        else:
+            self.contact(station)
+
+    def contact(self, station: Station) -> None:
+        """Counters may have changed, and nothing else."""
+        if self._delayed is None:
             self._delayed = self._timer.call_later(_COUNTERS_S, lambda: self._publish_counters(station))
 
     def _publish_counters(self, station: Station) -> None:

@@ -203,6 +203,9 @@ class StationBench(CsmsDouble, HalDouble):
         self._carry_out(step, durable=durable)
         if self.dies == "after sending":
             self.die()
+            return
+        for command in self.station.show(self.clock.monotonic()):
+            self.obey(command)
 
     def _read_meters(self) -> None:
         """The HAL reads each meter once a second; without a unit of work, because nothing follows from it."""

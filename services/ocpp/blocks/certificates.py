@@ -43,6 +43,7 @@ _KINDS: tuple[RootKind, ...] = ("CSMSRootCertificate", "ManufacturerRootCertific
 class Certificates(Block):
     letter = "M"
     handles = ("InstallCertificate", "GetInstalledCertificateIds", "DeleteCertificate")
+    reads = ("GetInstalledCertificateIds",)
 
     def start(self, now: float) -> None:
         self._count()

@@ -72,6 +72,7 @@ class Provisioning(Block):
         "SetNetworkProfile",
         "Reset",
     )
+    reads = ("GetVariables",)
     asks = ("BootNotification",)
 
     def __init__(self, context: Context) -> None:

@@ -57,6 +57,7 @@ _SAMPLING = (keys.SAMPLED_TX_UPDATED_INTERVAL, keys.SAMPLED_TX_ENDED_INTERVAL, k
 class Transactions(Block):
     letter = "E"
     handles = ("GetTransactionStatus",)
+    reads = handles
     asks = ("TransactionEvent",)
 
     def __init__(self, context: Context) -> None:

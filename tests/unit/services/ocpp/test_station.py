@@ -16,6 +16,7 @@ from services.ocpp.signals import Authorised, TransactionChanged
 from tests.support.station_bench import StationBench, charge, set_variables
 
 CARD = "04A1B2C3D4E580"
+READ = {"getVariableData": [{"component": {"name": "ClockCtrlr"}, "variable": {"name": "DateTime"}}]}
 
 
 @pytest.fixture
@@ -32,6 +33,39 @@ def finish(bench: StationBench, evse: int = 2) -> None:
 
 
 # --- frames ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "payload"),
+    [
+        (
+            "GetVariables",
+            {"getVariableData": [{"component": {"name": "ClockCtrlr"}, "variable": {"name": "DateTime"}}]},
+        ),
+        ("GetTransactionStatus", {}),
+        ("GetInstalledCertificateIds", {}),
+    ],
+)
+def test_a_request_that_only_reads_is_answered_and_leaves_no_more_to_do(
+    bench: StationBench, action: str, payload: dict[str, Any]
+) -> None:
+    charge(bench)
+    bench.clock.advance(1.0)
+    station, now = bench.station, bench.clock.monotonic()
+    deadline, queued = station.next_deadline(), len(bench.context.outbox)
+    station.on_frame(json.dumps([2, "read", action, payload]), now)
+    step = station.take_step()
+    assert [json.loads(frame)[:2] for frame in step.frames] == [[3, "read"]]
+    assert (step.changes, step.commands, step.notices) == (False, [], [])
+    assert not bench.database._active().in_transaction
+    assert (station.next_deadline(), len(bench.context.outbox)) == (deadline, queued)
+    assert bench.context.registration.last_contact == now
+
+
+def test_a_request_that_is_refused_or_changes_something_does(bench: StationBench) -> None:
+    for frame in ('[2,"a","GetVariables",{}]', '[2,"b","ClearCache",{}]', '[2,"c","DataTransfer",{"vendorId":"x"}]'):
+        bench.station.on_frame(frame, bench.clock.monotonic())
+        assert bench.station.take_step().changes
 
 
 @pytest.mark.parametrize(
