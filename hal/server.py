@@ -41,6 +41,7 @@ from firmware.contract.messages import (
     Refused,
     Request,
     Role,
+    SetAvailable,
     SetLimit,
     SetSiteLimit,
     Show,
@@ -67,7 +68,7 @@ _MAX_SESSION_CHARS = 64
 _MAX_PAGE_CHARS = 32
 """Session and page are part of the next snapshot, which must fit into a line."""
 _COMMANDS: dict[Role, tuple[type[Struct], ...]] = {
-    Role.SERVICE: (Permit, Withdraw, SetLimit, Show, Reboot),
+    Role.SERVICE: (Permit, Withdraw, SetLimit, SetAvailable, Show, Reboot),
     Role.MAINTENANCE: (ListDevices, StartTest, GetSiteLimit, SetSiteLimit, PowerOff, Reboot),
     Role.OBSERVER: (),
 }

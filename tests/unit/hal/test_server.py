@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -27,14 +27,16 @@ from firmware.contract.messages import (
     MeterReading,
     Permit,
     Plugged,
+    Role,
     ScreenShown,
+    SetAvailable,
     SetLimit,
     Snapshot,
     Stamped,
 )
 from firmware.ipc.connection import Credentials
 from firmware.ipc.framing import MAX_LINE_BYTES, encode
-from hal.server import HalServer, out_of_range
+from hal.server import _COMMANDS, HalServer, out_of_range
 from tests.support.clock import ManualClock
 from tests.support.sockets import AnsweringCabinet, RawPeer, eventually, idle_evse, snapshot
 from tests.support.timer import ManualTimer
@@ -559,3 +561,8 @@ async def test_a_long_detail_is_cut(cabinet: AnsweringCabinet, path: Path, serve
     peer.say(kind="request", id=1, command={"kind": "show", "screen": 9, "model": {"page": "idle"}})
     assert len((await peer.hear())["detail"]) == 500
     await peer.close()
+
+
+def test_every_command_of_the_contract_is_someones() -> None:
+    assert {kind for kinds in _COMMANDS.values() for kind in kinds} == set(get_args(Command))
+    assert SetAvailable in _COMMANDS[Role.SERVICE]
