@@ -121,7 +121,7 @@ def test_users_sandbox_and_doors(station: Station) -> None:
 def test_what_a_service_that_was_taken_over_can_do(station: Station) -> None:
     """Each attempt is made in the unit's own sandbox; outside of it, an unprivileged user succeeds with several."""
     probe, state = Path(__file__).with_name("sandbox_probe.py"), "/var/lib/baywatt"
-    folders = {HAL: f"{state}/hal", OCPP: f"{state}/ocpp", PAGE: f"{state}/commissioning"}
+    folders = {PAGE: f"{state}/commissioning", OCPP: f"{state}/ocpp", HAL: f"{state}/hal"}
     command = f"/usr/bin/python3.11 -I /usr/local/lib/{probe.name} {' '.join(folders.values())}"
     shutil.copy(probe, station.machine.root / "usr/local/lib")
     outside = f"{state}/outside"
@@ -132,6 +132,7 @@ def test_what_a_service_that_was_taken_over_can_do(station: Station) -> None:
     assert {"write code and run it", "another personality", "processes of others"} <= set(free["allowed"])
     for unit, folder in folders.items():
         before = station.pids(unit)
+        station.machine.until(station.connected, "the station at the CSMS, before cars come to a new HAL")
         station.drop_in(unit, f"[Service]\nExecStartPre={command}\n")
         station.run("systemctl", "restart", unit)
         station.wait_active(unit, other_than=before)
