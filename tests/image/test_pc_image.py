@@ -11,7 +11,7 @@ import os
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -231,3 +231,33 @@ def test_update_is_on_trial_until_the_csms_accepts_the_station(board: Machine, b
 def test_identity_and_password_outlive_the_update(board: Machine) -> None:
     """The login of the test before has shown it of the password."""
     assert board.run("journalctl --list-boots --no-pager").count("\n") >= 3, "one machine id, so one journal"
+
+
+# --- the ways back: slot A is made ill, and shall be started; B is good
+
+GOOD_AGAIN = "ORDER=A B\nA_OK=1\nA_TRY=0\nB_OK=1\nB_TRY=0\n"
+
+
+@pytest.fixture
+def start_ill(board: Machine, disk: Disk, slot: Path) -> Callable[..., None]:
+    """Switch the board off, make a slot A with these changes the first in order, and start it."""
+
+    def start(changes: dict[str, str | bytes | None], expected: str) -> None:
+        def prepare() -> None:
+            disk.break_slot("A", slot, changes)
+            disk.set_boot_environment(GOOD_AGAIN)
+
+        board.power_cut()
+        board.start(expected, prepare=prepare)
+
+    return start
+
+
+def comes_back(board: Machine, bench: Bench) -> None:
+    board.until_started()
+    board.until(bench.registered(NEXT), "the good version at the CSMS")
+
+
+def test_a_slot_without_a_kernel_is_left_at_once(board: Machine, bench: Bench, start_ill: Callable[..., None]) -> None:
+    start_ill({"/vmlinuz": None}, "slot A, attempt 1[^#]*slot B, attempt 1")
+    comes_back(board, bench)
