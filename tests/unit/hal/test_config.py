@@ -117,7 +117,8 @@ def test_a_mistake_in_a_device_is_one_line_and_exit_code_2(tmp_path: Path, capsy
     path = tmp_path / "hal.toml"
     path.write_text(WHOLE + "brightness = 80\n")
     assert main(["--config", str(path)]) == 2
-    assert capsys.readouterr().err == (f"{path}: screen 1: unknown key brightness, expected one of bus, screen\n")
+    expected = "unknown key brightness, expected one of bus, screen, server"
+    assert capsys.readouterr().err == f"{path}: screen 1: {expected}\n"
 
 
 def test_settings_that_can_t_be_read_are_one_line_and_exit_code_2(

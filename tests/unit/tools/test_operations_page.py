@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from drivers.screen import languages
+
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 QUOTED = [
@@ -21,18 +23,24 @@ QUOTED = [
 
 
 @cache
-def modules() -> tuple[tuple[str, ...], ...]:
-    """The texts of each module, without its comments; of the image's scripts, all."""
+def modules() -> list[tuple[str, ...]]:
+    """The texts of each module, without its comments; those of the displays; of the image's scripts, all."""
     folders = ("services", "hal", "drivers", "firmware", "tools")
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    scripts = [path for path in (ROOT / "packaging" / "image").rglob("*") if path.is_file()]
+    return [
+        *map(_texts, paths),
+        tuple(languages.words("en").values()),
+        *((path.read_text(),) for path in scripts),
+    ]
+
+
+def _texts(module: Path) -> tuple[str, ...]:
     return tuple(
-        tuple(
-            node.value
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        )
-        for path in paths
-    ) + tuple((path.read_text(),) for path in (ROOT / "packaging" / "image").rglob("*") if path.is_file())
+        node.value
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
 
 
 def test_the_page_begins_with_the_most_frequent_questions() -> None:
