@@ -265,9 +265,8 @@ class NextionScreen:
             known = self._options.languages
             self._speak(known[(known.index(self._language) + 1) % len(known)])
         elif component == project.action:
-            if self._model.page in (Page.IDLE, Page.FINISHED):
-                self._on_select()
-            elif self._picture().texts.get("action"):
+            self._on_select()  # whatever follows, this is the outlet that the EV driver means
+            if self._model.page not in (Page.IDLE, Page.FINISHED) and self._picture().texts.get("action"):
                 self._asking_since = asyncio.get_running_loop().time()
         self._changed.set()
 

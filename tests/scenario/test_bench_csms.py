@@ -513,4 +513,4 @@ async def test_a_port_in_use_is_an_error_of_one_line(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         code, out, err = await _run("up", "--port", port, "--state", str(tmp_path))
     assert (code, out) == (2, "")
-    assert "cannot listen on 127.0.0.1" in err
+    assert f"--port {port}: another program listens there" in err

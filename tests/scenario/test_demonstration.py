@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -107,8 +108,10 @@ async def csms() -> AsyncIterator[ScriptedCsms]:
 
 
 @pytest.fixture
-def installed(tmp_path: Path, csms: ScriptedCsms) -> Installed:
-    return Installed(tmp_path, csms.url)
+def installed(csms: ScriptedCsms) -> Iterator[Installed]:
+    """In a folder with a short name: the path of a socket has 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="bw-") as folder:
+        yield Installed(Path(folder), csms.url)
 
 
 def transactions(csms: ScriptedCsms) -> list[ReceivedTransaction]:

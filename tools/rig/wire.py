@@ -57,8 +57,8 @@ SECC_BOOT_S = 1.0
 SETTLE_S = 0.5
 SELF_TEST_S = 1.0
 ACTION, YES = 1, 1
-MESSAGE_PAGE, CONFIRM_PAGE = 0, 2
-"""Components and pages of the panels' project."""
+CONFIRM_PAGE = 2
+"""Components and a page of the panels' project."""
 ASKS_WITHIN_S = 2.0
 OUTLETS_A_LINE = 4
 """A monitor's reading takes a tenth of a second of its line."""
@@ -275,8 +275,8 @@ class Wire:
     def touch(self, screen: int, *, stop: bool) -> None:
         """A finger on the panel's button; for a stop also the answer to its question."""
         panel = self.panels.get(screen)
-        if panel is None or (panel.page != MESSAGE_PAGE and not stop):
-            return  # an EV driver who sees a running session selects nothing: the button would stop it
+        if panel is None:
+            return
         panel.touch(ACTION)
         if stop:
             task = asyncio.get_running_loop().create_task(_confirm(panel))

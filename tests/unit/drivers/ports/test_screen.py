@@ -134,7 +134,8 @@ async def test_touches_are_reported_once(bench: Bench) -> None:
     bench.screen.show(PageModel(page=Page.CHARGING, faults=(Fault.METER,)))
     await eventually(lambda: bench.page == "charging")
     await bench.touch(stop=True)
-    await eventually(lambda: bench.touches == ["select", "stop"])
+    await eventually(lambda: bench.touches[-1] == "stop")
+    assert bench.touches.count("stop") == 1
 
 
 async def test_a_lost_display_refuses_and_shows_again_when_it_is_back(bench: Bench) -> None:

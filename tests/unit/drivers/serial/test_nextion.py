@@ -116,7 +116,7 @@ async def test_touches(bench: Bench) -> None:
     bench.panel.touch(ACTION)
     await eventually(lambda: bench.panel.page == 2)
     bench.panel.touch(YES)
-    await eventually(lambda: bench.touches == ["select", "stop"])
+    await eventually(lambda: bench.touches == ["select", "select", "select", "stop"])
     bench.screen.show(PageModel(page=Page.IDLE))  # the EV driver has left: the station's language again
     await bench.shows(title="Free")
 
@@ -130,7 +130,7 @@ async def test_a_question_that_nobody_answers_is_withdrawn(bench: Bench) -> None
     bench.panel.touch(YES, page=2)  # a finger that was late
     bench.panel.touch(LANG)
     await bench.shows(lang="Deutsch")
-    assert bench.touches == []
+    assert bench.touches == ["select"]
 
 
 @pytest.mark.parametrize("how", ["unplug", "silent", "babbling"])
