@@ -177,7 +177,7 @@ class NextionScreen:
 
     async def _serve(self) -> None:
         """Open the port, set the panel up, and keep it current until it is lost: raises `DeviceLost`."""
-        panel = self._panel = _Panel(self._options.port, self._options.baud)
+        panel = self._panel = _Panel(self._options.port, self._options.baud, self._touched)
         self._found = None
         self._forget()
         found = await panel.connect()
@@ -240,8 +240,6 @@ class NextionScreen:
 
     def _take(self, message: Message) -> None:
         match message:
-            case Touched(page, component, pressed=False):
-                self._touched(page, component)
             case CurrentPage(page):
                 expected = None if self._sent_page is None else self._options.project.page(self._sent_page)
                 if page != expected:
@@ -255,8 +253,11 @@ class NextionScreen:
                     self._trouble = problem
                     _log.warning("display %d: the panel's project does not fit: %s", self._options.screen, problem)
 
-    def _touched(self, page: int, component: int) -> None:
-        project = self._options.project
+    def _touched(self, touch: Touched) -> None:
+        """At once: a card that is held to the reader after it is for this outlet."""
+        if touch.pressed:
+            return
+        project, page, component = self._options.project, touch.page, touch.component
         if page == project.confirm:
             if component == project.yes and self._asking_since is not None:
                 self._on_stop()
@@ -297,7 +298,8 @@ _FAILURES = {
 class _Panel:
     """The panel at an open port; raises `DeviceLost` if that can't be opened, or is gone."""
 
-    def __init__(self, port: str, baud: int) -> None:
+    def __init__(self, port: str, baud: int, on_touch: Callable[[Touched], None]) -> None:
+        self._on_touch = on_touch
         try:
             self._serial = serial.Serial(port, baud, timeout=0, write_timeout=0, exclusive=True)
         except (OSError, ValueError, termios.error) as error:
@@ -353,6 +355,11 @@ class _Panel:
             self._gone = f"the serial port is gone: {error}"
             self._arrived.set()
             return
-        self._messages = [*self._messages, *self._splitter.feed(data)][-_MAX_MESSAGES:]
+        for message in self._splitter.feed(data):
+            if isinstance(message, Touched):
+                self._on_touch(message)
+            else:
+                self._messages.append(message)
+        self._messages = self._messages[-_MAX_MESSAGES:]
         if self._messages:
             self._arrived.set()

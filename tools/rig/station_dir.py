@@ -228,16 +228,13 @@ def _product(settings: FactorySettings) -> Product:
 
 
 class DeviceTables(Protocol):
-    """The tables of devices in the HAL's settings."""
+    """The tables of devices in the HAL's settings, but for those of the displays."""
 
     def buses(self) -> dict[str, dict[str, Any]]: ...
 
     def station(self) -> dict[str, dict[str, Any]]: ...
 
     def evse(self, number: int) -> dict[str, dict[str, Any]]: ...
-
-    def screen(self, number: int) -> dict[str, Any] | None:
-        """None: the simulated one."""
 
 
 class SimulatedTables:
@@ -251,9 +248,6 @@ class SimulatedTables:
 
     def evse(self, number: int) -> dict[str, dict[str, Any]]:
         return {port: _simulated() for port in ("meter", "insulation", "contactor", "vehicle")}
-
-    def screen(self, number: int) -> dict[str, Any] | None:
-        return None
 
 
 def _hal_settings(product: Product, tables: DeviceTables, log_level: str, *, displays: bool) -> dict[str, Any]:
@@ -277,17 +271,10 @@ def _hal_settings(product: Product, tables: DeviceTables, log_level: str, *, dis
         **station,
         "evse": [{**_evse_settings(each), **tables.evse(each.id)} for each in hardware.evse],
         "screen": [
-            {"screen": each.id, "evse": each.id, **_screen(tables.screen(each.id), displays=displays)}
+            {"screen": each.id, "evse": each.id, **_simulated(), **({"server": "displays"} if displays else {})}
             for each in hardware.evse[: hardware.displays]
         ],
     }
-
-
-def _screen(real: dict[str, Any] | None, *, displays: bool) -> dict[str, Any]:
-    """A web page is beside the simulated display: a rig with `displays` has that, also on wires."""
-    if displays:
-        return {**_simulated(), "server": "displays"}
-    return _simulated() if real is None else real
 
 
 def _evse_settings(evse: Evse) -> dict[str, Any]:

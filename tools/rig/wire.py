@@ -15,7 +15,7 @@ The physics remain those of the simulated world; each simulator speaks its devic
 | card reader                       | serial, a pseudo terminal        | pn532           |
 | board: clock, sensors, boot cause | files below `run/board`          | linux           |
 | links, restart of the board       | a D-Bus of its own               | network_manager |
-| displays                          | serial, pseudo terminals         | nextion         |
+| displays                          | the world's socket               | simulated       |
 
 A device can be unplugged and plugged in again by its name (`plug`). What the rig's faults break shows on the wire.
 """
@@ -26,7 +26,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,7 +41,6 @@ from tools.rig.devices.lem_dcbm import LemDcbm
 from tools.rig.devices.modbus_meter import AcrelMeter
 from tools.rig.devices.modbus_slave import Slave, SlaveLine
 from tools.rig.devices.networks import KernelFiles, SimulatedNetworks
-from tools.rig.devices.nextion import Nextion
 from tools.rig.devices.pn532 import Card, Pn532
 from tools.rig.devices.secc import SeccBoard
 from tools.rig.devices.shelf import RectifierShelf, SimModule, new_modules
@@ -56,10 +54,6 @@ MODULE_BITRATE, VEHICLE_BITRATE = 125_000, 500_000
 SECC_BOOT_S = 1.0
 SETTLE_S = 0.5
 SELF_TEST_S = 1.0
-ACTION, YES = 1, 1
-CONFIRM_PAGE = 2
-"""Components and a page of the panels' project."""
-ASKS_WITHIN_S = 2.0
 OUTLETS_A_LINE = 4
 """A monitor's reading takes a tenth of a second of its line."""
 FIRST_MONITOR = 3
@@ -140,7 +134,6 @@ class Wire:
         self.networks = SimulatedNetworks(self.daemon.address, world, self.kernel)
         self.login = Login1(self.daemon.address, on_request)
         self.lem = {number: LemDcbm(evse) for number, evse in world.evses.items() if number % 2}
-        self.panels = {number: Nextion(run / f"display-{number}") for number in world.displays}
         self._monitors, self._meters = self._on_line()
         self._devices = self._by_name()
         self.unplugged: set[str] = set()
@@ -177,7 +170,6 @@ class Wire:
             "lines": self.lines,
             "alarms": self.alarms,
             "card reader": self.reader,
-            **{f"display {number}": panel for number, panel in self.panels.items()},
         }
         devices |= {f"module {module.address}": _InShelf(module) for module in self.shelf.modules}
         for number in self._world.evses:
@@ -211,8 +203,6 @@ class Wire:
         self.tree.boot(board.boot_id, board.boot_cause)
         for secc in self.boards.values():
             secc.boot()
-        for panel in self.panels.values():
-            panel.restart()
 
     def plug(self, name: str, plugged: bool) -> None:
         """Unplug a device, or plug it in again, one after the other; raises `KeyError` for an unknown name."""
@@ -272,17 +262,6 @@ class Wire:
         """A card that has come to the field: the reader sees it once at least, however short it is held."""
         self._unseen.add(uid)
 
-    def touch(self, screen: int, *, stop: bool) -> None:
-        """A finger on the panel's button; for a stop also the answer to its question."""
-        panel = self.panels.get(screen)
-        if panel is None:
-            return
-        panel.touch(ACTION)
-        if stop:
-            task = asyncio.get_running_loop().create_task(_confirm(panel))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
     def _cards(self) -> list[Card]:
         seen = {*self._world.cards(self._clock.monotonic()), *self._unseen}
         self._unseen.clear()
@@ -305,7 +284,7 @@ class Wire:
         }
 
     def station(self) -> dict[str, dict[str, object]]:
-        """The tables of the station's own devices."""
+        """The tables of the station's own devices, but for the displays."""
         rating = self._world.shelf.rating
         return {
             "shelf": {
@@ -359,19 +338,6 @@ class Wire:
             "contactor": self.lines.contactor(number),
             "vehicle": {"driver": "advantics", "bus": "vehicles", "index": number, "silent_after_s": PATIENCE_S},
         }
-
-    def screen(self, number: int) -> dict[str, object] | None:
-        """The table of one display."""
-        return {"driver": "nextion", "port": str(self._run / f"display-{number}")}
-
-
-async def _confirm(panel: Nextion) -> None:
-    """Answer yes when the panel asks; it does at once, or not at all."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(ASKS_WITHIN_S):
-            while panel.page != CONFIRM_PAGE:  # noqa: ASYNC110 - the panel has no event for it
-                await asyncio.sleep(0.05)
-            panel.touch(YES)
 
 
 async def _closed(device: _Device) -> None:
