@@ -21,7 +21,7 @@ check: lint ## lint and the fast tests, for each change of a line: under 3 minut
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests/unit
 
 test: lint ## lint, then every test but the mutations (JOBS=6 at a time: most wait for something)
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not mutation and not container and not image"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not mutation and not chance and not container and not image"
 
 deb: hardware ## the Debian packages in build/, for amd64 and arm64
 	$(BIN)/python -m tools.package.deb
@@ -39,6 +39,9 @@ image-test: image ## the image in an emulated board: first start, session, updat
 
 sbom: hardware ## what a station's program is made of, in build/ (CycloneDX)
 	$(BIN)/python -m tools.package.sbom
+
+chance: hardware ## devices unplugged at random moments of a session (BAYWATT_SEED repeats one)
+	$(BIN)/python -m pytest -n 2 -m chance tests/scenario
 
 mutations: setup ## small faults in a copy of the station, each of which must turn its conformance case red
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m mutation tests/conformance

@@ -19,7 +19,7 @@ import pytest
 from tests.support.received_transactions import ReceivedTransaction
 from tests.support.scenario import CARD, OTHER_CARD, Site, site
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.chance
 
 CARDS = {1: CARD, 2: OTHER_CARD}
 SESSION_S = 14.0
