@@ -2,7 +2,7 @@
 # One command for each thing a developer does; bare `make` lists them. Everything runs from .venv, made on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test deb test-deb sbom image image-test mutations lint conformance benchmark setup hardware lock screenshots clean
+.PHONY: help run check test chance deb test-deb sbom image image-test mutations lint conformance benchmark setup hardware lock screenshots clean
 
 BIN := .venv/bin
 JOBS ?= 6
