@@ -1,20 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Nextion panel on a pseudo terminal, after its instruction set and not after the driver.
 
-The panel is where its `port` is: a symbolic link to the terminal, which exists while it is plugged in. Its project has
-the pages of docs/hardware/nextion.md. What a host does wrong is logged and kept in `violations`.
+Its project has the pages of docs/hardware/nextion.md. What a host does wrong is logged and kept in `violations`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 import re
-import tty
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
+
+from tools.rig.devices.pty_device import PtyDevice
 
 __all__ = ["PROJECT", "Nextion"]
 
@@ -35,7 +32,7 @@ _SYSTEM = re.compile(r"(bkcmd|sleep|thsp|thup|dim|wup)=(\d+)")
 _log = logging.getLogger(__name__)
 
 
-class Nextion:
+class Nextion(PtyDevice):
     """The panel.
 
     Args:
@@ -45,53 +42,21 @@ class Nextion:
     Attributes:
         page: the page that it shows.
         texts, numbers: of that page's components.
-        silent: no answer to anything, and no touch.
-        babbling: garbage without end; `start` again after a change.
-        split: every byte arrives by itself.
-        mangle: what arrives of each message, piece by piece; nothing if it gets lost.
         project: the components of each page; take some away for a wrong project.
-        violations: what the host did against the protocol.
         instructions: how many were carried out.
     """
 
     def __init__(self, port: Path, encoding: str = "iso-8859-1") -> None:
+        super().__init__(port)
         self.project: dict[int, set[str]] = {page: set(names) for page, names in PROJECT.items()}
-        self.silent = self.babbling = self.split = False
-        self.mangle: Callable[[bytes], Sequence[bytes]] = lambda message: [message]
-        self.violations: list[str] = []
         self.instructions = 0
-        self._port = port
         self._encoding = encoding
-        self._fds: tuple[int, ...] = ()
-        self._babble: asyncio.Task[None] | None = None
         self.cut_power()
 
     async def start(self) -> None:
         """Plug it in; it reports that it has started."""
-        master, slave = os.openpty()
-        tty.setraw(slave)
-        os.set_blocking(master, False)
-        self._fds = (master, slave)
-        self._port.unlink(missing_ok=True)
-        self._port.symlink_to(os.ttyname(slave))
-        loop = asyncio.get_running_loop()
-        loop.add_reader(master, self._on_readable)
+        await super().start()
         self._send(STARTED + READY)
-        if self.babbling:
-            self._babble = loop.create_task(self._babble_on())
-
-    def close(self) -> None:
-        """Unplug it."""
-        self.cut_power()
-        if self._babble is not None:
-            self._babble.cancel()
-            self._babble = None
-        if self._fds:
-            asyncio.get_running_loop().remove_reader(self._fds[0])
-            self._port.unlink(missing_ok=True)
-            for fd in self._fds:
-                os.close(fd)
-            self._fds = ()
 
     def cut_power(self) -> None:
         """It begins anew, while the port stays."""
@@ -114,11 +79,10 @@ class Nextion:
 
     # --- the line --------------------------------------------------------------------------------------------------
 
-    def _on_readable(self) -> None:
-        with suppress(OSError):
-            self._input += os.read(self._fds[0], 4096)
+    def _received(self, data: bytes) -> None:
+        self._input += data
         if len(self._input) > BUFFER and END not in self._input[:BUFFER]:
-            self._violate("more bytes without an end than the input buffer takes")
+            self._violated("more bytes without an end than the input buffer takes")
             self._input = b""
             self._send(b"\x24" + END)
         while END in self._input:
@@ -155,12 +119,12 @@ class Nextion:
             return self._set(self.texts, found[1], re.sub(r"\\(.)", r"\1", found[2]))
         if found := _SET_NUMBER.fullmatch(text):
             return self._set(self.numbers, found[1], int(found[2]))
-        self._violate(f"an instruction that there is not: {text!r:.80}")
+        self._violated(f"an instruction that there is not: {text!r:.80}")
         return 0
 
     def _turn_to(self, number: str) -> int:
         if not number.isdecimal() or int(number) not in self.project:
-            self._violate(f"no page {number}")
+            self._violated(f"no page {number}")
             return 3
         self.page = int(number)
         self.texts, self.numbers = {}, {}
@@ -168,25 +132,15 @@ class Nextion:
 
     def _set(self, values: dict[str, object] | dict[str, str] | dict[str, int], name: str, value: object) -> int:
         if name not in self.project[self.page]:
-            self._violate(f"page {self.page} has no {name}")
+            self._violated(f"page {self.page} has no {name}")
             return 0x1A
         values[name] = value  # type: ignore[assignment]
         return 1
 
     def _send(self, message: bytes) -> None:
-        if self.silent or not self._fds:
-            return
-        for piece in self.mangle(message):
-            for part in [bytes([byte]) for byte in piece] if self.split else [piece]:
-                with suppress(OSError):
-                    os.write(self._fds[0], part)
+        if self._fds and not self.silent:
+            self._write(message)
 
-    async def _babble_on(self) -> None:
-        while True:
-            with suppress(OSError):
-                os.write(self._fds[0], os.urandom(64))
-            await asyncio.sleep(0.01)
-
-    def _violate(self, what: str) -> None:
+    def _violated(self, what: str) -> None:
         _log.warning("Nextion at %s: %s", self._port, what)
-        self.violations.append(what)
+        super()._violated(what)

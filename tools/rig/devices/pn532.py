@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A PN532 card reader on a pseudo terminal, after the chip's manual (UM0701-02) and not after the driver.
 
-The device is where its `port` is: a symbolic link to the terminal, which exists while the reader is plugged in. The
-chip sleeps until it is woken, then knows no other command until SAMConfiguration, and waits for a card for ever until
-it is given a limit. What a host does wrong is logged and kept in `violations`.
+The chip sleeps until it is woken, then knows no other command until SAMConfiguration, and waits for a card for ever
+until it is given a limit. What a host does wrong is logged and kept in `violations`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import tty
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from tools.rig.devices.pty_device import PtyDevice
 
 __all__ = ["Card", "Pn532"]
 
@@ -44,7 +42,7 @@ class Card:
         return bytes([number]) + sens_res + bytes([sel_res, len(self.uid)]) + self.uid + ats
 
 
-class Pn532:
+class Pn532(PtyDevice):
     """The reader.
 
     Args:
@@ -52,61 +50,25 @@ class Pn532:
         field: the cards in the field now; without it, what is in `cards`.
 
     Attributes:
-        silent: no answer to anything.
-        babbling: garbage without end; `start` again after a change.
-        split: every byte arrives by itself.
         noise: bytes before each frame.
         drop_acks: how many acknowledgements get lost from now.
         corrupt: how many answers have a wrong checksum.
-        mangle: what arrives of each frame, piece by piece; nothing if it gets lost.
         errors: how many commands are answered by an error frame.
         lists: how many cards it can list at once.
         chip: the first byte of the firmware version, 0x32 in a PN532.
-        violations: what the host did against the protocol.
         commands: how many commands were carried out.
     """
 
     def __init__(self, port: Path, field: Callable[[], Sequence[Card]] | None = None) -> None:
+        super().__init__(port)
         self.cards: list[Card] = []
-        self.silent = self.babbling = self.split = False
         self.noise = b""
-        self.mangle: Callable[[bytes], Sequence[bytes]] = lambda frame: [frame]
         self.drop_acks = self.corrupt = self.errors = self.commands = 0
         self.chip = 0x32
         self.lists = 2
-        self.violations: list[str] = []
-        self._port = port
         self._field = field or (lambda: self.cards)
-        self._fds: tuple[int, ...] = ()
-        self._babble: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self.cut_power()
-
-    async def start(self) -> None:
-        """Plug it in."""
-        master, slave = os.openpty()
-        tty.setraw(slave)
-        os.set_blocking(master, False)
-        self._fds = (master, slave)
-        self._port.unlink(missing_ok=True)
-        self._port.symlink_to(os.ttyname(slave))
-        loop = asyncio.get_running_loop()
-        loop.add_reader(master, self._on_readable)
-        if self.babbling:
-            self._babble = loop.create_task(self._babble_on())
-
-    def close(self) -> None:
-        """Unplug it."""
-        self.cut_power()
-        if self._fds:
-            asyncio.get_running_loop().remove_reader(self._fds[0])
-            self._port.unlink(missing_ok=True)
-            for fd in self._fds:
-                os.close(fd)
-            self._fds = ()
-        if self._babble is not None:
-            self._babble.cancel()
-            self._babble = None
 
     def cut_power(self) -> None:
         """The chip begins anew, while the port stays."""
@@ -117,8 +79,8 @@ class Pn532:
 
     # --- the line ------------------------------------------------------------------------------------------------
 
-    def _on_readable(self) -> None:
-        self._input = (self._input + os.read(self._fds[0], 4096))[-1024:]
+    def _received(self, data: bytes) -> None:
+        self._input = (self._input + data)[-1024:]
         if self.silent or self.babbling:
             self._input = b""
         if not self._awake:
@@ -149,10 +111,7 @@ class Pn532:
         return None
 
     def _send(self, frame: bytes) -> None:
-        for data in self.mangle(self.noise + frame):
-            for piece in [data[i : i + 1] for i in range(len(data))] if self.split else [data]:
-                with suppress(BlockingIOError):  # the host does not read
-                    os.write(self._fds[0], piece)
+        self._write(self.noise + frame)
 
     def _answer(self, code: int, data: bytes) -> None:
         body = bytes([0xD5, code + 1]) + data
@@ -162,15 +121,9 @@ class Pn532:
             check ^= 0x55
         self._send(PREAMBLE + bytes([len(body), -len(body) % 256]) + body + bytes([check, 0]))
 
-    async def _babble_on(self) -> None:
-        while True:
-            with suppress(BlockingIOError):
-                os.write(self._fds[0], os.urandom(40))
-            await asyncio.sleep(0.005)
-
     def _violated(self, what: str) -> None:
         _log.warning("PN532: %s", what)
-        self.violations = [*self.violations, what][-20:]
+        super()._violated(what)
 
     # --- the commands --------------------------------------------------------------------------------------------
 
