@@ -13,7 +13,6 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 
@@ -22,6 +21,7 @@ from drivers.screen import languages
 from firmware.message_log import MessageLogReader
 from firmware.web import LOOK
 from tools.rig.client import RigClient, RigGone, RigRefused
+from tools.web_guard import authority, is_loopback
 
 __all__ = ["Cockpit"]
 
@@ -29,7 +29,6 @@ _PAGE = Path(__file__).parent / "page"
 _STATE_S = 0.25
 _MAX_PAGES = 8
 _MAX_BYTES = 64 * 1024
-_HOSTS = {"127.0.0.1", "localhost", "::1"}
 _HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -185,19 +184,12 @@ def _file(path: Path) -> _Handler:
 
 @web.middleware
 async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    if _host(f"//{request.host}") not in _HOSTS:
+    if not is_loopback(authority(f"//{request.host}")[1]):
         raise web.HTTPMisdirectedRequest(text="that is not the host name of the cockpit\n")
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"http://{request.host}":
         raise web.HTTPForbidden(text="pages of another origin may not use the cockpit\n")
     return await handler(request)
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:

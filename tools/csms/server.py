@@ -20,9 +20,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -39,6 +37,7 @@ from tools.csms.settings import Settings, address
 from tools.csms.station import Station
 from tools.csms.store import Store
 from tools.csms.tls import PeerCertificate, TlsSession, server_context, session_of
+from tools.web_guard import authority, is_loopback
 
 __all__ = ["SUBPROTOCOL", "Running", "build_app", "running"]
 
@@ -225,30 +224,12 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         raise web.HTTPNotFound(text="this port is for stations; the page is on the port without TLS\n")
     origin = request.headers.get("Origin")
     # Some stations' libraries send an Origin with the host but without its port.
-    if origin is not None and _authority(origin)[station:] != _authority(f"//{request.host}")[station:]:
+    if origin is not None and authority(origin)[station:] != authority(f"//{request.host}")[station:]:
         raise web.HTTPForbidden(text="pages of another origin may not use the bench CSMS\n")
-    _, host = _authority(f"//{request.host}")
-    if not station and _is_loopback(request.app[api.SETTINGS].host) and not _is_loopback(host):
+    _, host = authority(f"//{request.host}")
+    if not station and is_loopback(request.app[api.SETTINGS].host) and not is_loopback(host):
         raise web.HTTPMisdirectedRequest(text=f"{host} is not the host name of the bench CSMS\n")
     return await handler(request)
-
-
-def _authority(url: str) -> tuple[str, str]:
-    """Host with port, and host alone; empty if it is not an address."""
-    try:
-        parts = urlsplit(url)
-        return parts.netloc, parts.hostname or ""
-    except ValueError:
-        return "", ""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
