@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0, 1 if something could not be measured, 130 if interrupted."""
     parser = Parser(prog="make benchmark", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE, too")
-    parser.add_argument("--growth", action="store_true", help="how the cost grows (half an hour)")
+    parser.add_argument("--growth", action="store_true", help="how the cost grows, instead (20 minutes and more)")
     arguments = parser.parse_args(argv)
     try:
         return interrupt.run(_grow(arguments.json) if arguments.growth else _measure(arguments.json))

@@ -94,7 +94,7 @@ def as_json(rows: list[Row]) -> list[dict[str, Any]]:
 
 
 async def measure(folder: Path, note: Callable[[str], None]) -> list[Row]:
-    """Every row; half an hour, most of which is a thousand reconnections that are a second apart."""
+    """Every row; most of the time is a thousand reconnections that are a second apart."""
     parts = (
         ("the backlog", _backlog),
         ("the device model", _device_model),
