@@ -25,6 +25,8 @@ CARDS = {1: CARD, 2: OTHER_CARD}
 SESSION_S = 14.0
 """From the plug to some seconds of energy transfer."""
 MOST_ABSENT_S = 4.0
+SPEED = 10.0
+"""Slow enough that no car is full, and has ended its session itself, before the other EVSE has recovered."""
 OWN = {"vehicle": "vehicle_link", "insulation": "isolation", "meter": "meter"}
 """Devices that each EVSE has, and the fault of one that is lost."""
 SHARED = ("module bus", "vehicle bus", "modbus line", "lines", "alarms")
@@ -32,7 +34,7 @@ SHARED = ("module bus", "vehicle bus", "modbus line", "lines", "alarms")
 
 @pytest.fixture
 async def wired(tmp_path: Path) -> AsyncIterator[Site]:
-    async with site(tmp_path, wire=True) as found:
+    async with site(tmp_path, wire=True, speed=SPEED) as found:
         yield found
 
 
