@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tools.rig.factory_file import Variables, factory_file
 pytestmark = pytest.mark.slow
 
 BACK_OFF_S = 60
+TIMEOUT_S = 20.0
 
 
 @pytest.fixture(params=[False, True], ids=["simulated", "wire"])
@@ -35,7 +37,17 @@ async def rig(request: pytest.FixtureRequest, csms: ScriptedCsms, tmp_path: Path
     station.write_text(factory_file(csms.url, variables=variables, network_profile=slots, rig={"wire": request.param}))
     async with Rig(tmp_path / "cp", station=station) as rig:
         await rig.wait("registration", status="Accepted")
+        async with asyncio.timeout(TIMEOUT_S):
+            while await _read(csms, ("Wired0", "Active"), ("Wireless0", "Active")) != ["true", "true"]:
+                pass  # the CSMS can be connected before the HAL has read the links
         yield rig
+
+
+async def _read(csms: ScriptedCsms, *wanted: tuple[str, str]) -> list[str]:
+    """Variables of DataLink, by the name of the link; an empty text for one that is not known yet."""
+    rows = [{"component": {"name": "DataLink", "instance": link}, "variable": {"name": name}} for link, name in wanted]
+    answer = await csms.call("GetVariables", {"getVariableData": rows})
+    return [each.get("attributeValue", "") for each in answer["getVariableResult"]]
 
 
 async def test_the_other_link_takes_over_at_once_and_the_session_goes_on(rig: Rig, csms: ScriptedCsms) -> None:
@@ -60,10 +72,8 @@ async def test_the_csms_reads_links_and_signal(rig: Rig, csms: ScriptedCsms) -> 
     await rig.op("network", signal_percent=0)
     await rig.op("network", mode="down", interface="Wired0")
     await rig.wait("connected", slot=2)
-    wanted = [("Wired0", "Active"), ("Wireless0", "Active"), ("Wireless0", "SignalStrength")]
-    rows = [{"component": {"name": "DataLink", "instance": link}, "variable": {"name": name}} for link, name in wanted]
-    answer = await csms.call("GetVariables", {"getVariableData": rows})
-    wired, wireless, strength = (each["attributeValue"] for each in answer["getVariableResult"])
+    wanted = (("Wired0", "Active"), ("Wireless0", "Active"), ("Wireless0", "SignalStrength"))
+    wired, wireless, strength = await _read(csms, *wanted)
     assert (wired, wireless) == ("false", "true")
     assert -140.0 < float(strength) <= -113.0
 
