@@ -39,7 +39,7 @@ class News(Enum):
     NONE = auto()
     LINK_UP = auto()
     NEW_WAY = auto()
-    """Connections now go over another link than the last one did."""
+    """Connections now go over another link than the last one did, also if that way was not known at its loss."""
 
 
 class Why(Enum):
@@ -84,6 +84,7 @@ class FailOver:
     ) -> News:
         """Note the state of the links; one that isn't named is assumed to be up. `order`: the slots by priority."""
         lost = self.is_up(self._used) and not up.get(self._used, True)
+        knew_a_way = self._preferred(order) is not None
         came_up = [name for name, was_up in self._up.items() if not was_up and up.get(name, True)]
         self._returned = {name: since for name, since in self._returned.items() if up.get(name, True)}
         self._returned |= dict.fromkeys(came_up, now)
@@ -93,7 +94,8 @@ class FailOver:
         before = self._default
         self._default = next((name for name, link in details.items() if link.default and up.get(name)), None)
         moved = not self._bound and self._default not in (None, before, self._used) and now >= self._moved_at + HOLD_S
-        if moved or (lost and self._preferred(order) is not None):
+        has_another = not self.is_up(self._used) and self._preferred(order) is not None
+        if moved or (has_another and (lost or not knew_a_way)):
             return News.NEW_WAY
         return News.LINK_UP if came_up else News.NONE
 

@@ -225,6 +225,20 @@ def test_a_connection_that_broke_before_its_link_was_reported_down() -> None:
     assert alone.report(Wired0=False) is News.NONE
 
 
+def test_a_station_that_knew_no_other_way_hears_of_the_first() -> None:
+    """The HAL may read a modem later than it notices that the cable is gone."""
+    links = Links(bound=True)
+    links.report(Wireless0=False)
+    assert links.report(Wired0=False) is News.NONE
+    links.watch.unused()
+    assert links.report(Wireless0=True) is News.NEW_WAY
+    assert links.report() is News.NONE
+    links.watch.using(WIRELESS)
+    links.watch.unused()
+    links.report(Wireless0=False)
+    assert links.report(Wireless0=True) is News.LINK_UP, "it may be flapping"
+
+
 def test_a_link_that_is_not_named_is_up() -> None:
     watch = FailOver(bound=True)
     watch.report({"Wired0": False}, {}, 0.0, order=BOTH)

@@ -55,6 +55,21 @@ async def test_a_link_that_is_lost_is_replaced_at_once() -> None:
         assert bench.listener.losses == [Cause.LINK_DOWN]
 
 
+async def test_a_link_that_is_known_only_after_the_loss_of_the_other_is_dialled_at_once() -> None:
+    async with ScriptedCsms() as wired, ScriptedCsms() as wireless:
+        bench = LinkBench(
+            link_profile(wired, 1), link_profile(wireless, 2, interface="Wireless0"), bind=True, retry=_SLOW
+        )
+        bench.link.links_changed({"Wired0": True, "Wireless0": False})
+        async with bench.running():
+            await bench.up(1)
+            bench.link.links_changed({"Wired0": False, "Wireless0": False})
+            await eventually(lambda: bench.listener.losses == [Cause.LINK_DOWN])
+            bench.link.links_changed({"Wired0": False, "Wireless0": True})
+            await bench.up(2)
+        assert bench.listener.ups == [1, 2]
+
+
 async def test_an_attempt_over_a_link_that_is_lost_is_given_up() -> None:
     async with ScriptedCsms() as wired, ScriptedCsms() as wireless:
         wired.fail(Fault.STALL_HANDSHAKE)
