@@ -5,6 +5,10 @@ look.css       the colours by day and by night, and the parts that all pages hav
 dom.js         makes elements; texts are only ever texts
 messages.js    the list of messages between station and CSMS, with messages.css
 icon.svg
+
+and, for the servers themselves:
+
+web_files.py   which file has which address, and how long a browser may keep it
 """
 
 from pathlib import Path

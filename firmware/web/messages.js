@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A list of messages between station and CSMS: newest first, filtered, opened on demand; and what each says, in a line.
 
-import { clock, el } from "/look/dom.js";
+import { clock, el } from "./dom.js";
 
 const SHOWN = 300, KEPT = 3000;
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from firmware.type_words import decode_json, type_problem
 from firmware.web import LOOK
+from firmware.web.web_files import WebFile, WebFiles
 from services.commissioning import guard
 from services.commissioning.api_error import ApiError
 from services.commissioning.audit import AUDIT
@@ -23,14 +24,8 @@ __all__ = ["App"]
 
 PAGE = Path(__file__).parent / "page"
 OPENAPI = Path(__file__).parent / "openapi.json"
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-}
+_PAGES = {"/": PAGE / "index.html", "/api/openapi.json": OPENAPI}
+_ALIASES = {"/favicon.ico": "/look/icon.svg"}
 _log = logging.getLogger(__name__)
 
 
@@ -40,13 +35,14 @@ class App:
     def __init__(self, site: Site, routes: Iterable[Route], names: Iterable[str]) -> None:
         self._site = site
         self._names = frozenset(name.lower() for name in names)
+        self._files = WebFiles({"static": PAGE, "look": LOOK})
         self._routes = [(tuple(route.path.split("/")[1:]), route) for route in routes]
 
     async def answer(self, request: Request) -> Answer:
         """Raises `BadRequest`."""
         try:
             guard.check_origin(request, self._names)
-            file = _file(request.path)
+            file = self._file(request.target.partition("?")[0])
             if file is not None:
                 return _send(file, request)
             route, parameters = self._find(request)
@@ -74,6 +70,13 @@ class App:
         if isinstance(result, Answer):
             return result
         return as_json({} if result is None else result)
+
+    def _file(self, path: str) -> WebFile | None:
+        try:
+            page = _PAGES.get(path)
+            return self._files.find(_ALIASES.get(path, path)) if page is None else self._files.page(page)
+        except OSError:
+            return None
 
     def _find(self, request: Request) -> tuple[Route, dict[str, str]]:
         path = request.path
@@ -121,33 +124,9 @@ def _query(route: Route, request: Request) -> Struct | None:
         raise ApiError(400, "malformed", f"query: {type_problem(error, route.query, query)}") from None
 
 
-# --- files: a closed list, made from the folders; nothing of a path reaches the file system ---------------------------
-
-
-def _listed(prefix: str, folder: Path) -> dict[tuple[str, ...], Path]:
-    if not folder.is_dir():
-        return {}
-    return {(prefix, file.name): file for file in folder.iterdir() if file.suffix in _TYPES}
-
-
-_FILES = {
-    **_listed("static", PAGE),
-    **_listed("look", LOOK),
-    ("favicon.ico",): LOOK / "icon.svg",
-    ("api", "openapi.json"): OPENAPI,
-    ("",): PAGE / "index.html",
-}
-
-
-def _file(path: tuple[str, ...]) -> Path | None:
-    return _FILES.get(path)
-
-
-def _send(file: Path, request: Request) -> Answer:
+def _send(file: WebFile, request: Request) -> Answer:
     if request.method not in ("GET", "HEAD"):
         raise ApiError(405, "method_not_allowed", "expected GET", headers=(("Allow", "GET"),))
-    try:
-        content = file.read_bytes()
-    except OSError:
-        raise ApiError(404, "not_found", "there is nothing at this address") from None
-    return Answer(body=content, content_type=_TYPES[file.suffix])
+    if file.is_known_to(request.header("if-none-match")):
+        return Answer(304, headers=file.headers)
+    return Answer(body=file.body, content_type=file.content_type, headers=file.headers)

@@ -37,7 +37,8 @@ HEADERS = (
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
     ("Cache-Control", "no-store"),
 )
-"""Of every answer. No Strict-Transport-Security: with a self-made certificate it would lock the installer out."""
+"""Of every answer; files have a Cache-Control of their own. No Strict-Transport-Security: with a self-made certificate
+it would lock the installer out."""
 
 
 def check_origin(request: Request, names: frozenset[str]) -> None:

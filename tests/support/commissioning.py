@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from firmware.contract.administration import Command, CommandRefused, Result
@@ -42,7 +43,7 @@ class Answer:
 
     status: int
     content: Any
-    headers: Mapping[str, str]
+    headers: CIMultiDictProxy[str]
 
     @property
     def error(self) -> str | None:

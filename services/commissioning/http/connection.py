@@ -8,6 +8,7 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import h11
 
@@ -161,13 +162,17 @@ class Connection:
             return problem(500, "an error of the station: see its log")
 
     async def _send(self, answer: Answer) -> None:
-        headers = [*self._headers, *answer.headers, ("Content-Type", answer.content_type)]
+        given = {name for name, _ in answer.headers}
+        headers = [*(each for each in self._headers if each[0] not in given), *answer.headers]
         if self._last or not self._has_ended() or answer.stream is not None:
             headers.append(("Connection", "close"))
+        if answer.status != HTTPStatus.NOT_MODIFIED:  # its type and length would be those of the file
+            headers.append(("Content-Type", answer.content_type))
         if answer.stream is not None:
             await self._send_stream(answer.status, headers, answer.stream)
             return
-        headers.append(("Content-Length", str(len(answer.body))))
+        if answer.status != HTTPStatus.NOT_MODIFIED:
+            headers.append(("Content-Length", str(len(answer.body))))
         head = self._http.send(h11.Response(status_code=answer.status, headers=headers))
         body = answer.body if self._method != "HEAD" else b""
         await self._write(head, self._http.send(h11.Data(data=body)), self._http.send(h11.EndOfMessage()))

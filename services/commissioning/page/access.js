@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who may use this page: the own password, the read-only user, tokens for scripts, the page's certificate.
 
-import { cell, dayAndClock, el, facts, scroller, table } from "/look/dom.js";
-import { get, post, put, remove } from "/static/api.js";
-import { Field, button, confirm, form, textOf } from "/static/forms.js";
-import { passwordForm } from "/static/signin.js";
+import { cell, dayAndClock, el, facts, scroller, table } from "../look/dom.js";
+import { get, post, put, remove } from "./api.js";
+import { Field, button, confirm, form, textOf } from "./forms.js";
+import { passwordForm } from "./signin.js";
 
 export async function show(place, page) {
   const columns = el("div", { class: "columns" }, card("My password", "Your other sessions end when you change it.", passwordForm(page.session, async () => {})));

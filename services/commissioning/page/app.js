@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The frame: who is signed in, which page is shown, and the events of the station.
 
-import { $, el, span } from "/look/dom.js";
-import { ask, get, post, remove, useSession } from "/static/api.js";
-import { openDialog, sentence, waiting } from "/static/forms.js";
-import { firstPasswordPage, signInForm, signInPage } from "/static/signin.js";
+import { $, el, span } from "../look/dom.js";
+import { ask, get, post, remove, useSession } from "./api.js";
+import { openDialog, sentence, waiting } from "./forms.js";
+import { firstPasswordPage, signInForm, signInPage } from "./signin.js";
 
 // Each module is loaded when it is first shown; its `show(place, page)` fills the place.
 const PAGES = [
@@ -160,7 +160,7 @@ async function route({ focus = false } = {}) {
   place.append(el("h1", { textContent: title }));
   if (focus) $("main").focus();
   try {
-    const module = await import(`/static/${name}.js`);
+    const module = await import(`./${name}.js`);
     if (place.isConnected) await module.show(place, page);
   } catch (error) {
     place.append(el("p", { class: "error", role: "alert", textContent: sentence(error.message) }));

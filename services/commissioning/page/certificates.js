@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The certificates towards the CSMS: roots, and the station's own from a signing request.
 
-import { el, scroller } from "/look/dom.js";
-import { get, post, put, remove } from "/static/api.js";
-import { chooser } from "/static/access.js";
-import { Field, button, confirm, download, form, goOn } from "/static/forms.js";
-import { certificateTable } from "/static/status.js";
+import { el, scroller } from "../look/dom.js";
+import { get, post, put, remove } from "./api.js";
+import { chooser } from "./access.js";
+import { Field, button, confirm, download, form, goOn } from "./forms.js";
+import { certificateTable } from "./status.js";
 
 export async function certificatesStep(wizard) {
   const list = scroller("Certificates");

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The connection test: each step on the way to the CSMS, what failed, and how to mend it.
 
-import { el, pill } from "/look/dom.js";
-import { post } from "/static/api.js";
-import { sentence } from "/static/forms.js";
+import { el, pill } from "../look/dom.js";
+import { post } from "./api.js";
+import { sentence } from "./forms.js";
 
 const STEPS = {
   dns: "Find the address of the name", tcp: "Reach the port", tls: "Secure the connection", http: "Be let in by the CSMS",

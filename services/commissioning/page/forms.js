@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parts of forms: fields with their hint and their error, buttons that wait for the station, questions.
 
-import { el } from "/look/dom.js";
+import { el } from "../look/dom.js";
 
 let numbers = 0;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The logs of the processes, live, and everything as one file for support.
 
-import { el } from "/look/dom.js";
-import { file } from "/static/api.js";
-import { button, download } from "/static/forms.js";
+import { el } from "../look/dom.js";
+import { file } from "./api.js";
+import { button, download } from "./forms.js";
 
 const KEPT = 2000, SHOWN = 500;
 const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];

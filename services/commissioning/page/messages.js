@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The messages between station and CSMS: live, each request with its answer, filtered.
 
-import { el } from "/look/dom.js";
-import { MessageList, summary } from "/look/messages.js";
-import { sentence } from "/static/forms.js";
+import { el } from "../look/dom.js";
+import { MessageList, summary } from "../look/messages.js";
+import { sentence } from "./forms.js";
 
 export function show(place, page) {
-  place.append(el("link", { rel: "stylesheet", href: "/look/messages.css" }));
+  place.append(el("link", { rel: "stylesheet", href: new URL("../look/messages.css", import.meta.url).href }));
   const input = (properties) => el("input", properties);
   const parts = {
     count: el("small"), list: el("div", { class: "messages" }),

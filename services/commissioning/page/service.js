@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Restart, switching off, factory reset.
 
-import { el } from "/look/dom.js";
-import { get, post } from "/static/api.js";
-import { Field, button, confirm } from "/static/forms.js";
+import { el } from "../look/dom.js";
+import { get, post } from "./api.js";
+import { Field, button, confirm } from "./forms.js";
 
 export function show(place) {
   place.append(restartCard(), offCard(), resetCard());

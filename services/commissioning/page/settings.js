@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The device model: every variable of the station, found, changed, and shown as it changes.
 
-import { cell, el, pill, scroller, table } from "/look/dom.js";
-import { get, post } from "/static/api.js";
-import { Field, form, openDialog } from "/static/forms.js";
+import { cell, el, pill, scroller, table } from "../look/dom.js";
+import { get, post } from "./api.js";
+import { Field, form, openDialog } from "./forms.js";
 
 const SHOWN = 150;
 

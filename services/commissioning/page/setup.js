@@ -2,11 +2,11 @@
 // The set-up of a new station, step by step. Each step is checked by the station before it is kept; certificates come
 // before the CSMS, because a configuration slot that needs what is not installed is refused.
 
-import { $, el, pill } from "/look/dom.js";
-import { get, post } from "/static/api.js";
-import { button, sentence } from "/static/forms.js";
-import { certificatesStep } from "/static/certificates.js";
-import { csmsStep, identityStep, limitStep, networkStep, timeStep } from "/static/steps.js";
+import { $, el, pill } from "../look/dom.js";
+import { get, post } from "./api.js";
+import { button, sentence } from "./forms.js";
+import { certificatesStep } from "./certificates.js";
+import { csmsStep, identityStep, limitStep, networkStep, timeStep } from "./steps.js";
 
 // `name` is that of the station's own list of what is left to do; it has none for the site limit.
 const STEPS = [

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Signing in, and the change of the password on the label.
 
-import { el } from "/look/dom.js";
-import { post } from "/static/api.js";
-import { Field, form } from "/static/forms.js";
+import { el } from "../look/dom.js";
+import { post } from "./api.js";
+import { Field, form } from "./forms.js";
 
 const LEAST = 10;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state of the station at a glance.
 
-import { ago, cell, el, facts, fixed, pill, scroller, span, table } from "/look/dom.js";
-import { get } from "/static/api.js";
+import { ago, cell, el, facts, fixed, pill, scroller, span, table } from "../look/dom.js";
+import { get } from "./api.js";
 
 const TONES = {
   Available: "good", Occupied: "info", Reserved: "warn", Unavailable: "warn", Faulted: "bad",

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The steps of the set-up that are a form each. Every `…Step(wizard)` returns its element.
 
-import { el, scroller } from "/look/dom.js";
-import { get, put } from "/static/api.js";
-import { connectionTest } from "/static/conntest.js";
-import { Field, button, form, goOn } from "/static/forms.js";
-import { linkTable } from "/static/status.js";
-import { isRefused, setVariables } from "/static/settings.js";
+import { el, scroller } from "../look/dom.js";
+import { get, put } from "./api.js";
+import { connectionTest } from "./conntest.js";
+import { Field, button, form, goOn } from "./forms.js";
+import { linkTable } from "./status.js";
+import { isRefused, setVariables } from "./settings.js";
 
 // --- identity and product ------------------------------------------------------------------------------------------------
 

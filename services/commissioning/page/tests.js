@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tests of the hardware, without a car.
 
-import { el, pill } from "/look/dom.js";
-import { get, post } from "/static/api.js";
-import { button, confirm } from "/static/forms.js";
+import { el, pill } from "../look/dom.js";
+import { get, post } from "./api.js";
+import { button, confirm } from "./forms.js";
 
 const STATES = { idle: ["not run", ""], running: ["running", "info"], passed: ["passed", "good"], failed: ["failed", "bad"] };
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -220,7 +221,20 @@ async def test_sessions_are_bounded(page: Served, stack: AsyncExitStack) -> None
 
 
 async def test_every_answer_has_the_headers(page: Served) -> None:
+    files = {"/", "/look/look.css", "/api/openapi.json"}
     async with page.browser() as browser:
         for path in ("/", "/api/session", "/api/status", "/nothing", "/look/look.css", "/api/openapi.json"):
             headers = (await browser.get(path)).headers
-            assert {name: headers.get(name) for name, _ in HEADERS} == dict(HEADERS), path
+            wanted = {**dict(HEADERS), "Cache-Control": "no-cache" if path in files else "no-store"}
+            assert {name: headers.getall(name) for name in wanted} == {n: [v] for n, v in wanted.items()}, path
+
+
+async def test_a_browser_keeps_the_parts_of_the_page(page: Served) -> None:
+    async with page.browser() as browser:
+        index = await browser.get("/")
+        script = re.findall(r'src="(/v/[^"]+)"', index.content.decode())[-1]
+        assert "immutable" in (await browser.get(script)).headers["Cache-Control"]
+        again = await browser.call("GET", "/", headers={"If-None-Match": index.headers["ETag"]})
+        assert (again.status, again.content) == (304, b"")
+        assert again.headers["ETag"] == index.headers["ETag"]
+        assert (await browser.get("/")).content == index.content  # the connection goes on
