@@ -109,7 +109,7 @@ async def _bench(home: Path, wish: Wish) -> None:
                 print(f"      {cockpit.ready['url']}  (the cockpit: displays, cars, cards, faults)", flush=True)
                 print(f"\n{await _play_while_running(rig, csms, rig_process, wish)}", flush=True)
                 option = "" if home is _HOME else f" --control {home / 'rig' / 'control.sock'}"
-                await _stay(csms.ready["url"], option, await rig.state())
+                await _stay(csms.ready["url"], cockpit.ready["url"], option, await rig.state())
 
 
 def factory_settings(ready: dict[str, Any], security_profile: int, *, wire: bool) -> str:
@@ -184,7 +184,7 @@ class _Line:
         self._last = evse["phase"]
 
 
-async def _stay(url: str, control: str, state: dict[str, Any]) -> None:
+async def _stay(url: str, cockpit: str, control: str, state: dict[str, Any]) -> None:
     displays = "    ".join(screen["url"] for screen in state["screens"] if screen["url"])
     password = state["label"]["commissioning_password"]
     baywatt = os.path.relpath(Path(sys.executable).with_name("baywatt"))
@@ -198,6 +198,7 @@ The station keeps running. In another terminal, in this folder:
     {baywatt} csms call CP001 GetVariables ...{url_option}     any request of OCPP 2.0.1
     {baywatt} csms firmware CP001{url_option}      build, sign, send and install this checkout as the next version
 and in the browser
+    {cockpit}    the cockpit: the whole cabinet, its cars, cards and faults
     {url}    the CSMS
     {state["commissioning"]}    the installer's page; user installer, password {password}
     {displays}    the displays

@@ -130,9 +130,9 @@ def run(args: argparse.Namespace, control: Path) -> int:
 
 
 def _elsewhere(control: Path) -> str:
-    """Where rigs do run, and how to name one."""
+    """Where rigs do run, and how to name one; or how to start one."""
     others = [str(path) for path in controls() if path.absolute() != control.absolute()]
-    return f"; running: --control {' or '.join(others)}" if others else ""
+    return f"; running: --control {' or '.join(others)}" if others else " (`make run` or `baywatt rig up` starts one)"
 
 
 async def _talk(control: Path, args: argparse.Namespace, name: str, fields: dict[str, Any]) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.rig import verbs
 from tools.rig.cli import main
 
 
@@ -62,6 +63,19 @@ def test_control_socket_that_can_not_be_leaves_no_station(
     assert not (tmp_path / "cp" / "station.toml").exists()
 
 
-def test_no_rig_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("running", "advice"),
+    [([], "`make run` or `baywatt rig up` starts one"), (["a.sock"], "running: --control a.sock")],
+)
+def test_no_rig_is_2_and_what_to_do(
+    running: list[str],
+    advice: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verbs, "controls", lambda: [Path(path) for path in running])
     assert main(["state", "--control", str(tmp_path / "none.sock")]) == 2
-    assert "no rig" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "no rig" in error
+    assert advice in error
