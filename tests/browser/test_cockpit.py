@@ -43,6 +43,7 @@ async def test_a_session_and_a_fault(page: Page, station: Site, cockpit: Cockpit
     await outlet.locator(".car").drag_to(outlet.locator(".plug"))
     await expect(outlet.locator(".glass h1")).to_have_text("Charging")
     await expect(outlet.locator(".legend")).to_contain_text("kW")
+    await expect(outlet.locator(".chart p")).to_contain_text("s; simulated, ")
     assert (await station.rig.evse(2))["id_token"] == "04A1B2C3D4E580"
     assert await barriers(page) == []
 

@@ -31,6 +31,7 @@ def state_of(simulation: Simulation) -> dict[str, Any]:
     return {
         "powered": board.powered,
         "boots": board.boots,
+        "speed": simulation.station.settings.rig.speed,
         "identity": simulation.station.settings.identity,
         "firmware_version": simulation.slots.version() or simulation.view.firmware_version,
         "ocpp": simulation.view.ocpp(simulation.clock.monotonic()),

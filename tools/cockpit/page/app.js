@@ -26,7 +26,7 @@ function draw() {
       $("outlets").append(outlets.get(evse.evse).node);
     }
     const screen = state.screens.find((each) => each.screen === evse.evse);
-    outlets.get(evse.evse).update(evse, screen, language, state.powered);
+    outlets.get(evse.evse).update(evse, screen, language, state);
   }
   cabinet.update(state);
 }

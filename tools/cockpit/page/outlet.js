@@ -50,7 +50,7 @@ export class Outlet {
     if (this.latest) this.drawGlass(...this.latest);
   }
 
-  update(evse, screen, language, powered) {
+  update(evse, screen, language, { powered, speed }) {
     this.plugged = evse.plugged;
     const words = [evse.status, evse.phase.replaceAll("_", " "), ...evse.faults.map((fault) => fault.replaceAll("_", " "))];
     const status = pill(words.join(" · "), evse.faults.length ? "bad" : TONES[evse.status]);
@@ -62,7 +62,7 @@ export class Outlet {
     this.page = screen?.page;
     this.latest = [screen, language, powered];
     this.drawGlass(...this.latest);
-    this.chart.add(evse);
+    this.chart.add(evse, speed);
   }
 
   drawGlass(screen, language, powered) {
