@@ -11,6 +11,8 @@ only, and it is not a product.
     ca.py                  the bench's certificate authority, and that of the stations' manufacturer
     tls.py                 TLS of the bench's side, and what a connection uses of it
     views.py               what the API shows of a station and of a message
+    faults.py              the faults of a station, from its NotifyEvent requests
+    commits.py             one commit of the database for many messages
     store.py               SQLite: messages, tokens, transactions and stations, all bounded
     back_office.py         the state of the stations and the decisions about them; publishes changes to the feed
     feed.py                sends changes to the open pages

@@ -2,6 +2,7 @@
 """The JSON API. Every error is `{"error": CODE, "detail": TEXT}` with a status of its own.
 
 GET    /api                            what this is: version, addresses, behaviour
+GET    /api/lines                      every station in a line: {id, connected, registration, statuses, ...}
 GET    /api/stations                   [station, ...];   /api/stations/{id}   one; both with active transactions
 POST   /api/stations/{id}/call         {"action", "payload", "raw", "timeout_s"} -> the station's answer
 GET    /api/transactions               [summary, ...] the newest first; ?station= ?active=true
@@ -11,7 +12,8 @@ GET    /api/tokens                     PUT and DELETE /api/tokens/{id_token}
 GET    /api/behaviour                  PUT: how stations are answered
 GET    /api/actions                    templates of the requests that can be sent
 GET    /api/files                      and /api/firmware: see file_api.py
-GET    /api/events                     server-sent events: station, transaction, message, token, behaviour
+GET    /api/events                     server-sent events: line, token, behaviour of all; station, transaction,
+                                       message, of ?station= or of all
 """
 
 from __future__ import annotations
@@ -132,11 +134,15 @@ def _number(request: web.Request, name: str) -> int | None:
 # Stations
 
 
+def _unknown(station: str) -> ApiError:
+    return ApiError(404, "unknown_station", f"{station[:60]} has never connected")
+
+
 def _described(office: BackOffice, station: str) -> dict[str, Any]:
     record = office.station(station)
     if record is None:
-        raise ApiError(404, "unknown_station", f"{station[:60]} has never connected")
-    active = [summary for summary in office.transactions() if summary.station == station and summary.active]
+        raise _unknown(station)
+    active = office.active_transactions(station)
     return {**msgspec.to_builtins(record), "active_transactions": msgspec.to_builtins(active)}
 
 
@@ -160,6 +166,11 @@ async def _about(request: web.Request) -> web.Response:
 async def _stations(request: web.Request) -> web.Response:
     office = request.app[BACK_OFFICE]
     return as_json([_described(office, record.id) for record in office.stations()])
+
+
+async def _lines(request: web.Request) -> web.Response:
+    office = request.app[BACK_OFFICE]
+    return as_json([office.line(record) for record in office.stations()])
 
 
 async def _station(request: web.Request) -> web.Response:
@@ -188,11 +199,13 @@ async def _call(request: web.Request) -> web.Response:
 
 
 def _connected(office: BackOffice, station: str, *, raw: bool) -> RpcLink:
-    record = _described(office, station)
+    record = office.station(station)
+    if record is None:
+        raise _unknown(station)
     link = office.link(station)
     if not isinstance(link, RpcLink):
         raise ApiError(409, "not_connected", f"{station} is not connected")
-    if record["registration"] == "Rejected" and not raw:
+    if record.registration == "Rejected" and not raw:
         # B03.FR.03; with `raw` an engineer can break the rule on purpose.
         raise ApiError(409, "rejected", f"{station} was rejected: only raw requests are sent to it")
     return link
@@ -231,10 +244,10 @@ async def _transactions(request: web.Request) -> web.Response:
 async def _transaction(request: web.Request) -> web.Response:
     office = request.app[BACK_OFFICE]
     station, transaction_id = request.query.get("station", ""), request.query.get("id", "")
-    for summary in office.transactions():
-        if (summary.station, summary.id) == (station, transaction_id):
-            series = office.series(station, transaction_id)
-            return as_json({"transaction": summary, "events": office.events(station, transaction_id), "series": series})
+    summary = office.transaction(station, transaction_id)
+    if summary is not None:
+        series = office.series(station, transaction_id)
+        return as_json({"transaction": summary, "events": office.events(station, transaction_id), "series": series})
     raise ApiError(404, "unknown_transaction", f"{station[:60]} has reported no transaction {transaction_id[:60]!r}")
 
 
@@ -321,7 +334,7 @@ async def _events(request: web.Request) -> web.StreamResponse:
     if len(feed) >= _MAX_READERS:
         raise ApiError(503, "too_many_readers", f"{_MAX_READERS} pages are already open")
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    with feed.subscribe() as reader:
+    with feed.subscribe(request.query.get("station") or None) as reader:
         await response.prepare(request)
         await response.write(b"retry: 1000\nevent: hello\ndata: {}\n\n")
         while True:
@@ -340,6 +353,7 @@ async def _events(request: web.Request) -> web.StreamResponse:
 ROUTES = [
     web.get("/api", _about),
     web.get("/api/stations", _stations),
+    web.get("/api/lines", _lines),
     web.get("/api/stations/{station}", _station),
     web.post("/api/stations/{station}/call", _call),
     web.get("/api/transactions", _transactions),

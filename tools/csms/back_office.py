@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The back office: the state of its stations, and the decisions about them.
 
-Rules: a transaction event is on disk before it is answered; a message that can't be written to the log is handled all
-the same; the newest connection of an identity is the station's.
+Rules: a transaction event is on disk before it is answered (`saved`); a message that can't be written to the log is
+handled all the same; the newest connection of an identity is the station's. Nothing that one message costs grows with
+the number of stations, transactions or messages.
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ import msgspec
 
 from firmware.clock import Clock, format_utc
 from firmware.errors import StorageError
+from tools.csms.commits import Commits
+from tools.csms.faults import apply_events
 from tools.csms.feed import Feed
-from tools.csms.metering import Point, merge, readings
+from tools.csms.metering import Point, points_of
 from tools.csms.settings import Behaviour
 from tools.csms.store import MessageRow, Store, StoredEvent, Token
 from tools.csms.tls import TlsSession
-from tools.csms.transaction_audit import TransactionAudit, TransactionSummary, Verdict
-from tools.csms.views import ConnectorRecord, StationRecord, shortened
+from tools.csms.transaction_audit import TransactionAudit, TransactionSummary, Verdict, series
+from tools.csms.views import ConnectorRecord, StationLine, StationRecord, shortened
 
 __all__ = ["BackOffice", "Link"]
 
 _log = logging.getLogger(__name__)
 _MAX_CONNECTORS = 64
-_MAX_AUDITS = 64
+_MAX_AUDITS = 1000
 _SHOWN_TEXT = 20_000
 
 
@@ -53,10 +56,45 @@ class BackOffice:
             record = msgspec.json.decode(data, type=StationRecord)
             record.connected = False
             self._stations[record.id] = record
+        self._lines: dict[str, StationLine] = {}
+        """As they were last published."""
+        self._unsaved: set[str] = set()
+        """Stations that have changed since the last commit."""
         self._transactions: dict[tuple[str, str], TransactionSummary] = {}
-        for data in store.transactions():
-            summary = msgspec.json.decode(data, type=TransactionSummary)
-            self._transactions[summary.station, summary.id] = summary
+        self._active: dict[str, dict[str, TransactionSummary]] = {}
+        self._load_transactions()
+        self._commits: Commits | None = None
+
+    def group_commits(self) -> None:
+        """From now on the database is committed for many messages at once; `Store(grouped=True)`. Needs a loop."""
+        self._commits = Commits(self._commit, self._on_loss)
+
+    async def saved(self) -> None:
+        """Returns when what has been handled is on disk. Raises `StorageError`."""
+        if self._commits is not None:
+            await self._commits.done()
+
+    def close(self) -> None:
+        """Saves what is left; the store stays open."""
+        if self._commits is not None:
+            self._commits.now()
+
+    def _commit(self) -> None:
+        unsaved, self._unsaved = self._unsaved, set()
+        for station in unsaved:
+            self._put_station(station)
+        self._store.commit()
+
+    def _on_loss(self) -> None:
+        """What the disk has not taken must not count: a station will repeat it."""
+        self._audits.clear()
+        self._load_transactions()
+
+    def _load_transactions(self) -> None:
+        self._transactions.clear()
+        self._active.clear()
+        for data in self._store.transactions():
+            self._remember(msgspec.json.decode(data, type=TransactionSummary))
 
     def now(self) -> str:
         """The present time as RFC 3339 text."""
@@ -69,6 +107,12 @@ class BackOffice:
 
     def station(self, station: str) -> StationRecord | None:
         return self._stations.get(station)
+
+    def line(self, record: StationRecord) -> StationLine:
+        """The station in the list of all."""
+        statuses = sorted({connector.status for connector in record.connectors})
+        charging = len(self._active.get(record.id, ()))
+        return StationLine(record.id, record.connected, record.registration, statuses, len(record.faults), charging)
 
     def link(self, station: str) -> Link | None:
         return self._links.get(station)
@@ -99,7 +143,9 @@ class BackOffice:
     def _known(self, station: str) -> StationRecord:
         if station not in self._stations and len(self._stations) >= self._store.limits.stations:
             absent = (record.id for record in self._stations.values() if not record.connected)
-            self._stations.pop(next(absent, ""), None)
+            gone = next(absent, "")
+            self._stations.pop(gone, None)
+            self._lines.pop(gone, None)
         return self._stations.setdefault(station, StationRecord(station))
 
     def detach(self, station: str, link: Link, why: str) -> None:
@@ -114,11 +160,28 @@ class BackOffice:
         self._changed(record)
 
     def _changed(self, record: StationRecord) -> None:
+        if self._commits is None:
+            self._put_station(record.id)
+        else:
+            self._unsaved.add(record.id)
+            self._commits.soon()
+        self._feed.publish("station", record, station=record.id)
+        self._publish_line(record)
+
+    def _publish_line(self, record: StationRecord) -> None:
+        line = self.line(record)
+        if self._lines.get(record.id) != line:
+            self._lines[record.id] = line
+            self._feed.publish("line", line)
+
+    def _put_station(self, station: str) -> None:
+        record = self._stations.get(station)
+        if record is None:
+            return
         try:
-            self._store.put_station(record.id, msgspec.json.encode(record))
+            self._store.put_station(station, msgspec.json.encode(record))
         except StorageError as error:
-            _log.error("station %s could not be saved: %s", record.id, error)
-        self._feed.publish("station", record)
+            _log.error("station %s could not be saved: %s", station, error)
 
     # The log of messages
 
@@ -135,17 +198,20 @@ class BackOffice:
         took_ms: float | None = None,
     ) -> None:
         """Stores a message as it was on the wire, and publishes it."""
+        now = self.now()
         if direction == "in" and kind != "link":
             record = self._stations[station]
-            record.last_seen = self.now()
+            record.last_seen = now
             record.received += 1
             record.malformed += kind == "malformed"
-        row = MessageRow(0, self.now(), station, direction, kind, action, message_id, text, problem, took_ms)
+        row = MessageRow(0, now, station, direction, kind, action, message_id, text, problem, took_ms)
         try:
             row = self._store.add_message(row)
         except StorageError as error:
             _log.error("a message of %s could not be saved: %s", station, error)
-        self._feed.publish("message", shortened(row, _SHOWN_TEXT))
+        if self._commits is not None:
+            self._commits.soon()
+        self._feed.publish("message", shortened(row, _SHOWN_TEXT), station=station)
 
     def note(self, station: str, text: str) -> None:
         """Adds a line to the log of messages that is not a message."""
@@ -180,7 +246,12 @@ class BackOffice:
             self._changed(self._stations[station])
 
     def on_events(self, station: str, request: Mapping[str, Any]) -> None:
-        """NotifyEvent (N07): a connector's AvailabilityState may be reported in this way instead (G01)."""
+        """NotifyEvent (N07): faults; a connector's AvailabilityState may be reported in this way, too (G01)."""
+        record = self._stations[station]
+        faults = apply_events(record.faults, request["eventData"])
+        if faults != record.faults:
+            record.faults = faults
+            self._changed(record)
         for event in request["eventData"]:
             evse = event["component"].get("evse", {})
             named = event["component"]["name"] == "Connector" and event["variable"]["name"] == "AvailabilityState"
@@ -196,12 +267,10 @@ class BackOffice:
 
     def on_meter_values(self, station: str, request: Mapping[str, Any]) -> None:
         """MeterValues outside a transaction (J01): the last reading is shown at each connector of the EVSE."""
-        points: dict[str, Point] = {}
-        for reading in readings(request["meterValue"]):
-            merge(points, reading)
+        points = points_of(request["meterValue"])
         for connector in self._stations[station].connectors:
             if points and connector.evse == request["evseId"]:
-                connector.meter = list(points.values())[-1]
+                connector.meter = points[-1]
         self._changed(self._stations[station])
 
     def _connector(self, station: str, evse: int, connector: int) -> ConnectorRecord | None:
@@ -249,10 +318,18 @@ class BackOffice:
         """The newest first."""
         return list(self._transactions.values())[::-1]
 
+    def transaction(self, station: str, transaction_id: str) -> TransactionSummary | None:
+        return self._transactions.get((station, transaction_id))
+
+    def active_transactions(self, station: str) -> list[TransactionSummary]:
+        """The newest first."""
+        return list(self._active.get(station, {}).values())[::-1]
+
     def series(self, station: str, transaction_id: str) -> list[Point] | None:
         """The measured points of a transaction, or None if it is unknown."""
-        known = (station, transaction_id) in self._transactions
-        return self._audit(station, transaction_id).series() if known else None
+        if (station, transaction_id) not in self._transactions:
+            return None
+        return series(msgspec.json.decode(event.payload) for event in self.events(station, transaction_id))
 
     def events(self, station: str, transaction_id: str) -> list[StoredEvent]:
         return self._store.events(station, transaction_id)
@@ -270,8 +347,10 @@ class BackOffice:
         summary = audit.summary()
         self._store.put_transaction(station, transaction_id, msgspec.json.encode(summary))
         self._remember(summary)
-        points = audit.points_of(request) if verdict is Verdict.NEW else []
-        self._feed.publish("transaction", {"transaction": summary, "points": points})
+        points = points_of(request.get("meterValue", ())) if verdict is Verdict.NEW else []
+        self._feed.publish("transaction", {"transaction": summary, "points": points}, station=station)
+        if station in self._stations:
+            self._publish_line(self._stations[station])
         return verdict
 
     def _keep_event(self, station: str, transaction_id: str, request: Mapping[str, Any], verdict: Verdict) -> None:
@@ -287,8 +366,20 @@ class BackOffice:
 
     def _remember(self, summary: TransactionSummary) -> None:
         self._transactions[summary.station, summary.id] = summary
+        if summary.active:
+            self._active.setdefault(summary.station, {})[summary.id] = summary
+        else:
+            self._forget_active(summary.station, summary.id)
         while len(self._transactions) > self._store.limits.transactions:
-            del self._transactions[next(iter(self._transactions))]
+            oldest = next(iter(self._transactions))
+            del self._transactions[oldest]
+            self._forget_active(*oldest)
+
+    def _forget_active(self, station: str, transaction_id: str) -> None:
+        active = self._active.get(station, {})
+        active.pop(transaction_id, None)
+        if not active:
+            self._active.pop(station, None)
 
     def _audit(self, station: str, transaction_id: str) -> TransactionAudit:
         key = (station, transaction_id)

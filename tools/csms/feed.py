@@ -16,9 +16,10 @@ _MAX_BACKLOG = 2000
 
 
 class Subscription:
-    """One reader: server-sent events, already encoded."""
+    """One reader: server-sent events, already encoded. With a `station`, only its own and those of no station."""
 
-    def __init__(self) -> None:
+    def __init__(self, station: str | None = None) -> None:
+        self.station = station
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def put(self, event: bytes) -> None:
@@ -46,19 +47,20 @@ class Feed:
         return len(self._readers)
 
     @contextmanager
-    def subscribe(self) -> Iterator[Subscription]:
-        reader = Subscription()
+    def subscribe(self, station: str | None = None) -> Iterator[Subscription]:
+        reader = Subscription(station)
         self._readers.add(reader)
         try:
             yield reader
         finally:
             self._readers.discard(reader)
 
-    def publish(self, kind: str, data: Any) -> None:
-        """Sends an event to every reader; without readers nothing is encoded."""
-        if self._readers:
+    def publish(self, kind: str, data: Any, *, station: str | None = None) -> None:
+        """Sends an event to every reader, or to those who want this station; for nobody nothing is encoded."""
+        readers = [reader for reader in self._readers if station is None or reader.station in (None, station)]
+        if readers:
             event = _encoded(kind, data)
-            for reader in self._readers:
+            for reader in readers:
                 reader.put(event)
 
     def close(self) -> None:

@@ -277,9 +277,10 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     """A bench CSMS, until the block ends. Raises `StorageError`, or `OSError` if a port is in use."""
     state = settings.database.parent
     pki = await asyncio.to_thread(BenchPki, state / "pki", settings.host)
-    store = Store(settings.database, settings.limits)
+    store = Store(settings.database, settings.limits, grouped=True)
     feed = Feed()
     office = BackOffice(store, feed, clock or SystemClock(), settings.behaviour)
+    office.group_commits()
     stack = contextlib.AsyncExitStack()
     try:
         files = None
@@ -302,4 +303,5 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         feed.close()
         await asyncio.gather(*(link.close(WSCloseCode.GOING_AWAY, "the bench is stopping") for link in office.links()))
         await stack.aclose()
+        office.close()
         store.close()

@@ -49,7 +49,7 @@ class Settings:
     call_timeout_s: float = 30.0
     ping_interval_s: float = 30.0
     max_frame_bytes: int = 1024 * 1024
-    max_connections: int = 200
+    max_connections: int = 2_000
     files: Path | None = None
     """The folder for firmware and logs (`files.py`); None: no file servers."""
     limits: Limits = field(default_factory=Limits)

@@ -139,8 +139,9 @@ class Station(ChargePoint):
     # E. Transactions
 
     @_handles(Action.transaction_event)
-    def on_transaction_event(self, **_: Any) -> Any:
+    async def on_transaction_event(self, **_: Any) -> Any:
         self._office.on_transaction_event(self._link.identity, self.request_payload)
+        await self._office.saved()
         if "idToken" in self.request_payload:
             # E01.FR.11 and .12: the token is checked again, as the station may have relied on old data.
             return call_result.TransactionEvent(id_token_info=self._id_token_info())

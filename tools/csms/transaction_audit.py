@@ -10,7 +10,7 @@ with `Transaction.Begin` and `Transaction.End` preferred, in whatever order the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from itertools import pairwise
 from typing import Any
@@ -19,9 +19,9 @@ import msgspec
 from msgspec import Struct
 
 from firmware.clock import parse_utc
-from tools.csms.metering import Point, Reading, merge, readings
+from tools.csms.metering import Point, points_of, readings
 
-__all__ = ["TransactionAudit", "TransactionSummary", "Verdict"]
+__all__ = ["TransactionAudit", "TransactionSummary", "Verdict", "series"]
 
 _MAX_POINTS = 4000
 _SHOWN_GAPS = 8
@@ -84,7 +84,6 @@ class TransactionAudit:
         self._ended_seq: int | None = None
         self._low = self._high = 0
         self._registers: list[tuple[tuple[int, float, int], float]] = []
-        self._points: dict[str, Point] = {}
         self._first_soc: tuple[float, float] | None = None
         self._last: dict[str, tuple[float, float]] = {}
         self._peak_w: float | None = None
@@ -102,8 +101,7 @@ class TransactionAudit:
         self._seen[seq_no] = content
         self._offline += bool(event.get("offline"))
         self._note(seq_no, event)
-        for reading in readings(event.get("meterValue", ())):
-            self._measure(seq_no, reading)
+        self._measure(seq_no, event.get("meterValue", ()))
         return Verdict.NEW
 
     def count_again(self, repeated: int, conflicts: list[int]) -> None:
@@ -141,13 +139,13 @@ class TransactionAudit:
             self._latest.setdefault("id_token", event["idToken"]["idToken"])
             self._latest.setdefault("id_token_type", event["idToken"]["type"])
 
-    def _measure(self, seq_no: int, reading: Reading) -> None:
-        if reading.field == "energy_wh":
-            rank = {"Transaction.Begin": -1, "Transaction.End": 1}.get(reading.context, 0)
-            self._keep_register((rank, _instant(reading.timestamp), seq_no), reading.value)
-        self._remember(_instant(reading.timestamp), merge(self._points, reading))
-        if len(self._points) > _MAX_POINTS:
-            self._points = {point.t: point for point in self._ordered()[::2]}
+    def _measure(self, seq_no: int, meter_values: Iterable[Mapping[str, Any]]) -> None:
+        for reading in readings(meter_values):
+            if reading.field == "energy_wh":
+                rank = {"Transaction.Begin": -1, "Transaction.End": 1}.get(reading.context, 0)
+                self._keep_register((rank, _instant(reading.timestamp), seq_no), reading.value)
+        for point in points_of(meter_values):
+            self._remember(_instant(point.t), point)
 
     def _remember(self, instant: float, point: Point) -> None:
         for field, value in (("power_w", point.power_w), ("soc_percent", point.soc_percent)):
@@ -161,20 +159,6 @@ class TransactionAudit:
     def _keep_register(self, key: tuple[int, float, int], value: float) -> None:
         ends = sorted([*self._registers, (key, value)])
         self._registers = [ends[0], ends[-1]] if len(ends) > 1 else ends
-
-    def _ordered(self) -> list[Point]:
-        return sorted(self._points.values(), key=lambda point: _instant(point.t))
-
-    def series(self, limit: int = 600) -> list[Point]:
-        """The measured points in order of time, thinned to about `limit`; the last one is always included."""
-        points = self._ordered()
-        step = max(1, -(-len(points) // limit))
-        return points[::-step][::-1]
-
-    def points_of(self, event: Mapping[str, Any]) -> list[Point]:
-        """The points that an event of this transaction has changed."""
-        stamps = [meter_value["timestamp"] for meter_value in event.get("meterValue", ())]
-        return [self._points[stamp] for stamp in dict.fromkeys(stamps) if stamp in self._points]
 
     def missing(self) -> int:
         """How many sequence numbers between the first and the last are missing."""
@@ -227,6 +211,23 @@ class TransactionAudit:
         if not self._registers:
             return None, None
         return self._registers[0][1], self._registers[-1][1]
+
+
+def series(events: Iterable[Mapping[str, Any]], limit: int = 600) -> list[Point]:
+    """The points that these events have measured, in order of time, thinned to about `limit`; the last is included."""
+    points: dict[str, Point] = {}
+    for event in events:
+        for point in points_of(event.get("meterValue", ())):
+            points[point.t] = point
+        if len(points) > _MAX_POINTS:
+            points = {point.t: point for point in _ordered(points)[::2]}
+    ordered = _ordered(points)
+    step = max(1, -(-len(ordered) // limit))
+    return ordered[::-step][::-1]
+
+
+def _ordered(points: Mapping[str, Point]) -> list[Point]:
+    return sorted(points.values(), key=lambda point: _instant(point.t))
 
 
 _FROM_EVENTS = (

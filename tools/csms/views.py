@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the API shows of a station, and of a message that is too long for the page."""
+"""What the API shows of a station: in a line, or whole; and of a message that is too long for the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.csms.settings import Registration
 from tools.csms.store import MessageRow
 from tools.csms.tls import TlsSession
 
-__all__ = ["ConnectorRecord", "StationRecord", "shortened"]
+__all__ = ["ConnectorRecord", "FaultRecord", "StationLine", "StationRecord", "shortened"]
 
 
 class ConnectorRecord(Struct):
@@ -24,6 +24,30 @@ class ConnectorRecord(Struct):
     status: str
     since: str
     meter: Point | None = None
+
+
+class FaultRecord(Struct, frozen=True):
+    """A fault that a station has reported and not cleared; `evse` None: of the whole station."""
+
+    evse: int | None
+    component: str
+    code: str | None
+    """`techCode`, such as a ChargeX code."""
+    detail: str | None
+    """`techInfo`."""
+    since: str
+
+
+class StationLine(Struct, frozen=True):
+    """A station in the list of all."""
+
+    id: str
+    connected: bool
+    registration: Registration | None
+    statuses: list[str]
+    """Of its connectors, each once."""
+    faults: int
+    charging: int
 
 
 class StationRecord(Struct):
@@ -48,6 +72,7 @@ class StationRecord(Struct):
     received: int = 0
     malformed: int = 0
     connectors: list[ConnectorRecord] = field(default_factory=list)
+    faults: list[FaultRecord] = field(default_factory=list)
 
     @property
     def serial_number(self) -> str | None:

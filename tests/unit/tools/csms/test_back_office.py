@@ -142,3 +142,46 @@ def test_long_texts_are_shortened_for_the_page() -> None:
     row = MessageRow(1, "t", "CP001", "in", "call", None, None, "x" * 50)
     assert shortened(row, 50) is row
     assert shortened(row, 10).text == "x" * 10
+
+
+def _problem(code: str, evse: int | None = 1, **more: Any) -> dict[str, Any]:
+    component: dict[str, Any] = {"name": "ConnectedEV"} | ({} if evse is None else {"evse": {"id": evse}})
+    event = {"component": component, "variable": {"name": "Problem"}, "techCode": code, "trigger": "Alerting"}
+    return event | {"timestamp": "2026-11-23T12:00:00Z", "actualValue": "true"} | more
+
+
+def test_the_line_of_a_station_says_what_is_wrong_with_it(tmp_path: Path) -> None:
+    office = _office(tmp_path)
+    _joined(office)
+    office.on_transaction_event("CP001", _event(0, "Started"))
+    status = {"evseId": 1, "connectorId": 1, "connectorStatus": "Faulted", "timestamp": "2026-11-23T12:00:00Z"}
+    office.on_status("CP001", status)
+    office.on_events("CP001", {"eventData": [_problem("CX014", techInfo="pilot"), _problem("CX008", None)]})
+    (record,) = office.stations()
+    line = office.line(record)
+    assert (line.statuses, line.faults, line.charging) == (["Faulted"], 2, 1)
+    assert [(fault.evse, fault.code, fault.detail) for fault in record.faults] == [
+        (1, "CX014", "pilot"),
+        (None, "CX008", None),
+    ]
+    office.on_transaction_event("CP001", _event(1, "Ended"))
+    office.on_events("CP001", {"eventData": [_problem("CX014", cleared=True)]})
+    line = office.line(record)
+    assert (line.faults, line.charging, office.active_transactions("CP001")) == (1, 0, [])
+
+
+async def test_an_event_that_the_disk_has_not_taken_is_new_when_it_comes_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "db", grouped=True)
+    office = BackOffice(store, Feed(), _Clock(), Behaviour())
+    office.group_commits()
+    _joined(office)
+    office.on_transaction_event("CP001", _event(0, "Started"))
+    await office.saved()
+    office.on_transaction_event("CP001", _event(1))
+    store._db.execute("ROLLBACK")
+    with pytest.raises(StorageError):
+        await office.saved()
+    assert office.transactions()[0].events == 1
+    assert office.on_transaction_event("CP001", _event(1)) is Verdict.NEW
+    await office.saved()
+    assert office.transactions()[0].events == 2

@@ -13,6 +13,16 @@ async def test_readers_get_what_is_published_while_they_listen() -> None:
     assert len(feed) == 0
 
 
+async def test_who_watches_a_station_hears_nothing_of_others() -> None:
+    feed = Feed()
+    with feed.subscribe("CP001") as one, feed.subscribe() as every:
+        feed.publish("message", 1, station="CP002")
+        feed.publish("message", 2, station="CP001")
+        feed.publish("line", 3)
+        assert [await one.get(), await one.get()] == [b"event: message\ndata: 2\n\n", b"event: line\ndata: 3\n\n"]
+        assert await every.get() == b"event: message\ndata: 1\n\n"
+
+
 async def test_a_slow_reader_has_to_load_everything_again() -> None:
     feed = Feed()
     with feed.subscribe() as reader:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tools.csms.metering import Point, Reading, merge, readings
+from tools.csms.metering import Point, Reading, points_of, readings
 
 T = "2026-11-23T12:00:00Z"
 
@@ -42,9 +42,29 @@ def test_values_that_are_not_the_sessions_are_left_out(sample: dict[str, Any]) -
     assert _one(**sample) == []
 
 
-def test_power_follows_from_voltage_and_current_until_it_is_reported() -> None:
-    points: dict[str, Point] = {}
-    merge(points, Reading(T, "voltage_v", 400.0, ""))
-    assert merge(points, Reading(T, "current_a", 100.0, "")).power_w == 40_000.0
-    assert merge(points, Reading(T, "power_w", 39_500.0, "")).power_w == 39_500.0
-    assert merge(points, Reading(T, "soc_percent", 40.0, "")) == Point(T, 39_500.0, 40.0, None, 400.0, 100.0)
+def _points(*samples: dict[str, Any]) -> list[Point]:
+    return points_of([{"timestamp": T, "sampledValue": list(samples)}])
+
+
+def test_power_follows_from_voltage_and_current_unless_it_is_reported() -> None:
+    volts, amperes = {"value": 400, "measurand": "Voltage"}, {"value": 100, "measurand": "Current.Import"}
+    assert _points(volts, amperes) == [Point(T, 40_000.0, voltage_v=400.0, current_a=100.0)]
+    power = {"value": 39_500, "measurand": "Power.Active.Import"}
+    assert _points(volts, power, amperes) == [Point(T, 39_500.0, voltage_v=400.0, current_a=100.0)]
+    assert _points(volts) == [Point(T, voltage_v=400.0)]
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "celsius"), [("Celsius", 31.5, 31.5), ("K", 300.15, 27.0), ("Fahrenheit", 86.0, 30.0)]
+)
+def test_the_highest_temperature_counts_wherever_it_is(unit: str, value: float, celsius: float) -> None:
+    def at(location: str, degrees: float) -> dict[str, Any]:
+        where = {"measurand": "Temperature", "location": location, "unitOfMeasure": {"unit": unit}}
+        return {**where, "value": degrees}
+
+    assert _points(at("Cable", value), at("Body", value - 5)) == [Point(T, temperature_c=celsius)]
+
+
+def test_the_offered_power() -> None:
+    offered = {"value": 150, "measurand": "Power.Offered", "unitOfMeasure": {"unit": "kW"}}
+    assert _points(offered) == [Point(T, offered_w=150_000.0)]

@@ -73,3 +73,28 @@ def test_a_damaged_file_is_renamed(tmp_path: Path) -> None:
 def test_a_number_that_no_column_holds_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         Store(tmp_path / "db").add_event("CP1", "t", StoredEvent(2**70, "", msgspec.Raw(b"{}"), 0, 0))
+
+
+def test_a_group_is_on_disk_after_its_commit(tmp_path: Path) -> None:
+    store, reader = Store(tmp_path / "db", grouped=True), Store(tmp_path / "db")
+    row = store.add_message(_row())
+    assert (store.messages(), reader.messages()) == ([row], [])
+    store.commit()
+    store.commit()
+    assert reader.messages() == [row]
+    store.add_message(_row())
+    store.close()
+    assert len(reader.messages()) == 2
+
+
+def test_a_group_that_the_disk_does_not_take_is_lost_and_the_next_is_not(tmp_path: Path) -> None:
+    store = Store(tmp_path / "db", grouped=True)
+    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+    store._db.execute(f"PRAGMA max_page_count = {pages + 4}")
+    with pytest.raises(StorageError, match="full"):
+        store.add_message(_row("x" * 100_000))
+    with pytest.raises(StorageError, match="lost"):
+        store.commit()
+    row = store.add_message(_row())
+    store.commit()
+    assert Store(tmp_path / "db").messages() == [row]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.csms.transaction_audit import TransactionAudit, Verdict
+from tools.csms.transaction_audit import TransactionAudit, Verdict, series
 
 
 def _event(seq_no: int, kind: str = "Updated", wh: float | None = None, **more: Any) -> dict[str, Any]:
@@ -112,12 +112,9 @@ def test_a_local_stop_needs_no_reason() -> None:
 
 
 def test_the_series_is_thinned_but_ends_where_the_session_ends() -> None:
-    audit = TransactionAudit("CP001", "t1")
-    for number in range(1000):
-        audit.add(_event(number, wh=float(number)))
-    series = audit.series(limit=100)
-    assert len(series) == 100
-    assert series[-1].energy_wh == 999.0
+    points = series((_event(number, wh=float(number)) for number in range(1000)), limit=100)
+    assert len(points) == 100
+    assert points[-1].energy_wh == 999.0
 
 
 def test_peak_and_state_of_charge() -> None:
