@@ -9,6 +9,8 @@ only, and it is not a product.
     metering.py            sampled values -> readings in Wh, W, V, A and percent
     transaction_audit.py   one transaction from its events: sequence numbers, energy, power and state of charge
     ca.py                  the bench's certificate authority, and that of the stations' manufacturer
+    known_certificates.py  whose a certificate is that a station names by its hash
+    device_model.py        the device models that stations have reported
     tls.py                 TLS of the bench's side, and what a connection uses of it
     views.py               what the API shows of a station and of a message
     faults.py              the faults of a station, from its NotifyEvent requests
@@ -21,7 +23,10 @@ only, and it is not a product.
     station.py             the handlers, one for every request that a station may send
     server.py              the ports: WebSocket, page, access control
     files.py               a folder for firmware and logs, over HTTPS and FTP
+    file_access.py         their ports and password, kept between starts
     api.py                 the JSON API
+    station_api.py         the part of it about a station's device model and certificates
+    export.py              messages and transactions as files
     file_api.py            the part of it about files and firmware
     client.py              the client of the API
     procedures.py          what takes several requests: a firmware update, a step up in security

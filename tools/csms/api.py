@@ -12,6 +12,8 @@ GET    /api/tokens                     PUT and DELETE /api/tokens/{id_token}
 GET    /api/behaviour                  PUT: how stations are answered
 GET    /api/actions                    templates of the requests that can be sent
 GET    /api/files                      and /api/firmware: see file_api.py
+GET    /api/export/...                 see export.py
+GET    /api/stations/{id}/...          variables and certificates: see station_api.py
 GET    /api/events                     server-sent events: line, token, behaviour of all; station, transaction,
                                        message, of ?station= or of all
 """
@@ -48,8 +50,11 @@ __all__ = [
     "SETTINGS",
     "WSS",
     "ApiError",
+    "CallRequest",
     "as_json",
+    "call",
     "errors_as_json",
+    "read_body",
     "templates",
 ]
 
@@ -112,7 +117,8 @@ async def errors_as_json(request: web.Request, handler: _Handler) -> web.StreamR
         return as_json({"error": error.reason.lower().replace(" ", "_"), "detail": str(error.text)}, error.status)
 
 
-async def _body(request: web.Request, kind: type[_T]) -> _T:
+async def read_body(request: web.Request, kind: type[_T]) -> _T:
+    """The JSON body of a request. Raises `ApiError`."""
     if request.content_type != "application/json":
         # Another site's form can't send this type without a CORS preflight.
         raise ApiError(415, "not_json", "send Content-Type: application/json")
@@ -178,7 +184,14 @@ async def _station(request: web.Request) -> web.Response:
 
 
 async def _call(request: web.Request) -> web.Response:
-    requested = await _body(request, CallRequest)
+    return as_json(await call(request, await read_body(request, CallRequest)))
+
+
+async def call(request: web.Request, requested: CallRequest) -> dict[str, Any]:
+    """Sends a request to the station that the path names; its answer, with `result` or `call_error`.
+
+    Raises `ApiError`.
+    """
     link = _connected(request.app[BACK_OFFICE], request.match_info["station"], raw=requested.raw)
     if not requested.raw:
         _check_call(requested)
@@ -195,7 +208,7 @@ async def _call(request: web.Request) -> web.Response:
         raise ApiError(409, "not_connected", str(error)) from None
     except BadAnswer as error:
         raise ApiError(502, "bad_answer", str(error)) from None
-    return as_json(_answered(requested.action, answer))
+    return _answered(requested.action, answer)
 
 
 def _connected(office: BackOffice, station: str, *, raw: bool) -> RpcLink:
@@ -275,7 +288,7 @@ async def _tokens(request: web.Request) -> web.Response:
 
 
 async def _put_token(request: web.Request) -> web.Response:
-    body = await _body(request, TokenRequest)
+    body = await read_body(request, TokenRequest)
     token = Token(request.match_info["id_token"], body.type, body.status, body.group_id_token)
     _check_token(token)
     return as_json(request.app[BACK_OFFICE].put_token(token))
@@ -306,7 +319,7 @@ async def _behaviour(request: web.Request) -> web.Response:
 
 async def _put_behaviour(request: web.Request) -> web.Response:
     office = request.app[BACK_OFFICE]
-    body = await _body(request, dict[str, Any])
+    body = await read_body(request, dict[str, Any])
     wanted = {**msgspec.to_builtins(office.behaviour), **body}
     try:
         office.set_behaviour(msgspec.convert(wanted, Behaviour))

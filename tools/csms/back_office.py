@@ -17,8 +17,10 @@ import msgspec
 from firmware.clock import Clock, format_utc
 from firmware.errors import StorageError
 from tools.csms.commits import Commits
+from tools.csms.device_model import DeviceModels
 from tools.csms.faults import apply_events
 from tools.csms.feed import Feed
+from tools.csms.known_certificates import KnownCertificates, split_chain
 from tools.csms.metering import Point, points_of
 from tools.csms.settings import Behaviour
 from tools.csms.store import MessageRow, Store, StoredEvent, Token
@@ -64,6 +66,8 @@ class BackOffice:
         self._active: dict[str, dict[str, TransactionSummary]] = {}
         self._load_transactions()
         self._commits: Commits | None = None
+        self.models = DeviceModels()
+        self.certificates = KnownCertificates(store.certificates())
 
     def group_commits(self) -> None:
         """From now on the database is committed for many messages at once; `Store(grouped=True)`. Needs a loop."""
@@ -247,6 +251,7 @@ class BackOffice:
 
     def on_events(self, station: str, request: Mapping[str, Any]) -> None:
         """NotifyEvent (N07): faults; a connector's AvailabilityState may be reported in this way, too (G01)."""
+        self._publish_variables(station, self.models.on_events(station, request["eventData"]))
         record = self._stations[station]
         faults = apply_events(record.faults, request["eventData"])
         if faults != record.faults:
@@ -283,6 +288,41 @@ class BackOffice:
         connectors.append(ConnectorRecord(evse, connector, "Unknown", self.now()))
         connectors.sort(key=lambda known: (known.evse, known.connector))
         return next(known for known in connectors if (known.evse, known.connector) == (evse, connector))
+
+    # The device model, and certificates
+
+    def on_report(self, station: str, request: Mapping[str, Any]) -> None:
+        """NotifyReport (B07, B08)."""
+        self._feed.publish("report", self.models.on_report(station, request), station=station)
+
+    def on_monitoring_report(self, station: str, request: Mapping[str, Any]) -> None:
+        """NotifyMonitoringReport (N02)."""
+        self._publish_variables(station, self.models.on_monitoring_report(station, request))
+
+    def on_request(self, station: str, action: str, payload: Mapping[str, Any]) -> None:
+        """A request is about to be sent to the station."""
+        self.models.on_request(station, action, payload)
+
+    def on_answer(self, station: str, action: str, request: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        """The station has answered a request of ours; both are as their schemas say."""
+        self._publish_variables(station, self.models.on_answer(station, action, request, answer))
+        if action == "InstallCertificate" and answer["status"] == "Accepted":
+            self.know_certificates(request["certificate"])
+
+    def know_certificates(self, *chains: str) -> None:
+        """To recognise them later by their hashes."""
+        for pem in (pem for chain in chains for pem in split_chain(chain)):
+            self.certificates.add(pem)
+            try:
+                self._store.put_certificate(pem)
+            except StorageError as error:
+                _log.error("a certificate could not be saved: %s", error)
+        if self._commits is not None:
+            self._commits.soon()
+
+    def _publish_variables(self, station: str, changed: list[dict[str, Any]]) -> None:
+        if changed:
+            self._feed.publish("variables", changed, station=station)
 
     # Tokens
 

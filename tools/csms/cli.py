@@ -144,6 +144,9 @@ def _add_up(commands: Any) -> None:
     up.add_argument("--state", type=Path, metavar="DIR", default=Path("csms-state"), help=state)
     up.add_argument("--db", type=Path, metavar="FILE", help="the database (default: DIR/csms.sqlite3)")
     up.add_argument("--files", type=Path, metavar="DIR", help="serve DIR over HTTPS and FTP, accept logs into DIR/logs")
+    for name in ("https", "ftp"):
+        text = f"for the files over {name.upper()}; 0: any free port (default: as at the last start)"
+        up.add_argument(f"--{name}-port", type=whole, metavar="PORT", help=text)
     up.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
 
 
@@ -215,8 +218,10 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     tls_port = arguments.tls_port
     if tls_port is None and arguments.security_profile >= 2:
         tls_port = _TLS_PORT
-    for name, port in (("port", arguments.port), ("tls-port", tls_port or 0)):
-        if not 0 <= port <= 65535:
+    ports = {"port": arguments.port, "tls-port": tls_port}
+    ports |= {"https-port": arguments.https_port, "ftp-port": arguments.ftp_port}
+    for name, port in ports.items():
+        if not 0 <= (port or 0) <= 65535:
             raise ConfigError(f"--{name} must be 0 to 65535, not {port}")
     if not 0 <= arguments.interval <= 86_400:
         raise ConfigError(f"--interval must be 0 to 86400 s, not {arguments.interval}")
@@ -235,6 +240,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         call_timeout_s=arguments.call_timeout,
         ping_interval_s=arguments.ping,
         files=arguments.files,
+        https_port=arguments.https_port,
+        ftp_port=arguments.ftp_port,
     )
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file servers of the bench CSMS: a folder of firmware images, and a place for the logs of stations.
 
-`--files DIR` serves the files in DIR over HTTPS and FTP, each on a free port, and accepts uploads into `DIR/logs`. The
-HTTPS server's certificate is issued by the bench's authority (`ca.py`), which a station needs as CSMS root. FTP
-requires the name and password in its URL; the password is new at each start.
+`--files DIR` serves the files in DIR over HTTPS and FTP and accepts uploads into `DIR/logs`. The HTTPS server's
+certificate is issued by the bench's authority (`ca.py`), which a station needs as CSMS root. FTP requires the name and
+password in its URL. Ports and password stay the same between starts (`file_access.py`).
 
 Names are plain file names: nothing outside the folder can be read or written, and no link is followed.
 """
@@ -12,20 +12,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import secrets
 import ssl
 import threading
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from msgspec import Struct
 
-from firmware.errors import StorageError
+from firmware.errors import ConfigError, StorageError
+from tools.csms.file_access import FileAccess
 from tools.csms.settings import address, reached_as
 
 __all__ = ["FileEntry", "FileSide", "open_files"]
@@ -51,6 +53,8 @@ class FileSide:
         self.logs = folder / "logs"
         self.https = ""
         self.ftp = ""
+        self.access = FileAccess(0, 0, "")
+        """The ports and the password in use."""
 
     def entries(self) -> list[FileEntry]:
         """All files, the newest first."""
@@ -120,8 +124,11 @@ async def _chunks(part: Any) -> AsyncIterator[bytes]:
 
 
 @contextlib.asynccontextmanager
-async def open_files(folder: Path, tls: ssl.SSLContext, host: str = "127.0.0.1") -> AsyncIterator[FileSide]:
-    """Both servers, until the block ends. Raises `StorageError`."""
+async def open_files(
+    folder: Path, tls: ssl.SSLContext, host: str = "127.0.0.1", *, access: FileAccess | None = None
+) -> AsyncIterator[FileSide]:
+    """Both servers, until the block ends. Raises `StorageError`, or `ConfigError` for a port that is taken."""
+    access = access or FileAccess(0, 0, secrets.token_urlsafe(9))
     side = FileSide(folder)
     try:
         side.logs.mkdir(parents=True, exist_ok=True)
@@ -134,30 +141,51 @@ async def open_files(folder: Path, tls: ssl.SSLContext, host: str = "127.0.0.1")
     app.router.add_get("/{path:.+}", side.send)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    ftp = _Ftp(side, host)
+    ftp = _Ftp(side, host, access)
     try:
-        await web.TCPSite(runner, host, 0, ssl_context=tls).start()
-        side.https = f"https://{address(reached_as(host), runner.addresses[0][1])}/"
-        side.ftp = ftp.start()
+        with _named("--https-port", access.https_port):
+            await web.TCPSite(runner, host, access.https_port, ssl_context=tls).start()
+        https_port = runner.addresses[0][1]
+        with _named("--ftp-port", access.ftp_port):
+            ftp_port = ftp.start()
+        side.access = FileAccess(https_port, ftp_port, access.password)
+        side.https = f"https://{address(reached_as(host), https_port)}/"
+        side.ftp = f"ftp://station:{access.password}@{address(reached_as(host), ftp_port)}/"
         yield side
     finally:
         await asyncio.to_thread(ftp.stop)
         await runner.cleanup()
 
 
+@contextlib.contextmanager
+def _named(option: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # pyftpdlib wraps the error in another one without a number.
+        number = next((each.errno for each in (error, *error.args) if isinstance(each, OSError) and each.errno), None)
+        if port and number == errno.EADDRINUSE:
+            text = "another program listens there (perhaps it is the port of the last start)"
+            raise ConfigError(f"{option} {port}: {text}; choose another, or 0 for any free one") from error
+        if port and number == errno.EACCES:
+            raise ConfigError(f"{option} {port}: only root may listen there; choose one above 1023") from error
+        raise
+
+
 class _Ftp:
     """The FTP server, in a thread: pyftpdlib has its own event loop."""
 
-    def __init__(self, side: FileSide, host: str) -> None:
+    def __init__(self, side: FileSide, host: str, access: FileAccess) -> None:
         self._side = side
         self._host = host
+        self._access = access
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._server: Any = None
         self._loop: Any = None
 
-    def start(self) -> str:
-        """Returns the URL."""
+    def start(self) -> int:
+        """Returns the port."""
         with warnings.catch_warnings():  # it uses asyncore, which Python 3.11 warns about
             warnings.simplefilter("ignore", DeprecationWarning)
             from pyftpdlib.authorizers import DummyAuthorizer
@@ -172,18 +200,18 @@ class _Ftp:
                 plain = parts == ["."] or all(_NAME.fullmatch(part) for part in parts)
                 return plain and not os.path.islink(path) and bool(super().validpath(path))
 
-        password = secrets.token_urlsafe(9)
         authorizer = DummyAuthorizer()
-        authorizer.add_user("station", password, str(self._side.folder), perm="elr")
+        authorizer.add_user("station", self._access.password, str(self._side.folder), perm="elr")
         authorizer.override_perm("station", str(self._side.logs), perm="elraw")
         settings = {"authorizer": authorizer, "abstracted_fs": PlainNames, "max_login_attempts": 3, "timeout": 60}
         handler = type("Handler", (FTPHandler,), settings)
         self._loop = IOLoop()
-        self._server = FTPServer((self._host, 0), handler, ioloop=self._loop)
+        self._server = FTPServer((self._host, self._access.ftp_port), handler, ioloop=self._loop)
         self._server.max_cons = 20
         self._thread = threading.Thread(target=self._run, name="bench FTP", daemon=True)
         self._thread.start()
-        return f"ftp://station:{password}@{address(reached_as(self._host), self._server.address[1])}/"
+        port: int = self._server.address[1]
+        return port
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -73,8 +73,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Waiting:
-    message_id: str
-    action: str
+    call: Call
     since: float
     answer: asyncio.Future[Answer]
 
@@ -135,7 +134,7 @@ class RpcLink:
         self.office.journal(self.identity, "in", "malformed", text=text, message_id=bad.message_id, problem=problem)
         if bad.answerable:
             await self._refuse(bad.message_id, bad.code, bad.detail)
-        elif self._waiting and self._waiting.message_id == bad.message_id and not self._waiting.answer.done():
+        elif self._waiting and self._waiting.call.message_id == bad.message_id and not self._waiting.answer.done():
             self._waiting.answer.set_exception(BadAnswer(bad.detail))
 
     async def _on_call(self, text: str, call: Call) -> None:
@@ -185,6 +184,7 @@ class RpcLink:
         self._queued += 1
         # Before it is sent: a quick station's report may arrive before its answer has been handled.
         self.admission.requested(action, payload)
+        self.office.on_request(self.identity, action, payload)
         try:
             async with self._turn, asyncio.timeout(timeout_s):
                 return await self._exchange(Call(str(uuid.uuid4()), action, payload))
@@ -195,7 +195,7 @@ class RpcLink:
 
     async def _exchange(self, call: Call) -> Answer:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting = _Waiting(call.message_id, call.action, time.monotonic(), answer)
+        self._waiting = _Waiting(call, time.monotonic(), answer)
         try:
             text = encode(call)
             self._log_sent("call", text, call.action, call.message_id)
@@ -207,23 +207,30 @@ class RpcLink:
     def _on_answer(self, text: str, frame: Result | Error) -> None:
         waiting = self._waiting
         kind = "result" if isinstance(frame, Result) else "error"
-        if waiting is None or waiting.message_id != frame.message_id or waiting.answer.done():
+        if waiting is None or waiting.call.message_id != frame.message_id or waiting.answer.done():
             problem = "no request with this id is open (the answer is too late, or was not requested)"
             self.office.journal(self.identity, "in", kind, text=text, message_id=frame.message_id, problem=problem)
             return
         took_ms = round((time.monotonic() - waiting.since) * 1000, 2)
-        problem_found = _answer_problem(waiting.action, frame)
+        problem_found = _answer_problem(waiting.call.action, frame)
         self.office.journal(
             self.identity,
             "in",
             kind,
             text=text,
-            action=waiting.action,
+            action=waiting.call.action,
             message_id=frame.message_id,
             problem=problem_found,
             took_ms=took_ms,
         )
+        if isinstance(frame, Result) and problem_found is None and _is_sound(waiting.call):
+            self.office.on_answer(self.identity, waiting.call.action, waiting.call.payload, frame.payload)
         waiting.answer.set_result(Answer(frame, took_ms, problem_found))
+
+
+def _is_sound(call: Call) -> bool:
+    """A raw request may be of any shape."""
+    return call.action in schemas.CSMS_ACTIONS and schemas.check(call.action, "Request", call.payload) is None
 
 
 def _answer_problem(action: str, frame: Result | Error) -> str | None:

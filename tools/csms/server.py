@@ -26,11 +26,12 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from firmware.clock import Clock, SystemClock
 from firmware.web import LOOK
-from tools.csms import api, file_api
+from tools.csms import api, export, file_api, station_api
 from tools.csms.admission import Admission
 from tools.csms.back_office import BackOffice, Link
 from tools.csms.ca import BenchPki
 from tools.csms.feed import Feed
+from tools.csms.file_access import keep, kept
 from tools.csms.files import FileSide, open_files
 from tools.csms.rpc import LinkLost, RpcLink
 from tools.csms.settings import Settings, address
@@ -259,7 +260,7 @@ def build_app(
     app.router.add_get(r"/look/{name:[a-z]+\.(css|js|svg)}", _on_look)
     if files is not None:
         app.router.add_get("/files/{path:.+}", files.send)
-    app.add_routes([*api.ROUTES, *file_api.ROUTES])
+    app.add_routes([*api.ROUTES, *station_api.ROUTES, *export.ROUTES, *file_api.ROUTES])
     return app
 
 
@@ -280,13 +281,18 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     store = Store(settings.database, settings.limits, grouped=True)
     feed = Feed()
     office = BackOffice(store, feed, clock or SystemClock(), settings.behaviour)
+    office.know_certificates(pki.root_pem, pki.manufacturer_pem)
     office.group_commits()
     stack = contextlib.AsyncExitStack()
     try:
         files = None
         if settings.files is not None:
             tls = server_context(pki.server)
-            files = await stack.enter_async_context(open_files(settings.files, tls, settings.host))
+            place = state / "files.json"
+            access = kept(place, settings.https_port, settings.ftp_port)
+            servers = open_files(settings.files, tls, settings.host, access=access)
+            files = await stack.enter_async_context(servers)
+            keep(place, files.access)
         app = build_app(settings, office, feed, pki, files)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         stack.push_async_callback(runner.cleanup)

@@ -52,6 +52,9 @@ class Settings:
     max_connections: int = 2_000
     files: Path | None = None
     """The folder for firmware and logs (`files.py`); None: no file servers."""
+    https_port: int | None = None
+    ftp_port: int | None = None
+    """Of the file servers; None: as at the last start, at the first any free one; 0: any free one."""
     limits: Limits = field(default_factory=Limits)
 
 

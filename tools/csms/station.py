@@ -90,6 +90,7 @@ class Station(ChargePoint):
         record = self._office.station(self._link.identity)
         serial_number = (record.serial_number if record else None) or self._link.identity
         chain = self._pki.sign(request["csr"], serial_number)
+        self._office.know_certificates(chain)
         self._office.note(self._link.identity, f"certificate for {serial_number} signed")
         # A02.FR.14: of the requested type.
         return {"certificateChain": chain, "certificateType": kind}
@@ -121,6 +122,7 @@ class Station(ChargePoint):
 
     @_handles(Action.notify_report)
     def on_notify_report(self, **_: Any) -> Any:
+        self._office.on_report(self._link.identity, self.request_payload)
         return call_result.NotifyReport()
 
     # C. Authorization
@@ -233,6 +235,7 @@ class Station(ChargePoint):
 
     @_handles(Action.notify_monitoring_report)
     def on_notify_monitoring_report(self, **_: Any) -> Any:
+        self._office.on_monitoring_report(self._link.identity, self.request_payload)
         return call_result.NotifyMonitoringReport()
 
     # O. Display messages

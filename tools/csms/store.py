@@ -46,6 +46,8 @@ CREATE TABLE IF NOT EXISTS events(
     seq_no INTEGER NOT NULL, t TEXT NOT NULL, payload TEXT NOT NULL,
     repeated INTEGER NOT NULL DEFAULT 0, conflicts INTEGER NOT NULL DEFAULT 0,
     UNIQUE(station, transaction_id, seq_no));
+CREATE TABLE IF NOT EXISTS certificates(
+    number INTEGER PRIMARY KEY AUTOINCREMENT, pem TEXT NOT NULL UNIQUE);
 PRAGMA user_version = 1;
 """
 
@@ -70,6 +72,7 @@ class Limits:
     transactions: int = 2_000
     events: int = 200_000
     stations: int = 2_000
+    certificates: int = 2_000
 
 
 class MessageRow(Struct, frozen=True):
@@ -254,6 +257,15 @@ class Store:
         )
         return [StoredEvent(row[0], row[1], msgspec.Raw(row[2].encode()), row[3], row[4]) for row in rows]
 
+    # Certificates
+
+    def certificates(self) -> list[str]:
+        """In PEM, the oldest first."""
+        return [row[0] for row in self._rows("SELECT pem FROM certificates ORDER BY number")]
+
+    def put_certificate(self, pem: str) -> None:
+        self._write("INSERT OR IGNORE INTO certificates(pem) VALUES(?)", pem)
+
     # Retention
 
     def prune(self) -> None:
@@ -272,6 +284,9 @@ class Store:
         )
         self._write("DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - ?", limits.events)
         self._write(_DROP_STATIONS, limits.stations)
+        self._write(
+            "DELETE FROM certificates WHERE number <= (SELECT max(number) FROM certificates) - ?", limits.certificates
+        )
 
     def _drop_messages(self, upto: int) -> None:
         # Counted here: to add up all that is kept would read the whole file each time.
