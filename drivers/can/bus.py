@@ -13,6 +13,8 @@ adapter.
 
 The bus opens again by itself after an error or when its adapter is back, with a back-off of up to 2 s. Frames that
 can't be sent are refused with `DeviceLost` and never queued here. Standard, remote and CAN FD frames are ignored.
+A bus that takes no frames may still deliver some: it is down until it has been open for a while without refusing what
+its drivers send by themselves.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 FULL_S = 2.0
 """A bus that takes no frame for so long is opened again: the far end of an adapter may be gone."""
+PROOF_S = 0.5
+"""How long a bus that took no frames must be open without refusing any until it is up."""
 POLL_S = 0.005
 """How often an interface that has no file descriptor (`virtual`) is read."""
 _BURST: Final = 64
@@ -92,6 +96,8 @@ class CanBus:
         self._background = Background(f"CAN bus {options.channel}")
         self._failed = asyncio.Event()
         self._full_since: float | None = None
+        self._doubted = False
+        """It took no frames when it was open last, and has not yet proved that it does."""
         self._goes_on = False
         """The loop is to read on, as a burst has not emptied the interface."""
         self._worked = False
@@ -118,7 +124,8 @@ class CanBus:
 
     def send(self, can_id: int, data: bytes) -> None:
         """Send a frame of up to 8 bytes now; raises `DeviceLost` if it can't be sent now."""
-        self.require_up()
+        if self._bus is None or not self._doubted:
+            self.require_up()
         assert self._bus is not None
         try:
             self._bus.send(can.Message(arbitration_id=can_id, data=data, is_extended_id=True, check=False), timeout=0)
@@ -170,7 +177,7 @@ class CanBus:
         while True:
             if self._bus is not None:
                 await self._failed.wait()
-                pause_s = FIRST_PAUSE_S if self._worked else pause_s
+                pause_s = FIRST_PAUSE_S if self._worked and not self._doubted else pause_s
                 self._detach(self._why)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -199,7 +206,20 @@ class CanBus:
             loop.add_reader(bus.fileno(), self._read)
         except NotImplementedError:
             loop.call_later(POLL_S, self._poll, bus)
-        self._set_state(True, "open")
+        if self._doubted:
+            loop.call_later(PROOF_S, self._prove, bus)
+        else:
+            self._set_state(True, "open")
+
+    def _prove(self, bus: _Interface) -> None:
+        """It has been open for a while, and refuses nothing now."""
+        if bus is not self._bus or self._failed.is_set():
+            return
+        if self._full_since is not None or (isinstance(bus, SlcanBus) and bus.refuses):
+            asyncio.get_running_loop().call_later(PROOF_S, self._prove, bus)
+            return
+        self._doubted = False
+        self._set_state(True, "frames are sent")
 
     def _detach(self, why: str) -> None:
         bus, self._bus = self._bus, None
@@ -220,6 +240,7 @@ class CanBus:
             try:
                 message = self._bus.recv(0) if self._bus is not None else None
             except (can.CanError, OSError) as error:
+                self._doubted = self._doubted or getattr(error, "error_code", None) == errno.ENETDOWN
                 self._fail(str(error))
                 return
             if message is None:
@@ -246,7 +267,8 @@ class CanBus:
             return
         if not self._worked or not self._up:
             self._worked = True
-            self._set_state(True, "frames are received")
+            if not self._doubted:
+                self._set_state(True, "frames are received")
         now = time.monotonic()
         for mask, listeners in self._routes.items():
             for on_frame in listeners.get(can_id & mask, ()):
@@ -269,6 +291,7 @@ class CanBus:
         if self._full_since is None:
             self._full_since = now
         elif now - self._full_since >= FULL_S:
+            self._doubted = True
             self._fail(f"no frame could be sent for {FULL_S:.0f} s: {error}")
 
     def _fail(self, why: str) -> None:
@@ -282,7 +305,7 @@ class CanBus:
         if not up and why not in (self._logged, "closed"):
             self._logged = why
             _log.warning("CAN bus %s: %s", self._options.channel, why)
-        elif self._logged is not None and self._worked:
+        elif up and self._logged is not None and self._worked:
             self._logged = None
             _log.info("CAN bus %s: %s", self._options.channel, why)
         changed = up is not self._up

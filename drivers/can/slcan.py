@@ -15,6 +15,7 @@ import errno
 import os
 import re
 import socket
+import time
 from collections import deque
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -37,10 +38,14 @@ _SPEEDS: Final = {
 _LONGEST_LINE: Final = 64
 _READ_SIZE: Final = 65536
 _REFUSALS: Final = 5
-"""So many refusals in a row are no single full buffer: the controller is bus-off, or no other node acknowledges."""
+"""So many refusals in a row, and no frame between them, are no single full buffer: the controller is bus-off, or no
+other node acknowledges."""
+REFUSING_S: Final = 2.0
+"""Neither is a buffer that stays full for so long, whatever is received meanwhile."""
 CONNECT_S: Final = 3.0
 _EXTENDED = re.compile(rb"T([0-1][0-9A-Fa-f]{7})([0-8])((?:[0-9A-Fa-f]{2})*)")
 _OTHERS = (b"t", b"r", b"R")
+_ACCEPTED = (b"", b"z", b"Z")
 
 
 class _Port(Protocol):
@@ -64,6 +69,7 @@ class SlcanBus:
         self._partial = b""
         self._unsent = b""
         self._refused = 0
+        self._refusing_since: float | None = None
         try:
             self._port = _open(channel, tty_baudrate)
         except (OSError, ValueError) as error:
@@ -72,6 +78,11 @@ class SlcanBus:
 
     def fileno(self) -> int:
         return self._port.fileno()
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the adapter has refused the latest frame that it has answered."""
+        return self._refusing_since is not None
 
     def send(self, msg: can.Message, timeout: float | None = None) -> None:
         """Send an extended data frame; raises `CanOperationError` at once if the adapter does not take it."""
@@ -101,14 +112,14 @@ class SlcanBus:
             raise can.CanOperationError(str(error), error.errno) from error
         if not read:
             raise can.CanOperationError("the adapter has closed the connection", errno.ECONNRESET)
-        self._refused += read.count(b"\a")
-        *lines, self._partial = (self._partial + read.replace(b"\a", b"\r")).split(b"\r")
+        *lines, self._partial = (self._partial + read.replace(b"\a", b"\a\r")).split(b"\r")
         if len(self._partial) > _LONGEST_LINE:
             self._partial = b""
             self.malformed += 1
         for line in lines:
             self._take(line)
-        if self._refused >= _REFUSALS:
+        since = self._refusing_since
+        if self._refused >= _REFUSALS or (since is not None and time.monotonic() - since >= REFUSING_S):
             raise can.CanOperationError("the adapter refuses every frame: bus-off, or no other node", errno.ENETDOWN)
 
     def _take(self, line: bytes) -> None:
@@ -116,9 +127,12 @@ class SlcanBus:
         if frame is not None:
             self._refused = 0
             self._frames.append(can.Message(arbitration_id=frame[0], data=frame[1], is_extended_id=True, check=False))
-        elif line in (b"z", b"Z"):
-            self._refused = 0
-        elif line and not line.startswith(_OTHERS):
+        elif line in _ACCEPTED:
+            self._refused, self._refusing_since = 0, None
+        elif line.endswith(b"\a"):
+            self._refused += 1
+            self._refusing_since = self._refusing_since or time.monotonic()
+        elif not line.startswith(_OTHERS):
             self.malformed += 1
 
     def _write(self, data: bytes) -> None:

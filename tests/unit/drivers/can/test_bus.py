@@ -7,6 +7,7 @@ import logging
 import os
 import tty
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 
 import can
 import pytest
@@ -148,12 +149,42 @@ async def test_bus_off_ends_and_is_logged_once(
         send(0x2, b"")
         return received
 
-    await eventually(try_again)
-    assert bus.up
+    await eventually(lambda: try_again() and bus.up)
     assert [record.getMessage().split(": ", 1)[1] for record in caplog.records] == [
         "the adapter refuses every frame: bus-off, or no other node [Error Code 100]",
-        "frames are received",
+        "frames are sent",
     ]
+
+
+async def test_a_full_adapter_is_down_until_it_takes_frames_though_it_delivers_some(hub: CanHub, bus: CanBus) -> None:
+    """Neither up and down again with each attempt, nor up because frames arrive."""
+    states: list[bool] = []
+    bus.on_state(lambda up, _why: states.append(up))
+    received = collect(bus)
+    send = hub.attach(lambda _id, _data: None)
+
+    def exchange() -> None:
+        send(0x2, b"")
+        with suppress(DeviceLost):
+            bus.send(0x1, b"")
+
+    def received_in_vain() -> bool:
+        exchange()
+        return not bus.up and len(received) > seen + 50
+
+    def takes_frames() -> bool:
+        exchange()
+        return bus.up
+
+    seen = 0
+    hub.full = True
+    await eventually(received_in_vain)
+    seen = len(received)
+    await eventually(received_in_vain)
+    assert states == [True, False]
+    hub.full = False
+    await eventually(takes_frames)
+    assert states == [True, False, True]
 
 
 async def test_hub_plays_faults(hub: CanHub, bus: CanBus) -> None:
