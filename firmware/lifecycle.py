@@ -20,6 +20,7 @@ is notified (sd_notify) if the environment says so (NOTIFY_SOCKET, WATCHDOG_USEC
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -144,6 +145,9 @@ class Lifecycle:
         """Report that everything is started, with one line for `systemctl status`."""
         if self.stopping:
             return
+        if not gc.isenabled():  # a `main` that wants to be quick has switched it off
+            gc.freeze()  # what is there stays: to look for garbage in it would cost time and copied pages
+            gc.enable()
         _log.info("ready %s", status, extra=fields(message_id=MessageId.READY))
         self._notifier.send(f"READY=1\nSTATUS={_line(status)}")
 

@@ -52,9 +52,8 @@ _NAMED = (
     re.compile(r"\b((?i:basic|bearer)\s{1,3})(?=[^\s\"']{0,200}[0-9A-Z=+/])[A-Za-z0-9+/=._~-]{8,}"),
     re.compile(r"(://[^\s/:@]{0,100}:)[^\s/@]{1,200}(?=@)"),
     re.compile(
-        r"((?:password|passwd|passphrase|secret|token|api_?key|private_?key)\w{0,20}[\"']?\s{0,3}[=:]\s{0,3})"
+        r"((?i:password|passwd|passphrase|secret|token|api_?key|private_?key)\w{0,20}[\"']?\s{0,3}[=:]\s{0,3})"
         r"(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&}\])]+)",
-        re.I,
     ),
 )
 _secrets: list[str] = []

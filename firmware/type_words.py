@@ -21,10 +21,10 @@ __all__ = ["decode_json", "json_problem", "type_problem"]
 
 _T = TypeVar("_T")
 
-_PLACE: Final = re.compile(r"(?P<text>.*?)(?: - at `(?:key` in `)?\$(?P<path>[^`]*)`)?", re.DOTALL)
-_PART: Final = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
-_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-_MISSING: Final = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+_PLACE: Final = r"(?s)(?P<text>.*?)(?: - at `(?:key` in `)?\$(?P<path>[^`]*)`)?"
+_PART: Final = r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]"
+_UNKNOWN: Final = r"(?s)Object contains unknown field `(.*)`"
+_MISSING: Final = r"(?s)Object missing required field `(.*)`"
 _OF_MSGSPEC: Final = ("Expected ", "Invalid ", "Number out of range")
 _ANY_KEY: Final = "..."
 _MAX_LISTED: Final = 400
@@ -37,9 +37,9 @@ def type_problem(error: msgspec.ValidationError, kind: Any, data: object, *, tab
     for part in path:
         info, data = _inner(info, part), _element(data, part)
         info = _meant(info, data)
-    if (missing := _MISSING.fullmatch(text)) is not None:
+    if (missing := re.fullmatch(_MISSING, text)) is not None:
         return f"{place([*path, missing[1]])} is missing, expected {_expected(_inner(info, missing[1]), table)}"
-    if (unknown := _UNKNOWN.fullmatch(text)) is not None:
+    if (unknown := re.fullmatch(_UNKNOWN, text)) is not None:
         problem = f"unknown key {name(unknown[1])}, expected {one_of(_keys(info), _MAX_LISTED)}"
     elif text.startswith(_OF_MSGSPEC):
         problem = f"expected {_expected(info, table)}{_got(info, data, table)}"
@@ -69,10 +69,10 @@ def json_problem(error: Exception, kind: Any, text: bytes | str) -> str:
 
 
 def _split(text: str) -> tuple[str, list[str | int]]:
-    found = _PLACE.fullmatch(text)
+    found = re.fullmatch(_PLACE, text)
     assert found is not None
     path: list[str | int] = []
-    for part in _PART.finditer(found["path"] or ""):
+    for part in re.finditer(_PART, found["path"] or ""):
         index = part["index"]
         path.append(part["key"] or (_ANY_KEY if index == _ANY_KEY else int(index)))
     return found["text"], path

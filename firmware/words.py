@@ -108,8 +108,8 @@ def not_json(error: Exception) -> str:
     return "not JSON: it ends too early" if "truncated" in text else f"not JSON: {text[0].lower()}{text[1:]}"
 
 
-_KEYS: Final = re.compile(r"\(((?:'[^']*',? ?)+)\)")
-_CHARACTER: Final = re.compile(r"(['\"])(\\.*?)\1")
+_KEYS: Final = r"\(((?:'[^']*',? ?)+)\)"
+_CHARACTER: Final = r"(['\"])(\\.*?)\1"
 _CHARACTERS: Final = {"\\n": "line break", "\\r": "line break", "\\": "backslash", "\\t": "tab"}
 
 
@@ -119,6 +119,6 @@ def not_toml(error: Exception) -> str:
         return "not TOML: nested too deeply"
     if isinstance(error, UnicodeError):
         return "not TOML: not in UTF-8"
-    text = _KEYS.sub(lambda keys: ".".join(re.findall("'([^']*)'", keys[1])), str(error))
-    text = _CHARACTER.sub(lambda found: _CHARACTERS.get(found[2], "control character"), text)
+    text = re.sub(_KEYS, lambda keys: ".".join(re.findall("'([^']*)'", keys[1])), str(error))
+    text = re.sub(_CHARACTER, lambda found: _CHARACTERS.get(found[2], "control character"), text)
     return f"not TOML: {text[0].lower()}{text[1:]}" if text else "not TOML"

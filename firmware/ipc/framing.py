@@ -7,7 +7,8 @@ something invalid is a `ValueError`, because that is a bug. Error texts quote on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -33,20 +34,25 @@ def encode(message: msgspec.Struct) -> bytes:
 
 
 class Decoder(Generic[_T]):
-    """Decodes lines to messages of one union, passed as `kind` (mypy can't express the type of a union)."""
+    """Decodes lines to messages of one union, passed as `kind` (mypy can't express the type of a union).
+
+    Made with the first line: of many sockets that a process may serve, few are used at the start.
+    """
 
     def __init__(self, kind: Any) -> None:
         self._kind = kind
-        self._decode = msgspec.json.Decoder(kind).decode
+
+    @cached_property
+    def _decode(self) -> Callable[[bytes], _T]:
+        return msgspec.json.Decoder(self._kind).decode
 
     def __call__(self, line: bytes) -> _T:
         """The message in `line`; raises `ContractError` with the problem and its place in the line."""
         try:
-            message: _T = self._decode(line)
+            return self._decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             problem = json_problem(error, self._kind, line)
             raise ContractError(f"not a message of the contract: {problem[:_MAX_REASON_CHARS]}") from error
-        return message
 
 
 class LineSplitter:

@@ -7,12 +7,11 @@ A refused card is explained for a few seconds, then the display shows the state 
 
 from __future__ import annotations
 
-import zoneinfo
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct, field
 
 from firmware.contract import (
     MAX_OUTLETS,
@@ -55,8 +54,7 @@ _PLUGS = {"cTesla": "NACS", "cCCS1": "CCS1", "cCCS2": "CCS2", "cG105": "CHAdeMO"
 """What EV drivers call the connector types of OCPP that they do not call by OCPP's name."""
 
 
-@dataclass(slots=True)
-class Display:
+class Display(Struct, eq=False):
     """`screens`: the EVSE of each screen."""
 
     context: Context
@@ -251,11 +249,17 @@ class Display:
         if utc is None or not self.context.time.is_known:
             return None
         zone = self.context.model.find(keys.TIME_ZONE)
-        try:
-            zone_info = zoneinfo.ZoneInfo(zone) if zone else UTC
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            zone_info = UTC
-        return datetime.fromtimestamp(utc, zone_info).strftime("%Y-%m-%dT%H:%M")
+        return datetime.fromtimestamp(utc, _time_zone(zone) if zone else UTC).strftime("%Y-%m-%dT%H:%M")
+
+
+def _time_zone(name: str) -> tzinfo:
+    """UTC if there is none of that name."""
+    import zoneinfo  # half a MB with what it imports, and not needed until a page shows the time
+
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
 
 
 def _inputs_of(evse: Evse) -> tuple[object, ...]:

@@ -8,9 +8,10 @@ that block alone.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from firmware.contract import (
     Cause,
@@ -52,12 +53,13 @@ class NotStartable(Enum):
     IN_USE = auto()
 
 
-@dataclass(slots=True)
-class Evse:
+class Evse(Struct, eq=False):
     """One EVSE; all our EVSEs have one connector, number 1."""
 
     evse: int
     connector: int
+    session: Session
+    """Who may charge here, and the transaction; owner: transactions (E). Other blocks read the properties below."""
     plugged: bool = False
     phase: Phase = Phase.IDLE
     cause: Cause = Cause.SEQUENCE
@@ -83,13 +85,8 @@ class Evse:
     """The current connector status; owner: availability (G)."""
     authorising: bool = False
     """The CSMS is being asked about a token for this EVSE; owner: authorization (C)."""
-    session: Session = field(init=False)
-    """Who may charge here, and the transaction; owner: transactions (E). Other blocks read the properties below."""
     delivering: bool = False
     """Between the meter's start and stop readings: a final reading will come; owner: transactions (E)."""
-
-    def __post_init__(self) -> None:
-        self.session = Session.none(self.evse, self.connector)
 
     @property
     def operative(self) -> bool:
@@ -175,7 +172,7 @@ class HalView:
     """
 
     def __init__(self, evses: Iterable[tuple[int, int]]) -> None:
-        self.evses = {evse: Evse(evse, connector) for evse, connector in evses}
+        self.evses = {evse: Evse(evse, connector, Session.none(evse, connector)) for evse, connector in evses}
         self.station_faults: set[Fault] = set()
         self.links: dict[str, bool] = {}
         self.link_details: dict[str, LinkDetails] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -27,11 +27,11 @@ __all__ = ["Cause", "NoConnection", "peer_text", "place_of", "plain"]
 _MAX_PEER_CHARS: Final = 120
 _MAX_CHARS: Final = 600
 
-_NUMBER: Final = re.compile(r"\b(?=\w*\d)\w{8,}\b|\b[0-9A-Fa-f]{8,}\b|\b[0-9A-Fa-f]{2}(?:[ :-][0-9A-Fa-f]{2}){3,}\b")
+_NUMBER: Final = r"\b(?=\w*\d)\w{8,}\b|\b[0-9A-Fa-f]{8,}\b|\b[0-9A-Fa-f]{2}(?:[ :-][0-9A-Fa-f]{2}){3,}\b"
 """What may be a card number or a token: a long word with a digit, or pairs of hex digits."""
 
 
-class _Texts(NamedTuple):
+class _Texts(Struct, frozen=True):
     kind: FailureKind
     engineer: str
     """`{place}` is `host:port`, `{host}` the host alone, `{detail}` what the attempt has found."""
@@ -213,4 +213,4 @@ def plain(text: str, limit: int = _MAX_PEER_CHARS) -> str:
 
 def peer_text(text: str) -> str:
     """What a peer wrote in its own words, which may name a card or a token."""
-    return plain(_NUMBER.sub("***", redact(text)))
+    return plain(re.sub(_NUMBER, "***", redact(text)))

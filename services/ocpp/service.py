@@ -13,6 +13,7 @@ import logging
 import math
 import random
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,7 @@ from firmware.ipc.hal_link import HalLink, LinkState
 from firmware.timer import LoopTimer
 from firmware.users import gid_of
 from services.ocpp import factory_reset
-from services.ocpp.administration.bundle import Bundles
 from services.ocpp.administration.commands import Commands
-from services.ocpp.administration.connection_test import ConnectionTester
 from services.ocpp.administration.server import AdministrationServer
 from services.ocpp.background import TaskRunner
 from services.ocpp.composition import Boot, Composition
@@ -34,7 +33,6 @@ from services.ocpp.csms.failures import LinkFailures
 from services.ocpp.csms.link import CsmsLink
 from services.ocpp.device_model import keys
 from services.ocpp.key_values import Key
-from services.ocpp.metrics import Figures, MetricsServer
 from services.ocpp.product_choice import ProductChoice
 from services.ocpp.signals import SecurityEvent, TransactionChanged
 from services.ocpp.station import Station, Step
@@ -46,7 +44,10 @@ if TYPE_CHECKING:
     from firmware.factory_settings import FactorySettings, NetworkProfile
     from firmware.lifecycle import Lifecycle
     from firmware.product import Product
+    from services.ocpp.administration.bundle import Bundles
+    from services.ocpp.administration.connection_test import ConnectionTester
     from services.ocpp.config import ServiceConfig
+    from services.ocpp.metrics import Figures
     from services.ocpp.no_connection import NoConnection
 
 __all__ = ["Service"]
@@ -91,7 +92,7 @@ class Service:
             software=f"ocpp {firmware_version}",
             allowed_gid=group,
         )
-        self._figures = Figures() if config.metrics_port is not None else None
+        self._figures: Figures | None = None
         self._metrics_port = config.metrics_port
         self._hal = HalLink(
             Path(config.hal_socket),
@@ -111,8 +112,7 @@ class Service:
         )
         self.messages = self._parts.messages
         self.formatter = self._parts.formatter
-        self.bundles = Bundles(Path(config.database).with_name("bundle"), self._parts.logs.pack)
-        self.tester = ConnectionTester(self._parts.test_settings, dial_via=dial_via, device=self._link.device)
+        self._dial_via = dial_via
         self._tasks = TaskRunner(
             self._parts.workers(),
             lambda task, report: self.handle(lambda station, now: station.on_task(task, report, now)),
@@ -137,6 +137,9 @@ class Service:
         await self._administration.start()
         life.on_stop("administration", self._administration.close)
         if self._metrics_port is not None:
+            from services.ocpp.metrics import Figures, MetricsServer
+
+            self._figures = Figures()
             metrics = MetricsServer(self._metrics_port, self._metrics)
             await metrics.start()
             life.on_stop("metrics", metrics.close)
@@ -170,6 +173,18 @@ class Service:
     @property
     def identity(self) -> str:
         return self._parts.identity
+
+    @cached_property
+    def bundles(self) -> Bundles:
+        from services.ocpp.administration.bundle import Bundles
+
+        return Bundles(Path(self._config.database).with_name("bundle"), self._parts.logs.pack)
+
+    @cached_property
+    def tester(self) -> ConnectionTester:
+        from services.ocpp.administration.connection_test import ConnectionTester
+
+        return ConnectionTester(self._parts.test_settings, dial_via=self._dial_via, device=self._link.device)
 
     def order_factory_reset(self) -> None:
         factory_reset.order(self._config)

@@ -10,9 +10,10 @@ import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from firmware.contract.administration import Bundle, Chunk, CommandRefused, Problem
 from services.ocpp.device_model import keys
@@ -28,8 +29,7 @@ CHUNK_BYTES: Final = 32 * 1024
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(Struct, frozen=True):
     """What an archive holds besides the logs, under a name for its file."""
 
     name: str

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each command of the administration socket: what answers it."""
+"""Each command of the administration socket: what answers it.
+
+What carries them out is imported with the first command that needs it: most starts need none of it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,6 @@ from typing import TYPE_CHECKING
 
 from firmware.contract import administration as contract
 from firmware.contract.administration import Command, CommandRefused, Problem
-from services.ocpp.administration import certificates, restarts, settings, trials, variables
-from services.ocpp.administration.bundle import content_of
-from services.ocpp.administration.live_messages import Follower, last_written
 from services.ocpp.administration.units import Shell, Units
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Commands:
 
     def execute(self, client: Client, command: Command) -> Answer:
         """The result; raises `CommandRefused`."""
+        from services.ocpp.administration import certificates, restarts, settings
+
         units = self._units
         match command:
             case contract.GetVariables():
@@ -80,11 +82,15 @@ class Commands:
     # --- variables ----------------------------------------------------------------------------------
 
     def _get_variables(self, command: contract.GetVariables) -> contract.Variables:
+        from services.ocpp.administration import variables
+
         if command.start < 0:
             raise CommandRefused(Problem.BAD_REQUEST, "`start` is a number from 0")
         return variables.page(self._units.context.model, command.start)
 
     def _set_variables(self, command: contract.SetVariables) -> contract.SetResults:
+        from services.ocpp.administration import variables
+
         if not 1 <= len(command.values) <= _MAX_VALUES:
             raise CommandRefused(Problem.BAD_REQUEST, f"expected 1 to {_MAX_VALUES} values, got {len(command.values)}")
         response = self._units.request("SetVariables", variables.set_variables_request(command.values))
@@ -100,6 +106,8 @@ class Commands:
     def _follow_messages(self, client: Client) -> None:
         if client in self._followers:
             return
+        from services.ocpp.administration.live_messages import Follower, last_written
+
         messages = self._shell.messages
         written = last_written(messages.paths)
         follower = Follower(client, self._shell.formatter(), messages.in_memory(), written=written)
@@ -112,6 +120,8 @@ class Commands:
         ]
 
     def _make_bundle(self, client: Client) -> Answer:
+        from services.ocpp.administration.bundle import content_of
+
         content = self._units.unit(lambda station, now: content_of(station.context, now))
         self._shell.bundles.take(client)
         return self._shell.bundles.make(client, content)
@@ -119,6 +129,8 @@ class Commands:
     # --- connection test ------------------------------------------------------------------------------
 
     def _test_connection(self, command: contract.TestConnection) -> Answer:
+        from services.ocpp.administration import trials
+
         planned = trials.plan(self._units, command)
         if isinstance(planned, contract.ConnectionTest):
             return planned
@@ -141,6 +153,8 @@ class Commands:
         model = station.context.model
         changed, model.changed = model.changed, set()
         if changed and self._subscribers:
+            from services.ocpp.administration import variables
+
             for message in variables.changes(model, changed):
                 for client in tuple(self._subscribers):
                     client.send(message)

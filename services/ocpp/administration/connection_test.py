@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from firmware.contract.administration import ConnectionTest, Outcome, Step, TestStep
@@ -51,8 +51,7 @@ _STEP_OF: dict[FailureKind, Step] = {
 _REGISTRATION = {"Pending": Cause.PENDING, "Rejected": Cause.REJECTED}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trial:
+class Trial(Struct, frozen=True, kw_only=True):
     """What to try. `boot` is the BootNotificationRequest, without which the test ends after TLS; `link_up`: the
     interface of the profile has a link."""
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from firmware.contract.administration import (
     ADMINISTRATION_VERSION,
@@ -47,8 +46,7 @@ Answer: TypeAlias = Result | Awaitable[Result | None] | None
 """The result of a command, or what will have it."""
 
 
-@dataclass(eq=False)
-class Client:
+class Client(Struct, eq=False):
     """One connection; `closed` is called once when it ends."""
 
     connection: Connection[FromClient]

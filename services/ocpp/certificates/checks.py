@@ -38,7 +38,7 @@ MAX_CHAIN: Final = 6
 _MAX_RSA_BITS: Final = 8192
 _EARLY_S: Final = 60.0
 """How far our clock and the CSMS's may differ at the start of a period (A02.FR.06, note)."""
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]*-----END CERTIFICATE-----")
+_PEM = rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]*-----END CERTIFICATE-----"
 _WEAK_DIGESTS = ("md5", "sha1", "md2", "md4")
 
 
@@ -49,7 +49,7 @@ def parse(pem: str, *, limit: int = MAX_CHAIN) -> list[Certificate]:
     text = pem.encode()
     if b"PRIVATE KEY" in text:
         raise CertificateError("it contains a private key")
-    blocks = _PEM.findall(text)
+    blocks = re.findall(_PEM, text)
     if not blocks:
         raise CertificateError("there is no certificate in PEM format in it")  # A00.FR.507
     if len(blocks) > limit:

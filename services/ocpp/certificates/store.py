@@ -16,9 +16,10 @@ import binascii
 import hashlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
+
+from msgspec import Struct
 
 from firmware import certificate_rules as rules
 from firmware.errors import StorageError
@@ -43,15 +44,14 @@ _MAX_ROOT_PEM = 5500
 """InstallCertificateRequest.certificate"""
 
 
-@dataclass(eq=False)
-class Root:
+class Root(Struct, eq=False):
     """One installed root; parsed when its fields are needed."""
 
     kind: RootKind
     path: Path
     pem: str
-    issuer_key: bytes = field(repr=False)
-    _certificate: Certificate | None = field(default=None, repr=False)
+    issuer_key: bytes
+    _certificate: Certificate | None = None
 
     @property
     def fallback(self) -> bool:

@@ -43,7 +43,7 @@ _CIPHER_ERRORS: Final = (
 _NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
 _ENDED: Final = ("UNEXPECTED_EOF_WHILE_READING",)
 _MAX_CERTIFICATE_CHARS: Final = 300
-_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
+_ERRNO: Final = r"\[Errno (\d+)\]"
 
 
 class DialError(Exception):
@@ -90,7 +90,7 @@ def diagnose(
 def _not_reached(error: OSError, open_timeout_s: float) -> DialError:
     """When each address of a name has failed, asyncio gives the text of the errors alone. The one that comes closest
     to a connection counts."""
-    numbers = {error.errno} if error.errno is not None else set(map(int, _ERRNO.findall(str(error))))
+    numbers = {error.errno} if error.errno is not None else set(map(int, re.findall(_ERRNO, str(error))))
     if errno.ECONNREFUSED in numbers:
         return DialError(Cause.PORT_CLOSED)
     if isinstance(error, TimeoutError) or errno.ETIMEDOUT in numbers:

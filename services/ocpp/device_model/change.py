@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from services.ocpp.device_model.keys import Key
 from services.ocpp.device_model.values import Refusal, Value
@@ -19,17 +20,19 @@ the monotonic time; returns None to accept, else the reason: a text without the 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A variable that the CSMS has set, to a new value or to the same. Its `repr` never shows the value."""
 
     address: Address
-    value: Any = field(repr=False)
+    value: Any
     attribute: str = ACTUAL
     is_new: bool = True
     """The value differs from the previous one."""
-    former: tuple[str, Value] = field(default=("", None), repr=False)
+    former: tuple[str, Value] = ("", None)
     """The previous text and value."""
+
+    def __repr__(self) -> str:
+        return f"Change({self.address}, {self.attribute!r}, is_new={self.is_new})"
 
     def of(self, key: Key[Any]) -> bool:
         """Is it the variable of this key, on any EVSE?"""

@@ -7,8 +7,10 @@ with the call. Variables that only some products have are marked: read them with
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from services.ocpp.device_model.values import DataType
 from services.ocpp.device_model.variable import Address
@@ -18,8 +20,7 @@ __all__ = ["Key"]
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Key(Generic[T_co]):
+class Key(Struct, Generic[T_co], frozen=True):
     """A variable by name; `T_co` is the type of its value."""
 
     component: str
@@ -27,14 +28,15 @@ class Key(Generic[T_co]):
     data_type: DataType
     instance: str = ""
     component_instance: str = ""
-    folded: tuple[str, str, str, str] = field(init=False, repr=False, compare=False)
-    station: Address = field(init=False, repr=False, compare=False)
+    folded: tuple[str, str, str, str] = ("", "", "", "")
+    """Component, its instance, variable, its instance, in lower case; made of the names, as is `station`."""
+    station: Address = Address("", "", 0, 0, "", "")
 
     def __post_init__(self) -> None:
         names = (self.component, self.component_instance, self.variable, self.instance)
         folded = tuple(name.lower() for name in names)
-        object.__setattr__(self, "folded", folded)
-        object.__setattr__(self, "station", Address(folded[0], folded[1], 0, 0, folded[2], folded[3]))
+        force_setattr(self, "folded", folded)
+        force_setattr(self, "station", Address(folded[0], folded[1], 0, 0, folded[2], folded[3]))
 
     def at(self, evse: int, connector: int) -> Address:
         """The folded address."""

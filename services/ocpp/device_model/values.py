@@ -91,7 +91,7 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]{1,6})?")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9*\-_=+|@.]+")
 _TIME_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4]):[0-5][0-9]")
-_NO_TIME_ZONE = re.compile(r"(posix|right)/.*|posixrules|localtime|Factory")
+_NO_TIME_ZONE = r"(posix|right)/.*|posixrules|localtime|Factory"
 """Other files in the folder of time zones: `right/UTC` counts leap seconds, `localtime` depends on the board."""
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters, and lone surrogates, which can't be encoded."""
@@ -211,7 +211,7 @@ def _expected_text(kind: Characteristics) -> str:
 
 
 def _is_time_zone(text: str) -> bool:
-    return not _NO_TIME_ZONE.fullmatch(text) and _has_rules(text)
+    return not re.fullmatch(_NO_TIME_ZONE, text) and _has_rules(text)
 
 
 def _has_rules(zone: str) -> bool:

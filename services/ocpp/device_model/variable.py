@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from services.ocpp.device_model.values import Characteristics, Value, empty_value, parse, to_text
@@ -41,8 +41,7 @@ class Address(NamedTuple):
         return f"{component}{place}.{variable}"
 
 
-@dataclass(slots=True)
-class Attribute:
+class Attribute(Struct, eq=False):
     """A value and its access rules. `default` is the product's or the factory's text."""
 
     type: str
@@ -50,10 +49,14 @@ class Attribute:
     persistent: bool
     constant: bool
     default: str
-    text: str = field(default="", repr=False)
-    value: Value = field(default=None, repr=False)
+    text: str = ""
+    value: Value = None
     source: Callable[[], Any] | None = None
     """Called for the value at each reading; only Actual may have one."""
+
+    def __repr__(self) -> str:
+        """Without the value, which may be a secret."""
+        return f"Attribute({self.type!r}, {self.mutability!r})"
 
     @property
     def writable(self) -> bool:
@@ -64,8 +67,7 @@ class Attribute:
         return self.mutability != "WriteOnly"
 
 
-@dataclass(slots=True)
-class Variable:
+class Variable(Struct, eq=False):
     """A variable; caches its ReportDataType until something in it changes."""
 
     address: Address
@@ -73,7 +75,10 @@ class Variable:
     attributes: dict[str, Attribute]
     reboot: bool = False
     secret: bool = False
-    _report: dict[str, Any] | None = field(default=None, repr=False)
+    _report: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"Variable({self.address})"
 
     @property
     def actual(self) -> Attribute:

@@ -8,8 +8,9 @@ Importing this is cheap: aiohttp and aioftp are loaded, in a thread, when there 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from services.ocpp.transfer.part import PartFile, disk_errors
 from services.ocpp.transfer.rules import DEFAULT_RULES, Kind, Place, Rules, TransferError, check_name, parse
@@ -24,16 +25,18 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_RULES", "Kind", "Place", "Remote", "Rules", "TransferError", "Transfers", "disk_errors", "parse"]
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
+class Remote(Struct, frozen=True):
     """A file on a server. The URL may hold credentials and is not shown.
 
     `retries` counts the attempts after the first; `retry_interval_s` is from the start of one to the start of the next.
     """
 
-    url: str = field(repr=False)
+    url: str
     retries: int
     retry_interval_s: float
+
+    def __repr__(self) -> str:
+        return f"Remote(retries={self.retries}, retry_interval_s={self.retry_interval_s:g})"
 
     def excess(self, limits: Limits) -> str | None:
         """Why these are too many attempts, or take too long, for a request that may not be cancelled; None: they are

@@ -15,10 +15,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Literal
 from urllib.parse import unquote, urljoin, urlsplit
+
+from msgspec import Struct
 
 from firmware.errors import BaywattError
 
@@ -39,12 +40,12 @@ Kind = Literal[
 
 _MAX_URL_CHARS: Final = 2048
 _PORTS: Final = {"https": 443, "http": 80, "ftp": 21}
-_URL: Final = re.compile(r"[\x21-\x7e]+")
-_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
-_ALMOST_ADDRESS: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?")
+_URL: Final = r"[\x21-\x7e]+"
+_HOST: Final = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})"
+_ALMOST_ADDRESS: Final = r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?"
 """127.1 and 0x7f.1: not names, but addresses to some libraries, which would not check whether they are allowed."""
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
+_CONTROL: Final = r"[\x00-\x1f\x7f]"
 
 
 class TransferError(BaywattError):
@@ -62,8 +63,7 @@ class TransferError(BaywattError):
         self.text = text
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rules:
+class Rules(Struct, frozen=True, kw_only=True):
     """What a transfer may do. `schemes` in lower case; `loopback`: connections to the station itself are allowed."""
 
     schemes: frozenset[str] = frozenset({"https", "ftp"})
@@ -91,8 +91,7 @@ class Rules:
 DEFAULT_RULES: Final = Rules()
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """An accepted URL. Its text is fit for a log: without credentials, and without the query, which may hold some."""
 
     scheme: str
@@ -100,9 +99,9 @@ class Place:
     port: int
     path: str
     """As in the URL, percent-encoded, with its slash."""
-    query: str = field(default="", repr=False)
-    user: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
+    query: str = ""
+    user: str | None = None
+    password: str | None = None
 
     @property
     def url(self) -> str:
@@ -116,6 +115,9 @@ class Place:
     def __str__(self) -> str:
         return f"{self._origin()}{self.path}"
 
+    def __repr__(self) -> str:
+        return f"Place({self})"
+
     def _origin(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
@@ -124,7 +126,7 @@ class Place:
 
 def parse(url: str, rules: Rules = DEFAULT_RULES) -> Place:
     """The place that a URL names; raises `TransferError` of kind `scheme` for one that is not accepted."""
-    if len(url) > _MAX_URL_CHARS or not _URL.fullmatch(url):
+    if len(url) > _MAX_URL_CHARS or not re.fullmatch(_URL, url):
         raise TransferError("scheme", "not a URL: too long, or with characters that are not allowed")
     try:
         parts = urlsplit(url)
@@ -134,7 +136,7 @@ def parse(url: str, rules: Rules = DEFAULT_RULES) -> Place:
     scheme = parts.scheme.lower()
     if scheme not in rules.schemes or scheme not in _PORTS:
         raise TransferError("scheme", f"{scheme[:20] or 'no scheme'} is not one of {', '.join(sorted(rules.schemes))}")
-    named = _HOST.fullmatch(host) and not _ALMOST_ADDRESS.fullmatch(host)
+    named = re.fullmatch(_HOST, host) and not re.fullmatch(_ALMOST_ADDRESS, host)
     if port == 0 or not (_is_address(host) or named):
         raise TransferError("scheme", "not a URL: no valid host or port")
     _check_path(parts.path)
@@ -157,7 +159,7 @@ def redirected(place: Place, location: str, rules: Rules) -> Place:
 
 def check_name(name: str) -> None:
     """Raises `ValueError` unless `name` is a plain file name, with no part of a path, a URL or an FTP command."""
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         raise ValueError(f"not a plain file name: {name[:60]!r}")
 
 
@@ -205,7 +207,7 @@ def _nearness(address: str) -> _Nearness | None:
 
 def _check_path(path: str) -> None:
     decoded = unquote(path)
-    if _CONTROL.search(decoded):
+    if re.search(_CONTROL, decoded):
         raise TransferError("scheme", "not a URL: control characters in its path")
     if any(part == ".." for part in decoded.replace("\\", "/").split("/")):
         raise TransferError("scheme", "a path with ..")
@@ -213,7 +215,7 @@ def _check_path(path: str) -> None:
 
 def _credential(text: str) -> str:
     decoded = unquote(text)
-    if _CONTROL.search(decoded):  # it would end the line of an FTP command or an HTTP header
+    if re.search(_CONTROL, decoded):  # it would end the line of an FTP command or an HTTP header
         raise TransferError("scheme", "not a URL: control characters in its credentials")
     return decoded
 

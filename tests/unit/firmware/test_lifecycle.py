@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -37,6 +38,21 @@ async def test_requested_stop_exits_with_0() -> None:
         life.stop("enough")
 
     assert await supervised(main) == 0
+
+
+async def test_garbage_is_collected_again_once_everything_is_started() -> None:
+    async def main(life: Lifecycle) -> None:
+        assert not gc.isenabled()
+        life.ready("ready")
+        life.stop("enough")
+
+    gc.disable()
+    try:
+        assert await supervised(main) == 0
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
+        gc.enable()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
