@@ -65,6 +65,7 @@ def root_folder(
         path.chmod(0o600)  # NetworkManager takes no others
     _adapt_settings(folder / "etc/baywatt")
     rauc = (PARTS / "system.conf").read_text().replace("@compatible@", compatible(board, product_name))
+    (folder / "etc/rauc").mkdir()
     (folder / "etc/rauc/system.conf").write_text(rauc)
     shutil.copyfile(keyring, folder / "etc/rauc/keyring.pem")
     run(["systemctl", f"--root={folder}", "--quiet", "mask", *MASKED])
