@@ -17,11 +17,11 @@ from functools import partial
 from firmware.clock import Clock
 from firmware.contract import (
     BoardClock,
+    CabinetCommand,
     CardPresented,
     CardProblem,
     CardUnreadable,
     ClockChanged,
-    Command,
     DeviceReport,
     Event,
     EvseSelected,
@@ -30,6 +30,8 @@ from firmware.contract import (
     GetSiteLimit,
     LinkChanged,
     ListDevices,
+    Network,
+    NetworkCommand,
     Permit,
     PowerOff,
     Problem,
@@ -59,6 +61,7 @@ from hal.evse.model import LimitChanged, Permitted, Sampled, ServiceChanged, Wit
 from hal.evse.table import Stage
 from hal.hardware import EvseHardware, Hardware, ScreenHardware
 from hal.known_meters import KnownMeters
+from hal.network import NetworkSettings
 from hal.ports import InputsReading, Link, Vehicle
 from hal.safety import Pulse, StationWatch
 from hal.self_tests import SelfTests
@@ -101,6 +104,7 @@ class StationCabinet:
         self._shelf = ShelfControl(hardware.shelf, self._site_limit.in_force_w)
         self._tests = SelfTests(self._evses, hardware, self._faults, self._publish)
         self._devices = DeviceList(hardware, self._faults, self.utc)
+        self._network = NetworkSettings(hardware.links, clock)
         self._inputs: InputsReading | None = None
         self._inputs_lost = ""
         """Why there is no reading of them."""
@@ -169,6 +173,7 @@ class StationCabinet:
             now = self._clock.monotonic()
             self.tick(now)
         self._cut_power()
+        self._network.close()
         for port in self._hardware.ports():
             try:
                 port.close()
@@ -314,7 +319,11 @@ class StationCabinet:
         for listener in self._listeners:
             listener(event)
 
-    def execute(self, command: Command) -> tuple[Problem, str] | None:
+    async def set_network(self, command: NetworkCommand) -> Network:
+        """Raises `NetworkRefused`."""
+        return await self._network.execute(command)
+
+    def execute(self, command: CabinetCommand) -> tuple[Problem, str] | None:
         """Carry out a command or return why not; its values are in range, as `hal.server` has checked."""
         now = self._clock.monotonic()
         if isinstance(command, Show):

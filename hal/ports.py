@@ -2,7 +2,8 @@
 """What a driver must offer, as one small interface per device; the docstrings state its duties.
 
 Rules for every port
-- Methods never block for longer than 50 ms; anything longer is started here and its result shows in a reading.
+- Methods never block for longer than 50 ms; anything longer is started here and its result shows in a reading, or is
+  a coroutine.
 - A reading carries `mono_s`, the time at which it was true. The HAL treats a reading older than the port's
   `stale_after_s` as lost, so a driver never renews the stamp of an old value.
 - Only `DriverError` and its subclasses leave a driver.
@@ -25,7 +26,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
-from firmware.contract import BoardClock, BootCause, CardProblem, Fault, LinkDetails, PageModel
+from firmware.contract import (
+    BoardClock,
+    BootCause,
+    CardProblem,
+    Fault,
+    LinkDetails,
+    NetworkInterface,
+    NewCellularSettings,
+    PageModel,
+    WiredSettings,
+)
 
 __all__ = [
     "NO_VEHICLE",
@@ -438,7 +449,11 @@ class NetworkLinks(Protocol):
     """The board's network interfaces, by OCPP name (`Wired0`, `Wireless0`). At most one has the default route.
 
     A change of `up`, `default` and operator is reported at once, one of the signal when it is worth an event: not more
-    often than every 5 s. It has no commands.
+    often than every 5 s.
+
+    New settings of one interface are tried at a time: in force at once, and on the disk when they are kept. The driver
+    returns to the former ones by itself when this process has ended and `within_s` is over, and so does a restart of
+    the board: nobody could confirm any more. The methods that wait for a daemon raise `DeviceLost` or `DeviceRefused`.
 
     Link lost (to whatever manages the interfaces): the last reported state remains, or what the kernel says.
     Back: what differs from the last report is reported, and nothing else.
@@ -447,6 +462,20 @@ class NetworkLinks(Protocol):
     def links(self) -> dict[str, Link]: ...
 
     def listen(self, on_change: Callable[[str, Link], None]) -> None: ...
+
+    async def interfaces(self) -> list[NetworkInterface]:
+        """Every interface with its settings, without secrets; what is not known of one is left out."""
+
+    async def try_settings(
+        self, interface: str, settings: WiredSettings | NewCellularSettings, *, within_s: float
+    ) -> None:
+        """Put settings into force that `firmware.contract.network` has no objection to; an error changes nothing."""
+
+    async def keep_settings(self) -> None:
+        """Those that are tried are on the disk when this returns; an error leaves them on trial."""
+
+    async def return_settings(self) -> None:
+        """Those from before the trial are in force again; nothing happens if they are already."""
 
     def close(self) -> None: ...
 

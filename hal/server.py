@@ -25,15 +25,19 @@ from firmware.contract.messages import (
     CONTRACT_VERSION,
     Acknowledge,
     Answer,
+    CabinetCommand,
     Command,
     DeviceReport,
     Done,
+    EndNetworkTrial,
     Event,
     FromClient,
     FromHal,
+    GetNetwork,
     GetSiteLimit,
     Greeting,
     ListDevices,
+    NetworkCommand,
     Permit,
     PowerOff,
     Problem,
@@ -42,8 +46,10 @@ from firmware.contract.messages import (
     Request,
     Role,
     SetAvailable,
+    SetCellular,
     SetLimit,
     SetSiteLimit,
+    SetWired,
     Show,
     SiteLimit,
     Snapshot,
@@ -51,12 +57,14 @@ from firmware.contract.messages import (
     StartTest,
     Withdraw,
 )
+from firmware.contract.network import Network
 from firmware.errors import ContractError
 from firmware.ipc.connection import Connection, Credentials, peer_credentials
 from firmware.ipc.framing import Decoder, encode
 from firmware.ipc.listener import UnixListener
 from firmware.timer import LoopTimer, Scheduled, Timer
 from hal.journal import Journal
+from hal.network import NetworkRefused
 
 __all__ = ["GREETING_TIMEOUT_S", "MAX_LEASE_S", "Cabinet", "HalServer", "out_of_range"]
 
@@ -64,12 +72,15 @@ GREETING_TIMEOUT_S = 2.0
 MAX_LEASE_S = 60.0
 _MAX_ID = 2**53
 _MAX_DETAIL_CHARS = 500
+_MAX_WAITING = 8
+"""Commands on the network at a time."""
 _MAX_SESSION_CHARS = 64
 _MAX_PAGE_CHARS = 32
 """Session and page are part of the next snapshot, which must fit into a line."""
+_NETWORK = (GetNetwork, SetWired, SetCellular, EndNetworkTrial)
 _COMMANDS: dict[Role, tuple[type[Struct], ...]] = {
     Role.SERVICE: (Permit, Withdraw, SetLimit, SetAvailable, Show, Reboot),
-    Role.MAINTENANCE: (ListDevices, StartTest, GetSiteLimit, SetSiteLimit, PowerOff, Reboot),
+    Role.MAINTENANCE: (ListDevices, StartTest, GetSiteLimit, SetSiteLimit, *_NETWORK, PowerOff, Reboot),
     Role.OBSERVER: (),
 }
 _decode: Decoder[FromClient] = Decoder(FromClient)
@@ -89,7 +100,10 @@ class Cabinet(Protocol):
     def site_limit(self) -> SiteLimit:
         """The answer to `GetSiteLimit` and `SetSiteLimit`."""
 
-    def execute(self, command: Command) -> tuple[Problem, str] | None:
+    async def set_network(self, command: NetworkCommand) -> Network:
+        """Carry out a command on the network; raises `NetworkRefused`."""
+
+    def execute(self, command: CabinetCommand) -> tuple[Problem, str] | None:
         """Carry out a command whose values are in range; returns None for `done`, else why it is refused.
 
         May publish events meanwhile.
@@ -156,6 +170,8 @@ class HalServer:
         self._greeting_timeout_s = greeting_timeout_s
         self._timer = timer or LoopTimer()
         self._clients: dict[Connection[FromClient], _Client] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        """Commands on the network, which are not answered at once."""
         self._service: _Client | None = None
         self._credentials = credentials
         own = frozenset({0, os.geteuid()})
@@ -186,6 +202,8 @@ class HalServer:
         await self._listener.start()
 
     async def close(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
         await self._listener.close()
 
     # --- events -------------------------------------------------------------------------------------
@@ -230,7 +248,7 @@ class HalServer:
         elif client.role is None:
             raise ContractError(f"{type(message).__name__.lower()} before the greeting")
         elif isinstance(message, Request):
-            connection.send(_line(self._handle_request(client, message)))
+            self._handle_request(client, message)
         else:
             self._handle_acknowledge(client, message)
 
@@ -276,28 +294,54 @@ class HalServer:
             raise ContractError("an observer acknowledges")
         self._journal.acknowledge(message.seq)
 
-    def _handle_request(self, client: _Client, request: Request) -> Answer:
+    def _handle_request(self, client: _Client, request: Request) -> None:
         if not 0 <= request.id <= _MAX_ID:
             raise ContractError("a request id out of range")
-        problem = self._problem(client, request.command)
-        if problem is None:
-            listed = isinstance(request.command, ListDevices)
-            limits = isinstance(request.command, GetSiteLimit | SetSiteLimit)
-            return Done(
-                id=request.id,
-                devices=self._cabinet.devices() if listed else None,
-                site_limit=self._cabinet.site_limit() if limits else None,
-            )
-        _log.info("%s refused: %s %s", type(request.command).__name__, problem[0].value, problem[1])
-        return Refused(id=request.id, problem=problem[0], detail=problem[1][:_MAX_DETAIL_CHARS])
+        command = request.command
+        refused = _objection(client, command)
+        if refused is not None:
+            answer: Answer = _refusal(request, *refused)
+        elif isinstance(command, GetNetwork | SetWired | SetCellular | EndNetworkTrial):
+            if len(self._tasks) >= _MAX_WAITING:
+                client.connection.send(_line(_refusal(request, Problem.BUSY, "many such commands wait already")))
+                return
+            task = asyncio.get_running_loop().create_task(self._set_network(client, request, command))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
+        else:
+            answer = self._execute(request, command)
+        client.connection.send(_line(answer))
 
-    def _problem(self, client: _Client, command: Command) -> tuple[Problem, str] | None:
-        if not isinstance(command, _COMMANDS[client.role or Role.OBSERVER]):
-            return Problem.NOT_ALLOWED, f"the role {client.role.value if client.role else '?'} may not command this"
-        reason = out_of_range(command)
-        if reason is not None:
-            return Problem.BAD_REQUEST, reason
-        return self._cabinet.execute(command)
+    def _execute(self, request: Request, command: CabinetCommand) -> Answer:
+        problem = self._cabinet.execute(command)
+        if problem is not None:
+            return _refusal(request, *problem)
+        return Done(
+            id=request.id,
+            devices=self._cabinet.devices() if isinstance(command, ListDevices) else None,
+            site_limit=self._cabinet.site_limit() if isinstance(command, GetSiteLimit | SetSiteLimit) else None,
+        )
+
+    async def _set_network(self, client: _Client, request: Request, command: NetworkCommand) -> None:
+        try:
+            answer: Answer = Done(request.id, network=await self._cabinet.set_network(command))
+        except NetworkRefused as error:
+            answer = _refusal(request, error.problem, error.detail)
+        if client.connection in self._clients:
+            client.connection.send(_line(answer))
+
+
+def _objection(client: _Client, command: Command) -> tuple[Problem, str] | None:
+    if not isinstance(command, _COMMANDS[client.role or Role.OBSERVER]):
+        return Problem.NOT_ALLOWED, f"the role {client.role.value if client.role else '?'} may not command this"
+    reason = out_of_range(command)
+    return None if reason is None else (Problem.BAD_REQUEST, reason)
+
+
+def _refusal(request: Request, problem: Problem, detail: str) -> Refused:
+    _log.info("%s refused: %s %s", type(request.command).__name__, problem.value, detail)
+    return Refused(id=request.id, problem=problem, detail=detail[:_MAX_DETAIL_CHARS])
 
 
 def _line(answer: Answer) -> bytes:

@@ -13,6 +13,7 @@ from drivers.net.objects import Objects, Properties, value_of
 
 __all__ = [
     "INTERFACES",
+    "IP4_CONFIG",
     "MANAGER",
     "MANAGER_PATH",
     "MANAGER_ROOT",
@@ -29,7 +30,8 @@ MANAGER_ROOT = "/org/freedesktop"
 MANAGER_PATH = "/org/freedesktop/NetworkManager"
 _DEVICE = f"{MANAGER}.Device"
 _ACTIVE = f"{MANAGER}.Connection.Active"
-INTERFACES = (MANAGER, _DEVICE, _ACTIVE)
+IP4_CONFIG = f"{MANAGER}.IP4Config"
+INTERFACES = (MANAGER, _DEVICE, _ACTIVE, IP4_CONFIG)
 _NO_PATH = "/"
 _TYPE_MODEM = 8
 
@@ -70,6 +72,8 @@ class Device:
     """The connectivity check over this device; None if it is off."""
     profile: str | None
     """The settings of the connection that is, or can be, activated on it."""
+    addresses: tuple[str, ...] = ()
+    """Of IPv4, in use, with their prefix."""
 
     @property
     def is_modem(self) -> bool:
@@ -111,7 +115,13 @@ def _device(path: str, objects: Objects) -> Device:
         state=value_of(device, "State", int) or 0,
         reachable=_reachable(device),
         profile=_profile(device, objects),
+        addresses=_addresses(_properties(objects, value_of(device, "Ip4Config", str), IP4_CONFIG)),
     )
+
+
+def _addresses(config: Properties) -> tuple[str, ...]:
+    known = [each for each in value_of(config, "AddressData", list) or [] if isinstance(each, dict)]
+    return tuple(f"{each['address']}/{each['prefix']}" for each in known if {"address", "prefix"} <= each.keys())
 
 
 def _reachable(device: Properties) -> bool | None:

@@ -9,10 +9,10 @@
     lines = "io"                            # the line that switches the modem's supply, if there is one
     modem_power = "MODEM_POWER"
 
-NetworkManager owns the connections (a `gsm` profile with auto-connect for the modem); this driver observes, and helps
-a modem that is stuck (`recovery.py`). What NetworkManager does not manage, and everything while it is away, is
-judged by the kernel's state of the interface and its default route (`kernel.py`). While ModemManager is away, nothing
-is known of the signal, and the recovery waits.
+NetworkManager owns the connections (a `gsm` profile with auto-connect for the modem); this driver observes, sets what
+an installer asks for (`settings.py`), and helps a modem that is stuck (`recovery.py`). What NetworkManager does not
+manage, and everything while it is away, is judged by the kernel's state of the interface and its default route
+(`kernel.py`). While ModemManager is away, nothing is known of the signal, and the recovery waits.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ from drivers.net.modem import INTERFACES as MODEM_INTERFACES
 from drivers.net.modem import MODEM, MODEM_ROOT, MODEM_SERVICE, Modem, ModemState, find_modem
 from drivers.net.objects import ServiceObjects
 from drivers.net.recovery import Condition, Ladder, Rung
+from drivers.net.settings import ProfileSettings
 from drivers.net.system_bus import SystemBus
-from firmware.contract import LinkDetails
+from firmware.contract import LinkDetails, NetworkInterface, NewCellularSettings, WiredSettings
 from firmware.errors import DeviceRefused, DriverError
 from firmware.log import fields
 from firmware.message_ids import MessageId
@@ -118,6 +119,8 @@ class ManagedLinks:
         """Of which modem of which run of ModemManager, and when to ask again."""
         self._unhelped = Trouble(_log, "the modem can't be helped", device="modem")
         self._links = self._read()
+        names = {name: target == _MODEM for name, target in self._interfaces.items()}
+        self._settings = ProfileSettings(self._bus, names, self._device_of)
         self._signal_at: dict[str, float] = {}
         """When a change of the signal alone was last reported."""
         self._bus.watch(self._modems)
@@ -245,6 +248,29 @@ class ManagedLinks:
     @property
     def _routes(self) -> Path:
         return Path(self._options.routes)
+
+    # --- the settings, by `settings.py` ---------------------------------------------------------------------
+
+    async def interfaces(self) -> list[NetworkInterface]:
+        return await self._settings.interfaces()
+
+    async def try_settings(
+        self, interface: str, settings: WiredSettings | NewCellularSettings, *, within_s: float
+    ) -> None:
+        await self._settings.try_settings(interface, settings, within_s=within_s)
+
+    async def keep_settings(self) -> None:
+        await self._settings.keep_settings()
+
+    async def return_settings(self) -> None:
+        await self._settings.return_settings()
+
+    def _device_of(self, name: str) -> Device | None:
+        """The device of an interface, if NetworkManager manages it."""
+        devices, target = self._devices(), self._interfaces[name]
+        if target == _MODEM:
+            return self._modem_device(find_modem(self._modems.objects), devices)
+        return next((each for each in devices if each.interface == target), None)
 
     # --- the modem -----------------------------------------------------------------------------------------
 

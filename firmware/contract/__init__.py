@@ -7,5 +7,7 @@ from firmware.contract.faults import *
 from firmware.contract.faults import __all__ as _faults
 from firmware.contract.messages import *
 from firmware.contract.messages import __all__ as _messages
+from firmware.contract.network import *
+from firmware.contract.network import __all__ as _network
 
-__all__ = [*_display, *_faults, *_messages]
+__all__ = [*_display, *_faults, *_messages, *_network]

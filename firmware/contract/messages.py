@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from firmware.contract.display import PageModel
 from firmware.contract.faults import Fault
+from firmware.contract.network import Network, NewCellularSettings, WiredSettings
 
 __all__ = [
     "BILLING_EVENTS",
@@ -23,6 +24,7 @@ __all__ = [
     "Answer",
     "BoardClock",
     "BootCause",
+    "CabinetCommand",
     "CardPresented",
     "CardProblem",
     "CardUnreadable",
@@ -32,6 +34,7 @@ __all__ = [
     "ContactorChanged",
     "DeviceReport",
     "Done",
+    "EndNetworkTrial",
     "EnergyFlow",
     "EnergyFlowChanged",
     "Event",
@@ -41,6 +44,7 @@ __all__ = [
     "FaultRaised",
     "FromClient",
     "FromHal",
+    "GetNetwork",
     "GetSiteLimit",
     "Greeting",
     "LatchChanged",
@@ -49,6 +53,7 @@ __all__ = [
     "ListDevices",
     "MeterContext",
     "MeterReading",
+    "NetworkCommand",
     "Permit",
     "Phase",
     "PhaseChanged",
@@ -63,8 +68,10 @@ __all__ = [
     "SelfTest",
     "SelfTestFinished",
     "SetAvailable",
+    "SetCellular",
     "SetLimit",
     "SetSiteLimit",
+    "SetWired",
     "Show",
     "SiteLimit",
     "Snapshot",
@@ -455,6 +462,8 @@ class Done(Struct, frozen=True, tag="done", tag_field="kind", forbid_unknown_fie
     """The answer to `list_devices`."""
     site_limit: SiteLimit | None = None
     """The answer to `get_site_limit` and `set_site_limit`."""
+    network: Network | None = None
+    """The answer to every command on the network."""
 
 
 class Refused(Struct, frozen=True, tag="refused", tag_field="kind", forbid_unknown_fields=True):
@@ -539,11 +548,35 @@ class SetSiteLimit(_Command, frozen=True, tag="set_site_limit"):
     power_w: float | None
 
 
+class GetNetwork(_Command, frozen=True, tag="get_network"):
+    """The settings of every interface, in `network` of the answer."""
+
+
+class SetWired(_Command, frozen=True, tag="set_wired"):
+    """Try new settings of an Ethernet interface: until they are confirmed, or their time is over."""
+
+    interface: str
+    settings: WiredSettings
+
+
+class SetCellular(_Command, frozen=True, tag="set_cellular"):
+    """Try new settings of a modem: until they are confirmed, or their time is over."""
+
+    interface: str
+    settings: NewCellularSettings
+
+
+class EndNetworkTrial(_Command, frozen=True, tag="end_network_trial"):
+    """Keep the settings that are tried, or return to the former ones at once."""
+
+    keep: bool
+
+
 class PowerOff(_Command, frozen=True, tag="power_off"):
     """End every session in the orderly way, open the contactors, and switch the board off."""
 
 
-Command: TypeAlias = (
+CabinetCommand: TypeAlias = (
     Permit
     | Withdraw
     | SetLimit
@@ -556,6 +589,12 @@ Command: TypeAlias = (
     | SetSiteLimit
     | PowerOff
 )
+"""Answered at once."""
+
+NetworkCommand: TypeAlias = GetNetwork | SetWired | SetCellular | EndNetworkTrial
+"""Answered when the daemon that manages the interfaces has answered."""
+
+Command: TypeAlias = CabinetCommand | NetworkCommand
 
 
 class Request(Struct, frozen=True, tag="request", tag_field="kind", forbid_unknown_fields=True):

@@ -12,7 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from firmware.contract import BoardClock, BootCause, CardProblem, Event, Fault, PageModel
+from firmware.contract import (
+    Addressing,
+    BoardClock,
+    BootCause,
+    CardProblem,
+    CellularSettings,
+    Event,
+    Fault,
+    NetworkInterface,
+    NewCellularSettings,
+    PageModel,
+    WiredSettings,
+)
 from firmware.errors import DeviceLost
 from hal.cabinet import StationCabinet
 from hal.evse.model import Rating
@@ -377,12 +389,38 @@ class FakeLinks(_Fake):
         super().__init__(clock)
         self.up = {"Wired0": True, "Wireless0": True}
         self.on_change: Callable[[str, Link], None] = lambda _interface, _link: None
+        self.wired = self.kept = WiredSettings(Addressing.DHCP)
+        self.tried: list[tuple[str, WiredSettings | NewCellularSettings, float]] = []
 
     def links(self) -> dict[str, Link]:
         return {name: Link(up) for name, up in self.up.items()}
 
     def listen(self, on_change: Callable[[str, Link], None]) -> None:
         self.on_change = on_change
+
+    async def interfaces(self) -> list[NetworkInterface]:
+        self._require()
+        wired, cellular = self.wired, CellularSettings("internet.example")
+        return [
+            NetworkInterface("Wired0", wired=wired, addresses=["192.0.2.23/24"]),
+            NetworkInterface("Wireless0", is_cellular=True, cellular=cellular, addresses=["198.51.100.7/30"]),
+        ]
+
+    async def try_settings(
+        self, interface: str, settings: WiredSettings | NewCellularSettings, *, within_s: float
+    ) -> None:
+        self._require()
+        self.tried.append((interface, settings, within_s))
+        if isinstance(settings, WiredSettings):
+            self.wired = settings
+
+    async def keep_settings(self) -> None:
+        self._require()
+        self.kept = self.wired
+
+    async def return_settings(self) -> None:
+        self._require()
+        self.wired = self.kept
 
 
 class FakeBoard(_Fake):

@@ -19,7 +19,7 @@ from drivers.simulated.bus import EvseOptions, WorldOptions
 from drivers.simulated.contactor import SimulatedContactor
 from drivers.simulated.inputs import SimulatedInputs
 from drivers.simulated.insulation import SimulatedInsulationMonitor
-from drivers.simulated.links import SimulatedNetworkLinks
+from drivers.simulated.links import SimulatedLinksOptions, SimulatedNetworkLinks
 from drivers.simulated.messages import FeedWatchdog
 from drivers.simulated.meter import SimulatedMeter
 from drivers.simulated.shelf import SimulatedShelf
@@ -113,7 +113,7 @@ class SeccStation:
             shelf=SimulatedShelf(station),
             board=SimulatedBoard(station),
             inputs=_Inputs(station),
-            links=SimulatedNetworkLinks(station),
+            links=SimulatedNetworkLinks(SimulatedLinksOptions(bus=bench.local)),
             evses=[self._evse(number) for number in bench.boards],
             card_reader=None,
             screens=[],

@@ -15,19 +15,24 @@ from firmware.contract.faults import Fault
 from firmware.contract.messages import (
     BoardClock,
     BootCause,
+    CabinetCommand,
     Command,
     DeviceReport,
     EnergyFlow,
     Event,
     EvseStatus,
     MeterReading,
+    NetworkCommand,
     Permit,
     Phase,
     Problem,
+    SetWired,
     Show,
     SiteLimit,
     Snapshot,
 )
+from firmware.contract.network import Network
+from hal.network import NetworkRefused
 
 __all__ = ["AnsweringCabinet", "RawPeer", "ScriptedServer", "eventually", "idle_evse", "snapshot"]
 
@@ -164,7 +169,13 @@ class AnsweringCabinet:
     def site_limit(self) -> SiteLimit:
         return SiteLimit(in_force_w=None, settings_w=None, next_w=None)
 
-    def execute(self, command: Command) -> tuple[Problem, str] | None:
+    async def set_network(self, command: NetworkCommand) -> Network:
+        self.commands.append(command)
+        if isinstance(command, SetWired):
+            raise NetworkRefused(Problem.DEVICE_FAILED, "no daemon")
+        return Network([])
+
+    def execute(self, command: CabinetCommand) -> tuple[Problem, str] | None:
         self.commands.append(command)
         for event in self.while_executing:
             self.publish(event)

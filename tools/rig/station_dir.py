@@ -244,7 +244,8 @@ class SimulatedTables:
         return {}
 
     def station(self) -> dict[str, dict[str, Any]]:
-        return {port: _simulated() for port in ("shelf", "inputs", "links", "board", "card_reader")}
+        ports = {port: _simulated() for port in ("shelf", "inputs", "links", "board", "card_reader")}
+        return {**ports, "links": {**_simulated(), "settings_file": "data/network.json"}}
 
     def evse(self, number: int) -> dict[str, dict[str, Any]]:
         return {port: _simulated() for port in ("meter", "insulation", "contactor", "vehicle")}

@@ -13,6 +13,7 @@ from typing import Any
 from dbus_fast import Variant
 
 from tools.rig.devices.bus_objects import BusObjects, Interfaces, Refusal
+from tools.rig.devices.network_profiles import FakeProfiles
 
 __all__ = ["SERVICE", "FakeDevice", "FakeNetworkManager"]
 
@@ -25,6 +26,9 @@ _ACTIVE = f"{SERVICE}.Connection.Active"
 _UNAVAILABLE, _DISCONNECTED, _ACTIVATED = 20, 30, 100
 _ETHERNET, _MODEM = 1, 8
 _FULL, _LIMITED = 4, 3
+_KINDS = {_ETHERNET: "802-3-ethernet", _MODEM: "gsm"}
+_DHCP = {"eth0": ("192.0.2.23", 24), "wwan0": ("198.51.100.7", 30)}
+"""What the networks give."""
 
 
 @dataclass
@@ -61,9 +65,10 @@ class FakeNetworkManager:
         """The interfaces whose connection somebody has activated."""
         self._numbers = iter(range(1, 10_000))
         self._paths: dict[str, str] = {}
-        self.service = BusObjects(
-            self.address, SERVICE, ROOT, {f"{SERVICE}.ActivateConnection": self._activate_connection}
-        )
+        self.profiles = FakeProfiles()
+        methods = {f"{SERVICE}.ActivateConnection": self._activate_connection, **self.profiles.methods()}
+        self.service = BusObjects(self.address, SERVICE, ROOT, methods)
+        self.profiles.changed = self._show_profiles
 
     async def start(self) -> None:
         self._paths.clear()
@@ -89,23 +94,34 @@ class FakeNetworkManager:
                 for name, values in self._device(device).items():
                     self.service.change(path, name, **values)
             self._show_active(device)
+        self._show_profiles()
         if PATH in self.service.objects:
             self.service.change(PATH, SERVICE, **self._manager())
         else:
             self.service.add(PATH, {SERVICE: self._manager()})
+
+    def _show_profiles(self) -> None:
+        known = {path for path in self.service.objects if path.startswith(f"{PATH}/Settings")}
+        wanted = {f"{PATH}/Settings", *self.profiles.running}
+        for path in known - wanted:
+            self.service.remove(path)
+        for path in wanted - known:
+            self.service.add(path, {f"{SERVICE}.Settings.Connection": {}})
 
     def _show_active(self, device: FakeDevice) -> None:
         path, active = self._paths.get(device.interface), self._active_path(device)
         shown = active in self.service.objects
         if not self._is_active(device):
             self.service.remove(active)
+            self.service.remove(self._config_path(device))
             return
+        self._show_config(device)
         values = {
-            "Connection": Variant("o", self._profile(device)),
+            "Connection": Variant("o", self._profile(device) or "/"),
             "Devices": Variant("ao", [path]),
             "State": Variant("u", 2),
             "Default": Variant("b", device is self._default()),
-            "Type": Variant("s", "gsm" if device.kind == _MODEM else "802-3-ethernet"),
+            "Type": Variant("s", _KINDS[device.kind]),
         }
         if shown:
             self.service.change(active, _ACTIVE, **values)
@@ -122,8 +138,23 @@ class FakeNetworkManager:
     def _active_path(self, device: FakeDevice) -> str:
         return f"{PATH}/ActiveConnection/{1 if device is self.wired else 2}"
 
-    def _profile(self, device: FakeDevice) -> str:
-        return f"{PATH}/Settings/{1 if device is self.wired else 2}"
+    def _show_config(self, device: FakeDevice) -> None:
+        profile = self.profiles.running.get(self._profile(device) or "", {})
+        fixed = profile.get("ipv4", {}).get("address-data")
+        address, prefix = _DHCP[device.ip_interface]
+        given = [{"address": Variant("s", address), "prefix": Variant("u", prefix)}]
+        values = {"AddressData": Variant("aa{sv}", fixed.value if fixed is not None else given)}
+        path, name = self._config_path(device), f"{SERVICE}.IP4Config"
+        if path in self.service.objects:
+            self.service.change(path, name, **values)
+        else:
+            self.service.add(path, {name: values})
+
+    def _config_path(self, device: FakeDevice) -> str:
+        return f"{PATH}/IP4Config/{1 if device is self.wired else 2}"
+
+    def _profile(self, device: FakeDevice) -> str | None:
+        return self.profiles.of(_KINDS[device.kind])
 
     def _manager(self) -> dict[str, Variant]:
         default = self._default()
@@ -148,7 +179,8 @@ class FakeNetworkManager:
                 "Udi": Variant("s", device.modem or f"/sys/devices/fake/net/{device.interface}"),
                 "State": Variant("u", _ACTIVATED if active else without),
                 "ActiveConnection": Variant("o", self._active_path(device) if active else "/"),
-                "AvailableConnections": Variant("ao", [self._profile(device)]),
+                "AvailableConnections": Variant("ao", list(filter(None, [self._profile(device)]))),
+                "Ip4Config": Variant("o", self._config_path(device) if active else "/"),
                 "Ip4Connectivity": Variant("u", (_FULL if device.reachable else _LIMITED) if active else 1),
             }
         }

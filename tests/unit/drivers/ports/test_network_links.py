@@ -9,13 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from drivers.simulated.bus import WorldOptions
-from drivers.simulated.links import SimulatedNetworkLinks
+from drivers.simulated.links import SimulatedLinksOptions, SimulatedNetworkLinks
+from firmware.contract import (
+    Addressing,
+    ApnAuthentication,
+    CellularSettings,
+    NewCellularSettings,
+    WiredSettings,
+)
 from hal.ports import Link, NetworkLinks
 from tests.support.networks import network_bench
 from tests.support.sockets import eventually
 from tests.support.world_bench import LocalBus, new_world
 from tools.rig.devices.networks import LinkWorld
+
+DHCP = WiredSettings(Addressing.DHCP)
+FIXED = WiredSettings(Addressing.FIXED, "203.0.113.10/24", "203.0.113.1", ["203.0.113.53"])
 
 
 @dataclass
@@ -42,7 +51,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "simulated":
         world = new_world()
         local = LocalBus(world)
-        yield Bench(SimulatedNetworkLinks(WorldOptions(bus=local)), world, lambda: local.advance(0.025))
+        yield Bench(SimulatedNetworkLinks(SimulatedLinksOptions(bus=local)), world, lambda: local.advance(0.025))
         local.close()
         return
     async with network_bench(tmp_path) as networks:
@@ -92,3 +101,38 @@ class TestNetworkLinks:
         bench.world.signal_percent["Wireless0"] = 20
         await bench.until(lambda: bench.reported)
         assert list(bench.reported) == ["Wireless0"]
+
+    async def test_settings_are_tried_kept_and_returned(self, bench: Bench) -> None:
+        links = bench.links
+        assert {each.name: each.is_cellular for each in await links.interfaces()} == {
+            "Wired0": False,
+            "Wireless0": True,
+        }
+        assert await wired(links) == DHCP
+        await links.try_settings("Wired0", FIXED, within_s=180.0)
+        assert await wired(links) == FIXED
+        await links.return_settings()
+        assert await wired(links) == DHCP
+        await links.try_settings("Wired0", FIXED, within_s=180.0)
+        await links.keep_settings()
+        await links.return_settings()  # there is nothing to return to
+        assert await wired(links) == FIXED
+
+    async def test_secrets_are_kept_and_never_shown(self, bench: Bench) -> None:
+        links = bench.links
+        for settings in (
+            NewCellularSettings("m2m.example", "user", ApnAuthentication.CHAP, password="sesame", pin="4711"),
+            NewCellularSettings("m2m.example", "user", ApnAuthentication.PAP),
+        ):
+            await links.try_settings("Wireless0", settings, within_s=180.0)
+            await links.keep_settings()
+            shown = (await links.interfaces())[1]
+            assert shown.cellular == CellularSettings(
+                "m2m.example", "user", settings.authentication, password_is_set=True, pin_is_set=True
+            )
+        await links.try_settings("Wireless0", NewCellularSettings("m2m.example", password="", pin=""), within_s=180.0)
+        assert (await links.interfaces())[1].cellular == CellularSettings("m2m.example")
+
+
+async def wired(links: NetworkLinks) -> WiredSettings | None:
+    return (await links.interfaces())[0].wired

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from drivers.simulated.bus import WorldOptions
-from drivers.simulated.links import SimulatedNetworkLinks
+from drivers.simulated.links import SimulatedLinksOptions, SimulatedNetworkLinks
 from hal.ports import Link
 from tests.support.world_bench import WiredWorld
 
 
 async def test_changes_are_reported(wired: WiredWorld) -> None:
-    links = SimulatedNetworkLinks(WorldOptions(bus=wired.bus))
+    links = SimulatedNetworkLinks(SimulatedLinksOptions(bus=wired.bus))
     reported: dict[str, Link] = {}
     links.listen(reported.__setitem__)
     assert {name: link.up for name, link in links.links().items()} == {"Wired0": True, "Wireless0": True}
@@ -20,7 +19,7 @@ async def test_changes_are_reported(wired: WiredWorld) -> None:
 
 
 async def test_a_weak_signal_is_reported(wired: WiredWorld) -> None:
-    links = SimulatedNetworkLinks(WorldOptions(bus=wired.bus))
+    links = SimulatedNetworkLinks(SimulatedLinksOptions(bus=wired.bus))
     reported: dict[str, Link] = {}
     links.listen(reported.__setitem__)
     wired.world.signal_percent["Wireless0"] = 7

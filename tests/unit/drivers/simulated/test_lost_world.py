@@ -35,7 +35,7 @@ def of_evse(driver: type[Any]) -> Callable[[WorldBus], Any]:
 
 
 def of_station(driver: type[Any]) -> Callable[[WorldBus], Any]:
-    return lambda bus: driver(WorldOptions(bus=bus))
+    return lambda bus: driver(driver.Options(bus=bus))
 
 
 CALLS: dict[str, tuple[Callable[[WorldBus], Any], dict[str, tuple[Any, ...]]]] = {
