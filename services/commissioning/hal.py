@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HAL's socket, in the role of maintenance: devices, self tests, power-off; its refusals become answers."""
+"""The HAL's socket, in the role of maintenance: devices, tests, network, power-off; its refusals become answers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -18,6 +19,7 @@ from firmware.contract.messages import (
     Done,
     GetSiteLimit,
     ListDevices,
+    NetworkCommand,
     Problem,
     Refused,
     Role,
@@ -29,6 +31,7 @@ from firmware.contract.messages import (
     Stamped,
     StartTest,
 )
+from firmware.contract.network import Network
 from firmware.errors import ContractError
 from firmware.ipc.hal_link import HalLink
 from firmware.version import VERSION
@@ -39,7 +42,10 @@ from services.commissioning.station import Station
 __all__ = ["Hal", "TestState", "Tests"]
 
 ANSWER_S = 5.0
+NETWORK_S = 45.0
+"""A daemon of the board carries it out, in several steps."""
 DEVICES_S = 2.0
+_T = TypeVar("_T")
 _STATUS = {
     Problem.BAD_REQUEST: 400,
     Problem.UNKNOWN_EVSE: 404,
@@ -108,7 +114,7 @@ class Hal:
         """Follow until cancelled."""
         await self._link.run()
 
-    async def ask(self, command: Command) -> Done:
+    async def ask(self, command: Command, within_s: float = ANSWER_S) -> Done:
         try:
             number = self._link.request(command)
         except ContractError:
@@ -116,7 +122,7 @@ class Hal:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(within_s):
                 answered = await answer
         except TimeoutError:
             raise _no_hal() from None
@@ -136,10 +142,10 @@ class Hal:
         return self.devices
 
     async def site_limit(self, command: GetSiteLimit | SetSiteLimit) -> SiteLimit:
-        found = (await self.ask(command)).site_limit
-        if found is None:
-            raise ApiError(502, "failed", "the HAL is of another release")
-        return found
+        return _there((await self.ask(command)).site_limit)
+
+    async def network(self, command: NetworkCommand) -> Network:
+        return _there((await self.ask(command, NETWORK_S)).network)
 
     # --- self tests -----------------------------------------------------------------------------------------------
 
@@ -202,6 +208,12 @@ def _test(test: SelfTest, evse: int | None) -> TestState:
     if evse is None:
         return TestState(test.value, words.title, words.text, words.question)
     return TestState(f"{test.value}-{evse}", f"{words.title}, EVSE {evse}", words.text, words.question)
+
+
+def _there(found: _T | None) -> _T:
+    if found is None:
+        raise ApiError(502, "failed", "the HAL is of another release")
+    return found
 
 
 def _no_hal() -> ApiError:

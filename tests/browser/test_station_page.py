@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tarfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ import pytest_asyncio
 from playwright.async_api import Page, Route, expect
 
 from tests.browser.accessibility import barriers
-from tests.browser.commissioning import sign_in, sign_in_first, station
+from tests.browser.commissioning import PASSWORD, sign_in, sign_in_first, station
 from tests.browser.conftest import new_window
 from tests.support.rig import Rig
 from tools.chromium import chromium
@@ -138,6 +139,91 @@ async def test_the_hardware_is_tested_without_a_car(page: Page, site: Site) -> N
     await expect(reader.locator(".pill")).to_have_text("passed")
     await page.get_by_role("link", name="Status").click()
     await expect(page.get_by_role("row").filter(has_text="card reader")).to_contain_text("ok")
+
+
+async def test_an_address_is_tried_and_kept_or_returns(page: Page) -> None:
+    await open_network_step(page)
+    trial = page.locator("#trial")
+    await page.get_by_label("Address", exact=True).select_option("fixed")
+    await page.get_by_label("Fixed address").fill("203.0.113.10/24")
+    await page.get_by_label("Gateway").fill("203.0.114.1")
+    await page.get_by_label("DNS servers").fill("203.0.113.53, dns.example")
+    await confirm_trial(page)
+    await expect(page.get_by_text("203.0.114.1 can't be reached: it is not in 203.0.113.0/24.")).to_be_visible()
+    await expect(page.get_by_text("Expected IPv4 addresses such as 192.0.2.53, got 'dns.example'.")).to_be_visible()
+    await expect(trial).to_be_empty()
+
+    await page.get_by_label("Gateway").fill("203.0.113.1")
+    await page.get_by_label("DNS servers").fill("203.0.113.53")
+    await page.get_by_role("button", name="Try these settings of Wired0").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("Open https://203.0.113.10:")
+    await page.get_by_role("dialog").get_by_role("button", name="Try them").click()
+    await expect(trial).to_contain_text("New settings of Wired0 are being tried.")
+    await page.get_by_role("link", name="Status").click()  # it is said on every page
+    await page.reload()
+    await expect(trial).to_contain_text("the former ones return in 2:")
+    assert await barriers(page) == []
+    await trial.get_by_role("button", name="Keep the new settings").click()
+    await expect(trial).to_be_empty()
+
+    await open_network_step(page)
+    await expect(page.get_by_label("Fixed address")).to_have_value("203.0.113.10/24")
+    await page.get_by_label("Address", exact=True).select_option("dhcp")
+    await confirm_trial(page)
+    await trial.get_by_role("button", name="Return to the former ones").click()
+    await expect(trial).to_be_empty()
+    await open_network_step(page)
+    await expect(page.get_by_label("Fixed address")).to_have_value("203.0.113.10/24")
+
+
+async def test_an_access_point_is_set_and_its_secrets_stay_in_the_station(page: Page) -> None:
+    await open_network_step(page)
+    await page.get_by_label("Access point (APN)").fill("m2m_example")
+    await page.get_by_label("User name").fill("baywatt")
+    await page.get_by_label("Password of the access point").fill("open-sesame")
+    await page.get_by_label("Authentication").select_option("chap")
+    await page.get_by_label("PIN of the SIM").fill("12")
+    await page.get_by_role("button", name="Try these settings of Wireless0").click()
+    await expect(page.get_by_text("Expected 4 to 8 digits.")).to_be_visible()
+    await expect(page.get_by_label("Access point (APN)")).to_be_focused()
+    await page.get_by_label("Access point (APN)").fill("m2m.example")
+    await page.get_by_label("PIN of the SIM").fill("4711")
+    await page.get_by_role("button", name="Try these settings of Wireless0").click()
+    await page.locator("#trial").get_by_role("button", name="Keep the new settings").click()
+    await expect(page.locator("#trial")).to_be_empty()
+    await open_network_step(page)
+    await expect(page.get_by_label("Access point (APN)")).to_have_value("m2m.example")
+    for secret in ("Password of the access point", "PIN of the SIM"):
+        await expect(page.get_by_label(secret)).to_have_value("")
+    await expect(page.get_by_text("One is set; leave this empty to keep it.")).to_have_count(2)
+    assert "open-sesame" not in await page.content()
+    assert await barriers(page) == []
+
+
+async def open_network_step(page: Page) -> None:
+    await page.get_by_role("link", name="Status").click()
+    await page.get_by_role("link", name="Set-up").click()
+    await page.get_by_role("button", name="Network").click()
+    await expect(page.get_by_role("heading", name="2. Network")).to_be_visible()
+
+
+async def confirm_trial(page: Page) -> None:
+    await page.get_by_role("button", name="Try these settings of Wired0").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Try them").click()
+
+
+async def test_the_logs_are_packed_for_support(page: Page) -> None:
+    await page.get_by_role("link", name="Logs").click()
+    async with page.expect_download() as started:
+        await page.get_by_role("button", name="Make the bundle").click()
+    bundle = await started.value
+    assert bundle.suggested_filename.endswith(".tar.gz")
+    with tarfile.open(await bundle.path()) as archive:
+        names = archive.getnames()
+        texts = b"".join(file.read() for name in names if (file := archive.extractfile(name)) is not None)
+    assert len(names) > 3
+    assert PASSWORD.encode() not in texts
+    assert b"open-sesame" not in texts
 
 
 async def test_the_viewer_finds_no_button_that_is_refused(page: Page) -> None:

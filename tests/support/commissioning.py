@@ -18,10 +18,28 @@ import msgspec
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from firmware.contract import Command as HalCommand
+from firmware.contract import (
+    DeviceReport,
+    Done,
+    EndNetworkTrial,
+    Fault,
+    GetNetwork,
+    GetSiteLimit,
+    ListDevices,
+    Network,
+    Problem,
+    Refused,
+    SetCellular,
+    SetSiteLimit,
+    SetWired,
+    SiteLimit,
+)
 from firmware.contract.administration import Command, CommandRefused, Result
 from firmware.factory_settings import CommissioningSettings
 from firmware.lifecycle import Lifecycle, Notifier
 from services.commissioning.config import CommissioningConfig
+from services.commissioning.hal import Hal
 from services.commissioning.http.connection import Limits
 from services.commissioning.page_pem import make as page_pem_of
 from services.commissioning.passwords import Hasher
@@ -31,7 +49,7 @@ from services.ocpp.administration.server import AdministrationServer, Client
 from tests.support.clock import ManualClock
 from tests.support.sockets import eventually
 
-__all__ = ["LABEL", "PASSWORD", "Answer", "Browser", "Peer", "QuickHasher", "Served", "page_pem", "served"]
+__all__ = ["LABEL", "PASSWORD", "Answer", "Browser", "HalDouble", "Peer", "QuickHasher", "Served", "page_pem", "served"]
 
 LABEL = "7KQM-X2RP-9VTA"
 PASSWORD = "a-better-Pa55phrase"
@@ -133,6 +151,43 @@ class Peer:
         if isinstance(answer, CommandRefused):
             raise answer
         return answer
+
+
+REPORTS = [
+    DeviceReport("card_reader", serial_number="77", firmware="1.2"),
+    DeviceReport("evse 1, meter", answers=False, state="no answer", faults=[Fault.METER], last_trouble="line is dead"),
+    DeviceReport("shelf", "module 3"),
+]
+
+
+class HalDouble:
+    """Stands in for the HAL: records commands, and answers as it was told."""
+
+    def __init__(self, hal: Hal) -> None:
+        self.hal = hal
+        self.commands: list[HalCommand] = []
+        self.network = Network([])
+        self.refusal: tuple[Problem, str] | None = None
+        self.dies = False
+
+    def request(self, command: HalCommand) -> int:
+        self.commands.append(command)
+        number = len(self.commands)
+        limit = SiteLimit(400_000.0, 400_000.0, 150_000.0)
+        answer = Done(
+            number,
+            REPORTS if isinstance(command, ListDevices) else None,
+            limit if isinstance(command, GetSiteLimit | SetSiteLimit) else None,
+            self.network if isinstance(command, GetNetwork | SetWired | SetCellular | EndNetworkTrial) else None,
+        )
+        refused = self.refusal is not None and not isinstance(command, GetNetwork)
+        refusal = Refused(number, *self.refusal) if refused and self.refusal else None
+        loop = asyncio.get_running_loop()
+        if self.dies:
+            loop.call_soon(self.hal.on_hal_down, "killed")
+        else:
+            loop.call_soon(self.hal._on_answer, refusal or answer)
+        return number
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,8 @@ def _shots(bench: str, state: dict[str, Any]) -> list[Shot]:
         Shot("commissioning-messages", f"{station}#/messages", partial(_messages, Client(bench))),
         Shot("commissioning-settings", f"{station}#/settings", _settings),
         Shot("commissioning-tests", f"{station}#/tests", _tests),
+        # The last of its pages: each says what is tried.
+        Shot("commissioning-network", f"{station}#/setup", _network, _TALL),
         Shot("display-charging", displays[0], _painted, _PANEL),
         Shot("display-free", displays[1], _painted, _PANEL),
     ]
@@ -181,6 +183,18 @@ async def _connection_test(url: str, page: Page) -> None:
     await page.get_by_label("Security profile").select_option("2")
     await page.get_by_role("button", name="Test the connection").click()
     await expect(page.locator(".steps li")).to_have_count(6)
+
+
+async def _network(page: Page) -> None:
+    """An address that is tried, and not kept."""
+    await _sign_in(page)
+    await page.get_by_role("button", name="Network").click()
+    await page.get_by_label("Address", exact=True).select_option("fixed")
+    await page.get_by_label("Fixed address").fill("203.0.113.10/24")
+    await page.get_by_label("Gateway").fill("203.0.113.1")
+    await page.get_by_role("button", name="Try these settings of Wired0").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Try them").click()
+    await expect(page.locator("#trial")).to_contain_text("are being tried")
 
 
 async def _messages(csms: Client, page: Page) -> None:

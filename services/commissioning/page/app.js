@@ -171,6 +171,7 @@ async function route({ focus = false } = {}) {
 
 function follow() {
   if (events) return;
+  import("./trial.js").then(({ lookForTrial }) => lookForTrial(page)).catch(() => null);
   events = new EventSource("/api/events");
   events.onopen = () => isLive(true);
   events.onerror = () => {
@@ -178,7 +179,7 @@ function follow() {
     // A refused stream is not tried again by the browser: the session has ended, or too many pages are open.
     if (events?.readyState === EventSource.CLOSED) again();
   };
-  for (const name of ["status", "variables", "session", "tests", "end"]) {
+  for (const name of ["status", "variables", "session", "tests", "network", "end"]) {
     events.addEventListener(name, (event) => ON[name](JSON.parse(event.data)));
   }
 }
@@ -201,6 +202,7 @@ const ON = {
   },
   variables: (variables) => emit("variables", variables),
   tests: (tests) => emit("tests", tests),
+  network: async (network) => (await import("./trial.js")).drawTrial(page, network),
   async session() {
     const session = await get("/api/session").catch(() => page.session);
     if (session.signed_in) use(session);

@@ -41,7 +41,7 @@ function resetCard() {
   const force = new Field({ label: "Also while a car is charging: its session is lost", type: "checkbox" });
   const reset = button("Factory reset", async () => {
     const { identity } = await get("/api/station");
-    const text = "Settings, network profiles, certificates and keys, passwords and what waits to be sent to the CSMS are removed. The station starts as it left the factory, with the password of the label. Firmware and the security log stay.";
+    const text = "Settings, network profiles, certificates and keys, passwords and what waits to be sent to the CSMS are removed. The station starts as it left the factory, with the password of the label. Firmware, the security log, the network and the limit of the site stay.";
     if (!(await confirm({ title: "Reset the station to factory settings?", text, yes: "Reset everything", word: identity }))) return "";
     await post("/api/factory-reset", { identity, force: force.value });
     return "The station is reset. Sign in with the password of the label.";

@@ -6,7 +6,8 @@ import { $, el, pill } from "../look/dom.js";
 import { get, post } from "./api.js";
 import { button, sentence } from "./forms.js";
 import { certificatesStep } from "./certificates.js";
-import { csmsStep, identityStep, limitStep, networkStep, timeStep } from "./steps.js";
+import { networkStep } from "./network.js";
+import { csmsStep, identityStep, limitStep, timeStep } from "./steps.js";
 
 // `name` is that of the station's own list of what is left to do; it has none for the site limit.
 const STEPS = [

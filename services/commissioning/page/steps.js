@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The steps of the set-up that are a form each. Every `…Step(wizard)` returns its element.
 
-import { el, scroller } from "../look/dom.js";
+import { el } from "../look/dom.js";
 import { get, put } from "./api.js";
 import { connectionTest } from "./conntest.js";
-import { Field, button, form, goOn } from "./forms.js";
-import { linkTable } from "./status.js";
+import { Field, button, form } from "./forms.js";
 import { isRefused, setVariables } from "./settings.js";
 
 // --- identity and product ------------------------------------------------------------------------------------------------
@@ -66,19 +65,6 @@ export async function csmsStep(wizard) {
       await wizard.done();
     },
   }), test.place);
-}
-
-// --- network -----------------------------------------------------------------------------------------------------------------
-
-// What is seen of the interfaces; they are set in the operating system.
-export async function networkStep(wizard) {
-  const place = el("div");
-  const draw = ({ links }) => place.replaceChildren(scroller("Network interfaces", linkTable(links)));
-  draw(wizard.page.status ?? (await get("/api/status")));
-  wizard.page.on("status", draw);
-  return el("div", { class: "view" }, place,
-    el("p", { textContent: "Ethernet takes its address from the site’s DHCP server. Fixed addresses and the APN of LTE are settings of the operating system (NetworkManager); this page shows whether they work. A connection test of the step CSMS tries the way to the operator." }),
-    goOn(wizard));
 }
 
 // --- time zone -----------------------------------------------------------------------------------------------------------------

@@ -10,11 +10,11 @@ import pytest
 
 from firmware.contract import (
     Advice,
+    CabinetCommand,
     CardPresented,
     CardProblem,
     CardUnreadable,
     ClockChanged,
-    Command,
     EnergyFlow,
     EvseSelected,
     Fault,
@@ -454,7 +454,7 @@ def test_display_that_fails_is_a_harmless_fault(fake: CabinetDouble) -> None:
         (Show(3, PageModel(page=Page.IDLE)), Problem.UNKNOWN_EVSE),
     ],
 )
-def test_commands_that_are_refused(fake: CabinetDouble, command: Command, problem: Problem) -> None:
+def test_commands_that_are_refused(fake: CabinetDouble, command: CabinetCommand, problem: Problem) -> None:
     answer = fake.cabinet.execute(command)
     assert answer is not None
     assert answer[0] is problem

@@ -3,74 +3,20 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
-from msgspec.structs import replace
 
 from firmware.contract import (
-    Command,
-    DeviceReport,
-    Done,
-    Fault,
     GetSiteLimit,
     ListDevices,
     PowerOff,
     Problem,
-    Refused,
     SelfTest,
     SelfTestFinished,
     SetSiteLimit,
-    SiteLimit,
     Stamped,
     StartTest,
 )
-from services.commissioning.hal import Hal
-from tests.support.commissioning import Browser, Served
-from tests.support.sockets import idle_evse, snapshot
-
-REPORTS = [
-    DeviceReport("card_reader", serial_number="77", firmware="1.2"),
-    DeviceReport("evse 1, meter", answers=False, state="no answer", faults=[Fault.METER], last_trouble="line is dead"),
-    DeviceReport("shelf", "module 3"),
-]
-
-
-class Link:
-    """Stands in for the HAL: records commands, and answers as it was told."""
-
-    def __init__(self, hal: Hal) -> None:
-        self.hal = hal
-        self.commands: list[Command] = []
-        self.refusal: tuple[Problem, str] | None = None
-        self.dies = False
-
-    def request(self, command: Command) -> int:
-
-        self.commands.append(command)
-        number = len(self.commands)
-        limit = SiteLimit(400_000.0, 400_000.0, 150_000.0)
-        answer = Done(
-            number,
-            REPORTS if isinstance(command, ListDevices) else None,
-            limit if isinstance(command, GetSiteLimit | SetSiteLimit) else None,
-        )
-        refusal = Refused(number, *self.refusal) if self.refusal else None
-        loop = asyncio.get_running_loop()
-        if self.dies:
-            loop.call_soon(self.hal.on_hal_down, "killed")
-        else:
-            loop.call_soon(self.hal._on_answer, refusal or answer)
-        return number
-
-
-@pytest.fixture
-def link(page: Served, monkeypatch: pytest.MonkeyPatch) -> Link:
-    hal = page.service.site.hal
-    link = Link(hal)
-    monkeypatch.setattr(hal._link, "request", link.request)
-    hal.on_hal_up(replace(snapshot(), evses=[idle_evse(1), idle_evse(2)]))
-    return link
+from tests.support.commissioning import Browser, HalDouble, Served
 
 
 async def state_of(browser: Browser, name: str) -> tuple[str, str]:
@@ -78,7 +24,7 @@ async def state_of(browser: Browser, name: str) -> tuple[str, str]:
     return next((each["state"], each["result"]) for each in tests if each["name"] == name)
 
 
-async def test_devices_with_their_health(link: Link, installer: Browser) -> None:
+async def test_devices_with_their_health(link: HalDouble, installer: Browser) -> None:
     found = (await installer.get("/api/devices")).content["devices"]
     assert [each["place"] for each in found] == ["card_reader", "evse 1, meter", "shelf"]
     assert (await installer.get("/api/status")).content["devices"] == [
@@ -88,7 +34,7 @@ async def test_devices_with_their_health(link: Link, installer: Browser) -> None
     ]
 
 
-async def test_the_hal_is_asked_for_its_devices_now_and_then(page: Served, link: Link, installer: Browser) -> None:
+async def test_the_hal_is_asked_for_its_devices_now_and_then(page: Served, link: HalDouble, installer: Browser) -> None:
     for _ in range(5):
         await installer.get("/api/status")
         await installer.get("/api/devices")
@@ -98,7 +44,7 @@ async def test_the_hal_is_asked_for_its_devices_now_and_then(page: Served, link:
     assert link.commands == [ListDevices()] * 2
 
 
-async def test_a_test_runs_and_ends(link: Link, installer: Browser) -> None:
+async def test_a_test_runs_and_ends(link: HalDouble, installer: Browser) -> None:
     assert (await installer.post("/api/tests/contactor-2")).status == 200
     assert link.commands == [StartTest(SelfTest.CONTACTOR, 2)]
     assert await state_of(installer, "contactor-2") == ("running", "")
@@ -111,14 +57,14 @@ async def test_a_test_runs_and_ends(link: Link, installer: Browser) -> None:
 @pytest.mark.parametrize(
     ("problem", "status"), [(Problem.NOT_ALLOWED, 409), (Problem.NO_HARDWARE, 501), (Problem.BUSY, 409)]
 )
-async def test_a_refused_test_does_not_run(link: Link, installer: Browser, problem: Problem, status: int) -> None:
+async def test_a_refused_test_does_not_run(link: HalDouble, installer: Browser, problem: Problem, status: int) -> None:
     link.refusal = problem, "a vehicle is plugged in"
     answer = await installer.post("/api/tests/insulation-1")
     assert (answer.status, answer.error, answer.content["detail"]) == (status, problem.value, "a vehicle is plugged in")
     assert await state_of(installer, "insulation-1") == ("idle", "")
 
 
-async def test_a_hal_that_dies_leaves_nobody_waiting(page: Served, link: Link, installer: Browser) -> None:
+async def test_a_hal_that_dies_leaves_nobody_waiting(page: Served, link: HalDouble, installer: Browser) -> None:
     link.dies = True
     assert (await installer.post("/api/tests/contactor-1")).error == "hal_down"
     status = (await installer.get("/api/status")).content
@@ -132,7 +78,7 @@ async def test_without_a_hal_it_is_said(page: Served, installer: Browser) -> Non
         assert (answer.status, answer.error) == (503, "hal_down")
 
 
-async def test_the_limit_of_the_site_is_asked_of_the_hal(link: Link, installer: Browser) -> None:
+async def test_the_limit_of_the_site_is_asked_of_the_hal(link: HalDouble, installer: Browser) -> None:
     limit = {"in_force_w": 400_000.0, "settings_w": 400_000.0, "next_w": 150_000.0}
     assert (await installer.get("/api/site-limit")).content == limit
     assert (await installer.call("PUT", "/api/site-limit", {"limit_w": 150_000})).content == limit
@@ -144,6 +90,6 @@ async def test_the_limit_of_the_site_is_asked_of_the_hal(link: Link, installer: 
         assert (await installer.call("PUT", "/api/site-limit", content)).error == "malformed"
 
 
-async def test_power_off_is_asked_of_the_hal(link: Link, installer: Browser) -> None:
+async def test_power_off_is_asked_of_the_hal(link: HalDouble, installer: Browser) -> None:
     assert (await installer.post("/api/power-off")).status == 200
     assert link.commands == [PowerOff()]

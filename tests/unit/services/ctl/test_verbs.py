@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from firmware.contract import (
-    Command,
+    CabinetCommand,
     DeviceReport,
     Fault,
     PowerOff,
@@ -41,7 +41,7 @@ from tests.support.station_bench import StationBench, charge
 class Cabinet(AnsweringCabinet):
     """Its modules have trouble, and its meter does not answer."""
 
-    def execute(self, command: Command) -> tuple[Problem, str] | None:
+    def execute(self, command: CabinetCommand) -> tuple[Problem, str] | None:
         refusal = super().execute(command)
         if isinstance(command, StartTest):
             if command.evse == 9:
