@@ -70,6 +70,7 @@ class Rig:
         """Start the rig; returns when its control socket accepts and events are coming."""
         with self.errors.open("ab") as errors:
             self.process = await asyncio.create_subprocess_exec(
+                *("setpriv", "--pdeathsig", "TERM"),  # a worker that is killed leaves no station behind
                 sys.executable,
                 *self.program,
                 *self._arguments,
