@@ -42,6 +42,9 @@ LOW_V = 20.0
 TEST_A = 2.5
 PRECHARGE_A = 3.0
 OFF_BY_V = 50.0
+REPORTED_WITHIN_S = 1.0
+"""After a vehicle has closed its contactor, the host reports the voltage of its battery. A vehicle measures the voltage
+itself and closes at the end of a ramp, when the host has modules' readings of up to 0.2 s and a report of 0.1 s ago."""
 MOST_VIOLATIONS = 100
 
 INITIALISING, WAITING, NEGOTIATING, CONNECTED, INSULATION, PRECHARGE, STANDBY, CHARGING, ENDING, WELDING, CLOSING = (
@@ -223,7 +226,8 @@ class SeccBoard:
         if limit_a is not None and host.current_a > limit_a:
             self._violation(f"{host.current_a} A in state {self.state}")
         car = self._outlet.car
-        if self.state == STANDBY and car is not None and host.voltage_v < car.battery.ocv_v - OFF_BY_V:
+        settled = self.state in (STANDBY, CHARGING) and now - self._stage_since > REPORTED_WITHIN_S
+        if settled and car is not None and host.voltage_v < car.battery.ocv_v - OFF_BY_V:
             self._violation(f"{host.voltage_v} V reported while the battery of {car.battery.ocv_v:.0f} V is connected")
 
     def _on_parameters(self, data: bytes, now: float) -> None:

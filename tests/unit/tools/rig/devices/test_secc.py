@@ -229,14 +229,20 @@ async def test_what_a_host_does_wrong(bench: Bench, frames: list[tuple[int, str]
 
 
 @on_a_bench
-async def test_current_in_the_insulation_test_and_bleeding_a_battery_are_wrong(bench: Bench) -> None:
+async def test_current_in_the_insulation_test_is_wrong(bench: Bench) -> None:
     await bench.begin()
     bench.send(MODULES, "8C231E00414101FA")
     assert "3.0 A in state 4" in bench.board.violations[0]
-    bench.board.violations.clear()
-    bench.board.state = 6
-    bench.send(MODULES, OFF)
-    assert "battery" in bench.board.violations[0]
+
+
+@on_a_bench
+async def test_the_voltage_of_the_battery_is_to_be_reported_a_second_after_it_is_there(bench: Bench) -> None:
+    await bench.charge()
+    bench.host[MODULES] = LOWERED  # as a reading of the ramp that has just ended
+    bench.send(MODULES, LOWERED)
+    assert not bench.board.violations
+    await eventually(lambda: bench.board.violations)
+    assert "20.0 V reported while the battery of 720 V is connected" in bench.board.violations[0]
 
 
 @on_a_bench
