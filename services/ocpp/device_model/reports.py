@@ -6,20 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from services.ocpp.device_model.model import DeviceModel
-from services.ocpp.device_model.variable import ACTUAL, Address, Variable
+from services.ocpp.device_model.variable import ACTUAL, Address, ReportData, Variable
 
 __all__ = ["base_report", "custom_report", "paged"]
-
-_encode = msgspec.json.Encoder().encode
 
 _AVAILABILITY = "availabilitystate"
 _ABNORMAL = ("problem", "tripped", "overload", "fallback")
 
 
-def base_report(model: DeviceModel, kind: str) -> list[dict[str, Any]]:
+def base_report(model: DeviceModel, kind: str) -> list[ReportData]:
     """ReportData of `FullInventory`, `ConfigurationInventory` (both B07.FR.12) or `SummaryInventory`; `ValueError` for
     another.
 
@@ -37,7 +33,7 @@ def base_report(model: DeviceModel, kind: str) -> list[dict[str, Any]]:
 
 def custom_report(
     model: DeviceModel, criteria: Sequence[str] | None, component_variables: Sequence[dict[str, Any]] | None
-) -> list[dict[str, Any]]:
+) -> list[ReportData]:
     """ReportData of the variables that a GetReportRequest names, in the model's order, each once; may be empty.
 
     Do not modify the result: the elements are shared with later reports.
@@ -56,15 +52,16 @@ def custom_report(
     return [variables[address].report() for address in chosen]
 
 
-def paged(report: Sequence[dict[str, Any]], items: int, size: int) -> list[list[dict[str, Any]]]:
-    """The report in parts of at most `items` elements and `size` bytes of JSON; a larger element has a part of its own.
+def paged(report: Sequence[bytes], items: int, size: int) -> list[list[bytes]]:
+    """A report, whose elements are JSON, in parts of at most `items` elements and `size` bytes; a larger element has a
+    part of its own.
 
     An empty report has one empty part, because one message has to be sent.
     """
-    pages: list[list[dict[str, Any]]] = [[]]
+    pages: list[list[bytes]] = [[]]
     used = 2  # the brackets
     for element in report:
-        length = len(_encode(element)) + 1  # and a comma
+        length = len(element) + 1  # and a comma
         if pages[-1] and (len(pages[-1]) == items or used + length > size):
             pages.append([])
             used = 2
@@ -73,7 +70,7 @@ def paged(report: Sequence[dict[str, Any]], items: int, size: int) -> list[list[
     return pages
 
 
-def _configuration(variable: Variable) -> dict[str, Any] | None:
+def _configuration(variable: Variable) -> ReportData | None:
     """What the operator can set (B07.FR.07): the writable attributes only (TC_B_12)."""
     writable = [attribute for attribute in variable.attributes.values() if attribute.writable]
     if not writable:
@@ -81,7 +78,7 @@ def _configuration(variable: Variable) -> dict[str, Any] | None:
     return variable.report() if len(writable) == len(variable.attributes) else variable.report_of(writable)
 
 
-def _summary(variables: list[Variable]) -> list[dict[str, Any]]:
+def _summary(variables: list[Variable]) -> list[ReportData]:
     """B07.FR.09: where charging is possible, and which problems there are."""
     states = {
         variable.address.evse: variable.actual.text

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from services.ocpp.device_model.values import Characteristics, Value, empty_value, parse, to_text
 
-__all__ = ["ACTUAL", "Address", "Attribute", "Variable"]
+__all__ = ["ACTUAL", "Address", "Attribute", "ReportData", "Variable"]
 
 ACTUAL = "Actual"
 
@@ -67,6 +67,16 @@ class Attribute(Struct, eq=False):
         return self.mutability != "WriteOnly"
 
 
+class ReportData(dict[str, Any]):
+    """ReportDataType. `json` is for whoever sends it, to keep its JSON for the next time."""
+
+    __slots__ = ("json",)
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        super().__init__(members)
+        self.json: bytes | None = None
+
+
 class Variable(Struct, eq=False):
     """A variable; caches its ReportDataType until something in it changes."""
 
@@ -75,7 +85,7 @@ class Variable(Struct, eq=False):
     attributes: dict[str, Attribute]
     reboot: bool = False
     secret: bool = False
-    _report: dict[str, Any] | None = None
+    _report: ReportData | None = None
 
     def __repr__(self) -> str:
         return f"Variable({self.address})"
@@ -123,7 +133,7 @@ class Variable(Struct, eq=False):
         """Drop the cached report, because something else in it has changed."""
         self._report = None
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> ReportData:
         """ReportDataType with every attribute (B07.FR.11). Shared by all callers: do not modify."""
         if self._report is None:
             report = self.report_of(list(self.attributes.values()))
@@ -132,14 +142,16 @@ class Variable(Struct, eq=False):
             self._report = report
         return self._report
 
-    def report_of(self, attributes: list[Attribute]) -> dict[str, Any]:
+    def report_of(self, attributes: list[Attribute]) -> ReportData:
         """ReportDataType with these attributes."""
-        return {
-            "component": _component(self.address),
-            "variable": _named(self.address.variable, self.address.instance),
-            "variableAttribute": [self._report_attribute(attribute) for attribute in attributes],
-            "variableCharacteristics": _characteristics(self.limits),  # B08.FR.12
-        }
+        return ReportData(
+            {
+                "component": _component(self.address),
+                "variable": _named(self.address.variable, self.address.instance),
+                "variableAttribute": [self._report_attribute(attribute) for attribute in attributes],
+                "variableCharacteristics": _characteristics(self.limits),  # B08.FR.12
+            }
+        )
 
     def _report_attribute(self, attribute: Attribute) -> dict[str, Any]:
         shown: dict[str, Any] = {"type": attribute.type}

@@ -13,6 +13,7 @@ from firmware.clock import format_utc
 from firmware.contract import BootCause
 from firmware.factory_settings import NetworkProfile
 from services.ocpp.device_model import keys
+from services.ocpp.rpc.validation import check_request
 from tests.support.station_bench import StationBench, set_variables
 
 CARD = "04A1B2C3D4E580"
@@ -251,6 +252,25 @@ def test_a_report_does_not_delay_the_next_boot(tmp_path: Path, status: str) -> N
     report = bench.sent("NotifyReport")
     assert [part["seqNo"] for part in report] == list(range(1, len(report) + 1))
     assert not report[-1]["tbc"], "the report continues behind it"
+
+
+def test_a_report_shows_what_was_set_since_the_last_one(bench: StationBench) -> None:
+    def reported() -> dict[str, Any]:
+        """The values of EVConnectionTimeOut; as in each report, all elements are valid by the schema."""
+        bench.requests.clear()
+        bench.call("GetBaseReport", {"requestId": 5, "reportBase": "FullInventory"})
+        for part in bench.sent("NotifyReport"):
+            assert check_request("NotifyReport", part) is None
+        rows = [row for part in bench.sent("NotifyReport") for row in part["reportData"]]
+        return {row["variable"]["name"]: row["variableAttribute"][0].get("value") for row in rows}
+
+    before = reported()
+    value = {"component": {"name": "TxCtrlr"}, "variable": {"name": "EVConnectionTimeOut"}, "attributeValue": "77"}
+    bench.call("SetVariables", {"setVariableData": [value]})
+    after = reported()
+    assert (before["EVConnectionTimeOut"] != "77", after["EVConnectionTimeOut"]) == (True, "77")
+    assert before.keys() == after.keys()
+    assert before["DateTime"] is not None
 
 
 def test_a_report_requested_while_pending_is_dropped_by_a_rejection(tmp_path: Path) -> None:
