@@ -4,6 +4,7 @@
 look.css       the colours by day and by night, and the parts that all pages have
 dom.js         makes elements; texts are only ever texts
 messages.js    the list of messages between station and CSMS, with messages.css
+use_cases.js   the use cases in which each message appears
 icon.svg
 
 and, for the servers themselves:

@@ -18,10 +18,43 @@ export const pill = (text, tone = "") => el("span", { class: `pill ${tone ?? ""}
 
 export const cell = (content, style = "") => el("td", { class: style }, content);
 
-// `heads` are [name, class] of each column, `rows` elements of the body.
-export function table(heads, rows) {
-  const head = el("tr", {}, ...heads.map(([name, style]) => el("th", { class: style ?? "", textContent: name })));
-  return el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows));
+// `heads` are [name, class] of each column, `rows` elements of the body. With the style `cards` each row is a card on a
+// phone; the roles are named because a table that is laid out otherwise loses them.
+export function table(heads, rows, style = "") {
+  const head = el("tr", { role: "row" }, ...heads.map(([name, style]) => el("th", { class: style ?? "", role: "columnheader", scope: "col", textContent: name })));
+  for (const row of rows) {
+    row.role = "row";
+    [...row.cells].forEach((cell, column) => { cell.role = "cell"; cell.dataset.label = heads[column]?.[0] ?? ""; });
+  }
+  return el("table", { class: style, role: "table" }, el("thead", { role: "rowgroup" }, head), el("tbody", { role: "rowgroup" }, ...rows));
+}
+
+// Makes `nodes` the children of `list`. Only what is new moves: a button that has the focus keeps it.
+export function place(list, nodes) {
+  const wanted = new Set(nodes);
+  for (const node of [...list.children]) if (!wanted.has(node)) node.remove();
+  let next = list.firstChild;
+  for (const node of nodes) {
+    if (node === next) next = next.nextSibling;
+    else list.insertBefore(node, next);
+  }
+}
+
+// Copies a text; a page that came without TLS from another machine has no clipboard of its own. Returns whether it worked.
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const field = el("textarea", { value: text, readOnly: true });
+    const focused = document.activeElement;
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    focused?.focus();
+    return done;
+  }
 }
 
 // What may be wider than the page: it scrolls, with the keyboard, too.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A list of messages between station and CSMS: newest first, filtered, opened on demand; and what each says, in a line.
 
-import { clock, el } from "./dom.js";
+import { clock, el, place } from "./dom.js";
 
-const SHOWN = 300, KEPT = 3000;
+const SHOWN = 300, KEPT = 3000, PAUSE_MS = 100;
 
 // `parts` are the elements: list, count, filter, direction, problems, pause. A row has a `direction` (in, out), a `kind`
 // (its class) and whatever `view` reads from it:
@@ -11,6 +11,7 @@ const SHOWN = 300, KEPT = 3000;
 //   isProblem(row)
 //   words(row)   the text in which the filter searches
 //   texts(row)   a promise of what is shown when it is opened
+//   tools(row)   elements below it, such as buttons; optional
 export class MessageList {
   constructor(parts, view) {
     Object.assign(this, { parts, view, rows: [], open: new Map(), nodes: new WeakMap(), waiting: false });
@@ -43,7 +44,8 @@ export class MessageList {
   later() {
     if (this.waiting || this.parts.pause.checked) return;
     this.waiting = true;
-    requestAnimationFrame(() => { this.waiting = false; this.render(); });
+    // However fast messages come, some pictures a second are enough.
+    setTimeout(() => { this.waiting = false; this.render(); }, PAUSE_MS);
   }
 
   isWanted(row) {
@@ -59,18 +61,7 @@ export class MessageList {
     this.parts.count.textContent = found.length === all ? `${all} loaded` : `${found.length} of ${all}`;
     const nodes = found.slice(-SHOWN).reverse().map((row) => this.node(row));
     if (!nodes.length) nodes.push(el("p", { class: "empty", textContent: all ? "No message matches the filter." : "No messages yet." }));
-    this.place(nodes);
-  }
-
-  // Only what is new moves: a button that has the focus keeps it.
-  place(nodes) {
-    const wanted = new Set(nodes);
-    for (const node of [...this.parts.list.children]) if (!wanted.has(node)) node.remove();
-    let next = this.parts.list.firstChild;
-    for (const node of nodes) {
-      if (node === next) next = next.nextSibling;
-      else this.parts.list.insertBefore(node, next);
-    }
+    place(this.parts.list, nodes);
   }
 
   node(row) {
@@ -88,6 +79,7 @@ export class MessageList {
     const item = el("div", { class: `message ${row.direction ?? ""} ${row.kind}` }, button);
     if (problem) item.append(el("div", { class: "problem", textContent: problem }));
     item.append(...(texts ?? []).map((text) => el("pre", { textContent: text, tabIndex: 0 })));
+    if (texts && this.view.tools) item.append(el("div", { class: "tools" }, ...this.view.tools(row)));
     return item;
   }
 

@@ -21,12 +21,15 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin
 
+import tools.csms
+from firmware.web import LOOK
 from tests.support.scripted_station import ScriptedStation, connected
 from tests.support.sockets import eventually
 from tools.csms.server import Running, running
 from tools.csms.settings import Behaviour, Settings
 from tools.ocppj.frames import Result, encode
 
+PAGE = Path(tools.csms.__file__).parent / "page"
 TOKEN = {"idToken": "04A1B2C3D4E580", "type": "ISO14443"}
 T0 = "2026-11-23T12:00:00.000Z"
 TIMEOUT_S = 10.0
@@ -372,18 +375,10 @@ async def test_the_page_is_served_and_other_origins_are_refused(bench: CsmsBench
     async with bench.http.get(bench.url) as response:
         page = await response.text()
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]
-    for name in (
-        "static/app.js",
-        "static/chart.js",
-        "static/files.js",
-        "static/messages.js",
-        "static/request.js",
-        "static/stations.js",
-        "static/tables.js",
-        "static/style.css",
-        "look/dom.js",
-        "look/look.css",
-    ):
+    files = [f"static/{file.name}" for file in PAGE.iterdir() if file.suffix != ".html"]
+    files += [f"look/{file.name}" for file in LOOK.iterdir() if file.suffix in (".js", ".css", ".svg")]
+    assert len(files) > 15
+    for name in files:
         async with bench.http.get(f"{bench.url}{name}") as response:
             assert response.status == 200
             text = await response.text()

@@ -257,7 +257,7 @@ def build_app(
     app.router.add_get("/", _on_page)
     app.router.add_get("/favicon.ico", _on_icon)
     app.router.add_static("/static", _PAGE)
-    app.router.add_get(r"/look/{name:[a-z]+\.(css|js|svg)}", _on_look)
+    app.router.add_get(r"/look/{name:[a-z_]+\.(css|js|svg)}", _on_look)
     if files is not None:
         app.router.add_get("/files/{path:.+}", files.send)
     app.add_routes([*api.ROUTES, *station_api.ROUTES, *export.ROUTES, *file_api.ROUTES])

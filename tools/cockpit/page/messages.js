@@ -3,7 +3,7 @@
 
 import { $ } from "/look/dom.js";
 import { MessageList, summary } from "/look/messages.js";
-import { USE_CASES } from "/static/use_cases.js";
+import { USE_CASES } from "/look/use_cases.js";
 
 const parts = { list: $("messages"), count: $("messages-count"), filter: $("filter"), direction: $("direction"), problems: $("only-problems"), pause: $("pause") };
 let open = new Map();

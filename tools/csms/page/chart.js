@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Power (left axis, kW) and state of charge (right axis, %) of one session against its time.
 
-import { el, span } from "/look/dom.js";
+import { el, span } from "../look/dom.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const HEIGHT = 168, LEFT = 34, RIGHT = 34, TOP = 10, BOTTOM = 20;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The form that sends any request to the chosen station.
 
-import { $, api, el } from "/look/dom.js";
+import { $, api, el } from "../look/dom.js";
+import { newId } from "./operations.js";
 
 let templates = [];
 
@@ -20,8 +21,6 @@ export async function loadTemplates(state) {
   });
   fill(state);
 }
-
-export const newId = () => Math.floor(Date.now() / 1000) % 1000000;
 
 export function prepare(action, payload) {
   $("action").value = action;

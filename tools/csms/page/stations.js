@@ -1,39 +1,93 @@
 // SPDX-License-Identifier: Apache-2.0
-// The chosen station: its properties, and for each EVSE its status and its session.
+// The list of all stations, in pages, and the card of the chosen one.
 
-import { Chart } from "/static/chart.js";
-import { $, ago, el, facts, fixed, pill, secondsSince, span } from "/look/dom.js";
+import { $, ago, el, facts, pill, place } from "../look/dom.js";
+import { faultList } from "./faults.js";
+import { ask, Operation, Outcome, whyMute } from "./operations.js";
 
-const TONE = { Available: "good", Occupied: "info", Reserved: "warn", Unavailable: "warn", Faulted: "bad" };
 const REGISTRATION_TONE = { Accepted: "good", Pending: "warn", Rejected: "bad" };
 const WIDE = new Set(["Security profile", "Certificate"]);
-const charts = new Map();
+const PAGE = 24, SEARCHED = 9;
+const IS = {
+  "": () => true, connected: (line) => line.connected, offline: (line) => !line.connected,
+  charging: (line) => line.charging > 0, fault: (line) => line.faults > 0 || line.statuses.includes("Faulted"),
+};
+const tabs = new Map();
+let page = 0, choose = () => {};
 
-export const sessionKey = (session) => `${session.station}\n${session.id}`;
-
-export function renderTabs(state, choose) {
-  const stations = [...state.stations.values()];
-  const tabs = stations.map((station) =>
-    el("button", { ariaPressed: String(station.id === state.chosen), onclick: () => choose(station.id) },
-      el("span", { class: station.connected ? "dot on" : "dot" }), station.id));
-  $("tabs").replaceChildren(...(stations.length > 1 ? tabs : []));
+export function watchStations(chooser, render) {
+  choose = chooser;
+  for (const id of ["stations-filter", "stations-state"]) $(id).addEventListener("input", () => { page = 0; render(); });
+  const turn = (by) => el("button", { class: "quiet", textContent: by < 0 ? "Previous" : "Next", onclick: () => { page += by; render(); } });
+  $("stations-pages").replaceChildren(turn(-1), el("span", { class: "muted" }), turn(1));
 }
 
-export function renderStation(state) {
-  const station = state.stations.get(state.chosen);
-  if (!station) {
-    const address = el("code", { textContent: `${state.ocpp}/<identity>` });
-    const text = "No station yet. Connect one, with subprotocol ocpp2.0.1 and any password, to ";
-    $("station").replaceChildren(el("section", { class: "card idle" }, text, address));
-    return;
+export function renderList(state) {
+  const all = [...state.lines.values()];
+  $("stations-card").hidden = all.length < 2;
+  if (all.length < 2) return;
+  $("stations-count").textContent = `${all.filter(IS.connected).length} of ${all.length} connected`;
+  $("stations-search").hidden = all.length < SEARCHED;
+  const text = $("stations-filter").value.trim().toLowerCase();
+  const found = all.filter((line) => IS[$("stations-state").value](line) && line.id.toLowerCase().includes(text));
+  found.sort((a, b) => (a.id < b.id ? -1 : 1));
+  const last = Math.max(0, Math.ceil(found.length / PAGE) - 1);
+  page = Math.min(Math.max(page, 0), last);
+  place($("tabs"), found.slice(page * PAGE, (page + 1) * PAGE).map((line) => tab(line, state.chosen)));
+  const [before, where, after] = $("stations-pages").children;
+  $("stations-pages").hidden = !last;
+  where.textContent = `page ${page + 1} of ${last + 1}`;
+  before.disabled = page === 0;
+  after.disabled = page === last;
+}
+
+function tab(line, chosen) {
+  const signature = JSON.stringify([line, line.id === chosen]);
+  const old = tabs.get(line.id);
+  if (old?.signature === signature) return old.node;
+  const node = old?.node ?? el("button", { onclick: () => choose(line.id) });
+  node.ariaPressed = String(line.id === chosen);
+  const words = [line.connected ? "connected" : "offline", ...line.statuses, line.charging ? "charging" : "", line.faults ? "fault" : ""];
+  node.title = words.filter(Boolean).join(", ");
+  node.replaceChildren(el("span", { class: line.connected ? "dot on" : "dot" }), line.id,
+    ...(IS.fault(line) ? [pill("fault", "bad")] : line.charging ? [pill("charging", "info")] : []));
+  tabs.set(line.id, { node, signature });
+  return node;
+}
+
+export function forgetTabs() {
+  tabs.clear();
+  page = 0;
+}
+
+// The chosen station's card. Its nodes stay, so that a button keeps the focus while the texts change.
+export class StationCard {
+  constructor(state) {
+    this.head = el("div", { class: "station-head" });
+    this.body = el("div");
+    const outcome = new Outcome();
+    const available = (operationalStatus) => () => ask(state.chosen, "ChangeAvailability", { operationalStatus });
+    this.out = new Operation("Take the station out of service", "", outcome, available("Inoperative"));
+    this.back = new Operation("Put the station into service", "", outcome, available("Operative"));
+    this.node = el("section", { class: "card" }, this.head, this.body, el("div", { class: "row" }, this.out.node, this.back.node), outcome.node);
   }
-  const sessions = [...state.transactions.values()].filter((session) => session.station === station.id);
-  $("station").replaceChildren(card(station), el("div", { class: "evses" }, ...evses(station, sessions, state)));
+
+  update(station) {
+    const pills = [pill(station.connected ? "connected" : "offline", station.connected ? "good" : "bad")];
+    if (station.registration) pills.push(pill(station.registration, REGISTRATION_TONE[station.registration]));
+    this.head.replaceChildren(el("h1", { textContent: station.id }), ...pills);
+    this.body.replaceChildren(facts(shownFacts(station), WIDE), ...notices(station), ...faultList(station.faults.filter((fault) => fault.evse === null)));
+    const mute = whyMute(station);
+    const statuses = new Set(station.connectors.map((connector) => connector.status));
+    const all = (status) => statuses.size === 1 && statuses.has(status);
+    this.out.allow(mute || (all("Unavailable") ? "it is out of service already" : ""));
+    this.back.allow(mute || (all("Available") ? "it is in service already" : ""));
+  }
 }
 
-function card(station) {
+function shownFacts(station) {
   const boot = station.boot ?? {};
-  const shown = {
+  return {
     Product: [boot.vendorName, boot.model].filter(Boolean).join(" ") || "–",
     Serial: boot.serialNumber ?? "–",
     Firmware: boot.firmwareVersion ?? "–",
@@ -46,10 +100,6 @@ function card(station) {
     "Security profile": [station.security_profile ?? "–", station.tls?.version, station.tls?.cipher].filter(Boolean).join(" · "),
     ...certificate(station.tls?.certificate),
   };
-  const pills = [pill(station.connected ? "connected" : "offline", station.connected ? "good" : "bad")];
-  if (station.registration) pills.push(pill(station.registration, REGISTRATION_TONE[station.registration]));
-  const head = el("div", { class: "station-head" }, el("h1", { textContent: station.id }), ...pills);
-  return el("section", { class: "card" }, head, facts(shown, WIDE), ...notices(station));
 }
 
 function progress(name, status) {
@@ -69,64 +119,4 @@ function notices(station) {
   if (station.replaced) texts.push(`A second connection with this identity replaced the first ${times(station.replaced)}: two stations with the same identity, or a half-open connection.`);
   if (station.malformed) texts.push(`${station.malformed} malformed ${station.malformed === 1 ? "frame" : "frames"} received: see the messages.`);
   return texts.map((text) => el("div", { class: "notice", textContent: text }));
-}
-
-function evses(station, sessions, state) {
-  const known = new Map();
-  for (const connector of station.connectors) known.set(connector.evse, { connector, session: null });
-  for (const session of sessions) {
-    if (session.evse === null) continue;
-    const evse = known.get(session.evse) ?? { connector: null, session: null };
-    const newer = !evse.session || (session.active && !evse.session.active) || (session.active === evse.session.active && session.started > evse.session.started);
-    known.set(session.evse, { ...evse, session: newer ? session : evse.session });
-  }
-  return [...known.entries()].sort((a, b) => a[0] - b[0]).map(([number, evse]) => evseCard(number, evse, state));
-}
-
-function evseCard(number, { connector, session }, state) {
-  const status = connector?.status ?? "Unknown";
-  const title = el("b", {}, `EVSE ${number} `, el("span", { class: "muted", textContent: connector ? `connector ${connector.connector}` : "" }));
-  const head = el("div", { class: "evse-head" }, title, pill(status, TONE[status]));
-  if (!session) {
-    const meter = connector?.meter?.energy_wh;
-    const idle = meter === null || meter === undefined ? "No session yet" : `No session yet · meter ${fixed(meter / 1000, 3)} kWh`;
-    return el("section", { class: "card" }, head, el("div", { class: "idle", textContent: idle }));
-  }
-  const chart = charts.get(sessionKey(session)) ?? new Chart();
-  charts.set(sessionKey(session), chart);
-  chart.update(state.series.get(sessionKey(session)) ?? [], session.started);
-  return el("section", { class: "card" }, head, figures(session), chart.node, details(session));
-}
-
-function figures(session) {
-  const kw = session.power_w === null ? null : session.power_w / 1000;
-  const seconds = session.ended ? (Date.parse(session.ended) - Date.parse(session.started)) / 1000 : secondsSince(session.started);
-  const shown = [
-    ["power", session.active ? fixed(kw, 1) : fixed(session.max_power_w === null ? null : session.max_power_w / 1000, 1), "kW", session.active ? "power" : "peak power"],
-    ["soc", fixed(session.soc_percent, 0), "%", session.soc_start_percent === null ? "charge" : `from ${fixed(session.soc_start_percent, 0)} %`],
-    ["", fixed(session.energy_wh === null ? null : session.energy_wh / 1000, 2), "kWh", "energy"],
-    ["", Number.isFinite(seconds) ? span(seconds) : "–", "", session.active ? "since start" : "duration"],
-  ];
-  return el("div", { class: "figures" }, ...shown.map(([name, value, unit, label]) =>
-    el("div", { class: name }, el("b", {}, value, el("i", { textContent: unit })), el("span", { textContent: label }))));
-}
-
-function details(session) {
-  const state = session.active ? session.charging_state ?? "started" : `ended: ${session.stopped_reason ?? "?"}`;
-  const tone = session.active ? (session.charging_state === "Charging" ? "good" : "info") : "";
-  return el("div", { class: "session" }, pill(state, tone), sequencePill(session),
-    el("span", {}, "token ", el("code", { textContent: session.id_token ?? "none" })),
-    el("span", { title: session.id }, "id ", el("code", { textContent: session.id.length > 14 ? `${session.id.slice(0, 13)}…` : session.id })));
-}
-
-export function sequencePill(session) {
-  const again = session.repeated ? `, ${session.repeated} repeated` : "";
-  const text = session.seq_ok ? `${session.events} events${again}` : session.problems.join("; ");
-  const node = pill(text, session.seq_ok ? "" : "bad");
-  node.title = session.seq_ok ? "sequence numbers complete and in order" : "errors in the sequence of events";
-  return node;
-}
-
-export function forgetCharts(keep) {
-  for (const key of charts.keys()) if (!keep.has(key)) charts.delete(key);
 }
