@@ -14,7 +14,7 @@ const SHOWN = 300, KEPT = 3000, PAUSE_MS = 100;
 //   tools(row)   elements below it, such as buttons; optional
 export class MessageList {
   constructor(parts, view) {
-    Object.assign(this, { parts, view, rows: [], open: new Map(), nodes: new WeakMap(), waiting: false });
+    Object.assign(this, { parts, view, rows: [], open: new Map(), nodes: new WeakMap(), waiting: false, pause: PAUSE_MS });
     for (const part of [parts.filter, parts.direction, parts.problems, parts.pause]) part.addEventListener("input", () => this.render());
   }
 
@@ -44,8 +44,13 @@ export class MessageList {
   later() {
     if (this.waiting || this.parts.pause.checked) return;
     this.waiting = true;
-    // However fast messages come, some pictures a second are enough.
-    setTimeout(() => { this.waiting = false; this.render(); }, PAUSE_MS);
+    // However fast messages come, drawing takes a fifth of the time at most.
+    setTimeout(() => {
+      this.waiting = false;
+      const began = performance.now();
+      this.render();
+      this.pause = Math.max(PAUSE_MS, 4 * (performance.now() - began));
+    }, this.pause);
   }
 
   isWanted(row) {

@@ -122,6 +122,13 @@ async def test_thousands_of_variables_stay_quick(page: Page, tmp_path: Path) -> 
         await page.locator("#model").get_by_role("button", name="Next").click()
         await expect(page.locator("#model .pages")).to_contain_text("page 2 of 120")
         await find(page, "variable2999")
+        station.answers["GetMonitoringReport"] = {"status": "Accepted"}
+        await page.get_by_role("button", name="Read its monitors").click()
+        await expect(page.locator("#model .outcome")).to_have_text(
+            "Read its monitors Accepted: the report is on its way"
+        )
+        await station.ask("NotifyMonitoringReport", _monitored(2999))
+        await expect(page.locator("#model tbody tr")).to_contain_text("UpperThreshold 80, severity 2")
         # While someone types, what the station reports leaves the field alone; other rows follow.
         field = page.locator("#model tbody input")
         await field.fill("typed")
@@ -139,6 +146,13 @@ def _item(number: int) -> dict[str, object]:
 
 
 _TEXT = {"dataType": "string", "supportsMonitoring": True}
+
+
+def _monitored(number: int) -> dict[str, object]:
+    monitor = {"id": 1, "transaction": False, "value": 80, "type": "UpperThreshold", "severity": 2}
+    place = {"component": {"name": "Many"}, "variable": {"name": f"Variable{number}"}}
+    report = {"requestId": 1, "seqNo": 0, "generatedAt": "2026-11-23T12:00:00Z"}
+    return {**report, "monitor": [{**place, "variableMonitoring": [monitor]}]}
 
 
 def _changed(number: int, value: str) -> dict[str, object]:

@@ -33,8 +33,16 @@ class Subscription:
         self._queue.put_nowait(None)
 
     async def get(self) -> bytes | None:
-        """The next event, or None if there will be no more."""
-        return await self._queue.get()
+        """What has come since the last call, at least one event; None if there will be no more.
+
+        All at once, because to send is what costs.
+        """
+        events = [await self._queue.get()]
+        while not self._queue.empty() and events[-1] is not None:
+            events.append(self._queue.get_nowait())
+        if events[-1] is None and len(events) > 1:
+            self.end()
+        return b"".join(filter(None, events)) or None
 
 
 class Feed:

@@ -24,6 +24,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/architecture.md",
+    "docs/bench-csms.md",
     "docs/benchmark.md",
     "docs/connection-failures.md",
     "docs/glossary.md",

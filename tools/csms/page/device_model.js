@@ -24,6 +24,7 @@ class Row {
     const { component, variable } = entry;
     this.words = `${name(component)} ${placeOf(component)} ${name(variable)} ${attribute.value ?? ""} ${component.name}.${variable.name}`.toLowerCase();
     this.editor?.take(attribute.value ?? "");
+    this.facts?.replaceChildren(...this.about());
   }
 
   get canBeSet() {
@@ -43,7 +44,7 @@ class Row {
     return el("tr", {},
       cell(el("span", {}, name(component), ...(place ? [el("small", { textContent: ` ${place}` })] : [])), "wrap"),
       cell(el("span", {}, name(variable), ...(this.attribute.type && this.attribute.type !== "Actual" ? [el("small", { textContent: ` ${this.attribute.type}` })] : [])), "wrap"),
-      cell(this.editor.node, "value"), cell(el("span", {}, ...this.about()), "wrap"), cell(this.result, "wrap result"));
+      cell(this.editor.node, "value"), cell((this.facts = el("span", {}, ...this.about())), "wrap"), cell(this.result, "wrap result"));
   }
 
   about() {
@@ -79,6 +80,7 @@ export class DeviceModel {
     Object.assign(this, { state, rows: new Map(), page: 0, of: null });
     const outcome = new Outcome();
     this.read = new Operation("Read it from the station", "", outcome, () => this.ask());
+    this.monitors = new Operation("Read its monitors", "", outcome, () => ask(state.chosen, "GetMonitoringReport", { requestId: newId() }));
     this.progress = el("span", { class: "muted", role: "status" });
     this.filter = el("input", { type: "search", placeholder: "find: component, variable, value", "aria-label": "Find variables", oninput: () => this.first() });
     this.which = el("select", { "aria-label": "Which variables", oninput: () => this.first() },
@@ -89,7 +91,7 @@ export class DeviceModel {
     this.found = el("div", { class: "row", hidden: true }, this.filter, this.which);
     this.place = scroller("Variables");
     this.place.hidden = true;
-    $("model").replaceChildren(el("div", { class: "row" }, this.read.node, this.progress), outcome.node, this.found, this.place, this.pages);
+    $("model").replaceChildren(el("div", { class: "row" }, this.read.node, this.monitors.node, this.progress), outcome.node, this.found, this.place, this.pages);
     $("model-card").addEventListener("toggle", () => this.load());
   }
 
@@ -143,6 +145,7 @@ export class DeviceModel {
 
   update(station) {
     this.read.allow(whyMute(station));
+    this.monitors.allow(whyMute(station) || (this.rows.size ? "" : "its variables are not read yet"));
   }
 
   first() {

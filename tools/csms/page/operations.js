@@ -18,6 +18,10 @@ const WORDS = {
     Accepted: "the report is on its way", Rejected: "the station reports nothing now",
     NotSupported: "the station has no such report", EmptyResultSet: "the report would be empty",
   },
+  GetMonitoringReport: {
+    Accepted: "the report is on its way", Rejected: "the station reports nothing now",
+    NotSupported: "the station has no such report", EmptyResultSet: "nothing is monitored",
+  },
   InstallCertificate: { Accepted: "it is installed", Rejected: "the certificate is not accepted", Failed: "it could not be installed" },
   DeleteCertificate: { Accepted: "it is deleted", Failed: "it could not be deleted", NotFound: "there is no such certificate" },
   TriggerMessage: { Accepted: "the message follows", Rejected: "the message will not come", NotImplemented: "the station has no such message" },

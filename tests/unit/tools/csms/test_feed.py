@@ -19,8 +19,9 @@ async def test_who_watches_a_station_hears_nothing_of_others() -> None:
         feed.publish("message", 1, station="CP002")
         feed.publish("message", 2, station="CP001")
         feed.publish("line", 3)
-        assert [await one.get(), await one.get()] == [b"event: message\ndata: 2\n\n", b"event: line\ndata: 3\n\n"]
-        assert await every.get() == b"event: message\ndata: 1\n\n"
+        line = b"event: line\ndata: 3\n\n"
+        assert await one.get() == b"event: message\ndata: 2\n\n" + line
+        assert await every.get() == b"event: message\ndata: 1\n\nevent: message\ndata: 2\n\n" + line
 
 
 async def test_a_slow_reader_has_to_load_everything_again() -> None:
@@ -34,5 +35,7 @@ async def test_a_slow_reader_has_to_load_everything_again() -> None:
 async def test_the_end_reaches_every_reader() -> None:
     feed = Feed()
     with feed.subscribe() as reader:
+        feed.publish("n", 1)
         feed.close()
+        assert await reader.get() == b"event: n\ndata: 1\n\n"
         assert await reader.get() is None
