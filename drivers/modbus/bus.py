@@ -184,12 +184,17 @@ class ModbusBus:
             pause = WRITE_PAUSE_S if request.values else READ_PAUSE_S
             self._quiet_until = time.monotonic() + pause
 
-    def _note_doubled(self) -> None:
-        """Whether the last request that was answered has been answered twice."""
+    def _note_doubled(self, refused: Request | None = None) -> None:
+        """Whether the last request that was answered has been answered twice.
+
+        An exception does not say which request it answers: that of `refused`, which has just come, is not counted.
+        """
         if self._answered is not None:
             request, number = self._answered
-            twice = len(list(self._framing.replies(self._since, request, number))) > 1
-            self._doubled[request.unit] = self._doubled[request.unit] + 1 if twice else 0
+            answers = len(list(self._framing.replies(self._since, request, number)))
+            if refused is not None and (refused.unit, refused.function) == (request.unit, request.function):
+                answers -= 1
+            self._doubled[request.unit] = self._doubled[request.unit] + 1 if answers > 1 else 0
         self._answered = None
 
     def _next_number(self) -> int:
@@ -251,7 +256,7 @@ class ModbusBus:
             self._drop(str(error))
             return
         if reply is not None:
-            self._note_doubled()
+            self._note_doubled(request if reply.exception else None)
             self._answered, self._since = (request, number), self._received
             future.set_result(reply)
 

@@ -47,6 +47,18 @@ async def test_an_exception_is_refused_in_words(line: SlaveLine, bus: ModbusBus)
         await bus.transact(read(7, 99))
 
 
+async def test_a_device_that_refuses_everything_is_one_device(line: SlaveLine, bus: ModbusBus) -> None:
+    """An exception says neither which request it answers nor how many registers were asked for."""
+    line.add(7, Memory()).misbehave(Mischief.BUSY)
+    reasons = set()
+    for request in (read(7, 40), read(7, 40, 3)) * 5:
+        with pytest.raises(DeviceLost) as refused:
+            await bus.transact(request)
+        reasons.add(str(refused.value))
+    assert "it is busy (exception 6, register 40)" in reasons
+    assert not any("two answers" in each for each in reasons)
+
+
 async def test_requests_of_many_wait_for_each_other(line: SlaveLine, bus: ModbusBus) -> None:
     for unit in (1, 3, 4):
         line.add(unit, Memory())
