@@ -103,6 +103,8 @@ class PowerReading:
     available_a: float | None = None
     """What the joined modules can deliver now, all together: less when they are hot or when one is lost. None: all."""
     available_w: float | None = None
+    unsure_a: float = 0.0
+    """How much of `current_a` is the last value of modules that are silent, and may not flow any more."""
 
 
 class PowerShelf(Protocol):

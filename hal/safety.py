@@ -263,7 +263,8 @@ class EvseWatch:
             self._over_current(False, now)
             self._spread(False, now)
             return []
-        _remember(self._currents, now, readings.power.current_a)
+        for unsure_a in {0.0, readings.power.unsure_a}:
+            _remember(self._currents, now, readings.power.current_a - unsure_a)
         _remember(self._requested, now, state.output_a)
         found = []
         requested = max(amps for _, amps in self._requested)

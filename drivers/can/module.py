@@ -248,6 +248,8 @@ class Module(Reports):
         bad = self.status.alarms & UNUSABLE
         if bad:
             return ", ".join(alarm.value for alarm in Alarm if alarm in bad)
+        if self._temperature_share() == 0.0:
+            return f"hotter than {self._rating.hot_c:.0f} °C"
         if self.talks_twice:
             return "answers twice: two modules with this address?"
         if self.quiet(now):

@@ -102,7 +102,9 @@ class Outlet:
         numbered = {module for module in neighbours if module.status.group == self.number and not module.lost(now)}
         expected = {module for module in members if module.usable(now)}
         self._note_numbered(bus, self._group_frames and bool(expected) and numbered == expected)
-        by_group = bus in self.numbered and numbered == set(sharing) and _even(sharing)
+        # A silent one may not hear the frame either, and its share would be the others'.
+        heard = not any(module.quiet(now) for module in sharing)
+        by_group = bus in self.numbered and numbered == set(sharing) and heard and _even(sharing)
         if by_group and sharing[0].setting is not None:
             amps = sum(each.setting.current_a for each in sharing if each.setting is not None)
             total = Setting(sharing[0].setting.voltage_v, amps)
@@ -155,8 +157,8 @@ class Outlet:
     def reading(self, modules: Sequence[Module], staying: Sequence[Module], *, groups: int, now: float) -> PowerReading:
         """Output of the joined modules: as their groups report it, or the sum of what they report themselves.
 
-        A module that is silent counts with its last value, and does not make the reading newer. Available is what
-        those can deliver that are not about to leave.
+        A module that is silent counts with its last value, as it may still deliver, and does not make the reading
+        newer; its group's total is without it. Available is what those can deliver that are not about to leave.
         """
         speaking = [module for module in modules if now - module.current_at <= QUIET_AFTER_S]
         singly_at = min((module.current_at for module in speaking), default=-math.inf)
@@ -165,12 +167,13 @@ class Outlet:
         # A module that is off has been moved here, or is to leave: its own capacitors may be at another voltage.
         delivering = [module for module in speaking if module.is_on] or speaking
         voltage_v = max((module.voltage_v for module in delivering), default=0.0)
+        unsure_a = sum(module.current(now) for module in modules if module.quiet(now))
         current_a, at = sum(module.current(now) for module in modules), singly_at
         totals = [self._totals.get(bus) for bus in {module.bus for module in speaking}]
         known = [total for total in totals if total is not None]
         if totals and len(known) == len(totals) and min(each[2] for each in known) > singly_at:
             voltage_v = max(each[0] for each in known)
-            current_a, at = sum(each[1] for each in known), min(each[2] for each in known)
+            current_a, at = sum(each[1] for each in known) + unsure_a, min(each[2] for each in known)
         if not any(module.is_on for module in speaking):
             voltage_v = max((module.outlet_voltage(now) for module in speaking), default=voltage_v)
         usable = [module.available() for module in staying if module.usable(now)]
@@ -181,6 +184,7 @@ class Outlet:
             groups=groups,
             available_a=sum(amps for amps, _ in usable),
             available_w=sum(watts for _, watts in usable),
+            unsure_a=unsure_a,
         )
 
 

@@ -266,7 +266,8 @@ def _bounds(power: PowerReading | None, max_power_w: float, *, closed: bool) -> 
         return (highest if closed else 0.0), 0.0
     volts, amps = abs(power.voltage_v), max(0.0, power.current_a)
     error = ERROR_SHARE * amps + (ERROR_A if closed else 0.0)
-    return min(highest, volts * (amps + error)), volts * max(0.0, amps - error) if closed else 0.0
+    least_a = max(0.0, amps - power.unsure_a - error) if closed else 0.0
+    return min(highest, volts * (amps + error)), volts * least_a
 
 
 def _is_sound(sample: MeterSample) -> bool:

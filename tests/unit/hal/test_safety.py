@@ -159,6 +159,16 @@ def test_meter_that_lags_behind_a_ramp_agrees(watched: Watched) -> None:
         assert watched.after(0.1) == set()
 
 
+@pytest.mark.parametrize(("metered_a", "agrees"), [(100.0, True), (60.0, True), (80.0, True), (40.0, False)])
+def test_a_silent_module_may_deliver_or_not(watched: Watched, metered_a: float, agrees: bool) -> None:
+    """40 A of 100 A are the last value of a module that does not answer any more."""
+    for _ in range(60):
+        power = PowerReading(0, 400.0, 100.0, 4, unsure_a=40.0)
+        watched.read(power=power, meter=MeterSample(0, 0, 400.0, metered_a, 0))
+        found = watched.after(0.1)
+    assert found == (set() if agrees else {Fault.METER})
+
+
 def test_spurious_insulation_value_at_ramp_up_is_tolerated(watched: Watched) -> None:
     watched.state = structs.replace(watched.state, since=watched.now)
     watched.read(insulation=InsulationReading(0, 10.0, True, True))

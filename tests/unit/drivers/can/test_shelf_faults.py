@@ -43,7 +43,11 @@ async def test_a_silent_module_counts_for_longer_than_its_own_watchdog(family: s
     full = world.shelf.reading(1)
     module = first(world)
     module.silent = True
-    world.advance(14.0)
+    world.advance(5.0)
+    reading = world.shelf.reading(1)
+    assert 10.0 < reading.unsure_a < 65.0, "its last current: it may still flow, or not"
+    assert reading.current_a - reading.unsure_a == pytest.approx(240.0, rel=0.03), "its share is not the others'"
+    world.advance(9.0)
     assert world.shelf.reading(1).failed_modules == 0
     world.advance(2.0)
     reading = world.shelf.reading(1)
@@ -51,6 +55,7 @@ async def test_a_silent_module_counts_for_longer_than_its_own_watchdog(family: s
     assert reading.detail == f"module {module.address}: no answer for 15 s"
     assert reading.available_w == pytest.approx(0.8 * (full.available_w or 0.0))
     assert reading.current_a == pytest.approx(300.0, rel=0.03)
+    assert reading.unsure_a == 0.0
     assert world.shelf.reading(2).failed_modules == 0
     assert world.shelf.groups == 9
     module.silent = False
@@ -187,7 +192,10 @@ async def test_a_hot_module_counts_less() -> None:
     world.advance(2.0)
     none = world.shelf.reading(1)
     assert none.available_w == pytest.approx((full.available_w or 0.0) - 40_000.0)
-    assert none.failed_modules == 0
+    assert none.detail.endswith(": hotter than 85 °C")
+    first(world).temperature_c = 60.0
+    world.advance(8.0)
+    assert world.shelf.reading(1).failed_modules == 0
 
 
 async def test_a_module_for_other_voltages_is_not_used() -> None:
