@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each simulator can do wrong on its wire: the promised reaction, and what the CSMS reads of it."""
+"""What simulators can do wrong on their wires, in the whole station: some rows of docs/device-faults.md of each kind.
+
+Every row is played by tests/unit/hal/test_device_faults.py, without an OCPP service.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from firmware.contract import Fault
+from services.ocpp.transactions.reasons import caused_by
+from tests.support.device_faults import Row, row_of
 from tests.support.scenario import CARD, OTHER_CARD, Site, site
 from tests.support.sockets import eventually
 
@@ -25,32 +29,21 @@ async def wired(tmp_path: Path) -> AsyncIterator[Site]:
         yield found
 
 
-@dataclass(frozen=True)
-class Row:
-    """A fault of a device, what it is reported as, and words of its techInfo."""
-
-    device: str
-    fault: str
-    code: Fault
-    words: str
-    reason: str = "Other"
-
-    def __str__(self) -> str:
-        return f"{self.device} {self.fault}"
-
-
 async def disturb(here: Site, device: str, fault: str, *, present: bool = True) -> None:
     await here.rig.op("device_fault", device=device, fault=fault, present=present)
 
 
 async def until_reported(here: Site, row: Row, *, since: int, cleared: bool = False) -> None:
     """NotifyEvent with the fault's code and words."""
-    codes = {row.code.mrec(1), row.code.mrec(None), row.code.value}
+    assert row.report is not None
+    tech_code = row.code or row.report.value
 
     def reported() -> bool:
         events = [event for each in here.sent("NotifyEvent", since=since) for event in each["eventData"]]
         return any(
-            event["techCode"] in codes and event["cleared"] is cleared and (cleared or row.words in event["techInfo"])
+            event["techCode"] == tech_code
+            and event["cleared"] is cleared
+            and (cleared or row.words in event["techInfo"])
             for event in events
         )
 
@@ -65,22 +58,10 @@ async def charge_both(here: Site) -> list[tuple[int, str]]:
 # --- what ends a session ---------------------------------------------------------------------------------------------
 
 ENDS = (
-    (
-        Row("meter 1", "malformed", Fault.METER, "no reading of the meter for 5 s: "),
-        Row("meter 2", "twin", Fault.METER, "do two devices have this address?"),
-    ),
-    (
-        Row("meter 1", "frozen", Fault.METER, "it repeats its measurement"),
-        Row("meter 2", "wrong_address", Fault.METER, "answers instead"),
-    ),
-    (
-        Row("vehicle 1", "interlock_open", Fault.VEHICLE_LINK, "has stopped: check its interlock line"),
-        Row("insulation 2", "device_error", Fault.ISOLATION, "insulation", "GroundFault"),
-    ),
-    (
-        Row("insulation 1", "wrong_function", Fault.ISOLATION, "the answer is of another request", "GroundFault"),
-        Row("meter 2", "corrupt", Fault.METER, "damaged answers"),
-    ),
+    (row_of("meter 1", "malformed"), row_of("meter 2", "twin")),
+    (row_of("meter 1", "frozen"), row_of("meter 2", "wrong_address")),
+    (row_of("vehicle 1", "interlock_open"), replace(row_of("insulation 1", "device_error"), device="insulation 2")),
+    (row_of("insulation 1", "wrong_function"), row_of("meter 2", "corrupt")),
 )
 
 
@@ -90,7 +71,9 @@ async def end_and_recover(here: Site, row: Row, evse: int, transaction_id: str) 
     await disturb(here, row.device, row.fault)
     transaction = await here.end_of(transaction_id)
     transaction.check()
-    assert (transaction.triggers[-1], transaction.reason) == ("AbnormalCondition", row.reason), str(row)
+    assert row.report is not None
+    reason = caused_by(row.report).reason
+    assert (transaction.triggers[-1], transaction.reason) == ("AbnormalCondition", reason), str(row)
     await until_reported(here, row, since=since)
     await here.until_evse(evse, lambda it: (it["contactor"], it["status"]) == ("open", "Faulted"))
     await disturb(here, row.device, row.fault, present=False)
@@ -120,8 +103,7 @@ async def exchange_meter(here: Site, *, own: bool) -> None:
 
 
 async def test_another_meter_is_not_accepted_by_a_restart(wired: Site) -> None:
-    words = "it is meter 99999999999, but meter 12024072805 belongs here"
-    row, since = Row("meter 1", "exchanged", Fault.METER, words), len(wired.csms.received)
+    row, since = row_of("meter 1", "exchanged"), len(wired.csms.received)
     await exchange_meter(wired, own=False)
     await until_reported(wired, row, since=since)
     await wired.rig.op("power_cycle")
@@ -147,11 +129,7 @@ BRIDGED = (
     ("insulation 2", "merged"),
     ("card reader", "split"),
 )
-REPORTED = (
-    Row("module 0", "fault", Fault.MODULES_DERATED, "module 0: fault alarm"),
-    Row("module 0", "babbling", Fault.MODULES_DERATED, "module 0: answers twice"),
-    Row("card reader", "babbling", Fault.CARD_READER, ""),
-)
+REPORTED = (row_of("module 0", "fault"), row_of("module 0", "babbling"), row_of("card reader", "babbling"))
 
 
 async def test_what_no_session_ends_by(wired: Site) -> None:
@@ -179,10 +157,10 @@ async def test_what_no_session_ends_by(wired: Site) -> None:
 # --- what closes the station ------------------------------------------------------------------------------------------
 
 CLOSES = (
-    Row("lines", "stop_wire_broken", Fault.EMERGENCY_STOP, "stop button pressed"),
-    Row("lines", "silent", Fault.EMERGENCY_STOP, "inputs are silent"),
-    Row("module bus", "bus_off", Fault.POWER_MODULE, ""),
-    Row("vehicle bus", "bus_off", Fault.VEHICLE_LINK, ""),
+    row_of("lines", "stop_wire_broken"),
+    row_of("lines", "silent"),
+    row_of("module bus", "bus_off"),
+    row_of("vehicle bus", "full"),
 )
 
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -120,7 +120,7 @@ class Wire:
         modules = InfypowerModules(self.shelf)
         modules.send = self.modules_bus.attach(modules.on_frame)
         self.boards = {
-            number: SeccBoard(self.vehicles_bus, number, evse, boot_s=SECC_BOOT_S)
+            number: SeccBoard(self.vehicles_bus, number, evse, boot_s=SECC_BOOT_S, monotonic=clock.monotonic)
             for number, evse in world.evses.items()
         }
         lines = dict.fromkeys(map(self._line_of, world.evses))
@@ -143,7 +143,13 @@ class Wire:
     def _on_line(self) -> tuple[dict[int, Slave], dict[int, Slave]]:
         monitors, meters = {}, {}
         for number, evse in self._world.evses.items():
-            monitor = IsoCha(EvseWires(evse), settle_s=SETTLE_S, test_latency_s=SETTLE_S, test_s=SELF_TEST_S)
+            monitor = IsoCha(
+                EvseWires(evse),
+                settle_s=SETTLE_S,
+                test_latency_s=SETTLE_S,
+                test_s=SELF_TEST_S,
+                clock=self._clock.monotonic,
+            )
             monitors[number] = self.modbus[self._line_of(number)].add(self._monitor_address(number), monitor)
             if number not in self.lem:
                 meters[number] = self.modbus[self._line_of(number)].add(self._meter_address(number), AcrelMeter(evse))
@@ -185,16 +191,22 @@ class Wire:
 
     # --- life ------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Plug everything in; the settings are valid from then on. Raises `ConfigError` or `OSError`."""
-        for device in self._devices.values():
-            await device.start()
+    async def start(self, names: Collection[str] | None = None) -> None:
+        """Plug everything in, or these only; their settings are valid from then on.
+
+        Raises `ConfigError` or `OSError`.
+        """
+        self.unplugged = set() if names is None else set(self._devices) - set(names)
+        for name, device in self._devices.items():
+            if name not in self.unplugged:
+                await device.start()
 
     async def close(self) -> None:
         self.tree.close()
         await asyncio.gather(*self._tasks)
-        for device in reversed(self._devices.values()):
-            await _closed(device)
+        for name, device in reversed(self._devices.items()):
+            if name not in self.unplugged:
+                await _closed(device)
 
     def boot(self) -> None:
         """The board has power again: its safety chain no longer depends on a connection, but on the watchdog relay."""
@@ -233,7 +245,6 @@ class Wire:
         world = self._world
         self.reader.silent = world.faults.card_reader
         for number, evse in world.evses.items():
-            self.boards[number].silent = evse.secc_silent
             if number in self.lem:
                 self.lem[number].fails_with = 503 if evse.meter_failed else None
             elif f"meter {number}" not in self.unplugged:

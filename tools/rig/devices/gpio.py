@@ -9,8 +9,8 @@
 Written from the socket interface of the pigpio library. An input that nothing drives follows its pull resistor; an
 edge is reported when it has lasted for the line's glitch filter. What a client does that the protocol does not allow
 is answered with pigpiod's error and counted in `violations`. Faults: `silent` (takes commands, answers none),
-`deaf` (reports no edges), `refused` (lines without permission), `babble()`, and `close()` with a `start()` later, which
-keeps the port.
+`deaf` (reports no edges), `refused` (lines without permission), `babbling` (sends garbage in place of answers),
+`babble()` once, and `close()` with a `start()` later, which keeps the port.
 
 `CabinetLines` is a whole cabinet: stop button, door, watchdog relay, a coil and a mirror contact for each EVSE.
 """
@@ -40,6 +40,7 @@ _REPORT = struct.Struct("<HHII")
 _BAD_GPIO, _BAD_MODE, _BAD_LEVEL, _BAD_PULL, _BAD_HANDLE, _NOT_PERMITTED = -3, -4, -5, -6, -25, -41
 _UNKNOWN_COMMAND, _BAD_FILTER = -88, -125
 _LONGEST_FILTER_US = 300_000
+_GARBAGE = b"\x5a" * 160
 _log = logging.getLogger(__name__)
 
 
@@ -53,6 +54,7 @@ class Pigpiod:
         self.on_write: Callable[[int, bool], None] = lambda line, level: None
         self.silent = False
         self.deaf = False
+        self.babbling = False
         self.refused: set[int] = set()
         self.violations: list[str] = []
         self._outputs: dict[int, bool] = {}
@@ -86,7 +88,7 @@ class Pigpiod:
     def babble(self) -> None:
         """Send every client what it has not asked for."""
         for client in self._clients:
-            client.send(b"\x5a" * 160)
+            client.send(_GARBAGE)
 
     @property
     def connected(self) -> bool:
@@ -258,7 +260,9 @@ class _Client(asyncio.Protocol):
         while len(self._buffer) >= _COMMAND.size:
             frame = bytes(self._buffer[: _COMMAND.size])
             del self._buffer[: _COMMAND.size]
-            if not self._daemon.silent:
+            if self._daemon.babbling:
+                self.send(_GARBAGE)
+            elif not self._daemon.silent:
                 result = self._daemon.carry_out(self, *_COMMAND.unpack(frame))
                 self.send(_ANSWER.pack(*_COMMAND.unpack(frame)[:3], result))
 

@@ -62,6 +62,7 @@ class LemDcbm:
         malformed: answers that are not JSON.
         cut: answers that end before their end.
         frozen: it repeats its last measurement, with its time stamp.
+        dark: how many requests from now it ends without an answer, as while it starts.
         keeps_running: a transaction that is to end does not.
         loses_records: how many requests of a signed record fail.
         violations: what a client did against the protocol.
@@ -84,7 +85,7 @@ class LemDcbm:
         self.fails_with: int | None = None
         self.malformed = self.cut = self.frozen = False
         self.keeps_running = False
-        self.requests = self.loses_records = 0
+        self.requests = self.loses_records = self.dark = 0
         self.transaction_id: str | None = None
         """Of the transaction that is going on."""
         self.ended: list[str] = []
@@ -140,6 +141,9 @@ class LemDcbm:
                 self._violated("two requests at once")
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
+            if self.dark and request.transport is not None:
+                self.dark -= 1
+                request.transport.close()
             if self.fails_with is not None:
                 return web.Response(status=self.fails_with)
             if self.malformed:
