@@ -115,10 +115,10 @@ async def test_an_address_that_answers_twice_is_not_believed(
         return ""
 
     while await why() != "two answers to each request: do two devices have this address?":
-        assert slave.requests < 50
+        assert slave.requests < 500, "on a busy machine, answers and requests meet on the line"
     slave.twin = None
     while await why():
-        assert slave.requests < 100
+        assert slave.requests < 1000
 
 
 async def test_the_second_answer_is_found_while_another_device_is_asked(
