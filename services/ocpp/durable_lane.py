@@ -55,7 +55,8 @@ class OutboxStore(Protocol):
 
     def add(self, row: OutboxRow) -> None: ...
 
-    def remove(self, row_id: int) -> None: ...
+    def remove(self, row_id: int) -> None:
+        """It may be there again after a power cut, until something has left the station."""
 
     def set_attempts(self, row_id: int, attempts: int) -> None: ...
 

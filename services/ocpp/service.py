@@ -56,6 +56,8 @@ _log = logging.getLogger(__name__)
 
 _HAL_PATIENCE_S = 3.0
 _RETRY_COMMIT_S = 1.0
+_WAIT_S = 0.1
+"""How long an answered message may stay on the disk if nothing leaves the station that needs a commit."""
 _VERIFY_S = 300.0
 _OVERDUE_S = 30.0
 _SECURITY_EVENTS = {"unwritable": "MemoryExhaustion", "damaged": "DatabaseReplaced"}
@@ -124,6 +126,8 @@ class Service:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._retrying: asyncio.TimerHandle | None = None
+        self._waiting: asyncio.TimerHandle | None = None
+        """When the unit of work that may wait is committed."""
         self._after_due = False
         """`_after_steps` is scheduled."""
 
@@ -224,7 +228,7 @@ class Service:
         if station is None:
             return
         step = station.take_step()
-        self._carry_out(step, durable=self._commit(station))
+        self._carry_out(step, durable=self._commit(station, leaves=step.leaves))
         if not step.changes:
             self._status.contact(station)
         elif not self._after_due:
@@ -244,16 +248,23 @@ class Service:
             self._figures.observe(station.context.hal, now)
         self._set_timer(station, now)
 
-    def _commit(self, station: Station) -> bool:
-        """Whether the changes are on disk; if not, the commit is retried."""
-        durable = self._parts.database.commit()
+    def _commit(self, station: Station, *, leaves: bool = True) -> bool:
+        """Whether the changes are on disk, or may wait; if not, the commit is retried."""
+        database = self._parts.database
+        durable = database.commit(leaves=leaves)
         if durable:
             station.context.outbox.durable.flushed()
         elif self._retrying is None:
             self._retrying = self._loop.call_later(_RETRY_COMMIT_S, self._retry_commit)
-        if self._parts.database.incidents:
+        if database.waits and self._waiting is None:
+            self._waiting = self._loop.call_later(_WAIT_S, self._commit_waiting, station)
+        if database.incidents:
             self._loop.call_soon(self._report_incidents)
         return durable
+
+    def _commit_waiting(self, station: Station) -> None:
+        self._waiting = None
+        self._commit(station)
 
     def _retry_commit(self) -> None:
         self._retrying = None

@@ -57,6 +57,12 @@ class Step(Struct):
     changes: bool = True
     """False if the unit of work has changed nothing but the time of the last contact with the CSMS."""
 
+    @property
+    def leaves(self) -> bool:
+        """Whether anybody else learns of this unit of work, so that all before it has to be on the disk."""
+        own = self.frames or self.commands or self.orders or self.tasks or self.notices
+        return bool(own) or self.acknowledge is not None
+
 
 class Station:
     """The blocks, the peer and the outbox, wired."""

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from tests.support.scenario import Site
+from tests.support.sockets import eventually
 
 
 async def test_full_disk_during_a_session(here: Site) -> None:
@@ -33,6 +37,23 @@ async def test_full_disk_during_a_session(here: Site) -> None:
     assert transaction.repeated <= 1
     await here.settled()
     assert len(here.transactions) == 2
+
+
+async def test_an_answered_message_leaves_the_disk(here: Site, tmp_path: Path) -> None:
+    """Even if nothing else happens that has to be committed."""
+    await here.charge(1)
+    (await here.stop_with_card(1)).check()
+    await here.settled()
+    await eventually(lambda: _queued_on_disk(here.rig.directory / "data", tmp_path / "copy") == 0)
+
+
+def _queued_on_disk(data: Path, copy: Path) -> int:
+    """The messages in the files of the running station."""
+    copy.mkdir(exist_ok=True)
+    for name in ("station.db", "station.db-wal"):
+        shutil.copy(data / name, copy / name)
+    with closing(sqlite3.connect(copy / "station.db")) as database:
+        return int(database.execute("SELECT count(*) FROM outbox").fetchone()[0])
 
 
 async def test_power_cut_with_a_full_disk(here: Site) -> None:

@@ -183,6 +183,8 @@ class StationBench(CsmsDouble, HalDouble):
         try:
             while self._todo:
                 self._unit(self._todo.popleft())
+            if self.alive:
+                self.database.commit()  # nothing happens for a moment: what may wait has waited long enough
         finally:
             self._busy = False
             self._todo.clear()
@@ -194,7 +196,7 @@ class StationBench(CsmsDouble, HalDouble):
         if self.dies == "before the commit":
             self.die()
             return
-        durable = self.database.commit()
+        durable = self.database.commit(leaves=step.leaves)
         if durable:
             self.context.outbox.durable.flushed()
         if self.dies == "before sending":

@@ -3,7 +3,8 @@
 
 Rules
 - `write` opens a unit of work, `commit` makes all of it durable with one fsync. The shell commits before anything
-  that depends on it leaves the process: no other party learns of a state that a power cut could undo.
+  that depends on it leaves the process: no other party learns of a state that a power cut could undo. What only has to
+  be durable before something else leaves (`may_wait`) joins the next commit and costs none of its own.
 - A full or failing disk never raises. The database continues in memory (`degraded`), with everything that was on the
   disk and the open unit; statements are kept in order, and each `commit` first tries to write them to the disk, in one
   transaction, at growing intervals. Until that has succeeded, `commit` returns False.
@@ -66,6 +67,8 @@ class Database:
         self._disk: sqlite3.Connection | None = None
         self._memory: sqlite3.Connection | None = None
         self._unit: list[_Statement] = []
+        self._pressing = False
+        """The open unit holds a statement that may not wait."""
         self._journal: list[_Statement] | None = []
         self._retry_at = 0.0
         self._retry_s = _RETRY_FIRST_S
@@ -84,8 +87,17 @@ class Database:
         """Call `rewrite` when a damaged database was replaced; it writes its owner's state again."""
         self._owners.append(rewrite)
 
-    def write(self, sql: str, *params: Any) -> int:
-        """Execute `sql` within the open unit of work, or a new one. Returns the row id of an INSERT."""
+    @property
+    def waits(self) -> bool:
+        """A unit of work is open; after `commit(leaves=False)`, one that may wait."""
+        return self._memory is None and self._disk is not None and self._disk.in_transaction
+
+    def write(self, sql: str, *params: Any, may_wait: bool = False) -> int:
+        """Execute `sql` within the open unit of work, or a new one. Returns the row id of an INSERT.
+
+        `may_wait`: it is not needed on the disk before something leaves the process, see `commit`.
+        """
+        self._pressing = self._pressing or not may_wait
         statement = (sql, params)
         for _ in range(_ATTEMPTS):
             if self._memory is not None:
@@ -95,7 +107,7 @@ class Database:
             except sqlite3.Error as error:
                 self._handle(error)
         self._degrade("damaged repeatedly")
-        return self.write(sql, *params)
+        return self.write(sql, *params, may_wait=may_wait)
 
     def read(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
         """All rows of a query; sees the open unit of work."""
@@ -105,8 +117,14 @@ class Database:
             self._handle(error)
         return self._active().execute(sql, params).fetchall()
 
-    def commit(self) -> bool:
-        """Make the open unit of work durable. Returns False while the disk can't be written: it is kept in memory."""
+    def commit(self, *, leaves: bool = True) -> bool:
+        """Make the open unit of work durable. Returns False while the disk can't be written: it is kept in memory.
+
+        If nothing `leaves` the process after it, a unit of statements that may wait stays open; the caller commits it
+        soon, because it may be lost until then.
+        """
+        if self.waits and not leaves and not self._pressing:
+            return True
         for _ in range(_ATTEMPTS):
             if self._memory is not None:
                 return self._recover()
@@ -176,6 +194,7 @@ class Database:
         if disk.in_transaction:
             disk.execute("COMMIT")
         self._unit.clear()
+        self._pressing = False
 
     def _handle(self, error: sqlite3.Error) -> None:
         """Make the database usable again after `error`; re-raises it if it is a bug."""

@@ -47,7 +47,7 @@ class OutboxTable:
         )
 
     def remove(self, row_id: int) -> None:
-        self._database.write("DELETE FROM outbox WHERE id = ?", row_id)
+        self._database.write("DELETE FROM outbox WHERE id = ?", row_id, may_wait=True)
 
     def set_attempts(self, row_id: int, attempts: int) -> None:
         self._database.write("UPDATE outbox SET attempts = ? WHERE id = ?", attempts, row_id)

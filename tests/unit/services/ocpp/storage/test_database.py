@@ -47,9 +47,38 @@ def test_an_uncommitted_unit_is_lost(database: Database, path: Path, tmp_path: P
     database.commit()
     put_raw(database, "a", b"2")
     assert raw(database, "a") == b"2", "the unit sees itself"
+    assert raw(_as_on_disk(path, tmp_path / "cut"), "a") == b"1"
+
+
+def test_what_may_wait_joins_the_next_commit(database: Database, path: Path, tmp_path: Path) -> None:
+    put_raw(database, "a", b"1")
+    assert database.commit(leaves=False), "this may not wait"
+    assert not database.waits
+    database.write("DELETE FROM facts", may_wait=True)
+    assert database.commit(leaves=False)
+    assert database.waits
+    assert raw(database, "a") is None
+    assert raw(_as_on_disk(path, tmp_path / "cut"), "a") == b"1"
+    put_raw(database, "b", b"2")
+    assert database.commit(leaves=False)
+    assert not database.waits
+    found = _as_on_disk(path, tmp_path / "later")
+    assert (raw(found, "a"), raw(found, "b")) == (None, b"2")
+
+
+def test_what_may_wait_is_committed_when_something_leaves(database: Database, path: Path, tmp_path: Path) -> None:
+    put_raw(database, "a", b"1")
+    database.commit()
+    database.write("DELETE FROM facts", may_wait=True)
+    assert database.commit()
+    assert raw(_as_on_disk(path, tmp_path / "cut"), "a") is None
+
+
+def _as_on_disk(path: Path, folder: Path) -> Database:
+    folder.mkdir()
     for file in path.parent.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    assert raw(reopened(tmp_path / path.name), "a") == b"1"
+        (folder / file.name).write_bytes(file.read_bytes())
+    return reopened(folder / path.name)
 
 
 def test_bugs_are_raised(database: Database) -> None:

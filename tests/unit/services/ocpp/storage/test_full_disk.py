@@ -52,6 +52,30 @@ def test_units_of_a_full_disk_are_written_later(tmp_path: Path) -> None:
     in_child(scenario)
 
 
+def test_what_waits_while_the_disk_fills_is_written_later(tmp_path: Path) -> None:
+    def scenario() -> None:
+        clock = ManualClock()
+        path = tmp_path / "station.db"
+        database = Database(path, clock=clock)
+        first = database.write(INSERT, "m1", b"1" * 9000)
+        assert database.commit()
+        database.write("DELETE FROM outbox WHERE id = ?", first, may_wait=True)
+        assert database.commit(leaves=False)
+        full(True)
+        database.write(INSERT, "m2", b"2" * 9000)
+        assert not database.commit()
+        assert not database.waits
+        assert messages(database) == ["m2"]
+        full(False)
+        clock.advance(10)
+        assert database.commit(leaves=False), "what the disk did not take does not wait any more"
+        assert not database.degraded
+        database.close()
+        assert messages(Database(path, clock=clock)) == ["m2"]
+
+    in_child(scenario)
+
+
 def test_the_open_unit_is_kept_whole(tmp_path: Path) -> None:
     """A write that no longer fits into SQLite's cache reaches the full disk before the commit does."""
 
