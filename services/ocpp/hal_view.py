@@ -186,8 +186,9 @@ class HalView:
         """Commands of this unit of work; the station sends them after the commit."""
 
     def ask(self, command: Command) -> None:
-        """Queue a command; dropped while the HAL is disconnected, because its next snapshot leads to new ones."""
-        if self.present:
+        """Queue a command, unless it repeats the one before; dropped while the HAL is disconnected, because its next
+        snapshot leads to new ones."""
+        if self.present and self.commands[-1:] != [command]:
             self.commands.append(command)
 
     def is_faulted(self, evse: Evse) -> bool:
