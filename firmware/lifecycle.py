@@ -41,6 +41,7 @@ __all__ = [
     "die_with_parent",
     "refuse",
     "run",
+    "serve",
     "supervise",
 ]
 
@@ -243,11 +244,28 @@ async def supervise(
     `abandon` is called when a task ignores its cancellation, because a loop doesn't end before its tasks do.
     """
     loop = asyncio.get_running_loop()
-    async with asyncio.TaskGroup() as group:
-        life = Lifecycle(group, notifier or Notifier())
+
+    def began(life: Lifecycle) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, life.stop, signal.Signals(number).name)
         loop.set_exception_handler(lambda _, context: _on_loop_error(life, context))
+
+    return await serve(main, began, notifier=notifier or Notifier(), step_timeout_s=step_timeout_s, abandon=abandon)
+
+
+async def serve(
+    main: Callable[[Lifecycle], Awaitable[None]],
+    began: Callable[[Lifecycle], None],
+    *,
+    notifier: Notifier,
+    step_timeout_s: float = STOP_STEP_TIMEOUT_S,
+    abandon: Callable[[], None],
+) -> int:
+    """`supervise` without handlers of signals and errors, for one of several daemons in a loop; `began` gets its life
+    before anything runs. Returns the exit code."""
+    async with asyncio.TaskGroup() as group:
+        life = Lifecycle(group, notifier)
+        began(life)
         starting = group.create_task(_start(main, life), name="main")
         await life.stopped()
         await _cancel(starting)

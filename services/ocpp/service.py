@@ -123,6 +123,7 @@ class Service:
         self._booted_with_hal = False
         """Whether the boot that the station knows is the HAL's."""
         self._early: list[Callable[[Station, float], None]] = []
+        self._patience: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._retrying: asyncio.TimerHandle | None = None
@@ -153,8 +154,15 @@ class Service:
         life.critical("database check", self._verify_database())
         life.watch(self._is_healthy)
         life.describe(self._describe)
-        self._loop.call_later(_HAL_PATIENCE_S, self._start_without_hal)
+        self._patience = self._loop.call_later(_HAL_PATIENCE_S, self._start_without_hal)
         life.ready("waiting for the HAL")
+
+    def release(self) -> None:
+        """Let go of the database and the loop, after the stop, in a process that goes on."""
+        for handle in (self._patience, self._timer, self._retrying):
+            if handle is not None:
+                handle.cancel()
+        self._parts.database.close()
 
     def _is_healthy(self) -> bool:
         """Whether the station does its work in time: a deadline that has passed for long is a timer that is lost."""
@@ -332,7 +340,7 @@ class Service:
     def _set_timer(self, station: Station, now: float) -> None:
         """Keep a timer that is early enough: deadlines change with each message, and most become later."""
         deadline = station.next_deadline()
-        if deadline is None or self._timer_at <= deadline:
+        if deadline is None or self._timer_at <= deadline or self._life.stopping:
             return
         if self._timer is not None:
             self._timer.cancel()
