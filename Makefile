@@ -69,6 +69,7 @@ lock: ## packaging/locks/ from pyproject.toml (needs uv; UPGRADE=1 takes the new
 	$(COMPILE) pyproject.toml --extra bench --group build -c $(LOCKS)/build.txt --output-file $(LOCKS)/bench.txt
 	$(COMPILE) pyproject.toml --extra hardware -c $(LOCKS)/bench.txt --output-file $(LOCKS)/device.txt
 	$(COMPILE) pyproject.toml --extra browser -c $(LOCKS)/bench.txt --output-file $(LOCKS)/browser.txt
+	$(COMPILE) pyproject.toml --extra fleet -c $(LOCKS)/bench.txt -c $(LOCKS)/device.txt -c $(LOCKS)/browser.txt --output-file $(LOCKS)/fleet.txt
 
 screenshots: hardware ## the pictures of the pages in docs/images, from a station that runs (needs pngquant)
 	$(BIN)/python -m tools.generate.screenshots

@@ -19,6 +19,7 @@ VERBS = {
     "cockpit": ("tools.cockpit.cli", "a page of a running rig: its displays, cars, cards, faults, charts and messages"),
     "csms": ("tools.csms.cli", "a bench CSMS to connect stations to"),
     "conformance": ("tools.conformance.cli", "the test cases of OCPP 2.0.1 part 6 that apply to the product"),
+    "fleet": ("tools.fleet.cli", "many stations at once, to see what a CSMS carries"),
     "image": ("tools.image.cli", "firmware images for the board"),
     "doctor": ("tools.doctor", "what is installed, what runs where, which ports it uses"),
     "completion": ("tools.completion", "what makes a shell complete verbs and options"),

@@ -51,6 +51,7 @@ _NEEDS = (
         "make hardware",
     ),
     _Need("pages in a browser", ("playwright",), ("chromium",), "make hardware"),
+    _Need("fleet", ("locust",), (), "the first baywatt fleet"),
     _Need("package and container", (), ("dpkg-deb", "mmdebstrap", "systemd-nspawn"), "make test-deb, as root"),
     _Need("image and emulator", (), ("qemu-system-x86_64", "rauc"), "make image, as root"),
 )

@@ -3,7 +3,7 @@
 # Makes .venv in this checkout: locked build tools, locked libraries, the project itself (editable). Every make verb
 # runs it. `setup.sh hardware` adds the libraries that only drivers of real devices import, and the distribution's
 # packages that they are built with and tried on, and what drives a browser through the pages; the lint step and the
-# tests need these, a simulated station does not.
+# tests need these, a simulated station does not. `setup.sh fleet` adds what `baywatt fleet` needs, and nothing else.
 #
 # - It ends at once if the stamp of an earlier run matches. The stamp's name depends on everything that the result
 #   depends on: the checkout's path (which the programs in .venv/bin contain), the locks, pyproject.toml, this script.
@@ -20,7 +20,10 @@ sum_of() {
 }
 
 stamp=.venv/$stamp_here-$(sum_of $locks/build.txt $locks/bench.txt)
-hardware=${1:-}
+extra=${1:-}
+hardware=
+[ "$extra" != hardware ] || hardware=1
+fleet_stamp=.venv/.fleet-$(sum_of $locks/build.txt $locks/bench.txt $locks/fleet.txt)
 hardware_stamp=.venv/.hardware-$(sum_of $locks/build.txt $locks/bench.txt $locks/device.txt $locks/browser.txt)
 # To build pyscard and systemd-python; then PC/SC with a virtual reader, and a D-Bus of one's own; then a browser, with
 # letters for every language of the displays.
@@ -42,7 +45,7 @@ quietly() {
 }
 
 has_stamps() {
-    [ -e "$stamp" ] && { [ -z "$hardware" ] || [ -e "$hardware_stamp" ]; }
+    [ -e "$stamp" ] && { [ -z "$hardware" ] || [ -e "$hardware_stamp" ]; } && { [ -z "$extra" ] || [ -e "$fleet_stamp" ]; }
 }
 
 is_ready() {
@@ -106,7 +109,7 @@ make_venv() {
     had_stamp=$(find .venv -maxdepth 1 -name "$stamp_here-*" 2>/dev/null || true)
     if [ -n "$had_stamp" ] && .venv/bin/python -m pip --version >/dev/null 2>&1; then
         echo "[1/3] .venv exists and is updated"
-        rm -f .venv/.stamp-* .venv/.hardware-*
+        rm -f .venv/.stamp-* .venv/.hardware-* .venv/.fleet-*
         return
     fi
     find_python || install_python
@@ -151,4 +154,11 @@ if [ -n "$hardware" ]; then
     echo "[+2/2] libraries of hardware and of browser tests: $locks/device.txt, $locks/browser.txt"
     pip_install --require-hashes --no-build-isolation -r $locks/device.txt -r $locks/browser.txt
     : >"$hardware_stamp"
+fi
+
+# The tests play a fleet, too.
+if [ -n "$extra" ] && [ ! -e "$fleet_stamp" ]; then
+    echo "[+] libraries of the fleet: $locks/fleet.txt"
+    pip_install --require-hashes --no-build-isolation -r $locks/fleet.txt
+    : >"$fleet_stamp"
 fi
