@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.accessibility import barriers
 from tests.support.scripted_station import ScriptedStation, connected
@@ -57,6 +58,44 @@ async def a_message_opens_and_is_found(page: Page) -> None:
     opened = page.locator(".message", has_text="Heartbeat").first
     await expect(opened).to_contain_text("G02: the station is alive")  # its use case
     await expect(opened.locator("pre")).to_have_count(3)  # and its answer
+
+
+async def test_what_comes_while_the_page_loads_is_not_lost(page: Page, bench: Running) -> None:
+    async with connected(f"{bench.ocpp_url}/CP007") as station:
+
+        async def late(route: Route) -> None:
+            """When the page gets this answer it has heard of a status that is newer."""
+            answer = await route.fetch()
+            status = {"timestamp": T0, "connectorStatus": "Faulted", "evseId": 1, "connectorId": 1}
+            await station.ask("StatusNotification", status)
+            await page.wait_for_function("window.heardStation")
+            await route.fulfill(response=answer)
+            answered.set()
+
+        answered = asyncio.Event()
+        await page.add_init_script(_HEAR_STATION)
+        await page.route("**/api/stations/CP007", late)
+        await page.goto(bench.url)
+        await answered.wait()
+        await expect(page.locator("#address")).to_contain_text("ws://")  # everything is loaded
+        await page.evaluate(_DRAWN_TWICE)
+        await expect(page.locator("section[data-evse='1'] .evse-head .pill")).to_have_text("Faulted")
+        await expect(page.locator(".message").filter(has_text="StatusNotification")).to_have_count(1)
+
+
+_HEAR_STATION = """
+    const add = EventSource.prototype.addEventListener;
+    EventSource.prototype.addEventListener = function (kind, listener) {
+        add.call(this, kind, (event) => { listener(event); window.heardStation ||= kind === "station"; });
+    };
+"""
+
+
+_DRAWN_TWICE = """() => new Promise((done) => {
+    let drawn = 0;
+    const observer = new MutationObserver(() => { drawn += 1; if (drawn === 2) done(); });
+    observer.observe(document.getElementById("station"), { childList: true, subtree: true });
+})"""
 
 
 async def test_a_link_to_a_message_is_permanent(page: Page, bench: Running) -> None:

@@ -120,7 +120,11 @@ async def _on_station(request: web.Request) -> web.StreamResponse:
         heartbeat=settings.ping_interval_s or None,
         timeout=2.0,
     )
-    await socket.prepare(request)
+    try:
+        await socket.prepare(request)
+    except ConnectionError:
+        _log.info("%s: gone before its handshake was answered", identity)
+        return socket
     if socket.ws_protocol != SUBPROTOCOL:
         # Part 4, 3.2: complete the handshake without a subprotocol, then close the connection.
         offered = request.headers.get("Sec-WebSocket-Protocol", "none")

@@ -18,6 +18,7 @@ const MAX_POINTS = 1200, SHOWN_SESSIONS = 40, FIRST_MESSAGES = 300, DRAW_MS = 15
 const state = { lines: new Map(), stations: new Map(), transactions: new Map(), series: new Map(), tokens: [], chosen: null, ocpp: "" };
 const card = new StationCard(state), model = new DeviceModel(state), certificates = new Certificates(state);
 let evses = new Map(), waiting = false, source = null, loads = 0;
+let held = null; // events that came while everything is loaded: what is loaded may be older than they are
 
 function render() {
   if (waiting) return;
@@ -70,6 +71,21 @@ const addressed = () => new URLSearchParams(location.hash.slice(1));
 
 async function loadAll() {
   const load = ++loads;
+  held = [];
+  try {
+    await loadOnce(load);
+  } finally {
+    if (load === loads) {
+      const events = held;
+      held = null;
+      for (const [kind, data] of events) ON[kind](data);
+      render();
+    }
+  }
+  if (load === loads) await Promise.all([loadFiles(state), loadSeries(), model.load()]);
+}
+
+async function loadOnce(load) {
   const own = new URLSearchParams({ station: state.chosen ?? "" });
   const [about, lines, tokens, station, transactions, messages] = await Promise.all([
     api("/api"), api("/api/lines"), api("/api/tokens"),
@@ -89,8 +105,7 @@ async function loadAll() {
   showExports(state);
   renderTokens(state);
   forgetTabs();
-  render();
-  await Promise.all([loadFiles(state), loadSeries(), model.load()]);
+  if (!state.chosen && lines.length) choose((lines.find((line) => line.connected) ?? lines[0]).id);
 }
 
 // The series that the EVSE cards show: active sessions, and the last session of each EVSE.
@@ -102,7 +117,10 @@ async function loadSeries() {
   await Promise.all([...shown.values()].slice(0, SHOWN_SESSIONS).map(async (session) => {
     const query = new URLSearchParams({ station: session.station, id: session.id });
     const { series } = await api(`/api/transactions/detail?${query}`);
-    addPoints(session, series);
+    const key = sessionKey(session);
+    const since = state.series.get(key) ?? []; // has come meanwhile
+    state.series.set(key, series ?? []);
+    addPoints(session, since);
   }));
   render();
 }
@@ -163,7 +181,11 @@ function follow() {
   clearMessages();
   source = new EventSource(`/api/events?${new URLSearchParams(state.chosen && !wantsAll() ? { station: state.chosen } : {})}`);
   for (const [kind, handle] of Object.entries(ON)) {
-    source.addEventListener(kind, (event) => { handle(JSON.parse(event.data)); render(); });
+    source.addEventListener(kind, ({ data }) => {
+      if (held && handle !== loadAll) held.push([kind, JSON.parse(data)]);
+      else handle(JSON.parse(data));
+      render();
+    });
   }
   const live = (text, on) => { $("live").textContent = text; $("live").classList.toggle("on", on); };
   source.onopen = () => live("live", true);
