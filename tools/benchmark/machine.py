@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Linux reports of processes: memory, CPU time, bytes written."""
+"""What Linux reports of processes: memory, CPU time, bytes written; and how fast the disk is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import time
 from pathlib import Path
 
-__all__ = ["CpuShare", "bytes_written", "load_per_core", "processor", "resident_mb"]
+__all__ = ["CpuShare", "bytes_written", "flushes", "load_per_core", "processor", "resident_mb"]
+
+_BLOCK = 4096
 
 
 class CpuShare:
@@ -42,6 +44,26 @@ def resident_mb(pid: int) -> float:
 def bytes_written(pid: int) -> int:
     """To storage, since the process was started."""
     return int(_field(Path(f"/proc/{pid}/io"), "write_bytes", "0"))
+
+
+def flushes(folder: Path, count: int) -> list[float]:
+    """Milliseconds to write one block over another, to the medium: the least that a durable change costs here."""
+    file = folder / "flush"
+    file.write_bytes(bytes(16 * _BLOCK))
+    descriptor = os.open(file, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+        return [_flush(descriptor, number % 16) for number in range(count)]
+    finally:
+        os.close(descriptor)
+        file.unlink()
+
+
+def _flush(descriptor: int, block: int) -> float:
+    began = time.monotonic()
+    os.pwrite(descriptor, os.urandom(_BLOCK), block * _BLOCK)
+    os.fdatasync(descriptor)
+    return 1000 * (time.monotonic() - began)
 
 
 def processor() -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from tools.benchmark.backlog import fill
 from tools.benchmark.csms import BenchCsms, listening
 from tools.benchmark.emergency_stop import emergency_stops
-from tools.benchmark.machine import CpuShare, bytes_written, resident_mb
+from tools.benchmark.machine import CpuShare, bytes_written, flushes, resident_mb
 from tools.benchmark.requests import QUEUED, answer_and_message, common_figures
 from tools.benchmark.table import Figures
 from tools.benchmark.wire_station import wire_figures
@@ -57,7 +57,7 @@ async def measure_station(folder: Path) -> Figures:
                 figures["memory page"] = [resident_mb(processes["commissioning"])]
             figures["stop power"] = [(await _stop(csms, evse))[1] for evse in (1, 2)]
         rate, grown = await _drain(csms, folder)
-        figures |= {"drain": [rate], "drain memory": [grown]}
+        figures |= {"drain": [rate], "drain memory": [grown], "disk flush": flushes(folder, 500)}
     figures["estop"] = await emergency_stops(folder / "estop", 200)
     figures |= await wire_figures(folder / "wire", 60)
     return figures

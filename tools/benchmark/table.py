@@ -21,7 +21,9 @@ Figures: TypeAlias = dict[str, list[float]]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a row is to hold; every bound that is given. `at_least` is for rates, the others are upper bounds.
+    """What a row is to hold: every bound that is given; none in a row that explains others.
+
+    `at_least` is for rates, the others are upper bounds.
 
     `floors`: the median is at most so many times the floor's.
     """
@@ -78,6 +80,7 @@ ROWS = (
     Row("card", "card presented to Authorize", "ms", Goal(median=5)),
     Row("boot", "process to BootNotification", "ms", Goal(floors=1.5)),
     Row("cold", "rig to BootNotification", "ms", Goal(median=2000)),
+    Row("disk flush", "one flush of the disk alone", "ms", Goal()),
     Row("drain", "draining 10,000 messages", "1/s", Goal(at_least=2500)),
     Row("drain memory", "memory taken by draining", "MB", Goal(median=1)),
     Row("memory", "resident, OCPP service", "MB", Goal(median=36)),
@@ -99,7 +102,7 @@ Medians, and the 99th percentile of ours; JSON has the worst, too. Both EVSEs ch
 rows of starts, stops and cards; wire: the HAL on the drivers of real devices. floor: a bare
 `websockets` station that answers canned text, with no disk, measured in the same run. Goals: 1.2x is
 at most 1.2 times the floor's median. The floor's drain and its start, stop and set rows write nothing
-to disk; ours are on disk before they are sent."""
+to disk; ours are on disk before they are sent, which takes one flush each."""
 
 
 def ratio(ours: Sequence[float], floor: Sequence[float]) -> float:
@@ -110,11 +113,22 @@ def lines(station: Figures, floor: Figures) -> Iterator[str]:
     yield f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {processor()}"
     yield table(_HEAD, [_cells(row, station.get(row.key), floor.get(row.key)) for row in ROWS])
     yield LEGEND
+    if "disk flush" in station and "drain" in floor:
+        most = 1000 / (1000 / statistics.median(floor["drain"]) + statistics.median(station["disk flush"]))
+        yield f"A floor that flushed this disk once for each message would drain {most:.0f} of them in a second."
 
 
 def _cells(row: Row, ours: Sequence[float] | None, floor: Sequence[float] | None) -> tuple[str, ...]:
     times = f"{ratio(ours, floor):.2f}" if ours and floor else ""
-    met = "not measured" if not ours else "yes" if row.goal.is_met(ours, floor) else "MISSED"
+    met = (
+        "not measured"
+        if not ours
+        else ""
+        if row.goal == Goal()
+        else "yes"
+        if row.goal.is_met(ours, floor)
+        else "MISSED"
+    )
     tail = f"{_p99(ours):.3g}" if ours and len(ours) >= _TAIL else ""
     return row.name, row.unit, _median(floor), _median(ours), tail, times, str(row.goal), met
 
@@ -124,7 +138,7 @@ def as_json(station: Figures, floor: Figures) -> list[dict[str, Any]]:
     found = []
     for row in ROWS:
         ours, theirs = station.get(row.key), floor.get(row.key)
-        met = row.goal.is_met(ours, theirs) if ours else None
+        met = row.goal.is_met(ours, theirs) if ours and row.goal != Goal() else None
         figures = {"ours": _summary(ours), "floor": _summary(theirs)}
         found.append({"key": row.key, "name": row.name, "unit": row.unit, **figures, "goal": str(row.goal), "met": met})
     return found

@@ -28,15 +28,18 @@ def test_a_goal_is_met_or_missed(goal: Goal, ours: list[float], floor: list[floa
 
 
 def test_each_row_says_whether_its_goal_is_met() -> None:
-    station, floor = {"get 1": [0.2] * 30, "drain": [1000.0]}, {"get 1": [0.25], "drain": [4000.0]}
+    station = {"get 1": [0.2] * 30, "drain": [1000.0], "disk flush": [0.25]}
+    floor = {"get 1": [0.25], "drain": [4000.0]}
     printed = "\n".join(lines(station, floor)).splitlines()
     found = {line.split("  ")[0].rstrip("…"): line.split()[-1] for line in printed[2 : 2 + len(ROWS)]}
     assert [met for name, met in found.items() if "GetVariables, 1 variable".startswith(name[:24])] == ["yes"]
     assert [met for name, met in found.items() if name.startswith("draining 10,000")] == ["MISSED"]
     assert max(map(len, printed[1:])) <= 120
+    assert printed[-1].endswith("would drain 2000 of them in a second.")
     rows = {row["key"]: row for row in as_json(station, floor)}
     assert rows["get 1"]["ours"] == {"median": 0.2, "p99": 0.2, "max": 0.2, "count": 30}
     assert (rows["drain"]["met"], rows["drain"]["goal"]) == (False, ">= 2500")
+    assert (rows["disk flush"]["met"], rows["disk flush"]["ours"]["median"]) == (None, 0.25)
     assert (rows["boot"]["met"], rows["boot"]["ours"]) == (None, None)
 
 
