@@ -36,7 +36,7 @@ from services.ocpp.key_values import Key
 from services.ocpp.product_choice import ProductChoice
 from services.ocpp.signals import SecurityEvent, TransactionChanged
 from services.ocpp.station import Station, Step
-from services.ocpp.status import StatusPublisher, notice, status, summary
+from services.ocpp.status import StatusPublisher, log_transaction, notice, status, summary
 from services.ocpp.status_feed import StatusFeed
 
 if TYPE_CHECKING:
@@ -309,6 +309,7 @@ class Service:
         for signal in step.notices:
             self._feed.publish(notice(signal))
             if isinstance(signal, TransactionChanged):
+                log_transaction(signal)
                 self.messages.session_ended(signal.stopped_reason)
                 if self._figures is not None and signal.change == "started":
                     self._figures.session_began(signal.evse)

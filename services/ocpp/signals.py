@@ -102,6 +102,9 @@ class TransactionChanged(Struct, frozen=True):
     evse: int
     transaction_id: str
     change: str
+    trigger: str
+    """The event's triggerReason."""
+    seq_no: int
     stopped_reason: str | None = None
     """As in the event; None: Local, or it has not ended."""
 

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The service's state for local observers (`firmware/contract/status.py`)."""
+"""The service's state for local observers (`firmware/contract/status.py`), and its transactions for the log."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from msgspec.structs import replace
 
 from firmware.contract.status import CardNotice, EvseService, LinkFailure, ServiceStatus, TransactionNotice
+from firmware.log import fields
+from firmware.message_ids import MessageId
 from services.ocpp.signals import CardOutcome, TransactionChanged
 
 if TYPE_CHECKING:
@@ -18,9 +21,12 @@ if TYPE_CHECKING:
     from services.ocpp.context import Context
     from services.ocpp.station import Station
 
-__all__ = ["StatusPublisher", "notice", "status", "summary"]
+__all__ = ["StatusPublisher", "log_transaction", "notice", "status", "summary"]
 
 _COUNTERS_S = 0.2
+_MESSAGE_IDS = {"started": MessageId.TRANSACTION_STARTED, "ended": MessageId.TRANSACTION_ENDED}
+
+_log = logging.getLogger(__name__)
 
 
 class StatusPublisher:
@@ -109,3 +115,11 @@ def notice(signal: TransactionChanged | CardOutcome) -> TransactionNotice | Card
         return CardNotice(signal.uid, signal.result.value)
     change = cast("Literal['started', 'updated', 'ended']", signal.change)
     return TransactionNotice(signal.evse, signal.transaction_id, change)
+
+
+def log_transaction(signal: TransactionChanged) -> None:
+    """Call when the event has been committed and sent: the CSMS does not wait for a log."""
+    extra = fields(evse=signal.evse, transaction=signal.transaction_id, message_id=_MESSAGE_IDS.get(signal.change))
+    _log.info(
+        "EVSE %d: transaction %s (%s, seqNo %d)", signal.evse, signal.change, signal.trigger, signal.seq_no, extra=extra
+    )

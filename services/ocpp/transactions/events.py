@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from firmware.clock import format_utc, parse_utc
-from firmware.log import fields
-from firmware.message_ids import MessageId
 from services.ocpp import signals
 from services.ocpp.transactions.meter import RESOLUTION_S
 
@@ -30,9 +27,6 @@ if TYPE_CHECKING:
     from services.ocpp.transactions.meter import TransactionMeter
 
 __all__ = ["Cause", "TransactionEvents"]
-
-_log = logging.getLogger(__name__)
-_MESSAGE_IDS = {"Started": MessageId.TRANSACTION_STARTED, "Ended": MessageId.TRANSACTION_ENDED}
 
 
 class Cause(Struct, frozen=True):
@@ -132,7 +126,5 @@ class TransactionEvents:
         else:
             self.save(session)
         trigger, seq_no = request["triggerReason"], request["seqNo"]
-        extra = fields(evse=evse.evse, transaction=session.id, message_id=_MESSAGE_IDS.get(kind))
-        _log.info("EVSE %d: transaction %s (%s, seqNo %d)", evse.evse, kind.lower(), trigger, seq_no, extra=extra)
         reason = request["transactionInfo"].get("stoppedReason")
-        context.emit(signals.TransactionChanged(evse.evse, session.id, kind.lower(), reason))
+        context.emit(signals.TransactionChanged(evse.evse, session.id, kind.lower(), trigger, seq_no, reason))

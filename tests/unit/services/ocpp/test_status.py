@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
 
 from firmware.contract import Offline, Page
 from firmware.contract.status import CardNotice, LinkFailure, ServiceStatus, TransactionNotice
+from firmware.message_ids import MessageId
 from services.ocpp.no_connection import Cause, NoConnection
-from services.ocpp.status import StatusPublisher, notice, status, summary
-from tests.support.station_bench import StationBench
+from services.ocpp.signals import TransactionChanged
+from services.ocpp.status import StatusPublisher, log_transaction, notice, status, summary
+from tests.support.station_bench import StationBench, charge
 from tests.support.timer import ManualTimer
 
 CARD = "04A1B2C3D4E580"
@@ -123,6 +126,26 @@ def test_notices(bench: StationBench) -> None:
     notices = [notice(each) for each in bench.notices]
     transaction_id = bench.events[0]["transactionInfo"]["transactionId"]
     assert notices == [CardNotice(CARD, "started"), TransactionNotice(1, transaction_id, "started")]
+
+
+def test_transactions_are_logged(bench: StationBench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.up()
+    charge(bench, 2, CARD)
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "services.ocpp.status"):
+        for signal in bench.notices:
+            if isinstance(signal, TransactionChanged):
+                log_transaction(signal)
+    transaction_id = bench.events[0]["transactionInfo"]["transactionId"]
+    first, second = caplog.records[:2]
+    assert first.message == "EVSE 2: transaction started (Authorized, seqNo 0)"
+    assert second.message == "EVSE 2: transaction updated (CablePluggedIn, seqNo 1)"
+    assert vars(first)["fields"] == {
+        "EVSE": 2,
+        "TRANSACTION": transaction_id,
+        "MESSAGE_ID": MessageId.TRANSACTION_STARTED.value,
+    }
+    assert "MESSAGE_ID" not in vars(second)["fields"]
 
 
 def test_an_event_is_published_at_once_and_counters_together(bench: StationBench) -> None:
