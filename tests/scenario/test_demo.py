@@ -8,24 +8,28 @@ import os
 import re
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from tests.support.bench_alone import HARDWARE, bench_alone
 from tests.support.rig import ROOT
 
+PROCESSES = 4
+"""The demonstration, CSMS, rig, and the station's two at least."""
 SUMMARY = re.compile(r"session complete: EVSE 2, (\d+\.\d) kWh, (\d+) TransactionEvents, 0 queued")
 SHOWN = re.compile(r"EVSE 2 +(\S+) +(\d+\.\d) kW +(\d+\.\d\d) kWh")
 
 
-async def _demo(*arguments: str) -> tuple[int | None, str, str]:
+async def _demo(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tools.demo",
         *arguments,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment or {**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -42,10 +46,13 @@ async def _demo(*arguments: str) -> tuple[int | None, str, str]:
         ("3", "security profile 3: TLSv1.3, TLS_AES_256_GCM_SHA384, certificate of BW"),
     ],
 )
-async def test_demo_once(profile: str, security: str) -> None:
-    """It exits with 0, and its last line agrees with the values before."""
-    code, text, errors = await _demo("--once", "--profile", profile)
+async def test_demo_once(tmp_path: Path, profile: str, security: str) -> None:
+    """On a laptop without any library of hardware it exits with 0; its last line agrees with the values before."""
+    known = ("can", "dbus_fast", "gpiod", "gpiozero", "pymodbus", "serial", "smartcard", "systemd")
+    assert all(name in HARDWARE or find_spec(name) is None for name in known)
+    code, text, errors = await _demo("--once", "--profile", profile, environment=bench_alone(tmp_path))
     assert code == 0, text + errors
+    assert len(list(tmp_path.glob("started-*"))) >= PROCESSES
     assert security in text
     lines = text.strip().splitlines()
     found = SUMMARY.fullmatch(lines[-1])
