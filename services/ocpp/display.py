@@ -32,7 +32,6 @@ from firmware.contract import (
 )
 from services.ocpp.charging_course import ChargingCourse
 from services.ocpp.device_model import keys
-from services.ocpp.signals import CardResult
 
 if TYPE_CHECKING:
     from services.ocpp.context import Context
@@ -80,12 +79,12 @@ class Display(Struct, eq=False):
     def card(self, outcome: CardOutcome, now: float) -> None:
         """Explain a refused card on the display of its EVSE, or on all if no EVSE was selected."""
         self._seen = ()
-        if outcome.result in (CardResult.STARTED, CardResult.STOPPED):
+        if not isinstance(outcome.result, Refusal):
             self._refused.clear()
             return
         for screen, evse in self.screens.items():
             if outcome.evse in (None, evse):
-                self._refused[screen] = (Refusal(outcome.result.value), now + _REFUSAL_S)
+                self._refused[screen] = (outcome.result, now + _REFUSAL_S)
 
     def update(self, now: float) -> None:
         """Send the pages that have changed; called after every unit of work, most of which change none."""

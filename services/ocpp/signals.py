@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
+from firmware.contract import Refusal
+
 if TYPE_CHECKING:
     from services.ocpp.device_model import Change
     from services.ocpp.messages import (
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AuthorisationRequested",
     "Authorised",
+    "CardEffect",
     "CardOutcome",
-    "CardResult",
     "ClockMoved",
     "Connected",
     "MeterSampled",
@@ -160,29 +162,18 @@ class ResetWaits(Struct, frozen=True):
     waits: bool
 
 
-class CardResult(str, Enum):
-    """What a presented card did, or why it was refused."""
+class CardEffect(str, Enum):
+    """What a card did that was not refused."""
 
     STARTED = "started"
     STOPPED = "stopped"
-    REJECTED = "rejected"
-    NOT_ALLOWED_HERE = "not_allowed_here"
-    NOT_YOURS = "not_yours"
-    NO_EVSE_SELECTED = "no_evse_selected"
-    OFFLINE = "offline"
-    UNAVAILABLE = "unavailable"
-    FAULTED = "faulted"
-    ERROR = "error"
-    SEVERAL_CARDS = "several_cards"
-    UNREADABLE = "unreadable"
-    NO_IDENTITY = "no_identity"
 
 
 class CardOutcome(Struct, frozen=True):
     """The outcome of a presented card, for the display and local observers."""
 
     uid: str
-    result: CardResult
+    result: CardEffect | Refusal
     evse: int | None = None
 
 

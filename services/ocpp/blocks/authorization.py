@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from firmware.contract import CardPresented, CardUnreadable, Event, EvseSelected, Plugged
+from firmware.contract import CardPresented, CardUnreadable, Event, EvseSelected, Plugged, Refusal
 from firmware.log import fields
 from services.ocpp import signals
 from services.ocpp.context import DISK_FULL, Block, Context, Failure
 from services.ocpp.device_model import keys
 from services.ocpp.hal_view import NotStartable
 from services.ocpp.id_tokens import is_group, same_token
-from services.ocpp.signals import CardResult
+from services.ocpp.signals import CardEffect
 
 if TYPE_CHECKING:
     from services.ocpp.hal_view import Evse
@@ -84,7 +84,7 @@ class Authorization(Block):
             case CardPresented():
                 self._on_card(event.uid, now)
             case CardUnreadable():
-                self._report("", CardResult(event.problem.value))
+                self._report("", Refusal(event.problem.value))
 
     def _select(self, evse: int, now: float, *, touched: bool) -> None:
         self.context.hal.selected, self._selected_until, self._touched = evse, now + _SELECTION_S, touched
@@ -112,7 +112,7 @@ class Authorization(Block):
         held = evse if evse and evse.id_token else self._evse_held_by(id_token)
         if held is not None and same_token(held.id_token, id_token) and (held is evse or not self._touched):
             self._stop(held, id_token, "Local")  # C01.FR.03, C09.FR.07, E07.FR.01; offline, too: E08.FR.01
-            self._report(uid, CardResult.STOPPED, held.evse)
+            self._report(uid, CardEffect.STOPPED, held.evse)
             return
         refusal = self._why_unusable(evse)
         if refusal is not None:
@@ -125,20 +125,20 @@ class Authorization(Block):
         held = [evse for evse in self.context.hal.evses.values() if same_token(evse.id_token, id_token)]
         return held[0] if len(held) == 1 else None
 
-    def _why_unusable(self, evse: Evse | None) -> CardResult | None:
+    def _why_unusable(self, evse: Evse | None) -> Refusal | None:
         """Why a card other than the charging one can't be used here now, or None.
 
         While a transaction runs every card is checked: it may be of the same group or a master pass.
         """
         if evse is None:
             running = any(each.transaction_id for each in self.context.hal.evses.values())
-            return None if running else CardResult.NO_EVSE_SELECTED
+            return None if running else Refusal.NO_EVSE_SELECTED
         if evse.transaction_id is not None:
             return None
         obstacle = self.context.hal.why_not_startable(evse, even_if_in_use=True)
         if obstacle is None:
             return None
-        return CardResult.FAULTED if obstacle is NotStartable.FAULTED else CardResult.UNAVAILABLE
+        return Refusal.FAULTED if obstacle is NotStartable.FAULTED else Refusal.UNAVAILABLE
 
     # --- asking the CSMS -------------------------------------------------------------------------------------
 
@@ -157,11 +157,11 @@ class Authorization(Block):
         if info is not None:
             self._apply(check, info)
         elif self.context.model.find(keys.DISABLE_REMOTE_AUTHORIZATION):  # part 2, 2.3.8
-            self._report(check.id_token["idToken"], CardResult.REJECTED, check.evse)
+            self._report(check.id_token["idToken"], Refusal.REJECTED, check.evse)
         elif self.context.registration.online:
             self._ask(check)
         else:
-            self._report(check.id_token["idToken"], CardResult.OFFLINE, check.evse)
+            self._report(check.id_token["idToken"], Refusal.OFFLINE, check.evse)
 
     def _local_info(self, check: _Check, now: float) -> IdTokenInfoType | None:
         """The information that suffices without asking the CSMS, or None."""
@@ -204,7 +204,7 @@ class Authorization(Block):
         uid = check.id_token["idToken"]
         if isinstance(answer, Failure):
             unreachable = answer.code in ("offline", "timeout")
-            self._report(uid, CardResult.OFFLINE if unreachable else CardResult.ERROR, check.evse)
+            self._report(uid, Refusal.OFFLINE if unreachable else Refusal.ERROR, check.evse)
             return
         response: AuthorizeResponse = answer
         self.context.authorization_cache.learn(check.id_token, response["idTokenInfo"], now)  # C10.FR.04
@@ -214,7 +214,7 @@ class Authorization(Block):
         """Start, stop or refuse, as the information about the token and the state of the EVSE require."""
         uid, group = check.id_token["idToken"], info.get("groupIdToken")
         if info["status"] != "Accepted":  # C09.FR.11
-            self._report(uid, CardResult.REJECTED, check.evse)
+            self._report(uid, Refusal.REJECTED, check.evse)
             return
         if self._is_master_pass(group):
             self._use_master_pass(check)
@@ -223,19 +223,19 @@ class Authorization(Block):
         if evse is None:
             evse = self._evse_of_group(group)
             if evse is None:
-                self._report(uid, CardResult.NO_EVSE_SELECTED)
+                self._report(uid, Refusal.NO_EVSE_SELECTED)
                 return
         if evse.is_taken and not _resumes(evse, check.id_token):
             self._use_on_running(check, evse, group)
             return
         if not self._allowed_at(evse, info):  # C01.FR.21
-            self._report(uid, CardResult.NOT_ALLOWED_HERE, evse.evse)
+            self._report(uid, Refusal.NOT_ALLOWED_HERE, evse.evse)
             return
         if self.context.hal.why_not_startable(evse, even_if_in_use=True) is not None:
-            self._report(uid, CardResult.UNAVAILABLE, evse.evse)
+            self._report(uid, Refusal.UNAVAILABLE, evse.evse)
             return
         self._deselect()
-        self._report(uid, CardResult.STARTED, evse.evse)
+        self._report(uid, CardEffect.STARTED, evse.evse)
         self.context.emit(signals.Authorised(evse.evse, check.id_token, info, check.remote_start_id))
 
     def _use_on_running(self, check: _Check, evse: Evse, group: IdTokenType | None) -> None:
@@ -243,9 +243,9 @@ class Authorization(Block):
         uid = check.id_token["idToken"]
         if check.card and evse.id_token is not None and same_token(group, evse.group):
             self._stop(evse, check.id_token, "Local")
-            self._report(uid, CardResult.STOPPED, evse.evse)
+            self._report(uid, CardEffect.STOPPED, evse.evse)
         else:  # C01.FR.23
-            self._report(uid, CardResult.NOT_YOURS, evse.evse)
+            self._report(uid, Refusal.NOT_YOURS, evse.evse)
 
     def _evse_of_group(self, group: IdTokenType | None) -> Evse | None:
         running = [evse for evse in self.context.hal.evses.values() if evse.id_token and same_token(group, evse.group)]
@@ -263,13 +263,13 @@ class Authorization(Block):
         running = [evse for evse in self.context.hal.evses.values() if evse.transaction_id]
         for evse in running:
             self._stop(evse, check.id_token, "MasterPass")  # C16.FR.07
-        self._report(check.id_token["idToken"], CardResult.STOPPED if running else CardResult.REJECTED, check.evse)
+        self._report(check.id_token["idToken"], CardEffect.STOPPED if running else Refusal.REJECTED, check.evse)
 
     def _stop(self, evse: Evse, id_token: IdTokenType, reason: ReasonEnumType) -> None:
         self._deselect()
         self.context.emit(signals.StopRequested(evse.evse, "StopAuthorized", reason, id_token))
 
-    def _report(self, uid: str, result: CardResult, evse: int | None = None) -> None:
+    def _report(self, uid: str, result: CardEffect | Refusal, evse: int | None = None) -> None:
         _log.info("card: %s (EVSE %s)", result.value, evse or "-", extra=fields(evse=evse or None))
         self.context.emit(signals.CardOutcome(uid, result, evse))
 
