@@ -96,6 +96,7 @@ function beat() {
 const TOUCHED = {
   select: () => send({ kind: "select" }),
   ask: () => {
+    send({ kind: "select" }); // a card in place of the answer is for this outlet
     state.confirming = true;
     askedAt = performance.now();
   },

@@ -6,7 +6,8 @@
 // view       what the person at the display has done and what surrounds it, all optional:
 //            languages [["de", "Deutsch"], ...] to choose from, `confirming` a stop, `stale` without the charger
 //
-// What can be touched has `data-action`: select, stop, ask (to confirm a stop), keep (not to stop), language.
+// What can be touched has `data-action`: select, stop, ask (to confirm a stop; selects, too), keep (not to stop), language.
+// A touch of the page says which outlet the EV driver means; on a receipt that begins a session, so only its button does.
 
 import { h } from "./paint.js";
 import { icon } from "./icons.js";
@@ -32,7 +33,7 @@ export function render(model, language, view = {}) {
   return h(
     "div", { class: `display ${tone}`, lang: language.code, "data-page": model.page },
     header(model, say),
-    h("main", { "data-key": model.page, class: shape(model.page), "data-action": model.page === "idle" ? "select" : null }, body(model, say, format)),
+    h("main", { "data-key": model.page, class: shape(model.page), "data-action": model.page === "finished" ? null : "select" }, body(model, say, format)),
     notice(model, say),
     footer(language, view, say),
     view.confirming ? question(say) : null,

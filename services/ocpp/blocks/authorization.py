@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from firmware.contract import CardPresented, CardUnreadable, Event, EvseSelected, Plugged, Refusal
+from firmware.contract import CardPresented, CardUnreadable, Event, EvseSelected, Plugged, Refusal, StopPressed
 from firmware.log import fields
 from services.ocpp import signals
 from services.ocpp.context import DISK_FULL, Block, Context, Failure
@@ -79,6 +79,8 @@ class Authorization(Block):
         match event:
             case EvseSelected(evse=evse) if evse in self.context.hal.evses:
                 self._select(evse, now, touched=True)
+            case StopPressed(evse=evse) if evse == self.context.hal.selected:
+                self._deselect()  # it was chosen to be stopped: no card is waited for
             case Plugged(evse=evse) if self.context.hal.selected is None and self._waiting_for_driver() == [evse]:
                 self._select(evse, now, touched=False)
             case CardPresented():
@@ -148,7 +150,7 @@ class Authorization(Block):
                 self._authorise(_Check(signal.id_token, signal.evse, signal.remote_start_id, card=False), now)
             case signals.TokenInformed():
                 self.context.authorization_cache.learn(signal.id_token, signal.info, now)
-            case signals.TransactionChanged(change="started") if signal.evse == self.context.hal.selected:
+            case signals.TransactionChanged(change="started" | "ended") if signal.evse == self.context.hal.selected:
                 self._deselect()
 
     def _authorise(self, check: _Check, now: float) -> None:

@@ -44,7 +44,7 @@ export class Outlet {
   }
 
   touch(action) {
-    if (action === "select") this.send("select_evse", { evse: this.evse });
+    if (action === "select" || action === "ask") this.send("select_evse", { evse: this.evse });
     if (action === "stop") this.send("press_stop", { evse: this.evse });
     this.confirming = action === "ask";
     if (this.latest) this.drawGlass(...this.latest);

@@ -24,6 +24,7 @@ from firmware.contract import (
     Refusal,
     Show,
     Step,
+    StopPressed,
     SuspendedBy,
 )
 from firmware.contract import (
@@ -71,6 +72,22 @@ def test_a_session_page_by_page(bench: StationBench) -> None:
     bench.advance(61)
     assert page(bench) == "idle"
     assert page(bench, 2) == "idle"
+
+
+@pytest.mark.parametrize("how", ["stop", "car"])
+def test_a_touch_of_stop_does_not_hide_the_receipt(bench: StationBench, how: str) -> None:
+    """Whoever is asked whether to stop has chosen this EVSE: for a card in place of the answer, not for a session."""
+    bench.card(CARD, 1)
+    bench.plug(1)
+    bench.energy_on(1)
+    bench.select(1)
+    assert page(bench) == "charging"
+    if how == "stop":
+        bench.event(StopPressed(1))
+    else:
+        bench.event(PhaseChanged(1, Phase.FINISHED, PhaseCause.VEHICLE))
+    bench.energy_off(1)
+    assert page(bench) == "finished"
 
 
 def test_a_car_that_does_not_answer(bench: StationBench) -> None:
