@@ -8,7 +8,7 @@ __all__ = ["MOST_RESTARTS", "SILENT_S", "START_S", "BrowserWatch"]
 SILENT_S = 10.0
 """Without a heartbeat for this long, a browser that has shown the page is restarted."""
 START_S = 30.0
-"""How long a browser may take to show the page: on a slow board it starts in 10 to 20 s."""
+"""How long a browser may take to show the page, unless it is set: on a slow board it starts in 10 to 20 s."""
 MOST_RESTARTS = 3
 """After as many in vain the display counts as lost."""
 RETRY_S = 60.0
@@ -20,10 +20,11 @@ WELL_S = 60.0
 class BrowserWatch:
     """`can_restart`: False where nothing can restart the browser; then the first silence is a loss."""
 
-    def __init__(self, now: float, *, can_restart: bool) -> None:
+    def __init__(self, now: float, *, can_restart: bool, start_s: float = START_S) -> None:
         self._can_restart = can_restart
+        self._start_s = start_s
         self._heard_at = now
-        self._patience_s = START_S
+        self._patience_s = start_s
         self._restarts = 0
         self._well_since: float | None = None
         self.lost: str | None = None
@@ -48,5 +49,5 @@ class BrowserWatch:
         self._restarts += 1
         if self._restarts > MOST_RESTARTS:
             self.lost = f"no browser shows the page, also after {MOST_RESTARTS} restarts"
-        self._patience_s = START_S if self._restarts <= MOST_RESTARTS else RETRY_S
+        self._patience_s = self._start_s if self._restarts <= MOST_RESTARTS else RETRY_S
         return True

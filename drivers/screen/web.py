@@ -25,7 +25,7 @@ from msgspec import Meta, Struct
 from drivers import systemd
 from drivers.background import Background
 from drivers.screen import languages, messages
-from drivers.screen.browser_watch import BrowserWatch
+from drivers.screen.browser_watch import START_S, BrowserWatch
 from drivers.screen.kiosk import KioskServer
 from drivers.screen.shown import Shown
 from firmware.clock import Clock, SystemClock
@@ -38,12 +38,12 @@ __all__ = ["WebScreen", "WebScreenOptions"]
 
 CHECK_S = 1.0
 TOUCH_S = 0.3
-"""Touches that follow each other faster than this are one."""
+"""The same touch again within this time is one: a finger trembles."""
 _log = logging.getLogger(__name__)
 
 
 class WebScreenOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`dbus_address`: of another bus than the system's."""
+    """`dbus_address`: of another bus than the system's; `start_s`: how long the browser may take to show the page."""
 
     server: KioskServer
     screen: int
@@ -51,6 +51,7 @@ class WebScreenOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     theme: Literal["light", "dark", "auto"] = "light"
     unit: Annotated[str, Meta(pattern=r"^[\w@.:\\-]+\.service$")] | None = None
     dbus_address: str | None = None
+    start_s: Annotated[float, Meta(ge=1.0, le=600.0)] = START_S
 
     def __post_init__(self) -> None:
         if self.language not in languages.codes():
@@ -76,13 +77,13 @@ class WebScreen:
         self._on_select: Callable[[], None] = lambda: None
         self._on_stop: Callable[[], None] = lambda: None
         self._on_lost: Callable[[str | None], None] = lambda _detail: None
-        self._touched_at = -TOUCH_S
+        self._touched_at: dict[type[messages.FromPage], float] = {}
         self._lost: str | None = None
         self._stuck = Trouble(_log, f"display {options.screen}: {options.unit} can't be restarted")
         self._shown = Shown(messages.hello(options.language, options.theme), self._on_message)
         options.server.add(options.screen, self._shown)
         can_restart = restart is not None or options.unit is not None
-        self.watch = BrowserWatch(self._clock.monotonic(), can_restart=can_restart)
+        self.watch = BrowserWatch(self._clock.monotonic(), can_restart=can_restart, start_s=options.start_s)
         self._background = Background(f"display {options.screen}")
         if watched:
             self._background.start("supervision", self._supervise)
@@ -104,8 +105,8 @@ class WebScreen:
             self.watch.beat(now)
             self._report()
             return
-        if now - self._touched_at >= TOUCH_S:
-            self._touched_at = now
+        if now - self._touched_at.get(type(message), -TOUCH_S) >= TOUCH_S:
+            self._touched_at[type(message)] = now
             (self._on_stop if isinstance(message, messages.Stop) else self._on_select)()
 
     async def _supervise(self) -> None:

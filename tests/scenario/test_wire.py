@@ -53,7 +53,7 @@ async def test_a_session_on_each_evse(wired: Site) -> None:
 
 async def test_devices_that_a_session_does_not_need(wired: Site) -> None:
     """Unplugged and back while both charge: nothing stops, and everything answers afterwards."""
-    devices = ("system bus", "links", "logind", "card reader", "module 9")
+    devices = ("system bus", "links", "logind", "systemd", "card reader", "module 9", "display 1", "display 2")
     await charge_both(wired)
     await unplug(wired, *devices)
     await wired.until_station_faults("card_reader")

@@ -47,7 +47,7 @@ async def until_reported(here: Site, row: Row, *, since: int, cleared: bool = Fa
             for event in events
         )
 
-    await here.csms.until(reported, f"NotifyEvent of {row}", timeout=20.0)
+    await here.csms.until(reported, f"NotifyEvent of {row}", timeout=60.0)
 
 
 async def charge_both(here: Site) -> list[tuple[int, str]]:
@@ -128,8 +128,17 @@ BRIDGED = (
     ("insulation 1", "split"),
     ("insulation 2", "merged"),
     ("card reader", "split"),
+    ("display 1", "split"),
+    ("display 1", "restart"),
+    ("display 2", "crash"),
 )
-REPORTED = (row_of("module 0", "fault"), row_of("module 0", "babbling"), row_of("card reader", "babbling"))
+REPORTED = (
+    row_of("module 0", "fault"),
+    row_of("module 0", "babbling"),
+    row_of("card reader", "babbling"),
+    row_of("display 1", "silent"),
+    row_of("display 1", "babbling"),
+)
 
 
 async def test_what_no_session_ends_by(wired: Site) -> None:

@@ -48,13 +48,20 @@ def check_evse(simulation: Simulation, evse: int | None) -> None:
 # --- the EV driver -----------------------------------------------------------------------------------------------
 
 
+def _touch(simulation: Simulation, screen: int, *, stop: bool) -> None:
+    if simulation.wire is None:
+        simulation.world.touch(screen, stop=stop)
+    else:
+        simulation.wire.touch(screen, stop=stop)
+
+
 def _select_evse(simulation: Simulation, operation: op.SelectEvse) -> None:
-    simulation.world.touch(operation.evse, stop=False)
+    _touch(simulation, operation.evse, stop=False)
 
 
 def _present_card(simulation: Simulation, operation: op.PresentCard) -> None:
     if operation.evse is not None:
-        simulation.world.touch(operation.evse, stop=False)
+        _touch(simulation, operation.evse, stop=False)
     uid = operation.uid.upper()
     simulation.world.present_card(uid, operation.hold_s, simulation.clock.monotonic())
     if simulation.wire is not None:
@@ -62,7 +69,7 @@ def _present_card(simulation: Simulation, operation: op.PresentCard) -> None:
 
 
 def _press_stop(simulation: Simulation, operation: op.PressStop) -> None:
-    simulation.world.touch(operation.evse, stop=True)
+    _touch(simulation, operation.evse, stop=True)
 
 
 def _plug_in(simulation: Simulation, operation: op.PlugIn) -> None:

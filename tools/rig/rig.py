@@ -58,6 +58,7 @@ class Rig:
         self._simulation = Simulation.create(station, supervisor, clock, self.emit)
         if station.settings.rig.wire:
             self._simulation = self._simulation.with_wire(self._on_happening)
+            self._simulation.view.on_screen = self._simulation.world.show
         self._wire = self._simulation.wire
         self._world = self._simulation.world
         self._supervisor = supervisor

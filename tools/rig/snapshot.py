@@ -62,9 +62,10 @@ def state_of(simulation: Simulation) -> dict[str, Any]:
 
 
 def _display_url(simulation: Simulation, screen: int) -> str | None:
-    """Where a browser finds the display; None without `rig.displays`, and while no HAL runs."""
-    file = simulation.station.path / DISPLAYS
-    running = simulation.station.settings.rig.displays and simulation.view.hal_up and file.exists()
+    """Where a browser finds the display; None if it is no web page, and while no HAL runs."""
+    wire, file = simulation.wire, simulation.station.path / DISPLAYS
+    is_web = simulation.station.settings.rig.displays if wire is None else screen in wire.browsers
+    running = is_web and simulation.view.hal_up and file.exists()
     return f"{file.read_text(encoding='ascii')}/display/{screen}" if running else None
 
 

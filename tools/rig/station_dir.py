@@ -118,14 +118,14 @@ class StationDir:
         page = _commissioning_settings(settings.commissioning.port or 0, log_level)
         _write(path / "etc" / "commissioning.toml", to_toml(page))
         station = cls(path, settings, product, log_level, fresh=fresh, lock=lock)
-        station.write_hal_settings(SimulatedTables())
+        station.write_hal_settings(SimulatedTables(displays=settings.rig.displays))
         return station
 
     def write_hal_settings(self, tables: DeviceTables) -> None:
         """Write `etc/hal.toml`, which names the devices; raises `ConfigError`."""
         _write(
             self.path / "etc" / "hal.toml",
-            to_toml(_hal_settings(self.product, tables, self._log_level, displays=self.settings.rig.displays)),
+            to_toml(_hal_settings(self.product, tables, self._log_level)),
         )
 
     def clear_sockets(self) -> None:
@@ -228,7 +228,7 @@ def _product(settings: FactorySettings) -> Product:
 
 
 class DeviceTables(Protocol):
-    """The tables of devices in the HAL's settings, but for those of the displays."""
+    """The tables of devices in the HAL's settings."""
 
     def buses(self) -> dict[str, dict[str, Any]]: ...
 
@@ -236,12 +236,22 @@ class DeviceTables(Protocol):
 
     def evse(self, number: int) -> dict[str, dict[str, Any]]: ...
 
+    def screen(self, number: int) -> dict[str, Any]: ...
+
+
+def web_displays(address_file: Path) -> dict[str, Any]:
+    """The bus of displays that are web pages."""
+    return {"driver": "kiosk", "port": 0, "address_file": str(address_file)}
+
 
 class SimulatedTables:
-    """Simulated drivers for every port, all on the bus to the world."""
+    """Simulated drivers for every port, all on the bus to the world; with `displays` also web pages."""
+
+    def __init__(self, *, displays: bool) -> None:
+        self._displays = displays
 
     def buses(self) -> dict[str, dict[str, Any]]:
-        return {}
+        return {"displays": web_displays(DISPLAYS)} if self._displays else {}
 
     def station(self) -> dict[str, dict[str, Any]]:
         ports = {port: _simulated() for port in ("shelf", "inputs", "links", "board", "card_reader")}
@@ -250,9 +260,12 @@ class SimulatedTables:
     def evse(self, number: int) -> dict[str, dict[str, Any]]:
         return {port: _simulated() for port in ("meter", "insulation", "contactor", "vehicle")}
 
+    def screen(self, number: int) -> dict[str, Any]:
+        return _simulated() | ({"server": "displays"} if self._displays else {})
 
-def _hal_settings(product: Product, tables: DeviceTables, log_level: str, *, displays: bool) -> dict[str, Any]:
-    """Every port of the product. The displays are simulated, on a bus to the world, and on request web pages, too."""
+
+def _hal_settings(product: Product, tables: DeviceTables, log_level: str) -> dict[str, Any]:
+    """Every port of the product."""
     hardware = product.hardware
     station = tables.station()
     if not hardware.rfid_readers:
@@ -266,13 +279,12 @@ def _hal_settings(product: Product, tables: DeviceTables, log_level: str, *, dis
         "max_power_w": float(hardware.max_power_w),
         "bus": {
             "world": {"driver": "simulated", "path": str(WORLD_SOCKET)},
-            **({"displays": {"driver": "kiosk", "port": 0, "address_file": str(DISPLAYS)}} if displays else {}),
             **tables.buses(),
         },
         **station,
         "evse": [{**_evse_settings(each), **tables.evse(each.id)} for each in hardware.evse],
         "screen": [
-            {"screen": each.id, "evse": each.id, **_simulated(), **({"server": "displays"} if displays else {})}
+            {"screen": each.id, "evse": each.id, **tables.screen(each.id)}
             for each in hardware.evse[: hardware.displays]
         ],
     }

@@ -19,8 +19,10 @@ from firmware.contract import (
     FaultCleared,
     FaultRaised,
     MeterReading,
+    PageModel,
     Phase,
     PhaseChanged,
+    ScreenShown,
     Snapshot,
     Stamped,
 )
@@ -52,6 +54,8 @@ class StationView:
         self.hal_up = False
         self.status: ServiceStatus | None = None
         self.firmware_version = VERSION
+        self.on_screen: Callable[[int, PageModel], None] | None = None
+        """Called with each page that the HAL has shown, where the displays are no part of the simulated world."""
         self._emit = emit
         self._failure_logged: tuple[int, str] | None = None
         """Slot and text of the last failure to connect."""
@@ -83,6 +87,8 @@ class StationView:
             view.offered_w = status.reading.offered_w if status.reading is not None else 0.0
             self._set_faults(status.evse, set(status.faults))
             self._set_phase(status.evse, status.phase, None)
+        for shown in snapshot.screens:
+            self._on_shown(shown)
 
     def on_hal_event(self, stamped: Stamped) -> None:
         if stamped.replayed:
@@ -92,12 +98,18 @@ class StationView:
                 self._set_phase(evse, phase, stamped.mono_s)
             case MeterReading(evse=evse, offered_w=offered_w):
                 self.evses[evse].offered_w = offered_w
+            case ScreenShown() as shown:
+                self._on_shown(shown)
             case FaultRaised(fault=fault, evse=evse, detail=detail):
                 self._faults_of(evse).add(fault)
                 self._emit("fault", stamped.mono_s, code=fault.value, evse=evse, detail=detail)
             case FaultCleared(fault=fault, evse=evse):
                 self._faults_of(evse).discard(fault)
                 self._emit("fault_cleared", stamped.mono_s, code=fault.value, evse=evse)
+
+    def _on_shown(self, shown: ScreenShown) -> None:
+        if self.on_screen is not None:
+            self.on_screen(shown.screen, shown.model)
 
     def on_hal_down(self, reason: str) -> None:
         self.hal_up = False

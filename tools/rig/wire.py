@@ -15,7 +15,8 @@ The physics remain those of the simulated world; each simulator speaks its devic
 | card reader                       | serial, a pseudo terminal        | pn532           |
 | board: clock, sensors, boot cause | files below `run/board`          | linux           |
 | links, restart of the board       | a D-Bus of its own               | network_manager |
-| displays                          | the world's socket               | simulated       |
+| displays of odd EVSEs             | serial, a pseudo terminal        | nextion         |
+| displays of even EVSEs            | WebSocket, D-Bus to their unit   | web             |
 
 A device can be unplugged and plugged in again by its name (`plug`). What the rig's faults break shows on the wire.
 """
@@ -29,6 +30,7 @@ from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
+from drivers.screen import languages
 from drivers.simulated.world.world import PowerOffRequested, RebootRequested, World
 from firmware.clock import Clock
 from tools.rig.devices.alarms import AlarmContacts
@@ -37,14 +39,17 @@ from tools.rig.devices.bus_daemon import BusDaemon
 from tools.rig.devices.can_hub import CanHub
 from tools.rig.devices.gpio import PATIENCE_S, CabinetLines
 from tools.rig.devices.isocha import EvseWires, IsoCha
+from tools.rig.devices.kiosk import KioskBrowser, units
 from tools.rig.devices.lem_dcbm import LemDcbm
 from tools.rig.devices.modbus_meter import AcrelMeter
 from tools.rig.devices.modbus_slave import Slave, SlaveLine
 from tools.rig.devices.networks import KernelFiles, SimulatedNetworks
+from tools.rig.devices.nextion import Nextion
 from tools.rig.devices.pn532 import Card, Pn532
 from tools.rig.devices.secc import SeccBoard
 from tools.rig.devices.shelf import RectifierShelf, SimModule, new_modules
 from tools.rig.devices.shelf_infypower import InfypowerModules
+from tools.rig.station_dir import web_displays
 from tools.rig.wire_faults import switches_of
 
 __all__ = ["Wire"]
@@ -54,6 +59,10 @@ MODULE_BITRATE, VEHICLE_BITRATE = 125_000, 500_000
 SECC_BOOT_S = 1.0
 SETTLE_S = 0.5
 SELF_TEST_S = 1.0
+PANEL_ENCODING = "utf-8"
+"""For Chinese and Japanese."""
+BROWSER_START_S = 2.0
+"""Not the minute of a real one, until which a test would have to wait for the fault of one that never comes up."""
 OUTLETS_A_LINE = 4
 """A monitor's reading takes a tenth of a second of its line."""
 FIRST_MONITOR = 3
@@ -134,6 +143,15 @@ class Wire:
         self.networks = SimulatedNetworks(self.daemon.address, world, self.kernel)
         self.login = Login1(self.daemon.address, on_request)
         self.lem = {number: LemDcbm(evse) for number, evse in world.evses.items() if number % 2}
+        self._displays: dict[int, Nextion | KioskBrowser] = {
+            number: Nextion(run / f"display-{number}", PANEL_ENCODING)
+            if number % 2
+            else KioskBrowser(run / "displays", number)
+            for number in world.displays
+        }
+        self.browsers = {key: each for key, each in self._displays.items() if isinstance(each, KioskBrowser)}
+        self.systemd = units(self.daemon.address, {_unit(key): each.restart for key, each in self.browsers.items()})
+        self._touching: set[asyncio.Task[None]] = set()
         self._monitors, self._meters = self._on_line()
         self._devices = self._by_name()
         self.unplugged: set[str] = set()
@@ -170,12 +188,14 @@ class Wire:
             "system bus": self.daemon,
             "links": self.networks,
             "logind": self.login,
+            "systemd": self.systemd,
             "module bus": self.modules_bus,
             "vehicle bus": self.vehicles_bus,
             **{f"modbus line{name.removeprefix('rs485')}": line for name, line in self.modbus.items()},
             "lines": self.lines,
             "alarms": self.alarms,
             "card reader": self.reader,
+            **{f"display {number}": display for number, display in self._displays.items()},
         }
         devices |= {f"module {module.address}": _InShelf(module) for module in self.shelf.modules}
         for number in self._world.evses:
@@ -203,7 +223,7 @@ class Wire:
 
     async def close(self) -> None:
         self.tree.close()
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks, *self._touching)
         for name, device in reversed(self._devices.items()):
             if name not in self.unplugged:
                 await _closed(device)
@@ -215,6 +235,8 @@ class Wire:
         self.tree.boot(board.boot_id, board.boot_cause)
         for secc in self.boards.values():
             secc.boot()
+        for display in self._displays.values():
+            display.restart()
 
     def plug(self, name: str, plugged: bool) -> None:
         """Unplug a device, or plug it in again, one after the other; raises `KeyError` for an unknown name."""
@@ -273,7 +295,20 @@ class Wire:
         """A card that has come to the field: the reader sees it once at least, however short it is held."""
         self._unseen.add(uid)
 
+    def touch(self, screen: int, *, stop: bool) -> None:
+        """A finger on the display's button; for a stop also the answer to its question.
+
+        The EV driver's hand comes to the reader when it has left the display.
+        """
+        if screen not in self._displays:
+            return
+        task = asyncio.get_running_loop().create_task(self._displays[screen].press(stop=stop))
+        self._touching.add(task)
+        task.add_done_callback(self._touching.discard)
+
     def _cards(self) -> list[Card]:
+        if self._touching:
+            return []
         seen = {*self._world.cards(self._clock.monotonic()), *self._unseen}
         self._unseen.clear()
         return [Card(bytes.fromhex(uid)) for uid in sorted(seen)]
@@ -290,12 +325,13 @@ class Wire:
                 for name, line in self.modbus.items()
             },
             "system": {"driver": "dbus", "address": self.daemon.address},
+            **({"displays": web_displays(self._run / "displays")} if self.browsers else {}),
             **self.lines.buses(),
             **self.alarms.buses(),
         }
 
     def station(self) -> dict[str, dict[str, object]]:
-        """The tables of the station's own devices, but for the displays."""
+        """The tables of the station's own devices."""
         rating = self._world.shelf.rating
         return {
             "shelf": {
@@ -350,11 +386,23 @@ class Wire:
             "vehicle": {"driver": "advantics", "bus": "vehicles", "index": number, "silent_after_s": PATIENCE_S},
         }
 
+    def screen(self, number: int) -> dict[str, object]:
+        """The table of one display."""
+        if number not in self.browsers:
+            panel = {"encoding": PANEL_ENCODING, "languages": languages.codes()}
+            return {"driver": "nextion", "port": str(self._run / f"display-{number}"), **panel}
+        unit = {"unit": _unit(number), "dbus_address": self.daemon.address, "start_s": BROWSER_START_S}
+        return {"driver": "web", "server": "displays", "theme": "auto", **unit}
+
 
 async def _closed(device: _Device) -> None:
     closing: Any = device.close()
     if inspect.isawaitable(closing):
         await closing
+
+
+def _unit(screen: int) -> str:
+    return f"baywatt-display@{screen}.service"
 
 
 def _slcan(hub: CanHub, bitrate: int) -> dict[str, object]:

@@ -15,8 +15,10 @@ from tools.rig.devices.alarms import AlarmContacts
 from tools.rig.devices.can_hub import CanHub, Delivery
 from tools.rig.devices.gpio import LINES, CabinetLines, Pigpiods
 from tools.rig.devices.isocha import INVALID, SMALLER, IsoCha
+from tools.rig.devices.kiosk import KioskBrowser
 from tools.rig.devices.lem_dcbm import LemDcbm
 from tools.rig.devices.modbus_slave import Mischief, Slave, SlaveLine
+from tools.rig.devices.nextion import Nextion
 from tools.rig.devices.pn532 import Pn532
 from tools.rig.devices.secc import SeccBoard
 from tools.rig.devices.shelf import SimModule
@@ -110,13 +112,22 @@ def _of_cabinet_lines(lines: CabinetLines) -> dict[str, Switch]:
 
 
 def _of_reader(reader: Pn532) -> dict[str, Switch]:
-    return _flags(reader, "babbling", "split") | {
+    return _flags(reader, "split") | {
+        "babbling": reader.babble,
         "noise": _between(reader, "noise", b"\x00\xff\x13", b""),
         "acks lost": _between(reader, "drop_acks", _ALWAYS, 0),
         "corrupt": _between(reader, "corrupt", _ALWAYS, 0),
         "errors": _between(reader, "errors", _ALWAYS, 0),
         "another chip": partial(_exchange_chip, reader),
     }
+
+
+def _of_panel(panel: Nextion) -> dict[str, Switch]:
+    return _flags(panel, "silent", "split") | {"babbling": panel.babble, "restart": _once(panel.restart)}
+
+
+def _of_browser(browser: KioskBrowser) -> dict[str, Switch]:
+    return _flags(browser, "silent", "garbage") | {"crash": _once(browser.crash)}
 
 
 OWN_FAULTS: dict[type, Callable[[Any], dict[str, Switch]]] = {
@@ -129,6 +140,8 @@ OWN_FAULTS: dict[type, Callable[[Any], dict[str, Switch]]] = {
     AlarmContacts: _of_lines,
     SlaveLine: lambda line: {"babbling": _once(partial(line.babble, _NOISE))},
     Pn532: _of_reader,
+    Nextion: _of_panel,
+    KioskBrowser: _of_browser,
 }
 """The faults of each kind of simulator."""
 

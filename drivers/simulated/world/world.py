@@ -314,7 +314,11 @@ class World:
         self.evses[message.evse].secc.available = message.available
 
     def _show_page(self, message: wire.ShowPage) -> None:
-        self._show(message.screen, message.model.page.value, message.model)
+        self.show(message.screen, message.model)
+
+    def show(self, screen: int, model: PageModel) -> None:
+        """A display shows this; raises `WorldRefused` for one that does not exist."""
+        self._show(screen, model.page.value, model)
 
     def _show(self, screen: int, page: str, model: PageModel | None = None) -> None:
         display = self.displays.get(screen)

@@ -31,6 +31,8 @@ KINDS = {
 BRIDGED_S = 12.0
 """Longer than any device may be silent without a report, but modules."""
 READER = "card reader"
+IN_REAL_TIME = (READER, "display 1", "display 2")
+"""The displays are played by tests/scenario/test_wire_faults.py and test_wire_displays.py."""
 DEVICES = dict.fromkeys(row.device for row in ROWS)
 
 
@@ -111,7 +113,7 @@ def test_a_row_has_the_code_of_its_fault(row: Row) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", [row for row in ROWS if not row.is_bridged and row.device != READER], ids=str)
+@pytest.mark.parametrize("row", [row for row in ROWS if not row.is_bridged and row.device not in IN_REAL_TIME], ids=str)
 def test_the_reaction_of_a_row(tmp_path: Path, row: Row) -> None:
     async def story() -> None:
         async with WireCabinet(tmp_path, *_kinds_of(row.device)) as here:
@@ -121,7 +123,9 @@ def test_the_reaction_of_a_row(tmp_path: Path, row: Row) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("device", dict.fromkeys(row.device for row in ROWS if row.is_bridged and row.device != READER))
+@pytest.mark.parametrize(
+    "device", dict.fromkeys(row.device for row in ROWS if row.is_bridged and row.device not in IN_REAL_TIME)
+)
 def test_what_is_bridged(tmp_path: Path, device: str) -> None:
     """All of them in one session at each outlet."""
 

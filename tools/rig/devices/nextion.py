@@ -6,9 +6,11 @@ Its project has the pages of docs/hardware/nextion.md. What a host does wrong is
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from tools.rig.devices.pty_device import PtyDevice
@@ -26,6 +28,9 @@ PROJECT: Mapping[int, set[str]] = {
     2: {"title", "yes", "no"},
 }
 """The components of each page, by the page's number."""
+ACTION, YES, CONFIRM_PAGE = 1, 1, 2
+LIT_WITHIN_S, ASKS_WITHIN_S = 10.0, 2.0
+"""From the start of the HAL, or of the panel, to its first page; from a touch to the question of a stop."""
 _SET_TEXT = re.compile(r'(\w+)\.txt="((?:[^"\\]|\\.)*)"', re.DOTALL)
 _SET_NUMBER = re.compile(r"(\w+)\.val=(-?\d+)")
 _SYSTEM = re.compile(r"(bkcmd|sleep|thsp|thup|dim|wup)=(\d+)")
@@ -76,6 +81,20 @@ class Nextion(PtyDevice):
         """A finger on a component of the page, which is then lifted."""
         for event in (1, 0):
             self._send(bytes([0x65, self.page if page is None else page, component, event]) + END)
+
+    async def press(self, *, stop: bool) -> None:
+        """A finger on the page's button, when there is one; for a stop also yes to the question."""
+        await self._until(lambda: bool(self.texts), LIT_WITHIN_S)
+        self.touch(ACTION)
+        if stop:
+            await self._until(lambda: self.page == CONFIRM_PAGE, ASKS_WITHIN_S)
+            self.touch(YES, CONFIRM_PAGE)
+
+    async def _until(self, condition: Callable[[], bool], within_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while not condition() and self._works:  # noqa: ASYNC110 - the panel has no event for it
+                    await asyncio.sleep(0.05)
 
     # --- the line --------------------------------------------------------------------------------------------------
 
@@ -137,8 +156,12 @@ class Nextion(PtyDevice):
         values[name] = value  # type: ignore[assignment]
         return 1
 
+    @property
+    def _works(self) -> bool:
+        return bool(self._fds) and not self.silent and not self.babbling
+
     def _send(self, message: bytes) -> None:
-        if self._fds and not self.silent:
+        if self._works:
             self._write(message)
 
     def _violated(self, what: str) -> None:

@@ -21,7 +21,7 @@ class PtyDevice(ABC):
 
     Attributes:
         silent: no answer to anything.
-        babbling: garbage without end; `start` again after a change.
+        babbling: garbage without end, set by `babble`.
         split: every byte arrives by itself.
         mangle: what arrives of each message, piece by piece; nothing if it gets lost.
         violations: what the host did against the protocol, the last ones.
@@ -45,8 +45,7 @@ class PtyDevice(ABC):
         self._port.symlink_to(os.ttyname(slave))
         loop = asyncio.get_running_loop()
         loop.add_reader(master, lambda: self._received(os.read(master, 4096)))
-        if self.babbling:
-            self._babble = loop.create_task(self._babble_on())
+        self.babble(self.babbling)
 
     def close(self) -> None:
         """Unplug it."""
@@ -57,6 +56,16 @@ class PtyDevice(ABC):
             for fd in self._fds:
                 os.close(fd)
             self._fds = ()
+        self._stop_babbling()
+
+    def babble(self, present: bool) -> None:
+        """Send garbage from now on, or no more."""
+        self.babbling = present
+        self._stop_babbling()
+        if present and self._fds:
+            self._babble = asyncio.get_running_loop().create_task(self._babble_on())
+
+    def _stop_babbling(self) -> None:
         if self._babble is not None:
             self._babble.cancel()
             self._babble = None

@@ -140,9 +140,7 @@ async def test_a_lost_panel_is_reported_and_recovers(bench: Bench, how: str) -> 
     if how == "unplug":
         bench.panel.close()
     elif how == "babbling":
-        bench.panel.close()
-        bench.panel.babbling = bench.panel.silent = True
-        await bench.panel.start()
+        bench.panel.babble(True)
     else:
         bench.panel.silent = True
     await eventually(lambda: len(bench.lost) == 1)
