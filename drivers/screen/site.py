@@ -11,9 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from pathlib import Path
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -25,6 +24,7 @@ from drivers.screen.messages import decode
 from drivers.screen.shown import Shown
 from firmware.errors import ContractError
 from firmware.web import LOOK
+from firmware.web.web_files import WebFile, WebFiles
 
 __all__ = ["Site"]
 
@@ -37,15 +37,7 @@ REQUEST_S = 5.0
 SILENT_S = 30.0
 """A page that sends no heartbeat for this long is disconnected."""
 
-_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-}
 _HEADERS = {
-    "Cache-Control": "no-cache",
     "Connection": "close",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -64,7 +56,7 @@ class Site:
 
     def __init__(self, shown: Mapping[int, Shown]) -> None:
         self._shown = shown
-        self._files = _files()
+        self._files = WebFiles({"screen": PAGE, "languages": languages.FOLDER, "look": LOOK})
         self._server: Server | None = None
         self.origin = ""
 
@@ -105,10 +97,18 @@ class Site:
             if shown.pages >= MAX_PAGES:
                 return _response(HTTPStatus.SERVICE_UNAVAILABLE, b"too many pages of this display are open\n")
             return None
-        file = self._files.get(path) if self._of(path, "") is None else PAGE / "index.html"
+        file = self._file(path)
         if file is None:
             return _response(HTTPStatus.NOT_FOUND, b"no such page\n")
-        return _response(HTTPStatus.OK, file.read_bytes(), _TYPES[file.suffix])
+        if any(map(file.is_known_to, request.headers.get_all("If-None-Match"))):
+            return _response(HTTPStatus.NOT_MODIFIED, kind=file.content_type, headers=file.headers)
+        return _response(HTTPStatus.OK, file.body, file.content_type, file.headers)
+
+    def _file(self, path: str) -> WebFile | None:
+        try:
+            return self._files.find(path) if self._of(path, "") is None else self._files.page(PAGE / "index.html")
+        except OSError:
+            return None
 
     def _of(self, path: str, ending: str) -> Shown | None:
         """What the display shows whose page, or whose page's WebSocket, has this path."""
@@ -160,18 +160,13 @@ async def _feed(shown: Shown, connection: ServerConnection) -> None:
         await shown.feed(connection.send)
 
 
-def _files() -> dict[str, Path]:
-    """Everything that may be fetched, by its path."""
-    folders = {"/screen": PAGE, "/languages": languages.FOLDER, "/look": LOOK}
-    return {
-        f"{place}/{file.name}": file
-        for place, folder in folders.items()
-        for file in folder.iterdir()
-        if file.suffix in _TYPES and file.suffix != ".html"
-    }
-
-
-def _response(status: HTTPStatus, body: bytes, kind: str = "text/plain; charset=utf-8") -> Response:
-    headers = Headers(_HEADERS)
-    headers["Content-Type"], headers["Content-Length"] = kind, str(len(body))
-    return Response(status.value, status.phrase, headers, body)
+def _response(
+    status: HTTPStatus,
+    body: bytes = b"",
+    kind: str = "text/plain; charset=utf-8",
+    headers: Iterable[tuple[str, str]] = (("Cache-Control", "no-store"),),
+) -> Response:
+    sent = Headers(_HEADERS)
+    sent.update(headers)
+    sent["Content-Type"], sent["Content-Length"] = kind, str(len(body))
+    return Response(status.value, status.phrase, sent, body)

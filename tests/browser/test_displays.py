@@ -244,6 +244,25 @@ async def test_a_question_without_an_answer_and_a_language_without_a_driver(page
     await expect(page.locator("h1")).to_have_text("Free")
 
 
+# --- how fast it is, and for how long ---------------------------------------------------------------------------------
+
+
+async def test_what_the_page_loads(page: Page, station: Station) -> None:
+    """A few small files, and at the next start of the browser none of them."""
+    loaded = """() => performance.getEntriesByType("resource").filter((each) => each.transferSize > 0)
+      .map((each) => [new URL(each.name).pathname, each.transferSize])"""
+    station.screen.show(MODELS["charging"])
+    await page.goto(station.url)
+    await shown(page, MODELS["charging"])
+    sizes = dict(await page.evaluate(loaded))
+    assert len(sizes) <= 8
+    assert sum(sizes.values()) < 60_000
+    await page.goto("about:blank")
+    await page.goto(station.url)
+    await shown(page, MODELS["charging"])
+    assert await page.evaluate(loaded) == []
+
+
 # --- what goes wrong -------------------------------------------------------------------------------------------------
 
 

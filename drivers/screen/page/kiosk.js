@@ -36,7 +36,7 @@ function draw() {
 
 async function speak(code) {
   if (!words.has(code)) {
-    const response = await fetch(`/languages/${code}.json`);
+    const response = await fetch(new URL(`../languages/${code}.json`, import.meta.url)); // with this module's version
     if (!response.ok) return;
     words.set(code, await response.json());
   }

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,12 @@ def driver(server: KioskServer) -> Driver:
 
 
 async def fetch(
-    server: KioskServer, path: str, *, host: str | None = None, method: str = "GET"
+    server: KioskServer, path: str, *, host: str | None = None, method: str = "GET", more: str = ""
 ) -> tuple[int, str, str]:
     """Status, headers and body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.origin.rpartition(":")[2]))
     here = server.origin.removeprefix("http://") if host is None else host
-    writer.write(f"{method} {path} HTTP/1.1\r\nHost: {here}\r\n\r\n".encode())
+    writer.write(f"{method} {path} HTTP/1.1\r\nHost: {here}\r\n{more}\r\n".encode())
     answer = (await reader.read()).decode("utf-8", "replace")
     writer.close()
     head, _, body = answer.partition("\r\n\r\n")
@@ -102,6 +103,19 @@ async def test_what_a_page_needs_is_served_with_strict_headers(server: KioskServ
         assert "default-src 'none'" in head
         assert "nosniff" in head
     assert json.loads((await fetch(server, "/languages/ja.json"))[2])["language"] == "日本語"
+
+
+async def test_a_browser_keeps_the_parts_of_the_page(server: KioskServer, driver: Driver) -> None:
+    """The page is asked for each time, and not sent again; what has a version in its address is not even asked for."""
+    _, head, page = await fetch(server, "/display/1")
+    assert "no-cache" in head
+    (etag,) = re.findall(r'ETag: ("\w+")', head)
+    assert (await fetch(server, "/display/1", more=f"If-None-Match: {etag}\r\n"))[::2] == (304, "")
+    parts = re.findall(r'="(/[^"]+)"', page)
+    assert len(parts) > 5
+    for part in parts:
+        status, head, body = await fetch(server, part)
+        assert (status, bool(body), "immutable" in head) == (200, True, True), part
 
 
 @pytest.mark.parametrize(
