@@ -26,14 +26,14 @@ def names() -> list[str]:
     return sorted(file.stem for file in _HERE.glob("*.toml"))
 
 
-def load(name_or_path: str | Path) -> Product:
+def load(name_or_path: str | Path, read: list[Path] | None = None) -> Product:
     """Return the product with a name (`c7am-400-cc`) or in a file (anything with a `/` or `.toml`).
 
     A file that `extends` another inherits all of it and contains only what differs: tables are merged by key, rows of
-    the device model by the variable they address. Raises `ConfigError`.
+    the device model by the variable they address. The files are added to `read`. Raises `ConfigError`.
     """
     path = _find(name_or_path, Path())
-    product = convert(_resolve(_read(path, _MOST_EXTENDS), path), Product, path)
+    product = convert(_resolve(_read(path, _MOST_EXTENDS, [] if read is None else read), path), Product, path)
     _check(product, path)
     return product
 
@@ -46,7 +46,8 @@ def _find(name_or_path: str | Path, relative_to: Path) -> Path:
     return path
 
 
-def _read(path: Path, most_extends: int) -> dict[str, Any]:
+def _read(path: Path, most_extends: int, read: list[Path]) -> dict[str, Any]:
+    read.append(path)
     data = read_toml(path)
     if "device_model" in data:
         _check_shape(data["device_model"], path)
@@ -55,7 +56,7 @@ def _read(path: Path, most_extends: int) -> dict[str, Any]:
         return data
     if not isinstance(base, str) or most_extends == 0:
         raise ConfigError(f"{path}: extends: expected the name of a product, without a circle")
-    return _merge(_read(_find(base, path.parent), most_extends - 1), data)
+    return _merge(_read(_find(base, path.parent), most_extends - 1, read), data)
 
 
 def _check_shape(model: Any, path: Path) -> None:

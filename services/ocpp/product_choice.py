@@ -12,11 +12,12 @@ from pathlib import Path
 
 from firmware import files, product
 from firmware.errors import ConfigError, StorageError
-from firmware.product import Product
+from firmware.product import Product, kept
 
 __all__ = ["FILE_NAME", "ProductChoice"]
 
 FILE_NAME = "product"
+_KEPT_NAME = "product.json"
 _log = logging.getLogger(__name__)
 
 
@@ -25,6 +26,7 @@ class ProductChoice:
 
     def __init__(self, folder: Path, factory: str) -> None:
         self._path = folder / FILE_NAME
+        self._kept = folder / _KEPT_NAME
         self._factory = factory
         self.in_force = self.next
 
@@ -40,7 +42,7 @@ class ProductChoice:
     def load(self) -> Product:
         """The product in force. Raises `ConfigError` if the factory's can't be used."""
         try:
-            return product.load(self.in_force)
+            return kept.load(self.in_force, self._kept)
         except ConfigError as error:
             if self.in_force == self._factory:
                 raise
