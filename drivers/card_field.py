@@ -15,8 +15,9 @@ Nothing is forgotten while the reader is lost: a card that has stayed in its fie
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from firmware.contract import CardProblem
 
@@ -40,8 +41,7 @@ def identity(uid: bytes) -> Sighting:
     return uid.hex().upper()
 
 
-@dataclass(frozen=True, slots=True)
-class CardListener:
+class CardListener(Struct, frozen=True):
     """Who gets the reports of a reader."""
 
     on_card: Callable[[str], None]

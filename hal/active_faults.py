@@ -14,7 +14,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from firmware.contract import Event, Fault, FaultCleared, FaultRaised
 from firmware.log import fields
@@ -28,8 +29,7 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Active:
+class _Active(Struct):
     causes: dict[str, str] = field(default_factory=dict)
     """What each source says of it, in the order in which they began."""
     reported: str | None = None

@@ -37,7 +37,6 @@ device are typed by its driver and checked by `hal/registry.py`; every other key
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
@@ -52,8 +51,7 @@ _Number = Annotated[int, Meta(ge=1, le=99)]
 _UserName = Annotated[str, Meta(min_length=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceSpec:
+class DeviceSpec(Struct, frozen=True):
     """A device or bus of the file."""
 
     port: str
@@ -65,8 +63,7 @@ class DeviceSpec:
     """The driver's own, with the number of the EVSE or screen that the device belongs to."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScreenSpec:
+class ScreenSpec(Struct, frozen=True):
     screen: int
     evse: int
     device: DeviceSpec

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from firmware.contract import DeviceReport, Fault, FaultRaised
 from firmware.errors import DriverError
@@ -40,8 +41,7 @@ def describe(port: str, driver: Any, evses: Sequence[int]) -> list[DeviceInfo]:
         return [DeviceInfo(answers=False, state=str(error))]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     port: str
     name: str
     """As in the settings file: `evse 1, meter`."""

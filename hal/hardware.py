@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from hal.evse.model import Rating
 from hal.ports import (
@@ -28,8 +29,7 @@ class Closable(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class EvseHardware:
+class EvseHardware(Struct, frozen=True):
     """The devices of one EVSE, with their common rating."""
 
     evse: int
@@ -41,8 +41,7 @@ class EvseHardware:
     vehicle: VehicleLink
 
 
-@dataclass(frozen=True, slots=True)
-class ScreenHardware:
+class ScreenHardware(Struct, frozen=True):
     """A display; `evse` is the EVSE that a touch selects or stops."""
 
     screen: int
@@ -50,8 +49,7 @@ class ScreenHardware:
     port: Screen
 
 
-@dataclass(frozen=True, slots=True)
-class Hardware:
+class Hardware(Struct, frozen=True):
     """Every port of the cabinet."""
 
     shelf: PowerShelf

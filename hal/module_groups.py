@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from hal.evse.model import ZERO_LIMITS, Limits
 from hal.ports import PowerReading
@@ -35,8 +37,7 @@ LET_GO_S = 8.0
 _NOISE_A = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class EvsePower:
+class EvsePower(Struct, frozen=True):
     """One EVSE as it is now."""
 
     demand: Demand | None

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from firmware.clock import Clock
 from firmware.contract import (
@@ -49,8 +50,7 @@ class NetworkRefused(BaywattError):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
+class _Trial(Struct, frozen=True):
     interface: str
     until: float
 

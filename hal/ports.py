@@ -22,9 +22,10 @@ Rules for every port
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
+
+from msgspec import Struct, field
 
 from firmware.contract import (
     BoardClock,
@@ -63,8 +64,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceInfo:
+class DeviceInfo(Struct, frozen=True):
     """One physical device behind a port, as an installer sees it; a text is empty where it is not known."""
 
     name: str = ""
@@ -88,8 +88,7 @@ class Described(Protocol):
     def devices(self) -> list[DeviceInfo]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class PowerReading:
+class PowerReading(Struct, frozen=True):
     """Output of the modules that are joined to one EVSE."""
 
     mono_s: float
@@ -150,8 +149,7 @@ class PowerShelf(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class MeterSample:
+class MeterSample(Struct, frozen=True):
     """One reading of the EVSE's DC meter."""
 
     mono_s: float
@@ -184,8 +182,7 @@ class Meter(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class InsulationReading:
+class InsulationReading(Struct, frozen=True):
     mono_s: float
     resistance_kohm: float
     valid: bool
@@ -246,8 +243,7 @@ class Contactor(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class InputsReading:
+class InputsReading(Struct, frozen=True):
     """The station's inputs. `plug_temp_c` holds None for a sensor that is not connected, and no key for an EVSE whose
     plug is measured by its SECC.
     """
@@ -299,8 +295,7 @@ class VehicleStage(str, Enum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
-class Vehicle:
+class Vehicle(Struct, frozen=True):
     """The latest report of one EVSE's communication controller (SECC)."""
 
     mono_s: float
@@ -439,8 +434,7 @@ class Screen(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """One network interface: whether it is up, that is usable for a connection, and what else is known of it."""
 
     up: bool

@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from firmware.contract import EnergyFlow
 from hal.evse.model import Limits, State
@@ -35,8 +37,7 @@ _ALMOST = 0.95
 _SILENT = (EnergyFlow.SUSPENDED_BY_VEHICLE, EnergyFlow.UNANSWERED)
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """What the vehicle at one active EVSE could take."""
 
     power_w: float
@@ -54,8 +55,7 @@ class Demand:
         return self.dead + max(1, min(self.most_groups, math.ceil(self.power_w / group_power_w - 1e-9)))
 
 
-@dataclass(frozen=True, slots=True)
-class GroupRequest:
+class GroupRequest(Struct, frozen=True):
     """The groups that an EVSE requests, and since when its vehicle's demand differs."""
 
     groups: int

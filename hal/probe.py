@@ -13,8 +13,9 @@ import asyncio
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from firmware.clock import SystemClock
 from firmware.errors import ConfigError, DriverError
@@ -29,8 +30,7 @@ LOOK_S = 0.1
 CONNECT_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One device: where it stands in the settings, what it says of itself."""
 
     place: str

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from firmware.contract import Fault
 from hal.evse.limits import HOT_C, SENSORLESS_A, WARM_C, derated, over_voltage_threshold
@@ -75,8 +76,7 @@ _VOLTMETERS = {"modules": Fault.POWER_MODULE, "meter": Fault.METER, "insulation 
 """What measures the voltage of an outlet, and the fault of the one that differs from the other two."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     fault: Fault
     detail: str
     latched: bool = False

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from firmware.contract import CardProblem, Event, Fault, Problem, SelfTest, SelfTestFinished, StartTest
 from hal.active_faults import ActiveFaults
@@ -40,8 +41,7 @@ _NAMES = {
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Running:
+class _Running(Struct):
     """`step`: what is waited for since `since`; only of the contactor there are two."""
 
     test: SelfTest

@@ -10,7 +10,6 @@ same cause. Sources of the rest: `/sys/class/watchdog/*/bootstatus` (Documentati
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -42,8 +41,7 @@ class BootRecord(Struct, frozen=True):
     orderly: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """What the hardware remembers of the reset: `power_on_reason`, and the watchdogs' `bootstatus` together."""
 
     reason: str | None = None

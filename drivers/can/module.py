@@ -13,7 +13,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from drivers.can.family import (
     DERATING,
@@ -60,8 +61,7 @@ _OWN_OFFS = 3
 """A module that has switched itself off so many times within FORGIVE_S does not obey."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rating:
+class Rating(Struct, frozen=True):
     """What is expected of each module, and how it is derated."""
 
     max_voltage_v: float
@@ -74,8 +74,7 @@ class Rating:
     believe_available: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """An output that is wanted of a module, or of all modules of an outlet together."""
 
     voltage_v: float

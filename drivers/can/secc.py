@@ -33,10 +33,10 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from drivers.background import Background
 from drivers.can.advantics import (
@@ -87,8 +87,7 @@ class SeccOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ] = 2
 
 
-@dataclass(frozen=True, slots=True)
-class _Orders:
+class _Orders(Struct, frozen=True):
     """What the HAL has ordered; the last three are for the present session only."""
 
     available: bool = True

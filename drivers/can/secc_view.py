@@ -22,8 +22,9 @@ it has. CCS vehicles lock the plug before the cable check and release it after w
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from drivers.can.advantics import (
     BatteryState,
@@ -87,8 +88,7 @@ _FLOWS = {State.PRECHARGE: Function.PRECHARGE, State.CHARGING: Function.POWER_TR
 """The function of the power side in which a current flows; in any other state none does."""
 
 
-@dataclass(slots=True)
-class _Session:
+class _Session(Struct):
     """What the vehicle has reported through the board; begins anew with each session."""
 
     control: PowerControl | None = None

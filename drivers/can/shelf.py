@@ -31,9 +31,10 @@ import asyncio
 import logging
 import math
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import islice
+
+from msgspec.structs import replace
 
 from drivers.background import Background
 from drivers.can.family import EVERY, Family, Frame, Output, Report, Serial, module_target

@@ -23,10 +23,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from drivers.gpio.iio import Channel, Sampler
 from drivers.gpio.lines import Lines, LineSpec

@@ -12,8 +12,9 @@ import hashlib
 import http.client
 import io
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from firmware.errors import ConfigError, DeviceLost, DeviceRefused
 
@@ -51,8 +52,7 @@ class PinnedCertificate:
             raise DeviceRefused(f"its certificate is another one than the stored one (SHA-256 {digest}…)")
 
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
+class HttpResponse(Struct, frozen=True):
     status: int
     body: bytes
 

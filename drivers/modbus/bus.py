@@ -154,9 +154,9 @@ class ModbusBus:
         """Wait until the line was silent for a pause, but not for ever: it may babble."""
         for _ in range(MOST_WAITS):
             left_s = self._quiet_until - time.monotonic()
-            await asyncio.sleep(max(0.0, left_s))
             if left_s <= 0.0:
                 return
+            await asyncio.sleep(left_s)
 
     async def _exchange(self, request: Request) -> Reply:
         line = self._line

@@ -13,8 +13,9 @@ import asyncio
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import cycle
+
+from msgspec import Struct
 
 from drivers.modbus.bus import ModbusBus
 from drivers.modbus.frames import Function, Request
@@ -27,8 +28,7 @@ LATE_S = 0.5
 PROBES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """Registers that a device lets read in several counts, none of which its driver asks for otherwise."""
 
     address: int

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
+from msgspec import Struct
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
 from pymodbus.pdu.register_message import (
@@ -53,8 +53,7 @@ class Function(IntEnum):
     WRITE = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One transaction with a slave; `values` are 16-bit registers and make it a write."""
 
     unit: int
@@ -69,8 +68,7 @@ class Request:
         return 5 if self.function is Function.WRITE else 2 + 2 * self.count
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What the slave answered: registers, or an exception's code."""
 
     registers: tuple[int, ...] = ()

@@ -33,7 +33,6 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -303,16 +302,14 @@ def _raise_if(problem: DriverError | None) -> None:
         raise problem.with_traceback(None)  # raised again and again, it would grow
 
 
-@dataclass(frozen=True, slots=True)
-class _Voltages:
+class _Voltages(Struct, frozen=True):
     """In V; None where there is no measurement."""
 
     between: float | None = None
     to_earth: tuple[float, float] | None = None
 
 
-@dataclass(slots=True)
-class _SelfTest:
+class _SelfTest(Struct):
     """A self test that was commanded; `seen` once the device has reported it."""
 
     started: float

@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, IntEnum
+
+from msgspec import Struct
 
 __all__ = [
     "DEFAULTS",
@@ -117,8 +118,7 @@ DEFAULTS: Mapping[int, int] = {
 """The settings but for `MEASURING`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(Struct, frozen=True):
     """One block of four registers."""
 
     value: float

@@ -11,9 +11,10 @@ import asyncio
 import os
 import termios
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, cast
+
+from msgspec import Struct
 
 __all__ = ["Line", "Rs485", "Serial", "Users", "open_serial", "open_tcp"]
 
@@ -21,8 +22,7 @@ Rs485: TypeAlias = Literal["off", "rts_high", "rts_low"]
 READ_BYTES = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Serial:
+class Serial(Struct, frozen=True):
     """How a serial port is set: always 8 data bits (Modbus over serial line, section 2.5.1)."""
 
     baud: int
@@ -31,8 +31,7 @@ class Serial:
     rs485: Rs485
 
 
-@dataclass(frozen=True, slots=True)
-class Users:
+class Users(Struct, frozen=True):
     """Whom a line calls."""
 
     on_data: Callable[[bytes], None]

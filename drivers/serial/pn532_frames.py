@@ -10,8 +10,9 @@ Each command is first acknowledged, then answered by a frame that begins with th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from drivers.card_field import Sighting, identity
 from firmware.contract import CardProblem
@@ -69,8 +70,7 @@ class Receipt(Enum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The answer to the command with this code."""
 
     code: int

@@ -29,6 +29,9 @@ _LINGER_S = 1.0
 _UCRED = struct.Struct("iII")
 _SO_PEERGROUPS = 59
 """Linux; Python has no name for it. Not on every architecture, but on those that this firmware runs on."""
+_received = memoryview(bytearray(64 * 1024))
+"""Of all connections, as each is done with it in the callback that fills it. Without it, asyncio would get 256 KiB from
+the kernel for each read, and give them back."""
 _MAX_GROUPS = 256
 """As many as Python's `getsockopt` can return."""
 
@@ -71,7 +74,7 @@ class Handler(Protocol[_T]):
         """Once, whichever side closed it."""
 
 
-class Connection(asyncio.Protocol, Generic[_T]):
+class Connection(asyncio.BufferedProtocol, Generic[_T]):
     """A connection that receives messages of `_T` and sends lines."""
 
     def __init__(
@@ -147,13 +150,19 @@ class Connection(asyncio.Protocol, Generic[_T]):
         if self._transport is not None:
             self._transport.abort()
 
-    # --- asyncio.Protocol ---------------------------------------------------------------------------
+    # --- asyncio.BufferedProtocol ---------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
         self._handler.on_open(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _received
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(_received[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
 
 from firmware.contract import Fault
 from firmware.errors import DriverError
@@ -23,8 +24,7 @@ from hal.ports import Contactor, InsulationMonitor, InsulationReading, Meter, Me
 __all__ = ["EvsePorts", "PortReader"]
 
 
-@dataclass(frozen=True, slots=True)
-class EvsePorts:
+class EvsePorts(Struct, frozen=True):
     """The devices of one EVSE; the shelf is shared with the others."""
 
     shelf: PowerShelf
@@ -131,7 +131,7 @@ class PortReader:
 
 
 def _values(reading: Any) -> list[object]:
-    return [getattr(reading, field.name) for field in fields(reading)]
+    return [getattr(reading, field) for field in reading.__struct_fields__]
 
 
 def _is_sound(value: object) -> bool:

@@ -29,7 +29,9 @@ the last few seconds.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from hal.ports import MeterSample, PowerReading
 
@@ -50,8 +52,7 @@ ERROR_SHARE = 0.05
 """How far the current that the modules measure may be from the meter's; a current of zero is zero."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(Struct, frozen=True):
     """Readings that agree with each other."""
 
     energy_wh: float
@@ -84,8 +85,7 @@ class _Line:
         return self.readings >= PROOF_READINGS and now - self.since >= PROOF_S
 
 
-@dataclass(frozen=True, slots=True)
-class Register:
+class Register(Struct, frozen=True):
     """The register of one EVSE's meter, as far as it is believed."""
 
     resolution_wh: float = 0.1

@@ -7,8 +7,9 @@ with `run`. The rules that hold in every state are checked after every step.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from firmware.contract import Event, Fault, MeterContext, MeterReading, Phase, PhaseChanged
 from hal.evse.model import (

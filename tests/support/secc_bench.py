@@ -10,7 +10,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from drivers.can.bus import CanBus
 from drivers.can.secc import AdvanticsSecc, SeccOptions

@@ -12,7 +12,7 @@ import logging
 import socket
 from functools import partial
 
-from drivers.simulated.messages import Actuation, FromWorld, decode_actuation, encode
+from drivers.simulated.messages import Actuation, FromWorld, Readings, decode_actuation, encode
 from drivers.simulated.world.world import World, WorldRefused
 from drivers.simulated.world_runner import WorldRunner
 from firmware.clock import Clock
@@ -36,6 +36,8 @@ class WorldServer:
         self._wired = wired
         self.runner = WorldRunner(world, clock, self._deliver)
         self._hal: Connection[Actuation] | None = None
+        self._has_readings = False
+        """The HAL has its first readings and, as its wires go elsewhere, needs no more."""
         self._server: asyncio.Server | None = None
 
     async def start(self, listening: socket.socket) -> None:
@@ -61,8 +63,13 @@ class WorldServer:
         self.runner.touch()
 
     def _deliver(self, message: FromWorld) -> None:
-        if self._hal is not None:
-            self._hal.send(encode(message))
+        if self._hal is None:
+            return
+        if isinstance(message, Readings):
+            if self._has_readings:
+                return
+            self._has_readings = self._wired
+        self._hal.send(encode(message))
 
     # --- Handler ----------------------------------------------------------------------------------------------
 
@@ -74,7 +81,7 @@ class WorldServer:
             _log.warning("another HAL connects: the older one is disconnected")
             self.unplug_hal()
         self.runner.step()
-        self._hal = connection
+        self._hal, self._has_readings = connection, False
         if not self._wired:
             self.world.connect_hal()
         connection.send(encode(self.world.hello()))

@@ -9,8 +9,9 @@ meter's register and the battery follow the world's `speed`; voltages, currents,
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from random import Random
+
+from msgspec.structs import replace
 
 from drivers.simulated.messages import EvseReadings
 from drivers.simulated.world.battery import Battery

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from firmware.contract import Fault
 from hal.evse.limits import cable_check_voltage, over_voltage_threshold
