@@ -82,9 +82,13 @@ async def ask_ocpp(process: Process) -> ServiceStatus:
     return await _ask(process, talk)
 
 
-async def maintain(process: Process, command: Command) -> Done:
+async def maintain(process: Process, command: Command, *, answer_s: float | None = None) -> Done:
     """The HAL's answer to a command of the role `maintenance`; raises `NoAnswer`, `Refusal`."""
-    return await _maintain(process, command, lambda message: message if isinstance(message, Done) else None)
+
+    def done(message: FromHal) -> Done | None:
+        return message if isinstance(message, Done) else None
+
+    return await _maintain(process, command, done, answer_s=answer_s)
 
 
 async def self_test(process: Process, command: StartTest, answer_s: float) -> SelfTestFinished:

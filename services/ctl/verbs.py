@@ -17,10 +17,11 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct
 
-from firmware.contract import GetSiteLimit, ListDevices, PowerOff, SelfTest, SetSiteLimit, StartTest
+from firmware.contract import GetSiteLimit, ListDevices, Network, PowerOff, SelfTest, SetSiteLimit, StartTest
 from firmware.contract import administration as contract
 from firmware.errors import ConfigError
 from services.ctl import listings
+from services.ctl.network import add_network_verbs, command_of, listing
 from services.ctl.processes import Process, Session, administer, maintain, self_test
 
 __all__ = ["Doors", "add_verbs"]
@@ -68,6 +69,9 @@ def _add_hardware_verbs(verbs: _Verbs) -> None:
         "kw", nargs="?", type=_kw, metavar="KW", help="a new limit in kW, or none; otherwise it is shown"
     )
     limit.set_defaults(run=_site_limit)
+    network = verbs.add_parser("network", help="addresses of Ethernet, access point of a modem; WHAT tries new ones")
+    add_network_verbs(network)
+    network.set_defaults(run=_network)
     shutdown = verbs.add_parser("shutdown", help="end every session, open the contactors, switch the board off")
     shutdown.set_defaults(run=_shutdown)
 
@@ -160,6 +164,14 @@ def _site_limit(options: argparse.Namespace, doors: Doors) -> int:
     rows += [] if limit is None else [("installer", limit.next_w)]
     text = "\n".join(f"{name:<10}{'none' if watts is None else f'{watts / 1000:g} kW'}" for name, watts in rows)
     _print(limit, text, as_json=options.json)
+    return 0
+
+
+def _network(options: argparse.Namespace, doors: Doors) -> int:
+    command = command_of(options)
+    done = asyncio.run(maintain(Process("baywatt-hal", doors.hal, _MEMBERS), command, answer_s=_LONG_S))
+    network = Network([]) if done.network is None else done.network
+    _print(network, listing(network), as_json=options.json)
     return 0
 
 

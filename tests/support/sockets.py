@@ -26,7 +26,6 @@ from firmware.contract.messages import (
     Permit,
     Phase,
     Problem,
-    SetWired,
     Show,
     SiteLimit,
     Snapshot,
@@ -159,6 +158,9 @@ class AnsweringCabinet:
         self.commands: list[Command] = []
         self.while_executing: list[Event] = []
         self.next_snapshot: Snapshot | None = None
+        self.network = Network([])
+        self.refusal: tuple[Problem, str] | None = None
+        """Of commands on the network."""
 
     def snapshot(self, seq: int, run_id: str) -> Snapshot:
         return self.next_snapshot or snapshot(seq, run_id)
@@ -171,9 +173,9 @@ class AnsweringCabinet:
 
     async def set_network(self, command: NetworkCommand) -> Network:
         self.commands.append(command)
-        if isinstance(command, SetWired):
-            raise NetworkRefused(Problem.DEVICE_FAILED, "no daemon")
-        return Network([])
+        if self.refusal is not None:
+            raise NetworkRefused(*self.refusal)
+        return self.network
 
     def execute(self, command: CabinetCommand) -> tuple[Problem, str] | None:
         self.commands.append(command)

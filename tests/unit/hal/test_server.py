@@ -25,8 +25,10 @@ from firmware.contract.messages import (
     FaultRaised,
     MeterContext,
     MeterReading,
+    NetworkCommand,
     Permit,
     Plugged,
+    Problem,
     Role,
     ScreenShown,
     SetAvailable,
@@ -34,6 +36,7 @@ from firmware.contract.messages import (
     Snapshot,
     Stamped,
 )
+from firmware.contract.network import Network
 from firmware.ipc.connection import Credentials
 from firmware.ipc.framing import MAX_LINE_BYTES, encode
 from hal.server import _COMMANDS, HalServer, out_of_range
@@ -235,6 +238,10 @@ MAINTENANCE: tuple[dict[str, Any], ...] = (
     {"kind": "self_test", "test": "contactor", "evse": 1},
     {"kind": "get_site_limit"},
     {"kind": "set_site_limit", "power_w": 50_000.0},
+    {"kind": "get_network"},
+    {"kind": "set_wired", "interface": "Wired0", "settings": {"method": "dhcp"}},
+    {"kind": "set_cellular", "interface": "Wireless0", "settings": {"apn": "a"}},
+    {"kind": "end_network_trial", "keep": False},
     {"kind": "power_off"},
 )
 
@@ -249,11 +256,50 @@ async def test_maintenance_may_look_and_test_but_not_charge(
         assert (answer["kind"], answer["id"]) == ("done", number)
         assert ("devices" in answer) is (allowed["kind"] == "list_devices")
         assert ("site_limit" in answer) is allowed["kind"].endswith("site_limit")
+        assert ("network" in answer) is (allowed in MAINTENANCE[4:8])
     for forbidden in (PERMIT, {"kind": "withdraw", "evse": 1}, {"kind": "set_limit", "evse": 1, "power_w": None}):
         peer.say(kind="request", id=9, command=forbidden)
         assert (await peer.hear())["problem"] == "not_allowed"
     peer.say(kind="acknowledge", seq=0)
     assert await peer.line() == b""
+    await peer.close()
+
+
+async def test_a_command_on_the_network_keeps_no_other_waiting(
+    cabinet: AnsweringCabinet, path: Path, server: HalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = asyncio.Event()
+
+    async def slow(command: NetworkCommand) -> Network:
+        cabinet.commands.append(command)
+        await over.wait()
+        return Network([])
+
+    monkeypatch.setattr(cabinet, "set_network", slow)
+    peer, gone = await connected(path, "maintenance"), await connected(path, "maintenance")
+    gone.say(kind="request", id=1, command={"kind": "get_network"})
+    await eventually(lambda: cabinet.commands)
+    await gone.close()
+    for number in range(9):
+        peer.say(kind="request", id=number, command={"kind": "get_network"})
+    for number in (7, 8):  # there is a bound
+        answer = await peer.hear()
+        assert (answer["id"], answer["problem"]) == (number, "busy")
+    peer.say(kind="request", id=20, command={"kind": "list_devices"})
+    assert (await peer.hear())["id"] == 20
+    over.set()
+    assert [(await peer.hear())["id"] for _ in range(7)] == list(range(7))
+    await peer.close()
+
+
+async def test_a_refused_command_on_the_network_says_why(
+    cabinet: AnsweringCabinet, path: Path, server: HalServer
+) -> None:
+    cabinet.refusal = Problem.BAD_REQUEST, "apn: expected another ending"
+    peer = await connected(path, "maintenance")
+    peer.say(kind="request", id=1, command={"kind": "get_network"})
+    answer = await peer.hear()
+    assert (answer["kind"], answer["problem"], answer["detail"]) == ("refused", "bad_request", cabinet.refusal[1])
     await peer.close()
 
 

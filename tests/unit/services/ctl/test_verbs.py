@@ -15,15 +15,26 @@ from typing import Any
 import pytest
 
 from firmware.contract import (
+    Addressing,
+    ApnAuthentication,
     CabinetCommand,
     DeviceReport,
+    EndNetworkTrial,
     Fault,
+    GetNetwork,
+    Network,
+    NetworkInterface,
+    NetworkTrial,
+    NewCellularSettings,
     PowerOff,
     Problem,
     SelfTest,
     SelfTestFinished,
+    SetCellular,
     SetSiteLimit,
+    SetWired,
     StartTest,
+    WiredSettings,
 )
 from firmware.contract.administration import InstallRoot
 from hal.server import HalServer
@@ -126,6 +137,55 @@ async def test_the_limit_of_the_site(station: Station, capsys: pytest.CaptureFix
     assert await station.run("site-limit", "none") == 0
     limits = [each.power_w for each in station.cabinet.commands if isinstance(each, SetSiteLimit)]
     assert limits == [150_000.0, None]
+
+
+async def test_the_network_is_shown_tried_and_kept(station: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    station.cabinet.network = Network(
+        [
+            NetworkInterface("Wired0", wired=WiredSettings(Addressing.DHCP), addresses=["192.0.2.23/24"]),
+            NetworkInterface("Wireless0", is_cellular=True, problem="there is no modem"),
+        ],
+        NetworkTrial("Wired0", 120.0),
+    )
+    assert await station.run("network") == 0
+    out = capsys.readouterr().out
+    fits(out)
+    assert "in use          192.0.2.23/24" in out
+    assert "can't be set    there is no modem" in out
+    assert "`baywattctl network keep` within 120 s" in out
+    for arguments in (
+        ("fixed", "Wired0", "203.0.113.10/24", "--gateway", "203.0.113.1", "--dns", "203.0.113.53"),
+        ("dhcp", "Wired0"),
+        ("keep",),
+        ("return",),
+    ):
+        assert await station.run("network", *arguments) == 0
+    fixed = WiredSettings(Addressing.FIXED, "203.0.113.10/24", "203.0.113.1", ["203.0.113.53"])
+    assert station.cabinet.commands == [
+        GetNetwork(),
+        SetWired("Wired0", fixed),
+        SetWired("Wired0", WiredSettings(Addressing.DHCP)),
+        EndNetworkTrial(keep=True),
+        EndNetworkTrial(keep=False),
+    ]
+    station.cabinet.refusal = Problem.BAD_REQUEST, "interface: expected Wired0"
+    assert await station.run("network", "dhcp", "Wired7") == 1
+    assert "bad_request: interface: expected Wired0" in capsys.readouterr().err
+
+
+async def test_the_secrets_of_a_modem_come_from_standard_input(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("sesame\n4711\n"))
+    arguments = ("apn", "Wireless0", "m2m.example", "--user", "u", "--authentication", "chap", "--password", "--pin")
+    assert await station.run("network", *arguments) == 0
+    assert await station.run("network", "apn", "Wireless0", "m2m.example") == 0
+    assert station.cabinet.commands == [
+        SetCellular(
+            "Wireless0", NewCellularSettings("m2m.example", "u", ApnAuthentication.CHAP, password="sesame", pin="4711")
+        ),
+        SetCellular("Wireless0", NewCellularSettings("m2m.example")),
+    ]
 
 
 @pytest.mark.parametrize("kw", ["nan", "inf", "much"])
