@@ -3,7 +3,7 @@
 
 The station is a whole rig (HAL, OCPP service, simulated hardware) without the rig's simulated network; the floor is a
 bare `websockets` client that answers canned text, the least that any station in Python costs. `--growth` measures how
-the cost grows instead: with the backlog, the device model, the EVSEs, a month, and reconnections.
+the cost grows instead: with the backlog, the device model, the EVSEs, a month, reconnections, and an hour of a page.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tools import interrupt
 from tools.arguments import Parser
 from tools.benchmark.floor_figures import measure_floor
 from tools.benchmark.machine import load_per_core
+from tools.benchmark.pages import load_figures, page_growth
 from tools.benchmark.station_figures import measure_station
 from tools.benchmark.table import as_json, lines
 
@@ -60,6 +61,7 @@ async def _measure(file: Path | None) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         floor = await _twice("the floor", lambda _attempt: measure_floor())
         station = await _twice("the station", lambda attempt: measure_station(Path(folder) / str(attempt)))
+        station |= await _twice("the pages", lambda attempt: load_figures(Path(folder) / f"pages-{attempt}"))
     for line in lines(station, floor):
         print(line)
     _write(file, as_json(station, floor))
@@ -72,6 +74,8 @@ async def _grow(file: Path | None) -> int:
     await _wait_for_quiet()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         rows = await measure(Path(folder), _note)
+        _note("measuring the status page")
+        rows += await page_growth(Path(folder) / "page", _note)
     for line in lines(rows):
         print(line)
     _write(file, as_json(rows))

@@ -25,7 +25,7 @@ from tools.demo.bench import start_rig
 from tools.rig.client import RigClient
 from tools.rig.factory_file import RETRY_AFTER_1_S, factory_file
 
-__all__ = ["measure_station"]
+__all__ = ["charge_both", "measure_station"]
 
 _CARDS = {1: "04A1B2C3D4E580", 2: "04A1B2C3D4E581"}
 _BOOTS = 5
@@ -43,7 +43,7 @@ async def measure_station(folder: Path) -> Figures:
             figures: Figures = {"boot": [await _service_start(csms, rig) for _ in range(_BOOTS)], "cold": [cold]}
             figures["card"] = await _cards(csms, rig)
             figures |= await _sessions(csms, 30)
-            await _charge_both(csms, rig)
+            await charge_both(csms, rig)
             figures |= await common_figures(csms, count=2000)
             figures |= await _reports(csms, 10)
             processes = (await rig.state())["processes"]
@@ -123,7 +123,7 @@ async def _stop(csms: BenchCsms, evse: int) -> tuple[float, float]:
     return await answer_and_message(csms, "RequestStopTransaction", request, "TransactionEvent", eventType="Ended")
 
 
-async def _charge_both(csms: BenchCsms, rig: RigClient) -> None:
+async def charge_both(csms: BenchCsms, rig: RigClient) -> None:
     for evse in (1, 2):
         await _remote_start(csms, evse, 1000 + evse)
         await rig.op("plug_in", evse=evse)
