@@ -63,13 +63,17 @@ def parse(slot: int, data: NetworkConnectionProfileType, product: Product) -> Ne
     """The profile of a SetNetworkProfileRequest; raises `ConfigError` with what is wrong (B09.FR.02).
 
     Its ocppVersion is ignored: the handshake decides on it (part 2, NetworkConnectionProfileType).
+
+    An `apn` is no capability of the station (B09, prerequisite). The modem has one access point, not one for each slot;
+    it is set at the station, where a new one is tried and the former returns unless somebody confirms it. A CSMS would
+    cut itself off with a wrong one, and its slots could not be dialled in turn (B10.FR.03).
     """
     if data["ocppTransport"] != "JSON":
         raise ConfigError("only JSON is supported")
     if "vpn" in data:
         raise ConfigError("VPN is not supported")
     if "apn" in data:
-        raise ConfigError("an APN can't be set over OCPP")
+        raise ConfigError("an APN is set at the station, not over OCPP")
     profile = _profile(slot, data)
     check(profile, product)
     return profile
