@@ -32,6 +32,14 @@ HOSTILE = "<img src=x onerror=\"document.title='hit'\"><script>document.title='h
 UPDATES = 120
 VIEWER = "another password to read"
 PAGES = ["Status", "Set-up", "Settings", "Messages", "Tests", "Logs", "Access", "Maintenance"]
+FIELDS = {
+    "Set-up": "Identity",
+    "Settings": "Find settings",
+    "Messages": "Find messages",
+    "Logs": "Find in the logs",
+    "Access": "Its private key, PEM",
+}
+"""A field of each page that is there when all are."""
 BUNDLE = ["Make the bundle"]
 """Reads, and changes nothing; a viewer may have it, too."""
 FACTORY = """
@@ -126,6 +134,47 @@ async def test_hostile_texts_are_texts(page: Page, site: Site) -> None:
         await expect(page.get_by_role("alert").filter(has_text=".").first).to_be_visible()
     assert "hit" not in await page.title()
     assert await page.locator("img[src=x]").count() == 0
+
+
+@pytest.mark.parametrize("text", [HOSTILE, "\ud7ff\x07" * 40_000], ids=["script", "binary, oversized"])
+async def test_every_field_refuses_what_is_none(page: Page, site: Site, text: str) -> None:
+    """Each field of each form, one after the other; passwords are tried in `test_sign_in.py`: wrong ones cost time."""
+    tried = 0
+    for name, last in FIELDS.items():
+        await page.get_by_role("link", name=name, exact=True).click()
+        await expect(page.get_by_label(last).first).to_be_visible()
+        steps = page.locator(".progress button")
+        for step in range(await steps.count() or 1):
+            if await steps.count():
+                await steps.nth(step).click()
+                await expect(page.get_by_role("heading", name=f"{step + 1}. ")).to_be_visible()
+            tried += await fill_all(page, text)
+    assert tried >= 14
+    assert "hit" not in await page.title()
+    assert await page.locator("img[src=x]").count() == 0
+    state = (await site.rig.client.state())["ocpp"]
+    assert (state["registration"], state["connected"]) == ("Accepted", True)
+
+
+async def fill_all(page: Page, text: str) -> int:
+    """How many fields have been filled; the form of each is sent with it."""
+    fields = page.locator(
+        "main input:visible:not([type=password], [type=checkbox], [type=file]), main textarea:visible"
+    )
+    for number in range(await fields.count()):
+        field = fields.nth(number)
+        await field.fill(text)
+        before = await field.input_value()
+        submit = page.locator("form").filter(has=field).locator("button[type=submit]")
+        if await submit.count():
+            await submit.click()
+            dialog = page.get_by_role("dialog")
+            if await dialog.count():
+                await dialog.get_by_role("button").first.click()
+            await expect(submit).to_be_enabled()
+        assert before
+        await field.fill("")
+    return await fields.count()
 
 
 async def test_the_hardware_is_tested_without_a_car(page: Page, site: Site) -> None:
