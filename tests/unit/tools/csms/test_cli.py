@@ -17,6 +17,8 @@ from tools.csms.settings import read_passwords
         (["up", "--boot", "Maybe"], 2, "invalid choice"),
         (["up", "--port", "70000"], 2, "--port"),
         (["up", "--tls-port", "-1"], 2, "--tls-port"),
+        (["up", "--https-port", "65536"], 2, "--https-port must be 0 to 65535, not 65536"),
+        (["up", "--ftp-port", "x"], 2, "--ftp-port"),
         (["up", "--security-profile", "4"], 2, "invalid choice"),
         (["up", "--interval", "-1"], 2, "--interval"),
         (["up", "--passwords", "/nowhere.toml"], 2, "/nowhere.toml"),
