@@ -11,6 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
+from tools.package import apt
 from tools.package.commands import PackageError, run
 
 __all__ = ["environment"]
@@ -31,9 +32,7 @@ def environment(architecture: str, folder: Path) -> dict[str, str]:
     triplet = TRIPLETS[architecture]
     _install_compiler(architecture, triplet)
     folder = folder.absolute()
-    root, python = folder / "root", folder / "python"
-    if not root.exists():
-        _unpack(architecture, folder, root)
+    root, python = apt.unpack(HEADERS, architecture, folder), folder / "python"
     name = f"_sysconfigdata__{triplet}"
     python.mkdir(exist_ok=True)
     shutil.copy(root / f"usr/lib/python3.11/{name}.py", python)
@@ -61,27 +60,3 @@ def _install_compiler(architecture: str, triplet: str) -> None:
     run(["apt-get", *options, "update"])
     install = ["apt-get", *options, "install", "-y", "--no-install-recommends", *packages]
     run(install, environment={"DEBIAN_FRONTEND": "noninteractive"})
-
-
-def _unpack(architecture: str, folder: Path, root: Path) -> None:
-    """The target's packages, by an apt that knows nothing else of this machine than its sources."""
-    state, parts = folder / "apt", folder / "debs"
-    for each in (state / "lists/partial", state / "cache/archives/partial", parts):
-        each.mkdir(parents=True, exist_ok=True)
-    (state / "status").touch()
-    settings = {
-        "APT::Architecture": architecture,
-        "APT::Architectures::": architecture,
-        "Dir::State": state,
-        "Dir::State::status": state / "status",
-        "Dir::Cache": state / "cache",
-        "APT::Sandbox::User": "root",
-    }
-    apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in settings.items())]
-    run([*apt, "update"])
-    run([*apt, "download", *HEADERS], folder=parts)
-    making = folder / "root.part"
-    shutil.rmtree(making, ignore_errors=True)
-    for package in sorted(parts.glob("*.deb")):
-        run(["dpkg-deb", "-x", str(package), str(making)])
-    making.rename(root)
