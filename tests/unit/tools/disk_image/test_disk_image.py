@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tomllib
@@ -102,3 +103,34 @@ def test_what_a_machine_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(ImageError, match=r"an image needs these packages of Debian 12.*apt-get install qemu-of-my-own"):
         need({"no-such-program": "qemu-of-my-own", "sh": "dash"}, what="an image")
+
+
+FLOOR, YEAR_2070 = 1_800_000_000, 3_155_760_130
+
+
+@pytest.mark.parametrize(
+    ("now", "noted", "becomes"),
+    [
+        pytest.param(60, None, FLOOR, id="without a battery"),
+        pytest.param(YEAR_2070, None, FLOOR, id="without a battery, on firmware with two digits for the year"),
+        pytest.param(60, FLOOR + 5000, FLOOR + 5000, id="without a battery, after an hour of work"),
+        pytest.param(YEAR_2070, FLOOR + 5000, FLOOR + 5000, id="the same with two digits"),
+        pytest.param(FLOOR + 1000, FLOOR + 5000, FLOOR + 5000, id="a clock that is late"),
+        pytest.param(FLOOR + 9000, FLOOR + 5000, None, id="a clock with a battery"),
+        pytest.param(60, YEAR_2070, FLOOR, id="what was noted can't be right"),
+    ],
+)
+def test_the_clock_goes_on_from_the_last_time_that_was_known(
+    tmp_path: Path, now: int, noted: int | None, becomes: int | None
+) -> None:
+    text = (PARTS / "initramfs/scripts/local-bottom/baywatt").read_text()
+    function = text[text.index("set_clock() {") : text.index("complain() {")]
+    (tmp_path / "usr/lib").mkdir(parents=True)
+    for path, moment in (("usr/lib/clock-epoch", FLOOR), ("clock", noted)):
+        if moment is not None:
+            (tmp_path / path).touch()
+            os.utime(tmp_path / path, (moment, moment))
+    date = f'date() {{ if [ "$1" = -s ]; then echo "$2" >"$data/set"; else echo {now}; fi; }}'
+    subprocess.run(["sh", "-c", f"rootmnt={tmp_path} data={tmp_path}\n{date}\n{function}\nset_clock"], check=True)
+    done = tmp_path / "set"
+    assert (done.read_text() if done.exists() else None) == (f"@{becomes}\n" if becomes else None)
