@@ -12,8 +12,9 @@ from firmware.version import VERSION
 from tools.disk_image.boards import BOARDS, Board
 from tools.disk_image.debian import debian_tar
 from tools.disk_image.disk import bundle, disk, slot_file_system
+from tools.disk_image.firmware import firmware_of
 from tools.disk_image.host import ImageError, need, need_root, run
-from tools.disk_image.root import CHECKOUT, PARTS, compatible, root_folder
+from tools.disk_image.root import CHECKOUT, PARTS, compatible, describe, root_folder
 from tools.disk_image.signing import Signer, development_signer
 from tools.package import deb
 from tools.package.commands import PackageError
@@ -46,13 +47,13 @@ def build(board: Board, *, signer: Signer, product_name: str, output: Path) -> t
         raise ImageError(str(error)) from error
     root, slot = work / "root", work / "slot.ext4"
     tar = debian_tar(board, PARTS / "initramfs")
-    root_folder(
-        board, tar=tar, package=package, keyring=signer.keyring, product_name=product_name, folder=root, epoch=epoch
-    )
+    root_folder(board, tar=tar, package=package, keyring=signer.keyring, product_name=product_name, folder=root)
+    firmware = firmware_of(board, PARTS / board.name, work)
+    describe(board, root, firmware=firmware.packages, epoch=epoch)
     slot_file_system(root, slot, epoch)
     name = f"baywatt_{VERSION}_{board.name}"
     image, update = output / f"{name}.img", output / f"{name}.raucb"
-    disk(board, slot, image, work, epoch)
+    disk(board, slot, image, work, epoch=epoch, firmware=firmware.files)
     bundle(slot, update, work, compatible=compatible(board, product_name), version=VERSION, signer=signer)
     for about in ("debian-packages.txt", "image.cdx.json"):
         (output / f"{name}.{about}").write_bytes((root / "usr/share/baywatt" / about).read_bytes())

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from tools.disk_image.boards import Board
+from tools.disk_image.foreign import foreign_programs
 from tools.disk_image.host import CACHE, run
 
 __all__ = ["debian_tar"]
@@ -50,7 +51,11 @@ def debian_tar(board: Board, initramfs: Path) -> Path:
     CACHE.mkdir(parents=True, exist_ok=True)
     part = tar.with_name(f"{tar.name}.{os.getpid()}.part.tar")
     try:
-        run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", *options, RELEASE, part])
+        with foreign_programs(board.architecture):
+            run(
+                ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", *options, RELEASE, part],
+                limit_s=4 * 3600.0,
+            )
         part.rename(tar)
     finally:
         part.unlink(missing_ok=True)

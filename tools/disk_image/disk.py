@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -63,14 +64,17 @@ def slot_file_system(root: Path, target: Path, epoch: int) -> None:
     run([*command, "-d", root, target, f"{SLOT['A'].size}M"], E2FSPROGS_FAKE_TIME=str(epoch))
 
 
-def disk(board: Board, slot: Path, target: Path, work: Path, epoch: int) -> None:
-    """The disk image with `slot` in slot A and GRUB of the root in `work`. Raises `ImageError`."""
+def disk(board: Board, slot: Path, target: Path, work: Path, *, epoch: int, firmware: Mapping[str, Path]) -> None:
+    """The disk image with `slot` in slot A and GRUB of the root in `work`. Raises `ImageError`.
+
+    `firmware`: what the board reads before GRUB, by its name on the small partition.
+    """
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
     with part.open("wb") as file:
         file.truncate(_DISK_MIB * MIB)
     _partition(board, part, work)
-    for image, span in ((_efi(board, work, epoch), EFI), (slot, SLOT["A"]), (_data(work, epoch), DATA)):
+    for image, span in ((_efi(board, work, epoch, firmware), EFI), (slot, SLOT["A"]), (_data(work, epoch), DATA)):
         put(image, part, span)
     part.rename(target)
 
@@ -113,7 +117,7 @@ def _partition(board: Board, target: Path, work: Path) -> None:
     run(["sh", "-c", 'sfdisk --quiet --no-reread --no-tell-kernel "$1" <"$2"', "sh", target, script])
 
 
-def _efi(board: Board, work: Path, epoch: int) -> Path:
+def _efi(board: Board, work: Path, epoch: int, firmware: Mapping[str, Path]) -> Path:
     program = work / board.efi_program
     modules = work / "root/usr/lib/grub" / board.grub
     run(["grub-mkimage", "-O", board.grub, "-d", modules, "-p", "/grub", "-o", program, *_GRUB_MODULES])
@@ -127,6 +131,8 @@ def _efi(board: Board, work: Path, epoch: int) -> Path:
     run(["mmd", "-i", image, "::EFI", "::EFI/BOOT", "::grub", "::baywatt"])
     for source, place in ((program, "EFI/BOOT"), (settings, "grub"), (work / "grubenv", "grub")):
         run(["mcopy", "-i", image, source, f"::{place}/{source.name}"])
+    for name, source in firmware.items():
+        run(["mcopy", "-i", image, source, f"::{name}"])
     return image
 
 

@@ -58,6 +58,15 @@ _PATIENT = (
 )
 
 EMULATORS = {
+    "arm64": Emulator(
+        "qemu-system-aarch64",
+        "qemu-system-arm",
+        ("-machine", "virt,gic-version=3", "-cpu", "cortex-a72"),
+        "/usr/share/AAVMF/AAVMF_CODE.fd",
+        "/usr/share/AAVMF/AAVMF_VARS.fd",
+        "qemu-efi-aarch64",
+        f"console=ttyAMA0,115200 {_PATIENT}",
+    ),
     "pc": Emulator(
         "qemu-system-x86_64",
         "qemu-system-x86",
@@ -76,13 +85,15 @@ EMULATORS = {
 class Wiring:
     """What the machine is connected to. `doors`: port in the guest's network -> port here; `into`: the reverse.
 
-    `clock`: what the RTC shows at the start, as QEMU's `-rtc base` takes it.
+    `clock`: what the RTC shows at the start, as QEMU's `-rtc base` takes it. `read_only`: the disk takes no writes, as
+    a flash at the end of its life.
     """
 
     doors: Mapping[int, int] = field(default_factory=dict)
     into: Mapping[int, int] = field(default_factory=dict)
     clock: str = "utc"
     can: bool = False
+    read_only: bool = False
 
 
 class Machine:
@@ -291,11 +302,15 @@ class Machine:
     def _command(self) -> list[str]:
         flash = "if=pflash,format=raw"
         return [
-            *(self._emulator.program, *self._emulator.machine, "-accel", "tcg,thread=multi", "-m", "512"),
+            *(self._emulator.program, *self._emulator.machine, "-accel", "tcg,thread=multi"),
+            *("-smp", "2", "-m", "512"),
             *("-nodefaults", "-display", "none", "-rtc", f"base={self.wiring.clock}"),
             *("-drive", f"{flash},readonly=on,file={self._emulator.code}"),
             *("-drive", f"{flash},file={self._folder}/vars.fd"),
-            *("-drive", f"file={self.disk},format=raw,if=none,id=d0"),
+            *(
+                "-drive",
+                f"file={self.disk},format=raw,if=none,id=d0,readonly={'on' if self.wiring.read_only else 'off'}",
+            ),
             *("-device", "virtio-blk-pci,drive=d0,bootindex=0", "-device", "virtio-rng-pci"),
             *("-chardev", f"file,id=s0,path={self.console},append=on", "-serial", "chardev:s0"),
             *("-device", "virtio-serial-pci", "-device", "virtconsole,chardev=h0"),

@@ -6,19 +6,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from firmware import product
 from firmware.version import VERSION
-from tools.disk_image.bill import debian_packages, image_bill
+from tools.disk_image.bill import DebianPackage, debian_packages, image_bill
 from tools.disk_image.boards import Board
+from tools.disk_image.foreign import foreign_programs
 from tools.disk_image.host import ImageError, run
 from tools.package import sbom
 from tools.package.deb import BILL
 
-__all__ = ["PARTS", "compatible", "root_folder"]
+__all__ = ["PARTS", "compatible", "describe", "root_folder"]
 
 CHECKOUT = Path(__file__).parents[2]
 PARTS = CHECKOUT / "packaging" / "image"
@@ -51,15 +52,14 @@ def compatible(board: Board, product_name: str) -> str:
     return f"{product.load(product_name).identity.firmware_family}@{board.name}"
 
 
-def root_folder(
-    board: Board, *, tar: Path, package: Path, keyring: Path, product_name: str, folder: Path, epoch: int
-) -> None:
-    """Make the root in `folder`, which is emptied first. Raises `ImageError`."""
+def root_folder(board: Board, *, tar: Path, package: Path, keyring: Path, product_name: str, folder: Path) -> None:
+    """Make the root in `folder`, which is emptied first. `describe` is what is missing then. Raises `ImageError`."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     run(["tar", "-C", folder, "-xf", tar])
     run(["systemd-sysusers", f"--root={folder}", PARTS / "sysusers.conf"])
-    _install(folder, package)
+    with foreign_programs(board.architecture):
+        _install(folder, package)
     run(["cp", "-r", "--no-preserve=ownership", f"{PARTS}/root/.", folder])
     for path in (folder / "etc/NetworkManager/system-connections").iterdir():
         path.chmod(0o600)  # NetworkManager takes no others
@@ -71,7 +71,6 @@ def root_folder(
     run(["systemctl", f"--root={folder}", "--quiet", "mask", *MASKED])
     run(["systemctl", f"--root={folder}", "--quiet", "enable", *ENABLED])
     _clean(folder)
-    _describe(board, folder, epoch)
 
 
 def _install(folder: Path, package: Path) -> None:
@@ -114,9 +113,9 @@ def _clean(folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _describe(board: Board, folder: Path, epoch: int) -> None:
-    """What it is made of, which build it is, and the time before which no clock can be right."""
-    packages = debian_packages(folder)
+def describe(board: Board, folder: Path, *, firmware: Sequence[DebianPackage], epoch: int) -> None:
+    """Say in the root what it is made of, which build it is, and the time before which no clock can be right."""
+    packages = sorted([*debian_packages(folder), *firmware])
     about = folder / "usr/share/baywatt"
     about.mkdir(parents=True, exist_ok=True)
     (about / "debian-packages.txt").write_text("".join(f"{each.name} {each.version}\n" for each in packages))
