@@ -5,6 +5,7 @@
 .PHONY: help run check test chance deb test-deb sbom image image-test mutations lint conformance benchmark setup hardware lock screenshots clean
 
 BIN := .venv/bin
+BOARD ?= pc
 JOBS ?= 6
 UV ?= uv
 LOCKS := packaging/locks
@@ -31,11 +32,11 @@ test-deb: hardware ## this machine's package in a booted Debian, from installati
 	$(BIN)/python -m tools.package.deb --compression zstd --output build/test-deb native
 	$(BIN)/python -m pytest -m container tests/packaging
 
-image: hardware ## a board's disk image and its update bundle in build/ (OPTIONS="--key ..."; needs root)
-	$(BIN)/python -m tools.disk_image $(OPTIONS)
+image: hardware ## a board's disk image and its update bundle in build/ (BOARD=pc, arm64 or cm4; OPTIONS="--key ..."; needs root)
+	$(BIN)/python -m tools.disk_image $(BOARD) $(OPTIONS)
 
-image-test: image ## the image in an emulated board: first start, session, update, ways back (needs root; 30 minutes)
-	$(BIN)/python -m pytest -m image tests/image
+image-test: image ## the image in an emulated board: first start, session, update, ways back (BOARD=pc or cm4; needs root; slow)
+	$(BIN)/python -m pytest -m image tests/image/$(BOARD)
 
 sbom: hardware ## what a station's program is made of, in build/ (CycloneDX)
 	$(BIN)/python -m tools.package.sbom

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the tests of images work."""
+"""One bench and one first start for all tests of a board's image (`make image-test BOARD=...`)."""
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
+from tests.support.image_lab import Lab, Started
 
-@pytest.fixture(scope="module")
-def image_folder(request: pytest.FixtureRequest) -> Path:
-    """Empty at the start; it stays, with the consoles of all boots in it: build/image-test/BOARD."""
-    name = request.path.stem.removeprefix("test_").removesuffix("_image")
-    folder = Path(__file__).parents[2] / "build" / "image-test" / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+
+@pytest.fixture(scope="session")
+def lab(kind: str) -> Iterator[Lab]:
+    """`kind` is the board's name, from the conftest.py of its folder."""
+    with Lab(kind).running() as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def started(lab: Lab) -> Started:
+    """Tests work on copies of this disk."""
+    return lab.first_start()

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,19 @@ from urllib.parse import urlsplit
 from firmware.clock import format_utc
 from firmware.version import VERSION
 from tools.csms.client import Client
-from tools.disk_image.disk import EFI, SLOT, environment_block, put
+from tools.disk_image.disk import DATA, EFI, SLOT, environment_block, put
 from tools.disk_image.host import run
 from tools.image.build import next_version, request_fields
 from tools.pki import Authority, server_context, write_pair
 
-__all__ = ["NEXT", "Bench", "Disk", "edit_slot", "next_slot", "station_settings"]
+__all__ = ["NEXT", "Bench", "Changes", "Disk", "changed_module", "edit_slot", "next_slot", "station_settings"]
 
 ROOT = Path(__file__).parents[2]
 NEXT = next_version(VERSION)
-SITE = "/opt/baywatt/lib/python3.11/site-packages/firmware"
+SITE = "/opt/baywatt/lib/python3.11/site-packages"
+Changes = Mapping[str, str | bytes | None]
+"""Path in a slot -> its new content, or None: removed."""
+NONE: Changes = {}
 PAST = format_utc(0.0)
 
 
@@ -54,7 +57,7 @@ def station_settings(bench: Bench, door: str, port: int) -> dict[str, str | byte
     }
 
 
-def edit_slot(slot: Path, folder: Path, changes: dict[str, str | bytes | None]) -> None:
+def edit_slot(slot: Path | str, folder: Path, changes: Changes) -> None:
     """Replace files in a slot's file system by their text, or remove them (None)."""
     commands = []
     for number, (path, content) in enumerate(changes.items()):
@@ -71,21 +74,28 @@ def edit_slot(slot: Path, folder: Path, changes: dict[str, str | bytes | None]) 
     assert "not found" not in said, said
 
 
-def next_slot(slot: Path, folder: Path) -> Path:
-    """A slot like this one whose firmware says that it is the next version."""
+def changed_module(path: str, texts: Mapping[str, str], folder: Path) -> Changes:
+    """A module of the firmware with some texts replaced, and its byte code, which is never compared with it."""
+    text = (ROOT / path).read_text()
+    for old, new in texts.items():
+        assert text.count(old) == 1, (path, old)
+        text = text.replace(old, new)
+    module = folder / Path(path).name
+    module.write_text(text)
+    run([sys.executable, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", module])
+    compiled = f"__pycache__/{module.stem}.cpython-311.pyc"
+    return {
+        f"{SITE}/{path}": module.read_bytes(),
+        f"{SITE}/{Path(path).parent}/{compiled}": (folder / compiled).read_bytes(),
+    }
+
+
+def next_slot(slot: Path, folder: Path, changes: Changes = NONE) -> Path:
+    """A slot like this one whose firmware says that it is the next version, with more changes."""
     target = folder / "next.ext4"
     run(["cp", "--sparse=always", slot, target])
-    module = folder / "version.py"
-    module.write_text((ROOT / "firmware/version.py").read_text().replace(f'"{VERSION}"', f'"{NEXT}"'))
-    compiled = ["-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", str(module)]
-    run([sys.executable, *compiled])
-    name = "__pycache__/version.cpython-311.pyc"
-    changes: dict[str, str | bytes | None] = {
-        f"{SITE}/version.py": module.read_bytes(),
-        f"{SITE}/{name}": (folder / name).read_bytes(),
-        "/usr/lib/baywatt/build": f"{NEXT} next\n",
-    }
-    edit_slot(target, folder, changes)
+    version = changed_module("firmware/version.py", {f'"{VERSION}"': f'"{NEXT}"'}, folder)
+    edit_slot(target, folder, {**version, "/usr/lib/baywatt/build": f"{NEXT} next\n", **changes})
     return target
 
 
@@ -98,22 +108,43 @@ class Disk:
         with path.open("r+b") as file:
             file.truncate(path.stat().st_size + grown_by)
 
-    def put_on_small_partition(self, files: dict[str, str | bytes]) -> None:
+    def put_on_small_partition(self, files: Mapping[str, str | bytes]) -> None:
         source = self.path.with_name("small-partition-file")
         for name, content in files.items():
             source.write_bytes(content.encode() if isinstance(content, str) else content)
             run(["mcopy", "-o", "-i", f"{self.path}@@{EFI.start}M", source, f"::{name}"])
 
+    def remove_from_small_partition(self, name: str) -> None:
+        run(["mdel", "-i", f"{self.path}@@{EFI.start}M", f"::{name}"])
+
     def set_boot_environment(self, text: str) -> None:
         self.put_on_small_partition({"grub/grubenv": environment_block(text)})
 
-    def break_slot(self, name: str, slot: Path, changes: dict[str, str | bytes | None]) -> None:
-        """Fill a slot with `slot` and change files in it."""
-        broken = self.path.with_name("broken.ext4")
-        run(["cp", "--sparse=always", slot, broken])
-        edit_slot(broken, self.path.parent, changes)
-        put(broken, self.path, SLOT[name])
-        broken.unlink()
+    def fill_data(self) -> None:
+        """Leave only some ten blocks of the data partition, of those for root, too."""
+        data, filling = self.path.with_name("data.ext4"), self.path.with_name("filling")
+        at = str(DATA.start)
+        run(["dd", f"if={self.path}", f"of={data}", "bs=1M", f"skip={at}", "conv=sparse", "status=none"])
+        run(["sh", "-c", 'e2fsck -f -p "$1" || [ $? = 1 ]', "sh", data])
+        for number, left in enumerate((500, 10)):
+            shown = run(["debugfs", "-R", "stats -h", data])
+            free = int(shown.partition("\nFree blocks:")[2].split()[0])
+            run(["sh", "-c", 'yes | head -c "$1" >"$2"', "sh", str(4096 * (free - left)), filling])
+            run(["debugfs", "-w", "-R", f"write {filling} fill-{number}", data])
+        run(["dd", f"if={data}", f"of={self.path}", "bs=1M", f"seek={at}", "conv=notrunc", "status=none"])
+        data.unlink()
+        filling.unlink()
+
+    def wipe_data(self) -> None:
+        """As a data partition that nothing can repair."""
+        start, size = DATA.bytes
+        run(["fallocate", "--punch-hole", "--offset", str(start), "--length", str(size), self.path])
+
+    def fill_slot(self, name: str, slot: Path) -> None:
+        put(slot, self.path, SLOT[name])
+
+    def edit_slot(self, name: str, changes: Changes) -> None:
+        edit_slot(f"{self.path}?offset={SLOT[name].bytes[0]}", self.path.parent, changes)
 
     def written(self, slot: str, mib: int) -> bool:
         """Whether something has been written up to this place of a slot."""
@@ -136,7 +167,7 @@ class Bench:
         self._signer_files = write_pair(folder, "ocpp-signer", self._signer.pem, self._signer.key)
         self._folder = folder
         self._requests = 0
-        self._mark = 0
+        self._mark = self._start = 0
         self.csms_port = self.file_port = 0
         self.client = Client("")
 
@@ -182,18 +213,29 @@ class Bench:
         """Of the last BootNotification."""
         return self.station["boot"].get("firmwareVersion") if self.station["boot"] else None
 
+    def mark_start(self) -> None:
+        """What the station has said before does not count for `registered`."""
+        self._start = self._last_message()
+
     def registered(self, version: str) -> Callable[[], bool]:
-        return lambda: (
-            self.station["connected"] and self.station["registration"] == "Accepted" and self.version == version
-        )
+        """Whether this version has been accepted since the last start."""
+
+        def accepted() -> bool:
+            known = self.station["connected"] and self.station["registration"] == "Accepted"
+            boots = self._sent("BootNotification", self._start)
+            return known and any(each["chargingStation"]["firmwareVersion"] == version for each in boots)
+
+        return accepted
 
     def answer_boot(self, status: str) -> None:
         self.client.put_behaviour({"boot_status": status})
 
-    def update(self, image: str, port: int) -> None:
-        """UpdateFirmware with one of the files; it must be accepted."""
+    def update(self, image: str, port: int, *, served: bytes = b"") -> None:
+        """UpdateFirmware with one of the files, which must be accepted; `served`: other bytes than were signed."""
         certificate, key = self._signer_files
         signed = request_fields(self.files / image, certificate=certificate, key=key)
+        if served:
+            (self.files / image).write_bytes(served)
         firmware = {"location": f"https://{self._door}:{port}/{image}", "retrieveDateTime": PAST, **signed}
         self._requests += 1
         self._mark = self._last_message()
@@ -202,10 +244,14 @@ class Bench:
 
     def statuses(self) -> list[str]:
         """What the station has notified of the last update."""
-        rows = self.client.get("/api/messages", station="CP001", after=self._mark, limit=1000)
-        sent = [row for row in rows if row["action"] == "FirmwareStatusNotification" and row["kind"] == "call"]
-        frames = [json.loads(row["text"])[3] for row in sent]
-        return [each["status"] for each in frames if each.get("requestId") == self._requests]
+        sent = self._sent("FirmwareStatusNotification", self._mark)
+        return [each["status"] for each in sent if each.get("requestId") == self._requests]
+
+    def _sent(self, action: str, after: int) -> list[dict[str, Any]]:
+        """The payloads of the station's own calls of this kind."""
+        rows = self.client.get("/api/messages", station="CP001", after=after, limit=1000)
+        calls = [row for row in rows if row["action"] == action and row["kind"] == "call"]
+        return [json.loads(row["text"])[3] for row in calls]
 
     def _last_message(self) -> int:
         rows = self.client.get("/api/messages", station="CP001", limit=1)

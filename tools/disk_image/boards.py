@@ -51,7 +51,7 @@ _ARM64 = Board(
     grub="arm64-efi",
     grub_package="grub-efi-arm64-bin",
     efi_program="BOOTAA64.EFI",
-    tried="booted in an emulator, never on hardware",
+    tried="built, NEVER BOOTED",
 )
 _CM4 = replace(
     _ARM64,
