@@ -30,7 +30,7 @@ from drivers.can.family import (
     Status,
     module_target,
 )
-from drivers.can.reports import OFF_A, Reports
+from drivers.can.reports import OFF_A, QUIET_AFTER_S, Reports
 
 __all__ = ["LEAST_A", "Module", "Rating", "Setting"]
 
@@ -276,7 +276,9 @@ class Module(Reports):
         to_be_on, since = self._wanted
         if now - since < _OBEY_S:
             return None
-        return f"does not switch {'on' if to_be_on else 'off'}"
+        why = f"does not switch {'on' if to_be_on else 'off'}"
+        # One that says why, such as one that starts up, is tried again as soon as it no longer does.
+        return f"{why}: {self.refused}" if now - self.refused_at <= QUIET_AFTER_S else why
 
     # --- what is sent ----------------------------------------------------------------------------------------
 

@@ -46,6 +46,7 @@ class Reports:
         self.capability = Capability()
         self.mode_found: int | None = None
         self.refused: str | None = None
+        self.refused_at = -math.inf
         self.talks_twice = False
         """Whether it has answered questions more than once."""
         self._external = (0.0, -math.inf)
@@ -75,7 +76,7 @@ class Reports:
             case Mode(mode):
                 self.mode_found = mode
             case Refused(reason):
-                self.refused = reason
+                self.refused, self.refused_at = reason, now
 
     def note_asked(self) -> None:
         """A status has been asked for. Two modules with one address, or one that babbles, answer too often."""

@@ -228,6 +228,22 @@ async def test_a_module_that_refuses_is_not_believed_to_be_on() -> None:
     assert world.shelf.reading(1).current_a == pytest.approx(300.0, rel=0.03)
 
 
+async def test_modules_that_start_up_for_long_are_used_soon_afterwards() -> None:
+    """Error 7, start-up in progress, to every frame: as after a dip of the mains."""
+    world = ShelfWorld()
+    for module in world.sim.modules:
+        module.error = 7
+    world.advance(10.0)
+    assert set(troubles(world).values()) <= {
+        "does not switch off: start-up in progress",
+        "answers without its state: start-up in progress",
+    }
+    for module in world.sim.modules:
+        module.error = 0
+    world.advance(10.0)
+    assert troubles(world) == {}
+
+
 @FAMILIES
 async def test_a_module_that_does_not_switch_on_is_a_failed_one(family: str) -> None:
     world = ShelfWorld(family=family).ready()
