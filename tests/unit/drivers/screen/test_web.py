@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import re
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -253,6 +255,33 @@ async def test_a_page_that_reads_nothing_gets_the_newest_model_and_holds_up_nobo
         while (await hear(slow, "page"))["model"]["duration_s"] != 4999:
             seen += 1
         assert seen < 5000
+
+
+@pytest.mark.slow
+async def test_an_hour_of_updates_does_not_grow(server: KioskServer, driver: Driver) -> None:
+    """An update a second: after the first quarter the server holds what it held."""
+
+    async def update(page: ClientConnection, count: int) -> int:
+        for at in range(count):
+            driver.screen.show(PageModel(page=Page.CHARGING, evse=1, duration_s=at, power_kw=at % 200))
+            shown = (await hear(page, "page"))["model"]
+            assert shown["duration_s"] == at
+            await page.send(BEAT)
+            await hear(page, "beat")
+        gc.collect()
+        ours = [tracemalloc.Filter(True, f"*/{place}/*") for place in ("drivers/screen", "websockets")]
+        return sum(each.size for each in tracemalloc.take_snapshot().filter_traces(ours).statistics("filename"))
+
+    async with open_page(server) as page:
+        await hear(page, "hello")
+        tracemalloc.start()
+        try:
+            before = await update(page, 900)
+            after = await update(page, 3600)
+        finally:
+            tracemalloc.stop()
+    print(f"{before} bytes, then {after}")
+    assert after < before + 20_000
 
 
 # --- the server ------------------------------------------------------------------------------------------------------
