@@ -72,8 +72,8 @@ lock: ## packaging/locks/ from pyproject.toml (needs uv; UPGRADE=1 takes the new
 	$(COMPILE) pyproject.toml --extra browser -c $(LOCKS)/bench.txt --output-file $(LOCKS)/browser.txt
 	$(COMPILE) pyproject.toml --extra fleet -c $(LOCKS)/bench.txt -c $(LOCKS)/device.txt -c $(LOCKS)/browser.txt --output-file $(LOCKS)/fleet.txt
 
-screenshots: hardware ## the pictures of the pages in docs/images, from a station that runs (needs pngquant)
-	$(BIN)/python -m tools.generate.screenshots
+screenshots: hardware ## the pictures of the pages in docs/images, from a station that runs (ONLY="names"; needs pngquant)
+	$(BIN)/python -m tools.generate.screenshots $(ONLY)
 
 clean: ## remove everything the verbs above made, .venv too
 	rm -rf .venv .run build report baywatt.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

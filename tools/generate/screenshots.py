@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make screenshots`: the pictures of our pages in `docs/images/`, from a bench CSMS and a station that run.
 
+`make screenshots ONLY="cockpit display-free"` makes some of them.
+
 A car charges at EVSE 1 meanwhile. Pictures differ a little each time: commit those whose page has changed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +35,9 @@ _COLOURS = 128
 _MOST_BYTES = 100_000
 _PASSWORD = "four words for pictures"
 _IDENTITY = "CP001"
-_SOC_PERCENT = 12
+_SOC_PERCENT = 30
+_CAPACITY_KWH = 400
+"""So that the car charges until the last picture."""
 _PATIENCE_S = 90.0
 _ENERGY_WH = 15_000.0
 """So that the curves show something."""
@@ -41,6 +46,8 @@ _DESKTOP: Size = (1280, 860)
 _TALL: Size = (1280, 1150)
 _PHONE: Size = (390, 800)
 _PANEL: Size = (1024, 600)
+_HALF_A_MINUTE = re.compile(r"the last (3[1-9]|[4-9]\d|\d{3}) s")
+_WHOLE_CABINET: Size = (1440, 1120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +61,38 @@ class Shot:
     scheme: Literal["light", "dark"] = "light"
 
 
-def main() -> int:
+def main(only: Sequence[str] = ()) -> int:
+    """`only`: the names of the pictures to make; all without one."""
     if shutil.which("pngquant") is None:
         print("screenshots: pngquant is missing: apt-get install pngquant", file=sys.stderr)
         return 2
     _IMAGES.mkdir(parents=True, exist_ok=True)
     try:
-        asyncio.run(_make())
+        asyncio.run(_make(only))
     except BaywattError as error:
         print(f"screenshots: {error}", file=sys.stderr)
         return 1
-    return _shrink()
+    return _shrink(only)
 
 
-async def _make() -> None:
+async def _make(only: Sequence[str]) -> None:
     expect.set_options(timeout=1000 * _PATIENCE_S)
     with tempfile.TemporaryDirectory(prefix="screenshots-") as name:
         folder = Path(name)
         options = ("csms", "up", "--port=0", f"--state={folder / 'csms'}", f"--files={folder / 'files'}")
         async with (
             start("the bench CSMS", *options, log=folder / "csms.log") as csms,
-            start_rig(folder, _factory_settings(csms.ready)) as (_, rig),
+            start_rig(folder, _factory_settings(csms.ready)) as (rig_process, rig),
+            start(
+                "the cockpit", "cockpit", f"--control={rig_process.ready['control']}", log=folder / "cockpit.log"
+            ) as cockpit,
             chromium() as browser,
         ):
             state = await _charging(rig)
             await _first_sign_in(browser, state)
-            for shot in _shots(csms.ready["url"], state):
-                await _take(browser, shot)
+            for shot in _shots(csms.ready["url"], cockpit.ready["url"], state):
+                if not only or shot.name in only:
+                    await _take(browser, shot)
 
 
 def _factory_settings(ready: dict[str, Any]) -> str:
@@ -91,7 +103,7 @@ def _factory_settings(ready: dict[str, Any]) -> str:
 async def _charging(rig: RigClient) -> dict[str, Any]:
     """The state of the station when a car charges and the pages are up."""
     await accepted(rig)
-    await rig.op("plug_in", evse=1, car={"soc_percent": _SOC_PERCENT, "capacity_kwh": 100})
+    await rig.op("plug_in", evse=1, car={"soc_percent": _SOC_PERCENT, "capacity_kwh": _CAPACITY_KWH})
     await rig.op("present_card", uid=CARD, evse=1)
     await rig.until(lambda state: state["evses"][0]["energy_wh"] > _ENERGY_WH, timeout_s=_PATIENCE_S)
     return await rig.until(lambda state: state["commissioning"] is not None)
@@ -144,11 +156,14 @@ async def _sign_in(page: Page, password: str = _PASSWORD) -> None:
 # --- what is shown ---------------------------------------------------------------------------------------------
 
 
-def _shots(bench: str, state: dict[str, Any]) -> list[Shot]:
+def _shots(bench: str, cockpit: str, state: dict[str, Any]) -> list[Shot]:
     station = state["commissioning"]
     displays = [screen["url"] for screen in state["screens"]]
     return [
+        Shot("display-charging", displays[0], partial(_shows, "Charging"), _PANEL),
+        Shot("display-free", displays[1], partial(_shows, "Free"), _PANEL),
         Shot("bench-csms", bench, _bench_is_live),
+        Shot("cockpit", cockpit, _cockpit_is_live, _WHOLE_CABINET),
         Shot("commissioning-sign-in", station),
         Shot("commissioning-status", station, _status, _TALL),
         Shot("commissioning-status-phone", station, _status, _PHONE, "dark"),
@@ -160,14 +175,20 @@ def _shots(bench: str, state: dict[str, Any]) -> list[Shot]:
         Shot("commissioning-tests", f"{station}#/tests", _tests),
         # The last of its pages: each says what is tried.
         Shot("commissioning-network", f"{station}#/setup", _network, _TALL),
-        Shot("display-charging", displays[0], _painted, _PANEL),
-        Shot("display-free", displays[1], _painted, _PANEL),
     ]
 
 
 async def _bench_is_live(page: Page) -> None:
     await expect(page.get_by_role("heading", name="CP001", level=1)).to_be_visible()
     await expect(page.locator(".chart svg").first).to_be_visible()
+
+
+async def _cockpit_is_live(page: Page) -> None:
+    """With half a minute in its charts."""
+    await expect(page.locator("#live")).to_have_text("live")
+    outlet = page.locator("section[data-evse='1']")
+    await expect(outlet.locator(".glass h1")).to_have_text("Charging")
+    await expect(outlet.locator(".chart p")).to_contain_text(_HALF_A_MINUTE)
 
 
 async def _status(page: Page) -> None:
@@ -222,13 +243,13 @@ async def _tests(page: Page) -> None:
     await expect(page.get_by_role("heading", name="Card reader")).to_be_visible()
 
 
-async def _painted(page: Page) -> None:
-    await expect(page.locator("main")).not_to_be_empty()
+async def _shows(title: str, page: Page) -> None:
+    await expect(page.locator("h1")).to_have_text(title)
 
 
-def _shrink() -> int:
+def _shrink(only: Sequence[str]) -> int:
     """Palettes instead of colours; a picture that stays too large is an error."""
-    files = sorted(_IMAGES.glob("*.png"))
+    files = [file for file in sorted(_IMAGES.glob("*.png")) if not only or file.stem in only]
     subprocess.run(
         ["pngquant", "--force", "--ext", ".png", "--strip", "--speed", "1", str(_COLOURS), *files], check=True
     )
@@ -239,4 +260,4 @@ def _shrink() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
