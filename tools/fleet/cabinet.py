@@ -52,6 +52,9 @@ _HANDLING_S = 1.0
 """What a driver or a step of the charging sequence takes."""
 _PATIENCE_S = 60.0
 """How long a driver waits for the energy to flow, or to have stopped."""
+_LAST_S = 10.0
+"""How long a driver whose card is being checked waits while the fleet closes: who leaves at once may leave a transaction
+that is about to start."""
 _BATTERY_WH = 80_000.0
 _PEAK_W = 150_000.0
 _VOLTAGE_V = 400.0
@@ -321,7 +324,7 @@ class Cabinet:
         else:
             await asyncio.sleep(_HANDLING_S)
             self._present(evse, uid)
-        await self._unless_closing(self._until(outlet, Phase.CHARGING, Phase.FINISHED))
+        await self._unless_closing(self._until(outlet, Phase.CHARGING, Phase.FINISHED), grace_s=_LAST_S)
         charged = outlet.phase is Phase.CHARGING
         if charged:
             await self._unless_closing(self._until(outlet, Phase.FINISHED, patience_s=length_s))
@@ -338,12 +341,14 @@ class Cabinet:
         self._publish(EvseSelected(evse))
         self._publish(CardPresented(uid))
 
-    async def _unless_closing(self, wait: Coroutine[Any, Any, bool]) -> None:
-        """What a driver waits for, but no longer than until the fleet closes."""
+    async def _unless_closing(self, wait: Coroutine[Any, Any, bool], *, grace_s: float = 0.0) -> None:
+        """What a driver waits for, but no longer than until the fleet closes, and `grace_s` from then."""
         waiting = asyncio.ensure_future(wait)
         closing = asyncio.ensure_future(self.closing.wait())
         try:
             await asyncio.wait({waiting, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                await asyncio.wait({waiting}, timeout=grace_s)
         finally:
             waiting.cancel()
             closing.cancel()

@@ -124,8 +124,8 @@ class Ledger:
 
     @property
     def busy(self) -> bool:
-        """A call is under way."""
-        return self._open is not None
+        """A call is under way, or a transaction is."""
+        return self._open is not None or not all(each.ended for each in self.transactions.values())
 
     @property
     def lost(self) -> int:

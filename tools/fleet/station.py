@@ -32,6 +32,8 @@ from tools.fleet.scenario import Scenario
 __all__ = ["Station"]
 
 _POLL_S = 0.2
+_QUIET_POLLS = 5
+"""A station that is about to do something else, such as to send the status of a connector, has nothing queued yet."""
 _log = logging.getLogger(__name__)
 
 
@@ -90,8 +92,10 @@ class Station:
         self.cabinet.closing.set()
         try:
             async with asyncio.timeout(patience_s):
-                while not self._is_done():  # noqa: ASYNC110 - neither has an event
+                quiet = 0
+                while quiet < _QUIET_POLLS:
                     await asyncio.sleep(_POLL_S)
+                    quiet = quiet + 1 if self._is_done() else 0
         except TimeoutError:
             _log.warning("%s: %d messages are not answered in time", self.identity, self.waiting)
         self.left_over = self.waiting
