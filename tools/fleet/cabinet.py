@@ -53,8 +53,8 @@ _HANDLING_S = 1.0
 _PATIENCE_S = 60.0
 """How long a driver waits for the energy to flow, or to have stopped."""
 _LAST_S = 10.0
-"""How long a driver whose card is being checked waits while the fleet closes: who leaves at once may leave a transaction
-that is about to start."""
+"""How long a driver whose card is being checked waits while the fleet closes: who leaves at once may leave a
+transaction that is about to start."""
 _BATTERY_WH = 80_000.0
 _PEAK_W = 150_000.0
 _VOLTAGE_V = 400.0

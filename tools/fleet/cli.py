@@ -20,6 +20,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,6 +30,9 @@ from tools import interrupt
 from tools.arguments import Parser, count, factor, whole
 from tools.fleet import machine, scenario
 from tools.running import is_free
+
+if TYPE_CHECKING:
+    from tools.fleet.verify import Bench
 
 __all__ = ["main", "parser"]
 
@@ -52,6 +56,8 @@ def parser() -> Parser:
     found.add_argument("--scenario", default="steady", metavar="NAME", help=what)
     found.add_argument("--password", default=_PASSWORD, help="of every station (default: the bench CSMS takes any)")
     found.add_argument("--root", type=Path, metavar="FILE", help="the CSMS's root certificate, for security profile 2")
+    bench = "the bench CSMS's page, if stations connect to another port (default: found by itself)"
+    found.add_argument("--bench", metavar="URL", help=bench)
     processes = "processes with stations (default: one a core)"
     found.add_argument("--processes", type=count, default=os.cpu_count() or 1, metavar="N", help=processes)
     found.add_argument("--output", type=Path, default=Path("fleet-results"), metavar="DIR", help="for the results")
@@ -100,7 +106,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.others and not arguments.bind:
         raise ConfigError("--others: expected --bind, the address at which they join")
     machine.allow_files(-(-arguments.stations // workers))
-    root = _read_root(arguments.root, played)
+    bench = bench_of(arguments.csms, arguments.bench)
+    root = _read_root(arguments.root, played, bench)
     _install()
     _try_connection(arguments.csms, arguments.password, root, played)
     master = Master(
@@ -114,10 +121,11 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.csms,
         arguments.password,
         root=root,
+        manufacturer_root=bench.manufacturer_root if bench is not None else None,
         evses=len(product.hardware.evse),
     )
-    bench = bench_of(arguments.csms)
-    job = Job(plan, arguments.stations, workers, 60.0 * arguments.minutes, str(output), bench)
+    api = None if bench is None else bench.url
+    job = Job(plan, arguments.stations, workers, 60.0 * arguments.minutes, str(output), api)
     _announce(arguments, master.page_port)
     state = machine.state_folder(arguments.state, arguments.stations)
     try:
@@ -126,7 +134,7 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     finally:
         shutil.rmtree(state, ignore_errors=True)
-    sound = write_report(output, bench)
+    sound = write_report(output, api)
     return 130 if interrupted else 0 if sound else 1
 
 
@@ -179,9 +187,10 @@ def _free_port() -> int:
     return port
 
 
-def _read_root(path: Path | None, played: scenario.Scenario) -> str | None:
-    if played.stations.security_profile < 2:
-        return None
+def _read_root(path: Path | None, played: scenario.Scenario, bench: Bench | None) -> str | None:
+    """The CSMS's root certificate: the given one, else the bench CSMS's."""
+    if path is None and (bench is not None or played.stations.security_profile < 2):
+        return None if bench is None else bench.root
     if path is None:
         raise ConfigError("--root: expected the CSMS's root certificate, because the scenario has security profile 2")
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import msgspec
 from locust.html import get_html_report
 from locust.stats import sort_stats
 
-from firmware.clock import SystemClock, format_utc
+from firmware.clock import SystemClock
 from firmware.errors import BaywattError
 from tools.csms.client import Client
 from tools.fleet.orders import Job
+from tools.fleet.rollout import update_request
 from tools.fleet.scenario import Outage, Rollout, Scenario, takes_part
 from tools.fleet.summary import Call, Fleet, Moment, Summary, live
 
@@ -145,7 +147,7 @@ class Conductor:
             return
         client = Client(self._job.bench)
         try:
-            request = _update_request(client)
+            request = update_request(client, self._scenario.stations.product)
         except BaywattError as error:
             self._rollout[str(error)] = 1
             return
@@ -221,6 +223,7 @@ class Conductor:
             memory_slope_mb_per_min=self._fleet.memory_slope(),
             cpu_percent=round(sum(each.cpu_percent for each in moments) / max(1, len(moments)), 1),
             rollout=self._rollout,
+            firmware=dict(Counter(each.firmware for each in finals)),
             moments=moments,
         )
 
@@ -228,17 +231,3 @@ class Conductor:
 def _reason(error: str) -> str:
     """Without the name of the class, in which Locust has wrapped it."""
     return error.removeprefix("Exception('").removesuffix("')")
-
-
-def _update_request(client: Client) -> dict[str, Any]:
-    """For the newest image among the bench's files. Raises `BaywattError`."""
-    side = client.get("/api/files")
-    if side["folder"] is None:
-        raise BaywattError("the bench CSMS was started without --files")
-    images = sorted(Path(side["folder"]).glob("*.img"), key=lambda path: path.stat().st_mtime)
-    if not images:
-        raise BaywattError(f"no image (*.img) in {side['folder']}")
-    firmware = client.get("/api/firmware", file=images[-1].name, over="https")
-    past = format_utc(_clock.utc() - 60.0)
-    firmware |= {"retrieveDateTime": past, "installDateTime": past}
-    return {"requestId": int(_clock.utc()) % 1_000_000, "firmware": firmware}

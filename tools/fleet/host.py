@@ -35,7 +35,7 @@ from tools.fleet.ledger import Sample
 from tools.fleet.network import STATION, NetworkLoop
 from tools.fleet.orders import Close, Final, Network, Order, Plan, Samples, Start, Status, Stop, Visit
 from tools.fleet.scenario import Scenario, product_of, takes_part
-from tools.fleet.station import Station
+from tools.fleet.station import CSMS_ROOT, MANUFACTURER_ROOT, Station
 
 __all__ = ["Host", "main"]
 
@@ -81,8 +81,9 @@ class Host:
         self._plan = plan
         self._scenario = msgspec.json.decode(plan.scenario, type=Scenario)
         self._product: Product = product_of(self._scenario)
-        if plan.root is not None:
-            Path("csms-root.pem").write_text(plan.root)
+        for name, pem in ((CSMS_ROOT, plan.root), (MANUFACTURER_ROOT, plan.manufacturer_root)):
+            if pem is not None:
+                Path(name).write_text(pem)
 
     def _begin(self, work: Coroutine[Any, Any, None], number: int = 0) -> None:
         """Run `work` beside the rest, as the work of a station if it has a `number`."""
@@ -131,6 +132,7 @@ class Host:
                 gaps=sum(each.gaps for each in transactions.values()),
                 not_ended=sum(not each.ended for each in transactions.values()),
                 left_over=station.left_over,
+                firmware=station.firmware,
                 failure=station.failure,
             )
         )

@@ -40,7 +40,9 @@ class Plan(Struct, frozen=True, tag="plan"):
     url: str
     password: str
     root: str | None = None
-    """The CSMS's root certificates, PEM; for security profile 2."""
+    """The CSMS's root certificate, PEM; for security profile 2, and for the bench CSMS's file server."""
+    manufacturer_root: str | None = None
+    """The bench CSMS's, which signs firmware."""
     evses: int = 1
     """Of a station."""
     drain_s: float = 45.0
@@ -132,6 +134,8 @@ class Final(Struct, frozen=True, tag="final"):
     """Transactions whose Ended event is not answered."""
     left_over: int
     """Messages that were still queued."""
+    firmware: str = ""
+    """The version that it had."""
     failure: str | None = None
 
     @property

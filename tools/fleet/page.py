@@ -87,6 +87,7 @@ def _facts(summary: Summary) -> str:
         facts["stored by the CSMS"] = stored or "none"
     if summary.rollout:
         facts["UpdateFirmware"] = ", ".join(f"{count} {what}" for what, count in summary.rollout.items())
+        facts["firmware"] = ", ".join(f"{count} with {what}" for what, count in summary.firmware.items())
     return "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in facts.items())
 
 

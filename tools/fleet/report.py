@@ -52,6 +52,7 @@ def lines(summary: Summary) -> list[str]:
         found.append(f"stored by the bench CSMS: {stored}")
     if summary.rollout:
         found.append("UpdateFirmware: " + ", ".join(f"{count} {what}" for what, count in summary.rollout.items()))
+        found.append("firmware: " + ", ".join(f"{count} with {what}" for what, count in summary.firmware.items()))
     slope = summary.memory_slope_mb_per_min
     rising = "" if slope is None else f", slope {slope:+.2f} MB/min"
     found.append(

@@ -20,6 +20,7 @@ from firmware.factory_settings import CertificateFiles, FactorySettings, Network
 from firmware.lifecycle import Lifecycle, Notifier
 from firmware.product import Product
 from firmware.update.factory import SlotsSettings
+from firmware.update.slot_directory import SlotDirectory
 from firmware.version import VERSION
 from hal.server import HalServer
 from services.ocpp.config import ServiceConfig
@@ -29,8 +30,11 @@ from tools.fleet.ledger import Ledger, Sample
 from tools.fleet.orders import Plan
 from tools.fleet.scenario import Scenario
 
-__all__ = ["Station"]
+__all__ = ["CSMS_ROOT", "MANUFACTURER_ROOT", "Station"]
 
+CSMS_ROOT = "csms-root.pem"
+MANUFACTURER_ROOT = "manufacturer-root.pem"
+"""In the working directory, for all stations."""
 _POLL_S = 0.2
 _QUIET_POLLS = 5
 """A station that is about to do something else, such as to send the status of a connector, has nothing queued yet."""
@@ -47,6 +51,7 @@ class Station:
         self.identity = scenario.identity(number)
         self.failure: str | None = None
         """Why it does not run, although it should."""
+        self.firmware = VERSION
         self.left_over = 0
         """Durable messages that were not answered when it was switched off."""
         self._product = product
@@ -105,11 +110,11 @@ class Station:
     async def _boot(self, cause: BootCause) -> bool:
         """One boot of the board; returns whether it is to boot again."""
         self._rebooting = False
-        version = self._select_slot()
+        self.firmware = self._select_slot()
         self.cabinet.boot(cause)
         hal = HalServer(self.cabinet, path=self._folder / "hal.sock", clock=self._clock, utc=self._clock.utc)
         await hal.start()
-        service = Service(self._config, self._factory, self._product, clock=self._clock, firmware_version=version)
+        service = Service(self._config, self._factory, self._product, clock=self._clock, firmware_version=self.firmware)
         service.messages.follow(self.ledger.on_record)
         self._service = service
         try:
@@ -134,8 +139,10 @@ class Station:
             self._life.stop("the board restarts")
 
     def _select_slot(self) -> str:
-        """What the boot loader does; returns the version that runs, of which only the number is used here."""
-        return VERSION
+        """What the boot loader does; returns the version in the slot, of which only the number is used here."""
+        slots = SlotDirectory(self._folder / "slots")
+        slots.select()
+        return slots.version() or VERSION
 
 
 def _factory(identity: str, scenario: Scenario, plan: Plan) -> FactorySettings:
@@ -145,7 +152,10 @@ def _factory(identity: str, scenario: Scenario, plan: Plan) -> FactorySettings:
         product=scenario.stations.product,
         basic_auth_password=plan.password,
         network_profile=[NetworkProfile(slot=1, url=plan.url, security_profile=profile)],
-        certificates=CertificateFiles(csms_root=["csms-root.pem"] if plan.root is not None else []),
+        certificates=CertificateFiles(
+            csms_root=[] if plan.root is None else [CSMS_ROOT],
+            manufacturer_root=[] if plan.manufacturer_root is None else [MANUFACTURER_ROOT],
+        ),
         variable=scenario.variable,
     )
 

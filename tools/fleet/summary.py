@@ -81,6 +81,8 @@ class Summary(Struct, kw_only=True):
     """Of a core, on average."""
     rollout: dict[str, int] = field(default_factory=dict)
     """Answers to UpdateFirmware by status."""
+    firmware: dict[str, int] = field(default_factory=dict)
+    """Stations by the version that they had in the end."""
     verified: dict[str, int] = field(default_factory=dict)
     """What the bench CSMS has stored of the transactions, in numbers of these."""
     moments: list[Moment] = field(default_factory=list)

@@ -4,28 +4,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from firmware.errors import BaywattError
 from tools.csms.client import Client
 from tools.csms.store import Limits
 
-__all__ = ["bench_of", "compare"]
+__all__ = ["Bench", "bench_of", "compare"]
 
 _LOOK_S = 5.0
 
 
-def bench_of(csms: str) -> str | None:
-    """The address of the API if a bench CSMS answers where stations connect; None for any other CSMS."""
+@dataclass(frozen=True)
+class Bench:
+    """A bench CSMS: the address of its API, and its root certificates."""
+
+    url: str
+    root: str
+    manufacturer_root: str
+
+
+def bench_of(csms: str, given: str | None) -> Bench | None:
+    """The bench CSMS whose page is at `given`; else that which answers where stations connect, if it is one.
+
+    Raises `Unreachable` if nothing answers at `given`.
+    """
     parts = urlsplit(csms)
-    url = f"http://{parts.netloc}"
-    if parts.scheme != "ws":
+    if given is None and parts.scheme != "ws":
         return None
+    url = given or f"http://{parts.netloc}"
     try:
         about = Client(url, timeout_s=_LOOK_S).get("/api")
     except BaywattError:
+        if given is not None:
+            raise
         return None
-    return url if isinstance(about, dict) and "behaviour" in about else None
+    if not isinstance(about, dict) or not {"root", "manufacturer_root"} <= about.keys():
+        return None
+    return Bench(url, about["root"], about["manufacturer_root"])
 
 
 def compare(bench: str, answered: Mapping[str, Mapping[str, int]]) -> dict[str, int]:

@@ -80,3 +80,13 @@ async def test_it_comes_back_after_a_reset_with_what_it_had_on_disk() -> None:
         await eventually(lambda: station.online)
         got = await csms.call("GetVariables", {"getVariableData": [change]})
         assert got["getVariableResult"][0]["attributeValue"] == "77"
+
+
+async def test_it_reports_the_version_that_an_update_has_put_into_its_slot(tmp_path: Path) -> None:
+    slot = tmp_path / "FLEET-00007" / "slots" / "a"
+    slot.mkdir(parents=True)
+    (slot / "manifest.json").write_text('{"version": "7.8.9"}')
+    (slot.parent / "boot.json").write_text('{"good": "a", "trial": "", "tries_left": 0, "failed": ""}')
+    async with ScriptedCsms() as csms, _running(csms) as (station, _):
+        boot = await csms.expect("BootNotification")
+        assert boot["chargingStation"]["firmwareVersion"] == station.firmware == "7.8.9"
