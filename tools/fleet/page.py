@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -55,7 +56,7 @@ def page(summary: Summary) -> str:
 <title>Fleet: {summary.stations} stations</title>
 <style>{(LOOK / "look.css").read_text()}{_STYLE}</style></head><body><main>
 <header><h1>{summary.stations} stations, {summary.length_s / 60:.1f} minutes {verdict}</h1>
-<p>{escape(summary.csms)}: {escape(summary.scenario)} ({escape(summary.ended)})</p></header>
+<p>{escape(" · ".join(filter(None, (summary.csms, summary.scenario, summary.ended))))}</p></header>
 <section class="card"><h2>In numbers</h2><dl class="facts">{_facts(summary)}</dl></section>
 <section class="plots">{plots}</section>
 <section class="card"><h2>Messages of the stations <small>times until the answer, in ms</small></h2>
@@ -117,7 +118,7 @@ def _plot(title: str, unit: str, series: tuple[_Series, ...], moments: Sequence[
     """A line for each of at most two series over the time of the run."""
     names = [name for name, _ in series]
     values = [[read(moment) for moment in moments] for _, read in series]
-    most = max(1.0, *(value for line in values for value in line)) * 1.05
+    most = _round_up(max(1.0, *(value for line in values for value in line)))
     last = moments[-1].t_s or 1.0
 
     def at(t_s: float, value: float) -> str:
@@ -140,6 +141,12 @@ def _plot(title: str, unit: str, series: tuple[_Series, ...], moments: Sequence[
         f"{_axes(most, last)}{lines}</svg>"
         "</figure>"
     )
+
+
+def _round_up(value: float) -> float:
+    """The next of 1, 2, 4, 6, 8 times a power of ten, whose half is a short number, too."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1.0, 2.0, 4.0, 6.0, 8.0, 10.0) if step * power >= value)
 
 
 def _axes(most: float, last_s: float) -> str:

@@ -77,6 +77,12 @@ def test_the_page_has_the_figures_and_no_markup_of_others() -> None:
     assert "<script" not in text
 
 
+@pytest.mark.parametrize(("most", "end"), [(1.0, "1"), (1.1, "2"), (37.0, "40"), (99.0, "100"), (404.0, "600")])
+def test_the_axis_ends_at_a_round_number(most: float, end: str) -> None:
+    moments = [msgspec.structs.replace(each, memory_mb=most) for each in _summary().moments]
+    assert f'text-anchor="end">{end}</text>' in page(_summary(moments=moments)).split("Memory of the stations")[2]
+
+
 def test_a_short_run_has_a_page_without_plots() -> None:
     assert "<svg" not in page(_summary(moments=[], memory_slope_mb_per_min=None))
 
