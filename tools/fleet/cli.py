@@ -39,6 +39,7 @@ __all__ = ["main", "parser"]
 _ROOT = Path(__file__).resolve().parents[2]
 _PORT = 5557
 _PAGE_PORT = 8089
+_LONGEST_SPREAD_S = 120.0
 _PASSWORD = "0123456789abcdef"
 
 
@@ -123,6 +124,7 @@ def _run(arguments: argparse.Namespace) -> int:
         root=root,
         manufacturer_root=bench.manufacturer_root if bench is not None else None,
         evses=len(product.hardware.evse),
+        spread_s=min(_LONGEST_SPREAD_S, arguments.stations / played.stations.start_per_s),
     )
     api = None if bench is None else bench.url
     job = Job(plan, arguments.stations, workers, 60.0 * arguments.minutes, str(output), api)

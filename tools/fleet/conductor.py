@@ -180,7 +180,7 @@ class Conductor:
         print(f"{why}: the stations end their sessions", flush=True)
         self._runner.send_message("fleet-network", {"down": 0.0})
         self._runner.stop()
-        with gevent.Timeout(self._job.plan.drain_s + _RESULTS_S, False):
+        with gevent.Timeout(self._job.plan.end_s + _RESULTS_S, False):
             while len(self._fleet.finals) < started and not self._fleet.gone:
                 gevent.sleep(0.2)
         summary = self._summary(why, length_s, started)

@@ -118,6 +118,7 @@ class Host:
 
     async def _stop(self, number: int) -> None:
         station = self._stations[number]
+        await asyncio.sleep(random.uniform(0.0, self._plan.spread_s))
         await station.stop(self._plan.drain_s)
         del self._stations[number]
         transactions = station.ledger.transactions

@@ -40,7 +40,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self.link: HostLink | None = None
-        self.drain_s = 0.0
+        self.end_s = 0.0
         self.arrival_s = 1.0
         self.ready = Event()
         self._free: list[int] = []
@@ -49,7 +49,7 @@ class _Worker:
 
     def begin(self, plan: Plan, index: int, workers: int) -> None:
         self.arrival_s = msgspec.json.decode(plan.scenario, type=Scenario).sessions.arrival_s / plan.evses
-        self.drain_s = plan.drain_s
+        self.end_s = plan.end_s
         self._next, self._step = index + 1, workers
         folder, log = os.environ["BAYWATT_FLEET_STATE"], os.environ["BAYWATT_FLEET_LOGS"]
         self.link = HostLink(plan, folder, os.path.join(log, f"stations-{index + 1}.log"), _count)
@@ -110,7 +110,7 @@ class ChargingStation(User):
             return
         try:
             _worker.link.send(Stop(self._number))
-            _worker.link.final(self._number, _worker.drain_s + _GRACE_S)
+            _worker.link.final(self._number, _worker.end_s + _GRACE_S)
         except HostGone:
             return
         _worker.give_back(self._number)

@@ -45,8 +45,15 @@ class Plan(Struct, frozen=True, tag="plan"):
     """The bench CSMS's, which signs firmware."""
     evses: int = 1
     """Of a station."""
+    spread_s: float = 0.0
+    """Over which time the stations begin to end, as they were not started at one instant either."""
     drain_s: float = 45.0
     """How long a station may take to end its sessions and to send what it has."""
+
+    @property
+    def end_s(self) -> float:
+        """How long the end may take."""
+        return self.spread_s + self.drain_s
 
 
 class Job(Struct, frozen=True):

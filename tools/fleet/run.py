@@ -25,7 +25,8 @@ __all__ = ["Master", "RunFailed", "play", "work"]
 
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 _ROOT = Path(__file__).resolve().parents[2]
-_END_S = 150.0
+_END_S = 120.0
+"""What the coordinator may need on top of the time of the stations."""
 _FEW_S = 5.0
 
 
@@ -65,7 +66,7 @@ async def play(job: Job, master: Master, *, start_per_s: float, processes: int, 
             interrupted = True
             with contextlib.suppress(ProcessLookupError):
                 coordinator.send_signal(signal.SIGUSR1)
-        await _ended(coordinator, _END_S)
+        await _ended(coordinator, job.plan.end_s + _END_S)
         await _ended(workers, _FEW_S)
     finally:
         await _kill(coordinator)
