@@ -108,7 +108,7 @@ async def test_no_page_has_a_barrier(page: Page, tmp_path: Path, theme: str) -> 
     await server.open()
     station = Station(server, theme=theme)
     await page.goto(station.url)
-    for name, model in list(MODELS.items())[:: 1 if theme == "light" else 3]:
+    for name, model in MODELS.items():
         station.screen.show(model)
         await shown(page, model)
         assert await barriers(page) == [], name
@@ -225,6 +225,27 @@ async def test_one_button_is_enough(page: Page, station: Station) -> None:
     await press(900)
     await expect(page.locator("html")).to_have_attribute("lang", "en")
     await expect(page.locator('footer [lang="en"]')).to_be_focused()
+
+
+async def test_a_keyboard_is_enough(page: Page, station: Station) -> None:
+    station.screen.show(MODELS["idle"])
+    await page.goto(station.url)
+    await shown(page, MODELS["idle"])
+    await page.keyboard.press("Tab")
+    await expect(page.locator("[data-action=select]:focus")).to_have_text("Charge here")
+    await page.keyboard.press("Enter")
+    await eventually(lambda: station.reports == ["select"])
+    station.screen.show(MODELS["charging"])
+    await shown(page, MODELS["charging"])
+    await page.keyboard.press("Tab")
+    await expect(page.locator("[data-action=ask]")).to_be_focused()
+    station.clock.advance(1.0)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("[data-action=keep]")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await eventually(lambda: station.reports == ["select", "select", "stop"])
+    await expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 async def test_a_question_without_an_answer_and_a_language_without_a_driver(page: Page, station: Station) -> None:
