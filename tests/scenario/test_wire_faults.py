@@ -10,17 +10,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from services.ocpp.transactions.reasons import caused_by
-from tests.support.device_faults import Row, row_of
+from tests.support.device_faults import ROWS, Row, row_of
 from tests.support.scenario import CARD, OTHER_CARD, Site, site
 from tests.support.sockets import eventually
 
 pytestmark = pytest.mark.slow
 
 CARDS = {1: CARD, 2: OTHER_CARD}
+_OF_BOTH = ("insulation", "vehicle")
+"""Devices of each EVSE that are alike."""
 
 
 @pytest.fixture
@@ -86,7 +89,24 @@ async def end_and_recover(here: Site, row: Row, evse: int, transaction_id: str) 
 async def test_what_ends_a_session(wired: Site, rows: tuple[Row, Row]) -> None:
     """At both EVSEs at once, each with its own fault."""
     transactions = await charge_both(wired)
-    await asyncio.gather(*(end_and_recover(wired, row, *each) for row, each in zip(rows, transactions, strict=True)))
+    await asyncio.gather(*(end_and_recover(wired, *each) for each in _paired(rows, transactions)))
+
+
+@pytest.mark.chance
+async def test_any_two_rows_at_a_random_moment(wired: Site, rng: Random) -> None:
+    """One at each EVSE, of those that last and end a session; `make chance` plays others each time."""
+    rows = [row for row in ROWS if row.session == "ends" and row.report is not None and row.fault != "restarts"]
+    first = rng.choice([row for row in rows if row.device.endswith(" 1")])
+    of_both = [replace(row, device=row.device.replace("1", "2")) for row in rows if row.device.startswith(_OF_BOTH)]
+    second = rng.choice([row for row in rows if row.device == "meter 2"] + of_both)
+    print(f"{first}, {second}")
+    transactions = await charge_both(wired)
+    await asyncio.sleep(rng.uniform(0.0, 5.0))
+    await asyncio.gather(*(end_and_recover(wired, *each) for each in _paired((first, second), transactions)))
+
+
+def _paired(rows: tuple[Row, Row], transactions: list[tuple[int, str]]) -> list[tuple[Row, int, str]]:
+    return [(row, *each) for row, each in zip(rows, transactions, strict=True)]
 
 
 async def exchange_meter(here: Site, *, own: bool) -> None:

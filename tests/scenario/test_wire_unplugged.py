@@ -7,8 +7,6 @@ The seed is printed with a failure; BAYWATT_SEED in the environment repeats it.
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -36,13 +34,6 @@ SHARED = ("module bus", "vehicle bus", "modbus line", "lines", "alarms")
 async def wired(tmp_path: Path) -> AsyncIterator[Site]:
     async with site(tmp_path, wire=True, speed=SPEED) as found:
         yield found
-
-
-@pytest.fixture
-def rng(request: pytest.FixtureRequest) -> Random:
-    seed = os.environ.get("BAYWATT_SEED") or str(secrets.randbelow(1_000_000))
-    print(f"BAYWATT_SEED={seed}")
-    return Random(f"{seed} {request.node.name}")
 
 
 async def begin_both(here: Site) -> None:
