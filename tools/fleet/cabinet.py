@@ -52,7 +52,7 @@ _HANDLING_S = 1.0
 """What a driver or a step of the charging sequence takes."""
 _PATIENCE_S = 60.0
 """How long a driver waits for the energy to flow, or to have stopped."""
-_LAST_S = 10.0
+_LAST_S = 30.0
 """How long a driver whose card is being checked waits while the fleet closes: who leaves at once may leave a
 transaction that is about to start."""
 _BATTERY_WH = 80_000.0

@@ -69,6 +69,8 @@ _worker = _Worker()
 
 # In beats of a second; Locust's 3 end a run as soon as a machine is as busy as a load test makes it.
 runners.HEARTBEAT_LIVENESS = 60
+# In seconds: while its stations end, a worker does not read what the master sends.
+runners.MASTER_HEARTBEAT_TIMEOUT = 600
 # For each message that spawns users, a worker of Locust reads its own options once for each of them: half a second of
 # CPU, in which it does nothing else, and with hundreds of stations there is a message each second.
 argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)

@@ -47,8 +47,9 @@ class Plan(Struct, frozen=True, tag="plan"):
     """Of a station."""
     spread_s: float = 0.0
     """Over which time the stations begin to end, as they were not started at one instant either."""
-    drain_s: float = 45.0
-    """How long a station may take to end its sessions and to send what it has."""
+    drain_s: float = 90.0
+    """How long a station may take to end its sessions and to send what it has: longer than EVConnectionTimeOut, with
+    which a transaction ends whose driver has left before it began."""
 
     @property
     def end_s(self) -> float:
