@@ -55,6 +55,9 @@ _log = logging.getLogger(__name__)
 _OWN_BOOT_INTERVAL_S = 60.0
 """Between BootNotifications when the CSMS has set no interval (B02.FR.07, B03.FR.05) or has not answered."""
 
+_PART_BYTES = 16 * 1024
+"""Of the elements in a part of a report. BytesPerMessage limits what the CSMS sends; and each part waits for the answer
+to the one before it."""
 _encode = msgspec.json.Encoder().encode
 _UNREGISTERED = {"Pending": Cause.PENDING, "Rejected": Cause.REJECTED}
 
@@ -292,7 +295,7 @@ class Provisioning(Block):
         """
         model = self.context.model
         elements = [each.json or _encoded(each) for each in report]
-        pages = paged(elements, model.get(keys.ITEMS_GET_REPORT), model.get(keys.BYTES_GET_REPORT))
+        pages = paged(elements, model.get(keys.ITEMS_GET_REPORT), _PART_BYTES)
         if not self.context.outbox.has_room(len(pages)):
             return False
         for number, page in enumerate(pages):
