@@ -306,8 +306,9 @@ class Wire:
         self._touching.add(task)
         task.add_done_callback(self._touching.discard)
 
-    def _cards(self) -> list[Card]:
-        if self._touching:
+    def _cards(self, type_b: bool) -> list[Card]:
+        """Those of one kind that the reader finds; all are of type A, and a look for others has not seen them."""
+        if self._touching or type_b:
             return []
         seen = {*self._world.cards(self._clock.monotonic()), *self._unseen}
         self._unseen.clear()

@@ -47,7 +47,7 @@ class Pn532(PtyDevice):
 
     Args:
         port: the link to be made.
-        field: the cards in the field now; without it, what is in `cards`.
+        field: the cards of type B, or of type A, in the field now; without it, those in `cards`.
 
     Attributes:
         noise: bytes before each frame.
@@ -59,14 +59,14 @@ class Pn532(PtyDevice):
         commands: how many commands were carried out.
     """
 
-    def __init__(self, port: Path, field: Callable[[], Sequence[Card]] | None = None) -> None:
+    def __init__(self, port: Path, field: Callable[[bool], Sequence[Card]] | None = None) -> None:
         super().__init__(port)
         self.cards: list[Card] = []
         self.noise = b""
         self.drop_acks = self.corrupt = self.errors = self.commands = 0
         self.chip = 0x32
         self.lists = 2
-        self._field = field or (lambda: self.cards)
+        self._field = field or (lambda type_b: [card for card in self.cards if card.type_b is type_b])
         self._looking: asyncio.Task[None] | None = None
         self.cut_power()
 
@@ -179,7 +179,7 @@ class Pn532(PtyDevice):
         looks = 0
         while True:
             await asyncio.sleep(LOOK_S)
-            found = [card for card in self._field() if card.type_b is type_b][:most]
+            found = self._field(type_b)[:most]
             looks += 1
             if found or (self._retries != NO_LIMIT and looks > self._retries):
                 break
