@@ -11,8 +11,12 @@ Only `interfaces` reads secrets, to say whether there are any; they stay here.
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
 
 from drivers.net.devices import MANAGER, MANAGER_PATH, Device
 from drivers.net.profiles import (
@@ -39,6 +43,7 @@ _DELETE_NEW_CONNECTIONS = 0x2
 _SECRET_SETTINGS = frozenset({"gsm", "ppp", "802-1x"})
 _MARGIN_S = 10.0
 """The checkpoint is for a HAL that has ended; one that runs is quicker."""
+_NONSENSE = (TypeError, ValueError, LookupError, AttributeError, OverflowError, struct.error)
 _log = logging.getLogger(__name__)
 
 
@@ -73,12 +78,18 @@ class ProfileSettings:
             return shown
         try:
             profile = await self._profile(device.profile)
-            if not is_cellular:
-                return NetworkInterface(name, wired=wired_of(profile), addresses=shown.addresses)
-            cellular = cellular_of(profile, await self._secrets(device.profile, profile))
-            return NetworkInterface(name, is_cellular, cellular=cellular, addresses=shown.addresses)
+            secrets = await self._secrets(device.profile, profile) if is_cellular else {}
+            found = replace(
+                shown,
+                wired=None if is_cellular else wired_of(profile),
+                cellular=cellular_of(profile, secrets) if is_cellular else None,
+            )
+            return msgspec.convert(msgspec.to_builtins(found), NetworkInterface)  # another version may have other types
         except DriverError as error:
-            return NetworkInterface(name, is_cellular, addresses=shown.addresses, problem=str(error))
+            return replace(shown, problem=str(error))
+        except _NONSENSE as error:
+            _log.warning("%s: its profile can't be read: %s", name, type(error).__name__)
+            return replace(shown, problem="its profile in NetworkManager can't be read")
 
     def _missing(self, *, is_cellular: bool) -> str:
         if self._bus.trouble:

@@ -6,13 +6,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from dbus_fast import Variant
 
 from drivers.net.objects import plain
 from drivers.net.profiles import cellular_of, new_cellular, new_wired, wired_of, with_cellular, with_wired
 from firmware.contract import (
     Addressing,
     ApnAuthentication,
+    NetworkInterface,
     NewCellularSettings,
     WiredSettings,
 )
@@ -206,6 +209,27 @@ async def test_interfaces_that_cannot_be_set_say_why(bench: NetworkBench) -> Non
     await bench.daemon.close()
     await eventually(lambda: bench.bus.trouble)
     assert "no system bus" in (await bench.links.interfaces())[0].problem
+
+
+@pytest.mark.parametrize(
+    ("number", "setting", "name", "value"),
+    [
+        (1, "ipv4", "dns", Variant("s", "192.0.2.53")),
+        (1, "ipv4", "dns", Variant("at", [2**40])),
+        (1, "ipv4", "method", Variant("u", 7)),
+        (2, "gsm", "apn", Variant("as", ["internet"])),
+        (2, "gsm", "username", Variant("u", 7)),
+    ],
+)
+async def test_a_profile_that_is_nonsense_costs_its_interface_alone(
+    bench: NetworkBench, profiles: FakeProfiles, number: int, setting: str, name: str, value: Variant
+) -> None:
+    profiles.running[FakeProfiles.path(number)][setting][name] = value
+    found = await bench.links.interfaces()
+    broken, whole = found[number - 1], found[2 - number]
+    assert (broken.wired, broken.cellular) == (None, None)
+    assert whole.wired or whole.cellular
+    assert msgspec.json.decode(msgspec.json.encode(found), type=list[NetworkInterface]) == found
 
 
 async def test_addresses_in_use_are_shown(bench: NetworkBench) -> None:
