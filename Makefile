@@ -2,7 +2,7 @@
 # One command for each thing a developer does; bare `make` lists them. Everything runs from .venv, made on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test chance deb test-deb sbom image image-test mutations lint conformance benchmark setup hardware lock screenshots clean
+.PHONY: help run check test chance deb test-deb deb-twice sbom image image-test mutations lint conformance benchmark setup hardware lock screenshots clean
 
 BIN := .venv/bin
 BOARD ?= pc
@@ -30,7 +30,10 @@ deb: hardware ## the Debian packages in build/, for amd64 and arm64
 test-deb: hardware ## this machine's package in a booted Debian, from installation to purge (needs root; 4 minutes, the first time 6)
 	$(BIN)/python -m tools.package.container
 	$(BIN)/python -m tools.package.deb --compression zstd --output build/test-deb native
-	$(BIN)/python -m pytest -m container tests/packaging
+	$(BIN)/python -m pytest -m "container and not slow" tests/packaging
+
+deb-twice: hardware ## whether both packages have the same bytes when they are built twice, from nothing (10 minutes)
+	$(BIN)/python -m pytest -m container tests/packaging/test_same_bytes.py
 
 image: hardware ## a board's disk image and its update bundle in build/ (BOARD=pc, arm64 or cm4; OPTIONS="--key ..."; needs root)
 	$(BIN)/python -m tools.disk_image $(BOARD) $(OPTIONS)

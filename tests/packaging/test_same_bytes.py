@@ -14,7 +14,7 @@ from tools.package import deb
 from tools.package.commands import run
 from tools.package.libraries import MACHINES
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.container, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.mark.parametrize("architecture", sorted(MACHINES))
