@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The connection to the CSMS: dialling, TLS, credentials, back-off, and the WebSocket itself. No block imports it."""
 
-from services.ocpp.csms import websockets_light as websockets_light
+from firmware.light_imports import without_package_metadata
+
+with without_package_metadata("websockets"):
+    import websockets.version  # noqa: F401
