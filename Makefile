@@ -2,7 +2,7 @@
 # One command for each thing a developer does; bare `make` lists them. Everything runs from .venv, made on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test chance deb test-deb deb-twice sbom image image-test mutations lint conformance benchmark setup hardware lock screenshots clean
+.PHONY: bytecode help run check test chance deb test-deb deb-twice sbom image image-test mutations lint conformance benchmark setup hardware lock screenshots clean
 
 BIN := .venv/bin
 BOARD ?= pc
@@ -18,10 +18,10 @@ help: # read from the comments below
 run: $(if $(WIRE),hardware,setup) ## a simulated charging station (ONCE=1: one charge; PROFILE=1, 2, 3: security; WIRE=1: real drivers)
 	$(BIN)/python -m tools.demo $(if $(ONCE),--once) $(if $(PROFILE),--profile $(PROFILE)) $(if $(WIRE),--wire)
 
-check: lint ## lint and the fast tests, for each change of a line: under 3 minutes on two idle cores
+check: lint bytecode ## lint and the fast tests, for each change of a line: under 3 minutes on two idle cores
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests/unit
 
-test: lint ## lint, then every test but mutations, chance and container (JOBS=6 at a time: most wait for something)
+test: lint bytecode ## lint, then every test but mutations, chance and container (JOBS=6 at a time: most wait for something)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not mutation and not chance and not container and not image"
 
 deb: hardware ## the Debian packages in build/, for amd64 and arm64
@@ -49,6 +49,9 @@ chance: hardware ## devices unplugged at random moments of a session (BAYWATT_SE
 
 mutations: setup ## small faults in a copy of the station, each of which must turn its conformance case red
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m mutation tests/conformance
+
+bytecode: setup # the tests start hundreds of processes, also where PYTHONDONTWRITEBYTECODE is set
+	@$(BIN)/python -m compileall -q firmware hal drivers services tools tests
 
 lint: hardware ## style, format, types, who may import whom
 	$(BIN)/ruff check
