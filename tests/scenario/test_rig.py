@@ -60,7 +60,8 @@ EVSE_KEYS = {
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with Rig(tmp_path / "cp", stand_in=True) as rig:
+    async with Rig(tmp_path / "cp", stand_in=True, off=True) as rig:
+        await rig.op("power_on")  # not before somebody listens: a quick boot is over by then
         await rig.wait("booted")
         yield rig
 

@@ -22,16 +22,18 @@ class Board:
         self.bench.up()
         self.context = self.bench.context
         self.queue_is_empty = False
+        self.asked = 0
         self.restart = Restart(
             self.context, "RemoteReset", "reset", queue_is_empty=lambda: self.queue_is_empty, repeat_s=60.0
         )
 
     def at(self, now: float, *, ready: bool = True, attempts: float = 3) -> bool:
-        return self.restart.advance(now, ready=ready, patience_s=30.0, attempts=attempts)
-
-    @property
-    def asked(self) -> int:
-        return self.context.hal.commands.count(Reboot())
+        """A unit of work of its own, as each is: its commands are sent at its end."""
+        waits = self.restart.advance(now, ready=ready, patience_s=30.0, attempts=attempts)
+        commands = self.context.hal.commands
+        self.asked += commands.count(Reboot())
+        commands.clear()
+        return waits
 
 
 @pytest.fixture
