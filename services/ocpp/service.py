@@ -56,7 +56,7 @@ _log = logging.getLogger(__name__)
 
 _HAL_PATIENCE_S = 3.0
 _RETRY_COMMIT_S = 1.0
-_WAIT_S = 0.1
+_WAIT_S = 0.01
 """How long an answered message may stay on the disk if nothing leaves the station that needs a commit."""
 _VERIFY_S = 300.0
 _OVERDUE_S = 30.0

@@ -122,7 +122,8 @@ async def test_wrong_date_can_be_corrected(here: UpdateSite, newer: bytes) -> No
     await here.rig.wait("registration", since=since, status="Accepted")
     assert await here.update(newer) == "AcceptedCanceled"  # L01.FR.24
     await here.until(lambda: here.progress()[-1] == "Installed")
-    assert here.progress()[:3] == ["DownloadScheduled", "DownloadFailed", "Downloading"]
+    reported = list(dict.fromkeys(here.progress()))  # the power cut may repeat the last one (docs/decisions/0004)
+    assert reported[:3] == ["DownloadScheduled", "DownloadFailed", "Downloading"]
     assert (await here.rig.state())["firmware_version"] == NEXT
 
 
