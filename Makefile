@@ -6,7 +6,7 @@
 
 BIN := .venv/bin
 BOARD ?= pc
-JOBS ?= 6
+JOBS ?= 5
 UV ?= uv
 LOCKS := packaging/locks
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -21,7 +21,7 @@ run: $(if $(WIRE),hardware,setup) ## a simulated charging station (ONCE=1: one c
 check: lint bytecode ## lint and the fast tests, for each change of a line: under 3 minutes on two idle cores
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests/unit
 
-test: lint bytecode ## lint, then every test but mutations, chance and container (JOBS=6 at a time: most wait for something)
+test: lint bytecode ## lint, then every test but mutations, chance and container (JOBS=5 at a time: most wait for something)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not mutation and not chance and not container and not image"
 
 deb: hardware ## the Debian packages in build/, for amd64 and arm64
