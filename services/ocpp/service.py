@@ -159,7 +159,7 @@ class Service:
 
     def release(self) -> None:
         """Let go of the database and the loop, after the stop, in a process that goes on."""
-        for handle in (self._patience, self._timer, self._retrying):
+        for handle in (self._patience, self._timer, self._retrying, self._waiting):
             if handle is not None:
                 handle.cancel()
         self._parts.database.close()

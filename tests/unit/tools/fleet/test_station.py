@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from firmware import product
+from services.ocpp import service
 from tests.support.csms import ScriptedCsms
 from tests.support.sockets import eventually
 from tools.fleet import cabinet
@@ -90,3 +91,16 @@ async def test_it_reports_the_version_that_an_update_has_put_into_its_slot(tmp_p
     async with ScriptedCsms() as csms, _running(csms) as (station, _):
         boot = await csms.expect("BootNotification")
         assert boot["chargingStation"]["firmwareVersion"] == station.firmware == "7.8.9"
+
+
+async def test_a_commit_that_waits_does_not_outlive_the_station(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process goes on, and the database is closed."""
+    monkeypatch.setattr(service, "_WAIT_S", 60.0)
+    async with ScriptedCsms() as csms:
+        async with _running(csms) as (station, _):
+            station.cabinet.come(1, _UID, 600.0, lambda _outcome: None)
+            await eventually(lambda: station.cabinet.charging == 1)
+        assert station._service is not None
+        waiting = station._service._waiting
+        assert waiting is not None
+        assert waiting.cancelled()
