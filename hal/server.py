@@ -14,7 +14,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
 from msgspec import Struct
 
@@ -29,11 +29,9 @@ from firmware.contract.messages import (
     Command,
     DeviceReport,
     Done,
-    EndNetworkTrial,
     Event,
     FromClient,
     FromHal,
-    GetNetwork,
     GetSiteLimit,
     Greeting,
     ListDevices,
@@ -46,10 +44,8 @@ from firmware.contract.messages import (
     Request,
     Role,
     SetAvailable,
-    SetCellular,
     SetLimit,
     SetSiteLimit,
-    SetWired,
     Show,
     SiteLimit,
     Snapshot,
@@ -77,10 +73,9 @@ _MAX_WAITING = 8
 _MAX_SESSION_CHARS = 64
 _MAX_PAGE_CHARS = 32
 """Session and page are part of the next snapshot, which must fit into a line."""
-_NETWORK = (GetNetwork, SetWired, SetCellular, EndNetworkTrial)
 _COMMANDS: dict[Role, tuple[type[Struct], ...]] = {
     Role.SERVICE: (Permit, Withdraw, SetLimit, SetAvailable, Show, Reboot),
-    Role.MAINTENANCE: (ListDevices, StartTest, GetSiteLimit, SetSiteLimit, *_NETWORK, PowerOff, Reboot),
+    Role.MAINTENANCE: (ListDevices, StartTest, GetSiteLimit, SetSiteLimit, *get_args(NetworkCommand), PowerOff, Reboot),
     Role.OBSERVER: (),
 }
 _decode: Decoder[FromClient] = Decoder(FromClient)
@@ -301,7 +296,7 @@ class HalServer:
         refused = _objection(client, command)
         if refused is not None:
             answer: Answer = _refusal(request, *refused)
-        elif isinstance(command, GetNetwork | SetWired | SetCellular | EndNetworkTrial):
+        elif isinstance(command, NetworkCommand):
             if len(self._tasks) >= _MAX_WAITING:
                 client.connection.send(_line(_refusal(request, Problem.BUSY, "many such commands wait already")))
                 return
