@@ -29,6 +29,7 @@ import msgspec
 
 from firmware import log
 from firmware.product import Product
+from tools.benchmark.machine import resident_mb
 from tools.fleet import orders
 from tools.fleet.cabinet import Outcome
 from tools.fleet.ledger import Sample
@@ -42,12 +43,6 @@ __all__ = ["Host", "main"]
 _SAMPLES_S = 0.5
 _STATUS_S = 2.0
 _LINE_BYTES = 4 * 1024 * 1024
-_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def _memory_mb() -> float:
-    """Resident, of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_MB
 
 
 class Host:
@@ -162,7 +157,7 @@ class Host:
             charging=sum(each.cabinet.charging for each in stations),
             visits=dict(self._visits),
             waiting=sum(each.waiting for each in stations),
-            memory_mb=_memory_mb(),
+            memory_mb=resident_mb(os.getpid()),
             cpu_percent=100.0 * (self._cpu[1] - used) / max(1e-3, self._cpu[0] - then),
         )
 

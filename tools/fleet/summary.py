@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from statistics import StatisticsError, linear_regression
 
 import msgspec
 from msgspec import Struct, field
@@ -97,12 +98,10 @@ def slope_per_min(points: list[tuple[float, float]]) -> float | None:
     """The slope of the line of least squares through (seconds, value); None for fewer than 5 points."""
     if len(points) < 5:
         return None
-    mean_t = sum(t for t, _ in points) / len(points)
-    mean_v = sum(v for _, v in points) / len(points)
-    spread = sum((t - mean_t) ** 2 for t, _ in points)
-    if spread == 0.0:
+    try:
+        return 60.0 * linear_regression(*zip(*points, strict=True)).slope
+    except StatisticsError:  # all at one time
         return None
-    return 60.0 * sum((t - mean_t) * (v - mean_v) for t, v in points) / spread
 
 
 class Fleet:
