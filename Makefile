@@ -50,7 +50,7 @@ chance: hardware ## devices unplugged at random moments of a session (BAYWATT_SE
 mutations: setup ## small faults in a copy of the station, each of which must turn its conformance case red
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m mutation tests/conformance
 
-bytecode: setup # the tests start hundreds of processes, also where PYTHONDONTWRITEBYTECODE is set
+bytecode: setup # as a package has it: tests and benchmark start hundreds of processes, also where PYTHONDONTWRITEBYTECODE is set
 	@$(BIN)/python -m compileall -q firmware hal drivers services tools tests
 
 lint: hardware ## style, format, types, who may import whom
@@ -62,7 +62,7 @@ lint: hardware ## style, format, types, who may import whom
 conformance: setup ## the test cases of OCPP 2.0.1 part 6; reports in build/conformance
 	$(BIN)/baywatt conformance --report build/conformance
 
-benchmark: hardware ## measured times, memory and CPU beside their goals (JSON=file; GROWTH=1: how the cost grows)
+benchmark: hardware bytecode ## measured times, memory and CPU beside their goals (JSON=file; GROWTH=1: how the cost grows)
 	$(BIN)/python -m tools.benchmark $(if $(JSON),--json $(JSON)) $(if $(GROWTH),--growth)
 
 setup: ## .venv with the locked libraries (every verb above does this first)

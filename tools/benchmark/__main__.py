@@ -9,7 +9,6 @@ the cost grows instead: with the backlog, the device model, the EVSEs, a month, 
 from __future__ import annotations
 
 import asyncio
-import compileall
 import json
 import sys
 import tempfile
@@ -26,8 +25,6 @@ from tools.benchmark.pages import load_figures, page_growth
 from tools.benchmark.station_figures import measure_station
 from tools.benchmark.table import as_json, lines
 
-_ROOT = Path(__file__).resolve().parents[2]
-_PACKAGES = ("firmware", "hal", "drivers", "services", "tools")
 _BUSY = 0.5
 _QUIET_WITHIN_S = 60.0
 _T = TypeVar("_T")
@@ -39,7 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE, too")
     parser.add_argument("--growth", action="store_true", help="how the cost grows, instead (20 minutes and more)")
     arguments = parser.parse_args(argv)
-    _compile()
     try:
         return interrupt.run(_grow(arguments.json) if arguments.growth else _measure(arguments.json))
     except KeyboardInterrupt:
@@ -48,12 +44,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (BaywattError, TimeoutError, OSError) as error:
         print(f"make benchmark: {error or 'a station did not answer in time'}", file=sys.stderr)
         return 1
-
-
-def _compile() -> None:
-    """The package brings its bytecode along, which a checkout may lack: each start would compile every module."""
-    if not all(compileall.compile_dir(_ROOT / name, quiet=2) for name in _PACKAGES):
-        _note("no bytecode can be written here: starts and memory are those of a station that compiles itself")
 
 
 async def _measure(file: Path | None) -> int:
